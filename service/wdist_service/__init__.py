@@ -1,0 +1,1 @@
+"""The wdist server: HTTP API, durable jobs, worker, command line."""

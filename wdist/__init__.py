@@ -1,0 +1,37 @@
+"""wdist: lower bounds on the Wasserstein-1 distance that can be trusted.
+
+Names are imported on first use, so that `import wdist` (and `wdist --help`) does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist.critics import load_critic as load_critic
+    from wdist.errors import OptionError as OptionError
+    from wdist.errors import SampleError as SampleError
+    from wdist.errors import WdistError as WdistError
+    from wdist.estimator import estimate_w1 as estimate_w1
+    from wdist.result import Result as Result
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "estimate_w1": "wdist.estimator",
+    "load_critic": "wdist.critics",
+    "Result": "wdist.result",
+    "WdistError": "wdist.errors",
+    "SampleError": "wdist.errors",
+    "OptionError": "wdist.errors",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'wdist' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
