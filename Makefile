@@ -1,0 +1,87 @@
+# Every target works on a fresh machine with Python >= 3.11, make and a C compiler; nothing is installed outside .venv.
+#
+#   make run      set up, start the server, compare two sets of diamonds, stay up until Ctrl-C   (ONCE=1 stops after the result)
+#   make setup    .venv with everything that tests and checks need
+#   make test     all tests except the slow ones           make test-all   all tests
+#   make check    format, lint, types, import contracts    make bench      benchmarks
+#   make clean    remove .venv and caches
+#
+# PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all check bench constraints clean
+.DELETE_ON_ERROR:
+
+PORT ?= 8000
+ONCE ?=
+PYTEST ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --retries 3 --timeout 60 --log $(VENV)/install.log
+DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
+
+help:
+	@sed -n '3,9s/^# \{0,1\}//p' Makefile
+
+$(BIN)/python:
+	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	  if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$p; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "wdist needs Python 3.11 or newer; none found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	free=$$(df -Pk . | awk 'NR == 2 {print $$4}'); \
+	if [ "$${free:-0}" -lt 2500000 ]; then \
+	  echo "Setting up needs 2.5 GB here; the disk has $$((free / 1024)) MB left. Free some space, or clone to a larger disk." >&2; exit 1; fi; \
+	echo "Creating $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python could not create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# torch comes first and alone: its version is fixed by constraints.txt, and its download is the long part worth a progress bar.
+define install
+	@echo "Installing $(1) (first time: about 1 GB, some minutes) ..."
+	@{ $(PIP) "$$(grep '^torch==' constraints.txt)" && $(PIP) -q -c constraints.txt $(2); } || { \
+	  echo >&2; echo "Installing failed; the whole story is in $(VENV)/install.log. Usual reasons: no network or no package index" >&2; \
+	  echo "(pip's own settings decide which), a full disk (df -h .), or a package without a wheel for this Python that" >&2; \
+	  echo "needs a C compiler (cc --version). Then try the same command again." >&2; exit 1; }
+endef
+
+$(VENV)/.run-stamp: $(DEPENDS) | $(BIN)/python
+	$(call install,the server and the client,-e '.[server]' -e clients/python)
+	@touch $@
+
+$(VENV)/.dev-stamp: $(DEPENDS) | $(BIN)/python
+	$(call install,everything that tests and checks need,-e '.[dev]' -e clients/python)
+	@touch $(VENV)/.run-stamp $@
+
+setup: $(VENV)/.dev-stamp
+
+run: $(VENV)/.run-stamp
+	@$(BIN)/python examples/diamonds/run.py --port $(PORT) $(if $(ONCE),--once)
+
+test: $(VENV)/.dev-stamp
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
+test-all: $(VENV)/.dev-stamp
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.dev-stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/docker-compose -f compose.yaml config --quiet
+
+bench: $(VENV)/.dev-stamp
+	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
+
+# Newest versions that the ranges allow, tried in a fresh environment; torch keeps its pin. Review the difference, then `make check test`.
+constraints: $(BIN)/python
+	rm -rf $(VENV)/fresh && $(BIN)/python -m venv $(VENV)/fresh
+	$(VENV)/fresh/bin/pip install -q "$$(grep '^torch==' constraints.txt)" -e '.[dev]' -e clients/python
+	{ sed -n '/^#/p' constraints.txt; $(VENV)/fresh/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	mv constraints.new constraints.txt && rm -rf $(VENV)/fresh
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
