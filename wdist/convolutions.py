@@ -1,0 +1,161 @@
+"""Convolutions with circular padding and a known norm, side by side behind one interface: BCOP.
+
+A stride s is an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): striding itself throws
+samples away and is not gradient-norm preserving. `.weight` is what is applied after the downsampling.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wdist.errors import OptionError
+from wdist.layers import InvertibleDownsampling, require
+from wdist.orthogonal import append_projector, random_orthogonal
+
+
+def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+    """Wraps each spatial axis by k - 1 in total, (k - 1) // 2 of it in front, so that the output keeps the grid.
+
+    Raises OptionError when the kernel is larger than the grid: the wrapped kernel would overlap itself.
+    """
+    grid = x.shape[2:]
+    if any(k > n for k, n in zip(kernel, grid, strict=True)):
+        raise OptionError(
+            f"kernel {kernel} is larger than the image grid {tuple(grid)}: use a smaller kernel or less stride"
+        )
+    pads: list[int] = []
+    for k in reversed(kernel):
+        front = (k - 1) // 2
+        pads += [front, k - 1 - front]
+    return F.pad(x, pads, mode="circular") if any(pads) else x
+
+
+class LipschitzConvolution(nn.Module):
+    """Base of the convolutions: y = K * x + b on a torus, K = self.kernel() of norm at most 1.
+
+    (n, in, h, w) -> (n, out, h/s, w/s), or (n, in, l) -> (n, out, l/s) with dimensions=1. Subclasses define `kernel`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        *,
+        dimensions: int = 2,
+    ) -> None:
+        super().__init__()
+        require(in_channels > 0 and out_channels > 0, f"channels must be positive, got {in_channels}, {out_channels}")
+        require(kernel_size >= 1 and stride >= 1, f"kernel_size and stride must be positive: {kernel_size}, {stride}")
+        require(dimensions in (1, 2), f"dimensions must be 1 or 2, got {dimensions}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.dimensions = kernel_size, stride, dimensions
+        self.inner_channels = in_channels * stride**dimensions
+        self.inner_kernel = (-(-kernel_size // stride),) * dimensions
+        self.downsample = InvertibleDownsampling(stride) if stride > 1 else None
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.frozen_kernel: Tensor | None
+        self.register_buffer("frozen_kernel", None, persistent=False)
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The kernel applied after downsampling, (out, in s^2, k/s, k/s), computed in `dtype` from the parameters."""
+        raise NotImplementedError
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernel applied, a pure function of the parameters (or its frozen copy)."""
+        return self.kernel() if self.frozen_kernel is None else self.frozen_kernel
+
+    def freeze(self) -> "LipschitzConvolution":
+        """Computes the kernel once, in float64, and uses that copy until `unfreeze`, `train()` or `load_state_dict`."""
+        with torch.no_grad():
+            self.frozen_kernel = self.kernel(torch.float64).to(next(self.parameters()).dtype)
+        return self
+
+    def unfreeze(self) -> "LipschitzConvolution":
+        """Back to a kernel computed from the parameters in every forward."""
+        self.frozen_kernel = None
+        return self
+
+    def train(self, mode: bool = True) -> "LipschitzConvolution":
+        # A frozen kernel would silently ignore every optimiser step.
+        if mode:
+            self.unfreeze()
+        super().train(mode)
+        return self
+
+    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
+        self.unfreeze()
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point() or x.dim() != self.dimensions + 2 or x.shape[1] != self.in_channels:
+            axes = "h, w" if self.dimensions == 2 else "l"
+            raise OptionError(
+                f"{type(self).__name__} needs floating point input (n, {self.in_channels}, {axes}), "
+                f"got {tuple(x.shape)} {x.dtype}"
+            )
+        if self.downsample is not None:
+            x = self.downsample(x)
+        x = circular_pad(x, self.inner_kernel)
+        if self.dimensions == 1:
+            return F.conv1d(x, self.weight, self.bias)
+        return F.conv2d(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+class BCOP(LipschitzConvolution):
+    """Block convolution orthogonal parametrisation: H box [P_1, I - P_1] box ... with P_i = R_i R_i^T of rank n/2.
+
+    H (out, in s^2) is semi-orthogonal, R (2 (k - 1), n, n // 2) in two dimensions or (k - 1, n, n // 2) in one, with
+    n = max(in s^2, out); both are kept on the Stiefel manifold by `StiefelOptimizer`. The projector part sits on the wider
+    side, H reduces to the other, so that the layer keeps the norm for out >= in and is a co-isometry for out <= in.
+    Source: Li et al. (2019), section 4; Xiao et al. (2018) for two dimensions.
+    """
+
+    stiefel_parameters: ClassVar[tuple[str, ...]] = ("H", "R")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        *,
+        dimensions: int = 2,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias, dimensions=dimensions)
+        n = max(self.inner_channels, out_channels)
+        self.H = nn.Parameter(random_orthogonal(out_channels, self.inner_channels))
+        projectors = dimensions * (self.inner_kernel[0] - 1)
+        self.R = nn.Parameter(random_orthogonal(projectors, n, n // 2)) if projectors and n > 1 else None
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        # Always assembled in float64: it costs little (thin products), and in float32 the rounding of a 7 x 7 kernel of
+        # 256 channels alone leaves |sigma - 1| above 1e-6.
+        target = self.H.dtype if dtype is None else dtype
+        H = self.H.double()
+        shrinks = H.shape[0] <= H.shape[1]
+        X = H if shrinks else H.mT  # (a, n): projectors act on n
+        taps = self.inner_kernel[0]
+        if self.R is None:
+            # One channel has only the trivial projectors 0 and I: the kernel is H at one tap.
+            X = F.pad(X[..., None], (0, taps - 1)) if self.dimensions == 1 else X[..., None, None]
+            if self.dimensions == 2:
+                X = F.pad(X, (0, taps - 1, 0, taps - 1))
+            return (X if shrinks else X.transpose(0, 1)).to(target)
+        R = self.R.double()
+        X = X[None, None]  # (kh, kw, a, n)
+        for i in range(0, R.shape[0], self.dimensions):
+            X = append_projector(X.transpose(0, 1), R[i]).transpose(0, 1) if self.dimensions == 2 else X
+            X = append_projector(X, R[i + self.dimensions - 1])
+        K = X.permute(2, 3, 0, 1) if shrinks else X.permute(3, 2, 0, 1)
+        K = K if self.dimensions == 2 else K[:, :, 0]
+        return K.to(target).contiguous()

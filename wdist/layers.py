@@ -1,0 +1,210 @@
+"""Dense layers and activations that are 1-Lipschitz, gradient-norm preserving where that is possible.
+
+Manifold parameters: a module lists the names of its parameters that have to stay semi-orthogonal in the class attribute
+`stiefel_parameters`; `wdist.manifold.StiefelOptimizer` keeps them there. Any other optimiser needs the Björck twins.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wdist.errors import OptionError
+from wdist.orthogonal import bjorck, random_orthogonal
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise OptionError with `message` unless the condition holds."""
+    if not condition:
+        raise OptionError(message)
+
+
+def require_floating(x: Tensor, layer: nn.Module) -> None:
+    """Raise OptionError for inputs that are not real floating point."""
+    if not x.is_floating_point():
+        raise OptionError(f"{type(layer).__name__} needs floating point input, got {x.dtype}: convert with .float()")
+
+
+class OrthogonalLinear(nn.Module):
+    """y = W x + b with W semi-orthogonal: sigma(W) = 1, the weight itself is the parameter.
+
+    (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained with
+    `wdist.manifold.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
+    """
+
+    stiefel_parameters: ClassVar[tuple[str, ...]] = ("weight",)
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        require(in_features > 0 and out_features > 0, f"features must be positive, got {in_features}, {out_features}")
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = nn.Parameter(random_orthogonal(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The matrix applied, (out, in), computed in `dtype`."""
+        return self.weight if dtype is None else self.weight.to(dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+class BjorckLinear(nn.Module):
+    """Drop-in twin of OrthogonalLinear for standard optimisers: W = bjorck(V) for a free parameter V, in every forward.
+
+    (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V; equal to 1 once the iterations have
+    converged. Source: Anil, Lucas, Grosse (2019).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, iterations: int = 20) -> None:
+        super().__init__()
+        require(in_features > 0 and out_features > 0, f"features must be positive, got {in_features}, {out_features}")
+        self.in_features, self.out_features, self.iterations = in_features, out_features, iterations
+        self.unconstrained = nn.Parameter(random_orthogonal(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The matrix applied, (out, in), computed in `dtype`."""
+        return bjorck(self.unconstrained if dtype is None else self.unconstrained.to(dtype), self.iterations)
+
+    @property
+    def weight(self) -> Tensor:
+        """(out, in), a pure function of the parameters."""
+        return self.kernel()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.kernel(), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, iterations={self.iterations}"
+
+
+class GroupSort(nn.Module):
+    """Sorts groups of `group_size` neighbouring channels (axis 1), ascending: an isometry almost everywhere.
+
+    (n, c, ...) -> (n, c, ...). Channels that fill no group pass unchanged. Source: Anil, Lucas, Grosse (2019).
+    """
+
+    def __init__(self, group_size: int = 2) -> None:
+        super().__init__()
+        require(group_size >= 1, f"group_size must be at least 1, got {group_size}")
+        self.group_size = group_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        whole = channels - channels % self.group_size
+        if whole == 0:
+            return x
+        groups = x[:, :whole].unflatten(1, (whole // self.group_size, self.group_size))
+        if self.group_size == 2:
+            # Two comparisons: torch.sort is many times slower here and its backward gathers.
+            low, high = groups.unbind(2)
+            ordered = torch.stack((torch.minimum(low, high), torch.maximum(low, high)), 2)
+        else:
+            ordered = groups.sort(2).values
+        ordered = ordered.flatten(1, 2)
+        return ordered if whole == channels else torch.cat((ordered, x[:, whole:]), 1)
+
+    def extra_repr(self) -> str:
+        return str(self.group_size)
+
+
+class MaxMin(nn.Module):
+    """(max, min) of channel i and channel i + c/2: GroupSort(2) with the pairs laid out so that both halves are contiguous.
+
+    (n, c, ...) -> (n, c, ...); an odd last channel passes unchanged. An isometry almost everywhere.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        half = channels // 2
+        if half == 0:
+            return x
+        first, second = x[:, :half], x[:, half : 2 * half]
+        parts = [torch.maximum(first, second), torch.minimum(first, second)]
+        return torch.cat(parts if channels % 2 == 0 else [*parts, x[:, 2 * half :]], 1)
+
+
+class FullSort(nn.Module):
+    """Sorts all channels (axis 1): GroupSort with one group."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sort(1).values
+
+
+class Abs(nn.Module):
+    """|x| elementwise: gradient-norm preserving, GroupSort(2) of (x, -x) up to orthogonal maps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+
+class InvertibleDownsampling(nn.Module):
+    """Space to channels: (n, c, h, w) -> (n, c f^2, h/f, w/f), or (n, c, l) -> (n, c f, l/f). A permutation, so an isometry.
+
+    Source: Jacobsen, Smeulders, Oyallon, "i-RevNet" (2018). Raises OptionError when f does not divide the grid.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        require(factor >= 1, f"factor must be at least 1, got {factor}")
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.factor
+        if any(size % f for size in x.shape[2:]):
+            raise OptionError(
+                f"grid {tuple(x.shape[2:])} is not divisible by the downsampling factor {f}: crop or pad it"
+            )
+        if x.dim() == 3:
+            return x.unflatten(2, (x.shape[2] // f, f)).transpose(2, 3).flatten(1, 2)
+        return F.pixel_unshuffle(x, f)
+
+    def extra_repr(self) -> str:
+        return str(self.factor)
+
+
+class InvertibleUpsampling(nn.Module):
+    """Channels to space, the inverse of InvertibleDownsampling: (n, c f^2, h, w) -> (n, c, h f, w f)."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        require(factor >= 1, f"factor must be at least 1, got {factor}")
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.factor
+        if x.shape[1] % f ** (x.dim() - 2):
+            raise OptionError(f"{x.shape[1]} channels cannot be spread over {f} positions an axis")
+        if x.dim() == 3:
+            return x.unflatten(1, (x.shape[1] // f, f)).transpose(2, 3).flatten(2, 3)
+        return F.pixel_shuffle(x, f)
+
+    def extra_repr(self) -> str:
+        return str(self.factor)
+
+
+class Scale(nn.Module):
+    """Multiplies by a fixed number; its Lipschitz constant is |factor|."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        require(math.isfinite(factor), f"factor must be finite, got {factor}")
+        self.factor = float(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return str(self.factor)
+
+
+def stiefel_names(module: nn.Module) -> tuple[str, ...]:
+    """Names of the direct parameters of `module` that live on the Stiefel manifold."""
+    names: Any = getattr(module, "stiefel_parameters", ())
+    return tuple(names)
