@@ -1,0 +1,271 @@
+"""Confidence bounds for means of bounded held-out scores, and permutation p-values.
+
+All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. Scores are in the
+order of the seeded permutation: a betting bound is only valid for an order fixed without looking at the scores.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wdist.errors import OptionError, SampleError
+
+Values = NDArray[np.float64]
+Method = Literal["betting", "empirical_bernstein"]
+
+METHODS = ("betting", "empirical_bernstein")
+CHUNK = 1 << 16  # values of a betting pass held at once: fits a core's cache
+STAKE_LIMIT = 0.75  # c: a bet never risks more than this share of the capital in one step
+PERMUTATION_ROWS = 100_000  # held-out scores of both sides that enter a permutation test
+PERMUTATION_WORK = 200_000_000  # scores shuffled in all: about two seconds
+
+
+def mean_lower_bound(
+    values: ArrayLike,
+    low: float,
+    high: float,
+    alpha: float,
+    method: str = "betting",
+    prior: tuple[float, float] | None = None,
+) -> float:
+    """A number that is at most the mean of the distribution of `values`, with probability 1 - alpha.
+
+    values: (n,) independent draws within [low, high], in an order fixed beforehand; prior: (mean, deviation) expected
+    from other rows (train and select), which tunes the bets without touching validity. method "betting": Waudby-Smith
+    and Ramdas, "Estimating means of bounded random variables by betting" (2024), section 4; "empirical_bernstein":
+    Maurer and Pontil (2009), theorem 4. Raises OptionError for values outside the interval or an unknown method.
+    """
+    scaled, width = _to_unit(values, low, high, alpha, method)
+    if width == 0.0:
+        return low
+    if method == "empirical_bernstein":
+        bound = _empirical_bernstein(scaled, alpha)
+    else:
+        bound = _betting(scaled, alpha, _unit_prior(prior, low, width))
+    return low + width * bound if bound > 0 else low
+
+
+def mean_upper_bound(
+    values: ArrayLike,
+    low: float,
+    high: float,
+    alpha: float,
+    method: str = "betting",
+    prior: tuple[float, float] | None = None,
+) -> float:
+    """A number that is at least the mean, with probability 1 - alpha: the mirror image of `mean_lower_bound`."""
+    mirrored = None if prior is None else (-prior[0], prior[1])
+    return -mean_lower_bound(-np.asarray(values, dtype=np.float64), -high, -low, alpha, method, mirrored)
+
+
+def difference_lower_bound(
+    fx: ArrayLike,
+    fy: ArrayLike,
+    low: float,
+    high: float,
+    alpha: float,
+    method: str = "betting",
+    prior: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> float:
+    """A number at most E f(Y) - E f(X), with probability 1 - alpha: each mean is bounded at error alpha / 2.
+
+    fx (n,), fy (m,): held-out scores within [low, high]; prior: (mean, deviation) of the scores of source and target
+    expected from other rows. May be negative; the bound on W1 is its positive part over L.
+    """
+    prior_x, prior_y = prior if prior is not None else (None, None)
+    lower_y = mean_lower_bound(fy, low, high, alpha / 2, method, prior_y)
+    return lower_y - mean_upper_bound(fx, low, high, alpha / 2, method, prior_x)
+
+
+def _to_unit(values: ArrayLike, low: float, high: float, alpha: float, method: str) -> tuple[Values, float]:
+    """Check the arguments; the values moved to [0, 1], and the width of the interval."""
+    if method not in METHODS:
+        raise OptionError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
+    if not 0 < alpha < 1:
+        raise OptionError(f"alpha {alpha} is outside (0, 1)")
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise OptionError(f"[{low}, {high}] is not an interval")
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or len(scores) < 2:
+        raise OptionError(f"values of shape {scores.shape}: at least 2 held-out scores in one dimension are needed")
+    if not (scores.min() >= low and scores.max() <= high):  # written so that NaN fails
+        raise OptionError(f"values reach outside [{low}, {high}]; clip them to an interval chosen on other rows first")
+    width = high - low
+    if width == 0.0:
+        return scores, 0.0
+    return np.clip((scores - low) / width, 0.0, 1.0), width
+
+
+def _unit_prior(prior: tuple[float, float] | None, low: float, width: float) -> tuple[float, float]:
+    """Mean and variance that the bets start from; without any knowledge those of WSR: 1/2 and 1/4."""
+    if prior is None:
+        return 0.5, 0.25
+    mean = min(1.0, max(0.0, (prior[0] - low) / width))
+    return mean, min(0.25, max(1e-8, (prior[1] / width) ** 2))
+
+
+def _empirical_bernstein(scaled: Values, alpha: float) -> float:
+    """Maurer and Pontil (2009): mean - sqrt(2 V ln(2/alpha) / n) - 7 ln(2/alpha) / (3 (n - 1)), V unbiased."""
+    n, log_term = len(scaled), math.log(2 / alpha)
+    variance = float(scaled.var(ddof=1))
+    return float(scaled.mean()) - math.sqrt(2 * variance * log_term / n) - 7 * log_term / (3 * (n - 1))
+
+
+def _betting(scaled: Values, alpha: float, prior: tuple[float, float]) -> float:
+    """inf {m : max_t K_t(m) < 1/alpha}, K_t(m) = prod_{i<=t} (1 + min(lambda_i, c/m) (x_i - m)).
+
+    K_t(m) is a test martingale for every mean <= m (Ville: it exceeds 1/alpha with probability <= alpha) and falls with
+    m, so bisection finds the edge; what is returned is a rejected m, hence never above the edge.
+    """
+    n, threshold = len(scaled), math.log(1 / alpha)
+    stakes = _predictable_stakes(scaled, math.sqrt(2 * threshold / n), prior)
+    mean = float(scaled.mean())
+    step = math.sqrt(2 * threshold * max(float(scaled.var()), 1.0 / n) / n)
+
+    def rejected(m: float) -> bool:
+        return _log_capital_reaches(scaled, stakes, m, threshold)
+
+    upper = mean
+    while upper < 1.0 and rejected(upper):  # the running maximum can reject the final mean itself
+        upper = min(1.0, upper + step)
+    lower = upper - step
+    while lower > 0.0 and not rejected(lower):
+        upper, step = lower, 2 * step
+        lower -= step
+    if lower <= 0.0:
+        if not rejected(1e-12):
+            return 0.0
+        lower = 1e-12
+    tolerance = 1e-4 * max(upper - lower, 1e-12)
+    while upper - lower > tolerance:
+        middle = 0.5 * (lower + upper)
+        if rejected(middle):
+            lower = middle
+        else:
+            upper = middle
+    return lower
+
+
+def _predictable_stakes(scaled: Values, rate: float, prior: tuple[float, float]) -> Values:
+    """lambda_t = rate / sigma_{t-1}: the fixed-n plug-in of Waudby-Smith and Ramdas, from earlier values alone.
+
+    mu_t = (mu_0 + sum x) / (t + 1), sigma_t^2 = (sigma_0^2 + sum (x_i - mu_i)^2) / (t + 1).
+    """
+    n = len(scaled)
+    prior_mean, prior_variance = prior
+    counts = np.arange(2, n + 2, dtype=np.float64)
+    means = (prior_mean + np.cumsum(scaled)) / counts
+    np.subtract(scaled, means, out=means)
+    np.square(means, out=means)
+    variances = np.cumsum(means, out=means)
+    variances += prior_variance
+    variances /= counts
+    stakes = np.empty(n)
+    stakes[0] = prior_variance
+    stakes[1:] = variances[:-1]
+    np.sqrt(stakes, out=stakes)
+    np.maximum(stakes, 1e-12, out=stakes)
+    return np.divide(rate, stakes, out=stakes)
+
+
+def _log_capital_reaches(scaled: Values, stakes: Values, m: float, threshold: float) -> bool:
+    """Whether the running maximum of log K_t(m) reaches the threshold; streamed, stops at the first time it does."""
+    limit, log_capital = STAKE_LIMIT / m, 0.0
+    for start in range(0, len(scaled), CHUNK):
+        bets = np.minimum(stakes[start : start + CHUNK], limit)
+        bets *= scaled[start : start + CHUNK] - m
+        path = np.cumsum(np.log1p(bets, out=bets), out=bets)
+        if log_capital + float(path.max()) >= threshold:
+            return True
+        log_capital += float(path[-1])
+    return False
+
+
+def rows_needed(alpha: float, method: str = "betting") -> int:
+    """Test rows a side from which a difference bound can be above 0 at all, even for perfectly separated scores.
+
+    Scores 0 against 1 need a lower bound above 1/2 on the one side: betting multiplies its capital by at most
+    1 + c per row there; empirical Bernstein pays 7 ln(4/alpha) / (3 (n - 1)).
+    """
+    if method == "empirical_bernstein":
+        return 2 + math.ceil(14 * math.log(4 / alpha) / 3)
+    return 1 + math.ceil(math.log(2 / alpha) / math.log(1 + STAKE_LIMIT))
+
+
+def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: str = "betting") -> None:
+    """Raise OptionError for a confidence outside [0.5, 1), SampleError where it needs more test rows than there are."""
+    if not 0.5 <= confidence < 1:
+        raise OptionError(f"confidence {confidence} is outside [0.5, 1); 0.95 is usual")
+    needed = rows_needed(1 - confidence, method)
+    for name, n in (("source", n_test_x), ("target", n_test_y)):
+        if n < needed:
+            raise SampleError(
+                f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "
+                f"{needed} (about {math.ceil(needed / 0.3)} rows in all); give more rows or ask for less confidence"
+            )
+
+
+def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: int | None = None) -> float:
+    """P-value of P = Q against mean f(Y) > mean f(X), from permuted labels of held-out scores: (k + 1) / (B + 1).
+
+    Exact for a critic that did not see these rows and whose sign was fixed before. fx (n,), fy (m,). Beyond 100,000
+    scores in all a fixed random subset is used; B is 9,999, fewer for large inputs (at least 999), unless given.
+    """
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
+    x, y = np.asarray(fx, dtype=np.float64), np.asarray(fy, dtype=np.float64)
+    total = len(x) + len(y)
+    if total > PERMUTATION_ROWS:
+        share = PERMUTATION_ROWS / total
+        x = generator.choice(x, max(2, math.floor(share * len(x))), replace=False, shuffle=False)
+        y = generator.choice(y, max(2, math.floor(share * len(y))), replace=False, shuffle=False)
+    pooled = np.concatenate([x, y])
+    pooled -= pooled.mean()
+    if permutations is None:
+        permutations = int(min(9_999, max(999, PERMUTATION_WORK // len(pooled))))
+    # with the pooled sum fixed the mean difference grows with the sum over Y alone
+    observed = pooled[len(x) :].sum()
+    observed -= 1e-12 * np.abs(pooled).sum()  # equal sums added in another order must count as ties
+    batch = max(1, (1 << 21) // len(pooled))
+    reached, done = 0, 0
+    while done < permutations:
+        size = min(batch, permutations - done)
+        shuffled = generator.permuted(np.broadcast_to(pooled, (size, len(pooled))), axis=1)
+        reached += int((shuffled[:, len(x) :].sum(axis=1) >= observed).sum())
+        done += size
+    return (reached + 1) / (permutations + 1)
+
+
+def clip_interval(
+    scores_x: ArrayLike, scores_y: ArrayLike, n_test_x: int, n_test_y: int, alpha: float
+) -> tuple[float, float]:
+    """The interval [a, b] to clip a critic to, chosen on train and select scores only.
+
+    Among pairs of pooled quantiles, the one with the highest predicted lower bound: clipped mean difference minus, for
+    each side, deviation sqrt(2 ln(2/alpha) / n) and range ln(2/alpha) / n. Wide for light tails, narrow for heavy ones.
+    """
+    x = np.sort(np.asarray(scores_x, dtype=np.float64))
+    y = np.sort(np.asarray(scores_y, dtype=np.float64))
+    tails = np.array([0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1])
+    # a quantile of each side, the more extreme one: a few rows of one side may carry the whole difference
+    low = np.unique(np.minimum(np.quantile(x, tails), np.quantile(y, tails)))
+    high = np.unique(np.maximum(np.quantile(x, 1 - tails), np.quantile(y, 1 - tails)))
+    log_term = math.log(2 / alpha)
+    best, interval = -math.inf, (float(low[0]), float(high[-1]))
+    for a in low:
+        for b in high:
+            if not a < b:
+                continue
+            (mean_x, deviation_x), (mean_y, deviation_y) = (_clipped_moments(side, a, b) for side in (x, y))
+            margin = math.sqrt(2 * log_term) * (deviation_x / math.sqrt(n_test_x) + deviation_y / math.sqrt(n_test_y))
+            margin += (b - a) * log_term * (1 / n_test_x + 1 / n_test_y) / 2
+            if mean_y - mean_x - margin > best:
+                best, interval = mean_y - mean_x - margin, (float(a), float(b))
+    return interval
+
+
+def _clipped_moments(ascending: Values, a: float, b: float) -> tuple[float, float]:
+    """Mean and deviation of sorted values after clipping to [a, b]."""
+    clipped = np.clip(ascending, a, b)
+    return float(clipped.mean()), float(clipped.std())

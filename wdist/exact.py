@@ -1,0 +1,117 @@
+"""Exact optimal transport between small sets, and the trivial distances that an estimate is shown beside."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wdist.errors import SampleError
+from wdist.samples import SampleSet
+
+Values = NDArray[np.float64]
+
+COST_BYTES_LIMIT = 2 << 30  # of the cost matrix; the solver needs about as much again
+
+
+def _flat(rows: ArrayLike) -> Values:
+    """Rows as a float64 matrix, images flattened."""
+    array = np.asarray(rows, dtype=np.float64)
+    return array.reshape(len(array), -1)
+
+
+def distances(x: ArrayLike, y: ArrayLike) -> Values:
+    """Euclidean distances between all rows of x (n, ...) and y (m, ...): float64 (n, m).
+
+    Both are centred first, which keeps the expansion ||x||^2 + ||y||^2 - 2 <x, y> accurate under large offsets.
+    """
+    a, b = _flat(x), _flat(y)
+    centre = a.mean(axis=0)
+    a, b = a - centre, b - centre
+    squared = a @ b.T
+    squared *= -2.0
+    squared += np.einsum("ij,ij->i", a, a)[:, None]
+    squared += np.einsum("ij,ij->i", b, b)
+    np.maximum(squared, 0.0, out=squared)
+    return np.sqrt(squared, out=squared)
+
+
+def exact_w1(x: ArrayLike, y: ArrayLike) -> float:
+    """W1 between two sets as discrete measures with equal weights, by network simplex (POT); Euclidean metric.
+
+    x (n, ...), y (m, ...). Raises SampleError when the cost matrix would exceed 2 GiB or the solver does not converge:
+    never a number on failure.
+    """
+    return solve_plan(x, y)[0]
+
+
+def solve_plan(x: ArrayLike, y: ArrayLike) -> tuple[float, dict[str, Any]]:
+    """`exact_w1` and the solver's log: its dual potentials are under "u" (n,) and "v" (m,)."""
+    n, m = len(np.asarray(x)), len(np.asarray(y))
+    if 8 * n * m > COST_BYTES_LIMIT:
+        raise SampleError(
+            f"exact transport between {n:,} and {m:,} rows needs {8 * n * m / 2**30:.1f} GiB for its distances, "
+            f"the limit is {COST_BYTES_LIMIT / 2**30:.0f}; use a random subset of the rows"
+        )
+    import ot  # slow to import (it looks for every array library): only those who ask for exact transport pay
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the result code is judged below instead
+        cost, log = ot.emd2(
+            np.full(n, 1 / n), np.full(m, 1 / m), distances(x, y), numItermax=max(1_000_000, 100 * (n + m)), log=True
+        )
+    if log["result_code"] != 1 or not math.isfinite(cost):  # 1 is OPTIMAL in POT's emd
+        raise SampleError(f"exact transport between {n:,} and {m:,} rows did not converge: {log['warning']}")
+    return float(cost), log
+
+
+def null_baseline(x: SampleSet, y: SampleSet, rows: int, seed: int) -> dict[str, Any] | None:
+    """Exact OT between `rows` rows of each set, and between two disjoint parts of the larger set, same sizes.
+
+    {"rows", "between", "within"}: "within" is what equal distributions look like to exact OT at this size. `rows` is
+    cut to half of the larger set and to the smaller set; None when fewer than 2 rows a part remain.
+    """
+    larger = x if x.n >= y.n else y
+    size = min(rows, x.n, y.n, larger.n // 2)
+    if size < 2:
+        return None
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 3])))
+    parts = [generator.choice(samples.n, size, replace=False) for samples in (x, y)]
+    halves = generator.choice(larger.n, 2 * size, replace=False)
+    between = exact_w1(x.rows(parts[0]), y.rows(parts[1]))
+    within = exact_w1(larger.rows(halves[:size]), larger.rows(halves[size:]))
+    return {"rows": size, "between": between, "within": within}
+
+
+def mean_difference(
+    x: ArrayLike, y: ArrayLike, x_eval: ArrayLike | None = None, y_eval: ArrayLike | None = None
+) -> float:
+    """The affine bound: ||mean y - mean x||, or, with evaluation rows, their mean difference along that direction."""
+    direction = _flat(y).mean(axis=0) - _flat(x).mean(axis=0)
+    length = float(np.linalg.norm(direction))
+    if x_eval is None or y_eval is None:
+        return length
+    if length == 0.0:
+        return 0.0
+    return float((_flat(y_eval).mean(axis=0) - _flat(x_eval).mean(axis=0)) @ (direction / length))
+
+
+def one_dimensional_w1(a: ArrayLike, b: ArrayLike) -> float:
+    """W1 between two samples on the line: the area between their empirical distribution functions."""
+    x, y = np.sort(np.asarray(a, dtype=np.float64)), np.sort(np.asarray(b, dtype=np.float64))
+    if len(x) == len(y):
+        return float(np.abs(x - y).mean())
+    points = np.sort(np.concatenate([x, y]))
+    gaps = np.diff(points)
+    below_x = np.searchsorted(x, points[:-1], side="right") / len(x)
+    below_y = np.searchsorted(y, points[:-1], side="right") / len(y)
+    return float((np.abs(below_x - below_y) * gaps).sum())
+
+
+def max_sliced(x_fit: ArrayLike, y_fit: ArrayLike, x_eval: ArrayLike, y_eval: ArrayLike, seed: int = 0) -> float:
+    """One-dimensional W1 of evaluation rows along the direction that maximises it on the fit rows."""
+    from wdist.sliced import fit_direction
+
+    direction = fit_direction(x_fit, y_fit, seed)
+    return one_dimensional_w1(_flat(x_eval) @ direction, _flat(y_eval) @ direction)

@@ -1,0 +1,327 @@
+"""Sample sets: opening, checking, splitting and scaling them, and pairs of sets with a known distance."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.errors import OptionError, SampleError
+from wdist.known_truth import (
+    Funnels,
+    KnownTruth,
+    funnel_pair,
+    heavy_tail_truth,
+    identical_truth,
+    scaling_truth,
+    spheres_truth,
+    translation_truth,
+)
+from wdist.npy import NUMERIC_KINDS, open_npy
+from wdist.scales import Scale
+from wdist.splits import MINIMUM_ROWS, Split, split_groups, split_rows
+
+__all__ = [
+    "ColumnStatistics",
+    "Funnels",
+    "KnownTruth",
+    "SampleSet",
+    "Scale",
+    "Split",
+    "check_pair",
+    "funnel_pair",
+    "heavy_tail_truth",
+    "identical_truth",
+    "open_samples",
+    "scaling_truth",
+    "spheres_truth",
+    "split_groups",
+    "split_rows",
+    "translation_truth",
+]
+
+Layout = Literal["nhwc", "nchw"]
+Rows = NDArray[np.float32]
+
+BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many elements: some 30 MB, whatever n is
+SCALE_RATIO = 1_000.0  # a column this much wider than the median one decides the Euclidean metric alone
+ROUNDING_SHARE = 0.01  # of a column's deviation that storage as float32 may cost
+
+
+@dataclass(frozen=True)
+class ColumnStatistics:
+    """Per column of one sample set (images flattened), in float64 and in the units of the stored array.
+
+    minimum, maximum, mean, deviation: shape (d,). The deviation is the population one (division by n).
+    """
+
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
+class SampleSet:
+    """One set of rows drawn from a distribution: an array in memory or a memory-mapped file, never copied whole.
+
+    name: "source" or "target", used in messages; n: rows; row_shape: (d,) for tables, (c, h, w) for images;
+    dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1.
+    """
+
+    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None = None) -> None:
+        self.array = array
+        self.name = name
+        self.n = int(array.shape[0])
+        self.dtype: np.dtype[Any] = array.dtype
+        self.is_image = array.ndim >= 3
+        self.layout = layout
+        self.divisor = 255.0 if self.is_image and array.dtype == np.uint8 else 1.0
+        shape = tuple(int(extent) for extent in array.shape[1:])
+        self.row_shape: tuple[int, ...] = shape
+        if len(shape) == 0:
+            self.row_shape = (1,)
+        elif len(shape) == 2:
+            self.row_shape = (1, *shape)
+        elif len(shape) == 3 and layout == "nhwc":
+            self.row_shape = (shape[2], shape[0], shape[1])
+
+    def __repr__(self) -> str:
+        return f"SampleSet({self.name!r}, n={self.n}, row_shape={self.row_shape}, dtype={self.dtype})"
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in one row."""
+        return int(np.prod(self.row_shape))
+
+    @property
+    def unit(self) -> str:
+        """What a distance of 1 means, in words."""
+        return "grey levels / 255" if self.divisor != 1.0 else "as given"
+
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> Rows:
+        """The rows of an index array or slice: float32, (len, *row_shape), in the user's units (uint8 images / 255)."""
+        block = np.asarray(self.array[index])
+        values = block.astype(np.float32)
+        if self.divisor != 1.0:
+            values /= np.float32(self.divisor)
+        if self.layout == "nhwc":
+            values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        return values.reshape(len(block), *self.row_shape)
+
+    def blocks(self, index: NDArray[np.integer[Any]] | None = None) -> Iterator[Rows]:
+        """All rows (or those of `index`, in its order) in blocks of bounded memory, as `rows` gives them."""
+        step = self._block_rows
+        total = self.n if index is None else len(index)
+        for start in range(0, total, step):
+            stop = min(start + step, total)
+            yield self.rows(slice(start, stop) if index is None else index[start:stop])
+
+    @property
+    def _block_rows(self) -> int:
+        return max(1, BLOCK_ELEMENTS // max(1, self.dimension))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the content: element type, shape and values in row order, whatever file format held them.
+
+        SHA-256 over the ASCII line `wdist rows 1 <dtype> <shape>\\n` (as in `<f4 10000x64`) and the C-ordered bytes.
+        """
+        digest = hashlib.sha256()
+        shape = "x".join(str(extent) for extent in self.array.shape)
+        stored = self.dtype.newbyteorder("<") if self.dtype.byteorder == ">" else self.dtype
+        digest.update(f"wdist rows 1 {stored.str} {shape}\n".encode("ascii"))
+        for start in range(0, self.n, self._block_rows):
+            block = np.ascontiguousarray(self.array[start : start + self._block_rows], dtype=stored)
+            digest.update(block.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def statistics(self) -> ColumnStatistics:
+        """Per-column statistics in one streamed pass.
+
+        Raises SampleError naming the row and the column of the first value that is not finite or beyond float32.
+        """
+        d = self.dimension
+        minimum, maximum = np.full(d, np.inf), np.full(d, -np.inf)
+        mean, squares = np.zeros(d), np.zeros(d)
+        for start in range(0, self.n, self._block_rows):
+            raw = np.asarray(self.array[start : start + self._block_rows])
+            block = raw.reshape(len(raw), -1).astype(np.float64)
+            low, high = block.min(axis=0), block.max(axis=0)
+            limit = float(np.finfo(np.float32).max)
+            if not (np.all(low >= -limit) and np.all(high <= limit)):  # NaN fails every comparison
+                self._refuse_value(block, start, limit)
+            np.minimum(minimum, low, out=minimum)
+            np.maximum(maximum, high, out=maximum)
+            # Chan, Golub and LeVeque's pairwise update: no cancellation for columns with a large offset
+            block_mean = block.mean(axis=0)
+            block -= block_mean
+            shift = block_mean - mean
+            share = len(raw) / (start + len(raw))
+            squares += np.einsum("ij,ij->j", block, block) + shift**2 * start * share
+            mean += shift * share
+        return ColumnStatistics(minimum, maximum, mean, np.sqrt(squares / max(1, self.n)))
+
+    def _refuse_value(self, block: NDArray[np.float64], start: int, limit: float) -> None:
+        row, column = np.argwhere(~(np.abs(block) <= limit))[0]
+        value = block[row, column]
+        problem = "beyond the range of float32; rescale the column" if np.isfinite(value) else "not finite"
+        advice = "" if np.isfinite(value) else "; remove or impute such rows"
+        raise SampleError(
+            f"{self.name}: the value {value} in row {start + row}, {self.column_name(int(column))} is {problem}{advice}"
+        )
+
+    def column_name(self, column: int) -> str:
+        """Where a flattened column lies in the array as given: "column 3", or "pixel (h, w, c)" of an image."""
+        if not self.is_image:
+            return f"column {column}"
+        return f"pixel {tuple(int(i) for i in np.unravel_index(column, self.array.shape[1:]))}"
+
+
+def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
+    """Open a numpy or torch array, anything array-like, or the path of a .npy file (memory-mapped) as a SampleSet.
+
+    Shapes: (n,), (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w); `layout` ("nhwc" or "nchw") where the last two are
+    ambiguous. Raises SampleError for what is not an array of real numbers, OptionError for a layout that does not fit.
+    """
+    array = open_npy(Path(data), name) if isinstance(data, str | Path) else _as_array(data, name)
+    if array.dtype.kind not in NUMERIC_KINDS:
+        raise SampleError(_type_message(data, array, name))
+    if array.ndim == 0 or array.ndim > 4:
+        raise SampleError(
+            f"{name}: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"
+        )
+    if 0 in array.shape:
+        raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give at least {MINIMUM_ROWS} rows")
+    return SampleSet(array, name, _resolve_layout(array, name, layout))
+
+
+def _as_array(data: Any, name: str) -> NDArray[Any]:
+    """View array-like data as numpy without copying; torch tensors are recognised by their methods, not imported."""
+    if isinstance(data, np.ndarray):
+        return data
+    if hasattr(data, "detach") and hasattr(data, "cpu"):
+        tensor = data.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
+            tensor = tensor.float()
+        return np.asarray(tensor)
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError) as error:
+        raise SampleError(f"{name}: not an array: {error}; give every row the same number of columns") from error
+
+
+def _type_message(data: Any, array: NDArray[Any], name: str) -> str:
+    """Explain which column keeps an array from being numeric."""
+    advice = "select the numeric columns or convert with array.astype('float32')"
+    if array.dtype == object and array.ndim == 2 and len(array):
+        for column in range(array.shape[1]):
+            for row, value in enumerate(array[:1000, column]):
+                if not isinstance(value, int | float | np.number | np.bool_):
+                    label = getattr(data, "columns", range(array.shape[1]))[column]
+                    return f"{name}: row {row}, column {label} holds {value!r}, not a number; {advice}"
+    return f"{name}: elements of type {array.dtype} are not real numbers; {advice}"
+
+
+def _resolve_layout(array: NDArray[Any], name: str, layout: str | None) -> Layout | None:
+    if layout not in (None, "nhwc", "nchw"):
+        raise OptionError(f"layout {layout!r} is unknown; choose 'nhwc' or 'nchw'")
+    if array.ndim < 3 and layout is not None:
+        raise OptionError(f"layout {layout!r} is for images; {name} has shape {array.shape}: leave layout out")
+    if array.ndim != 4:
+        return None
+    if layout is not None:
+        return "nhwc" if layout == "nhwc" else "nchw"
+    channels = (1, 2, 3, 4)
+    last, first = array.shape[3] in channels, array.shape[1] in channels
+    if last == first:
+        raise OptionError(
+            f"{name}: images of shape {array.shape} may be (n, h, w, c) or (n, c, h, w); say layout='nhwc' or 'nchw'"
+        )
+    return "nhwc" if last else "nchw"
+
+
+def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM_ROWS) -> list[str]:
+    """Check that two sets can be compared, in one streamed pass over each; return warnings in words.
+
+    Raises SampleError naming the set, the row and the column: different shapes, uint8 against other types, fewer than
+    `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, two equal constant sets.
+    """
+    if source.row_shape != target.row_shape:
+        raise SampleError(_shape_message(source, target))
+    if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
+        raise SampleError(
+            f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
+            "not; convert both to the same type and range"
+        )
+    for samples in (source, target):
+        if samples.n < minimum_rows:
+            raise SampleError(
+                f"{samples.name}: {samples.n} rows are too few; at least {minimum_rows} are needed "
+                "to train on some and certify on others"
+            )
+    p, q = source.statistics, target.statistics
+    _check_resolution(source, target)
+    if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
+        raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
+    warnings = [
+        f"{samples.name}: every row is the same (a point mass)"
+        for samples, statistics in ((source, p), (target, q))
+        if not np.any(statistics.deviation)
+    ]
+    return warnings + _scale_warnings(source, target)
+
+
+def _shape_message(source: SampleSet, target: SampleSet) -> str:
+    if len(source.row_shape) == len(target.row_shape) == 1:
+        return (
+            f"source has {source.row_shape[0]} columns and target has {target.row_shape[0]}; "
+            "give both the same columns in the same order"
+        )
+    return f"source has rows of shape {source.row_shape} and target of {target.row_shape}; make them equal"
+
+
+def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
+    """Deviation of each column over both sets together, from their statistics."""
+    p, q = source.statistics, target.statistics
+    share = source.n / (source.n + target.n)
+    between = share * (1 - share) * (p.mean - q.mean) ** 2
+    return np.sqrt(share * p.deviation**2 + (1 - share) * q.deviation**2 + between)
+
+
+def _check_resolution(source: SampleSet, target: SampleSet) -> None:
+    """Refuse columns (time stamps, identifiers) that lose their variation when stored as float32."""
+    deviation = _pooled_deviation(source, target)
+    for samples in (source, target):
+        statistics = samples.statistics
+        largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
+        lost = (deviation > 0) & (largest * 2.0**-24 > ROUNDING_SHARE * deviation)
+        if np.any(lost) and samples.dtype != np.float32:
+            column = int(np.argmax(lost))
+            raise SampleError(
+                f"{samples.name}: {samples.column_name(column)} reaches {largest[column]:.6g} but varies by only "
+                f"{deviation[column]:.3g}: computing in float32 would lose it; subtract a constant (the same from both)"
+            )
+
+
+def _scale_warnings(source: SampleSet, target: SampleSet) -> list[str]:
+    """Name the columns of a table that are so wide that they decide the distance alone."""
+    if source.is_image:
+        return []
+    deviation = _pooled_deviation(source, target)
+    varying = deviation[deviation > 0]
+    if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
+        return []
+    wide = np.flatnonzero(deviation >= varying.max() / 10)
+    shown = ", ".join(str(column) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    return [
+        f"columns differ in scale by a factor of {varying.max() / varying.min():.3g} (deviations {varying.min():.3g} "
+        f"to {varying.max():.3g}): the distance is decided by column {shown}; consider scale='standardize'"
+    ]

@@ -1,0 +1,101 @@
+"""The optional rescaling of the user's columns, which changes the ground metric and is recorded in the result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.errors import OptionError
+from wdist.splits import Split
+
+if TYPE_CHECKING:
+    from wdist.samples import SampleSet
+
+
+@dataclass(frozen=True)
+class Scale:
+    """x -> (x - center) / divisor, per number of a row: the metric becomes ||(x - y) / divisor||_2.
+
+    kind: "none", "number", "vector" or "standardize"; divisor and center: float64, shape () or row_shape;
+    data_divisor: 255 where uint8 images were divided by it before, else 1.
+    """
+
+    kind: str
+    divisor: NDArray[np.float64]
+    center: NDArray[np.float64]
+    data_divisor: float = 1.0
+
+    @classmethod
+    def fit(
+        cls,
+        option: float | str | Sequence[float] | NDArray[Any] | None,
+        source: "SampleSet",
+        target: "SampleSet",
+        source_split: Split,
+        target_split: Split,
+    ) -> "Scale":
+        """Build the scale that `option` asks for; "standardize" looks at the train rows of both sets only.
+
+        Raises OptionError for an unknown word, a number that is not positive, or a vector of the wrong length.
+        """
+        zero, one, data_divisor = np.zeros(()), np.ones(()), source.divisor
+        if option is None or (isinstance(option, str) and option == "none"):
+            return cls("none", one, zero, data_divisor)
+        if isinstance(option, str):
+            if option != "standardize":
+                raise OptionError(f"scale {option!r} is unknown; choose none, 'standardize', a number or a vector")
+            center, deviation = _train_moments(source, target, source_split, target_split)
+            deviation[deviation == 0] = 1.0  # a constant column adds nothing to any distance
+            return cls("standardize", deviation, center, data_divisor)
+        divisor = np.asarray(option, dtype=np.float64)
+        if not np.all(np.isfinite(divisor)) or not np.all(divisor > 0):
+            raise OptionError("scale: every divisor must be a finite number above 0")
+        if divisor.ndim == 0:
+            return cls("number", divisor, zero, data_divisor)
+        if divisor.size != source.dimension:
+            raise OptionError(f"scale: {divisor.size} divisors were given for {source.dimension} numbers a row")
+        return cls("vector", divisor.reshape(source.row_shape), zero, data_divisor)
+
+    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rescale rows (len, *row_shape), computing in float64; float32 out."""
+        if self.kind == "none":
+            return rows
+        return ((rows.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """The scale as plain numbers, exact: {"kind", "divisor", "center", "data_divisor"}."""
+        return {
+            "kind": self.kind,
+            "divisor": self.divisor.tolist(),
+            "center": self.center.tolist(),
+            "data_divisor": self.data_divisor,
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Scale":
+        """The inverse of `to_json`."""
+        return cls(
+            str(stored["kind"]),
+            np.asarray(stored["divisor"], dtype=np.float64),
+            np.asarray(stored["center"], dtype=np.float64),
+            float(stored["data_divisor"]),
+        )
+
+
+def _train_moments(
+    source: "SampleSet", target: "SampleSet", source_split: Split, target_split: Split
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation, each of row_shape, of the train rows of both sets pooled; streamed."""
+    count, mean, squares = 0, np.zeros(source.row_shape), np.zeros(source.row_shape)
+    for samples, split in ((source, source_split), (target, target_split)):
+        for rows in samples.blocks(np.sort(split.train)):  # file order: one sweep over the mapped pages
+            block = rows.astype(np.float64)
+            block_mean = block.mean(axis=0)
+            shift = block_mean - mean
+            share = len(block) / (count + len(block))
+            squares += np.square(block - block_mean).sum(axis=0) + shift**2 * count * share
+            mean = mean + shift * share
+            count += len(block)
+    return mean, np.sqrt(squares / count)

@@ -1,0 +1,103 @@
+"""Train, select and test parts of a sample set: by rows, by whole groups, or by blocks of time."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.errors import OptionError, SampleError
+
+Index = NDArray[np.int64]
+
+MINIMUM_TEST = 50  # rows (or groups): below, a bound at 95 % is hardly ever above zero
+MINIMUM_SELECT = 10
+MINIMUM_ROWS = 100
+SELECT_SHARE, TEST_SHARE = 0.1, 0.3
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint row indices of one sample set, each in the order of the seeded permutation (never sorted).
+
+    train fits critics, select chooses among them, test is looked at once. int64, shape (rows of the part,).
+    """
+
+    train: Index
+    select: Index
+    test: Index
+
+    def sizes(self) -> dict[str, int]:
+        """Rows in each part, by name."""
+        return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
+
+
+def random_stream(seed: int, side: int) -> np.random.Generator:
+    """The generator that permutes one side (0 source, 1 target); the sides are independent of each other."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
+
+
+def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
+    """Sizes (train, select, test) of 60/10/30 %, at least 50 in test and 10 in select. Raises SampleError below 100."""
+    if n < MINIMUM_ROWS:
+        raise SampleError(f"{n} {what} are too few to split; at least {MINIMUM_ROWS} are needed")
+    test = max(MINIMUM_TEST, round(TEST_SHARE * n))
+    select = max(MINIMUM_SELECT, round(SELECT_SHARE * n))
+    return n - select - test, select, test
+
+
+def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Split:
+    """Split n rows of one side (0 source, 1 target) into train, select and test by a seeded permutation.
+
+    mode "random": rows are exchangeable. mode "blocks": rows are ordered in time; the parts are contiguous (train
+    first, test last), which keeps neighbours out of different parts but makes the bound approximate. Rows within a part
+    are permuted in both. Raises SampleError for fewer than 100 rows, OptionError for an unknown mode.
+    """
+    if mode not in ("random", "blocks"):
+        raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
+    if seed < 0:
+        raise OptionError(f"seed {seed} is negative; choose a whole number from 0 on")
+    train, select, _ = part_sizes(n)
+    generator = random_stream(seed, side)
+    if mode == "random":
+        order = generator.permutation(n)
+        return Split(order[:train], order[train : train + select], order[train + select :])
+    parts = np.split(np.arange(n), [train, train + select])
+    return Split(*(generator.permutation(part) for part in parts))
+
+
+def split_groups(
+    source_groups: NDArray[Any], target_groups: NDArray[Any], seed: int
+) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Split both sets by whole groups, a group in both sets going to the same part of each.
+
+    source_groups (n,), target_groups (m,): a label per row. Returns the two splits and the labels renumbered 0, 1, ...
+    jointly over both sets. Rows of a part are in the order of the permuted groups. Raises SampleError when a side has
+    fewer than 100 groups or ends with fewer than 50 groups in its test part.
+    """
+    n = len(source_groups)
+    names, codes = np.unique(np.concatenate([source_groups, target_groups]), return_inverse=True)
+    source, target = codes[:n].astype(np.int64), codes[n:].astype(np.int64)
+    in_source, in_target = (np.bincount(side, minlength=len(names)) > 0 for side in (source, target))
+    for name, present in (("source", in_source), ("target", in_target)):
+        if present.sum() < MINIMUM_ROWS:
+            raise SampleError(f"{name}: {present.sum()} groups are too few; at least {MINIMUM_ROWS} are needed")
+    rank = np.empty(len(names), dtype=np.int64)
+    part = np.empty(len(names), dtype=np.int64)
+    # strata: groups only in source, only in target, in both; each is divided alike, so that every side gets its share
+    for stratum, present in enumerate((in_source & ~in_target, in_target & ~in_source, in_source & in_target)):
+        members = random_stream(seed, stratum).permutation(np.flatnonzero(present))
+        test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(in_source.sum(), in_target.sum())) * len(members))
+        select = math.ceil(SELECT_SHARE * len(members))
+        rank[members] = np.arange(len(members)) * 3 + stratum
+        part[members] = np.where(
+            np.arange(len(members)) < test, 2, np.where(np.arange(len(members)) < test + select, 1, 0)
+        )
+    return _parts_of(source, rank, part), _parts_of(target, rank, part), (source, target)
+
+
+def _parts_of(groups: NDArray[np.int64], rank: NDArray[np.int64], part: NDArray[np.int64]) -> Split:
+    """Rows of one side by part, ordered by their group's rank, rows of a group in their given order."""
+    order = np.argsort(rank[groups], kind="stable")
+    return Split(*(order[part[groups[order]] == number] for number in range(3)))
