@@ -25,6 +25,7 @@ from wdist.layers import (
     OrthogonalLinear,
     Scale,
 )
+from wdist.plain import CircularConv2d, Clip, Cone, Shift
 
 EPSILON = torch.finfo(torch.float64).eps
 Shape = tuple[int, ...]
@@ -33,7 +34,7 @@ Rule = Callable[[Any, Shape], tuple[float, Shape]]
 
 @dataclass(frozen=True)
 class LayerBound:
-    """The proven norm of one layer: its dotted name in the module, its class, an upper bound of its Lipschitz constant."""
+    """The proven norm of one layer: its dotted name in the module, its class, an upper bound of its norm."""
 
     name: str
     kind: str
@@ -107,8 +108,8 @@ def _refuse_hooks(module: nn.Module, name: str) -> None:
 def matrix_norm_bound(matrix: Tensor) -> float:
     """Upper bound of the spectral norm of (m, n): svdvals in float64, inflated by LAPACK's backward error.
 
-    Computed singular values are exact for W + E with ||E||_2 <= p(m, n) eps ||W||_2, p a modest polynomial (LAPACK Users'
-    Guide, section 4.9); p = 10 (m + n) is taken.
+    Computed singular values are exact for W + E with ||E||_2 <= p(m, n) eps ||W||_2, p a modest polynomial (LAPACK
+    Users' Guide, section 4.9); p = 10 (m + n) is taken.
     """
     W = matrix.detach().to("cpu", torch.float64)
     if not bool(W.isfinite().all()):
@@ -124,7 +125,7 @@ def transfer_matrices(kernel: Tensor, grid: Shape) -> Tensor:
     K = kernel.detach().to("cpu", torch.float64)
     axes = tuple(range(2, K.dim()))
     transfer = torch.fft.rfftn(_wrap(K, grid), s=grid, dim=axes)
-    return transfer.flatten(2).permute(2, 0, 1)
+    return torch.permute(transfer.flatten(2), (2, 0, 1))
 
 
 def _wrap(kernel: Tensor, grid: Shape) -> Tensor:
@@ -161,11 +162,12 @@ def convolution_norm_bound(kernel: Tensor, grid: Shape) -> float:
 
 
 def singular_values(conv: LipschitzConvolution, grid: Shape) -> Tensor:
-    """All singular values of the layer as a linear map on inputs of `grid` (before its downsampling), descending, float64."""
+    """All singular values of the layer as a linear map on inputs of `grid` (before downsampling), descending."""
     inner = tuple(size // conv.stride for size in grid)
     K = _kernel64(conv)
     transfer = torch.fft.fftn(_wrap(K, inner), s=inner, dim=tuple(range(2, K.dim())))
-    return torch.linalg.svdvals(transfer.flatten(2).permute(2, 0, 1)).flatten().sort(descending=True).values
+    values: Tensor = torch.linalg.svdvals(transfer.flatten(2).permute(2, 0, 1)).flatten()
+    return values.sort(descending=True).values
 
 
 def _kernel64(conv: LipschitzConvolution) -> Tensor:
@@ -178,8 +180,8 @@ def _expect(shape: Shape, axis: int, size: int, module: nn.Module) -> None:
         raise UnprovenError(f"{type(module).__name__} expects {size} channels, its input has shape {shape}")
 
 
-@register(nn.Identity, nn.ReLU, Abs, GroupSort, MaxMin, FullSort)
-def _isometry(module: nn.Module, shape: Shape) -> tuple[float, Shape]:
+@register(nn.Identity, nn.ReLU, Shift, Clip, Abs, GroupSort, MaxMin, FullSort)
+def _one(module: nn.Module, shape: Shape) -> tuple[float, Shape]:
     return 1.0, shape
 
 
@@ -226,6 +228,22 @@ def _linear(module: nn.Linear | OrthogonalLinear, shape: Shape) -> tuple[float, 
 def _bjorck_linear(module: BjorckLinear, shape: Shape) -> tuple[float, Shape]:
     _expect(shape, -1, module.in_features, module)
     return matrix_norm_bound(module.kernel(torch.float64)), (*shape[:-1], module.out_features)
+
+
+@register(CircularConv2d)
+def _circular_convolution(module: CircularConv2d, shape: Shape) -> tuple[float, Shape]:
+    _expect(shape, 0, module.weight.shape[1], module)
+    grid = shape[1:]
+    return convolution_norm_bound(module.weight.detach().to("cpu", torch.float64), grid), (
+        module.weight.shape[0],
+        *grid,
+    )
+
+
+@register(Cone)
+def _cone(module: Cone, shape: Shape) -> tuple[float, Shape]:
+    _expect(shape, -1, module.anchors.shape[1], module)
+    return float(abs(module.sign)), (*shape[:-1], 1)
 
 
 @register(BCOP)

@@ -1,14 +1,14 @@
 """Convolutions with circular padding and a known norm, side by side behind one interface: BCOP.
 
-A stride s is an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): striding itself throws
-samples away and is not gradient-norm preserving. `.weight` is what is applied after the downsampling.
+A stride s is an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): striding itself
+throws samples away and is not gradient-norm preserving. `.weight` is what is applied after the downsampling.
 """
 
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from wdist.errors import OptionError
 from wdist.layers import InvertibleDownsampling, require
@@ -29,7 +29,7 @@ def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
     for k in reversed(kernel):
         front = (k - 1) // 2
         pads += [front, k - 1 - front]
-    return F.pad(x, pads, mode="circular") if any(pads) else x
+    return functional.pad(x, pads, mode="circular") if any(pads) else x
 
 
 class LipschitzConvolution(nn.Module):
@@ -90,7 +90,7 @@ class LipschitzConvolution(nn.Module):
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         self.unfreeze()
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args, **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         if not x.is_floating_point() or x.dim() != self.dimensions + 2 or x.shape[1] != self.in_channels:
@@ -103,8 +103,8 @@ class LipschitzConvolution(nn.Module):
             x = self.downsample(x)
         x = circular_pad(x, self.inner_kernel)
         if self.dimensions == 1:
-            return F.conv1d(x, self.weight, self.bias)
-        return F.conv2d(x, self.weight, self.bias)
+            return functional.conv1d(x, self.weight, self.bias)
+        return functional.conv2d(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -114,8 +114,9 @@ class BCOP(LipschitzConvolution):
     """Block convolution orthogonal parametrisation: H box [P_1, I - P_1] box ... with P_i = R_i R_i^T of rank n/2.
 
     H (out, in s^2) is semi-orthogonal, R (2 (k - 1), n, n // 2) in two dimensions or (k - 1, n, n // 2) in one, with
-    n = max(in s^2, out); both are kept on the Stiefel manifold by `StiefelOptimizer`. The projector part sits on the wider
-    side, H reduces to the other, so that the layer keeps the norm for out >= in and is a co-isometry for out <= in.
+    n = max(in s^2, out); both are kept on the Stiefel manifold by `StiefelOptimizer`. The projector part sits on the
+    wider side, H reduces to the other, so that the layer keeps the norm for out >= in
+    and is a co-isometry for out <= in.
     Source: Li et al. (2019), section 4; Xiao et al. (2018) for two dimensions.
     """
 
@@ -147,9 +148,9 @@ class BCOP(LipschitzConvolution):
         taps = self.inner_kernel[0]
         if self.R is None:
             # One channel has only the trivial projectors 0 and I: the kernel is H at one tap.
-            X = F.pad(X[..., None], (0, taps - 1)) if self.dimensions == 1 else X[..., None, None]
+            X = functional.pad(X[..., None], (0, taps - 1)) if self.dimensions == 1 else X[..., None, None]
             if self.dimensions == 2:
-                X = F.pad(X, (0, taps - 1, 0, taps - 1))
+                X = functional.pad(X, (0, taps - 1, 0, taps - 1))
             return (X if shrinks else X.transpose(0, 1)).to(target)
         R = self.R.double()
         X = X[None, None]  # (kh, kw, a, n)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from wdist.errors import OptionError
 from wdist.orthogonal import bjorck, random_orthogonal
@@ -30,8 +30,8 @@ def require_floating(x: Tensor, layer: nn.Module) -> None:
 class OrthogonalLinear(nn.Module):
     """y = W x + b with W semi-orthogonal: sigma(W) = 1, the weight itself is the parameter.
 
-    (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained with
-    `wdist.manifold.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
+    (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained
+    with `wdist.manifold.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
     """
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("weight",)
@@ -48,17 +48,17 @@ class OrthogonalLinear(nn.Module):
         return self.weight if dtype is None else self.weight.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
 class BjorckLinear(nn.Module):
-    """Drop-in twin of OrthogonalLinear for standard optimisers: W = bjorck(V) for a free parameter V, in every forward.
+    """Drop-in twin of OrthogonalLinear for standard optimisers: W = bjorck(V), V a free parameter, in every forward.
 
-    (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V; equal to 1 once the iterations have
-    converged. Source: Anil, Lucas, Grosse (2019).
+    (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V; equal to 1 once the iterations
+    have converged. Source: Anil, Lucas, Grosse (2019).
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, iterations: int = 20) -> None:
@@ -78,7 +78,7 @@ class BjorckLinear(nn.Module):
         return self.kernel()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.kernel(), self.bias)
+        return functional.linear(x, self.kernel(), self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, iterations={self.iterations}"
@@ -100,7 +100,7 @@ class GroupSort(nn.Module):
         whole = channels - channels % self.group_size
         if whole == 0:
             return x
-        groups = x[:, :whole].unflatten(1, (whole // self.group_size, self.group_size))
+        groups = x[:, :whole].reshape(x.shape[0], -1, self.group_size, *x.shape[2:])
         if self.group_size == 2:
             # Two comparisons: torch.sort is many times slower here and its backward gathers.
             low, high = groups.unbind(2)
@@ -115,7 +115,7 @@ class GroupSort(nn.Module):
 
 
 class MaxMin(nn.Module):
-    """(max, min) of channel i and channel i + c/2: GroupSort(2) with the pairs laid out so that both halves are contiguous.
+    """(max, min) of channels i and i + c/2: GroupSort(2) with the pairs laid out so that both halves are contiguous.
 
     (n, c, ...) -> (n, c, ...); an odd last channel passes unchanged. An isometry almost everywhere.
     """
@@ -145,7 +145,7 @@ class Abs(nn.Module):
 
 
 class InvertibleDownsampling(nn.Module):
-    """Space to channels: (n, c, h, w) -> (n, c f^2, h/f, w/f), or (n, c, l) -> (n, c f, l/f). A permutation, so an isometry.
+    """Space to channels: (n, c, h, w) -> (n, c f^2, h/f, w/f), or (n, c, l) -> (n, c f, l/f): a permutation.
 
     Source: Jacobsen, Smeulders, Oyallon, "i-RevNet" (2018). Raises OptionError when f does not divide the grid.
     """
@@ -162,8 +162,8 @@ class InvertibleDownsampling(nn.Module):
                 f"grid {tuple(x.shape[2:])} is not divisible by the downsampling factor {f}: crop or pad it"
             )
         if x.dim() == 3:
-            return x.unflatten(2, (x.shape[2] // f, f)).transpose(2, 3).flatten(1, 2)
-        return F.pixel_unshuffle(x, f)
+            return x.reshape(*x.shape[:2], -1, f).transpose(2, 3).flatten(1, 2)
+        return functional.pixel_unshuffle(x, f)
 
     def extra_repr(self) -> str:
         return str(self.factor)
@@ -182,8 +182,8 @@ class InvertibleUpsampling(nn.Module):
         if x.shape[1] % f ** (x.dim() - 2):
             raise OptionError(f"{x.shape[1]} channels cannot be spread over {f} positions an axis")
         if x.dim() == 3:
-            return x.unflatten(1, (x.shape[1] // f, f)).transpose(2, 3).flatten(2, 3)
-        return F.pixel_shuffle(x, f)
+            return x.reshape(x.shape[0], -1, f, x.shape[2]).transpose(2, 3).flatten(2, 3)
+        return functional.pixel_shuffle(x, f)
 
     def extra_repr(self) -> str:
         return str(self.factor)

@@ -138,7 +138,7 @@ class StiefelOptimizer(Optimizer):
             state = self.state[p]
             if not state:
                 state["momentum"] = torch.zeros_like(p)
-            state["momentum"].mul_(group["momentum"]).add_(p.grad)  # type: ignore[arg-type]
+            state["momentum"].mul_(group["momentum"]).add_(p.grad)
         W = torch.cat([_stack(p) for p in parameters])
         M = torch.cat([_stack(self.state[p]["momentum"]) for p in parameters])
         W = stiefel_step(W, M, group["lr"], group["direction_iterations"], group["retraction_iterations"])

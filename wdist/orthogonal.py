@@ -1,15 +1,15 @@
 """Pure tensor maths of matrices with orthonormal rows or columns, and of block convolutions.
 
-Every function takes (..., m, n) tensors and works on the smaller side: a wide matrix (m <= n) is meant to have orthonormal
-rows, a tall one orthonormal columns. "Gram space" is the p x p world of W W^T, p = min(m, n): iterations there cost
-p^3 instead of p^2 max(m, n).
+Every function takes (..., m, n) tensors and works on the smaller side: a wide matrix (m <= n) is meant to have
+orthonormal rows, a tall one orthonormal columns. "Gram space" is the p x p world of W W^T, p = min(m, n): iterations
+there cost p^3 instead of p^2 max(m, n).
 """
 
 import torch
 from torch import Tensor
 
-# Quintic polynomial x (a + b x^2 + c x^4) of Jordan et al., "Muon" (2024): its slope 3.44 at 0 lifts small singular values
-# fastest, and three compositions map [0.05, 1] into [0.7, 1.2], which is enough for a direction.
+# Quintic polynomial x (a + b x^2 + c x^4) of Jordan et al., "Muon" (2024): its slope 3.44 at 0 lifts small singular
+# values fast, and three compositions map [0.05, 1] into [0.7, 1.2], which is enough for a direction.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
@@ -20,13 +20,13 @@ def wide(matrix: Tensor) -> Tensor:
 
 def symmetric(matrix: Tensor) -> Tensor:
     """The symmetric part (A + A^T) / 2."""
-    return (matrix + matrix.mT) / 2
+    return torch.add(matrix, matrix.mT).div(2)
 
 
 def gram(matrix: Tensor) -> Tensor:
     """W W^T of the wide form, (..., p, p)."""
     W = wide(matrix)
-    return W @ W.mT
+    return torch.matmul(W, W.mT)
 
 
 def orthogonality_error(matrix: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ def newton_schulz(matrix: Tensor, iterations: int) -> Tensor:
 def bjorck(matrix: Tensor, iterations: int = 20) -> Tensor:
     """Differentiable first-order Björck orthogonalisation of an arbitrary (..., m, n) matrix.
 
-    The matrix is first divided by sqrt(||W||_1 ||W||_inf) >= sigma_max, so that the iteration converges from any full-rank
-    start. Source: Björck and Bowie (1971); Anil, Lucas, Grosse (2019).
+    The matrix is first divided by sqrt(||W||_1 ||W||_inf) >= sigma_max, so that the iteration converges from any
+    full-rank start. Source: Björck and Bowie (1971); Anil, Lucas, Grosse (2019).
     """
     W = (
         matrix
@@ -86,15 +86,15 @@ def bjorck(matrix: Tensor, iterations: int = 20) -> Tensor:
 def polar(matrix: Tensor) -> Tensor:
     """Nearest semi-orthogonal matrix (the polar factor), computed in float64, returned in float64.
 
-    Newton-Schulz where the matrix is already close (the usual case: it comes from the manifold optimiser), otherwise the
-    singular value decomposition.
+    Newton-Schulz where the matrix is already close (the usual case: it comes from the manifold optimiser), otherwise
+    the singular value decomposition.
     """
     W = matrix.double()
     if bool((orthogonality_error(W) < 0.5).all()):
         W = newton_schulz(W, 7)
         return newton_schulz(W, 1)
     U, _, Vh = torch.linalg.svd(W, full_matrices=False)
-    return U @ Vh
+    return torch.matmul(U, Vh)
 
 
 def random_orthogonal(
@@ -111,7 +111,7 @@ def random_orthogonal(
 
 def projector(R: Tensor) -> Tensor:
     """The symmetric projector P = R R^T on the columns of R (..., n, k)."""
-    return R @ R.mT
+    return torch.matmul(R, R.mT)
 
 
 def block_convolution(X: Tensor, Y: Tensor) -> Tensor:
