@@ -1,1 +1,72 @@
-"""Python client of a wdist server."""
+"""Python client of a wdist server.
+
+from wdist_client import Client, w1
+
+print(w1(x, y))                          # one call: upload, estimate, result
+with Client() as client:                 # or step by step
+    real = client.sample_sets.create(x, name="real")
+    fake = client.sample_sets.create("fake.npy")
+    result = client.estimates.create(real, fake, confidence=0.99).wait(progress=True)
+"""
+
+__version__ = "0.1.0"
+
+from wdist_client.async_client import AsyncClient, AsyncJob
+from wdist_client.client import Client, Job, w1
+from wdist_client.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequest,
+    Conflict,
+    EstimateCanceled,
+    EstimateFailed,
+    InvalidRequest,
+    NotFound,
+    OptionError,
+    PermissionDenied,
+    RateLimited,
+    SampleError,
+    ServerError,
+    StorageFull,
+    TooLarge,
+    UnexpectedAnswerError,
+    UnsupportedFormat,
+    WaitTimeout,
+    WdistError,
+)
+from wdist_client.models import Estimate, Progress, Result, SampleSet
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncClient",
+    "AsyncJob",
+    "AuthenticationError",
+    "BadRequest",
+    "Client",
+    "Conflict",
+    "Estimate",
+    "EstimateCanceled",
+    "EstimateFailed",
+    "InvalidRequest",
+    "Job",
+    "NotFound",
+    "OptionError",
+    "PermissionDenied",
+    "Progress",
+    "RateLimited",
+    "Result",
+    "SampleError",
+    "SampleSet",
+    "ServerError",
+    "StorageFull",
+    "TooLarge",
+    "UnexpectedAnswerError",
+    "UnsupportedFormat",
+    "WaitTimeout",
+    "WdistError",
+    "w1",
+]

@@ -1,0 +1,195 @@
+"""The asynchronous client: the same flows, carried out on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from wdist_client import flows, protocol
+from wdist_client.client import settings
+from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
+from wdist_client.models import Estimate, Model, Page, Result, SampleSet
+from wdist_client.protocol import Request, Response
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+
+
+class AsyncClient:
+    """A wdist server, for asyncio; arguments and methods are those of `Client`, to be awaited."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 4,
+    ) -> None:
+        from wdist_client.transport import AsyncTransport
+
+        address, key = settings(base_url, api_key)
+        self._transport = AsyncTransport(address, key, timeout)
+        self._retries = Retries(max_retries)
+        self.sample_sets = AsyncSampleSets(self)
+        self.estimates = AsyncEstimates(self)
+
+    @property
+    def base_url(self) -> str:
+        return self._transport.base_url
+
+    async def version(self) -> dict[str, Any]:
+        """What the server says of its version."""
+        found: dict[str, Any] = (await self._send(Request("GET", "/version"))).json()
+        return found
+
+    async def close(self) -> None:
+        """Closes the connections; jobs go on."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, flow: Flow[T]) -> T:
+        """Carries out the steps of a flow, one after the other."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    outcome = await self._perform(step)
+                except BaseException as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _perform(self, step: flows.Step) -> Any:
+        match step:
+            case Request():
+                return await self._transport.perform(step)
+            case Sleep(seconds):
+                return await asyncio.sleep(seconds)
+            case Compute(work):
+                return await asyncio.to_thread(work)
+
+    async def _send(self, request: Request) -> Response:
+        return await self._run(flows.send(request, self._retries))
+
+    async def _pages(self, path: str, page: type[Page[M]], **filters: str | None) -> AsyncIterator[M]:
+        after: str | None = None
+        while True:
+            found = (await self._send(protocol.listing(path, after, filters))).read(page)
+            for record in found.data:
+                yield record
+            if not found.has_more or found.next is None:
+                return
+            after = found.next
+
+
+class AsyncSampleSets:
+    """As `SampleSets`, to be awaited."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(self, data: Any, name: str | None = None, *, progress: bool | None = None) -> SampleSet:
+        """As `SampleSets.create`; data is read and hashed in a thread."""
+        return await self._client._run(flows.create_sample_set(data, name, progress, self._client._retries))
+
+    async def get(self, sample_set: SampleSet | str) -> SampleSet:
+        """As `SampleSets.get`."""
+        path = f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"
+        return (await self._client._send(Request("GET", path))).read(SampleSet)
+
+    def list(self, *, sha256: str | None = None) -> AsyncIterator[SampleSet]:
+        """As `SampleSets.list`, for `async for`."""
+        return self._client._pages("/v1/sample-sets", protocol.SampleSetPage, sha256=sha256)
+
+    async def delete(self, sample_set: SampleSet | str) -> None:
+        """As `SampleSets.delete`."""
+        await self._client._send(Request("DELETE", f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"))
+
+
+class AsyncEstimates:
+    """As `Estimates`, to be awaited."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        source: SampleSet | str,
+        target: SampleSet | str,
+        *,
+        confidence: float | None = None,
+        critic: str | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        max_seconds: float | None = None,
+        scale: float | str | list[float] | None = None,
+        layout: str | None = None,
+        baseline_rows: int | None = None,
+        priority: int | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        **newer_options: Any,
+    ) -> AsyncJob:
+        """As `Estimates.create`."""
+        options = {
+            "confidence": confidence, "critic": critic, "seed": seed, "steps": steps, "max_seconds": max_seconds,
+            "scale": scale, "layout": layout, "baseline_rows": baseline_rows, "priority": priority,
+            "metadata": metadata, **newer_options,
+        }  # fmt: skip
+        answer = await self._client._send(protocol.create_estimate(source, target, options, idempotency_key))
+        return AsyncJob(self._client, answer.read(Estimate))
+
+    async def get(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
+        """As `Estimates.get`."""
+        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"
+        return AsyncJob(self._client, (await self._client._send(Request("GET", path))).read(Estimate))
+
+    async def list(self, *, status: str | None = None) -> AsyncIterator[AsyncJob]:
+        """As `Estimates.list`, for `async for`."""
+        async for record in self._client._pages("/v1/estimates", protocol.EstimatePage, status=status):
+            yield AsyncJob(self._client, record)
+
+    async def cancel(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
+        """As `Estimates.cancel`."""
+        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}/cancel"
+        return AsyncJob(self._client, (await self._client._send(protocol.post(path))).read(Estimate))
+
+    async def delete(self, estimate: str | JobRecord | Estimate) -> None:
+        """As `Estimates.delete`."""
+        await self._client._send(Request("DELETE", f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"))
+
+
+class AsyncJob(JobRecord):
+    """As `Job`, to be awaited."""
+
+    def __init__(self, client: AsyncClient, estimate: Estimate) -> None:
+        super().__init__(estimate)
+        self._client = client
+
+    async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
+        """As `Job.wait`; cancelling the task leaves the job running."""
+        return await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    async def refresh(self) -> Self:
+        """As `Job.refresh`."""
+        self.estimate = (await self._client.estimates.get(self.id)).estimate
+        return self
+
+    async def cancel(self) -> Self:
+        """As `Job.cancel`."""
+        self.estimate = (await self._client.estimates.cancel(self.id)).estimate
+        return self

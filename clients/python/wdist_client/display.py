@@ -1,0 +1,157 @@
+"""What a person sees: progress bars, and a result as text and as HTML."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist_client.models import Estimate, Result
+
+
+def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
+    """A bar over bytes; `progress` None: only for more than 8 MiB and where a person watches."""
+    from tqdm.auto import tqdm
+
+    disable = (total < 8 << 20 or not watched()) if progress is None else not progress
+    return tqdm(total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, disable=disable, leave=False)
+
+
+def watched() -> bool:
+    """Whether a person watches: a terminal, or a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class JobBar:
+    """The bar over the steps of one job, or a function of the caller's instead, or nothing."""
+
+    def __init__(self, estimate: Estimate, progress: bool | Callable[[Estimate], object] | None) -> None:
+        self._tell = progress if callable(progress) else None
+        self._bar: Any = None
+        if not callable(progress) and (watched() if progress is None else progress):
+            from tqdm.auto import tqdm
+
+            layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}{postfix}]"
+            self._bar = tqdm(total=1, desc=estimate.status, bar_format=layout)
+            self._bar.n = 0
+        self.show(estimate)
+
+    def show(self, estimate: Estimate) -> None:
+        if self._tell is not None:
+            self._tell(estimate)
+        if self._bar is None:
+            return
+        at = estimate.progress
+        self._bar.set_description_str(f"{estimate.status}{f' {at.trying}' if at and at.trying else ''}", refresh=False)
+        if at is not None:
+            self._bar.total, self._bar.n = at.steps, at.step
+            notes = [] if at.value is None else [f"so far {at.value:.4g}, not certified"]
+            if at.eta_seconds is not None and not estimate.ended:
+                notes.append(f"{at.eta_seconds:.0f} s left")
+            self._bar.set_postfix_str(", ".join(notes), refresh=False)
+        self._bar.refresh()
+
+    def say(self, message: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(message)
+
+    def leave(self, estimate: Estimate) -> None:
+        """After Ctrl-C: the job is the server's and goes on; says how to come back to it."""
+        self.close()
+        print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
+            f"\nEstimate {estimate.id} goes on without you. Come back to it with\n"
+            f'    client.estimates.get("{estimate.id}").wait()\n'
+            f"or stop it with .cancel().",
+            file=sys.stderr,
+        )
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def figures(result: Result) -> list[tuple[str, str, str]]:
+    """(name, figure, what it means in a few words) of what a person should see."""
+    lines = [
+        ("lower bound", f"{result.lower_bound:.4g}", f"W1 is at least this, with confidence {result.confidence:g}")
+    ]
+    if result.upper_bound is not None:
+        lines.append(("upper bound", f"{result.upper_bound:.4g}", "W1 is at most this, at the same confidence"))
+    lines.append(
+        ("value", f"{result.value:.4g}", "the critic's mean difference on held-out rows: the estimate, from below")
+    )
+    if result.p_value is not None:
+        lines.append(("p-value", f"{result.p_value:.2g}", "how often two equal populations would show this much"))
+    lines.append(
+        ("Lipschitz bound", f"{result.lipschitz_bound:.7f}", "proven from the critic's weights; value is divided by it")
+    )
+    if result.trivial.mean_difference is not None:
+        lines.append(
+            ("mean difference", f"{result.trivial.mean_difference:.4g}", "the trivial bound on the same held-out rows")
+        )
+    if (baseline := result.null_baseline) is not None:
+        lines.append(
+            ("exact OT", f"{baseline.between:.4g}", f"empirical distance of {baseline.rows:,} rows of each set")
+        )
+        lines.append(
+            ("null baseline", f"{baseline.within:.4g}", "the same within one set: what exact OT says of no difference")
+        )
+    return lines
+
+
+def result_text(result: Result) -> str:
+    """The result for a terminal."""
+    lines = figures(result)
+    name_width = max(len(name) for name, _, _ in lines)
+    figure_width = max(len(figure) for _, figure, _ in lines)
+    parts = [result.meaning, *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines)]
+    return "\n".join([*parts, *(f"  warning: {warning}" for warning in result.warnings)])
+
+
+def result_html(result: Result) -> str:
+    """The result for a notebook: the sentence, the interval on a line from 0, the figures."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(n)}</th><td style='text-align:right'>{html.escape(f)}</td>"
+        f"<td style='text-align:left'>{html.escape(m)}</td></tr>"
+        for n, f, m in figures(result)
+    )
+    warnings = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in result.warnings)
+    return (
+        f"<div><p><b>{html.escape(result.meaning)}</b></p>{interval_svg(result)}<table>{rows}</table>{warnings}</div>"
+    )
+
+
+def interval_svg(result: Result, width: int = 520) -> str:
+    """A line from 0 with the certified part solid from the lower bound on, and marks at value and mean difference."""
+    marks = [("value", result.value)]
+    if result.trivial.mean_difference is not None:
+        marks.append(("mean difference", result.trivial.mean_difference))
+    furthest = max([result.lower_bound, result.upper_bound or 0.0, *(v for _, v in marks), 1e-12]) * 1.1
+    left, right, y = 10.0, width - 10.0, 34.0
+
+    def at(value: float) -> float:
+        return left + (right - left) * max(0.0, value) / furthest
+
+    upper = at(result.upper_bound) if result.upper_bound is not None else right
+    label = f"W1 at least {result.lower_bound:.4g}, value {result.value:.4g}"
+    parts = [
+        f"<svg role='img' aria-label='{html.escape(label)}' width='{width}' height='62' "
+        "font-family='sans-serif' font-size='11'>",
+        f"<line x1='{left}' x2='{right}' y1='{y}' y2='{y}' stroke='currentColor' stroke-opacity='0.3'/>",
+        f"<line x1='{at(result.lower_bound):.1f}' x2='{upper:.1f}' y1='{y}' y2='{y}' stroke='#2b6cb0' stroke-width='6' "
+        "stroke-opacity='0.45'/>",
+        f"<line x1='{at(result.lower_bound):.1f}' x2='{at(result.lower_bound):.1f}' y1='{y - 10}' y2='{y + 10}' "
+        "stroke='#2b6cb0' stroke-width='3'/>",
+        f"<text x='{at(result.lower_bound):.1f}' y='18' text-anchor='middle' fill='currentColor'>at least "
+        f"{result.lower_bound:.4g}</text>",
+        f"<text x='{left}' y='56' fill='currentColor'>0</text>",
+    ]
+    for name, value in marks:
+        parts.append(
+            f"<circle cx='{at(value):.1f}' cy='{y}' r='4' fill='currentColor'>"
+            f"<title>{html.escape(name)} {value:.4g}</title></circle>"
+        )
+    return "".join([*parts, "</svg>"])

@@ -1,0 +1,153 @@
+"""Everything the client raises: one tree, whose messages name the next action."""
+# ruff: noqa: N818 - the status errors are named after the answers they stand for
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist_client.models import Estimate
+
+
+class WdistError(Exception):
+    """Base of every error that the client raises on purpose."""
+
+
+class SampleError(WdistError, ValueError):
+    """The data given cannot become a sample set (not numeric, not an array, no .npy file)."""
+
+
+class OptionError(WdistError, ValueError):
+    """An argument cannot be sent: not an id, not JSON, an address without a scheme."""
+
+
+class APIConnectionError(WdistError):
+    """No answer came from the server: not running, not reachable, or the connection broke."""
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """The server did not answer within the client's timeout."""
+
+
+class UnexpectedAnswerError(WdistError):
+    """Something answered, but not as a wdist server would."""
+
+
+class APIStatusError(WdistError):
+    """The server refused a request.
+
+    Attributes:
+        status: the HTTP status.
+        title, detail: what the server says.
+        errors: the fields at fault, a list of {"field", "message"}.
+        request_id: quote it to whoever runs the server.
+        retry_after: seconds after which the server asks to be tried again, or None.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any], retry_after: float | None = None) -> None:
+        self.status = status
+        self.title = str(problem.get("title") or f"HTTP {status}")
+        self.detail = str(problem.get("detail") or "")
+        self.errors: list[dict[str, Any]] = list(problem.get("errors") or [])
+        self.request_id: str | None = problem.get("request_id")
+        self.retry_after = retry_after
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        message = self.detail or self.title
+        fields = [
+            f"{e.get('field')}: {e.get('message')}" for e in self.errors if e.get("message") not in (None, message)
+        ]
+        if fields:
+            message = f"{message.rstrip('.')}: {'; '.join(fields)}"
+        reference = f", request {self.request_id}" if self.request_id else ""
+        return f"{message} (HTTP {self.status}{reference})"
+
+
+class BadRequest(APIStatusError):
+    """400: the request cannot be read (a digest that does not fit the body, for example)."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing or wrong; give `api_key=` or set WDIST_API_KEY."""
+
+
+class PermissionDenied(APIStatusError):
+    """403: the key may not do this."""
+
+
+class NotFound(APIStatusError):
+    """404: no such sample set, estimate or batch among yours."""
+
+
+class Conflict(APIStatusError):
+    """409: not possible in this state (a sample set in use cannot be deleted, for example)."""
+
+
+class TooLarge(APIStatusError):
+    """413: the body is over the server's limit."""
+
+
+class UnsupportedFormat(APIStatusError):
+    """415: the server does not read this kind of file."""
+
+
+class InvalidRequest(APIStatusError):
+    """422: an option or the data is invalid; `errors` names the fields."""
+
+
+class RateLimited(APIStatusError):
+    """429: too many requests or over a quota; `retry_after` says when to come back."""
+
+
+class ServerError(APIStatusError):
+    """5xx: the server failed or is overloaded."""
+
+
+class StorageFull(ServerError):
+    """507: the server's disk is full."""
+
+
+BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequest,
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    415: UnsupportedFormat,
+    422: InvalidRequest,
+    429: RateLimited,
+    507: StorageFull,
+}
+
+
+class EstimateFailed(WdistError):
+    """The job ended without a result; `estimate` is its record, the message its own words."""
+
+    def __init__(self, estimate: Estimate) -> None:
+        self.estimate = estimate
+        super().__init__(f"estimate {estimate.id} {self._why(estimate)}")
+
+    @staticmethod
+    def _why(estimate: Estimate) -> str:
+        return f"failed: {estimate.error.message if estimate.error else 'the server gives no reason'}"
+
+
+class EstimateCanceled(EstimateFailed):
+    """The job was canceled before it had a result."""
+
+    @staticmethod
+    def _why(estimate: Estimate) -> str:
+        return "was canceled"
+
+
+class WaitTimeout(WdistError, TimeoutError):
+    """`wait(timeout=...)` ran out; the job goes on, and `estimate` is its record as last seen."""
+
+    def __init__(self, estimate: Estimate, seconds: float) -> None:
+        self.estimate = estimate
+        super().__init__(
+            f"estimate {estimate.id} is still {estimate.status} after {seconds:g} s; it goes on: "
+            f'wait again, or come back with client.estimates.get("{estimate.id}")'
+        )

@@ -1,0 +1,198 @@
+"""What the client does, step by step, written once for the sync and the async client.
+
+A flow is a generator: it yields a step (send this request, sleep, compute) and is sent the outcome, or has the error
+thrown into it. `Client` and `AsyncClient` differ only in how they carry a step out.
+"""
+
+from __future__ import annotations
+
+import html
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wdist_client import protocol
+from wdist_client.display import JobBar, bytes_bar
+from wdist_client.errors import (
+    APIConnectionError,
+    APIStatusError,
+    EstimateCanceled,
+    EstimateFailed,
+    ServerError,
+    WaitTimeout,
+)
+from wdist_client.models import Estimate, Progress, Result, SampleSet
+from wdist_client.payload import payload
+from wdist_client.protocol import Request, Response
+
+if TYPE_CHECKING:
+    from wdist_client.payload import Payload
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """A step: nothing for this long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A step: work that takes a while (reading, hashing), which an event loop must not wait for."""
+
+    work: Callable[[], Any]
+
+
+Step = Request | Sleep | Compute
+Flow = Generator[Step, Any, T]
+ShowProgress = bool | Callable[[Estimate], object] | None
+
+
+@dataclass(frozen=True)
+class Retries:
+    """When a request is sent again: connection errors, 408, 429 and 5xx, at most `most` times.
+
+    The pause doubles from `first_seconds`, with jitter so that many clients do not come back at once; a Retry-After is
+    obeyed, unless it asks for more than `longest_seconds`: then the error is the caller's to handle.
+    """
+
+    most: int = 4
+    first_seconds: float = 0.2
+    longest_seconds: float = 60.0
+    statuses: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504})
+
+    def pause(self, attempt: int, asked: float | None) -> float | None:
+        """Seconds to wait before attempt + 1; None means: do not."""
+        if attempt >= self.most or (asked is not None and asked > self.longest_seconds):
+            return None
+        backoff: float = min(self.first_seconds * 2**attempt, 8.0) * random.uniform(0.75, 1.25)
+        return max(backoff, asked or 0.0)
+
+
+class JobRecord:
+    """A job as last heard of; the handles `Job` and `AsyncJob` add what can be done with it."""
+
+    def __init__(self, estimate: Estimate) -> None:
+        self.estimate = estimate
+
+    @property
+    def id(self) -> str:
+        return self.estimate.id
+
+    @property
+    def status(self) -> str:
+        """queued, running, canceling, succeeded, failed or canceled, as last heard."""
+        return self.estimate.status
+
+    @property
+    def progress(self) -> Progress | None:
+        return self.estimate.progress
+
+    @property
+    def result(self) -> Result | None:
+        """The result, or None where there is none yet; `wait()` waits for it."""
+        return self.estimate.result
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        return self.estimate.result._repr_html_() if self.estimate.result else html.escape(repr(self))
+
+
+def send(request: Request, retries: Retries) -> Flow[Response]:
+    """Sends until there is an answer; raises what the last attempt gave."""
+    attempt = 0
+    while True:
+        error: APIConnectionError | APIStatusError
+        try:
+            response: Response = yield request
+        except APIConnectionError as failure:
+            error, asked = failure, None
+        else:
+            if response.status < 400:
+                return response
+            if request.method == "DELETE" and response.status == 404 and attempt:
+                return response  # the first attempt worked, its answer was lost
+            error = response.error()
+            asked = error.retry_after
+            if error.status not in retries.statuses:
+                raise error
+        pause = retries.pause(attempt, asked) if request.repeatable else None
+        if pause is None:
+            raise error
+        yield Sleep(pause)
+        attempt += 1
+
+
+def create_sample_set(data: Any, name: str | None, progress: bool | None, retries: Retries) -> Flow[SampleSet]:
+    """Hashes the data, asks for it by digest, and sends it only where the server does not have it yet."""
+    if isinstance(data, SampleSet):
+        return data
+    body: Payload = yield Compute(lambda: payload(data, name))
+    with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
+        digest: bytes = yield Compute(lambda: body.sha256(bar.update))
+    answer = yield from send(protocol.find_sample_set(digest), retries)
+    known = answer.read(protocol.SampleSetPage).data
+    if known:
+        return known[0]
+    request = protocol.create_sample_set(body, digest, name)
+    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+        answer = yield from send(protocol.watched(request, bar.reset, bar.update), retries)
+    return answer.read(SampleSet)
+
+
+def get_estimate(identifier: str, retries: Retries) -> Flow[Estimate]:
+    answer = yield from send(Request("GET", f"/v1/estimates/{identifier}"), retries)
+    return answer.read(Estimate)
+
+
+def wait(
+    job: JobRecord,
+    clock: Callable[[], float],
+    timeout: float | None,
+    progress: ShowProgress,
+    retries: Retries,
+    patience_seconds: float = 60.0,
+) -> Flow[Result]:
+    """Polls until the job has ended, faster at first; survives a server that is restarted meanwhile.
+
+    Raises EstimateFailed, EstimateCanceled, WaitTimeout; KeyboardInterrupt leaves the job running and says so.
+    """
+    started = heard = clock()
+    pause = 0.05
+    bar = JobBar(job.estimate, progress)
+    try:
+        while not job.estimate.ended:
+            left = float("inf") if timeout is None else started + timeout - clock()
+            if timeout is not None and left <= 0:
+                raise WaitTimeout(job.estimate, timeout)
+            yield Sleep(min(pause, left))
+            pause = min(pause * 1.3, 1.0)
+            try:
+                job.estimate = yield from get_estimate(job.id, retries)
+            except (APIConnectionError, ServerError):
+                if clock() - heard >= patience_seconds:
+                    raise
+                bar.say("the server does not answer, trying again")
+                continue
+            heard = clock()
+            bar.show(job.estimate)
+    except KeyboardInterrupt:
+        bar.leave(job.estimate)
+        raise
+    finally:
+        bar.close()
+    return outcome(job.estimate)
+
+
+def outcome(estimate: Estimate) -> Result:
+    """The result of a job that has ended; raises EstimateFailed or EstimateCanceled where there is none."""
+    if estimate.status == "canceled":
+        raise EstimateCanceled(estimate)
+    if estimate.result is None:
+        raise EstimateFailed(estimate)
+    return estimate.result

@@ -1,0 +1,179 @@
+"""What the server answers, typed; fields that a newer server adds are kept and reachable by name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+ENDED = frozenset({"succeeded", "failed", "canceled"})
+"""The states of an estimate that do not change any more."""
+
+
+class Model(BaseModel):
+    """Base: immutable, new fields allowed."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class SampleSet(Model):
+    """An uploaded array: immutable and content-addressed (`sha256` of the .npy bytes)."""
+
+    id: str
+    name: str | None = None
+    sha256: str
+    rows: int
+    shape: list[int]
+    dtype: str
+    bytes: int
+    created_at: datetime | None = None
+    statistics: dict[str, Any] = Field(default_factory=dict)
+
+    def __str__(self) -> str:
+        shape = " x ".join(f"{n:,}" for n in self.shape)
+        return f"{self.id}{f' ({self.name})' if self.name else ''}: {shape} {self.dtype}"
+
+
+class Progress(Model):
+    """Where a running job is; `value` comes from the select split and is not certified."""
+
+    step: int = 0
+    steps: int | None = None
+    seconds: float | None = None
+    value: float | None = None
+    eta_seconds: float | None = None
+    trying: str | None = None
+
+
+class Problem(Model):
+    """Why a job failed, in words a user can act on."""
+
+    type: str | None = None
+    message: str = ""
+
+
+class CriticInfo(Model):
+    """Which critic certified the result."""
+
+    family: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class Split(Model):
+    """Rows of one set in each part; the test part is looked at once, for the result."""
+
+    train: int
+    select: int
+    test: int
+
+
+class Rows(Model):
+    """The splits of both sets."""
+
+    source: Split
+    target: Split
+
+
+class Trivial(Model):
+    """Simpler bounds on the same held-out rows, in the same units."""
+
+    mean_difference: float | None = None
+    max_sliced: float | None = None
+
+
+class Empirical(Model):
+    """Facts about the uploaded rows themselves, as discrete measures."""
+
+    lower: float | None = None
+    upper: float | None = None
+    exact: float | None = None
+
+
+class NullBaseline(Model):
+    """Exact optimal transport on `rows` rows a side: `between` the sets, and `within` one of them (pure bias)."""
+
+    rows: int
+    between: float
+    within: float
+
+
+class Result(Model):
+    """What is known about the Wasserstein-1 distance of the two populations; `float(result)` is `lower_bound`.
+
+    Attributes:
+        value: held-out mean difference of the critic over its proven Lipschitz bound: the estimate, from below.
+        lower_bound: W1 is at least this, at `confidence`; 0 is "no evidence of a difference", not "equal".
+        upper_bound: W1 is at most this, where one was asked for; otherwise None.
+        p_value: how often equal populations would show this much; None where it cannot be had.
+        lipschitz_bound: L, proven from the critic's weights; `value` is already divided by it.
+        meaning: the sentence a person reads.
+        Units, split, seed, baselines and cost are in the other fields.
+    """
+
+    value: float
+    lower_bound: float
+    upper_bound: float | None = None
+    confidence: float
+    p_value: float | None = None
+    lipschitz_bound: float
+    critic: CriticInfo
+    seed: int
+    n: Rows
+    scale: Any = None
+    units: str | None = None
+    trivial: Trivial = Trivial()
+    empirical: Empirical | None = None
+    null_baseline: NullBaseline | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    device: str | None = None
+    warnings: list[str] = Field(default_factory=list)
+    meaning: str = ""
+
+    def __float__(self) -> float:
+        return self.lower_bound
+
+    def __str__(self) -> str:
+        from wdist_client.display import result_text
+
+        return result_text(self)
+
+    def _repr_html_(self) -> str:
+        from wdist_client.display import result_html
+
+        return result_html(self)
+
+
+class Estimate(Model):
+    """The record of a job that compares two sample sets; `result` is there once `status` is succeeded."""
+
+    id: str
+    status: str
+    source: str
+    target: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    priority: int | str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    progress: Progress | None = None
+    result: Result | None = None
+    error: Problem | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.status in ENDED
+
+
+class Page(Model, Generic[T]):
+    """One page of a list; `next` is the cursor of the one after it."""
+
+    data: list[T]
+    has_more: bool = False
+    next: str | None = None

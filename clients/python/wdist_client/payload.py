@@ -1,0 +1,156 @@
+"""From what people have (numpy, torch, pandas, polars, a path) to the bytes of one .npy file, without a second copy."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wdist_client.errors import SampleError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+CHUNK = 1 << 20
+NPY_MAGIC = b"\x93NUMPY"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The bytes of an .npy file, readable many times (a retry sends them again).
+
+    Attributes:
+        length: bytes in all.
+        label: what a progress bar calls it.
+        open: starts reading from the beginning; yields blocks.
+        data: where the rows are, for a client that need not send them: an array, or the path of the file.
+    """
+
+    length: int
+    label: str
+    open: Callable[[], Iterator[bytes]] = field(repr=False)
+    data: Any = field(repr=False)
+
+    def blocks(self, seen: Callable[[int], object] | None = None) -> Iterator[bytes]:
+        """All bytes in blocks of at most 1 MiB; `seen` is told how many bytes each block had."""
+        for block in self.open():
+            yield block
+            if seen is not None:
+                seen(len(block))
+
+    def sha256(self, seen: Callable[[int], object] | None = None) -> bytes:
+        """Digest of the whole file: what the server knows a sample set by."""
+        digest = hashlib.sha256()
+        for block in self.blocks(seen):
+            digest.update(block)
+        return digest.digest()
+
+
+def payload(data: Any, name: str | None = None) -> Payload:
+    """The payload of `data`: an array-like of numbers, rows first, or the path of an .npy file.
+
+    Raises SampleError for what cannot become an array of numbers, naming the column where there is one.
+    """
+    if isinstance(data, str | os.PathLike):
+        return _from_path(Path(data), name)
+    return _from_array(as_array(data), name)
+
+
+def as_array(data: Any) -> Array:
+    """`data` as a numpy array of numbers: numpy, torch, pandas, polars, or anything numpy understands."""
+    import numpy as np
+
+    module = type(data).__module__.partition(".")[0]
+    if module == "torch":
+        data = _from_torch(data)
+    elif module in ("pandas", "polars"):
+        data = _from_frame(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise SampleError(f"the data is not one array of numbers: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise SampleError(f"the data has dtype {array.dtype}; a sample set holds numbers: convert it, rows first")
+    if array.ndim == 0:
+        raise SampleError("the data is a single number; a sample set is an array with one row per sample")
+    return array
+
+
+def _from_torch(tensor: Any) -> Any:
+    tensor = tensor.detach().cpu()
+    # numpy has no bfloat16; float32 holds every bfloat16 exactly.
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+
+
+def _from_frame(frame: Any) -> Any:
+    """Values of a pandas or polars frame or series; the first column that is not numeric is named."""
+    if hasattr(frame, "columns"):
+        for column in frame.columns:
+            _numeric(frame[column], str(column))
+        if type(frame).__module__.startswith("pandas"):
+            return frame.to_numpy(dtype=_common_dtype(frame), na_value=float("nan"))
+        return frame.to_numpy()
+    _numeric(frame, str(frame.name))
+    return frame.to_numpy()
+
+
+def _common_dtype(frame: Any) -> Any:
+    """One numpy dtype for all columns; float64 where a column can hold missing values."""
+    import numpy as np
+
+    kinds = [d if isinstance(d, np.dtype) else np.dtype("float64") for d in frame.dtypes]
+    return np.result_type(*kinds) if kinds else np.dtype("float64")
+
+
+def _numeric(column: Any, name: str) -> None:
+    dtype = column.dtype
+    is_numeric = dtype.is_numeric if hasattr(dtype, "is_numeric") else None  # polars
+    numeric = is_numeric() if is_numeric else getattr(dtype, "kind", "O") in "fiub"
+    if not numeric:
+        raise SampleError(f'column "{name}" is {dtype}, not numbers: drop it or encode it first')
+
+
+def _from_array(array: Array, name: str | None) -> Payload:
+    import numpy as np
+
+    # Row order and little end first: what every reader of the format understands.
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    head = header.getvalue()
+
+    def read() -> Iterator[bytes]:
+        yield head
+        if not array.size:
+            return
+        whole = memoryview(array.reshape(-1).view(np.uint8).data)
+        for start in range(0, len(whole), CHUNK):
+            yield bytes(whole[start : start + CHUNK])
+
+    return Payload(len(head) + array.nbytes, name or "samples", read, array)
+
+
+def _from_path(path: Path, name: str | None) -> Payload:
+    try:
+        length = path.stat().st_size
+        with path.open("rb") as file:
+            magic = file.read(len(NPY_MAGIC))
+    except OSError as error:
+        raise SampleError(f"cannot read {path}: {error.strerror or error}") from error
+    if magic != NPY_MAGIC:
+        raise SampleError(f"{path} is not an .npy file: load it and pass the array, or write one with numpy.save(...)")
+
+    def read() -> Iterator[bytes]:
+        left = length  # a file that grows meanwhile does not break the announced length; the digest is of what is sent
+        with path.open("rb") as file:
+            while left and (block := file.read(min(CHUNK, left))):
+                left -= len(block)
+                yield block
+
+    return Payload(length, name or path.name, read, path)

@@ -1,0 +1,176 @@
+"""Requests of the HTTP API and what their answers mean.
+
+It knows no HTTP library, so the sync and the async client share it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
+from wdist_client.models import Estimate, Page, SampleSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wdist_client.payload import Payload
+
+M = TypeVar("M", bound=BaseModel)
+REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A body that is streamed; `seen` is told of each block sent, `again` that sending starts from the beginning."""
+
+    payload: Payload
+    again: Callable[[], object] = lambda: None
+    seen: Callable[[int], object] | None = None
+
+    def blocks(self) -> Iterator[bytes]:
+        self.again()
+        return self.payload.blocks(self.seen)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, `path` below the server's address."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | Upload | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self.method in REPEATABLE or "Idempotency-Key" in self.headers
+
+
+@dataclass(frozen=True)
+class Response:
+    """Status, headers (names in lower case) and the whole body of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; raises UnexpectedAnswerError where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            start = self.body[:80].decode("utf-8", "replace")
+            raise UnexpectedAnswerError(
+                f"the answer is not JSON but {start!r}: is this address that of a wdist server?"
+            ) from error
+
+    def read(self, model: type[M]) -> M:
+        """The body as `model`; raises UnexpectedAnswerError where a needed field is missing or of another type."""
+        try:
+            return model.model_validate(self.json())
+        except ValidationError as error:
+            raise UnexpectedAnswerError(
+                f"the answer is not a {model.__name__} of this client's version: {error.errors()[0]['msg']} "
+                f"at {'.'.join(map(str, error.errors()[0]['loc']))}; update wdist-client or the server"
+            ) from error
+
+    def error(self) -> APIStatusError:
+        """The error that this answer stands for."""
+        problem: dict[str, Any] = {}
+        if "json" in self.headers.get("content-type", ""):
+            content = self.json()
+            problem = content if isinstance(content, dict) else {}
+        kind = BY_STATUS.get(self.status, ServerError if self.status >= 500 else APIStatusError)
+        problem.setdefault("request_id", self.headers.get("x-request-id"))
+        return kind(self.status, problem, retry_after(self.headers.get("retry-after")))
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which is a number of seconds or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def find_sample_set(digest: bytes) -> Request:
+    """The sample set with these bytes, if this tenant has it."""
+    return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "1"})
+
+
+def create_sample_set(payload: Payload, digest: bytes, name: str | None) -> Request:
+    """Sends the bytes; the server checks them against the digest (RFC 9530)."""
+    headers = {
+        "Content-Type": "application/x-npy",
+        "Content-Length": str(payload.length),
+        "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
+        "Idempotency-Key": str(uuid.uuid4()),
+    }
+    return Request("POST", "/v1/sample-sets", {} if name is None else {"name": name}, headers, Upload(payload))
+
+
+def watched(request: Request, again: Callable[[], object], seen: Callable[[int], object]) -> Request:
+    """The same request, telling a progress bar of what is sent."""
+    assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+    return replace(request, content=replace(request.content, again=again, seen=seen))
+
+
+def create_estimate(
+    source: SampleSet | str, target: SampleSet | str, options: Mapping[str, Any], key: str | None
+) -> Request:
+    """Submits a job; options that are None are left to the server's defaults."""
+    body = {
+        "source": identifier(source, "ss_"),
+        "target": identifier(target, "ss_"),
+        **{name: value for name, value in options.items() if value is not None},
+    }
+    return post("/v1/estimates", body, key)
+
+
+def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
+    """A JSON request that is safe to repeat, as it carries an idempotency key."""
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    if body is None:
+        return Request("POST", path, {}, headers)
+    try:
+        content = json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"an option cannot be written as JSON: {error}") from error
+    return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, content)
+
+
+def listing(path: str, after: str | None, filters: Mapping[str, str | None], limit: int = 100) -> Request:
+    """One page of a list."""
+    params = {"limit": str(limit), **{k: v for k, v in {**filters, "after": after}.items() if v is not None}}
+    return Request("GET", path, params)
+
+
+def identifier(thing: Any, prefix: str) -> str:
+    """The id of a record or a string that already is one."""
+    found = getattr(thing, "id", thing)
+    if not isinstance(found, str):
+        hint = ": send the data first, with sample_sets.create(...)" if prefix == "ss_" else ""
+        raise OptionError(f"expected a record or an id ({prefix}...), got {type(thing).__name__}{hint}")
+    if not found or not all(c.isalnum() or c in "_-" for c in found):
+        raise OptionError(f"{found!r} is not an id ({prefix}...)")
+    return found
+
+
+SampleSetPage = Page[SampleSet]
+EstimatePage = Page[Estimate]

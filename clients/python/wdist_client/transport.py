@@ -1,0 +1,119 @@
+"""Carries requests over HTTP: the only module that knows httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import platform
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+
+from wdist_client.errors import APIConnectionError, APITimeoutError, OptionError
+from wdist_client.protocol import Request, Response, Upload
+
+
+class Transport:
+    """HTTP connections of the sync client."""
+
+    def __init__(self, base_url: str, api_key: str | None, timeout: float) -> None:
+        self.base_url = base_url
+        self._http = httpx.Client(
+            base_url=base_url, headers=_headers(api_key), timeout=_timeout(timeout), trust_env=not is_loopback(base_url)
+        )
+
+    def perform(self, request: Request) -> Response:
+        """Sends once; raises APIConnectionError where no answer came."""
+        content = request.content.blocks() if isinstance(request.content, Upload) else request.content
+        with _translated(self.base_url):
+            answer = self._http.request(
+                request.method, request.path, params=request.params, headers=request.headers, content=content
+            )
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class AsyncTransport:
+    """HTTP connections of the async client; belongs to one event loop."""
+
+    def __init__(self, base_url: str, api_key: str | None, timeout: float) -> None:
+        self.base_url = base_url
+        self._http = httpx.AsyncClient(
+            base_url=base_url, headers=_headers(api_key), timeout=_timeout(timeout), trust_env=not is_loopback(base_url)
+        )
+
+    async def perform(self, request: Request) -> Response:
+        """Sends once; raises APIConnectionError where no answer came."""
+        content = _in_thread(request.content.blocks()) if isinstance(request.content, Upload) else request.content
+        with _translated(self.base_url):
+            answer = await self._http.request(
+                request.method, request.path, params=request.params, headers=request.headers, content=content
+            )
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+async def _in_thread(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Reads the next block in a thread: a slow disk must not stop the event loop."""
+    while block := await asyncio.to_thread(next, blocks, b""):
+        yield block
+
+
+def check_address(base_url: str) -> str:
+    """The address without a trailing slash; raises OptionError for what is none."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise OptionError(f'"{base_url}" is not an address of a server: give it like http://127.0.0.1:8000')
+    return base_url.rstrip("/")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the server is on this machine, where no proxy of the environment could reach it."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    from wdist_client import __version__
+
+    headers = {
+        "User-Agent": f"wdist-client/{__version__} python/{platform.python_version()}",
+        "Accept": "application/json",
+    }
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    """`seconds` of silence; a connection is made within 5 s or not at all."""
+    return httpx.Timeout(seconds, connect=min(seconds, 5.0))
+
+
+@contextmanager
+def _translated(base_url: str) -> Iterator[None]:
+    """httpx's errors as ours."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        hint = (
+            "start one with `wdist serve`, or set WDIST_BASE_URL to where it runs"
+            if is_loopback(base_url)
+            else "check the address, the network and that the server runs"
+        )
+        raise APIConnectionError(f"no wdist server at {base_url}: {hint} ({error})") from error
+    except httpx.TimeoutException as error:
+        raise APITimeoutError(
+            f"{base_url} did not answer in time ({type(error).__name__}): try again, or give Client(timeout=...)"
+        ) from error
+    except httpx.TransportError as error:
+        raise APIConnectionError(f"the connection to {base_url} broke: {error or type(error).__name__}") from error
