@@ -1,0 +1,46 @@
+"""What every test shares: skips must be known, and continuous integration fails on one that is not."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+
+# A skip is a promise that somebody else runs the test. Each pattern says when that is.
+ALLOWED_SKIPS = (
+    r"no CUDA device",  # run on a GPU host
+    r"shared data .* absent",  # data sets that the repository does not carry
+)
+
+_unlisted: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note(report.nodeid, report.longrepr)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _note(report.nodeid, report.longrepr)
+
+
+def _note(nodeid: str, longrepr: Any) -> None:
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    if not any(re.search(pattern, reason) for pattern in ALLOWED_SKIPS):
+        _unlisted.append(f"{nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _unlisted and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _unlisted:
+        verdict = "an error, as CI is set" if os.environ.get("CI") else "an error when CI is set"
+        terminalreporter.section(f"skips that tests/conftest.py does not list ({verdict})", red=True)
+        for line in _unlisted:
+            terminalreporter.write_line(line)
