@@ -38,7 +38,8 @@ $(BIN)/python:
 # torch comes first and alone: its version is fixed by constraints.txt, and its download is the long part worth a progress bar.
 define install
 	@echo "Installing $(1) (first time: about 1 GB, some minutes) ..."
-	@{ $(PIP) "$$(grep '^torch==' constraints.txt)" && $(PIP) -q -c constraints.txt $(2); } || { \
+	@{ { ls -d $(VENV)/lib*/python*/site-packages/torch >/dev/null 2>&1 || $(PIP) -c constraints.txt torch; } \
+	  && $(PIP) -q -c constraints.txt $(2); } || { \
 	  echo >&2; echo "Installing failed; the whole story is in $(VENV)/install.log. Usual reasons: no network or no package index" >&2; \
 	  echo "(pip's own settings decide which), a full disk (df -h .), or a package without a wheel for this Python that" >&2; \
 	  echo "needs a C compiler (cc --version). Then try the same command again." >&2; exit 1; }
@@ -78,8 +79,8 @@ bench: $(VENV)/.dev-stamp
 # Newest versions that the ranges allow, tried in a fresh environment; torch keeps its pin. Review the difference, then `make check test`.
 constraints: $(BIN)/python
 	rm -rf $(VENV)/fresh && $(BIN)/python -m venv $(VENV)/fresh
-	$(VENV)/fresh/bin/pip install -q "$$(grep '^torch==' constraints.txt)" -e '.[dev]' -e clients/python
-	{ sed -n '/^#/p' constraints.txt; $(VENV)/fresh/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	$(VENV)/fresh/bin/pip install -q "$$(grep '^torch==' constraints.txt)" && $(VENV)/fresh/bin/pip install -q -e '.[dev]' -e clients/python
+	{ sed -n '/^#/p' constraints.txt; $(VENV)/fresh/bin/pip freeze --all --exclude pip --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
 	mv constraints.new constraints.txt && rm -rf $(VENV)/fresh
 
 clean:
