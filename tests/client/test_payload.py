@@ -1,0 +1,108 @@
+"""What people have becomes the bytes of one .npy file."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from wdist_client.errors import SampleError
+from wdist_client.payload import CHUNK, as_array, payload
+
+
+def sent(data: object) -> bytes:
+    body = payload(data)
+    content = b"".join(body.blocks())
+    assert len(content) == body.length
+    assert hashlib.sha256(content).digest() == body.sha256()
+    return content
+
+
+def received(data: object) -> np.ndarray:
+    return np.load(io.BytesIO(sent(data)), allow_pickle=False)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<f2", ">f4", "u1", "<i8"])
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 4, 3), (7,), (0, 3)])
+def test_numpy_arrives_value_for_value_and_little_endian(dtype: str, shape: tuple[int, ...]) -> None:
+    array = (np.random.default_rng(0).normal(size=shape) * 50).astype(dtype)
+    arrived = received(array)
+    np.testing.assert_array_equal(arrived, array)
+    assert arrived.dtype == np.dtype(dtype).newbyteorder("<")
+
+
+def test_same_bytes_as_numpy_save() -> None:
+    array = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
+    expected = io.BytesIO()
+    np.save(expected, array)
+    assert sent(array) == expected.getvalue()
+
+
+def test_views_and_column_order_are_sent_in_row_order() -> None:
+    array = np.arange(60.0).reshape(10, 6)
+    for view in (np.asfortranarray(array), array[::2, ::-1], array.T):
+        np.testing.assert_array_equal(received(view), view)
+
+
+def test_large_arrays_come_in_blocks() -> None:
+    array = np.random.default_rng(0).integers(0, 255, size=(3 * CHUNK + 17, 1), dtype=np.uint8)
+    sizes = [len(block) for block in payload(array).blocks()]
+    assert max(sizes) == CHUNK
+    assert sum(sizes) == payload(array).length
+
+
+def test_path_is_sent_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(6.0).reshape(3, 2))
+    assert sent(path) == path.read_bytes()
+    assert sent(str(path)) == path.read_bytes()
+
+
+def test_a_file_that_grows_meanwhile_keeps_its_announced_length(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(6.0))
+    body = payload(path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert len(b"".join(body.blocks())) == body.length
+
+
+def test_torch_without_gradient_or_bfloat16_fuss() -> None:
+    tensor = torch.arange(6.0, requires_grad=True).reshape(3, 2)
+    np.testing.assert_array_equal(as_array(tensor), tensor.detach().numpy())
+    np.testing.assert_array_equal(as_array(tensor.bfloat16()), tensor.detach().numpy())
+
+
+def test_pandas_keeps_float32_and_marks_missing_values() -> None:
+    frame = pd.DataFrame({"a": np.float32([1, 2]), "b": np.float32([3, 4])})
+    assert as_array(frame).dtype == np.float32
+    missing = as_array(pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [0.5, 1.5]}))
+    np.testing.assert_array_equal(missing, [[1, 0.5], [np.nan, 1.5]])
+    np.testing.assert_array_equal(as_array(pd.Series([1.0, 2.0], name="a")), [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (pd.DataFrame({"carat": [1.0], "cut": ["Ideal"]}), 'column "cut"'),
+        (np.array([["a", "b"]]), "dtype <U1"),
+        (np.array([[object()]]), "dtype object"),
+        (np.array([[1j]]), "dtype complex128"),
+        ([[1.0, 2.0], [3.0]], "not one array of numbers"),
+        (3.0, "single number"),
+        (Path("no such file.npy"), "cannot read"),
+    ],
+)
+def test_what_is_not_numbers_is_refused_by_name(data: object, words: str) -> None:
+    with pytest.raises(SampleError, match=words):
+        payload(data)
+
+
+def test_text_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("1,2\n3,4\n")
+    with pytest.raises(SampleError, match=r"not an \.npy file"):
+        payload(path)
