@@ -1,0 +1,319 @@
+"""Critics (Kantorovich potentials): configurations, modules to train, and the plain form that is certified and stored.
+
+A critic is trained in units where the data has size about 1 and stored in the data's own units. All activations used here are
+positively homogeneous, sigma(s z) = s sigma(z), so f(x) = s g((x - c) / s) is the same net with biases times s: the stored
+net has no rescaling layer, and its Lipschitz constant is that of g.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from wdist.certificate import lipschitz_bound
+from wdist.convolutions import BCOP
+from wdist.errors import OptionError, WdistError
+from wdist.layers import GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.plain import CircularConv2d, Clip, Shift
+
+FORMAT = 1
+_BLOCK_BYTES = 32 << 20  # evaluation streams in blocks of rows of about this size (float64)
+
+
+@dataclass(frozen=True)
+class AffineConfig:
+    """f(x) = <v, x>, v the unit mean difference of the train rows: the best affine critic there is."""
+
+
+@dataclass(frozen=True)
+class GroupSortConfig:
+    """`depth` orthogonal dense layers of `width` units with MaxMin between, then one unit row (Anil et al., 2019)."""
+
+    width: int = 256
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class BCOPConfig:
+    """Orthogonal convolutions at halving resolution, then orthogonal dense layers (Li et al., 2019).
+
+    Each entry of `channels` is one invertible downsampling by 2 and one BCOP convolution with that many channels.
+    """
+
+    channels: tuple[int, ...] = (32, 64)
+    kernel_size: int = 3
+    width: int = 256
+    depth: int = 2
+
+
+Config = AffineConfig | GroupSortConfig | BCOPConfig
+FAMILIES: dict[str, type[AffineConfig] | type[GroupSortConfig] | type[BCOPConfig]] = {
+    "affine": AffineConfig,
+    "groupsort": GroupSortConfig,
+    "bcop": BCOPConfig,
+}
+
+
+def family_of(config: Config) -> str:
+    """The name under which a configuration is stored."""
+    return next(name for name, kind in FAMILIES.items() if isinstance(config, kind))
+
+
+def affine(direction: Tensor) -> nn.Sequential:
+    """<v, x> for a direction of the row's shape; v is normalised (a zero direction stays zero)."""
+    head = nn.Linear(direction.numel(), 1, bias=False)
+    norm = float(torch.linalg.vector_norm(direction.double()))
+    with torch.no_grad():
+        head.weight.copy_((direction.double().reshape(1, -1) / max(norm, 1e-300)).float())
+    return nn.Sequential(nn.Flatten(), head)
+
+
+def build(config: GroupSortConfig | BCOPConfig, row_shape: tuple[int, ...], seed: int) -> nn.Sequential:
+    """A fresh critic to train; maps (n, *row_shape) to (n, 1). The global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(config, GroupSortConfig):
+            return nn.Sequential(nn.Flatten(), *_dense(int(np.prod(row_shape)), config.width, config.depth))
+        return _convolutional(config, row_shape)
+
+
+def _dense(features: int, width: int, depth: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [OrthogonalLinear(features, width), MaxMin()]
+        features = width
+    return [*layers, OrthogonalLinear(features, 1, bias=False)]
+
+
+def _convolutional(config: BCOPConfig, row_shape: tuple[int, ...]) -> nn.Sequential:
+    if len(row_shape) != 3:
+        raise OptionError(f"critic 'bcop' needs images, the rows have shape {row_shape}; use 'groupsort' or 'auto'")
+    channels, height, width = row_shape
+    layers: list[nn.Module] = []
+    for out_channels in config.channels:
+        if height % 2 or width % 2 or min(height, width) < 2 * config.kernel_size:
+            break  # the grid cannot be halved further under this kernel; the dense layers take over
+        layers += [InvertibleDownsampling(2), BCOP(4 * channels, out_channels, config.kernel_size), MaxMin()]
+        channels, height, width = out_channels, height // 2, width // 2
+    if not layers:
+        raise OptionError(f"critic 'bcop' needs images of even sides >= {2 * config.kernel_size}, got {row_shape[1:]}")
+    return nn.Sequential(*layers, nn.Flatten(), *_dense(channels * height * width, config.width, config.depth))
+
+
+def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Sequential:
+    """The plain form of a trained net in the data's own units: f(x) = unit * g((x - shift) / unit), weights in float32."""
+    layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
+    for layer in module:
+        if isinstance(layer, OrthogonalLinear | nn.Linear):
+            layers.append(_plain_linear(layer.weight, layer.bias, unit))
+        elif isinstance(layer, BCOP):
+            layers.append(_plain_convolution(layer, unit))
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers).eval().requires_grad_(False)
+
+
+def _scaled(bias: Tensor | None, unit: float) -> Tensor | None:
+    return None if bias is None else (bias.detach().double() * unit).float().cpu()
+
+
+def _plain_linear(weight: Tensor, bias: Tensor | None, unit: float) -> nn.Linear:
+    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    with torch.no_grad():
+        plain.weight.copy_(weight.detach())
+        if (scaled := _scaled(bias, unit)) is not None:
+            plain.bias.copy_(scaled)
+    return plain
+
+
+def _plain_convolution(layer: BCOP, unit: float) -> nn.Module:
+    return CircularConv2d(layer.weight.detach().float().cpu(), _scaled(layer.bias, unit))
+
+
+@dataclass(frozen=True)
+class CriticInput:
+    """What a critic takes: rows as the user has them, before any conversion.
+
+    Attributes:
+        row_shape: shape of one row as the net sees it, (d,) or (channels, height, width).
+        layout: 'nhwc', 'nchw' or None, for images.
+        uint8: whether grey levels 0..255 are expected (and divided by 255).
+        scale: the rescaling that was asked for, as `Scale.to_json` gives it.
+    """
+
+    row_shape: tuple[int, ...]
+    layout: str | None
+    uint8: bool
+    scale: Any
+
+
+class Critic:
+    """A trained potential f with a proven Lipschitz bound; the sign is such that E_Q f - E_P f is large."""
+
+    def __init__(self, config: Config, module: nn.Sequential, takes: CriticInput) -> None:
+        self.family = family_of(config)
+        self.settings = config
+        self.module = module
+        self.takes = takes
+        self._bound: float | None = None
+        self._double: nn.Sequential | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The family's configuration as plain JSON types."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.settings).items()}
+
+    @property
+    def lipschitz_bound(self) -> float:
+        """L >= Lip(f), proven in float64 from the stored weights, with respect to the rows after rescaling."""
+        if self._bound is None:
+            self._bound = lipschitz_bound(self.module, self.takes.row_shape)
+        return self._bound
+
+    def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """f of rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
+        if self._double is None:
+            self._double = _double(self.module)
+        block = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
+        out = np.empty(len(rows))
+        with torch.inference_mode():
+            for start in range(0, len(rows), block):
+                part = torch.from_numpy(np.ascontiguousarray(rows[start : start + block])).double()
+                out[start : start + block] = self._double(part).reshape(-1).numpy()
+        return out
+
+    def evaluate(self, rows: ArrayLike) -> NDArray[np.float64]:
+        """f of rows as the user has them (same shape, dtype kind and units as the sample sets), (n,), float64.
+
+        Raises:
+            SampleError: when the rows do not look like the sample sets that the critic was trained on.
+        """
+        from wdist.errors import SampleError
+        from wdist.samples import Scale, open_samples
+
+        samples = open_samples(rows, "rows", self.takes.layout)
+        if samples.row_shape != self.takes.row_shape:
+            raise SampleError(f"rows have shape {samples.row_shape}, this critic takes {self.takes.row_shape}")
+        if (samples.dtype == np.uint8) != self.takes.uint8:
+            wanted = "uint8 grey levels" if self.takes.uint8 else "floating-point values"
+            raise SampleError(f"rows are {samples.dtype}, this critic takes {wanted}: convert the rows")
+        return self.scores(Scale.from_json(self.takes.scale).apply(samples.rows(slice(None))))
+
+    def save(self, directory: str | Path) -> None:
+        """Write critic.safetensors (weights) and critic.json (architecture, input, bound) into a directory."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        description, tensors = describe(self.module)
+        save_file(tensors, folder / "critic.safetensors")
+        document = {
+            "format": FORMAT,
+            "family": self.family,
+            "config": self.config,
+            "input": asdict(self.takes) | {"row_shape": list(self.takes.row_shape)},
+            "layers": description,
+            "lipschitz_bound": self.lipschitz_bound,
+        }
+        (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def load_critic(directory: str | Path) -> Critic:
+    """Read a critic that `Critic.save` wrote; its Lipschitz bound is proven again from the weights.
+
+    Raises:
+        WdistError: when the files are of another format or do not fit together.
+    """
+    folder = Path(directory)
+    document = json.loads((folder / "critic.json").read_text())
+    if document.get("format") != FORMAT:
+        raise WdistError(f"{folder} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
+    tensors = load_file(folder / "critic.safetensors")
+    takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
+    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in document["config"].items()}
+    return Critic(
+        FAMILIES[document["family"]](**settings), restore(document["layers"], tensors), CriticInput(**takes)
+    )
+
+
+def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The architecture of a frozen critic as JSON, and its tensors named layers.<i>.<name>."""
+    layers: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for i, layer in enumerate(module):
+        entry: dict[str, Any] = {"kind": _kind(layer)}
+        if isinstance(layer, GroupSort):
+            entry["group_size"] = layer.group_size
+        elif isinstance(layer, InvertibleDownsampling):
+            entry["factor"] = layer.factor
+        elif isinstance(layer, Clip):
+            entry |= {"low": layer.low, "high": layer.high}
+        layers.append(entry)
+        for name, tensor in layer.state_dict().items():
+            tensors[f"layers.{i}.{name}"] = tensor.detach().contiguous().cpu()
+    return layers, tensors
+
+
+_KINDS: dict[type[nn.Module], str] = {
+    nn.Flatten: "flatten",
+    nn.Linear: "linear",
+    Shift: "shift",
+    Clip: "clip",
+    MaxMin: "maxmin",
+    GroupSort: "groupsort",
+    nn.ReLU: "relu",
+    InvertibleDownsampling: "unshuffle",
+    CircularConv2d: "circular_conv",
+}
+
+
+def _kind(layer: nn.Module) -> str:
+    if type(layer) not in _KINDS:
+        raise WdistError(f"{type(layer).__name__} has no stored form: freeze the critic first")
+    return _KINDS[type(layer)]
+
+
+def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
+    """The frozen critic that `describe` told of."""
+    modules = []
+    for i, entry in enumerate(layers):
+        own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}
+        modules.append(_layer(entry, own))
+    return nn.Sequential(*modules).eval().requires_grad_(False)
+
+
+def _layer(entry: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    match entry["kind"]:
+        case "linear":
+            return _plain_linear(tensors["weight"], tensors.get("bias"), 1.0)
+        case "circular_conv":
+            return CircularConv2d(tensors["weight"], tensors.get("bias"))
+        case "shift":
+            return Shift(tensors["shift"])
+        case "clip":
+            return Clip(entry["low"], entry["high"])
+        case "groupsort":
+            return GroupSort(entry["group_size"])
+        case "unshuffle":
+            return InvertibleDownsampling(entry["factor"])
+        case "flatten":
+            return nn.Flatten()
+        case "maxmin":
+            return MaxMin()
+        case "relu":
+            return nn.ReLU()
+        case kind:
+            raise WdistError(f"unknown layer kind {kind!r}: the critic was written by another version of wdist")
+
+
+def _double(module: nn.Sequential) -> nn.Sequential:
+    """A float64 copy on the CPU (float32 weights are exact in float64)."""
+    return copy.deepcopy(module).cpu().double().eval()

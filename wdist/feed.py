@@ -1,0 +1,67 @@
+"""Mini-batches of two sample sets for training: in memory where they are small, from the memory map where not."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wdist.samples import SampleSet, Scale
+
+PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so that memory does not grow with n
+
+
+class Feed:
+    """Rows of one sample set as tensors (batch, *row_shape), float32: scaled, shifted, and divided by `unit`.
+
+    The order is a pure function of (seed, step): epochs are seeded permutations laid end to end, so a resumed run sees
+    the batches that an uninterrupted one would have seen.
+    """
+
+    def __init__(
+        self,
+        samples: SampleSet,
+        index: NDArray[np.int64],
+        scale: Scale,
+        *,
+        seed: int,
+        batch: int,
+        device: torch.device,
+        shift: Tensor | None = None,
+        unit: float = 1.0,
+    ) -> None:
+        self.samples, self.index, self.scale, self.unit = samples, index, scale, unit
+        self.shift = None if shift is None else shift.float().to(device)
+        self.seed, self.batch, self.device = seed, min(batch, len(index)), device
+        self._epoch, self._order = -1, index
+        row_bytes = 4 * int(np.prod(samples.row_shape))
+        self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
+
+    def _read(self, index: NDArray[np.int64]) -> Tensor:
+        rows = self.scale.apply(self.samples.rows(index))
+        tensor = torch.as_tensor(np.ascontiguousarray(rows), dtype=torch.float32, device=self.device)
+        return (tensor if self.shift is None else tensor - self.shift) * (1 / self.unit)
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if epoch != self._epoch:
+            generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
+            self._epoch, self._order = epoch, generator.permutation(len(self.index))
+        return self._order
+
+    def positions(self, step: int) -> NDArray[np.int64]:
+        """Positions in `index` of the rows of step 0, 1, ..., shape (batch,); an epoch's tail shorter than a batch is dropped."""
+        per_epoch = len(self.index) // self.batch
+        epoch, k = divmod(step, per_epoch)
+        return self._permutation(epoch)[k * self.batch : (k + 1) * self.batch]
+
+    def rows(self, step: int) -> Tensor:
+        """The batch of a step, (batch, *row_shape)."""
+        positions = self.positions(step)
+        if self._all is not None:
+            return self._all[torch.as_tensor(positions, device=self.device)]
+        return self._read(np.sort(self.index[positions]))  # sorted: neighbouring rows share pages of the file
+
+    def head(self, rows: int) -> Tensor:
+        """The first `rows` rows of the index, (min(rows, n), *row_shape)."""
+        return self._all[:rows] if self._all is not None else self._read(np.sort(self.index[:rows]))

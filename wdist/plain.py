@@ -1,0 +1,83 @@
+"""Layers of a frozen critic: weights as stored, nothing computed from parameters, nothing trained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wdist.convolutions import circular_pad
+
+
+class Shift(nn.Module):
+    """x - shift, an isometry; shift has the shape of a row (or broadcasts to it) and is stored in float64."""
+
+    shift: Tensor
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift.detach().double().cpu())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.shift.to(x.dtype)
+
+
+class Clip(nn.Module):
+    """min(max(x, low), high): 1-Lipschitz, and makes the values bounded."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = float(low), float(high)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(self.low, self.high)
+
+    def extra_repr(self) -> str:
+        return f"{self.low}, {self.high}"
+
+
+class CircularConv2d(nn.Module):
+    """Convolution on a torus with a stored kernel: (n, in, h, w) -> (n, out, h, w), (k - 1) // 2 wrapped in front.
+
+    Args:
+        weight: (out, in, kh, kw).
+        bias: (out,) or None.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach().clone())
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(circular_pad(x, tuple(self.weight.shape[2:])), self.weight, self.bias)
+
+
+class Cone(nn.Module):
+    """min_k (||x - a_k|| + b_k), or its negative: 1-Lipschitz as a minimum of 1-Lipschitz functions.
+
+    (n, d) -> (n, 1); anchors (K, d), offsets (K,); sign -1 gives max_k (-||x - a_k|| - b_k). Source: the funnel potentials
+    of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
+    """
+
+    def __init__(self, anchors: Tensor, offsets: Tensor, sign: int = 1) -> None:
+        super().__init__()
+        self.anchors = nn.Parameter(anchors.detach().clone())
+        self.offsets = nn.Parameter(offsets.detach().clone())
+        self.sign = sign
+
+    def forward(self, x: Tensor) -> Tensor:
+        # ||x - a||^2 by one matrix product (cdist would build the same, but is not differentiable at 0 in its fast mode);
+        # in float64 the differences are exact enough, in float32 this is only used for training.
+        if x.dtype == torch.float64:
+            distance = torch.cdist(x, self.anchors.to(x.dtype), compute_mode="donot_use_mm_for_euclid_dist")
+        else:
+            squares = x.square().sum(1, keepdim=True) + self.anchors.square().sum(1) - 2 * x @ self.anchors.mT
+            distance = squares.clamp_min(1e-12).sqrt()
+        return self.sign * (distance + self.offsets).amin(1, keepdim=True)
+
+    def extra_repr(self) -> str:
+        return f"{tuple(self.anchors.shape)}, sign={self.sign}"

@@ -1,0 +1,138 @@
+"""The result of an estimate: the same names in the library, the API, the client, the certificate and the page."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist.critics import Critic
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
+
+    Attributes:
+        value: held-out mean difference of the critic over its proven Lipschitz bound; its expectation is <= W1.
+        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence.
+        upper_bound: one-sided upper bound, where one was asked for and can be had; None otherwise.
+        confidence: 1 - alpha of the statement.
+        p_value: one-sided permutation test of P = Q on the held-out scores; None where rows are not exchangeable.
+        lipschitz_bound: L, proven in float64 from the stored weights.
+        critic: the trained potential f; `critic.evaluate(rows)` scores new rows.
+        seed: seed of the split and of training.
+        n: rows of each set in the train, select and test parts.
+        scale: rescaling of the data before distances are taken (None: the data's own units).
+        units: in which units `value` and the bounds are.
+        trivial: simpler bounds on the same test rows (same units): norm of the mean difference, max-sliced W1.
+        empirical: facts about the uploaded rows themselves {lower, upper, exact}, or None.
+        null_baseline: exact optimal transport on `rows` rows a side {rows, between, within}: `within` compares two
+            disjoint parts of one set, so it shows the bias of the empirical distance; or None.
+        steps, seconds, device: what was spent, and where.
+        warnings: what a careful reader should know.
+        curve: training curve, a list of {step, seconds, value}; values come from the select part: not certified.
+    """
+
+    value: float
+    lower_bound: float
+    upper_bound: float | None
+    confidence: float
+    p_value: float | None
+    lipschitz_bound: float
+    critic: Critic
+    seed: int
+    n: dict[str, dict[str, int]]
+    scale: Any
+    units: str
+    trivial: dict[str, float | None]
+    empirical: dict[str, float | None] | None
+    null_baseline: dict[str, float] | None
+    steps: int
+    seconds: float
+    device: str
+    warnings: list[str] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that a person reads."""
+        held_out = min(self.n["source"]["test"], self.n["target"]["test"])
+        if self.lower_bound > 0:
+            return (
+                f"With {self.confidence:.6g} confidence, the Wasserstein-1 distance between the two populations is at "
+                f"least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out rows of each set the "
+                f"critic measures {self.value:.4g}."
+            )
+        return (
+            f"No evidence of a difference at {self.confidence:.6g} confidence: on {held_out:,} or more held-out rows "
+            f"of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "
+            "populations are equal."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON types, under the names that every part of wdist uses."""
+        return {
+            "value": self.value,
+            "lower_bound": self.lower_bound,
+            "upper_bound": self.upper_bound,
+            "confidence": self.confidence,
+            "p_value": self.p_value,
+            "lipschitz_bound": self.lipschitz_bound,
+            "critic": {"family": self.critic.family, "config": self.critic.config},
+            "seed": self.seed,
+            "n": self.n,
+            "scale": self.scale,
+            "units": self.units,
+            "trivial": self.trivial,
+            "empirical": self.empirical,
+            "null_baseline": self.null_baseline,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "device": self.device,
+            "warnings": list(self.warnings),
+            "meaning": self.meaning,
+        }
+
+    def __float__(self) -> float:
+        return self.lower_bound
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        """(name, figure, what it means) of each line shown to a person."""
+        p_value = "none" if self.p_value is None else f"{self.p_value:.2g}"
+        lines = [
+            ("lower_bound", f"{self.lower_bound:.5g}", f"W1 is at least this, with confidence {self.confidence:.6g}"),
+            ("value", f"{self.value:.5g}", "the critic's mean difference on held-out rows: the estimate, from below"),
+            ("p_value", p_value, "how often equal populations would show this much"),
+            ("lipschitz_bound", f"{self.lipschitz_bound:.8f}", "proven from the weights; value is divided by it"),
+        ]
+        if self.upper_bound is not None:
+            lines.insert(1, ("upper_bound", f"{self.upper_bound:.5g}", "W1 is at most this, at the same confidence"))
+        if (mean_difference := self.trivial.get("mean_difference")) is not None:
+            lines.append(("mean difference", f"{mean_difference:.5g}", "the trivial bound on the same held-out rows"))
+        if self.null_baseline is not None:
+            rows = int(self.null_baseline["rows"])
+            lines.append(
+                ("exact OT", f"{self.null_baseline['between']:.5g}", f"empirical distance of {rows:,} rows of each set")
+            )
+            lines.append(
+                ("null baseline", f"{self.null_baseline['within']:.5g}", "the same between two parts of one set: bias")
+            )
+        return lines
+
+    def __str__(self) -> str:
+        lines = [self.meaning, ""]
+        lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in self._lines()]
+        lines += [f"  critic {self.critic.family}, {self.steps} steps, {self.seconds:.1f} s on {self.device}"]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(figure)}</td>"
+            f"<td style='text-align:left'>{html.escape(meaning)}</td></tr>"
+            for name, figure, meaning in self._lines()
+        )
+        notes = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in self.warnings)
+        return f"<p>{html.escape(self.meaning)}</p><table>{rows}</table>{notes}"
