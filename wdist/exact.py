@@ -2,15 +2,23 @@
 
 import math
 import warnings
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import SampleError
-from wdist.samples import SampleSet
 
 Values = NDArray[np.float64]
+
+
+class RowSource(Protocol):
+    """`n` rows that can be read by index: a sample set, or one seen under another scale."""
+
+    n: int
+
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]: ...
+
 
 COST_BYTES_LIMIT = 2 << 30  # of the cost matrix; the solver needs about as much again
 
@@ -29,12 +37,13 @@ def distances(x: ArrayLike, y: ArrayLike) -> Values:
     a, b = _flat(x), _flat(y)
     centre = a.mean(axis=0)
     a, b = a - centre, b - centre
-    squared = a @ b.T
+    squared: Values = a @ b.T
     squared *= -2.0
     squared += np.einsum("ij,ij->i", a, a)[:, None]
     squared += np.einsum("ij,ij->i", b, b)
     np.maximum(squared, 0.0, out=squared)
-    return np.sqrt(squared, out=squared)
+    np.sqrt(squared, out=squared)
+    return squared
 
 
 def exact_w1(x: ArrayLike, y: ArrayLike) -> float:
@@ -66,7 +75,7 @@ def solve_plan(x: ArrayLike, y: ArrayLike) -> tuple[float, dict[str, Any]]:
     return float(cost), log
 
 
-def null_baseline(x: SampleSet, y: SampleSet, rows: int, seed: int) -> dict[str, Any] | None:
+def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> dict[str, Any] | None:
     """Exact OT between `rows` rows of each set, and between two disjoint parts of the larger set, same sizes.
 
     {"rows", "between", "within"}: "within" is what equal distributions look like to exact OT at this size. `rows` is

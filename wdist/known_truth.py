@@ -80,13 +80,15 @@ class Funnels:
         length = np.linalg.norm(y - origin, axis=1)
         direction = (y - origin) / np.maximum(length, 1e-300)[:, None]
         end = np.maximum(np.minimum(self._wall(origin, direction), self._handover(active, direction)), length)
-        return origin + direction * (end * (length / np.maximum(end, 1e-300)) ** self.exponent)[:, None]
+        moved: Values = origin + direction * (end * (length / np.maximum(end, 1e-300)) ** self.exponent)[:, None]
+        return moved
 
     def _wall(self, origin: Values, direction: Values) -> Values:
         """Distance from the centre along the ray to the cube's wall."""
         with np.errstate(divide="ignore"):
             distances = (np.sign(direction) * self.half_width - origin) / direction
-        return np.where(direction == 0, np.inf, distances).min(axis=1)
+        nearest: Values = np.where(direction == 0, np.inf, distances).min(axis=1)
+        return nearest
 
     def _handover(self, active: NDArray[np.intp], direction: Values) -> Values:
         """Distance along the ray at which another funnel takes over.
@@ -102,12 +104,14 @@ class Funnels:
         with np.errstate(divide="ignore", invalid="ignore"):
             distances = np.where(slope > 0, (squared_gap - delta**2) / slope, np.inf)
         np.put_along_axis(distances, active[:, None], np.inf, axis=1)
-        return distances.min(axis=1)
+        nearest: Values = distances.min(axis=1)
+        return nearest
 
     def _squared_gaps(self) -> Values:
         if self._gaps is None:
             raise OptionError("more than 512 funnels are not supported")
-        return self._gaps**2
+        squared: Values = self._gaps**2
+        return squared
 
     def w1(self, pairs: int = W1_PAIRS) -> tuple[float, float]:
         """W1 and its standard error, from that many coupled pairs (a stream of their own)."""
@@ -194,7 +198,8 @@ def spheres_truth(dim: int, inner: float, outer: float) -> KnownTruth:
     def on_sphere(radius: float) -> Draw:
         def draw(n: int, generator: np.random.Generator) -> Rows:
             rows = generator.standard_normal((n, dim))
-            return (radius * rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+            rows *= radius / np.linalg.norm(rows, axis=1, keepdims=True)
+            return rows.astype(np.float32)
 
         return draw
 

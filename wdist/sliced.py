@@ -34,7 +34,8 @@ def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 6
     a, b = (rows[generator.choice(len(rows), n, replace=False)] for rows in (a, b))
     centre = 0.5 * (a.mean(axis=0) + b.mean(axis=0))
     a, b = a - centre, b - centre
-    best_value, best = -1.0, np.eye(a.shape[1])[0]
+    best_value: float = -1.0
+    best: Values = np.eye(a.shape[1])[0]
     for start in _starts(a, b, generator):
         value, direction = _ascend(a, b, start, iterations)
         if value > best_value:

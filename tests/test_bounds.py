@@ -1,0 +1,272 @@
+"""Bounds hold as often as they say: simulated with known means, fixed seeds and binomial bands."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from wdist import bounds
+from wdist.errors import OptionError, SampleError
+from wdist.samples import split_rows
+
+RUNS = 1_000
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+# distributions on [0, 1] with their means: rare events and two points are the hard cases
+DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
+    "uniform": (lambda g, n: g.random(n), 0.5),
+    "coin": (lambda g, n: (g.random(n) < 0.5).astype(float), 0.5),
+    "rare": (lambda g, n: (g.random(n) < 0.02).astype(float), 0.02),
+    "common": (lambda g, n: (g.random(n) < 0.98).astype(float), 0.98),
+    "beta": (lambda g, n: g.beta(0.2, 3.0, n), 0.2 / 3.2),
+}
+
+
+def allowed(alpha: float, runs: int = RUNS) -> int:
+    """Violations that an exact method exceeds once in 10,000 studies."""
+    return int(stats.binom.ppf(0.9999, runs, alpha))
+
+
+@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("n", [50, 400])
+def test_lower_bound_is_violated_no_more_often_than_alpha(name: str, n: int, method: str) -> None:
+    draw, mean = DISTRIBUTIONS[name]
+    alpha, generator = 0.05, np.random.default_rng([n, len(name)])
+    lower = [bounds.mean_lower_bound(draw(generator, n), 0, 1, alpha, method) for _ in range(RUNS)]
+    assert sum(bound > mean for bound in lower) <= allowed(alpha)
+
+
+def test_a_misleading_prior_does_not_touch_validity() -> None:
+    draw, mean = DISTRIBUTIONS["rare"]
+    for prior in ((0.9, 0.001), (0.0, 0.5), (2.0, 1e-9)):
+        generator = np.random.default_rng(11)
+        lower = [bounds.mean_lower_bound(draw(generator, 100), 0, 1, 0.05, prior=prior) for _ in range(RUNS)]
+        assert sum(bound > mean for bound in lower) <= allowed(0.05)
+
+
+@pytest.mark.parametrize("method", bounds.METHODS)
+def test_difference_bound_with_oracle_scores(method: str) -> None:
+    alpha, generator, truth = 0.1, np.random.default_rng(0), 0.3
+    violations = 0
+    for _ in range(RUNS):
+        fx = np.clip(generator.standard_normal(200), -3, 3)
+        fy = np.clip(generator.standard_normal(120), -3, 3) + truth
+        violations += bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
+    assert violations <= allowed(alpha)
+
+
+def test_violations_do_happen_so_the_simulation_can_fail() -> None:
+    generator = np.random.default_rng(1)
+    scores = [generator.random(400) for _ in range(RUNS)]
+    central_limit = [x.mean() - 1.0 * x.std() / 20 for x in scores]  # one standard error: wrong 16 % of the time
+    assert sum(bound > 0.5 for bound in central_limit) > allowed(0.05)
+
+
+def test_descending_order_is_the_trap_and_the_seeded_permutation_avoids_it() -> None:
+    """A betting bound over re-sorted rows exceeds the mean every time: the order must not depend on the scores."""
+    trapped = safe = 0
+    for seed in range(60):
+        descending = np.sort(np.random.default_rng(seed).random(1_000))[::-1]
+        trapped += bounds.mean_lower_bound(descending[:300], 0, 1, 0.05) > 0.5
+        trapped_whole = bounds.mean_lower_bound(descending, 0, 1, 0.05)
+        assert trapped_whole > descending.mean()
+        safe += bounds.mean_lower_bound(descending[split_rows(1_000, seed).test], 0, 1, 0.05) > 0.5
+    assert trapped == 60
+    assert safe <= allowed(0.05, 60)
+
+
+def test_betting_agrees_with_a_direct_evaluation_of_the_capital() -> None:
+    x, alpha = np.random.default_rng(2).beta(2, 5, 300), 0.05
+    bound = bounds.mean_lower_bound(x, 0, 1, alpha)
+
+    def capital(m: float) -> float:
+        mean_sum, square_sum, log_capital, best = 0.5, 0.25, 0.0, -math.inf
+        for i, value in enumerate(x):
+            variance = square_sum / (i + 1)
+            stake = min(math.sqrt(2 * math.log(1 / alpha) / (len(x) * variance)), 0.75 / m)
+            log_capital += math.log1p(stake * (value - m))
+            best = max(best, log_capital)
+            mean_sum += value
+            square_sum += (value - mean_sum / (i + 2)) ** 2
+        return best
+
+    margin = x.mean() - bound
+    assert capital(bound) >= math.log(1 / alpha)
+    assert capital(bound + 1e-3 * margin) < math.log(1 / alpha)
+
+
+def test_empirical_bernstein_closed_form() -> None:
+    x = np.array([0.0, 0.5, 1.0, 0.5] * 50)
+    log_term = math.log(2 / 0.05)
+    expected = 0.5 - math.sqrt(2 * x.var(ddof=1) * log_term / 200) - 7 * log_term / (3 * 199)
+    assert bounds.mean_lower_bound(x, 0, 1, 0.05, "empirical_bernstein") == pytest.approx(expected, abs=1e-15)
+
+
+def test_betting_is_tighter_than_bernstein_and_never_tighter_than_gauss_by_much() -> None:
+    x = np.clip(0.5 + 0.1 * np.random.default_rng(3).standard_normal(5_000), 0, 1)
+    margins = {method: x.mean() - bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in bounds.METHODS}
+    assert margins["betting"] < 0.7 * margins["empirical_bernstein"]
+    # Ville with a fixed stake costs sqrt(2 ln 40) = 2.72 deviations where the normal quantile is 1.96
+    assert margins["betting"] < 1.1 * 2.72 * x.std() / math.sqrt(5_000)
+
+
+@given(
+    shift=st.floats(-1e3, 1e3),
+    factor=st.floats(1e-3, 1e3),
+    values=st.lists(st.floats(0, 1), min_size=2, max_size=60),
+)
+@settings(max_examples=60, deadline=None)
+def test_bounds_move_with_the_units(shift: float, factor: float, values: list[float]) -> None:
+    x = np.array(values)
+    low, high = shift, shift + factor
+    moved = np.clip(shift + factor * x, low, high)
+    plain = bounds.mean_lower_bound(x, 0, 1, 0.05)
+    bound = bounds.mean_lower_bound(moved, low, high, 0.05)
+    # bisection stops at 1e-4 of its bracket, which is at most the unit interval
+    assert bound == pytest.approx(shift + factor * plain, abs=2e-4 * factor + 1e-9 * abs(shift))
+    assert low <= bound <= bounds.mean_upper_bound(moved, low, high, 0.05) <= high
+
+
+def test_upper_bound_mirrors_the_lower() -> None:
+    x = np.random.default_rng(4).beta(2, 5, 500)
+    lower = bounds.mean_lower_bound(1 - x, 0, 1, 0.05, prior=(0.7, 0.2))
+    assert bounds.mean_upper_bound(x, 0, 1, 0.05, prior=(0.3, 0.2)) == pytest.approx(1 - lower, abs=1e-9)
+
+
+def test_a_point_interval_is_its_own_bound() -> None:
+    assert bounds.mean_lower_bound([2.0, 2.0], 2.0, 2.0, 0.05) == 2.0
+    assert bounds.difference_lower_bound([2.0, 2.0], [2.0, 2.0], 2.0, 2.0, 0.05) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "alpha", "method", "message"),
+    [
+        ([0.1, 1.2], 0, 1, 0.05, "betting", "clip them"),
+        ([0.1, math.nan], 0, 1, 0.05, "betting", "clip them"),
+        ([0.1, 0.2], 1, 0, 0.05, "betting", "interval"),
+        ([0.1, 0.2], 0, math.inf, 0.05, "betting", "interval"),
+        ([0.1, 0.2], 0, 1, 0.0, "betting", "alpha"),
+        ([0.1, 0.2], 0, 1, 0.05, "bootstrap", "unknown"),
+        ([0.1], 0, 1, 0.05, "betting", "at least 2"),
+    ],
+)
+def test_refusals(values: list[float], low: float, high: float, alpha: float, method: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        bounds.mean_lower_bound(values, low, high, alpha, method)
+
+
+def test_ten_million_values_in_seconds() -> None:
+    x = np.random.default_rng(5).random(10_000_000)
+    start = time.perf_counter()
+    bound = bounds.mean_lower_bound(x, 0, 1, 0.025)
+    assert time.perf_counter() - start < 30  # about 4 s alone on two cores; the rest is for a busy machine
+    margin = math.sqrt(2 * math.log(40) / 12 / len(x))
+    # the running maximum may have been reached early, hence the wide lower end
+    assert 0.3 * margin < x.mean() - bound < 1.1 * margin
+
+
+@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize("confidence", [0.9, 0.99, 1 - 1e-9])
+def test_rows_needed_is_where_perfect_separation_starts_to_count(confidence: float, method: str) -> None:
+    needed = bounds.rows_needed(1 - confidence, method)
+
+    def bound(n: int) -> float:
+        prior = ((0.0, 1e-3), (1.0, 1e-3))
+        return bounds.difference_lower_bound(np.zeros(n), np.ones(n), 0, 1, 1 - confidence, method, prior)
+
+    assert bound(needed) > 0
+    if needed > 6:
+        assert bound(needed - 4) <= 0
+
+
+def test_confidence_that_the_rows_cannot_carry() -> None:
+    bounds.check_confidence(0.95, 50, 50)
+    with pytest.raises(
+        SampleError, match=r"target: 50 test rows are too few .* even perfectly separated sets need \d+"
+    ):
+        bounds.check_confidence(1 - 1e-14, 1_000, 50)
+    with pytest.raises(OptionError, match="outside"):
+        bounds.check_confidence(1.0, 50, 50)
+
+
+# --- permutation test ----------------------------------------------------------------------------------------------
+
+
+def test_p_values_are_uniform_or_conservative_under_the_null() -> None:
+    generator = np.random.default_rng(6)
+    for draw in (lambda n: generator.standard_normal(n), lambda n: generator.integers(0, 3, n).astype(float)):
+        p = np.array([bounds.permutation_p_value(draw(60), draw(80), seed, 199) for seed in range(RUNS)])
+        for level in (0.01, 0.05, 0.2, 0.5):
+            assert (p <= level).sum() <= allowed(level)
+    assert (p <= 0.5).mean() > 0.3  # ties make discrete scores conservative, not useless
+
+
+def test_p_value_sees_a_shift_in_its_direction_only() -> None:
+    generator = np.random.default_rng(7)
+    x, y = generator.standard_normal(300), generator.standard_normal(300) + 1
+    assert bounds.permutation_p_value(x, y, 0) == 1 / 10_000
+    assert bounds.permutation_p_value(y, x, 0) == 1.0
+
+
+def test_p_value_counts_the_observed_statistic_and_ties() -> None:
+    assert bounds.permutation_p_value(np.full(60, 0.1), np.full(60, 0.1), 0, 99) == 1.0
+
+
+def test_p_value_matches_the_exact_test() -> None:
+    generator = np.random.default_rng(8)
+    x, y = generator.standard_normal(7), generator.standard_normal(6) + 0.8
+    exact = stats.permutation_test(
+        (y, x), lambda a, b: a.mean() - b.mean(), alternative="greater", n_resamples=np.inf
+    ).pvalue
+    p = bounds.permutation_p_value(x, y, 0, 20_000)
+    assert abs(p - exact) < 4 * math.sqrt(exact * (1 - exact) / 20_000) + 1e-4
+
+
+def test_p_value_of_very_many_rows_uses_a_fixed_subset() -> None:
+    generator = np.random.default_rng(9)
+    x, y = generator.standard_normal(150_000), generator.standard_normal(50_000)
+    p = bounds.permutation_p_value(x, y, 3)
+    assert p == bounds.permutation_p_value(x, y, 3)
+    assert p > 0.001
+
+
+# --- clipping ------------------------------------------------------------------------------------------------------
+
+
+def test_light_tails_are_hardly_clipped_and_heavy_tails_are() -> None:
+    generator = np.random.default_rng(10)
+    x, y = generator.random(5_000), generator.random(5_000) + 0.5
+    low, high = bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
+    assert low < 0.01
+    assert high > 1.49
+    x, y = generator.standard_t(2.5, 5_000), generator.standard_t(2.5, 5_000) + 1
+    low, high = bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
+    assert high - low < 0.5 * (max(x.max(), y.max()) - min(x.min(), y.min()))
+
+
+def test_clipping_pays_off_in_the_bound() -> None:
+    def bound(draw: Callable[[int], np.ndarray], clip: bool) -> float:
+        fit_x, fit_y, x, y = draw(5_000), draw(5_000) + 0.5, draw(2_000), draw(2_000) + 0.5
+        if clip:
+            low, high = bounds.clip_interval(fit_x, fit_y, 2_000, 2_000, 0.05)
+        else:
+            low, high = float(min(fit_x.min(), fit_y.min())), float(max(fit_x.max(), fit_y.max()))
+        return bounds.difference_lower_bound(np.clip(x, low, high), np.clip(y, low, high), low, high, 0.05)
+
+    generators = [np.random.default_rng(12) for _ in range(2)]
+    with_clip, without = (
+        np.mean([bound(lambda n, g=g: g.standard_t(2.5, n), clip) for _ in range(20)])  # type: ignore[misc]
+        for g, clip in zip(generators, (True, False), strict=True)
+    )
+    assert with_clip > without
+
+
+def test_clip_interval_of_equal_scores() -> None:
+    low, high = bounds.clip_interval(np.ones(50), np.ones(50), 50, 50, 0.05)
+    assert low == high == 1.0
