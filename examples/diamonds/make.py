@@ -1,6 +1,6 @@
 """Writes very_good.npy and premium.npy: two cuts of the diamonds table, as two sample sets to compare.
 
-Each is float32 of shape (n, 7), columns carat, depth, table, price, x, y, z in the order of the table, and each column is
+Each is float32 of shape (n, 7), columns carat, depth, table, price, x, y, z in the order of the table. Each column is
 standardised over all 53,940 stones (mean 0, population standard deviation 1), so that a distance between two stones
 counts every column alike and does not depend on which two cuts are compared.
 

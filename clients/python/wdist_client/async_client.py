@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from wdist_client import flows, protocol
 from wdist_client.client import settings
+from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.models import Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
@@ -45,6 +46,13 @@ class AsyncClient:
         """What the server says of its version."""
         found: dict[str, Any] = (await self._send(Request("GET", "/version"))).json()
         return found
+
+    async def is_ready(self) -> bool:
+        """Whether the server answers and can take jobs; asked once, nothing is raised."""
+        try:
+            return (await self._transport.perform(Request("GET", "/readyz"))).status == 200
+        except APIConnectionError:
+            return False
 
     async def close(self) -> None:
         """Closes the connections; jobs go on."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from wdist_client import flows, protocol
+from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.models import Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
@@ -62,6 +63,13 @@ class Client:
         answer = self._send(Request("GET", "/version"))
         found: dict[str, Any] = answer.json()
         return found
+
+    def is_ready(self) -> bool:
+        """Whether the server answers and can take jobs; asked once, nothing is raised."""
+        try:
+            return self._transport.perform(Request("GET", "/readyz")).status == 200
+        except APIConnectionError:
+            return False
 
     def close(self) -> None:
         """Closes the connections; jobs go on."""
