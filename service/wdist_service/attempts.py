@@ -1,0 +1,225 @@
+"""What workers do to estimates: claim, report, finish, hand over. Every change carries `WHERE attempt = k`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from wdist_service.database import Database
+from wdist_service.engine import Queue
+from wdist_service.jobs import record_status, virtual_time
+from wdist_service.models import Artifact, Estimate, Event, SampleSet, Status, Worker
+from wdist_service.storage import Storage
+
+_HELD = (Status.RUNNING, Status.CANCELING)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One attempt that this worker now holds."""
+
+    estimate_id: str
+    attempt: int
+    source: Path
+    target: Path
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a trainer delivered: the result, its curve, and files by name."""
+
+    result: dict[str, Any]
+    curve: list[Any]
+    files: Mapping[str, Path]
+
+
+class Attempts:
+    """A worker's view of the tables."""
+
+    def __init__(self, database: Database, queue: Queue, storage: Storage, worker_id: str) -> None:
+        self._database = database
+        self._queue = queue
+        self._storage = storage
+        self.worker_id = worker_id
+
+    def declare(self, name: str, slots: int, devices: list[str]) -> None:
+        """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""
+        with self._database.write() as session:
+            now = self._database.now(session)
+            session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))
+            session.add(Worker(id=self.worker_id, name=name, slots=slots, devices=devices, started_at=now, beat_at=now))
+
+    def beat(self) -> bool:
+        """Renew the lease; False when others have already buried this worker, which must then declare itself again."""
+        with self._database.write() as session:
+            now = self._database.now(session)
+            statement = update(Worker).where(Worker.id == self.worker_id).values(beat_at=now).returning(Worker.id)
+            return session.execute(statement).first() is not None
+
+    def leave(self) -> None:
+        """Say that this worker is gone, so that nobody waits for its lease."""
+        with self._database.write() as session:
+            session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
+
+    def claim(self, estimate_id: str, attempt: int) -> Claim | None:
+        """Take a queued attempt; None when it was canceled, replaced, or delivered twice."""
+        with self._database.write() as session:
+            values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None}
+            if not _change(session, estimate_id, attempt, (Status.QUEUED,), **values):
+                return None
+            row = session.get_one(Estimate, estimate_id)
+            if row.started_at is None:
+                row.started_at = time.time()
+            record_status(session, estimate_id, Status.RUNNING, attempt)
+            source, target = (session.get_one(SampleSet, key).sha256 for key in (row.source_id, row.target_id))
+            return Claim(estimate_id, attempt, self._storage.path(source), self._storage.path(target), row.options)
+
+    def watch(self) -> dict[str, tuple[int, str]]:
+        """(attempt, status) of every estimate that the tables say this worker holds."""
+        with self._database.read() as session:
+            query = select(Estimate.id, Estimate.attempt, Estimate.status).where(
+                Estimate.worker_id == self.worker_id, Estimate.status.in_(_HELD)
+            )
+            return {row.id: (row.attempt, row.status) for row in session.execute(query)}
+
+    def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+        """Store the latest progress of running attempts, in one transaction."""
+        if not progress:
+            return
+        with self._database.write() as session:
+            for (estimate_id, attempt), data in progress.items():
+                if _change(session, estimate_id, attempt, _HELD, progress=data):
+                    session.add(Event(estimate_id=estimate_id, type="progress", data=data, created_at=time.time()))
+
+    def succeed(self, estimate_id: str, attempt: int, finished: Finished) -> bool:
+        """Store result and files; False when fenced. An estimate that was told to stop ends canceled all the same."""
+        incoming = {}
+        for name, path in finished.files.items():
+            file = incoming[name] = self._storage.incoming()
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    file.write(block)
+            file.seal()
+        try:
+            with self._database.write() as session:
+                if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
+                    record_status(session, estimate_id, Status.CANCELED, attempt)
+                    return True
+                values = _end(Status.SUCCEEDED) | {"result": finished.result, "curve": finished.curve}
+                if not _change(session, estimate_id, attempt, (Status.RUNNING,), **values):
+                    return False
+                for name, file in incoming.items():
+                    session.add(Artifact(estimate_id=estimate_id, name=name, sha256=file.sha256, bytes=file.bytes))
+                    self._storage.place(file)
+                record_status(session, estimate_id, Status.SUCCEEDED, attempt)
+                return True
+        finally:
+            for file in incoming.values():
+                file.__exit__(None, None, None)
+
+    def fail(self, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
+        """End an estimate with a reason in words; False when fenced."""
+        with self._database.write() as session:
+            return _fail(session, estimate_id, attempt, error)
+
+    def stopped(self, estimate_id: str, attempt: int) -> bool:
+        """The trainer stopped as it was told to."""
+        with self._database.write() as session:
+            if not _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
+                return False
+            record_status(session, estimate_id, Status.CANCELED, attempt)
+            return True
+
+    def died(self, estimate_id: str, attempt: int, reason: str, cap: int) -> bool:
+        """The trainer died of this estimate: try again, up to `cap` deaths in all; False when fenced."""
+        with self._database.write() as session:
+            row = session.get(Estimate, estimate_id)
+            if row is None or row.attempt != attempt:
+                return False
+            failures = row.failures + 1
+            if not _change(session, estimate_id, attempt, _HELD, failures=failures):
+                return False
+            if row.status == Status.RUNNING and failures >= cap:
+                message = f"the trainer died {failures} times on this estimate; the last time: {reason}"
+                return _fail(session, estimate_id, attempt, {"type": "trainer_died", "message": message})
+            return self._hand_over(session, row.id, attempt)
+
+    def hand_over(self, estimate_id: str, attempt: int) -> bool:
+        """Give an attempt back through no fault of its own: attempt k + 1 is queued; False when fenced."""
+        with self._database.write() as session:
+            return self._hand_over(session, estimate_id, attempt)
+
+    def _hand_over(self, session: Session, estimate_id: str, attempt: int) -> bool:
+        if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
+            record_status(session, estimate_id, Status.CANCELED, attempt)
+            return True
+        values = {"attempt": attempt + 1, "status": Status.QUEUED, "worker_id": None, "progress": None}
+        if not _change(session, estimate_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
+            return False
+        record_status(session, estimate_id, Status.QUEUED, attempt + 1)
+        priority = session.get_one(Estimate, estimate_id).priority
+        self._queue.enqueue(session, estimate_id, attempt + 1, virtual_time(priority, 0))
+        return True
+
+    def take_over(self, lease_seconds: float) -> int:
+        """Hand over every attempt of workers whose lease ran out; returns how many."""
+        with self._database.read() as session:
+            limit = self._database.now(session) - lease_seconds
+            query = select(Worker.id).where(Worker.beat_at < limit, Worker.id != self.worker_id)
+            if not (suspects := list(session.execute(query).scalars())):
+                return 0
+        delivered = self._queue.delivered_to(suspects)
+        with self._database.write() as session:
+            limit = self._database.now(session) - lease_seconds
+            query = select(Worker.id).where(Worker.beat_at < limit, Worker.id.in_(suspects))
+            dead = list(session.execute(query).scalars())
+            if set(dead) != set(suspects):
+                return 0  # one of them came back meanwhile; look again at the next turn
+            held = select(Estimate.id, Estimate.attempt).where(Estimate.worker_id.in_(dead), Estimate.status.in_(_HELD))
+            attempts = {(row.id, row.attempt) for row in session.execute(held)}
+            # Taken off the queue, but the worker died before its claim: the row still says queued.
+            attempts.update(_still_queued(session, delivered))
+            moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
+            session.execute(delete(Worker).where(Worker.id.in_(dead)))
+            return moved
+
+
+def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], **values: Any) -> bool:
+    """UPDATE one attempt that is in one of these states; False (fenced) when there is none."""
+    statement = (
+        update(Estimate)
+        .where(Estimate.id == estimate_id, Estimate.attempt == attempt, Estimate.status.in_(list(statuses)))
+        .values(**values)
+        .returning(Estimate.id)
+    )
+    return session.execute(statement).first() is not None
+
+
+def _end(status: Status) -> dict[str, Any]:
+    return {"status": status, "finished_at": time.time(), "worker_id": None}
+
+
+def _fail(session: Session, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
+    if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
+        record_status(session, estimate_id, Status.CANCELED, attempt)
+        return True
+    if not _change(session, estimate_id, attempt, (Status.RUNNING,), error=error, **_end(Status.FAILED)):
+        return False
+    record_status(session, estimate_id, Status.FAILED, attempt)
+    return True
+
+
+def _still_queued(session: Session, attempts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [
+        (estimate_id, attempt)
+        for estimate_id, attempt in attempts
+        if (row := session.get(Estimate, estimate_id)) is not None
+        and (row.attempt, row.status) == (attempt, Status.QUEUED)
+    ]

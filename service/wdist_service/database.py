@@ -1,0 +1,137 @@
+"""Connections, transactions, the database's clock, and migrations; the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from wdist_service.settings import Settings
+
+HEAD = "0001"  # newest revision in migrations/versions; a test compares
+_MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
+
+
+class Database:
+    """One pool of connections.
+
+    `write()` transactions begin IMMEDIATE on SQLite: a transaction that read first and then failed to take the write
+    lock cannot be retried by the busy timeout.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.is_sqlite = settings.url.startswith("sqlite")
+        self.url = settings.url
+        self.engine = _sqlite_engine(settings.url) if self.is_sqlite else _server_engine(settings.url)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database and changes nothing."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end of the block, or not at all."""
+        engine = self.engine.execution_options(begin="IMMEDIATE")
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def now(self, session: Session) -> float:
+        """Seconds since the epoch on the database's clock: the one clock that all workers share."""
+        return float(session.execute(text(_CLOCK_SQLITE if self.is_sqlite else _CLOCK_POSTGRESQL)).scalar_one())
+
+    def migrate(self) -> None:
+        """Bring the tables to HEAD; safe when several processes start at once."""
+        if self._revision() == HEAD:
+            return  # Alembic takes 0.5 s to import
+        from wdist_service import migrations
+
+        with self.engine.execution_options(begin="IMMEDIATE").begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            migrations.upgrade(connection)
+
+    def engine_for_queue(self) -> Engine:
+        """A second pool for the queue engine, which begins its transactions in its own way."""
+        return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url)
+
+    def _revision(self) -> str | None:
+        try:
+            with self.engine.connect() as connection:
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        except DatabaseError:
+            return None  # no such table: a new database
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+_CLOCK_SQLITE = "SELECT (julianday('now') - 2440587.5) * 86400.0"
+_CLOCK_POSTGRESQL = "SELECT extract(epoch from clock_timestamp())"
+
+
+def _sqlite_engine(url: str) -> Engine:
+    # The driver's own idea of when a transaction begins is switched off; `begin` below says it.
+    engine = create_engine(
+        url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
+        pool_size=8, max_overflow=56, pool_timeout=30,
+    )  # fmt: skip
+
+    event.listen(engine, "connect", _set_pragmas)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _sqlite_engine_for_queue(url: str) -> Engine:
+    # DBOS leaves journal_mode=delete and synchronous as they come, and lets the driver begin IMMEDIATE before a change.
+    engine = create_engine(
+        url, connect_args={"timeout": 30, "isolation_level": "IMMEDIATE", "check_same_thread": False},
+        pool_size=5, max_overflow=20, pool_timeout=30,
+    )  # fmt: skip
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA busy_timeout=30000")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # an accepted job survives a power cut
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _server_engine(url: str) -> Engine:
+    if url.startswith("postgresql://"):
+        url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+
+
+def wait_for(database: Database, seconds: float) -> None:
+    """Return once the database answers; raise its own error after that many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with database.read() as session:
+                database.now(session)
+            return
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def file_of(settings: Settings) -> Path | None:
+    """The SQLite file, if it is one."""
+    return Path(settings.url.removeprefix("sqlite:///")) if settings.url.startswith("sqlite:///") else None

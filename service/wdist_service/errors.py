@@ -1,0 +1,52 @@
+"""What can go wrong with a request, as the caller sees it; api/problems.py turns these into problem+json."""
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """Base: an HTTP status, a short name for `type`, and a sentence with the next action.
+
+    `field` is the path of the offending part of the request ("source", "options.steps"), where there is one.
+    """
+
+    status = 400
+    type = "bad_request"
+    title = "Bad request"
+
+    def __init__(self, detail: str, *, field: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.retry_after = retry_after
+
+
+class UnauthorizedError(RequestError):
+    status, type, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class ForbiddenError(RequestError):
+    status, type, title = 403, "forbidden", "Not allowed"
+
+
+class NotFoundError(RequestError):
+    status, type, title = 404, "not_found", "Not found"
+
+
+class ConflictError(RequestError):
+    status, type, title = 409, "conflict", "Not possible in this state"
+
+
+class TooLargeError(RequestError):
+    status, type, title = 413, "too_large", "The body is too large"
+
+
+class UnsupportedTypeError(RequestError):
+    status, type, title = 415, "unsupported_type", "This type of content is not read here"
+
+
+class InvalidError(RequestError):
+    status, type, title = 422, "invalid", "The request cannot be carried out as it stands"
+
+
+class StorageFullError(RequestError):
+    status, type, title = 507, "storage_full", "The server's disk is full"

@@ -1,0 +1,192 @@
+"""Estimates as their owners see them: submit, cancel, delete. What workers do to them is in attempts.py."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from wdist.errors import OptionError, SampleError
+from wdist.samples import open_samples
+from wdist.splits import MINIMUM_ROWS
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.engine import Queue
+from wdist_service.errors import ConflictError, InvalidError
+from wdist_service.ids import new_id
+from wdist_service.models import ACTIVE, TERMINAL, Artifact, Estimate, Event, SampleSet, Status
+from wdist_service.storage import Storage
+
+PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+_CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A validated request for one estimate."""
+
+    source: str
+    target: str
+    options: dict[str, Any]
+    priority: str = "normal"
+    labels: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+
+
+class Jobs:
+    """Submits, cancels and deletes estimates; row and queue entry change in one transaction."""
+
+    def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
+        self._database = database
+        self._queue = queue
+        self._storage = storage
+
+    def submit(self, tenant_id: str, submission: Submission) -> tuple[Estimate, bool]:
+        """The estimate, durable and queued, and whether it is new (an Idempotency-Key finds its first one).
+
+        Raises NotFoundError for unknown sets, InvalidError for sets or options that can never give a result.
+        """
+        with self._database.write() as session:
+            if (earlier := self._earlier(session, tenant_id, submission)) is not None:
+                return earlier, False
+            source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
+            target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
+            self._check_pair(source, target, submission.options.get("layout"))
+            estimate = Estimate(
+                id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=source.id, target_id=target.id,
+                options=submission.options, priority=submission.priority, labels=submission.labels,
+                created_at=time.time(), attempt=1, failures=0, idempotency_key=submission.idempotency_key,
+                request_digest=submission.request_digest,
+            )  # fmt: skip
+            waiting = _count_waiting(session, tenant_id, submission.priority)
+            session.add(estimate)
+            session.flush()
+            record_status(session, estimate.id, Status.QUEUED, 1)
+            self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
+            return estimate, True
+
+    def _earlier(self, session: Session, tenant_id: str, submission: Submission) -> Estimate | None:
+        key = submission.idempotency_key
+        if key is None:
+            return None
+        query = tenancy.owned(Estimate, tenant_id).where(Estimate.idempotency_key == key)
+        earlier = session.execute(query).scalar_one_or_none()
+        if earlier is not None and earlier.request_digest != submission.request_digest:
+            raise InvalidError(
+                f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
+                field="Idempotency-Key",
+            )
+        return earlier
+
+    def _check_pair(self, source: SampleSet, target: SampleSet, layout: str | None) -> None:
+        """Refuse at once what the estimator would refuse after waiting in the queue; reads no values."""
+        opened = {}
+        for name, row in (("source", source), ("target", target)):
+            if row.rows < MINIMUM_ROWS:
+                raise InvalidError(
+                    f"{row.id} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and certify "
+                    "on others",
+                    field=name,
+                )
+            try:
+                opened[name] = open_samples(self._storage.path(row.sha256), name, layout)
+            except OptionError as error:
+                raise InvalidError(str(error), field="layout") from error
+            except SampleError as error:
+                raise InvalidError(str(error), field=name) from error
+        one, other = opened["source"], opened["target"]
+        if one.row_shape != other.row_shape:
+            raise InvalidError(
+                f"source has rows of shape {one.row_shape} and target of {other.row_shape}; give both the same columns "
+                "in the same order",
+                field="target",
+            )
+        if one.is_image and (one.divisor != other.divisor):
+            raise InvalidError(
+                f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "
+                "not; convert both to the same type and range",
+                field="target",
+            )
+        if source.statistics["constant"] and target.statistics["constant"] and (
+            source.statistics["columns"] == target.statistics["columns"]
+        ) and source.statistics["mean"] == target.statistics["mean"]:  # fmt: skip
+            raise InvalidError("every row of both sets is the same; there is nothing to compare", field="target")
+
+    def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
+        """Ask for a stop: at once when queued, within seconds when running; a finished estimate is left alone."""
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id)
+            was = estimate.status
+            if was == Status.QUEUED:
+                estimate.status = Status.CANCELED
+                estimate.finished_at = time.time()
+            elif was == Status.RUNNING:
+                estimate.status = Status.CANCELING
+            if estimate.status != was:
+                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+        if was == Status.QUEUED:
+            self._queue.withdraw([(estimate.id, estimate.attempt)])
+        return estimate
+
+    def delete(self, tenant_id: str, estimate_id: str) -> None:
+        """Forget a finished estimate and its files. Raises ConflictError while it is queued or running."""
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id)
+            if estimate.status not in TERMINAL:
+                raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
+            hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())
+            session.execute(delete(Event).where(Event.estimate_id == estimate_id))
+            session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
+            session.delete(estimate)
+        discard_unused(self._database, self._storage, hashes)
+
+
+def virtual_time(priority: str, waiting: int) -> int:
+    """DBOS priority (lower starts first) of a tenant's next job while `waiting` of its jobs wait in that class.
+
+    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one do not
+    delay another's first.
+    """
+    return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
+
+
+def _count_waiting(session: Session, tenant_id: str, priority: str) -> int:
+    query = select(func.count()).where(
+        Estimate.tenant_id == tenant_id, Estimate.status == Status.QUEUED, Estimate.priority == priority
+    )
+    return session.execute(query).scalar_one()
+
+
+def record_status(session: Session, estimate_id: str, status: Status, attempt: int) -> None:
+    """Append a status event."""
+    data = {"status": str(status), "attempt": attempt}
+    session.add(Event(estimate_id=estimate_id, type="status", data=data, created_at=time.time()))
+
+
+def is_in_use(session: Session, sample_set_id: str) -> bool:
+    """Whether a queued or running estimate needs the set."""
+    for column in (Estimate.source_id, Estimate.target_id):
+        query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
+        if session.execute(query).first() is not None:
+            return True
+    return False
+
+
+def is_named(session: Session, sha256: str) -> bool:
+    """Whether any row still names the file."""
+    return any(
+        session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
+        for model in (SampleSet, Artifact)
+    )
+
+
+def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
+    """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
+    with database.write() as session:  # the write lock keeps an upload of the same content from naming the file now
+        for sha256 in hashes:
+            if not is_named(session, sha256):
+                storage.discard(sha256)

@@ -1,0 +1,8 @@
+"""What Alembic runs: the caller's connection, inside the caller's transaction."""
+
+from alembic import context
+
+from wdist_service.models import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.run_migrations()

@@ -1,0 +1,156 @@
+"""The tables. `estimates` is the truth about every job; times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+LOCAL_TENANT = "local"
+
+
+class Status(StrEnum):
+    """States of an estimate."""
+
+    QUEUED = "queued"  # accepted and durable; no trainer has it yet
+    RUNNING = "running"  # attempt `attempt` is being trained by `worker_id`
+    CANCELING = "canceling"  # running, and told to stop
+    SUCCEEDED = "succeeded"  # `result` is there
+    FAILED = "failed"  # `error` says why, in words
+    CANCELED = "canceled"  # stopped on request; no result
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING, Status.CANCELING)
+TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraints are named so that migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        float: Float(53),
+    }
+
+
+class Tenant(Base):
+    """Owner of data and quotas."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[float]
+
+
+class ApiKey(Base):
+    """A bearer key of a tenant; only its keyed hash is stored. Revoked keys stay, so that a server never reopens."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[float]
+    revoked_at: Mapped[float | None]
+
+
+class SampleSet(Base):
+    """An uploaded array: immutable, stored under its sha256."""
+
+    __tablename__ = "sample_sets"
+    __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str | None] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    shape: Mapped[list[Any]]
+    dtype: Mapped[str] = mapped_column(String(16))
+    statistics: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class Estimate(Base):
+    """A job comparing two sample sets, and its result. Every write of a worker carries `WHERE attempt = k`."""
+
+    __tablename__ = "estimates"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "idempotency_key"),
+        Index("ix_estimates_tenant_status", "tenant_id", "status"),
+        Index("ix_estimates_worker", "worker_id", "status"),
+        Index("ix_estimates_source", "source_id"),
+        Index("ix_estimates_target", "target_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    source_id: Mapped[str] = mapped_column(String(40))
+    target_id: Mapped[str] = mapped_column(String(40))
+    options: Mapped[dict[str, Any]]
+    priority: Mapped[str] = mapped_column(String(8))
+    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this estimate caused
+    worker_id: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    curve: Mapped[list[Any] | None] = mapped_column(deferred=True)
+    error: Mapped[dict[str, Any] | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class Artifact(Base):
+    """A file that an estimate produced, stored under its sha256."""
+
+    __tablename__ = "artifacts"
+
+    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class Event(Base):
+    """What happened to an estimate, in order; the id is what a listener resumes from."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_estimate", "estimate_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"))
+    type: Mapped[str] = mapped_column(String(16))
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class Worker(Base):
+    """One life of a worker process. `beat_at` is on the database's clock; 0 means known to be dead."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, index=True)
+    slots: Mapped[int]
+    devices: Mapped[list[Any]]
+    started_at: Mapped[float]
+    beat_at: Mapped[float]

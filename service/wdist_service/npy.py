@@ -1,0 +1,44 @@
+"""The start of an uploaded .npy body: its header is checked before anything else is read."""
+
+from __future__ import annotations
+
+import io
+
+from wdist.errors import SampleError
+from wdist.npy import HEADER_LIMIT, NpyHeader
+from wdist.npy import read_header as parse_header
+
+_BODY = "the body"
+_MAGIC = b"\x93NUMPY"
+_MAX_AXIS = 1 << 40  # rows or columns; keeps every product far from 64 bits
+
+
+def read_header(start: bytes) -> NpyHeader | None:
+    """Header at the start of a body; None while `start` is too short to tell.
+
+    Raises SampleError unless it declares numbers of shape (rows, columns) or images (rows, h, w[, channels]).
+    """
+    if start.startswith(_MAGIC[: len(start)]) and len(start) < _needed(start):
+        return None
+    header = parse_header(io.BytesIO(start), _BODY)
+    if len(header.shape) not in (2, 3, 4):
+        raise SampleError(
+            f"{_BODY}: an array of shape {header.shape} is neither a table (rows, columns) nor images "
+            "(rows, h, w[, channels]); reshape it"
+        )
+    if not all(0 < extent < _MAX_AXIS for extent in header.shape):
+        raise SampleError(f"{_BODY}: an array of shape {header.shape} holds no values")
+    return header
+
+
+def total_bytes(header: NpyHeader) -> int:
+    """Exact length that the file must have."""
+    return header.offset + header.data_bytes
+
+
+def _needed(start: bytes) -> int:
+    """Bytes that hold the whole header, or so many that the parser can refuse it."""
+    width = 2 if start[6:7] == b"\x01" else 4
+    if len(start) < 8 + width:
+        return 8 + width
+    return 8 + width + min(int.from_bytes(start[8 : 8 + width], "little"), HEADER_LIMIT)

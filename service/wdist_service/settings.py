@@ -1,0 +1,96 @@
+"""Server settings: WDIST_SERVER_* environment variables, each with a safe default; unknown ones are refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "WDIST_SERVER_"
+GIBIBYTE = 1 << 30
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has an impossible value; the message names the variable."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. A command line option of the same name wins over the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("wdist", appauthor=False)),
+        description="Directory of the database and of all files; one machine's whole state.",
+    )
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL; default: SQLite inside the data directory."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a key.")
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one.")
+    allowed_hosts: list[str] = Field(default_factory=list, description="Accepted Host headers; empty: any, with keys.")
+    bootstrap_key_file: Path | None = Field(default=None, description="File with the first admin key (a container's).")
+    secret_file: Path | None = Field(default=None, description="Secret of the key hashes; default: made in data.")
+
+    workers: int = Field(default=1, ge=0, le=64, description="Worker processes that `wdist serve` runs.")
+    slots: int | None = Field(
+        default=None, ge=1, le=256, description="Jobs at once per worker; default: GPUs, or cores / 4."
+    )
+    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads per trainer; default: cores / slots.")
+    trainer_memory_bytes: int | None = Field(default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer.")
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
+    beat_seconds: float = Field(default=2.0, gt=0, le=60, description="How often a worker renews its lease.")
+    lease_seconds: float = Field(default=10.0, gt=0, le=600, description="Silence after which a worker counts as dead.")
+
+    max_upload_bytes: int = Field(default=4 * GIBIBYTE, ge=1, description="Largest body of an upload.")
+    max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")
+    body_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest pause inside a request body.")
+    min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @cached_property
+    def url(self) -> str:
+        """Database URL actually used."""
+        return self.database_url or f"sqlite:///{self.data / 'wdist.sqlite'}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the variables that give the same settings to a child process."""
+        given = self.model_dump(mode="json", exclude_unset=True)
+        return {PREFIX + name.upper(): _as_text(value) for name, value in given.items() if value is not None}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    return str(value)
+
+
+def load(**given: object) -> Settings:
+    """Settings from the environment, overridden by the options given (None: not given).
+
+    Raises SettingsError, with the variable's name, for anything unknown or out of range.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "; unset it (docs/operations.md lists the settings)"
+            raise SettingsError(f"unknown setting {name}{hint}")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
+        raise SettingsError(f"{name}: {first['msg']}") from None

@@ -1,0 +1,196 @@
+"""A worker's slots: places where one trainer runs one job at a time, each with its trainer kept warm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, cast
+
+from wdist_service.settings import Settings
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
+_JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class TrainerDied(Exception):  # noqa: N818 - an event, not a mistake
+    """The child process ended without an answer; the message says how."""
+
+
+class TrainerProcess:
+    """The parent's end of a trainer (trainer.py).
+
+    Start it from a thread that lives as long as the worker: the kernel kills the child when the *thread* ends.
+    """
+
+    def __init__(self, device: str | None, threads: int) -> None:
+        read_end, write_end = os.pipe()
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device or ""}
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", "wdist_service.trainer", str(write_end), str(os.getpid())],
+                stdin=subprocess.PIPE, pass_fds=[write_end], env=environment, process_group=0, text=True,
+            )  # fmt: skip
+        finally:
+            os.close(write_end)
+        self._commands = cast(IO[str], self._process.stdin)
+        self._read_end = read_end
+        self._buffer = b""
+        self.jobs = 0
+        self.over_limit: str | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, job: dict[str, Any]) -> None:
+        """Hand over a job. Raises TrainerDied."""
+        self.jobs += 1
+        try:
+            self._commands.write(json.dumps(job) + "\n")
+            self._commands.flush()
+        except OSError:
+            raise TrainerDied(self.epitaph()) from None
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message, or None after that many seconds. Raises TrainerDied."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._read_end], [], [], left)[0]:
+                return None
+            if not (data := os.read(self._read_end, 1 << 16)):
+                raise TrainerDied(self.epitaph())
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def epitaph(self) -> str:
+        """How it ended, in words."""
+        code = self._process.wait()
+        if self.over_limit:
+            return self.over_limit
+        if code == -signal.SIGKILL:
+            return "it was killed (SIGKILL), as the system does when memory runs out"
+        if code < 0:
+            return f"it crashed with {signal.Signals(-code).name}"
+        return f"it ended by itself with exit code {code}"
+
+    def resident_bytes(self) -> int:
+        """Memory it holds in RAM; 0 where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (
+            int(fields[1]) - int(fields[2])
+        ) * _PAGE_BYTES  # without shared pages: mapped data files are not its own
+
+    def stop(self) -> None:
+        """Ask it to give up its estimate and end."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it for good and release its descriptors."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._commands.close()
+        os.close(self._read_end)
+
+
+class Slot:
+    """One place for a job: a device, a number of threads, and a warm trainer."""
+
+    def __init__(self, device: str | None, threads: int) -> None:
+        self.device = device
+        self.threads = threads
+        self.trainer: TrainerProcess | None = None
+        self.is_taken = False
+
+
+class Slots:
+    """All slots of a worker. `tend` (in the worker's permanent thread) keeps a live trainer in each."""
+
+    def __init__(self, settings: Settings) -> None:
+        devices = visible_gpus()
+        cores = len(os.sched_getaffinity(0))
+        count = settings.slots or len(devices) or max(1, cores // 4)
+        threads = settings.threads or max(1, cores // count)
+        self.all = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
+        self._memory_bytes = settings.trainer_memory_bytes
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def devices(self) -> list[str]:
+        return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.all]
+
+    def take(self) -> tuple[Slot, TrainerProcess]:
+        """A free slot with a live trainer (possibly still importing); waits for one."""
+        with self._changed:
+            while True:
+                for slot in self.all:
+                    if not slot.is_taken and slot.trainer is not None and slot.trainer.is_alive():
+                        slot.is_taken = True
+                        return slot, slot.trainer
+                self._changed.wait(timeout=1.0)
+
+    def give_back(self, slot: Slot, *, is_reusable: bool) -> None:
+        """Free a slot; a trainer that failed, stopped or grew old is replaced by `tend`."""
+        with self._changed:
+            trainer = slot.trainer
+            if trainer is not None and not (is_reusable and trainer.jobs < _JOBS_PER_TRAINER):
+                trainer.close()
+                slot.trainer = None
+            slot.is_taken = False
+            self._changed.notify_all()
+
+    def tend(self) -> None:
+        """Start missing trainers, and end those that hold more memory than allowed."""
+        with self._changed:
+            for slot in self.all:
+                if slot.trainer is not None and not slot.is_taken and not slot.trainer.is_alive():
+                    slot.trainer.close()
+                    slot.trainer = None
+                if slot.trainer is None:
+                    slot.trainer = TrainerProcess(slot.device, slot.threads)
+                    self._changed.notify_all()
+                self._limit(slot.trainer)
+
+    def _limit(self, trainer: TrainerProcess) -> None:
+        if self._memory_bytes is not None and (held := trainer.resident_bytes()) > self._memory_bytes:
+            trainer.over_limit = f"it held {held:,} bytes of memory; the limit is {self._memory_bytes:,}"
+            trainer.kill()
+
+    def close(self) -> None:
+        for slot in self.all:
+            if slot.trainer is not None:
+                slot.trainer.close()
+                slot.trainer = None
+
+
+def visible_gpus() -> list[str]:
+    """Indices of the NVIDIA GPUs that this process may use, found without importing torch."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    directory = Path("/proc/driver/nvidia/gpus")
+    return [str(index) for index, _ in enumerate(directory.iterdir())] if directory.is_dir() else []

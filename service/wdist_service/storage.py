@@ -1,0 +1,137 @@
+"""Files named by their sha256 under the data directory: written aside, fsynced, then renamed into place."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from wdist_service.settings import Settings
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class DiskFullError(Exception):
+    """No room is left for a file; nothing of it is kept."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an OSError says that there is no room."""
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
+
+
+class Incoming:
+    """A file being written. Leaving the block without `keep()` removes it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # a file that nobody holds belongs to a dead process: see `sweep`
+        self.path = Path(self._file.name)
+        self.bytes = 0
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+        self.bytes += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def seal(self) -> None:
+        """Everything written is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._file.closed:
+            try:
+                self._file.close()
+            except OSError:  # the flush of a full disk
+                if kind is None:
+                    raise
+        self.path.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise DiskFullError(str(error)) from error
+
+
+class Storage:
+    """Blobs on this machine's disk.
+
+    `place` and `discard` belong inside a database transaction that has the write lock, so that a file is never removed
+    while a row that names it is being added.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._blobs = settings.data / "blobs"
+        self._incoming = settings.data / "incoming"
+        self.scratch = settings.data / "scratch"
+        self._min_free_bytes = settings.min_free_bytes
+        for directory in (self._blobs, self._incoming, self.scratch):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def incoming(self) -> Incoming:
+        """Begin a file. Raises DiskFullError when the disk is nearly full already."""
+        if self.free_bytes() < self._min_free_bytes:
+            raise DiskFullError(f"less than {self._min_free_bytes:,} bytes are free on the server's disk")
+        return Incoming(self._incoming)
+
+    def place(self, file: Incoming) -> None:
+        """Give a sealed file its name; the same content twice is one file."""
+        path = self.path(file.sha256)
+        if path.exists():
+            return
+        path.parent.mkdir(exist_ok=True)
+        file.path.rename(path)
+        _sync_directory(path.parent)
+
+    def path(self, sha256: str) -> Path:
+        return self._blobs / sha256[:2] / sha256
+
+    def discard(self, sha256: str) -> None:
+        self.path(sha256).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._blobs).free
+
+    def sweep(self, is_used: Callable[[str], bool]) -> int:
+        """Remove what no row names and what was never finished; returns how many files.
+
+        Call inside a transaction that has the write lock, as for `place`.
+        """
+        removed = sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
+        for path in self._blobs.glob("??/*"):
+            if not is_used(path.name):
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+    except OSError:  # held by the process that writes it, or gone already
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

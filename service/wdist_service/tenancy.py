@@ -1,0 +1,43 @@
+"""The one place where rows are found for a tenant: another tenant's ids do not exist."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from wdist_service.errors import InvalidError, NotFoundError
+from wdist_service.models import ApiKey, Estimate, SampleSet
+
+Owned = TypeVar("Owned", SampleSet, Estimate, ApiKey)
+_NOUN = {SampleSet: "sample set", Estimate: "estimate", ApiKey: "API key"}
+_PREFIX = {SampleSet: "ss_", Estimate: "est_", ApiKey: "key_"}
+
+
+def owned(model: type[Owned], tenant_id: str) -> Select[Owned]:
+    """SELECT of one tenant's rows."""
+    return select(model).where(model.tenant_id == tenant_id)
+
+
+def find(session: Session, model: type[Owned], tenant_id: str, identifier: str, field: str | None = None) -> Owned:
+    """One row of a tenant. Raises NotFoundError, naming the request's field if one is given."""
+    found = session.execute(owned(model, tenant_id).where(model.id == identifier)).scalar_one_or_none()
+    if found is None:
+        raise NotFoundError(f"there is no {_NOUN[model]} {identifier!r}", field=field)
+    return found
+
+
+def page(
+    session: Session, query: Select[Owned], model: type[Owned], limit: int, after: str | None
+) -> tuple[list[Owned], bool]:
+    """Up to `limit` rows, newest first, that follow the cursor `after`; and whether there are more.
+
+    Identifiers sort by time, so the cursor stays valid when the row itself is deleted.
+    """
+    if after is not None:
+        if not after.startswith(_PREFIX[model]):
+            raise InvalidError(f"{after!r} is not a cursor of this list; use `next` of the page before", field="after")
+        query = query.where(model.id < after)
+    rows: list[Any] = list(session.execute(query.order_by(model.id.desc()).limit(limit + 1)).scalars())
+    return rows[:limit], len(rows) > limit

@@ -1,0 +1,148 @@
+"""The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
+
+It knows no database and no credentials. It ends when its parent does: stdin closes, and PR_SET_PDEATHSIG for the case
+that it is too busy to notice. SIGTERM means stop: the estimate under way is given up at its next step, then the process
+ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist.training import Progress
+
+_PR_SET_PDEATHSIG = 1
+_PROGRESS_SECONDS = 0.1
+log = logging.getLogger("wdist.trainer")
+
+
+class Channel:
+    """Where messages to the parent go."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "w", buffering=1)
+
+    def send(self, type_: str, **data: Any) -> None:
+        self._file.write(json.dumps({"type": type_, **data}, allow_nan=False) + "\n")
+
+
+class Trainer:
+    """Runs one job after the other until told to end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._stop = False
+        self._last_progress = 0.0
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_stop)
+        threading.Thread(target=self._read_jobs, daemon=True).start()
+        _import_library()
+        self._channel.send("ready")
+        while not self._stop and (job := self._jobs.get()) is not None:
+            self._run(job)
+
+    def _on_stop(self, _signal: int, _frame: object) -> None:
+        self._stop = True
+        self._jobs.put(None)
+
+    def _read_jobs(self) -> None:
+        for line in sys.stdin:
+            self._jobs.put(json.loads(line))
+        os._exit(0)  # the parent is gone: nobody wants the result
+
+    def _run(self, job: dict[str, Any]) -> None:
+        from wdist.errors import Stopped, WdistError
+
+        try:
+            self._channel.send("result", **self._estimate(job))
+        except Stopped:
+            self._channel.send("stopped")
+        except WdistError as error:
+            self._channel.send("failed", error={"type": _snake_case(type(error).__name__), "message": str(error)})
+        except MemoryError as error:
+            self._channel.send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+        except Exception as error:
+            traceback.print_exc()
+            if type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
+                self._channel.send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+                return
+            message = f"the trainer met an unexpected {type(error).__name__}: {error}"
+            self._channel.send("failed", error={"type": "internal_error", "message": message[:1000]})
+
+    def _estimate(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The one call of the library: result, curve, and the critic's files written to the job's directory."""
+        from wdist.estimator import estimate_w1
+
+        options = {name: value for name, value in job["options"].items() if value is not None}
+        result = estimate_w1(
+            Path(job["source"]), Path(job["target"]), **options,
+            progress=self._on_progress, should_stop=lambda: self._stop,
+        )  # fmt: skip
+        directory = Path(job["directory"])
+        result.critic.save(directory)
+        return {
+            "result": result.to_dict(),
+            "curve": result.curve,
+            "files": sorted(path.name for path in directory.iterdir()),
+        }
+
+    def _on_progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last_progress < _PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        self._channel.send(
+            "progress",
+            step=progress.step, steps=progress.steps, seconds=progress.seconds, value=_finite(progress.value),
+            eta_seconds=_finite(progress.eta_seconds), trying=progress.trying,
+        )  # fmt: skip
+
+
+def _import_library() -> None:
+    """Pay for the imports (torch: 2 s) before there is a job."""
+    import wdist.estimator  # noqa: F401
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < float("inf") else None
+
+
+def _no_memory(error: BaseException) -> str:
+    return f"not enough memory for this estimate ({error}); use fewer rows or a smaller critic"[:500]
+
+
+def _snake_case(name: str) -> str:
+    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux); elsewhere stdin's end must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before prctl
+        os._exit(1)
+
+
+def main() -> None:
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    die_with(parent)
+    os.dup2(2, 1)  # whatever a library prints is log, not protocol
+    Trainer(Channel(descriptor)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The worker process: takes attempts off the queue, has trainers run them, and keeps its lease alive."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NoReturn, TypeVar
+
+from sqlalchemy.exc import DatabaseError
+
+from wdist_service import engine
+from wdist_service.attempts import Attempts, Claim, Finished
+from wdist_service.database import Database, wait_for
+from wdist_service.ids import new_id
+from wdist_service.models import Status
+from wdist_service.settings import Settings
+from wdist_service.slots import Slots, TrainerDied, TrainerProcess
+from wdist_service.storage import DiskFullError, Storage
+
+log = logging.getLogger("wdist.worker")
+_TICK_SECONDS = 0.2
+_STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
+_PURGE_SECONDS = 30.0
+Answer = TypeVar("Answer")
+
+
+class Run:
+    """One attempt in the hands of one trainer; its two threads agree through a lock on who has the last word."""
+
+    def __init__(self, claim: Claim, trainer: TrainerProcess) -> None:
+        self.claim = claim
+        self.trainer = trainer
+        self.progress: dict[str, Any] | None = None
+        self.is_fenced = False
+        self._stopped_at: float | None = None
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.claim.estimate_id, self.claim.attempt
+
+    def stop(self) -> None:
+        """Ask the trainer to stop; after 10 s insist."""
+        with self._lock:
+            if self._is_over:
+                return
+            if self._stopped_at is None:
+                self._stopped_at = time.monotonic()
+                self.trainer.stop()
+            elif time.monotonic() - self._stopped_at > _STOP_SECONDS:
+                self.trainer.kill()
+
+    def fence(self) -> None:
+        """The tables say that this attempt is no longer ours."""
+        with self._lock:
+            if not self._is_over:
+                self.is_fenced = True
+                self.trainer.kill()
+
+    def end(self) -> bool:
+        """From here on the trainer is left alone; False when it has already been told to stop."""
+        with self._lock:
+            self._is_over = True
+            return self._stopped_at is None and not self.is_fenced
+
+
+class Worker:
+    """Everything that a worker process is made of. `run` returns after SIGTERM."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings)
+        self._storage = Storage(settings)
+        self._slots = Slots(settings)
+        self._runs: dict[tuple[str, int], Run] = {}
+        self._stopping = threading.Event()
+        self._reaping_from = 0.0  # monotonic time before which nobody is declared dead
+        self._lock, self._name = _take_name(settings.data)
+        self.id = new_id("wrk")
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._slots.tend()  # torch is imported while the rest starts
+        wait_for(self._database, seconds=30)
+        self._database.migrate()
+        engine.migrate(self._database)
+        self._queue = engine.Queue(self._database)
+        self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
+        self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+        self._queue.open(len(self._slots))
+        engine.Consumer(self._database, self.id, self._run_attempt)
+        log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
+        try:
+            self._control()
+        finally:
+            self._leave()
+
+    # --- the permanent thread: leases, cancels, trainers -------------------------------------------------------------
+
+    def _control(self) -> None:
+        turns = [
+            _Every(_TICK_SECONDS, self._watch),
+            _Every(_TICK_SECONDS, self._slots.tend),
+            _Every(self._settings.beat_seconds, self._beat),
+            _Every(self._settings.beat_seconds / 2, self._take_over),
+            _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
+        ]
+        while not self._stopping.wait(_TICK_SECONDS):
+            for turn in turns:
+                try:
+                    turn.maybe()
+                except DatabaseError as error:
+                    log.warning("database error, trying again: %s", error.orig)
+                    # While we could not write, others could not beat either: judge nobody for one lease.
+                    self._reaping_from = time.monotonic() + self._settings.lease_seconds
+
+    def _beat(self) -> None:
+        if not self._attempts.beat():
+            self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+
+    def _take_over(self) -> None:
+        if time.monotonic() > self._reaping_from and (moved := self._attempts.take_over(self._settings.lease_seconds)):
+            log.warning("took over attempts of a dead worker", extra={"attempts": moved})
+
+    def _watch(self) -> None:
+        """Compare what runs here with what the tables say: stop what was canceled, kill what is no longer ours."""
+        if not (runs := dict(self._runs)):
+            return
+        ours = self._attempts.watch()
+        for (estimate_id, attempt), run in runs.items():
+            held = ours.get(estimate_id)
+            if held is None or held[0] != attempt:
+                run.fence()
+            elif held[1] == Status.CANCELING:
+                run.stop()
+        latest = {}
+        for key, run in runs.items():
+            if run.progress is not None:
+                latest[key], run.progress = run.progress, None
+        self._attempts.report(latest)
+
+    def _leave(self) -> NoReturn:
+        """Graceful end: attempts under way go back to the queue, for another worker or the next life of this one.
+
+        What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
+        """
+        log.info("worker stopping")
+        for key, run in list(self._runs.items()):
+            self._attempts.hand_over(*key)
+            run.fence()
+        self._attempts.leave()
+        self._slots.close()
+        logging.shutdown()
+        os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
+
+    # --- one thread per attempt --------------------------------------------------------------------------------------
+
+    def _run_attempt(self, estimate_id: str, attempt: int) -> None:
+        if self._stopping.is_set():
+            threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
+        slot, trainer = self._slots.take()
+        is_reusable = True
+        try:
+            claim = _until_stored(lambda: self._attempts.claim(estimate_id, attempt))
+            if claim is None:
+                return
+            is_reusable = False
+            run = Run(claim, trainer)
+            self._runs[run.key] = run
+            try:
+                is_reusable = self._train(run)
+            finally:
+                self._runs.pop(run.key, None)
+        finally:
+            self._slots.give_back(slot, is_reusable=is_reusable)
+
+    def _train(self, run: Run) -> bool:
+        """Have the trainer run one attempt and store how it ended; whether the trainer can take another job."""
+        directory = self._storage.scratch / f"{run.claim.estimate_id}.{run.claim.attempt}"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        job = {
+            "source": str(run.claim.source),
+            "target": str(run.claim.target),
+            "options": run.claim.options,
+            "directory": str(directory),
+        }
+        try:
+            run.trainer.send(job)
+            message = self._follow(run)
+            is_reusable = run.end() and not _is_suspect(message)
+            self._store(run, message, directory)
+            return is_reusable
+        except TrainerDied as died:
+            self._store_death(run, str(died))
+            return False
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _follow(self, run: Run) -> dict[str, Any]:
+        """Messages until the last one of the job."""
+        while True:
+            message = run.trainer.receive(seconds=1.0)
+            if message is None or message["type"] == "ready":
+                continue
+            if message["type"] != "progress":
+                return message
+            run.progress = {name: value for name, value in message.items() if name != "type"}
+
+    def _store(self, run: Run, message: dict[str, Any], directory: Path) -> None:
+        if message["type"] == "result":
+            files = {name: directory / name for name in message["files"]}
+            finished = Finished(message["result"], message["curve"], files)
+            try:
+                done = _until_stored(lambda: self._attempts.succeed(*run.key, finished))
+            except DiskFullError:
+                reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
+                done = _until_stored(lambda: self._attempts.fail(*run.key, reason))
+        elif message["type"] == "stopped":
+            done = _until_stored(lambda: self._attempts.stopped(*run.key) or self._attempts.hand_over(*run.key))
+        else:
+            done = _until_stored(lambda: self._attempts.fail(*run.key, message["error"]))
+        log.info(
+            "attempt ended" if done else "attempt was fenced",
+            extra={"estimate": run.key[0], "attempt": run.key[1], "how": message["type"]},
+        )
+
+    def _store_death(self, run: Run, reason: str) -> None:
+        if run.is_fenced:
+            return  # we killed it: its estimate lives on elsewhere
+        log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
+        _until_stored(lambda: self._attempts.died(*run.key, reason, self._settings.max_attempts))
+
+
+def _is_suspect(message: dict[str, Any]) -> bool:
+    """Whether the trainer may be in a bad state after this."""
+    return message["type"] == "failed" and message["error"]["type"] in {"out_of_memory", "internal_error"}
+
+
+class _Every:
+    """Calls something at most once per interval."""
+
+    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._action = action
+        self._next = 0.0
+
+    def maybe(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._action()
+
+
+def _until_stored(write: Callable[[], Answer]) -> Answer:
+    """Repeat a write until the database takes it: an outcome is never dropped because the database was away."""
+    pause = 0.1
+    while True:
+        try:
+            return write()
+        except DatabaseError as error:
+            log.warning("database error, trying again: %s", error.orig)
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+def _take_name(data: Path) -> tuple[IO[str], str]:
+    """A name for this worker, held exclusively as long as the process lives: `host/0`, `host/1`, ..."""
+    directory = data / "workers"
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in range(1024):
+        file = (directory / f"{number}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        return file, f"{socket.gethostname()}/{number}"
+    raise RuntimeError("1,024 workers share this data directory; give this one another")
+
+
+def main(settings: Settings) -> None:
+    """Run a worker until SIGTERM."""
+    Worker(settings).run()
