@@ -1,8 +1,8 @@
 """Critics (Kantorovich potentials): configurations, modules to train, and the plain form that is certified and stored.
 
-A critic is trained in units where the data has size about 1 and stored in the data's own units. All activations used here are
-positively homogeneous, sigma(s z) = s sigma(z), so f(x) = s g((x - c) / s) is the same net with biases times s: the stored
-net has no rescaling layer, and its Lipschitz constant is that of g.
+A critic is trained in units where the data has size about 1 and stored in the data's own units. All activations used
+here are positively homogeneous, sigma(s z) = s sigma(z), so f(x) = s g((x - c) / s) is the same net with biases times
+s: the stored net has no rescaling layer, and its Lipschitz constant is that of g.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _convolutional(config: BCOPConfig, row_shape: tuple[int, ...]) -> nn.Sequent
 
 
 def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Sequential:
-    """The plain form of a trained net in the data's own units: f(x) = unit * g((x - shift) / unit), weights in float32."""
+    """The plain form of a trained net in the data's own units: f(x) = unit g((x - shift) / unit), float32."""
     layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
     for layer in module:
         if isinstance(layer, OrthogonalLinear | nn.Linear):
@@ -238,10 +238,8 @@ def load_critic(directory: str | Path) -> Critic:
         raise WdistError(f"{folder} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
     tensors = load_file(folder / "critic.safetensors")
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in document["config"].items()}
-    return Critic(
-        FAMILIES[document["family"]](**settings), restore(document["layers"], tensors), CriticInput(**takes)
-    )
+    settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document["config"].items()}
+    return Critic(FAMILIES[document["family"]](**settings), restore(document["layers"], tensors), CriticInput(**takes))
 
 
 def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:

@@ -50,7 +50,7 @@ class Feed:
         return self._order
 
     def positions(self, step: int) -> NDArray[np.int64]:
-        """Positions in `index` of the rows of step 0, 1, ..., shape (batch,); an epoch's tail shorter than a batch is dropped."""
+        """Positions in `index` of the rows of step 0, 1, ...: (batch,); an epoch's tail below a batch is dropped."""
         per_epoch = len(self.index) // self.batch
         epoch, k = divmod(step, per_epoch)
         return self._permutation(epoch)[k * self.batch : (k + 1) * self.batch]

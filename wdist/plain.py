@@ -59,8 +59,8 @@ class CircularConv2d(nn.Module):
 class Cone(nn.Module):
     """min_k (||x - a_k|| + b_k), or its negative: 1-Lipschitz as a minimum of 1-Lipschitz functions.
 
-    (n, d) -> (n, 1); anchors (K, d), offsets (K,); sign -1 gives max_k (-||x - a_k|| - b_k). Source: the funnel potentials
-    of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
+    (n, d) -> (n, 1); anchors (K, d), offsets (K,); sign -1 gives max_k (-||x - a_k|| - b_k). Source: the funnel
+    potentials of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
     """
 
     def __init__(self, anchors: Tensor, offsets: Tensor, sign: int = 1) -> None:
@@ -70,8 +70,8 @@ class Cone(nn.Module):
         self.sign = sign
 
     def forward(self, x: Tensor) -> Tensor:
-        # ||x - a||^2 by one matrix product (cdist would build the same, but is not differentiable at 0 in its fast mode);
-        # in float64 the differences are exact enough, in float32 this is only used for training.
+        # Training: squares by one matrix product, which cancels badly near an anchor. Certified scores are float64 and
+        # take the differences themselves.
         if x.dtype == torch.float64:
             distance = torch.cdist(x, self.anchors.to(x.dtype), compute_mode="donot_use_mm_for_euclid_dist")
         else:

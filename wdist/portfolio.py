@@ -35,7 +35,7 @@ MOMENT_ROWS = 20_000  # train rows a side behind the shift and the unit of train
 
 @dataclass
 class Budget:
-    """What one estimate may spend: `steps` exactly, or `seconds` (turned into steps once), or neither (a good default)."""
+    """What one estimate may spend: `steps` exactly, or `seconds` (turned into steps once), or neither (a default)."""
 
     steps: int | None
     seconds: float | None
@@ -149,7 +149,7 @@ def trained_candidate(problem: Problem, config: GroupSortConfig | BCOPConfig, bu
 
     def loss_at(net: nn.Module, step: int) -> Tensor:
         x, y = source.rows(step), target.rows(step)
-        scores = net(torch.cat([x, y]))
+        scores: Tensor = net(torch.cat([x, y]))
         return scores[: len(x)].mean() - scores[len(x) :].mean()
 
     def select_value(net: nn.Module) -> float:
@@ -178,7 +178,7 @@ def trained_candidate(problem: Problem, config: GroupSortConfig | BCOPConfig, bu
 
 def _mean(net: nn.Module, rows: Tensor) -> Tensor:
     """Mean score, in blocks: activations of all select rows at once would not fit for wide nets."""
-    return torch.stack([net(part).double().sum() for part in rows.split(4096)]).sum() / len(rows)
+    return torch.stack([net(part).double().sum() for part in torch.split(rows, 4096)]).sum() / len(rows)
 
 
 def batch_size(config: Config, train_source: int, train_target: int) -> int:
@@ -208,6 +208,11 @@ def default_steps(rows: int, batch: int) -> int:
     return int(min(1500, max(200, 30 * rows / (2 * batch))))
 
 
+def groupsort_for(row_shape: tuple[int, ...]) -> GroupSortConfig:
+    """Width by dimension: 128 units do as well as 256 on tables of 5 to 50 columns, at a third of the time."""
+    return GroupSortConfig(width=128 if int(np.prod(row_shape)) <= 64 else 256, depth=3)
+
+
 def configs_for(critic: str, row_shape: tuple[int, ...]) -> list[Config]:
     """The configurations that an option of `critic` stands for.
 
@@ -215,11 +220,11 @@ def configs_for(critic: str, row_shape: tuple[int, ...]) -> list[Config]:
     """
     match critic:
         case "auto":
-            return [AffineConfig(), GroupSortConfig()]
+            return [AffineConfig(), groupsort_for(row_shape)]
         case "affine":
             return [AffineConfig()]
         case "groupsort":
-            return [GroupSortConfig()]
+            return [groupsort_for(row_shape)]
         case "bcop":
             return [BCOPConfig()]
     raise OptionError(f"critic {critic!r} is unknown; choose 'auto', 'affine', 'groupsort' or 'bcop'")

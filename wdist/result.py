@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from wdist.critics import Critic
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g} %"
+
+
 @dataclass(frozen=True)
 class Result:
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
@@ -61,13 +65,13 @@ class Result:
         held_out = min(self.n["source"]["test"], self.n["target"]["test"])
         if self.lower_bound > 0:
             return (
-                f"With {self.confidence:.6g} confidence, the Wasserstein-1 distance between the two populations is at "
-                f"least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out rows of each set the "
+                f"With {_percent(self.confidence)} confidence, the Wasserstein-1 distance between the two "
+                f"populations is at least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out rows of each set the "
                 f"critic measures {self.value:.4g}."
             )
         return (
-            f"No evidence of a difference at {self.confidence:.6g} confidence: on {held_out:,} or more held-out rows "
-            f"of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "
+            f"No evidence of a difference at {_percent(self.confidence)} confidence: on {held_out:,} or more held-out "
+            f"rows of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "
             "populations are equal."
         )
 
@@ -102,7 +106,11 @@ class Result:
         """(name, figure, what it means) of each line shown to a person."""
         p_value = "none" if self.p_value is None else f"{self.p_value:.2g}"
         lines = [
-            ("lower_bound", f"{self.lower_bound:.5g}", f"W1 is at least this, with confidence {self.confidence:.6g}"),
+            (
+                "lower_bound",
+                f"{self.lower_bound:.5g}",
+                f"W1 is at least this, with {_percent(self.confidence)} confidence",
+            ),
             ("value", f"{self.value:.5g}", "the critic's mean difference on held-out rows: the estimate, from below"),
             ("p_value", p_value, "how often equal populations would show this much"),
             ("lipschitz_bound", f"{self.lipschitz_bound:.8f}", "proven from the weights; value is divided by it"),

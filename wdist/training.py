@@ -81,7 +81,7 @@ def steps_for_seconds(
         if step == 2:
             started = time.perf_counter()
         optimizer.zero_grad()
-        loss_at(trial, step).backward()
+        torch.autograd.backward(loss_at(trial, step))
         optimizer.step()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -129,7 +129,7 @@ def fit(
         loss = loss_at(module, step)
         finite = bool(torch.isfinite(loss))
         if finite:
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         fitted.steps = step + 1
         if on_step is not None:
@@ -164,11 +164,11 @@ def _snapshot(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def _restore(
-    module: nn.Module, optimizer: StiefelOptimizer, state: dict[str, Tensor], step: int, restores: int
-) -> str:
+def _restore(module: nn.Module, optimizer: StiefelOptimizer, state: dict[str, Tensor], step: int, restores: int) -> str:
     """Back to the last good weights with a fresh optimiser state; returns what is told to the user."""
     module.load_state_dict(state)
     optimizer.state.clear()
-    action = "stopped with the best so far" if restores == _RESTORES else "restored the last good weights, halved the rate"
+    action = (
+        "stopped with the best so far" if restores == _RESTORES else "restored the last good weights, halved the rate"
+    )
     return f"step {step + 1} was not finite: {action}"
