@@ -1,0 +1,47 @@
+"""The documentation site: `make docs` builds docs/ and the reference into site/."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import wdist
+
+project = "wdist"
+author = "The wdist authors"
+project_copyright = "2026, The wdist authors"
+version = release = wdist.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+root_doc = "README"
+exclude_patterns = ["Thumbs.db"]
+myst_enable_extensions = ["dollarmath", "attrs_block"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.xref_missing"]  # links to the source tree; tests/test_docs.py checks them
+
+html_theme = "furo"
+html_title = "wdist"
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+
+
+def _contents(app: Sphinx, page: str, source: list[str]) -> None:
+    """The pages that an index links to are its chapters: the navigation needs no second list."""
+    if page.rpartition("/")[2] == "README":
+        chapters = re.findall(r"\]\((?!\.\./)([^):#]+)\.md\)", source[0])
+        source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(chapters) + "\n```\n"
+
+
+def _index(app: Sphinx, failure: Exception | None) -> None:
+    """Pages are linked as README.md on code hosts; a web server wants index.html."""
+    if failure is None and app.builder.name == "html":
+        for page in Path(app.outdir).rglob("README.html"):
+            shutil.copyfile(page, page.with_name("index.html"))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", _contents)
+    app.connect("build-finished", _index)
