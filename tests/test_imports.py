@@ -22,7 +22,9 @@ WITHOUT_TORCH = {
 
 def modules_after(statement: str) -> set[str]:
     """Top-level names in sys.modules of a fresh interpreter after one statement."""
-    program = f"import json, sys\n{statement}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    program = (
+        f"import json, sys\n{statement}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode == 0, run.stderr
     return set(json.loads(run.stdout))
