@@ -23,7 +23,8 @@ class ServerProcess:
     Args:
         data: the data directory; a second server on it continues where the first one ended.
         arguments: more arguments of the command.
-        environment: more variables of its environment; None removes one.
+        environment: more variables of its environment; None removes one. Trainers get one thread unless told
+            otherwise: on two cores that others use too, two threads that wait for each other are many times slower.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / f"{data.name}.log"
         self._arguments = list(arguments)
-        self._environment = {k: v for k, v in {**os.environ, **(environment or {})}.items() if v is not None}
+        given = {**os.environ, "WDIST_SERVER_THREADS": "1", **(environment or {})}
+        self._environment = {name: value for name, value in given.items() if value is not None}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 60.0) -> Self:

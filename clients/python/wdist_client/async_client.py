@@ -147,8 +147,8 @@ class AsyncEstimates:
         scale: float | str | list[float] | None = None,
         layout: str | None = None,
         baseline_rows: int | None = None,
-        priority: int | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        priority: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         **newer_options: Any,
     ) -> AsyncJob:

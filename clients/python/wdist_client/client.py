@@ -172,8 +172,8 @@ class Estimates:
         scale: float | str | list[float] | None = None,
         layout: str | None = None,
         baseline_rows: int | None = None,
-        priority: int | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        priority: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         **newer_options: Any,
     ) -> Job:
@@ -188,7 +188,8 @@ class Estimates:
             scale: a number, "standardize" or one number per column; by default the data's own units.
             layout: "nhwc" or "nchw" where images leave it open.
             baseline_rows: rows a side for the exact OT that is shown beside (1,000).
-            priority, metadata: for the queue, and for you (returned as given).
+            priority: "high", "normal" or "low".
+            metadata: your own labels, names and values strings; returned as given.
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
             newer_options: options of a server newer than this client, sent as they are.
 

@@ -1,0 +1,84 @@
+"""What a person sees of a result and of a running job."""
+
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+
+from wdist_client import Estimate, Result
+from wdist_client.display import JobBar, interval_svg
+
+RESULT: dict[str, Any] = {
+    "value": 0.73, "lower_bound": 0.63, "upper_bound": None, "confidence": 0.95, "p_value": 0.0001,
+    "lipschitz_bound": 1.0000001, "critic": {"family": "groupsort", "config": {"widths": [64]}}, "seed": 0,
+    "n": {"source": {"train": 60, "select": 10, "test": 50}, "target": {"train": 60, "select": 10, "test": 50}},
+    "scale": None, "units": "own", "trivial": {"mean_difference": 0.64, "max_sliced": 0.7}, "empirical": None,
+    "null_baseline": {"rows": 1000, "between": 0.8, "within": 0.3}, "steps": 900, "seconds": 6.0, "device": "cpu",
+    "warnings": ["few <rows>"], "meaning": "At least 0.63 & more.", "sharpness": 1,
+}  # fmt: skip
+
+
+def result(**changes: Any) -> Result:
+    return Result.model_validate({**RESULT, **changes})
+
+
+def job(status: str, **more: Any) -> Estimate:
+    return Estimate.model_validate({"id": "est_1", "status": status, "source": "ss_1", "target": "ss_2", **more})
+
+
+def test_float_is_the_lower_bound_and_new_fields_are_kept() -> None:
+    assert float(result()) == 0.63
+    assert result().sharpness == 1  # type: ignore[attr-defined]
+    assert result().trivial.mean_difference == 0.64
+
+
+@pytest.mark.parametrize("missing", ["upper_bound", "p_value", "null_baseline", "trivial", "warnings", "steps"])
+def test_optional_fields_may_be_missing(missing: str) -> None:
+    some = Result.model_validate({k: v for k, v in RESULT.items() if k != missing})
+    assert "0.63" in str(some)
+    assert "0.63" in some._repr_html_()
+
+
+def test_text_names_every_figure() -> None:
+    text = str(result(upper_bound=0.9))
+    assert text.startswith("At least 0.63 & more.")
+    for word in ("lower bound", "upper bound", "value", "p-value", "Lipschitz bound", "mean difference", "exact OT"):
+        assert word in text
+    assert "warning: few <rows>" in text
+
+
+def test_html_is_well_formed_and_escaped() -> None:
+    page = ElementTree.fromstring(result()._repr_html_())
+    words = "".join(page.itertext())
+    assert "At least 0.63 & more." in words
+    assert "few <rows>" in words
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"lower_bound": 0.0, "value": -0.01}, {"upper_bound": 2.0}, {"value": 0.0, "lower_bound": 0.0, "trivial": {}}],
+)
+def test_interval_is_drawn_inside_the_picture(changes: dict[str, Any]) -> None:
+    picture = ElementTree.fromstring(interval_svg(result(**changes), width=300))
+    positions = [float(e.attrib[a]) for e in picture.iter() for a in ("x1", "x2", "cx") if a in e.attrib]
+    assert 10 <= min(positions) <= max(positions) <= 290
+
+
+def test_bar_shows_step_and_uncertified_value(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = {"step": 30, "steps": 100, "seconds": 1.0, "value": 0.5, "eta_seconds": 2.0, "trying": "groupsort"}
+    bar = JobBar(job("queued"), True)
+    bar.show(job("running", progress=progress))
+    bar.leave(job("running"))
+    shown = capfd.readouterr().err
+    assert "running groupsort:  30%" in shown
+    assert "so far 0.5, not certified, 2 s left" in shown
+    assert 'client.estimates.get("est_1").wait()' in shown
+
+
+def test_a_function_is_told_instead_of_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[Estimate] = []
+    bar = JobBar(job("queued"), told.append)
+    bar.show(job("running"))
+    bar.close()
+    assert [e.status for e in told] == ["queued", "running"]
+    assert capfd.readouterr().err == ""
