@@ -3,8 +3,8 @@
 Conventions of README.md and docs/**/*.md:
   ```python    all blocks of one page, in order, are one program, run in a fresh interpreter in an empty folder with a
                link to examples/; a hidden <!-- test: python statement --> goes before it
-  ```console   lines after "$ " are commands. `wdist` and `curl` are run, in order, after the page's Python; servers,
-               containers, package managers and make targets are only checked to exist
+  ```console   lines after "$ " are commands: after the page's Python, one shell runs them all in order. Servers,
+               containers, package managers and make are not run, only checked to have that option or target
   ```text      nothing is checked
 """
 
@@ -21,14 +21,19 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from fastapi.routing import APIRoute
 from server_process import ServerProcess
+
+from wdist_service.api import estimates, keys, operations, sample_sets
+from wdist_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "clients/python/README.md"]
 PAGES += [ROOT / "examples/diamonds/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost):8000")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = {"serve", "worker"}  # they do not end
+NOT_RUN = {"make", "docker", "pip", "git", "cd", ".ci/run"}  # they install, build or leave the folder
+ENDLESS = {"serve", "worker"}
 
 
 def name(page: Path) -> str:
@@ -52,16 +57,21 @@ def program(page: Path) -> str:
 
 
 def commands(page: Path) -> list[str]:
-    """Console commands without comments, continuation lines joined."""
-    found = []
-    for _, text in blocks(page, "console"):
-        for line in text.replace("\\\n", " ").splitlines():
-            if line.startswith("$ "):
-                found.append(line[2:].strip())
-    return found
+    """Console commands, continuation lines joined."""
+    text = "".join(text for _, text in blocks(page, "console")).replace("\\\n", " ")
+    return [line[2:].strip() for line in text.splitlines() if line.startswith("$ ")]
 
 
-WITH_CODE = [p for p in PAGES if program(p).strip() or any(c.split()[0] in {"wdist", "curl"} for c in commands(p))]
+def words(command: str) -> list[str]:
+    return shlex.split(command, comments=True)
+
+
+def is_run(command: str) -> bool:
+    first = words(command)
+    return first[0] not in NOT_RUN and not (first[0] == "wdist" and first[1] in ENDLESS)
+
+
+WITH_CODE = [page for page in PAGES if program(page).strip() or any(map(is_run, commands(page)))]
 
 
 @pytest.fixture(scope="module")
@@ -79,43 +89,42 @@ def wdist() -> str:
 def test_code_and_commands_of_a_page_run(page: Path, server: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "WDIST_BASE_URL": server, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    environment["WDIST_SERVER_DATA"] = str(tmp_path / "data")
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     script = tmp_path / "page.py"
     script.write_text(ADDRESS.sub(server, program(page)))
-    run([sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)], tmp_path, environment, name(page))
-    for command in commands(page):
-        words = shlex.split(command, comments=True)
-        if words[0] == "wdist" and words[1] in NOT_RUN:
-            check_options(words)
-        elif words[0] in {"wdist", "curl"}:
-            if words[0] == "curl" and shutil.which("curl") is None:
-                pytest.skip("no curl on this machine: the page's curl lines are not run")
-            command = command.replace("curl ", "curl --fail-with-body --silent --show-error ", 1)
-            shell = ["bash", "-euo", "pipefail", "-c", ADDRESS.sub(server, command)]
-            run(shell, tmp_path, environment, f"{name(page)}: {command}")
+    run([sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)], tmp_path, environment)
+    lines = [command for command in commands(page) if is_run(command)]
+    for tool in ("curl", "jq", "openssl"):
+        if shutil.which(tool) is None and any(re.search(rf"\b{tool}\b", line) for line in lines):
+            pytest.skip(f"no {tool} on this machine")
+    strict = 'curl() { command curl --fail-with-body --silent --show-error "$@"; }'
+    shell = ADDRESS.sub(server, "\n".join(["set -euxo pipefail", strict, *lines]))
+    run(["bash", "-c", shell], tmp_path, environment)
 
 
-def run(command: list[str], place: Path, environment: dict[str, str], what: str) -> None:
+def run(command: list[str], place: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, f"{what}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
-def check_options(words: list[str]) -> None:
-    """Each --option of a command that is not run stands in its help."""
-    shown = subprocess.run([wdist(), words[1], "--help"], capture_output=True, text=True, check=True).stdout
-    for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-        assert option in shown, f"`{shlex.join(words)}`: {option} is not an option"
+ENDLESS_COMMANDS = {c for page in PAGES for c in commands(page) if words(c)[0] == "wdist" and not is_run(c)}
+
+
+@pytest.mark.parametrize("command", sorted(ENDLESS_COMMANDS))
+def test_options_of_a_server_command_exist(command: str) -> None:
+    shown = subprocess.run([wdist(), words(command)[1], "--help"], capture_output=True, text=True, check=True).stdout
+    for option in (word.split("=")[0] for word in words(command) if word.startswith("--")):
+        assert option in shown, f"{option} is not an option"
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=name)
-def test_make_targets_and_tools_exist(page: Path) -> None:
+def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for command in commands(page):
-        words = [w for w in shlex.split(command, comments=True) if "=" not in w or w.startswith("-")]
-        assert words[0] in {"make", "wdist", "curl", "docker", "pip", "git", "cd", "python", "printf"}, command
-        if words[0] == "make":
-            for target in words[1:]:
-                assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"make {target} does not exist"
+        first, *rest = words(command)
+        for target in (word for word in rest if first == "make" and "=" not in word):
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"make {target} does not exist"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -136,6 +145,21 @@ def anchors(page: Path) -> set[str]:
     """Anchors of the headings, by the rule that code hosts use."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", h.lower().strip()).replace(" ", "-") for h in headings}
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    for setting, field in Settings.model_fields.items():
+        line = f"| `WDIST_SERVER_{setting.upper()}` | {field.description or ''} |"
+        assert line.rstrip(" |") in page, line
+
+
+def test_every_endpoint_is_documented() -> None:
+    page = (ROOT / "docs/http.md").read_text()
+    for route in (*sample_sets.router.routes, *estimates.router.routes, *keys.router.routes, *operations.router.routes):
+        assert isinstance(route, APIRoute)
+        for method in route.methods:
+            assert f"| `{method} {route.path}` |" in page, f"{method} {route.path}"
 
 
 def test_every_page_is_listed_in_an_index() -> None:

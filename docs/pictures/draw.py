@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from wdist import estimate_w1
 from wdist.exact import exact_w1
-from wdist.samples import funnel_pair
+from wdist.samples import Funnels
 
 HERE = Path(__file__).parent
 DIAMONDS = HERE.parents[1] / "examples/diamonds"
@@ -73,13 +73,13 @@ def bias(repetitions: int = 6) -> dict[str, Any]:
 
 def coverage(repetitions: int = 40) -> dict[str, Any]:
     """Value and bound of many independent draws from a pair whose distance is known."""
-    found: dict[str, Any] = {"value": [], "lower_bound": []}
+    pair = Funnels(dim=8, funnels=4, seed=0).truth()
+    found: dict[str, Any] = {"truth": pair.w1, "value": [], "lower_bound": []}
     for seed in range(repetitions):
-        x, y, truth = funnel_pair(dim=8, funnels=4, n=2000, seed=seed)
+        x, y, truth = pair.pair(2000, seed)
         result = estimate_w1(x, y, baseline_rows=0, seed=seed)
         found["value"].append(result.value)
         found["lower_bound"].append(result.lower_bound)
-    found["truth"] = truth
     figure, axes = plt.subplots(figsize=(7.4, 3.6))
     order = np.arange(1, repetitions + 1)
     axes.axhline(truth, color=INK, lw=1.5, label=f"true distance, {truth:.3f}")
@@ -112,7 +112,7 @@ def witness() -> dict[str, Any]:
 def label(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(frameon=False, labelcolor=INK)
+    axes.legend(frameon=False, labelcolor=INK, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     axes.spines[["top", "right"]].set_visible(False)
 
 
