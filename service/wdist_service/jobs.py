@@ -55,7 +55,7 @@ class Jobs:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
-            self._check_pair(source, target, submission.options.get("layout"))
+            self._check_pair(source, target, submission.options)
             estimate = Estimate(
                 id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=source.id, target_id=target.id,
                 options=submission.options, priority=submission.priority, labels=submission.labels,
@@ -82,7 +82,7 @@ class Jobs:
             )
         return earlier
 
-    def _check_pair(self, source: SampleSet, target: SampleSet, layout: str | None) -> None:
+    def _check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
         """Refuse at once what the estimator would refuse after waiting in the queue; reads no values."""
         opened = {}
         for name, row in (("source", source), ("target", target)):
@@ -93,7 +93,7 @@ class Jobs:
                     field=name,
                 )
             try:
-                opened[name] = open_samples(self._storage.path(row.sha256), name, layout)
+                opened[name] = open_samples(self._storage.path(row.sha256), name, options.get("layout"))
             except OptionError as error:
                 raise InvalidError(str(error), field="layout") from error
             except SampleError as error:
@@ -105,6 +105,9 @@ class Jobs:
                 "in the same order",
                 field="target",
             )
+        scale = options.get("scale")
+        if isinstance(scale, list) and len(scale) != one.dimension:
+            raise InvalidError(f"{len(scale)} factors for rows of {one.dimension} numbers", field="scale")
         if one.is_image and (one.divisor != other.divisor):
             raise InvalidError(
                 f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "

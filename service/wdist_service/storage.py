@@ -106,6 +106,16 @@ class Storage:
     def free_bytes(self) -> int:
         return shutil.disk_usage(self._blobs).free
 
+    def is_writable(self) -> bool:
+        """Whether a file can be added now."""
+        try:
+            with self.incoming() as file:
+                file.write(b"wdist")
+                file.seal()
+        except (OSError, DiskFullError):
+            return False
+        return True
+
     def sweep(self, is_used: Callable[[str], bool]) -> int:
         """Remove what no row names and what was never finished; returns how many files.
 

@@ -1,0 +1,1 @@
+"""The HTTP API (FastAPI). This process never imports torch."""

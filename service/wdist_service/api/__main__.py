@@ -1,0 +1,36 @@
+"""The API process: `python -m wdist_service.api DESCRIPTOR` serves on a listening socket that it inherits."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import uvicorn
+
+from wdist_service import logs
+from wdist_service.api.app import build_services, create_app
+from wdist_service.settings import SettingsError, load
+
+EX_CONFIG = 78
+
+
+def main() -> None:
+    settings = load()
+    logs.configure(settings.log_level)
+    try:
+        services = build_services(settings)
+    except SettingsError as error:
+        sys.stderr.write(f"wdist: {error}\n")
+        raise SystemExit(EX_CONFIG) from None
+    config = uvicorn.Config(
+        create_app(services), log_config=None, access_log=False, server_header=False, lifespan="on", loop="asyncio",
+        timeout_graceful_shutdown=30, timeout_keep_alive=30, http="h11", ws="none", proxy_headers=False,
+    )  # fmt: skip
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

@@ -1,0 +1,93 @@
+"""The application: services, middleware, routes, contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from wdist import __version__
+from wdist_service import engine
+from wdist_service.api import estimates, keys, operations, problems, sample_sets
+from wdist_service.api.dependencies import Services
+from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
+from wdist_service.database import Database
+from wdist_service.jobs import Jobs
+from wdist_service.keys import Keys, ensure_tenant
+from wdist_service.models import LOCAL_TENANT
+from wdist_service.sample_sets import SampleSets
+from wdist_service.settings import Settings
+from wdist_service.storage import Storage
+
+_UPLOADS = re.compile(r"/v1/sample-sets")
+_DESCRIPTION = """Lower bounds on the Wasserstein-1 distance that can be trusted.
+
+Upload two sample sets, start an estimate, follow it, read `lower_bound`: with the stated confidence the distance
+between the two populations is at least that. Errors are `application/problem+json`; every answer has `X-Request-Id`."""
+
+
+def build_services(settings: Settings) -> Services:
+    """Open database, storage and queue, bring the tables up to date, and tidy up after a crash."""
+    database = Database(settings)
+    storage = Storage(settings)
+    database.migrate()
+    engine.migrate(database)
+    with database.write() as session:
+        ensure_tenant(session, LOCAL_TENANT)
+    queue = engine.Queue(database)
+    api_keys = Keys(database, settings)
+    if settings.bootstrap_key_file is not None:
+        api_keys.bootstrap(settings.bootstrap_key_file)
+    sets = SampleSets(database, storage)
+    sets.sweep()
+    return Services(settings, database, storage, queue, Jobs(database, queue, storage), sets, api_keys)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.queue.close()
+        services.database.close()
+
+    app = FastAPI(
+        title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
+        generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
+    )  # fmt: skip
+    app.state.services = services
+    for router in (sample_sets.router, estimates.router, keys.router, operations.router):
+        app.include_router(router)
+    problems.install(app)
+    _declare_problems(app)
+    # The last one added runs first.
+    app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services.keys)
+    app.add_middleware(RequestContext)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _declare_problems(app: FastAPI) -> None:
+    """Put Problem in the contract, in place of FastAPI's own validation error."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        contract = original()
+        schemas = contract.setdefault("components", {}).setdefault("schemas", {})
+        definition = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(definition.pop("$defs"))
+        schemas["Problem"] = definition
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return contract
+
+    app.openapi = openapi  # type: ignore[method-assign]

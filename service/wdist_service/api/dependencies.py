@@ -1,0 +1,88 @@
+"""What endpoints ask for, as annotated aliases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from wdist_service.database import Database
+from wdist_service.engine import Queue
+from wdist_service.errors import ForbiddenError, UnauthorizedError, UnsupportedTypeError
+from wdist_service.jobs import Jobs
+from wdist_service.keys import Keys
+from wdist_service.models import LOCAL_TENANT
+from wdist_service.sample_sets import SampleSets
+from wdist_service.settings import Settings
+from wdist_service.storage import Storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything an endpoint can use."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    queue: Queue
+    jobs: Jobs
+    sample_sets: SampleSets
+    keys: Keys
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: the tenant whose data it is, and what the key allows."""
+
+    tenant_id: str
+    role: str
+
+
+_bearer = HTTPBearer(auto_error=False, description="An API key, `wd_...`; none is needed on an open local server.")
+
+
+def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def get_caller(
+    services: ServicesDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    if services.keys.is_open():
+        return Caller(LOCAL_TENANT, "admin")
+    if credentials is None:
+        raise UnauthorizedError("send an API key in the header Authorization: Bearer wd_...")
+    key = services.keys.find(credentials.credentials)
+    if key is None:
+        raise UnauthorizedError("this API key is unknown or revoked")
+    return Caller(key.tenant_id, key.role)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+def get_admin(caller: CallerDep) -> Caller:
+    if caller.role != "admin":
+        raise ForbiddenError("this needs a key with the role admin")
+    return caller
+
+
+AdminDep = Annotated[Caller, Depends(get_admin)]
+
+
+def require_json(content_type: Annotated[str | None, Header()] = None) -> None:
+    """JSON endpoints read JSON only."""
+    kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send application/json")
+
+
+LimitQuery = Annotated[int, Query(ge=1, le=100, description="Entries per page.")]
+AfterQuery = Annotated[str | None, Query(max_length=64, description="Cursor: `next` of the page before.")]
+IdPath = Annotated[str, Path(max_length=64)]

@@ -1,0 +1,169 @@
+"""What every request passes through: an id, an access log, limits on its body, and who may call an open server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wdist_service.api.problems import of_request_error, problem
+from wdist_service.errors import ForbiddenError, RequestError, TooLargeError
+from wdist_service.ids import new_id
+from wdist_service.keys import Keys
+from wdist_service.settings import LOOPBACK, Settings
+
+access_log = logging.getLogger("wdist.access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_DRAIN_BYTES, _DRAIN_SECONDS = 64 << 20, 5.0
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class BodyTimeoutError(RequestError):
+    """The sender paused for too long."""
+
+    status, type, title = 408, "body_timeout", "The body came too slowly"
+
+
+class RequestContext:
+    """Gives each request an id (X-Request-Id, the caller's own if it is a plain one) and one line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            access_log.exception("unexpected error", extra={"request_id": request_id})
+            if status:  # the answer is under way: all that is left is to break it off
+                raise
+            detail = f"this is a fault of the server; its log has the details under {request_id}"
+            answer = problem(request_id, 500, "internal_error", "Internal server error", detail)
+            await answer(scope, receive, send_with_id)
+        finally:
+            if scope["path"] not in _QUIET:
+                access_log.info(
+                    "%s %s %s", scope["method"], scope["path"], status,
+                    extra={
+                        "request_id": request_id, "status": status, "seconds": round(time.perf_counter() - started, 4)
+                    },
+                )  # fmt: skip
+
+
+class BodyLimit:
+    """Counts the bytes of a body (Starlette does not) and the time between them."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, large: re.Pattern[str]) -> None:
+        self._app = app
+        self._settings = settings
+        self._large = large
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_large = scope["method"] == "POST" and self._large.fullmatch(scope["path"])
+        limit = self._settings.max_upload_bytes if is_large else self._settings.max_json_bytes
+        error = TooLargeError(f"the body is longer than {limit:,} bytes")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            if "expect" not in headers:  # with `Expect: 100-continue` the body has not been sent yet
+                await _drain(receive, 0)
+            await of_request_error(scope["request_id"], error)(scope, receive, send)
+            return
+        taken = 0
+        is_over = False
+
+        async def receive_counted() -> Message:
+            nonlocal taken, is_over
+            if is_over:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self._settings.body_timeout_seconds)
+            except TimeoutError:
+                raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
+            if message["type"] == "http.request":
+                taken += len(message.get("body", b""))
+                if taken > limit:
+                    await _drain(receive, taken)
+                    raise error
+                is_over = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+async def _drain(receive: Receive, taken: int) -> None:
+    """Read on for a little: a client that is still writing would see a reset connection instead of the answer."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while taken < _DRAIN_BYTES and (left := deadline - time.monotonic()) > 0:
+        try:
+            message = await asyncio.wait_for(receive(), left)
+        except TimeoutError:
+            return
+        taken += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+
+
+class OpenServerGuard:
+    """Protects a server without keys from web pages: other sites' requests, and names that were made to point here."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+        self._hosts = {host.lower() for host in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := await self._refusal(Headers(scope=scope))) is not None:
+            await of_request_error(scope["request_id"], refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _refusal(self, headers: Headers) -> RequestError | None:
+        host = _host(headers.get("host", ""))
+        is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
+        allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
+        if allowed is not None and host not in allowed:
+            return ForbiddenError(f"this server does not answer to the name {host!r}; see WDIST_SERVER_ALLOWED_HOSTS")
+        if is_open and _is_cross_site(headers, host):
+            return ForbiddenError("other sites may not call a server without keys; make one with `wdist keys create`")
+        return None
+
+
+def _host(value: str) -> str:
+    try:
+        return (urlsplit("//" + value).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_cross_site(headers: Headers, host: str) -> bool:
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and (urlsplit(origin).hostname or "") != host

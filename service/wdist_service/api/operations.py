@@ -1,0 +1,47 @@
+"""Health and version, for whatever watches the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy import func, select
+
+from wdist import __version__
+from wdist_service.api.dependencies import ServicesDep
+from wdist_service.models import Estimate, Status, Worker
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Database or storage cannot be used"}})
+def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
+    """Database and storage work; fresh workers are counted but not required: they may be scaled to zero."""
+    checks: dict[str, Any] = {"database": "ok", "storage": "ok"}
+    try:
+        with services.database.read() as session:
+            now = services.database.now(session)
+            fresh = Worker.beat_at > now - services.settings.lease_seconds
+            workers, newest = session.execute(select(func.count(), func.max(Worker.beat_at)).where(fresh)).one()
+            queued = session.execute(select(func.count()).where(Estimate.status == Status.QUEUED)).scalar_one()
+        checks["workers"] = {"fresh": workers, "seconds_since_beat": round(now - newest, 1) if newest else None}
+        checks["queued"] = queued
+    except Exception as error:  # whatever it is: not ready
+        checks["database"] = type(error).__name__
+    if not services.storage.is_writable():
+        checks["storage"] = "not writable, or full"
+    ok = checks["database"] == checks["storage"] == "ok"
+    response.status_code = 200 if ok else 503
+    return {"status": "ok" if ok else "unavailable", **checks}
+
+
+@router.get("/version")
+async def version() -> dict[str, str]:
+    """What is running."""
+    return {"name": "wdist", "version": __version__, "api": "v1"}

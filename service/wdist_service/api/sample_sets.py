@@ -1,0 +1,155 @@
+"""/v1/sample-sets: upload, look, download, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse
+from starlette.requests import ClientDisconnect
+
+from wdist_service import tenancy
+from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep
+from wdist_service.api.problems import responses
+from wdist_service.api.schemas import Name, Page, SampleSetView, sample_set_view
+from wdist_service.errors import InvalidError, UnsupportedTypeError
+from wdist_service.models import SampleSet
+from wdist_service.sample_sets import DigestError, NpyReceiver
+
+router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
+_BLOCK_BYTES = 1 << 20
+_NPY_TYPES = frozenset(
+    {"application/octet-stream", "application/x-npy", "application/npy", "application/vnd.numpy.npy"}
+)
+_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        200: {"description": "The same content was uploaded before: that set", "model": SampleSetView},
+        201: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **responses(400, 408, 413, 415, 422, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BINARY}}},
+)
+async def create_sample_set(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    name: Annotated[Name | None, Query(description="Your name for it.")] = None,
+    format: Annotated[str | None, Query(max_length=20, description="npy; default: by Content-Type.")] = None,  # noqa: A002
+    repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
+) -> SampleSetView:
+    """Store an array, sent as the raw bytes of an .npy file."""
+    _require_npy(request.headers.get("content-type"), format)
+    expected = _parse_digest(repr_digest)
+    file = await asyncio.to_thread(services.storage.incoming)
+    with file:
+        receiver = NpyReceiver(file)
+        await _pump(request.stream(), receiver)
+        row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
+        if expected is not None and expected != row.sha256:
+            raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
+        row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row)
+    response.headers["Location"] = f"/v1/sample-sets/{row.id}"
+    response.status_code = 201 if is_new else 200
+    return sample_set_view(row)
+
+
+async def _pump(stream: AsyncIterator[bytes], receiver: NpyReceiver) -> None:
+    """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
+    work: asyncio.Future[None] | None = None
+    buffer = bytearray()
+    try:
+        async for chunk in stream:
+            buffer += chunk
+            if len(buffer) >= _BLOCK_BYTES:
+                if work is not None:
+                    await work
+                work = asyncio.ensure_future(asyncio.to_thread(receiver.feed, memoryview(buffer)))
+                buffer = bytearray()
+        if work is not None:
+            await work
+        work = None
+        if buffer:
+            await asyncio.to_thread(receiver.feed, memoryview(buffer))
+    except ClientDisconnect:
+        raise InvalidError("the body ended before it was complete", field="body") from None
+    finally:
+        if work is not None:  # never leave a thread writing to a file that is about to be removed
+            await asyncio.wait([work])
+            work.exception()
+
+
+def _require_npy(content_type: str | None, given: str | None) -> None:
+    kind = (content_type or "application/octet-stream").split(";")[0].strip().lower()
+    if given is None and kind not in _NPY_TYPES:
+        raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
+    if given not in (None, "npy"):
+        raise UnsupportedTypeError(f"format {given!r} is not read here; send npy", field="format")
+
+
+def _parse_digest(header: str | None) -> str | None:
+    """sha256 in hexadecimal from a Repr-Digest header (RFC 9530)."""
+    if header is None or not (match := _DIGEST.search(header)):
+        return None
+    try:
+        return base64.b64decode(match[1], validate=True).hex()
+    except binascii.Error:
+        raise DigestError("Repr-Digest is not base64", field="Repr-Digest") from None
+
+
+@router.get("", responses=responses(422))
+def list_sample_sets(
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 20,
+    after: AfterQuery = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find a set by its content.")] = None,
+) -> Page[SampleSetView]:
+    """The caller's sets, newest first."""
+    query = tenancy.owned(SampleSet, caller.tenant_id)
+    if sha256 is not None:
+        query = query.where(SampleSet.sha256 == sha256)
+    with services.database.read() as session:
+        rows, has_more = tenancy.page(session, query, SampleSet, limit, after)
+    return Page(data=[sample_set_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+
+
+@router.get("/{sample_set_id}", responses=responses(404, 422))
+def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> SampleSetView:
+    """Shape, type, size and summary statistics."""
+    with services.database.read() as session:
+        return sample_set_view(tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id))
+
+
+@router.get(
+    "/{sample_set_id}/content",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": _BINARY}}, **responses(404, 422)},
+)
+def get_sample_set_content(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> FileResponse:
+    """The file as it was uploaded."""
+    with services.database.read() as session:
+        row = tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id)
+    return FileResponse(
+        services.storage.path(row.sha256),
+        media_type="application/octet-stream",
+        filename=f"{row.id}.npy",
+        headers={"ETag": f'"{row.sha256}"'},
+    )
+
+
+@router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
+def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Forget a set that no queued or running estimate uses."""
+    services.sample_sets.delete(caller.tenant_id, sample_set_id)

@@ -1,0 +1,228 @@
+"""Requests (unknown fields refused, every option bounded) and answers, under the names that all of wdist shares."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from wdist_service.models import ApiKey, Estimate, SampleSet
+
+Entry = TypeVar("Entry")
+MAX_STEPS = 1_000_000
+MAX_SECONDS = 86_400.0
+MAX_COLUMNS = 1 << 20
+CriticName = Literal["auto", "affine", "sliced", "groupsort", "bcop"]
+Priority = Literal["high", "normal", "low"]
+StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]
+Scale = Literal["none", "standardize"] | Positive | Factors
+Metadata = Annotated[dict[Label, Annotated[str, StringConstraints(max_length=512)]], Field(max_length=50)]
+
+
+class Options(BaseModel):
+    """How to estimate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="1 - alpha of the lower bound.")
+    critic: CriticName = Field(default="auto", description="Family of critics; auto chooses on the select split.")
+    seed: int = Field(default=0, ge=0, lt=1 << 63, description="Seed of the split and of training.")
+    max_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS, description="Training time, about.")
+    steps: int | None = Field(default=None, ge=1, le=MAX_STEPS, description="Training steps, exactly.")
+    scale: Scale | None = Field(
+        default=None, description="Rescaling before distances are taken: none, a factor, standardize, one per column."
+    )
+    layout: Literal["nhwc", "nchw"] | None = Field(default=None, description="Axes of images where ambiguous.")
+    baseline_rows: int = Field(default=1000, ge=0, le=20_000, description="Rows of exact transport beside the result.")
+
+
+class EstimateRequest(Options):
+    """A comparison of two sample sets."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "source": "ss_01jd3v5q3k8e9x7w2m4n6p8r0t",
+                    "target": "ss_01jd3v5zz0c2e4g6j8m0p2r4t6",
+                    "confidence": 0.99,
+                }
+            ]
+        },
+    )
+
+    source: str = Field(max_length=64, description="Sample set of P.")
+    target: str = Field(max_length=64, description="Sample set of Q; value = (E_Q f - E_P f) / L.")
+    priority: Priority = "normal"
+    metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
+
+
+class SampleSetView(BaseModel):
+    """An uploaded array."""
+
+    id: str
+    object: Literal["sample_set"] = "sample_set"
+    name: str | None
+    sha256: str
+    bytes: int
+    rows: int
+    shape: list[int]
+    dtype: str
+    created_at: str
+    statistics: dict[str, Any]
+
+
+class ProgressView(BaseModel):
+    """How far a running estimate is; `value` comes from select rows and is not certified."""
+
+    step: int
+    steps: int
+    seconds: float
+    value: float | None
+    eta_seconds: float | None
+    trying: str | None = None
+
+
+class ErrorView(BaseModel):
+    """Why an estimate failed."""
+
+    type: str
+    message: str
+
+
+class ResultView(BaseModel):
+    """What is known about W1(P, Q); `meaning` says it in a sentence."""
+
+    model_config = ConfigDict(extra="allow")
+
+    value: float
+    lower_bound: float
+    upper_bound: float | None
+    confidence: float
+    p_value: float | None
+    lipschitz_bound: float
+    critic: dict[str, Any]
+    seed: int
+    n: dict[str, dict[str, int]]
+    scale: Any
+    units: str
+    trivial: dict[str, Any]
+    empirical: dict[str, Any] | None
+    null_baseline: dict[str, Any] | None
+    steps: int
+    seconds: float
+    device: str
+    warnings: list[str]
+    meaning: str
+
+
+class EstimateView(BaseModel):
+    """A job comparing two sample sets, and its result."""
+
+    id: str
+    object: Literal["estimate"] = "estimate"
+    status: StatusName
+    source: str
+    target: str
+    options: dict[str, Any]
+    priority: Priority
+    metadata: dict[str, str]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    attempt: int
+    progress: ProgressView | None
+    result: ResultView | None
+    error: ErrorView | None
+
+
+class CurveView(BaseModel):
+    """Training curve: value on select rows, not certified."""
+
+    data: list[dict[str, Any]]
+    complete: bool
+
+
+class KeyRequest(BaseModel):
+    """A new API key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    role: Literal["admin", "user"] = "user"
+    tenant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "local"
+
+
+class KeyView(BaseModel):
+    """An API key, without its secret."""
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    name: str | None
+    role: str
+    tenant: str
+    created_at: str
+    revoked_at: str | None
+
+
+class NewKeyView(KeyView):
+    """A fresh API key; the secret is shown this once."""
+
+    secret: str
+
+
+class Page(BaseModel, Generic[Entry]):
+    """One page of a list, newest first."""
+
+    data: list[Entry]
+    has_more: bool
+    next: str | None
+
+
+def rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _maybe(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)
+
+
+def sample_set_view(row: SampleSet) -> SampleSetView:
+    return SampleSetView(
+        id=row.id, name=row.name, sha256=row.sha256, bytes=row.bytes, rows=row.rows, shape=row.shape, dtype=row.dtype,
+        created_at=rfc3339(row.created_at), statistics=row.statistics,
+    )  # fmt: skip
+
+
+def estimate_view(row: Estimate) -> EstimateView:
+    return EstimateView.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "source": row.source_id,
+            "target": row.target_id,
+            "options": row.options,
+            "priority": row.priority,
+            "metadata": row.labels,
+            "created_at": rfc3339(row.created_at),
+            "started_at": _maybe(row.started_at),
+            "finished_at": _maybe(row.finished_at),
+            "attempt": row.attempt,
+            "progress": row.progress,
+            "result": row.result,
+            "error": row.error,
+        }
+    )
+
+
+def key_view(row: ApiKey) -> KeyView:
+    return KeyView(
+        id=row.id, name=row.name, role=row.role, tenant=row.tenant_id, created_at=rfc3339(row.created_at),
+        revoked_at=_maybe(row.revoked_at),
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Uploaded arrays: received in blocks, checked while they pass, stored under their sha256."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from wdist.errors import SampleError
+from wdist_service import jobs, npy, tenancy
+from wdist_service.database import Database
+from wdist_service.errors import ConflictError, InvalidError, RequestError
+from wdist_service.ids import new_id
+from wdist_service.models import SampleSet
+from wdist_service.statistics import Statistics
+from wdist_service.storage import Incoming, Storage
+
+
+class DigestError(RequestError):
+    """The body is not what its sender sent."""
+
+    status, type, title = 400, "digest_mismatch", "The body was damaged on its way"
+
+
+class NpyReceiver:
+    """Takes an .npy body block by block. Raises InvalidError as soon as something cannot be a sample set."""
+
+    def __init__(self, file: Incoming) -> None:
+        self._file = file
+        self._start = b""
+        self._statistics: Statistics | None = None
+        self._expected_bytes = 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Check and store the next bytes."""
+        try:
+            if self._statistics is None:
+                self._start += data
+                if (header := npy.read_header(self._start)) is None:
+                    return
+                self._expected_bytes = npy.total_bytes(header)
+                self._statistics = Statistics(header)
+                self._shape, self._dtype = header.shape, header.dtype.str
+                self._take(memoryview(self._start), header.offset)
+                self._start = b""
+            else:
+                self._take(memoryview(data), 0)
+        except SampleError as error:
+            raise InvalidError(str(error), field="body") from error
+
+    def _take(self, data: memoryview, offset: int) -> None:
+        if self._file.bytes + len(data) > self._expected_bytes:
+            raise InvalidError(
+                f"the body is longer than the {self._expected_bytes:,} bytes that its header declares", field="body"
+            )
+        if self._statistics is not None:
+            self._statistics.update(data[offset:])
+        self._file.write(data)
+
+    def finish(self, tenant_id: str, name: str | None) -> SampleSet:
+        """The row to store; everything is on the disk."""
+        if self._statistics is None:
+            what = "is empty" if not self._start else "ends inside the .npy header"
+            raise InvalidError(f"the body {what}; send the array as numpy.save writes it", field="body")
+        if self._file.bytes != self._expected_bytes:
+            raise InvalidError(
+                f"the body is truncated: its header declares {self._expected_bytes:,} bytes, {self._file.bytes:,} "
+                "came; send it again",
+                field="body",
+            )
+        self._file.seal()
+        return SampleSet(
+            id=new_id("ss"), tenant_id=tenant_id, name=name, sha256=self._file.sha256, bytes=self._file.bytes,
+            rows=self._shape[0], shape=list(self._shape), dtype=self._dtype, statistics=self._statistics.to_json(),
+            created_at=time.time(),
+        )  # fmt: skip
+
+
+class SampleSets:
+    """The sample sets of all tenants."""
+
+    def __init__(self, database: Database, storage: Storage) -> None:
+        self._database = database
+        self._storage = storage
+
+    def add(self, file: Incoming, row: SampleSet) -> tuple[SampleSet, bool]:
+        """Store a received set; (the set, whether it is new): the same content is kept once per tenant."""
+        with self._database.write() as session:
+            known = _by_sha256(session, row.tenant_id, row.sha256)
+            if known is not None:
+                return known, False
+            self._storage.place(file)
+            session.add(row)
+            return row, True
+
+    def delete(self, tenant_id: str, sample_set_id: str) -> None:
+        """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
+        with self._database.write() as session:
+            row = tenancy.find(session, SampleSet, tenant_id, sample_set_id)
+            if jobs.is_in_use(session, row.id):
+                raise ConflictError(f"{row.id} is used by a queued or running estimate; wait for it or cancel it")
+            session.delete(row)
+        jobs.discard_unused(self._database, self._storage, [row.sha256])
+
+    def sweep(self) -> int:
+        """Remove files that a crash left behind; returns how many."""
+        with self._database.write() as session:
+            is_used: Callable[[str], bool] = lambda sha256: jobs.is_named(session, sha256)  # noqa: E731
+            return self._storage.sweep(is_used)
+
+
+def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:
+    query = select(SampleSet).where(SampleSet.tenant_id == tenant_id, SampleSet.sha256 == sha256)
+    return session.execute(query).scalar_one_or_none()
