@@ -1,0 +1,35 @@
+"""Copies across the split are found and explained; discrete data are left alone."""
+
+import numpy as np
+import pytest
+
+from wdist.duplicates import duplicate_warnings, row_hashes
+from wdist.samples import open_samples, split_rows
+
+
+def warnings_for(x: np.ndarray, y: np.ndarray) -> list[str]:
+    source, target = open_samples(x, "source"), open_samples(y, "target")
+    return duplicate_warnings(source, target, split_rows(source.n, 0, 0), split_rows(target.n, 0, 1))
+
+
+def test_copies_are_named_with_their_consequence() -> None:
+    rows = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
+    (warning,) = warnings_for(np.concatenate([rows, rows]), np.random.default_rng(1).standard_normal((1_000, 3)))
+    assert warning.startswith("source: ")
+    assert "copies" in warning
+    assert "do not hold" in warning
+
+
+def test_distinct_rows_and_discrete_data_pass() -> None:
+    generator = np.random.default_rng(2)
+    assert warnings_for(generator.standard_normal((500, 3)), generator.integers(0, 3, (500, 2))) == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, np.int64])
+def test_equal_hashes_are_equal_rows(dtype: type) -> None:
+    rows = np.random.default_rng(3).integers(0, 4, (3_000, 5)).astype(dtype)
+    hashes = row_hashes(open_samples(rows, "source"))
+    assert len(np.unique(hashes)) == len(np.unique(rows, axis=0))
+    swapped = rows[:, ::-1]  # the same numbers in another order are another row
+    differing = (swapped != rows).any(axis=1)
+    assert (row_hashes(open_samples(swapped, "source")) != hashes)[differing].all()

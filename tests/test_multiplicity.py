@@ -1,0 +1,34 @@
+"""Statements made together hold together."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from wdist.errors import OptionError
+from wdist.multiplicity import adjusted_p_values, column_lower_bounds, simultaneous_confidence
+
+
+def test_bonferroni() -> None:
+    assert simultaneous_confidence(0.95, 10) == pytest.approx(0.995)
+    assert simultaneous_confidence(0.95, 1) == pytest.approx(0.95)
+    with pytest.raises(OptionError, match="at least one"):
+        simultaneous_confidence(0.95, 0)
+
+
+def test_holm_by_hand_with_gaps_in_a_matrix() -> None:
+    p = np.array([[np.nan, 0.01, 0.04], [0.03, np.nan, 0.9]])
+    expected = np.array([[np.nan, 0.04, 0.09], [0.09, np.nan, 0.9]])
+    np.testing.assert_allclose(adjusted_p_values(p), expected)
+
+
+def test_columns_hold_together_under_the_null_and_find_the_one_that_moved() -> None:
+    generator, runs, alpha, d = np.random.default_rng(0), 60, 0.2, 5
+    wrong = found = 0
+    for _ in range(runs):
+        x, y = generator.standard_normal((800, d)), generator.standard_normal((800, d))
+        y[:, 2] *= 2.5  # no change of the mean: W1 of this column is 1.5 * sqrt(2 / pi) = 1.2
+        values, lower = column_lower_bounds(x[:400], y[:400], x[400:], y[400:], alpha)
+        wrong += bool((np.delete(lower, 2) > 0).any() or lower[2] > 1.5 * np.sqrt(2 / np.pi))
+        found += int(lower[2] > 0.6 and values.argmax() == 2)
+    assert wrong <= stats.binom.ppf(0.9999, runs, alpha)
+    assert found == runs

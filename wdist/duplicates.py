@@ -1,0 +1,51 @@
+"""Rows that occur more than once, where that puts the independence of train and test rows in doubt."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.samples import SampleSet
+from wdist.splits import Split
+
+Hashes = NDArray[np.uint64]
+
+SHARE = 0.01  # of the test rows; a few coincidences are left unmentioned
+DISTINCT_SHARE = 0.5  # below this share of distinct rows the data are discrete, and repeats are to be expected
+
+
+def row_hashes(samples: SampleSet) -> Hashes:
+    """A 64-bit hash of every row's bytes (n,), streamed: equal rows have equal hashes, others differ almost surely."""
+    out = np.empty(samples.n, dtype=np.uint64)
+    itemsize, width = samples.dtype.itemsize, samples.dimension
+    words = -(-itemsize * width // 8)
+    multipliers = np.random.default_rng(0).integers(0, 2**64, words, dtype=np.uint64) | np.uint64(1)
+    step = max(1, (1 << 20) // max(1, words))
+    for start in range(0, samples.n, step):
+        block = np.ascontiguousarray(samples.array[start : start + step])
+        padded = np.zeros((len(block), words * 8), dtype=np.uint8)
+        padded[:, : itemsize * width] = block.view(np.uint8).reshape(len(block), -1)
+        mixed = padded.view(np.uint64)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * multipliers  # wraps around modulo 2^64, by design
+        mixed ^= mixed >> np.uint64(32)
+        out[start : start + len(block)] = mixed.sum(axis=1, dtype=np.uint64)
+    return out
+
+
+def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split, target_split: Split) -> list[str]:
+    """Warnings, in words, about test rows that also occur among the rows that critics were fitted on.
+
+    Repeats within discrete data (fewer than half of the rows distinct) are expected and left unmentioned.
+    """
+    warnings = []
+    for samples, split in ((source, source_split), (target, target_split)):
+        hashes = row_hashes(samples)
+        if len(np.unique(hashes)) < DISTINCT_SHARE * samples.n:
+            continue
+        fitted = np.concatenate([hashes[split.train], hashes[split.select]])
+        repeated = int(np.isin(hashes[split.test], fitted).sum())
+        if repeated > SHARE * len(split.test):
+            warnings.append(
+                f"{samples.name}: {repeated:,} of {len(split.test):,} test rows are copies of rows that the critic was "
+                "fitted on; unless they are independent draws that happen to coincide, the bound and the p-value do "
+                "not hold: remove copies, or give rows of one origin a common group"
+            )
+    return warnings
