@@ -1,14 +1,6 @@
 """Optimisation on the Stiefel manifold: weights stay semi-orthogonal while they are trained.
 
-One step for a wide W (p x n, W W^T = I) with Euclidean gradient G:
-
-1. momentum              M <- beta M + G
-2. tangent projection    T  = M - sym(M W^T) W
-3. direction             D  = (T T^T)^(-1/2) T, by quintic Newton-Schulz iterations: all its singular values are near 1
-4. step and retraction   W <- (V V^T)^(-1/2) V,  V = W - lr D
-
-Everything but two products with M and W happens in the p x p Gram space: T = M - S W and V = a W - b M for p x p matrices
-S, a, b, hence their Gram matrices follow from M W^T and M M^T alone.
+See `wdist.retraction` for the mathematics of one step; this module is the torch.optim side of it.
 """
 
 from collections import defaultdict
@@ -19,18 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from wdist.errors import OptionError
 from wdist.layers import stiefel_names
-from wdist.orthogonal import QUINTIC, inverse_square_root, polar, symmetric
+from wdist.orthogonal import polar
+from wdist.stiefel import restore_orthogonality, stiefel_step
 
 
-def parameter_groups(module: nn.Module, lr: float = 0.02, euclidean_lr: float = 1e-3) -> list[dict[str, Any]]:
+def parameter_groups(module: nn.Module, lr: float = 0.05, euclidean_lr: float = 1e-3) -> list[dict[str, Any]]:
     """Two groups for StiefelOptimizer: the parameters of `module` on the manifold, and all others (Adam)."""
-    stiefel: dict[int, nn.Parameter] = {}
-    for child in module.modules():
-        for name in stiefel_names(child):
-            parameter = getattr(child, name)
-            if parameter is not None:
-                stiefel[id(parameter)] = parameter
+    stiefel = {id(p): p for _, _, p in manifold_parameters(module)}
     euclidean = [p for p in module.parameters() if id(p) not in stiefel]
     groups = [
         {"params": list(stiefel.values()), "manifold": "stiefel", "lr": lr},
@@ -39,41 +28,26 @@ def parameter_groups(module: nn.Module, lr: float = 0.02, euclidean_lr: float = 
     return [group for group in groups if group["params"]]
 
 
+def manifold_parameters(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
+    """(owner, name, parameter) of every parameter under `module` that lives on the Stiefel manifold."""
+    found = []
+    for child in module.modules():
+        for name in stiefel_names(child):
+            parameter = getattr(child, name)
+            if parameter is not None and parameter.numel():
+                found.append((child, name, parameter))
+    return found
+
+
 @torch.no_grad()
 def polish(module: nn.Module) -> nn.Module:
     """Moves every manifold parameter of `module` to its nearest semi-orthogonal matrix, found in float64.
 
     What remains is the rounding to the parameter's dtype: about 1e-7 in float32, 1e-15 in float64.
     """
-    for child in module.modules():
-        for name in stiefel_names(child):
-            parameter = getattr(child, name)
-            if parameter is not None and parameter.numel():
-                parameter.copy_(polar(parameter))
+    for _, _, parameter in manifold_parameters(module):
+        parameter.copy_(polar(parameter))
     return module
-
-
-def stiefel_step(W: Tensor, M: Tensor, lr: float, direction_iterations: int, retraction_iterations: int) -> Tensor:
-    """The next point on the manifold from W (b, p, n), wide, and momentum M (b, p, n)."""
-    identity = torch.eye(W.shape[-2], dtype=W.dtype, device=W.device)
-    C = M @ W.mT
-    S = symmetric(C)
-    SC = S @ C.mT
-    A = M @ M.mT - SC - SC.mT + S @ S
-    # Frobenius normalisation brings all eigenvalues of A below 1, as the quintic needs.
-    scale = A.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(1e-30)[..., None, None]
-    A = A / scale
-    a, b, c = QUINTIC
-    Q = identity
-    for i in range(direction_iterations):
-        q = a * identity + b * A + c * (A @ A)
-        Q = q if i == 0 else q @ Q
-        if i + 1 < direction_iterations:
-            A = symmetric(q @ A @ q)
-    Q = Q * (lr * scale.rsqrt())
-    D = Q @ (M - S @ W)
-    V = W - D
-    return inverse_square_root(V @ V.mT, retraction_iterations) @ V
 
 
 class StiefelOptimizer(Optimizer):
@@ -81,28 +55,40 @@ class StiefelOptimizer(Optimizer):
 
     `params` as from `parameter_groups`: groups with "manifold": "stiefel" hold (..., m, n) matrices, each of which stays
     semi-orthogonal along its smaller side; groups with "manifold": "euclidean" are trained by Adam. Schedulers, parameter
-    groups and state_dict work as for every torch optimiser. Equal shapes are stepped as one batch.
+    groups, closures and state_dict work as for every torch optimiser. Equal shapes are stepped as one batch.
 
-    lr is the largest change of a weight per step, in spectral norm.
+    Args:
+        lr: change of a weight per step, in spectral norm; 0.02 to 0.1 with warm-up and decay to 0.
+        momentum: decay of the Euclidean momentum M <- momentum M + G, projected at the current weight.
+        nesterov: step along G + momentum M.
+        betas, eps: of Adam, for Euclidean groups.
+        correct_every: steps between two corrections of the accumulated rounding (1e-7 per step in float32).
+
+    Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small step
+    decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm (Bernstein and
+    Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel`.
     """
 
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 0.02,
-        momentum: float = 0.9,
+        lr: float = 0.05,
+        momentum: float = 0.8,
         *,
+        nesterov: bool = True,
         betas: tuple[float, float] = (0.9, 0.99),
-        direction_iterations: int = 3,
-        retraction_iterations: int = 1,
+        eps: float = 1e-8,
+        correct_every: int = 10,
     ) -> None:
+        if lr < 0 or not 0 <= momentum < 1 or correct_every < 1:
+            raise OptionError(f"need lr >= 0, 0 <= momentum < 1, correct_every >= 1: {lr}, {momentum}, {correct_every}")
         defaults = {
             "lr": lr,
             "momentum": momentum,
+            "nesterov": nesterov,
             "betas": betas,
-            "eps": 1e-8,
-            "direction_iterations": direction_iterations,
-            "retraction_iterations": retraction_iterations,
+            "eps": eps,
+            "correct_every": correct_every,
             "manifold": "stiefel",
         }
         super().__init__(params, defaults)
@@ -120,33 +106,38 @@ class StiefelOptimizer(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None and p.numel()]
+            if not parameters:
+                continue
             if group["manifold"] == "stiefel":
                 self._stiefel(parameters, group)
-            elif parameters:
+            else:
                 self._adam(parameters, group)
         return loss
 
     def _stiefel(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        shapes: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
-        for p in parameters:
-            shapes[(min(p.shape[-2:]), max(p.shape[-2:]), p.dtype, p.device)].append(p)
-        for same in shapes.values():
-            self._stiefel_batch(same, group)
-
-    def _stiefel_batch(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        momenta = []
         for p in parameters:
             state = self.state[p]
             if not state:
-                state["momentum"] = torch.zeros_like(p)
-            state["momentum"].mul_(group["momentum"]).add_(p.grad)
-        W = torch.cat([_stack(p) for p in parameters])
-        M = torch.cat([_stack(self.state[p]["momentum"]) for p in parameters])
-        W = stiefel_step(W, M, group["lr"], group["direction_iterations"], group["retraction_iterations"])
-        start = 0
-        for p in parameters:
-            view = _stack(p)
-            view.copy_(W[start : start + len(view)])
-            start += len(view)
+                state["step"] = 0
+                state["momentum"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
+            state["step"] += 1
+            momenta.append(state["momentum"])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_mul_(momenta, group["momentum"])
+        torch._foreach_add_(momenta, gradients)
+        if group["nesterov"]:
+            momenta = list(torch._foreach_add(gradients, momenta, alpha=group["momentum"]))
+        batches: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for i, p in enumerate(parameters):
+            batches[(min(p.shape[-2:]), max(p.shape[-2:]), p.dtype, p.device)].append(i)
+        for index in batches.values():
+            views = [_wide_batch(parameters[i]) for i in index]
+            W = _join(views)
+            W = stiefel_step(W, _join([_wide_batch(momenta[i]) for i in index]), float(group["lr"]))
+            if self.state[parameters[index[0]]]["step"] % group["correct_every"] == 0:
+                W = restore_orthogonality(W)
+            torch._foreach_copy_(views, list(W.split([len(view) for view in views])))
 
     def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
@@ -156,7 +147,7 @@ class StiefelOptimizer(Optimizer):
                 state["step"] = 0
                 state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
             state["step"] += 1
-        gradients: list[Tensor] = [p.grad for p in parameters]  # type: ignore[misc]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         means = [self.state[p]["mean"] for p in parameters]
         squares = [self.state[p]["square"] for p in parameters]
         torch._foreach_lerp_(means, gradients, 1 - beta1)
@@ -169,7 +160,11 @@ class StiefelOptimizer(Optimizer):
         torch._foreach_addcdiv_(parameters, means, roots, -group["lr"] / (1 - beta1**step))
 
 
-def _stack(matrix: Tensor) -> Tensor:
+def _wide_batch(matrix: Tensor) -> Tensor:
     """(b, p, n) view of (..., m, n), wide."""
-    view = matrix.detach().reshape(-1, *matrix.shape[-2:])
+    view = matrix.detach().view(-1, *matrix.shape[-2:])
     return view if matrix.shape[-2] <= matrix.shape[-1] else view.mT
+
+
+def _join(views: list[Tensor]) -> Tensor:
+    return views[0] if len(views) == 1 else torch.cat(views)
