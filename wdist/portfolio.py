@@ -200,7 +200,7 @@ def _schedule(
         steps = steps_for_seconds(module, loss_at, budget.seconds)
     else:
         steps = default_steps(rows, batch)
-    return Schedule(steps=max(1, steps), learning_rate=0.05, euclidean_learning_rate=2e-3)
+    return Schedule(steps=max(1, steps), learning_rate=0.1, euclidean_learning_rate=2e-3)
 
 
 def default_steps(rows: int, batch: int) -> int:

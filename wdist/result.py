@@ -66,8 +66,8 @@ class Result:
         if self.lower_bound > 0:
             return (
                 f"With {_percent(self.confidence)} confidence, the Wasserstein-1 distance between the two "
-                f"populations is at least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out rows of each set the "
-                f"critic measures {self.value:.4g}."
+                f"populations is at least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out "
+                f"rows of each set the critic measures {self.value:.4g}."
             )
         return (
             f"No evidence of a difference at {_percent(self.confidence)} confidence: on {held_out:,} or more held-out "
