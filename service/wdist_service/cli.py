@@ -144,8 +144,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
+    from wdist_service.lifeline import die_with_supervisor
     from wdist_service.settings import SettingsError
 
+    die_with_supervisor()
     try:
         settings = _settings(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:

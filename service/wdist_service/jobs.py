@@ -107,7 +107,7 @@ class Jobs:
             )
         scale = options.get("scale")
         if isinstance(scale, list) and len(scale) != one.dimension:
-            raise InvalidError(f"{len(scale)} factors for rows of {one.dimension} numbers", field="scale")
+            raise InvalidError(f"scale has {len(scale)} factors, a row has {one.dimension} numbers", field="scale")
         if one.is_image and (one.divisor != other.divisor):
             raise InvalidError(
                 f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "

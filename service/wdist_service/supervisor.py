@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from typing import IO
 
+from wdist_service.lifeline import SUPERVISOR_VARIABLE
 from wdist_service.settings import Settings
 
 EX_CONFIG = 78  # a child that ends with this must not be started again
@@ -39,7 +40,7 @@ class Child:
         self.name = name
         self._command = command
         self._descriptors = descriptors
-        self._environment = os.environ | settings.environment()
+        self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._pause = 0.0

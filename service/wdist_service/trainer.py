@@ -7,7 +7,6 @@ ends.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -20,10 +19,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wdist_service.lifeline import die_with
+
 if TYPE_CHECKING:
     from wdist.training import Progress
 
-_PR_SET_PDEATHSIG = 1
 _PROGRESS_SECONDS = 0.1
 log = logging.getLogger("wdist.trainer")
 
@@ -127,14 +127,6 @@ def _no_memory(error: BaseException) -> str:
 
 def _snake_case(name: str) -> str:
     return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux); elsewhere stdin's end must do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before prctl
-        os._exit(1)
 
 
 def main() -> None:

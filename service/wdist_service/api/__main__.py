@@ -10,12 +10,14 @@ import uvicorn
 
 from wdist_service import logs
 from wdist_service.api.app import build_services, create_app
+from wdist_service.lifeline import die_with_supervisor
 from wdist_service.settings import SettingsError, load
 
 EX_CONFIG = 78
 
 
 def main() -> None:
+    die_with_supervisor()
     settings = load()
     logs.configure(settings.log_level)
     try:

@@ -1,0 +1,122 @@
+"""A real server as the tests of the service use it: its processes, and its API in short."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import numpy as np
+from server_process import ServerProcess
+
+TERMINAL = {"succeeded", "failed", "canceled"}
+_PROCESSES = {
+    "api": "wdist_service.api",
+    "worker": "wdist_service worker",
+    "trainer": "wdist_service.trainer",
+}
+
+
+class Server(ServerProcess):
+    """`wdist serve` with a client of its API."""
+
+    client: httpx.Client
+
+    def start(self, seconds: float = 60.0) -> Self:
+        super().start(seconds)
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+        return self
+
+    def stop(self, seconds: float = 60.0) -> int:
+        self.client.close()
+        return super().stop(seconds)
+
+    def kill(self) -> None:
+        if hasattr(self, "client"):
+            self.client.close()
+        super().kill()
+
+    def pids(self, process: str) -> list[int]:
+        """Live processes of one kind under this server: "api", "worker" or "trainer"."""
+        assert self.process is not None
+        parents = dict(_living())
+        found, frontier = [], [self.process.pid]
+        while frontier:
+            parent = frontier.pop()
+            children = [pid for pid, (ppid, _) in parents.items() if ppid == parent]
+            found += children
+            frontier += children
+        return [pid for pid in found if _PROCESSES[process] in parents[pid][1]]
+
+    def signal(self, process: str, number: int = signal.SIGKILL) -> int:
+        """Send a signal to the one process of a kind; returns its id."""
+        (pid,) = self.pids(process)
+        os.kill(pid, number)
+        return pid
+
+    def upload(self, array: np.ndarray, **query: str) -> str:
+        answer = self.client.post("/v1/sample-sets", params=query, content=npy(array))
+        assert answer.status_code in (200, 201), answer.text
+        return str(answer.json()["id"])
+
+    def submit(self, source: str, target: str, **options: Any) -> str:
+        answer = self.client.post("/v1/estimates", json={"source": source, "target": target, **options})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def get(self, estimate_id: str) -> dict[str, Any]:
+        answer = self.client.get(f"/v1/estimates/{estimate_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def until(
+        self, estimate_id: str, condition: Callable[[dict[str, Any]], Any], seconds: float = 90
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while not condition(estimate := self.get(estimate_id)):
+            assert time.monotonic() < deadline, f"{estimate} after {seconds} s; log: {self.log_end()}"
+            time.sleep(0.05)
+        return estimate
+
+    def until_done(self, estimate_id: str, seconds: float = 90) -> dict[str, Any]:
+        return self.until(estimate_id, lambda estimate: estimate["status"] in TERMINAL, seconds)
+
+    def until_training(self, estimate_id: str, attempt: int = 1) -> dict[str, Any]:
+        return self.until(
+            estimate_id,
+            lambda e: e["status"] == "running" and e["attempt"] >= attempt and e["progress"],
+        )
+
+
+def _living() -> list[tuple[int, tuple[int, str]]]:
+    """(pid, (parent's pid, command)) of every process that is not a zombie."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if stat[0] != "Z":
+                    found.append((int(entry.name), (int(stat[1]), command)))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    return pid in dict(_living())
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The bytes that numpy.save writes."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def normal(seed: int, rows: int = 300, columns: int = 3, shift: float = 0.0) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(rows, columns)) + shift).astype(np.float32)

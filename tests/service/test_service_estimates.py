@@ -1,0 +1,161 @@
+"""Estimates over HTTP, on a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+
+import numpy as np
+import pytest
+from service_process import Server
+
+RESULT_NAMES = {
+    "value", "lower_bound", "upper_bound", "confidence", "p_value", "lipschitz_bound", "critic", "seed", "n", "scale",
+    "units", "trivial", "empirical", "null_baseline", "steps", "seconds", "device", "warnings", "meaning",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(server: Server, pair: tuple[str, str]) -> dict:
+    estimate = server.submit(*pair, steps=20, critic="groupsort", confidence=0.9, metadata={"run": "7"})
+    return server.until_done(estimate)
+
+
+def test_result_has_the_shared_names(finished: dict) -> None:
+    assert finished["status"] == "succeeded", finished["error"]
+    result = finished["result"]
+    assert set(result) >= RESULT_NAMES
+    assert result["confidence"] == 0.9
+    assert set(result["n"]) == {"source", "target"}
+    assert sum(result["n"]["source"].values()) == 300
+
+
+def test_result_is_below_the_truth(finished: dict) -> None:
+    result = finished["result"]
+    # W1 = sqrt(3). The held-out mean difference has a standard error of at most sqrt(2 / 90): six of them above.
+    assert 0 <= result["lower_bound"] <= result["value"] <= math.sqrt(3) + 6 * math.sqrt(2 / 90)
+    assert result["value"] > 0.5
+    assert result["lipschitz_bound"] == pytest.approx(1, abs=1e-4)
+
+
+def test_estimate_tells_its_story(finished: dict, pair: tuple[str, str]) -> None:
+    assert (finished["source"], finished["target"]) == pair
+    assert finished["object"] == "estimate"
+    assert finished["metadata"] == {"run": "7"}
+    assert finished["priority"] == "normal"
+    assert finished["attempt"] == 1
+    assert finished["error"] is None
+    assert finished["created_at"] <= finished["started_at"] <= finished["finished_at"]
+    assert finished["options"]["steps"] == 20
+
+
+def test_same_seed_same_result(server: Server, pair: tuple[str, str], finished: dict) -> None:
+    again = server.until_done(server.submit(*pair, steps=20, critic="groupsort", confidence=0.9))
+    assert again["result"]["value"] == finished["result"]["value"]
+    assert again["result"]["lower_bound"] == finished["result"]["lower_bound"]
+
+
+def test_curve(server: Server, finished: dict) -> None:
+    curve = server.client.get(f"/v1/estimates/{finished['id']}/curve").json()
+    assert curve["complete"] is True
+    assert curve["data"]
+    assert all({"step", "seconds", "value"} <= set(point) for point in curve["data"])
+
+
+def test_critic_download_has_etag_and_range(server: Server, finished: dict) -> None:
+    url = f"/v1/estimates/{finished['id']}/critic"
+    whole = server.client.get(url)
+    assert whole.status_code == 200
+    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    part = server.client.get(url, headers={"Range": "bytes=8-15"})
+    assert part.status_code == 206
+    assert part.content == whole.content[8:16]
+    assert server.client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    config = server.client.get(url, params={"part": "config"})
+    assert config.status_code == 200
+    assert config.json()
+
+
+def test_wait_answers_with_the_result(server: Server, pair: tuple[str, str]) -> None:
+    answer = server.client.post(
+        "/v1/estimates",
+        json={"source": pair[0], "target": pair[1], "steps": 5, "critic": "affine"},
+        headers={"Prefer": "wait=30"},
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["preference-applied"] == "wait=30"
+    assert answer.json()["status"] == "succeeded"
+
+
+def test_accepted_answer_says_where_to_look(server: Server, pair: tuple[str, str]) -> None:
+    answer = server.client.post("/v1/estimates", json={"source": pair[0], "target": pair[1], "steps": 5})
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/estimates/{answer.json()['id']}"
+    assert int(answer.headers["retry-after"]) >= 1
+    server.until_done(answer.json()["id"])
+
+
+def test_idempotency_key(server: Server, pair: tuple[str, str]) -> None:
+    body = {"source": pair[0], "target": pair[1], "steps": 5, "critic": "affine"}
+    headers = {"Idempotency-Key": "night-run-1"}
+    first = server.client.post("/v1/estimates", json=body, headers=headers)
+    second = server.client.post("/v1/estimates", json=body, headers=headers)
+    assert second.json()["id"] == first.json()["id"]
+    other = server.client.post("/v1/estimates", json={**body, "seed": 1}, headers=headers)
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+    server.until_done(first.json()["id"])
+
+
+def test_list_pages_newest_first(server: Server, pair: tuple[str, str]) -> None:
+    ids = [server.submit(*pair, steps=5, critic="affine") for _ in range(3)]
+    for estimate in ids:
+        server.until_done(estimate)
+    first = server.client.get("/v1/estimates", params={"limit": 2}).json()
+    assert [entry["id"] for entry in first["data"]] == [ids[2], ids[1]]
+    assert first["has_more"]
+    second = server.client.get("/v1/estimates", params={"limit": 1, "after": first["next"]}).json()
+    assert second["data"][0]["id"] == ids[0]
+    failed = server.client.get("/v1/estimates", params={"status": "canceled", "limit": 100}).json()["data"]
+    assert all(entry["status"] == "canceled" for entry in failed)
+
+
+def test_cancel_running_and_queued(server: Server, pair: tuple[str, str]) -> None:
+    running = server.submit(*pair, steps=1_000_000, critic="groupsort")
+    server.until_training(running)
+    queued = server.submit(*pair, steps=1_000_000, critic="groupsort")
+    assert server.client.post(f"/v1/estimates/{queued}/cancel").json()["status"] == "canceled"
+    asked = time.monotonic()
+    assert server.client.post(f"/v1/estimates/{running}/cancel").json()["status"] == "canceling"
+    done = server.until_done(running)
+    assert time.monotonic() - asked <= 5  # the figure to reach is 2 s, on an idle machine
+    assert done["status"] == "canceled"
+    assert done["result"] is None
+    assert server.get(queued)["started_at"] is None
+    # A finished one is left alone, and a curve of what was trained remains.
+    assert server.client.post(f"/v1/estimates/{running}/cancel").json()["status"] == "canceled"
+    assert server.client.get(f"/v1/estimates/{running}/curve").json()["data"]
+    after = server.until_done(server.submit(*pair, steps=5, critic="affine"))
+    assert after["status"] == "succeeded"
+
+
+def test_delete(server: Server, pair: tuple[str, str]) -> None:
+    estimate = server.submit(*pair, steps=1_000_000, critic="groupsort")
+    assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 409
+    assert server.client.delete(f"/v1/sample-sets/{pair[0]}").status_code == 409
+    server.client.post(f"/v1/estimates/{estimate}/cancel")
+    server.until_done(estimate)
+    assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 204
+    assert server.client.get(f"/v1/estimates/{estimate}").status_code == 404
+    assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 404
+
+
+def test_a_job_that_cannot_be_done_fails_in_words(server: Server) -> None:
+    # Column 1 varies by 1e-3 around 1e9: float32 cannot tell its values apart. Only reading the rows shows it.
+    rows = np.random.default_rng(3).normal(size=(200, 2))
+    rows[:, 1] = 1e9 + 1e-3 * rows[:, 1]
+    done = server.until_done(server.submit(server.upload(rows), server.upload(rows[::-1] + 1e-4), steps=5))
+    assert done["status"] == "failed"
+    assert done["error"]["type"] == "sample_error"
+    assert "column 1" in done["error"]["message"]

@@ -1,0 +1,234 @@
+"""Uploads: what is kept, what is refused, and that nothing is kept by halves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from service_process import Server, normal, npy
+
+
+def stored_files(server: Server) -> set[str]:
+    return {
+        str(path.relative_to(server.data))
+        for name in ("blobs", "incoming")
+        for path in (server.data / name).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_upload_and_metadata(server: Server) -> None:
+    rows = normal(11, rows=120, columns=4)
+    body = npy(rows)
+    answer = server.client.post("/v1/sample-sets", params={"name": "eleven"}, content=body)
+    assert answer.status_code == 201
+    stored = answer.json()
+    assert answer.headers["location"] == f"/v1/sample-sets/{stored['id']}"
+    assert stored["object"] == "sample_set"
+    assert stored["name"] == "eleven"
+    assert stored["sha256"] == hashlib.sha256(body).hexdigest()
+    assert (stored["bytes"], stored["rows"], stored["shape"], stored["dtype"]) == (len(body), 120, [120, 4], "<f4")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", stored["created_at"])
+    column = stored["statistics"]["columns"][2]
+    exact = rows[:, 2].astype(np.float64)
+    # 120 float64 additions: relative rounding below 120 * 2^-53, far inside 1e-12.
+    assert column["mean"] == pytest.approx(exact.mean(), rel=1e-12, abs=1e-12)
+    assert column["std"] == pytest.approx(exact.std(), rel=1e-12)
+    assert (column["min"], column["max"]) == (exact.min(), exact.max())
+    assert server.client.get(f"/v1/sample-sets/{stored['id']}").json() == stored
+    assert server.client.get(f"/v1/sample-sets/{stored['id']}/content").content == body
+
+
+def test_same_content_is_kept_once(server: Server) -> None:
+    body = npy(normal(12))
+    first = server.client.post("/v1/sample-sets", content=body)
+    before = stored_files(server)
+    second = server.client.post("/v1/sample-sets", params={"name": "again"}, content=body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    assert stored_files(server) == before
+    sha256 = first.json()["sha256"]
+    found = server.client.get("/v1/sample-sets", params={"sha256": sha256}).json()["data"]
+    assert [entry["id"] for entry in found] == [first.json()["id"]]
+
+
+def test_delete_removes_row_and_file(server: Server) -> None:
+    before = stored_files(server)
+    identifier = server.upload(normal(13))
+    assert stored_files(server) != before
+    assert server.client.delete(f"/v1/sample-sets/{identifier}").status_code == 204
+    assert stored_files(server) == before
+    assert server.client.get(f"/v1/sample-sets/{identifier}").status_code == 404
+
+
+def test_repr_digest_is_checked(server: Server) -> None:
+    body = npy(normal(14))
+    right = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    wrong = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    before = stored_files(server)
+    damaged = server.client.post("/v1/sample-sets", content=body, headers={"Repr-Digest": f"sha-256=:{wrong}:"})
+    assert damaged.status_code == 400
+    assert stored_files(server) == before
+    good = server.client.post("/v1/sample-sets", content=body, headers={"Repr-Digest": f"sha-256=:{right}:"})
+    assert good.status_code == 201
+
+
+@pytest.mark.parametrize("array", [
+    normal(15).astype(np.float16), normal(15).astype(np.float64), normal(15).astype(">f8"),
+    np.asfortranarray(normal(15)), np.arange(600, dtype=np.int16).reshape(300, 2),
+    np.random.default_rng(0).integers(0, 255, size=(110, 4, 4), dtype=np.uint8),
+    np.random.default_rng(0).integers(0, 255, size=(110, 4, 4, 3), dtype=np.uint8),
+], ids=lambda array: f"{array.dtype.str}{array.shape}{'F' if array.flags.f_contiguous else ''}")  # fmt: skip
+def test_numeric_arrays_are_taken(server: Server, array: np.ndarray) -> None:
+    answer = server.client.post("/v1/sample-sets", content=npy(array))
+    assert answer.status_code in (200, 201), answer.text
+    statistics = answer.json()["statistics"]
+    exact = array.astype(np.float64)
+    assert (statistics["min"], statistics["max"]) == (exact.min(), exact.max())
+    assert statistics["mean"] == pytest.approx(exact.mean(), rel=1e-10, abs=1e-10)
+    assert statistics["std"] == pytest.approx(exact.std(), rel=1e-10)
+
+
+def nan_at(row: int, column: int, value: float) -> bytes:
+    rows = normal(16)
+    rows[row, column] = value
+    return npy(rows)
+
+
+def header(text: str, data: bytes = b"") -> bytes:
+    padded = text.encode().ljust(118 - 10, b" ") + b"\n" if len(text) < 108 else text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded + data
+
+
+def declaring(shape: str, descr: str = "'<f8'") -> bytes:
+    return header(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}")
+
+
+GOOD = npy(normal(17))
+BAD = {
+    "empty": (b"", "body", "empty"),
+    "text": (b"carat,depth\n0.23,61.5\n", "body", "not a .npy file"),
+    "pickle": (b"\x80\x04\x95" + b"x" * 100, "body", "not a .npy file"),
+    "object dtype": (npy(np.array([[1, "a"]] * 200, dtype=object)), "body", "not real numbers"),
+    "strings": (npy(np.array([["a", "b"]] * 200)), "body", "not real numbers"),
+    "complex": (npy(normal(1).astype(np.complex64)), "body", "not real numbers"),
+    "records": (npy(np.zeros(200, dtype=[("a", "f4"), ("b", "i4")])), "body", "record"),
+    "truncated": (GOOD[:-5], "body", "truncated"),
+    "half a header": (GOOD[:40], "body", "ends inside"),
+    "too long": (GOOD + b"\0", "body", "longer"),
+    "header bomb": (b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little") + b" " * 1000, "body", "header"),
+    "nested header": (header("{'descr': " + "(" * 5000), "body", "header"),
+    "code in header": (declaring("(2, 2)", descr="__import__('os').getcwd()"), "body", "header"),
+    "huge shape": (declaring("(9999999999999999999, 9999999999)"), "body", "shape"),
+    "negative shape": (declaring("(-1, 2)"), "body", "header"),
+    "one axis": (npy(np.zeros(200, dtype=np.float32)), "body", "reshape"),
+    "five axes": (npy(np.zeros((100, 1, 1, 1, 1), dtype=np.float32)), "body", "reshape"),
+    "no rows": (npy(np.zeros((0, 3), dtype=np.float32)), "body", "no values"),
+    "nan": (nan_at(250, 2, np.nan), "body", "row 250, column 2"),
+    "inf": (nan_at(7, 0, -np.inf), "body", "row 7, column 0"),
+    "beyond float32": (npy(np.full((100, 2), 1e300)), "body", "row 0, column 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_bodies_are_refused_and_leave_nothing(server: Server, case: str) -> None:
+    body, field, words = BAD[case]
+    before = stored_files(server)
+    answer = server.client.post("/v1/sample-sets", content=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == 422
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["errors"][0]["field"] == field
+    assert words in problem["detail"]
+    assert stored_files(server) == before
+
+
+def test_nan_in_fortran_order_is_named_by_row_and_column(server: Server) -> None:
+    rows = np.asfortranarray(normal(18))
+    rows[250, 1] = np.nan
+    answer = server.client.post("/v1/sample-sets", content=npy(rows))
+    assert "row 250, column 1" in answer.json()["detail"]
+
+
+def test_nan_in_an_image_is_named_by_pixel(server: Server) -> None:
+    images = np.zeros((100, 4, 5, 3), dtype=np.float32)
+    images[9, 1, 2, 0] = np.nan
+    answer = server.client.post("/v1/sample-sets", content=npy(images))
+    assert "row 9, pixel (1, 2, 0)" in answer.json()["detail"]
+
+
+def test_body_over_the_limit(server: Server) -> None:
+    body = npy(np.zeros((1000, 300), dtype=np.float64))  # 2.4 MB; this server takes 2 MB
+    before = stored_files(server)
+    declared = server.client.post("/v1/sample-sets", content=body)
+    chunked = server.client.post(
+        "/v1/sample-sets", content=iter([body[i : i + 50_000] for i in range(0, len(body), 50_000)])
+    )
+    assert (declared.status_code, chunked.status_code) == (413, 413)
+    assert "2,000,000" in declared.json()["detail"]
+    assert stored_files(server) == before
+
+
+def test_wrong_content_type(server: Server) -> None:
+    for kind in ("text/csv", "application/json", "image/png"):
+        answer = server.client.post("/v1/sample-sets", content=GOOD, headers={"Content-Type": kind})
+        assert answer.status_code == 415, kind
+    assert server.client.post("/v1/sample-sets", params={"format": "pickle"}, content=GOOD).status_code == 415
+
+
+def test_names_are_bounded(server: Server) -> None:
+    assert server.client.post("/v1/sample-sets", params={"name": "x" * 201}, content=GOOD).status_code == 422
+    assert server.client.post("/v1/sample-sets", params={"name": "a\nb"}, content=GOOD).status_code == 422
+
+
+def test_unknown_ids_are_404(server: Server) -> None:
+    for method, path in [
+        ("GET", "sample-sets/ss_none"),
+        ("GET", "sample-sets/ss_none/content"),
+        ("DELETE", "sample-sets/ss_none"),
+        ("GET", "sample-sets/..%2f..%2fsecret/content"),
+        ("GET", "estimates/est_none"),
+        ("POST", "estimates/est_none/cancel"),
+        ("DELETE", "estimates/est_none"),
+        ("GET", "estimates/est_none/curve"),
+        ("GET", "estimates/est_none/critic"),
+        ("DELETE", "api-keys/key_none"),
+        ("GET", "nothing"),
+    ]:
+        answer = server.client.request(method, f"/v1/{path}")
+        assert answer.status_code == 404, (method, path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"].startswith("urn:wdist:problem:")
+
+
+def test_body_that_ends_early_leaves_nothing(server: Server) -> None:
+    before = stored_files(server)
+    where = urlsplit(server.url)
+    with socket.create_connection((where.hostname, where.port)) as connection:
+        connection.sendall(
+            f"POST /v1/sample-sets HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
+            + GOOD[:500]
+        )
+    assert server.client.get("/livez").status_code == 200
+    assert _settles(server, before)
+
+
+def _settles(server: Server, expected: set[str]) -> bool:
+    deadline = time.monotonic() + 5
+    while stored_files(server) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return stored_files(server) == expected
+
+
+def test_data_directory_is_the_whole_state(server: Server) -> None:
+    assert (server.data / "wdist.sqlite").exists()
+    assert Path(server.data / "secret").stat().st_mode & 0o077 == 0
