@@ -17,7 +17,7 @@ from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.ids import new_id
-from wdist_service.models import ACTIVE, TERMINAL, Artifact, Estimate, Event, SampleSet, Status
+from wdist_service.models import ACTIVE, TERMINAL, Artifact, Estimate, Event, SampleSet, Status, UploadPart
 from wdist_service.storage import Storage
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
@@ -183,7 +183,7 @@ def is_named(session: Session, sha256: str) -> bool:
     """Whether any row still names the file."""
     return any(
         session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
-        for model in (SampleSet, Artifact)
+        for model in (SampleSet, Artifact, UploadPart)
     )
 
 

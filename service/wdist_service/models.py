@@ -65,6 +65,7 @@ class ApiKey(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[float]
     revoked_at: Mapped[float | None]
+    quota: Mapped[dict[str, Any] | None]
 
 
 class SampleSet(Base):
@@ -82,6 +83,7 @@ class SampleSet(Base):
     shape: Mapped[list[Any]]
     dtype: Mapped[str] = mapped_column(String(16))
     statistics: Mapped[dict[str, Any]]
+    column_names: Mapped[list[Any] | None]
     created_at: Mapped[float]
 
 
@@ -95,6 +97,7 @@ class Estimate(Base):
         Index("ix_estimates_worker", "worker_id", "status"),
         Index("ix_estimates_source", "source_id"),
         Index("ix_estimates_target", "target_id"),
+        Index("ix_estimates_batch", "batch_id", "position"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -117,6 +120,9 @@ class Estimate(Base):
     error: Mapped[dict[str, Any] | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
+    batch_id: Mapped[str | None] = mapped_column(String(40))
+    custom_id: Mapped[str | None] = mapped_column(String(64))
+    position: Mapped[int | None]
 
 
 class Artifact(Base):
@@ -154,3 +160,68 @@ class Worker(Base):
     devices: Mapped[list[Any]]
     started_at: Mapped[float]
     beat_at: Mapped[float]
+
+
+class Batch(Base):
+    """Estimates submitted together; its state is that of its estimates, except that a cancel is remembered."""
+
+    __tablename__ = "batches"
+    __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    kind: Mapped[str] = mapped_column(String(16))  # pairs | matrix | reference
+    sets: Mapped[list[Any] | None]  # of a matrix: all; of a reference batch: the reference, then the targets
+    size: Mapped[int]
+    options: Mapped[dict[str, Any]]
+    priority: Mapped[str] = mapped_column(String(8))
+    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
+    created_at: Mapped[float]
+    canceled_at: Mapped[float | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class Upload(Base):
+    """A resumable upload. `lock` names the request that may add to it, until `locked_until` (the database's clock)."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_tenant", "tenant_id"), Index("ix_uploads_expires", "expires_at"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    length: Mapped[int] = mapped_column(BigInteger)
+    offset: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str | None] = mapped_column(String(200))
+    format: Mapped[str] = mapped_column(String(16))
+    member: Mapped[str | None] = mapped_column(String(200))
+    given: Mapped[str] = mapped_column("metadata", Text)  # the Upload-Metadata header, given back as it came
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    lock: Mapped[str | None] = mapped_column(String(40))
+    locked_until: Mapped[float]
+    sample_set_id: Mapped[str | None] = mapped_column(String(40))  # once complete
+    error: Mapped[str | None] = mapped_column(Text)  # why what was uploaded can never be a sample set
+
+
+class UploadPart(Base):
+    """Bytes of an upload that are safe on the disk, stored under their sha256."""
+
+    __tablename__ = "upload_parts"
+
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class DeviceUse(Base):
+    """Device seconds of estimates that were deleted: forgetting a result does not give its time back."""
+
+    __tablename__ = "device_use"
+    __table_args__ = (Index("ix_device_use_tenant", "tenant_id", "finished_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    finished_at: Mapped[float]
+    seconds: Mapped[float]
