@@ -1,6 +1,9 @@
 """The training loop: schedule, early stopping, recovery from non-finite steps, stop, reproducibility."""
 
+import json
 import math
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 
 from wdist.errors import Stopped
 from wdist.layers import MaxMin, OrthogonalLinear
-from wdist.training import Schedule, fit, steps_for_seconds
+from wdist.training import HeldOutValue, LossAt, Record, Schedule, Trainer, steps_for_seconds
 
 ROWS = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
 
@@ -22,6 +25,10 @@ def loss_at(module: nn.Module, step: int) -> Tensor:
     return module(ROWS).mean() - module(ROWS + 1.0).mean()
 
 
+def fit(module: nn.Module, loss: LossAt, value: HeldOutValue, schedule: Schedule, **hooks: Any) -> Record:
+    return Trainer(module, loss, value, schedule).run(**hooks)
+
+
 def held_out(module: nn.Module) -> float:
     with torch.no_grad():
         return -float(loss_at(module, 0))
@@ -31,7 +38,7 @@ def test_schedule_warms_up_then_falls_to_zero() -> None:
     schedule = Schedule(steps=100, learning_rate=1.0, euclidean_learning_rate=1.0)
     factors = [schedule.factor(step) for step in range(100)]
     assert factors[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
-    assert all(a >= b for a, b in zip(factors[5:], factors[6:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[5:]))
     assert factors[-1] < 1e-3
 
 
@@ -50,7 +57,7 @@ def test_the_best_weights_are_kept() -> None:
 
     fitted = fit(module, loss_at, falling, Schedule(100, 0.1, 2e-3, evaluations=10, patience=4))
     assert fitted.value == 5.0
-    assert fitted.steps == 50, "four looks without improvement after the one at step 10"
+    assert fitted.step == 50, "four looks without improvement after the one at step 10"
     for name, tensor in module.state_dict().items():
         assert torch.equal(tensor, seen[1][name])
 
@@ -84,7 +91,7 @@ def test_one_non_finite_step_is_survived() -> None:
 
     fitted = fit(net(), once, held_out, Schedule(100, 0.1, 2e-3))
     assert len(fitted.warnings) == 1
-    assert fitted.steps == 100
+    assert fitted.step == 100
     assert fitted.value > 1.9
 
 
@@ -99,3 +106,23 @@ def test_timing_steps_leaves_the_module_alone() -> None:
     before = [p.clone() for p in module.parameters()]
     assert steps_for_seconds(module, loss_at, 0.5) >= 20
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 17, 20, 59])
+def test_a_resumed_training_ends_bitwise_like_an_uninterrupted_one(interrupted_after: int) -> None:
+    schedule = Schedule(60, 0.1, 2e-3, evaluations=6)
+    whole, first, second = net(), net(), net()
+    expected = fit(whole, loss_at, held_out, schedule)
+
+    interrupted = Trainer(first, loss_at, held_out, schedule)
+    with pytest.raises(Stopped):
+        interrupted.run(should_stop=lambda: interrupted.record.step == interrupted_after)
+    tensors, document = interrupted.state()
+
+    resumed = Trainer(second, loss_at, held_out, schedule)
+    resumed.load_state(tensors, json.loads(json.dumps(document)))
+    record = resumed.run()
+    assert record.value == expected.value
+    assert [look["value"] for look in record.curve] == [look["value"] for look in expected.curve]
+    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -25,7 +25,7 @@ from wdist.layers import (
     OrthogonalLinear,
     Scale,
 )
-from wdist.plain import CircularConv2d, Clip, Cone, Shift
+from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
 
 EPSILON = torch.finfo(torch.float64).eps
 Shape = tuple[int, ...]
@@ -238,6 +238,15 @@ def _circular_convolution(module: CircularConv2d, shape: Shape) -> tuple[float, 
         module.weight.shape[0],
         *grid,
     )
+
+
+@register(PiecewiseLinear)
+def _piecewise(module: PiecewiseLinear, shape: Shape) -> tuple[float, Shape]:
+    _expect(shape, -1, 1, module)
+    # Difference, quotient and maximum round by at most 3 EPSILON / 2; knots are refused unless they ascend.
+    if not bool((module.knots.diff() > 0).all()):
+        raise UnprovenError("knots of a PiecewiseLinear must ascend")
+    return float(module.slopes.abs().max()) * (1 + 2 * EPSILON), shape
 
 
 @register(Cone)

@@ -24,7 +24,7 @@ from wdist.certificate import lipschitz_bound
 from wdist.convolutions import BCOP
 from wdist.errors import OptionError, WdistError
 from wdist.layers import GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.plain import CircularConv2d, Clip, Shift
+from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
 
 FORMAT = 1
 _BLOCK_BYTES = 32 << 20  # evaluation streams in blocks of rows of about this size (float64)
@@ -56,11 +56,31 @@ class BCOPConfig:
     depth: int = 2
 
 
-Config = AffineConfig | GroupSortConfig | BCOPConfig
-FAMILIES: dict[str, type[AffineConfig] | type[GroupSortConfig] | type[BCOPConfig]] = {
+@dataclass(frozen=True)
+class SlicedConfig:
+    """f(x) = h(<v, x>), h piecewise linear with slopes +-1: the best one-dimensional projection."""
+
+
+@dataclass(frozen=True)
+class ConeConfig:
+    """f(x) = sign min_k (||h(x) - a_k|| + b_k), h `depth` square orthogonal layers with MaxMin (0: the identity).
+
+    Source: the funnel potentials of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
+    """
+
+    anchors: int = 64
+    sign: int = 1
+    depth: int = 0
+
+
+Config = AffineConfig | SlicedConfig | GroupSortConfig | BCOPConfig | ConeConfig
+TrainedConfig = GroupSortConfig | BCOPConfig | ConeConfig
+FAMILIES: dict[str, type[Config]] = {
     "affine": AffineConfig,
+    "sliced": SlicedConfig,
     "groupsort": GroupSortConfig,
     "bcop": BCOPConfig,
+    "cone": ConeConfig,
 }
 
 
@@ -78,10 +98,23 @@ def affine(direction: Tensor) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), head)
 
 
-def build(config: GroupSortConfig | BCOPConfig, row_shape: tuple[int, ...], seed: int) -> nn.Sequential:
-    """A fresh critic to train; maps (n, *row_shape) to (n, 1). The global random state is left as it was."""
+def sliced(direction: NDArray[np.float64], knots: NDArray[np.float64], values: NDArray[np.float64]) -> nn.Sequential:
+    """h(<v, x>) for a direction of the row's shape; knots and values are those of h on the projections."""
+    projection = affine(torch.from_numpy(np.asarray(direction)))
+    return nn.Sequential(*projection, PiecewiseLinear(torch.from_numpy(knots), torch.from_numpy(values)))
+
+
+def build(config: TrainedConfig, row_shape: tuple[int, ...], seed: int, anchors: Tensor | None = None) -> nn.Sequential:
+    """A fresh critic to train; maps (n, *row_shape) to (n, 1). The global random state is left as it was.
+
+    anchors: (K, d) where the cones of a ConeConfig start, in the units of training; offsets start at 0.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if isinstance(config, ConeConfig):
+            if anchors is None:
+                raise OptionError("a cone critic starts at anchors: none were given")
+            return _cone(config, int(np.prod(row_shape)), anchors)
         if isinstance(config, GroupSortConfig):
             return nn.Sequential(nn.Flatten(), *_dense(int(np.prod(row_shape)), config.width, config.depth))
         return _convolutional(config, row_shape)
@@ -93,6 +126,15 @@ def _dense(features: int, width: int, depth: int) -> list[nn.Module]:
         layers += [OrthogonalLinear(features, width), MaxMin()]
         features = width
     return [*layers, OrthogonalLinear(features, 1, bias=False)]
+
+
+def _cone(config: ConeConfig, features: int, anchors: Tensor) -> nn.Sequential:
+    trunk: list[nn.Module] = []
+    for _ in range(config.depth):
+        trunk += [OrthogonalLinear(features, features), MaxMin()]
+    with torch.no_grad():
+        start = nn.Sequential(*trunk)(anchors.float()) if trunk else anchors.float()
+    return nn.Sequential(nn.Flatten(), *trunk, Cone(start, torch.zeros(len(start)), config.sign))
 
 
 def _convolutional(config: BCOPConfig, row_shape: tuple[int, ...]) -> nn.Sequential:
@@ -118,6 +160,8 @@ def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Seque
             layers.append(_plain_linear(layer.weight, layer.bias, unit))
         elif isinstance(layer, BCOP):
             layers.append(_plain_convolution(layer, unit))
+        elif isinstance(layer, Cone):
+            layers.append(_rescaled_cone(layer, unit))
         else:
             layers.append(layer)
     return nn.Sequential(*layers).eval().requires_grad_(False)
@@ -134,6 +178,11 @@ def _plain_linear(weight: Tensor, bias: Tensor | None, unit: float) -> nn.Linear
         if (scaled := _scaled(bias, unit)) is not None:
             plain.bias.copy_(scaled)
     return plain
+
+
+def _rescaled_cone(layer: Cone, unit: float) -> Cone:
+    anchors, offsets = ((t.detach().double().cpu() * unit).float() for t in (layer.anchors, layer.offsets))
+    return Cone(anchors, offsets, layer.sign)
 
 
 def _plain_convolution(layer: BCOP, unit: float) -> nn.Module:
@@ -254,6 +303,8 @@ def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Ten
             entry["factor"] = layer.factor
         elif isinstance(layer, Clip):
             entry |= {"low": layer.low, "high": layer.high}
+        elif isinstance(layer, Cone):
+            entry["sign"] = layer.sign
         layers.append(entry)
         for name, tensor in layer.state_dict().items():
             tensors[f"layers.{i}.{name}"] = tensor.detach().contiguous().cpu()
@@ -270,6 +321,8 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     InvertibleDownsampling: "unshuffle",
     CircularConv2d: "circular_conv",
+    Cone: "cone",
+    PiecewiseLinear: "piecewise_linear",
 }
 
 
@@ -296,6 +349,10 @@ def _layer(entry: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
             return CircularConv2d(tensors["weight"], tensors.get("bias"))
         case "shift":
             return Shift(tensors["shift"])
+        case "cone":
+            return Cone(tensors["anchors"], tensors["offsets"], entry["sign"])
+        case "piecewise_linear":
+            return PiecewiseLinear(tensors["knots"], tensors["values"])
         case "clip":
             return Clip(entry["low"], entry["high"])
         case "groupsort":

@@ -56,6 +56,34 @@ class CircularConv2d(nn.Module):
         return F.conv2d(circular_pad(x, tuple(self.weight.shape[2:])), self.weight, self.bias)
 
 
+class PiecewiseLinear(nn.Module):
+    """h(t), linear between knots and beyond them with the slope of the first and the last cell: (n, 1) -> (n, 1).
+
+    knots (k,) ascending, values (k,), k >= 2, both float64. Lipschitz constant: the largest |slope|.
+    """
+
+    knots: Tensor
+    values: Tensor
+
+    def __init__(self, knots: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("knots", knots.detach().double().cpu())
+        self.register_buffer("values", values.detach().double().cpu())
+
+    @property
+    def slopes(self) -> Tensor:
+        """(k - 1,), float64."""
+        return self.values.diff() / self.knots.diff()
+
+    def forward(self, t: Tensor) -> Tensor:
+        cell = torch.bucketize(t.contiguous(), self.knots[1:-1].to(t.dtype))
+        slopes, knots, values = (each.to(t.dtype) for each in (self.slopes, self.knots, self.values))
+        return values[cell] + slopes[cell] * (t - knots[cell])
+
+    def extra_repr(self) -> str:
+        return f"{len(self.knots)} knots"
+
+
 class Cone(nn.Module):
     """min_k (||x - a_k|| + b_k), or its negative: 1-Lipschitz as a minimum of 1-Lipschitz functions.
 

@@ -1,7 +1,7 @@
-"""The training loop: batches, schedule, early stopping on held-out rows, progress, stop, recovery.
+"""The training loop: batches, schedule, early stopping on held-out rows, progress, stop, recovery, checkpoints.
 
 Knows nothing of Wasserstein distances: a caller gives the loss of a step and the value to be maximised on rows that the
-training does not see. Every decision counts steps, never seconds, so that a run can be repeated exactly.
+training does not see. Every decision counts steps, never seconds, so that a run can be repeated, or resumed, exactly.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from wdist.manifold import StiefelOptimizer, parameter_groups
 
 _TRIAL_STEPS = 4  # steps timed to turn seconds into steps; two more before them warm the caches
 _RESTORES = 3  # non-finite steps forgiven before training stops with the best so far
+
+LossAt = Callable[[nn.Module, int], Tensor]
+HeldOutValue = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,152 @@ class Schedule:
 
 
 @dataclass
-class Fitted:
-    """What training found: the module carries the best weights."""
+class Record:
+    """What a training has done so far, apart from its tensors; `step` counts the steps done."""
 
-    value: float
-    steps: int
+    step: int = 0
+    value: float = -math.inf
+    stale: int = 0
+    damping: float = 1.0
+    restores: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def steps_for_seconds(
-    module: nn.Module, loss_at: Callable[[nn.Module, int], Tensor], seconds: float, *, least: int = 20
-) -> int:
+class Trainer:
+    """One training of one module; `state` and `load_state` move it to another process without changing its result."""
+
+    def __init__(self, module: nn.Module, loss_at: LossAt, held_out_value: HeldOutValue, schedule: Schedule) -> None:
+        self.module, self.loss_at, self.held_out_value, self.schedule = module, loss_at, held_out_value, schedule
+        self.optimizer = StiefelOptimizer(
+            parameter_groups(module, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
+        )
+        self.base = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.record = Record()
+        self.best: dict[str, Tensor] = {}
+        self.good: dict[str, Tensor] = {}
+        self._seconds = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left, or further ones are not worth it."""
+        record = self.record
+        return (
+            record.step >= self.schedule.steps
+            or record.stale >= self.schedule.patience
+            or record.restores >= _RESTORES
+        )
+
+    def run(
+        self,
+        *,
+        on_step: Callable[[int], None] | None = None,
+        on_evaluation: Callable[[int, float], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Record:
+        """Train to the end and leave the module with the weights of the best held-out value.
+
+        Args:
+            on_step: called with the number of steps done, when everything about that step is recorded.
+            on_evaluation: called with (steps done, held-out value) after each look.
+            should_stop: polled before each step.
+
+        Raises:
+            Stopped: when should_stop() turns true.
+        """
+        if not self.best:
+            self.best = self.good = _snapshot(self.module)
+            self.record.value = self.held_out_value(self.module)
+            self.record.curve = [{"step": 0, "seconds": 0.0, "value": self.record.value}]
+        started = time.perf_counter() - self._seconds
+        while not self.finished:
+            if should_stop is not None and should_stop():
+                raise Stopped(f"stopped after {self.record.step} of {self.schedule.steps} steps")
+            finite = self._step()
+            self._seconds = time.perf_counter() - started
+            self._look(finite, on_evaluation)
+            if on_step is not None:
+                on_step(self.record.step)
+        self.module.load_state_dict(self.best)
+        return self.record
+
+    def _step(self) -> bool:
+        """One step of the optimiser; false when the loss was not finite, and nothing was changed."""
+        factor = self.record.damping * self.schedule.factor(self.record.step)
+        for group, rate in zip(self.optimizer.param_groups, self.base, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad()
+        loss = self.loss_at(self.module, self.record.step)
+        finite = bool(torch.isfinite(loss))
+        if finite:
+            torch.autograd.backward(loss)
+            self.optimizer.step()
+        self.record.step += 1
+        return finite
+
+    def _look(self, finite: bool, on_evaluation: Callable[[int, float], None] | None) -> None:
+        """Look at the held-out value where one is due; go back where a step was not finite."""
+        record, every = self.record, max(1, self.schedule.steps // self.schedule.evaluations)
+        due = record.step % every == 0 or record.step == self.schedule.steps
+        value = self.held_out_value(self.module) if due and finite else math.nan
+        if not finite or (due and not math.isfinite(value)):
+            self._go_back()
+        elif due:
+            self.good = _snapshot(self.module)
+            record.curve.append({"step": record.step, "seconds": self._seconds, "value": value})
+            record.stale += 1
+            if value > record.value:
+                record.value, self.best, record.stale = value, self.good, 0
+            if on_evaluation is not None:
+                on_evaluation(record.step, value)
+
+    def _go_back(self) -> None:
+        """Restore the last good weights with a fresh optimiser state, at half the rate."""
+        self.module.load_state_dict(self.good)
+        self.optimizer.state.clear()
+        self.record.restores += 1
+        self.record.damping /= 2
+        last = self.record.restores >= _RESTORES
+        action = "stopped with the best so far" if last else "restored the last good weights, halved the rate"
+        self.record.warnings.append(f"step {self.record.step} was not finite: {action}")
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and plain JSON from which `load_state` continues as if nothing had happened."""
+        tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"good.{k}": v for k, v in self.good.items()}
+        numbers: dict[str, Any] = {}
+        for index, entries in self.optimizer.state_dict()["state"].items():
+            for name, value in entries.items():
+                key = f"optimizer.{index}.{name}"
+                if isinstance(value, Tensor):
+                    tensors[key] = value
+                else:
+                    numbers[key] = value
+        document = {"record": asdict(self.record), "optimizer": numbers, "seconds": self._seconds}
+        return {k: v.detach().clone().contiguous() for k, v in tensors.items()}, document
+
+    def load_state(self, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "good": {}, "optimizer": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor
+        self.module.load_state_dict(parts["module"])
+        device = next(self.module.parameters()).device
+        self.best, self.good = ({k: v.to(device) for k, v in parts[part].items()} for part in ("best", "good"))
+        self.record = Record(**document["record"])
+        self._seconds = float(document["seconds"])
+        state: dict[int, dict[str, Any]] = {}
+        numbers = {key.split(".", 1)[1]: value for key, value in document["optimizer"].items()}
+        for key, value in (parts["optimizer"] | numbers).items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        current = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": state, "param_groups": current["param_groups"]})
+
+
+def steps_for_seconds(module: nn.Module, loss_at: LossAt, seconds: float, *, least: int = 20) -> int:
     """How many steps fit into `seconds`, timed on a copy of the module (which stays as it is)."""
     trial = copy.deepcopy(module)
     optimizer = StiefelOptimizer(parameter_groups(trial, lr=1e-3, euclidean_lr=1e-4))
@@ -89,86 +227,5 @@ def steps_for_seconds(
     return max(least, int(seconds / max(per_step, 1e-6)))
 
 
-def fit(
-    module: nn.Module,
-    loss_at: Callable[[nn.Module, int], Tensor],
-    held_out_value: Callable[[nn.Module], float],
-    schedule: Schedule,
-    *,
-    on_evaluation: Callable[[int, float], None] | None = None,
-    on_step: Callable[[int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> Fitted:
-    """Train `module` in place and leave it with the weights of the best held-out value.
-
-    Args:
-        loss_at: loss of the module at step k; a pure function of both.
-        held_out_value: what is maximised, on rows that the loss never sees.
-        on_evaluation: called with (steps done, held-out value) after each look.
-        on_step: called with the number of steps done.
-        should_stop: polled before each step.
-
-    Raises:
-        Stopped: when should_stop() turns true.
-    """
-    optimizer = StiefelOptimizer(
-        parameter_groups(module, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
-    )
-    base = [group["lr"] for group in optimizer.param_groups]
-    every = max(1, schedule.steps // schedule.evaluations)
-    best_value, best_state = held_out_value(module), _snapshot(module)
-    good_state, damping, restores, stale = best_state, 1.0, 0, 0
-    fitted = Fitted(value=best_value, steps=0, curve=[{"step": 0, "seconds": 0.0, "value": best_value}])
-    started = time.perf_counter()
-    for step in range(schedule.steps):
-        if should_stop is not None and should_stop():
-            raise Stopped(f"stopped after {step} of {schedule.steps} steps")
-        for group, rate in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = damping * rate * schedule.factor(step)
-        optimizer.zero_grad()
-        loss = loss_at(module, step)
-        finite = bool(torch.isfinite(loss))
-        if finite:
-            torch.autograd.backward(loss)
-            optimizer.step()
-        fitted.steps = step + 1
-        if on_step is not None:
-            on_step(fitted.steps)
-        look = fitted.steps % every == 0 or fitted.steps == schedule.steps
-        value = held_out_value(module) if look and finite else math.nan
-        if not finite or (look and not math.isfinite(value)):
-            restores += 1
-            fitted.warnings.append(_restore(module, optimizer, good_state, step, restores))
-            damping /= 2
-            if restores == _RESTORES:
-                break
-            continue
-        if not look:
-            continue
-        good_state = _snapshot(module)
-        fitted.curve.append({"step": fitted.steps, "seconds": time.perf_counter() - started, "value": value})
-        if value > best_value:
-            best_value, best_state, stale = value, good_state, 0
-        else:
-            stale += 1
-        if on_evaluation is not None:
-            on_evaluation(fitted.steps, value)
-        if stale >= schedule.patience:
-            break
-    module.load_state_dict(best_state)
-    fitted.value = best_value
-    return fitted
-
-
 def _snapshot(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-
-
-def _restore(module: nn.Module, optimizer: StiefelOptimizer, state: dict[str, Tensor], step: int, restores: int) -> str:
-    """Back to the last good weights with a fresh optimiser state; returns what is told to the user."""
-    module.load_state_dict(state)
-    optimizer.state.clear()
-    action = (
-        "stopped with the best so far" if restores == _RESTORES else "restored the last good weights, halved the rate"
-    )
-    return f"step {step + 1} was not finite: {action}"
