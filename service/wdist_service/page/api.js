@@ -1,0 +1,123 @@
+// The HTTP API: one function per thing that the page asks for. The key lives in this module's memory and nowhere else.
+
+let key = null;
+
+export const hasKey = () => key !== null;
+export function useKey(text) {
+  key = text.trim() || null;
+  dispatchEvent(new CustomEvent("key-changed"));
+}
+
+/** A failure in words: title, message, next (what to do), status, fields {name: message}. */
+export class ApiError extends Error {
+  constructor(title, message, next, status = 0, fields = {}) {
+    super(message);
+    Object.assign(this, { title, next, status, fields });
+  }
+}
+
+const NEXT = {
+  401: "Enter an API key with the button at the top right.",
+  404: "It may have been deleted. Start again, or look at the list of jobs.",
+  413: "Send fewer rows, or ask the operator to raise the limit.",
+  415: "Save the data as .npy with numpy.save, then drop that file.",
+  429: "Wait a little, then try again.",
+  503: "Wait a moment, then try again.",
+  507: "Delete sample sets that are not needed any more, or ask the operator for more disk space.",
+};
+
+function unreachable() {
+  return new ApiError("The server does not answer.", "The request did not arrive, or the answer was lost.", "Check that wdist serve is running and that you are connected, then try again.");
+}
+
+function failure(status, text) {
+  let problem = {};
+  try {
+    problem = JSON.parse(text);
+  } catch {
+    // not the server itself, perhaps a proxy in front of it
+  }
+  if (status === 401) dispatchEvent(new CustomEvent("key-needed"));
+  const fields = Object.fromEntries((problem.errors ?? []).map((each) => [each.field, each.message]));
+  const reference = status >= 500 && problem.request_id ? `Try again; if it stays, give the operator the request's id: ${problem.request_id}.` : null;
+  return new ApiError(`${problem.title ?? `The server answered ${status}`}.`, sentence(problem.detail ?? ""), NEXT[status] ?? reference, status, fields);
+}
+
+const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "");
+
+const authorized = (headers = {}) => (key ? { ...headers, Authorization: `Bearer ${key}` } : headers);
+
+/** One request; resolves to the Response when its status is below 400, and throws an ApiError otherwise. */
+export async function send(method, path, { json, body, headers, signal } = {}) {
+  const all = authorized(headers);
+  if (json !== undefined) all["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, { method, headers: all, body: json === undefined ? body : JSON.stringify(json), signal, cache: "no-store" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw unreachable();
+  }
+  if (response.status >= 400) throw failure(response.status, await response.text());
+  return response;
+}
+
+const get = async (path, options) => (await send("GET", path, options)).json();
+const post = async (path, json, options) => (await send("POST", path, { json, ...options })).json();
+const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
+
+export const version = () => get("/version");
+export const readiness = async () => {
+  const response = await fetch("/readyz", { cache: "no-store" });
+  return response.json();
+};
+
+const sets = new Map(); // sample sets never change
+
+export async function sampleSet(id) {
+  if (!sets.has(id)) sets.set(id, await get(`/v1/sample-sets/${encodeURIComponent(id)}`));
+  return sets.get(id);
+}
+export const sampleSets = (after) => get(`/v1/sample-sets?${query({ limit: 50, after })}`);
+export async function deleteSampleSet(id) {
+  await send("DELETE", `/v1/sample-sets/${encodeURIComponent(id)}`);
+  sets.delete(id);
+}
+
+export const estimate = (id, signal) => get(`/v1/estimates/${encodeURIComponent(id)}`, { signal });
+export const estimates = (after) => get(`/v1/estimates?${query({ limit: 20, after })}`);
+export const createEstimate = (body, idempotencyKey) => post("/v1/estimates", body, { headers: { "Idempotency-Key": idempotencyKey } });
+export const cancelEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(id)}/cancel`);
+export const deleteEstimate = (id) => send("DELETE", `/v1/estimates/${encodeURIComponent(id)}`);
+export const curve = (id) => get(`/v1/estimates/${encodeURIComponent(id)}/curve`);
+
+/** Bytes first..last (inclusive) of a stored sample set. */
+export async function contentRange(id, first, last, signal) {
+  const response = await send("GET", `/v1/sample-sets/${encodeURIComponent(id)}/content`, { headers: { Range: `bytes=${first}-${last}` }, signal });
+  const buffer = await response.arrayBuffer();
+  return response.status === 206 ? buffer : buffer.slice(first, last + 1);
+}
+
+export async function download(path) {
+  return (await send("GET", path)).blob();
+}
+
+/** Sends a file in one request and reports progress, which fetch cannot. Resolves to the sample set. */
+export function upload(file, { name, format, onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/v1/sample-sets?${query({ name, format })}`);
+    for (const [header, value] of Object.entries(authorized({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(header, value);
+    request.upload.addEventListener("progress", (event) => onProgress?.(event.loaded / (event.total || 1)));
+    request.addEventListener("load", () => {
+      if (request.status >= 400) return reject(failure(request.status, request.responseText));
+      const set = JSON.parse(request.responseText);
+      sets.set(set.id, set);
+      resolve(set);
+    });
+    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}

@@ -1,0 +1,95 @@
+// The start page: two sample sets, options in words, one button.
+
+import * as api from "./api.js";
+import { alertBox, announce, h } from "./dom.js";
+import { Slot, dropZone } from "./dropzone.js";
+import { exampleFiles } from "./example.js";
+import { OptionsForm } from "./options.js";
+import { heroPicture } from "./hero.js";
+
+// Kept while the page is open: a look at the jobs does not lose what was dropped.
+const slots = [new Slot("source", "Source", "the reference, P"), new Slot("target", "Target", "compared with it, Q")];
+let options = null;
+
+export async function showCompare(main, signal) {
+  options ??= new OptionsForm();
+  let earlier = [];
+  const message = h("div");
+  const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
+  const example = h("button", { type: "button", class: "link", onclick: () => exampleFiles().map((file, i) => slots[i].take(file)) }, "Try two sets whose distance is known to be 1");
+  const onFiles = (at) => (files) => {
+    message.replaceChildren();
+    const order = files.length > 1 ? [0, 1] : [at];
+    order.forEach((slot, i) => slots[slot].take(files[i]));
+    if (files.length > 2) message.replaceChildren(h("p", { class: "note" }, "The first two files were taken. To compare more than two sets, use ", h("a", { href: "#/matrix" }, "Matrix"), "."));
+  };
+  const zones = slots.map((slot, i) => dropZone(slot, () => earlier, onFiles(i)));
+  const redraw = () => {
+    for (const slot of slots) slot.redraw();
+    const clash = mismatch();
+    message.replaceChildren(...(clash ? [alertBox(clash)] : []));
+    example.hidden = slots.some((slot) => slot.set || slot.progress !== null);
+  };
+  for (const slot of slots) slot.onChange = redraw;
+  const form = h("form", { class: "card compare", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(start, message)) },
+    h("div", { class: "zones" }, zones), options.element, message, h("div", { class: "spread actions" }, start, example));
+  main.append(hero(), form, howItWorks());
+  redraw();
+  const page = await api.sampleSets();
+  if (signal.aborted) return;
+  earlier = page.data;
+  redraw();
+}
+
+function hero() {
+  return h("section", { class: "hero" },
+    h("div", { class: "stack" }, h("h1", null, "How far apart are two populations, when all you have is samples?"),
+      h("p", { class: "lead" }, "Drop two files. You get a number you can rely on: the Wasserstein-1 distance is ", h("strong", null, "at least"), " this, at the confidence you choose.")),
+    heroPicture());
+}
+
+function howItWorks() {
+  const step = (title, text) => h("li", null, h("h3", null, title), h("p", { class: "soft" }, text));
+  return h("section", { class: "stack" }, h("h2", null, "What the number means"), h("ol", { class: "steps" },
+    step("The distance", "How far, on average, rows of one population must move to become the other. In your data’s own units; 0 only if the two are equal."),
+    step("Learned on one part", "A network that cannot change faster than its input learns on 60 % of the rows to tell the sets apart; 10 % choose the best one."),
+    step("Certified on the rest", "What it still finds on the 30 % it never saw, less a margin for chance, is the bound. Equal populations give 0, not a false alarm.")));
+}
+
+/** What makes the two sets impossible to compare, as an error; null when nothing does. */
+function mismatch() {
+  const [source, target] = slots.map((slot) => slot.set);
+  if (!source || !target) return null;
+  const [one, other] = [source, target].map((set) => set.shape.slice(1).join(" × ") || "1");
+  if (one === other) return null;
+  return new api.ApiError("These two cannot be compared.", `Rows of the source are ${one}, rows of the target ${other}.`, "Give both the same columns in the same order, then choose the right file.");
+}
+
+async function submit(button, message) {
+  if (button.getAttribute("aria-disabled")) return;
+  const missing = slots.find((slot) => !slot.set);
+  if (missing) {
+    const words = missing.progress === null ? `Choose a file for ${missing.title.toLowerCase()}.` : `${missing.file.name} is still on its way.`;
+    message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, missing.progress === null ? "Drop an .npy file on its box, or take the example." : "Wait until it is uploaded, then press the button again.")));
+    return;
+  }
+  if (mismatch()) return;
+  const values = options.read();
+  if (!values) return;
+  button.setAttribute("aria-disabled", "true");
+  message.replaceChildren();
+  try {
+    const body = { source: slots[0].set.id, target: slots[1].set.id, ...values };
+    const estimate = await api.createEstimate(body, newKey());
+    announce("The estimate has been accepted.");
+    location.hash = `#/estimates/${estimate.id}`;
+  } catch (error) {
+    options.show(error.fields ?? {});
+    message.replaceChildren(alertBox(error));
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+/** crypto.randomUUID is missing where the page is served without TLS. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

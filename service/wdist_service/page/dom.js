@@ -1,0 +1,76 @@
+// Elements without markup strings: nothing a file or a server names can become HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [key, each] of Object.entries(value)) element.style.setProperty(key, each);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** An HTML element; properties starting with "on" are listeners, false and null ones are left out. */
+export const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
+
+/** An SVG element. */
+export const s = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
+
+export const byId = (id) => document.getElementById(id);
+
+let counter = 0;
+export const uniqueId = (prefix) => `${prefix}-${(counter += 1)}`;
+
+/** Says something to screen readers; what is on the screen does not change. */
+export function announce(text) {
+  const region = byId("announcer");
+  region.textContent = "";
+  setTimeout(() => (region.textContent = text), 30); // the same words twice in a row would not be read again
+}
+
+/** A failure in words, with what to do next; `again` adds a button. */
+export function alertBox(error, again) {
+  const next = error.next ? h("p", { class: "next" }, error.next) : null;
+  const button = again ? h("button", { type: "button", class: "quiet", onclick: again }, "Try again") : null;
+  return h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, error.title ?? "Something went wrong"), " ", error.message), next, button);
+}
+
+/** Calls draw(width) now and whenever the width of the box changes; returns the box. */
+export function responsive(properties, draw) {
+  const box = h("div", properties);
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    const now = Math.floor(entry.contentRect.width);
+    if (now > 0 && now !== width) box.replaceChildren(draw((width = now)));
+  }).observe(box);
+  box.redraw = () => width > 0 && box.replaceChildren(draw(width));
+  return box;
+}
+
+/** A table that only screen readers meet: the figures behind a picture. */
+export function hiddenTable(caption, head, rows) {
+  return h("table", { class: "visually-hidden" }, h("caption", null, caption),
+    h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", null, rows.map((row) => h("tr", null, row.map((text, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, text))))));
+}
+
+/** Puts text on the clipboard, also where the page is served without TLS and the modern interface is missing. */
+export async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = h("textarea", { class: "visually-hidden" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+/** Hands bytes to the browser as a file to save. */
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

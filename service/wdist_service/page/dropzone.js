@@ -1,0 +1,131 @@
+// One place for one sample set: drop a file, choose one, or take a set that was uploaded before.
+
+import * as api from "./api.js";
+import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { bytes, describeShape, figure, plural } from "./format.js";
+import { HEADER_BYTES, parseHeader } from "./npy.js";
+import { uploadFile } from "./upload.js";
+
+export const ACCEPT = ".npy";
+
+/** A sample set that is being chosen; `set` is there once the server has it. */
+export class Slot {
+  constructor(side, title, hint) {
+    this.side = side;
+    this.title = title;
+    this.hint = hint;
+    this.set = null;
+    this.error = null;
+    this.progress = null;
+    this.file = null;
+    this.onChange = () => {};
+  }
+
+  get name() {
+    return this.set?.name ?? this.file?.name ?? this.set?.id ?? null;
+  }
+
+  clear() {
+    this.abort?.abort();
+    Object.assign(this, { set: null, error: null, progress: null, file: null });
+  }
+
+  use(set) {
+    this.clear();
+    this.set = set;
+    this.#changed(`${this.title}: ${set.name ?? set.id} chosen.`);
+  }
+
+  /** Uploads at once, so that the data is there when the options are chosen. */
+  async take(file) {
+    this.clear();
+    const mine = (this.abort = new AbortController());
+    this.file = file;
+    this.progress = 0;
+    this.#changed(`${this.title}: sending ${file.name}.`);
+    try {
+      await refuseWhatIsNoArray(file);
+      const onProgress = (share) => {
+        if (this.abort !== mine) return;
+        this.progress = share;
+        this.onProgress?.(share);
+      };
+      const set = await uploadFile(file, { onProgress, signal: mine.signal });
+      if (this.abort !== mine) return;
+      Object.assign(this, { set, progress: null });
+      this.#changed(`${this.title}: ${file.name} is uploaded, ${describeShape(set.shape)}.`);
+    } catch (error) {
+      if (this.abort !== mine || error.name === "AbortError") return;
+      Object.assign(this, { error, progress: null });
+      this.#changed(null);
+    }
+  }
+
+  #changed(words) {
+    if (words) announce(words);
+    this.onChange();
+  }
+}
+
+/** Looks at an .npy file before gigabytes of it travel. */
+async function refuseWhatIsNoArray(file) {
+  if (!file.name.toLowerCase().endsWith(".npy")) return;
+  const header = parseHeader(await file.slice(0, HEADER_BYTES).arrayBuffer());
+  if (!header) throw new api.ApiError("This is not an .npy file.", `${file.name} does not begin as such a file does.`, "Save the array with numpy.save, then drop that file.");
+}
+
+/** The slot as an element that redraws itself; onFiles gets all files of a drop. */
+export function dropZone(slot, earlierSets, onFiles) {
+  const box = h("section", { class: `drop ${slot.side}`, "aria-label": slot.title });
+  const take = (files) => files.length && onFiles([...files]);
+  let depth = 0; // dragenter and dragleave also come from children
+  const over = (change) => box.classList.toggle("over", (depth += change) > 0);
+  box.addEventListener("dragenter", () => over(1));
+  box.addEventListener("dragleave", () => over(-1));
+  box.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(-depth);
+    take(event.dataTransfer.files);
+  });
+  slot.redraw = () => box.replaceChildren(...contents(slot, earlierSets(), take));
+  slot.redraw();
+  return box;
+}
+
+function contents(slot, earlier, take) {
+  const head = h("div", { class: "drop-head" }, h("h2", null, slot.title), h("span", { class: "small" }, slot.hint));
+  if (slot.progress !== null) return [head, sending(slot)];
+  if (slot.set) return [head, ...chosen(slot)];
+  return [head, chooser(slot, earlier, take), slot.error && alertBox(slot.error)].filter(Boolean);
+}
+
+function sending(slot) {
+  const bar = h("progress", { max: 1, value: slot.progress, "aria-label": `Sending ${slot.file.name}` });
+  const text = h("span", { class: "small soft" });
+  const show = (share) => {
+    bar.value = share;
+    text.textContent = share < 1 ? `${bytes(share * slot.file.size)} of ${bytes(slot.file.size)}` : "checking every value …";
+  };
+  slot.onProgress = show;
+  show(slot.progress);
+  return h("div", { class: "stack" }, h("strong", null, slot.file.name), bar, h("div", { class: "spread" }, text,
+    h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));
+}
+
+function chosen(slot) {
+  const { set } = slot;
+  const statistics = set.statistics ?? {};
+  return [h("strong", { class: "file" }, slot.name), h("p", null, describeShape(set.shape)),
+    h("p", { class: "small soft" }, `${set.dtype}, ${bytes(set.bytes)}`, Number.isFinite(statistics.min) ? `, values from ${figure(statistics.min)} to ${figure(statistics.max)}` : ""),
+    h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", h("span", { class: "visually-hidden" }, ` for ${slot.title}`))];
+}
+
+function chooser(slot, earlier, take) {
+  const input = h("input", { type: "file", accept: ACCEPT, multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => take(event.target.files) });
+  const select = h("select", { "aria-label": `${slot.title}: a set uploaded before`, onchange: (event) => slot.use(earlier.find((set) => set.id === event.target.value)) },
+    h("option", { value: "" }, `or one of ${plural(earlier.length, "earlier set")} …`),
+    earlier.map((set) => h("option", { value: set.id }, `${set.name ?? set.id} (${set.shape.join(" × ")})`)));
+  return h("div", { class: "chooser" }, input,
+    h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
+    h("span", { class: "soft small drop-words" }, "or drop it here: .npy, rows first"), earlier.length > 0 && select);
+}

@@ -1,0 +1,147 @@
+// One estimate: watch it, stop it, read what came out.
+
+import * as api from "./api.js";
+import { curvePicture } from "./curve.js";
+import { alertBox, announce, h } from "./dom.js";
+import { follow, hasEnded } from "./events.js";
+import { describeShape, duration, figure, percent, when } from "./format.js";
+import { resultView } from "./result.js";
+import { estimateSnippets } from "./snippets.js";
+
+export const STATUS_WORDS = {
+  queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
+};
+const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal" };
+
+export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
+
+/** The options that were chosen, under the API's names. */
+export function chosenOptions(estimate) {
+  const all = { ...estimate.options, priority: estimate.priority };
+  return Object.fromEntries(Object.entries(all).filter(([name, value]) => value !== null && value !== undefined && value !== DEFAULTS[name] && !(Array.isArray(value) && !value.length)));
+}
+
+export async function showEstimate(main, signal, id) {
+  const first = await api.estimate(id, signal);
+  const [source, target] = await Promise.all([first.source, first.target].map(setOrPlaceholder));
+  if (signal.aborted) return;
+  const view = new EstimateView(main, first, source, target);
+  view.update(first);
+  const earlier = await api.curve(id);
+  view.addPoints(earlier.data);
+  if (hasEnded(first)) return;
+  await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.addPoints([point]), onTrouble: (error) => view.trouble(error) });
+}
+
+/** A set that was deleted since still has a place in the picture. */
+async function setOrPlaceholder(id) {
+  try {
+    return await api.sampleSet(id);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return { id, name: null, shape: null, deleted: true };
+  }
+}
+
+export const nameOf = (set) => set.name ?? set.id;
+
+class EstimateView {
+  constructor(main, estimate, source, target) {
+    Object.assign(this, { id: estimate.id, source, target, status: null, points: new Map() });
+    this.badge = h("span");
+    this.actions = h("div", { class: "row-end" });
+    this.live = h("div", { class: "stack" });
+    this.outcome = h("div", { class: "stack wide" });
+    this.lost = h("div");
+    this.curve = curvePicture();
+    this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
+    document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
+    const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
+    const about = [source, target].map((each) => (each.shape ? describeShape(each.shape) : "deleted since")).join(" against ");
+    main.append(
+      h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
+        h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate))),
+      this.lost, this.outcome,
+      h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, "While it trained"), h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
+        h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen.")),
+      h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosenOptions(estimate))));
+  }
+
+  addPoints(points) {
+    for (const point of points) this.points.set(point.seconds, point);
+    this.curve.set([...this.points.values()].sort((one, other) => one.seconds - other.seconds));
+  }
+
+  trouble(error) {
+    this.lost.replaceChildren(...(error ? [h("p", { class: "note", role: "status" }, `${error.title ?? "The connection broke off."} The estimate goes on; trying again …`)] : []));
+  }
+
+  update(record) {
+    if (record.progress) {
+      this.addPoints([record.progress]);
+    }
+    this.live.replaceChildren(...this.#progress(record));
+    if (record.status === this.status) return;
+    const isNews = this.status !== null;
+    this.status = record.status;
+    this.badge.replaceChildren(badge(record.status));
+    this.actions.replaceChildren(...this.#buttons(record));
+    this.outcome.replaceChildren(...this.#outcome(record));
+    if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
+    if (record.result) this.curve.bound(record.result.lower_bound);
+    if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
+    if (isNews && record.result) api.curve(this.id).then(({ data }) => this.addPoints(data), () => {});
+  }
+
+  #progress({ status, progress }) {
+    if (status === "queued") return [h("p", { class: "soft" }, "It waits for a worker. It goes on whether or not this page stays open.")];
+    if (!progress || !["running", "canceling"].includes(status)) return [];
+    const label = `Step ${progress.step} of ${progress.steps}`;
+    return [h("progress", { max: progress.steps || 1, value: progress.step, "aria-label": label }),
+      h("p", { class: "live-line" }, h("span", null, h("strong", null, figure(progress.value)), " on select rows"), progress.trying && h("span", null, `trying ${progress.trying}`),
+        h("span", null, label.toLowerCase()), progress.eta_seconds !== null && h("span", null, `about ${duration(progress.eta_seconds)} left`))];
+  }
+
+  #buttons(record) {
+    const act = (work) => async (event) => {
+      const button = event.currentTarget;
+      button.setAttribute("aria-disabled", "true");
+      try {
+        await work();
+      } catch (error) {
+        this.lost.replaceChildren(alertBox(error));
+      } finally {
+        button.removeAttribute("aria-disabled");
+      }
+    };
+    if (["queued", "running"].includes(record.status)) return [h("button", { type: "button", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Stop this estimate")];
+    if (!hasEnded(record)) return [];
+    return [h("button", { type: "button", class: "quiet", onclick: act(async () => {
+      if (!confirm("Delete this estimate and its critic? The sample sets stay.")) return;
+      await api.deleteEstimate(this.id);
+      location.hash = "#/jobs";
+    }) }, "Delete")];
+  }
+
+  #outcome(record) {
+    if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: "Mend what it names, then start again from Compare." })];
+    if (record.status === "canceled") return [h("p", { class: "note" }, "This estimate was stopped before it was finished, so there is no bound.")];
+    return record.result ? resultView(record, this.source, this.target) : [];
+  }
+}
+
+/** Norm of the difference of the column means over all rows: known from the uploads, before any training. */
+function distanceOfMeans(source, target, scale) {
+  const [one, other] = [source, target].map((set) => set.statistics?.columns);
+  if (!one || !other || one.length !== other.length || (scale !== null && scale !== undefined && scale !== "none" && scale !== 1)) return null;
+  return Math.hypot(...one.map((column, i) => column.mean - other[i].mean));
+}
+
+function optionsInWords(estimate) {
+  const { confidence, max_seconds: seconds, critic, scale } = estimate.options;
+  const words = [` · ${percent(confidence)} confidence`];
+  if (seconds) words.push(`trained for about ${duration(seconds)}`);
+  if (critic && critic !== "auto") words.push(`${critic} critic`);
+  if (scale === "standardize") words.push("standardised columns");
+  return words.join(", ");
+}

@@ -1,0 +1,92 @@
+// The result on a line from 0: what is excluded, what remains possible, and what other ways of measuring say.
+
+import { h, hiddenTable, responsive, s } from "./dom.js";
+import { figure, percent, whole } from "./format.js";
+import { axisBelow, linear, picture } from "./scales.js";
+
+/** [0, end]: everything that is drawn, and some room to the right of it. */
+const domainOf = (values) => [0, (Math.max(...values.filter(Number.isFinite)) || 1) * 1.18];
+
+/** One line: excluded below lower_bound, possible from there to upper_bound (or beyond the picture). */
+export function intervalPicture(result) {
+  const { lower_bound: lower, upper_bound: upper, value, trivial } = result;
+  const end = domainOf([lower * 1.35, upper ?? 0, value * 1.25, trivial?.mean_difference ?? 0]);
+  const label = upper === null
+    ? `Line from 0. Excluded below ${figure(lower)}; the distance lies at or above it. The critic measured ${figure(value)}.`
+    : `Line from 0. The distance lies between ${figure(lower)} and ${figure(upper)}. The critic measured ${figure(value)}.`;
+  return responsive({ class: "plot" }, (width) => drawInterval(width, end, label, result));
+}
+
+function drawInterval(width, domain, label, { lower_bound: lower, upper_bound: upper, value }) {
+  const at = linear(domain, [8, width - 8]);
+  const from = at(lower);
+  const to = at(upper ?? domain[1]);
+  const y = 44;
+  const isNarrow = from < 150;
+  return picture(width, 104, label,
+    s("defs", null, s("linearGradient", { id: "fade" }, s("stop", { offset: 0.55, class: "bound-stop" }), s("stop", { offset: 1, class: "bound-stop", "stop-opacity": upper === null ? 0.15 : 1 }))),
+    lower > 0 && s("rect", { x: at(0), y, width: from - at(0), height: 22, class: "excluded" }),
+    lower > 0 && !isNarrow && s("text", { x: (at(0) + from) / 2, y: y + 15.5, "text-anchor": "middle", class: "inside" }, "excluded"),
+    s("rect", { x: from, y, width: Math.max(0, to - from), height: 22, fill: "url(#fade)" }),
+    upper === null && s("path", { d: `M${width - 14} ${y + 5}l6 6l-6 6`, class: "arrow" }),
+    s("line", { x1: from, x2: from, y1: y - 10, y2: y + 28, class: "bound-line" }),
+    s("text", { x: clamp(from, 30, width - 30), y: y - 16, "text-anchor": from < 60 ? "start" : "middle", class: "bound-text" }, lower > 0 ? `at least ${figure(lower)}` : "0: no evidence"),
+    upper !== null && s("line", { x1: to, x2: to, y1: y - 10, y2: y + 28, class: "bound-line" }),
+    upper !== null && to - from > 200 && s("text", { x: clamp(to, 60, width - 60), y: y - 16, "text-anchor": "middle", class: "bound-text" }, `at most ${figure(upper)}`),
+    value > 0 && s("circle", { cx: at(value), cy: y + 11, r: 5.5, class: "value-dot" }),
+    axisBelow(domain, at, y + 32, width));
+}
+
+const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
+
+/** {name, note, value, kind} of everything that can stand beside the bound, on one scale. */
+function comparisons({ lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline }) {
+  const rows = [
+    { name: "Certified bound", note: `holds with ${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
+    { name: "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
+    { name: "Distance of the means", note: "simple bound, no training", value: trivial?.mean_difference, kind: "plain" },
+    { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
+    { name: "These files, exactly", note: "empirical distance of all rows", value: empirical?.exact ?? null, kind: "hollow" },
+    { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows of each set: biased upwards`, value: baseline?.between, kind: "hollow" },
+    { name: "The same within one set", note: "truth is 0: all of it is bias", value: baseline?.within, kind: "hollow" },
+  ];
+  return rows.filter((row) => Number.isFinite(row.value));
+}
+
+/** Dots on one scale, one row for each way of measuring. */
+export function comparisonPicture(result) {
+  const rows = comparisons(result);
+  const domain = domainOf(rows.flatMap((row) => [row.value, row.to ?? 0]));
+  return h("figure", { class: "stack" },
+    responsive({ class: "plot", "aria-hidden": "true" }, (width) => (width < 560 ? drawNarrow : drawWide)(width, domain, rows)),
+    hiddenTable("The bound beside other ways of measuring", ["Measure", "Figure", "What it is"], rows.map((row) => [row.name, figure(row.value), row.note])));
+}
+
+function drawWide(width, domain, rows) {
+  const left = 250;
+  const at = linear(domain, [left, width - 70]);
+  const height = rows.length * 40;
+  return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
+    rows.map((row, i) => {
+      const y = i * 40 + 20;
+      return s("g", null, s("text", { x: 0, y: y - 3, class: "row-name" }, row.name), s("text", { x: 0, y: y + 13, class: "row-note" }, row.note), mark(row, at, y));
+    }),
+    axisBelow(domain, at, height + 2, width - left));
+}
+
+function drawNarrow(width, domain, rows) {
+  const at = linear(domain, [4, width - 62]);
+  const height = rows.length * 52;
+  return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
+    rows.map((row, i) => s("g", null, s("text", { x: 10, y: i * 52 + 18, class: "row-name" }, row.name), mark(row, at, i * 52 + 36))),
+    axisBelow(domain, at, height + 2, width));
+}
+
+function mark(row, at, y) {
+  const x = at(row.value);
+  const text = s("text", { x: x + 12, y: y + 5, class: "row-figure" }, figure(row.value));
+  const stem = s("line", { x1: at(0), x2: x, y1: y, y2: y, class: `stem ${row.kind}` });
+  if (row.kind !== "bound") return [stem, s("circle", { cx: x, cy: y, r: 5.5, class: `dot ${row.kind}` }), text];
+  const range = Number.isFinite(row.to) && s("line", { x1: x, x2: at(row.to), y1: y, y2: y, class: "bound-range" });
+  return [stem, range, s("line", { x1: x, x2: x, y1: y - 10, y2: y + 10, class: "bound-line" }), text];
+}

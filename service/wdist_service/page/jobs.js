@@ -1,0 +1,107 @@
+// All estimates and sample sets of this key's tenant, newest first.
+
+import * as api from "./api.js";
+import { alertBox, announce, h } from "./dom.js";
+import { badge } from "./estimate.js";
+import { hasEnded } from "./events.js";
+import { bytes, describeShape, duration, figure, plural, when } from "./format.js";
+
+const POLL_SECONDS = 2;
+
+export async function showJobs(main, signal) {
+  const names = new Map();
+  const message = h("div");
+  const jobs = new Listing("Estimates", ["Sets", "State", "Bound", "Started", "Took", ""], api.estimates, (job) => jobRow(job, names, act));
+  const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
+  async function act(words, work) {
+    message.replaceChildren();
+    try {
+      await work();
+      announce(words);
+      await refresh();
+    } catch (error) {
+      message.replaceChildren(alertBox(error));
+    }
+  }
+  async function refresh() {
+    await sets.load();
+    for (const set of sets.entries.values()) names.set(set.id, set.name ?? set.id);
+    await jobs.load();
+    const unknown = [...jobs.entries.values()].flatMap((job) => [job.source, job.target]).filter((id) => !names.has(id));
+    await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then((set) => set.name ?? set.id, () => "(deleted)"))));
+    jobs.draw();
+    sets.draw();
+  }
+  main.append(h("h1", null, "Jobs"), message, jobs.element, sets.element);
+  await refresh();
+  while (!signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+    const isBusy = [...jobs.entries.values()].some((job) => !hasEnded(job));
+    if (signal.aborted || !isBusy || document.hidden) continue;
+    await jobs.load().then(() => jobs.draw(), () => {}); // the next turn tries again
+  }
+}
+
+/** A table over a list of the API, one page at a time; it redraws only rows that changed, so that focus stays. */
+class Listing {
+  constructor(title, head, fetchPage, row) {
+    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null });
+    this.body = h("tbody");
+    this.count = h("span", { class: "soft small" });
+    this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
+    this.empty = h("p", { class: "soft", hidden: true }, "None yet. ", h("a", { href: "#/" }, "Compare two sample sets"));
+    this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
+      h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || h("span", { class: "visually-hidden" }, "Actions"))))), this.body));
+    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, h("div", null, this.more));
+  }
+
+  async load(after) {
+    const page = await this.fetchPage(after);
+    const fresh = new Map(page.data.map((entry) => [entry.id, entry]));
+    if (after) this.entries = new Map([...this.entries, ...fresh]);
+    else this.entries = new Map([...fresh, ...[...this.entries].filter(([id]) => page.has_more && !fresh.has(id) && this.next)]);
+    if (after || this.entries.size === fresh.size) this.next = page.next;
+  }
+
+  draw() {
+    for (const [id, row] of this.rows) {
+      if (this.entries.has(id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    [...this.entries.values()].forEach((entry, i) => {
+      const version = JSON.stringify(entry);
+      const old = this.rows.get(entry.id);
+      if (old?.version !== version) {
+        const row = Object.assign(this.row(entry), { version });
+        if (old) old.replaceWith(row);
+        this.rows.set(entry.id, row);
+      }
+      const row = this.rows.get(entry.id);
+      if (this.body.children[i] !== row) this.body.insertBefore(row, this.body.children[i] ?? null);
+    });
+    this.count.textContent = this.entries.size ? `${plural(this.entries.size, "entry").replace("entrys", "entries")}${this.next ? ", more below" : ""}` : "";
+    this.table.hidden = this.entries.size === 0;
+    this.empty.hidden = this.entries.size > 0;
+    this.more.hidden = !this.next;
+  }
+}
+
+const cell = (label, ...content) => h("td", { "data-label": label }, content);
+
+function jobRow(job, names, act) {
+  const title = `${names.get(job.source) ?? job.source} and ${names.get(job.target) ?? job.target}`;
+  const seconds = job.started_at && job.finished_at ? (new Date(job.finished_at) - new Date(job.started_at)) / 1000 : null;
+  const share = job.progress && !hasEnded(job) ? ` ${Math.round((100 * job.progress.step) / (job.progress.steps || 1))} %` : "";
+  const button = hasEnded(job)
+    ? h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${title}`))
+    : h("button", { type: "button", class: "quiet", "aria-disabled": job.status === "canceling" || null, onclick: () => act("The estimate stops.", () => api.cancelEstimate(job.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`));
+  return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${job.id}` }, title)), cell("State", badge(job.status), share), cell("Bound", job.result ? `≥ ${figure(job.result.lower_bound)}` : "–"),
+    cell("Started", when(job.created_at)), cell("Took", duration(seconds)), h("td", { class: "number" }, button));
+}
+
+function setRow(set, act) {
+  const name = set.name ?? set.id;
+  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", `${describeShape(set.shape)}, ${set.dtype}`), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
+    h("td", { class: "number" }, h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${name}`))));
+}

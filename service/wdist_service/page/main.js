@@ -1,0 +1,93 @@
+// The frame around the views: which one is shown (by the address after #), the API key, and what the server is.
+
+import * as api from "./api.js";
+import { alertBox, byId, h } from "./dom.js";
+import { showCompare } from "./compare.js";
+import { showEstimate } from "./estimate.js";
+import { showJobs } from "./jobs.js";
+import { showBatch, showMatrix } from "./matrix.js";
+
+// path pattern, title, view(main, signal, id); a view's work ends when its signal is aborted.
+const ROUTES = [
+  [/^\/$/, "Compare two sample sets", showCompare],
+  [/^\/estimates\/(est_\w+)$/, "Estimate", showEstimate],
+  [/^\/jobs$/, "Jobs", showJobs],
+  [/^\/matrix$/, "Matrix of distances", showMatrix],
+  [/^\/batches\/(\w+)$/, "Matrix of distances", showBatch],
+];
+
+let leaving = new AbortController();
+let isFirst = true;
+
+async function route() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const path = location.hash.slice(1) || "/";
+  const found = ROUTES.find(([pattern]) => pattern.test(path));
+  const main = byId("main");
+  for (const link of document.querySelectorAll("nav a")) {
+    link.toggleAttribute("aria-current", false);
+    if (link.hash.slice(1) === path) link.setAttribute("aria-current", "page");
+  }
+  if (!found) {
+    main.replaceChildren(h("h1", null, "There is no such page"), h("p", null, h("a", { href: "#/" }, "Compare two sample sets")));
+    return;
+  }
+  const [pattern, title, view] = found;
+  document.title = `${title} · wdist`;
+  main.replaceChildren();
+  if (!isFirst) {
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  }
+  isFirst = false;
+  try {
+    await view(main, signal, ...pattern.exec(path).slice(1));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof api.ApiError)) console.error(error);
+    main.append(alertBox(error, route));
+  }
+}
+
+function askForKey() {
+  const dialog = byId("key-dialog");
+  byId("key-input").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+}
+
+function onKeyDialogClosed() {
+  if (byId("key-dialog").returnValue !== "use") return;
+  api.useKey(byId("key-input").value);
+  byId("key-input").value = "";
+  byId("key-button").textContent = api.hasKey() ? "API key ✓" : "API key";
+  byId("key-button").setAttribute("aria-label", api.hasKey() ? "API key: one is in use" : "API key");
+  byId("banner").replaceChildren();
+  route();
+}
+
+function onKeyNeeded() {
+  const text = api.hasKey() ? "This server does not know that key." : "This server asks for an API key.";
+  byId("banner").replaceChildren(h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, text), " Nothing can be uploaded or read without one."),
+    h("button", { type: "button", onclick: askForKey }, "Enter a key")));
+}
+
+async function describeServer() {
+  try {
+    const [{ version }, state] = await Promise.all([api.version(), api.readiness()]);
+    const workers = state.workers?.fresh ?? 0;
+    byId("server").textContent = `wdist ${version} · ${workers === 0 ? "no worker is running: estimates will wait" : `${workers} worker${workers === 1 ? "" : "s"} ready`}`;
+  } catch {
+    byId("server").textContent = "The server does not answer.";
+  }
+}
+
+// A file dropped beside a drop zone must not replace the page.
+for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
+addEventListener("hashchange", () => location.hash !== "#main" && route());
+addEventListener("key-needed", onKeyNeeded);
+byId("key-button").addEventListener("click", askForKey);
+byId("key-dialog").addEventListener("close", onKeyDialogClosed);
+await Promise.all([route(), describeServer()]);

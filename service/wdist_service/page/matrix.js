@@ -1,0 +1,2 @@
+export async function showMatrix() {}
+export async function showBatch() {}

@@ -1,0 +1,73 @@
+// What came out: the bound, its picture, what stands beside it, the witness function, and every figure.
+
+import * as api from "./api.js";
+import { alertBox, h, save } from "./dom.js";
+import { duration, figure, percent, probability, whole } from "./format.js";
+import { comparisonPicture, intervalPicture } from "./interval.js";
+import { witnessView } from "./witness.js";
+
+/** Elements for a finished estimate. */
+export function resultView(estimate, source, target) {
+  const { result } = estimate;
+  return [headline(result),
+    h("section", { class: "card" }, h("h2", null, "Beside other ways of measuring"), comparisonPicture(result), biasNote(result)),
+    source.deleted || target.deleted ? null : witnessView(estimate, source, target),
+    figures(estimate)].filter(Boolean);
+}
+
+function headline(result) {
+  const isZero = !(result.lower_bound > 0);
+  return h("section", { class: "card result" },
+    h("p", { class: "big" }, isZero ? [h("span", { class: "bound-figure" }, "0"), " ", h("span", { class: "big-words" }, "no evidence of a difference")]
+      : [h("span", { class: "big-words" }, "at least "), h("span", { class: "bound-figure" }, figure(result.lower_bound))]),
+    h("p", { class: "units" }, `Wasserstein-1 distance, ${percent(result.confidence)} confidence. Units: ${result.units}.`),
+    intervalPicture(result),
+    h("p", { class: "meaning" }, result.meaning, " ", chance(result)),
+    result.warnings.length > 0 && h("ul", { class: "warnings" }, result.warnings.map((warning) => h("li", null, warning))));
+}
+
+function chance({ p_value: p }) {
+  if (p === null || p === undefined) return null;
+  return `Two sets from one population would look this different with probability ${probability(p).replace("p = ", "").replace("p < ", "below ")}.`;
+}
+
+function biasNote({ null_baseline: baseline, lower_bound: lower }) {
+  if (!baseline || !(baseline.within > lower / 2)) return null;
+  return h("p", { class: "note" }, `Exact transport between two parts of one and the same set already gives ${figure(baseline.within)}, where the truth is 0. In many dimensions the distance between files says little about the populations; the bound does not have this bias.`);
+}
+
+function figures(estimate) {
+  const { result } = estimate;
+  const line = (name, value, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, value), h("td", { class: "soft" }, note));
+  const parts = (side) => ["train", "select", "test"].map((part) => whole(result.n[side][part])).join(" / ");
+  const table = h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
+    line("lower_bound", figure(result.lower_bound, 6), "the distance of the populations is at least this"),
+    result.upper_bound !== null && line("upper_bound", figure(result.upper_bound, 6), "and at most this"),
+    line("value", figure(result.value, 6), "the critic’s mean difference on test rows, divided by L"),
+    line("p_value", result.p_value === null ? "none" : figure(result.p_value, 2), "how often equal populations would show this much"),
+    line("lipschitz_bound", result.lipschitz_bound.toFixed(8), "L, proven from the critic’s weights in float64"),
+    line("source rows", parts("source"), "train / select / test"),
+    line("target rows", parts("target"), "train / select / test"),
+    line("critic", result.critic.family, `${whole(result.steps)} steps in ${duration(result.seconds)} on ${result.device}`),
+    line("seed", String(result.seed), "of the split, of training and of the permutation test"),
+    line("estimate", h("code", null, estimate.id), "its name in the API")));
+  return h("section", { class: "card" }, h("details", null, h("summary", null, "All figures and files"), h("div", { class: "stack" }, h("div", { class: "table-box" }, table), downloads(estimate))));
+}
+
+function downloads(estimate) {
+  const path = `/v1/estimates/${estimate.id}`;
+  const trouble = h("div");
+  const file = (words, name, load) => h("button", { type: "button", class: "quiet", onclick: async () => {
+    trouble.replaceChildren();
+    try {
+      save(await load(), name);
+    } catch (error) {
+      trouble.replaceChildren(alertBox(error));
+    }
+  } }, words);
+  return h("div", { class: "stack" }, h("div", { class: "files" },
+    file("Result (JSON)", `${estimate.id}.json`, async () => new Blob([JSON.stringify(estimate, null, 2)], { type: "application/json" })),
+    file("Curve (JSON)", `${estimate.id}.curve.json`, () => api.download(`${path}/curve`)),
+    file("Critic (safetensors)", `${estimate.id}.safetensors`, () => api.download(`${path}/critic`)),
+    file("Critic’s configuration", `${estimate.id}.critic.json`, () => api.download(`${path}/critic?part=config`))), trouble);
+}

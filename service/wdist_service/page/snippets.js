@@ -1,0 +1,64 @@
+// The estimate on the screen as commands that make it again: curl and Python.
+
+import { copy, announce, h, uniqueId } from "./dom.js";
+import { hasKey } from "./api.js";
+
+const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
+
+/** source, target: sample sets; options: what differs from the defaults. */
+export function estimateSnippets(source, target, options) {
+  return tabs([["Python", pythonEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
+}
+
+const fileOf = (set) => set.name ?? `${set.id}.npy`;
+
+function pythonEstimate(source, target, options) {
+  const given = Object.entries(options).map(([name, value]) => `, ${name}=${python(value)}`).join("");
+  return `from wdist_client import Client  # pip install wdist-client
+
+with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
+    source = client.sample_sets.create(${python(fileOf(source))})
+    target = client.sample_sets.create(${python(fileOf(target))})
+    job = client.estimates.create(source, target${given})
+    result = job.wait(progress=True)
+    print(result.lower_bound, result.meaning)`;
+}
+
+function curlEstimate(source, target, options) {
+  const key = hasKey() ? ' -H "Authorization: Bearer $WDIST_API_KEY"' : "";
+  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} ${location.origin}/v1/sample-sets | jq -r .id)`;
+  const body = JSON.stringify({ source: "SOURCE", target: "TARGET", ...options }).replaceAll('"', '\\"').replace("SOURCE", "$SOURCE").replace("TARGET", "$TARGET");
+  return `${upload("SOURCE", source)}
+${upload("TARGET", target)}
+curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d "${body}" ${location.origin}/v1/estimates`;
+}
+
+/** Tabs with code to copy (WAI-ARIA tabs pattern: arrow keys change the tab). */
+export function tabs(entries) {
+  const panel = h("pre", { class: "code", role: "tabpanel", id: uniqueId("panel"), tabindex: "0" });
+  const buttons = entries.map(([name], i) => h("button", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(i) }, name));
+  const list = h("div", { role: "tablist", "aria-label": "Language", class: "tabs", onkeydown: (event) => {
+    const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!turn) return;
+    const next = (buttons.indexOf(document.activeElement) + turn + buttons.length) % buttons.length;
+    choose(next);
+    buttons[next].focus();
+  } }, buttons);
+  const done = h("button", { type: "button", class: "quiet", onclick: async () => {
+    await copy(panel.textContent);
+    done.textContent = "Copied";
+    announce("Copied.");
+    setTimeout(() => (done.textContent = "Copy"), 1500);
+  } }, "Copy");
+  function choose(chosen) {
+    buttons.forEach((button, i) => {
+      button.setAttribute("aria-selected", String(i === chosen));
+      button.tabIndex = i === chosen ? 0 : -1;
+    });
+    panel.setAttribute("aria-labelledby", buttons[chosen].id);
+    panel.textContent = entries[chosen][1];
+  }
+  choose(0);
+  return h("div", { class: "stack" }, h("div", { class: "spread" }, list, done), panel);
+}
