@@ -53,7 +53,8 @@ def small_jobs(runs: int) -> dict[str, list[float]]:
     for run in range(runs):
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            with ServerProcess(Path(folder) / "data", environment={"WDIST_SERVER_THREADS": None}) as server, Client(server.url) as client:
+            own = ServerProcess(Path(folder) / "data", environment={"WDIST_SERVER_THREADS": None})  # as a user's is
+            with own as server, Client(server.url) as client:
                 seconds["server start"].append(time.perf_counter() - started)
                 seconds["small job, cold"].append(small_job(client, 10 * run))
                 seconds["small job, warm"] += [small_job(client, 10 * run + 1), small_job(client, 10 * run + 2)]

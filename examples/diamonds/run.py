@@ -145,13 +145,13 @@ class Log:
     """Progress as lines, for where nobody watches a bar."""
 
     def __init__(self) -> None:
-        self.said = 0.0
+        self.said, self.step = 0.0, -1
 
     def __call__(self, estimate: Estimate) -> None:
         at = estimate.progress
-        if at is None or time.monotonic() - self.said < 2:
+        if at is None or at.step == self.step or time.monotonic() - self.said < 2:
             return
-        self.said = time.monotonic()
+        self.said, self.step = time.monotonic(), at.step
         value = "" if at.value is None else f", so far {at.value:.3f} (not certified)"
         print(f"  {estimate.status}: step {at.step:,} of {at.steps or 0:,}{value}", flush=True)
 
@@ -182,11 +182,9 @@ def report(result: Result, source: SampleSet, target: SampleSet) -> None:
         meaning = "The trivial bound: how far apart the two averages are, on the same held-out stones."
         beside.append(("mean difference", f"{result.trivial.mean_difference:.4f}", meaning))
     if (baseline := result.null_baseline) is not None:
-        meaning = f"Exact optimal transport between {baseline.rows:,} stones of each kind: too high, by chance."
+        meaning = f"Exact optimal transport between {baseline.rows:,} stones of each kind; biased upwards."
         beside.append(("exact OT", f"{baseline.between:.4f}", meaning))
-        meaning = (
-            f"Its null baseline: {baseline.rows:,} stones against {baseline.rows:,} of the same kind; the truth is 0."
-        )
+        meaning = f"Its null baseline: {baseline.rows:,} stones against as many of the same kind; the truth is 0."
         beside.append(("exact OT, null", f"{baseline.within:.4f}", meaning))
     print(f"\nHow far apart are {source.name} and {target.name}? (Wasserstein-1 distance, in standard deviations)\n")
     for name, figure, meaning in lines:
@@ -250,6 +248,7 @@ def main() -> int:
         signal.signal(order, raise_stop)
     try:
         run(arguments.port, arguments.once, started)
+        return 0
     except Stop:
         print("\nStopped.", file=sys.stderr)
         return 0

@@ -1,0 +1,264 @@
+"""The client against a real server: upload, estimate, wait, cancel, errors; sync and async."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from server_process import ServerProcess
+
+from wdist_client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    EstimateCanceled,
+    EstimateFailed,
+    InvalidRequest,
+    Job,
+    NotFound,
+    Result,
+    SampleError,
+    WaitTimeout,
+    w1,
+)
+
+pytestmark = pytest.mark.timeout(120)
+QUICK = {"steps": 20, "baseline_rows": 0}
+LONG = {"steps": 200_000, "baseline_rows": 0}
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    with Client(server.url) as connected:
+        yield connected
+
+
+def rows(seed: int, n: int = 300, shift: float = 0.0) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(n, 4)) + shift).astype(np.float32)
+
+
+def running(client: Client, seed: int) -> Job:
+    """A job that trains for minutes, once it has begun."""
+    source, target = (client.sample_sets.create(rows(s, n=2000)) for s in (seed, seed + 1))
+    job = client.estimates.create(source, target, **LONG)
+    deadline = time.monotonic() + 60
+    while job.refresh().progress is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert job.status == "running"
+    return job
+
+
+def test_from_two_arrays_to_a_bound_below_the_truth(client: Client) -> None:
+    x, y = rows(1, 1000), rows(2, 1000, shift=1.0)
+    source, target = client.sample_sets.create(x, name="left"), client.sample_sets.create(y)
+    assert (source.name, source.rows, source.shape, np.dtype(source.dtype)) == ("left", 1000, [1000, 4], np.float32)
+    job = client.estimates.create(source, target, confidence=0.9, metadata={"why": "test"}, **QUICK)
+    result = job.wait(timeout=60)
+    # W1 of a translation is the length of the shift, 2; the affine critic is among the candidates and reaches it.
+    assert 1.0 < result.lower_bound < 2.0
+    assert result.lower_bound < result.value < 2.3
+    assert float(result) == result.lower_bound
+    assert (result.confidence, result.n.source.test, result.seed) == (0.9, 300, 0)
+    assert 1.0 <= result.lipschitz_bound < 1.00001
+    assert (job.status, job.result, job.estimate.metadata) == ("succeeded", result, {"why": "test"})
+    assert job.id in {found.id for found in client.estimates.list(status="succeeded")}
+    assert client.estimates.get(job.id).wait(timeout=60) == result
+    assert result.meaning in str(result)
+
+
+def test_one_call(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WDIST_BASE_URL", server.url)
+    result = w1(rows(1), rows(2, shift=2.0).tolist(), **QUICK)
+    assert isinstance(result, Result)
+    assert 0 < float(result) < 4.0
+
+
+def test_same_bytes_are_sent_once_whatever_holds_them(client: Client, tmp_path: Path) -> None:
+    x = rows(3)
+    first = client.sample_sets.create(x, name="first")
+    np.save(tmp_path / "x.npy", x)
+    frame = pd.DataFrame(x, columns=list("abcd"))
+    for same in (x.copy(), torch.from_numpy(x), frame, tmp_path / "x.npy", str(tmp_path / "x.npy"), first):
+        assert client.sample_sets.create(same).id == first.id
+    assert [found.id for found in client.sample_sets.list(sha256=first.sha256)] == [first.id]
+    assert client.sample_sets.get(first.id) == client.sample_sets.get(first) == first
+
+
+def test_a_large_file_is_streamed_with_a_bar(client: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "large.npy"
+    np.save(path, np.random.default_rng(4).normal(size=(200_000, 8)).astype(np.float32))
+    stored = client.sample_sets.create(path, progress=True)
+    assert stored.bytes == path.stat().st_size
+    shown = capfd.readouterr().err
+    assert "large.npy: hashing" in shown
+    assert "large.npy: sending" in shown
+
+
+def test_lists_are_paged_and_newest_first(client: Client) -> None:
+    made = [client.sample_sets.create(rows(100 + i, n=100)).id for i in range(3)]
+    listed = [found.id for found in client.sample_sets.list()]
+    assert listed[:3] == made[::-1]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (np.full((200, 3), np.nan), "row"),
+        (np.zeros((0, 3), np.float32), "no values"),
+    ],
+)
+def test_rows_that_the_server_refuses(client: Client, data: np.ndarray, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        client.sample_sets.create(data)
+
+
+def test_what_never_leaves_this_machine(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_text("1 2 3")
+    with pytest.raises(SampleError, match=r"not an \.npy file"):
+        client.sample_sets.create(tmp_path / "x.npy")
+
+
+def test_unknown_ids_and_options(client: Client) -> None:
+    with pytest.raises(NotFound):
+        client.sample_sets.get("ss_unknown")
+    with pytest.raises(NotFound):
+        client.estimates.get("est_unknown")
+    stored = client.sample_sets.create(rows(5))
+    with pytest.raises(NotFound):
+        client.estimates.create(stored, "ss_unknown")
+    with pytest.raises(InvalidRequest, match="confidence"):
+        client.estimates.create(stored, stored, confidence=1.5)
+    with pytest.raises(InvalidRequest, match="sharpness"):
+        client.estimates.create(stored, stored, sharpness=3)
+    with pytest.raises(InvalidRequest, match="critic"):
+        client.estimates.create(stored, stored, critic="oracle")
+
+
+def test_different_columns_say_so(client: Client) -> None:
+    source = client.sample_sets.create(rows(6))
+    target = client.sample_sets.create(rows(6)[:, :3])
+    with pytest.raises((InvalidRequest, EstimateFailed), match=r"4.*3|3.*4|columns|shape"):
+        client.estimates.create(source, target, **QUICK).wait(timeout=60)
+
+
+def test_the_same_key_makes_one_job(client: Client) -> None:
+    source, target = client.sample_sets.create(rows(7)), client.sample_sets.create(rows(8))
+    jobs = [client.estimates.create(source, target, idempotency_key="key-7", **QUICK) for _ in range(2)]
+    assert jobs[0].id == jobs[1].id
+    with pytest.raises(InvalidRequest):
+        client.estimates.create(source, target, idempotency_key="key-7", seed=1, **QUICK)
+
+
+def test_cancel_and_timeouts_of_a_running_job(client: Client) -> None:
+    job = running(client, 20)
+    with pytest.raises(WaitTimeout, match=r"goes on.*estimates.get"):
+        job.wait(timeout=0.2)
+    with pytest.raises(Conflict):
+        client.sample_sets.delete(job.estimate.source)
+    assert job.cancel().status in ("canceling", "canceled")
+    with pytest.raises(EstimateCanceled, match="was canceled"):
+        job.wait(timeout=30)
+    assert job.status == "canceled"
+    assert job.cancel().status == "canceled"
+    client.estimates.delete(job.id)
+    with pytest.raises(NotFound):
+        job.refresh()
+    client.sample_sets.delete(job.estimate.source)
+    with pytest.raises(NotFound):
+        client.sample_sets.get(job.estimate.source)
+
+
+def test_progress_is_told_while_it_runs(client: Client) -> None:
+    seen: list[int] = []
+    source, target = client.sample_sets.create(rows(9, 2000)), client.sample_sets.create(rows(10, 2000))
+    job = client.estimates.create(source, target, steps=100, baseline_rows=0)
+    job.wait(timeout=60, progress=lambda estimate: seen.append(estimate.progress.step if estimate.progress else -1))
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_return(server: ServerProcess, client: Client) -> None:
+    job = running(client, 30)
+    program = (
+        f"from wdist_client import Client\n"
+        f"client = Client({server.url!r})\n"
+        f"client.estimates.get({job.id!r}).wait(progress=lambda e: print(e.status, flush=True))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "running\n"
+        os.kill(waiting.pid, signal.SIGINT)
+        said = waiting.communicate(timeout=20)[1]
+    assert f"Estimate {job.id} goes on without you" in said
+    assert "KeyboardInterrupt" in said
+    assert job.refresh().status == "running"
+    job.cancel()
+
+
+def test_waiting_survives_a_restart_of_the_server(tmp_path: Path) -> None:
+    lease = {"WDIST_SERVER_BEAT_SECONDS": "0.5", "WDIST_SERVER_LEASE_SECONDS": "2"}
+    first = ServerProcess(tmp_path / "data", environment=lease).start()
+    try:
+        with Client(first.url, max_retries=1) as client:
+            source, target = client.sample_sets.create(rows(11)), client.sample_sets.create(rows(12, shift=1.0))
+            job = client.estimates.create(source, target, steps=2000, baseline_rows=0)
+            results: list[Result] = []
+            waiting = threading.Thread(target=lambda: results.append(job.wait(timeout=120)))
+            waiting.start()
+            first.kill()
+            with ServerProcess(tmp_path / "data", environment=lease, port=first.port):
+                waiting.join(120)
+            assert [r.lower_bound > 0 for r in results] == [True]
+    finally:
+        first.kill()
+
+
+def test_async_client_does_the_same(server: ServerProcess, tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", rows(14, shift=1.0))
+
+    async def compare() -> tuple[Result, Result, list[str]]:
+        async with AsyncClient(server.url) as client:
+            assert await client.is_ready()
+            source, target = await asyncio.gather(
+                client.sample_sets.create(rows(13), name="x"), client.sample_sets.create(tmp_path / "y.npy")
+            )
+            job = await client.estimates.create(source, target, **QUICK)
+            result = await job.wait(timeout=60, progress=True)
+            listed = [found.id async for found in client.sample_sets.list()]
+            with pytest.raises(NotFound):
+                await client.estimates.get("est_unknown")
+            return result, (await client.estimates.get(job)).result or result, [source.id in listed, job.status]
+
+    result, again, facts = asyncio.run(compare())
+    assert result == again
+    assert facts == [True, "succeeded"]
+    with Client(server.url) as client:
+        source, target = client.sample_sets.create(rows(13)), client.sample_sets.create(tmp_path / "y.npy")
+        same = client.estimates.create(source, target, **QUICK).wait(timeout=60)
+    assert (same.value, same.lower_bound) == (result.value, result.lower_bound)
+
+
+def test_async_waiting_can_be_given_up_and_the_job_goes_on(server: ServerProcess, client: Client) -> None:
+    job = running(client, 40)
+
+    async def give_up() -> None:
+        async with AsyncClient(server.url) as patient:
+            waiting = asyncio.ensure_future((await patient.estimates.get(job.id)).wait())
+            await asyncio.sleep(0.3)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert (await (await patient.estimates.get(job.id)).cancel()).status in ("canceling", "canceled")
+
+    asyncio.run(give_up())
