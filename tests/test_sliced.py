@@ -44,6 +44,15 @@ def test_slopes_are_plus_or_minus_one_everywhere() -> None:
         np.testing.assert_allclose(np.diff(beyond)[[0, 2]], slopes[[0, -1]], rtol=1e-9)
 
 
+def test_slopes_survive_values_that_differ_by_rounding_only() -> None:
+    generator = np.random.default_rng(7)
+    base = generator.integers(0, 4, 5_000) * 1e5 + 1e7
+    jittered = base * (1 + generator.integers(-2, 3, 5_000) * np.finfo(float).eps)
+    for x, y in ((base, jittered), (generator.standard_t(1, 5_000), 3 * generator.standard_t(1, 5_000))):
+        knots, values = fit_potential(x, y, 0.0)
+        np.testing.assert_allclose(np.abs(np.diff(values) / np.diff(knots)), 1.0, rtol=1e-9)
+
+
 def test_unpenalised_potential_attains_the_one_dimensional_distance() -> None:
     from scipy.stats import wasserstein_distance
 

@@ -8,6 +8,7 @@ Values = NDArray[np.float64]
 FIT_ROWS = 4_000  # rows a side behind the search for a direction; every iteration sorts them
 FIT_ELEMENTS = 8_000_000  # of those rows: at 10,000 dimensions fewer are used, so that memory stays near 200 MB
 CELLS = 512  # of the potential: finer than the noise of any sample below some 10^5 rows
+NARROWEST = 1e-6  # cell, of its distance from the middle
 PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf leaves a straight line
 
 
@@ -66,15 +67,35 @@ def fit_potential(on_x: Values, on_y: Values, penalty: float, cells: int = CELLS
     signs are found by dynamic programming. Knots are pooled quantiles. Returns two arrays (k,), k >= 2.
     """
     pooled = np.concatenate([on_x, on_y])
-    knots = np.unique(np.quantile(pooled, np.linspace(0.0, 1.0, cells + 1)))
+    knots = _separate(np.unique(np.quantile(pooled, np.linspace(0.0, 1.0, cells + 1))))
     if len(knots) < 2:
         return np.array([knots[0], knots[0] + 1.0]), np.array([0.0, 1.0])
     # the integral of F over a cell is the mean of (right - clip(t)), exact for the empirical distribution
     gains = _cell_integrals(on_x, knots) - _cell_integrals(on_y, knots)
     widths = np.diff(knots)
     noise = np.sqrt(0.25 / len(on_x) + 0.25 / len(on_y)) * float(np.median(widths))
-    signs = _best_signs(gains, penalty * noise)
-    return knots, np.concatenate([[0.0], np.cumsum(signs * widths)])
+    steps = _best_signs(gains, penalty * noise) * widths
+    # summed outwards from the middle, so that values stay as small as the knots' distances from it
+    middle = len(knots) // 2
+    left = -np.cumsum(steps[:middle][::-1])[::-1]
+    return knots, np.concatenate([left, [0.0], np.cumsum(steps[middle:])])
+
+
+def _separate(knots: Values) -> Values:
+    """Ascending knots without those that crowd the one nearer to the middle.
+
+    A slope is a quotient of differences: over a gap of 1e-16 of the range, which quantiles of rounded projections do
+    have, it comes out as anything. The kept gaps give slopes within some 1e-10 of +-1.
+    """
+    middle = len(knots) // 2
+    kept = [float(knots[middle])]
+    for side in (knots[middle + 1 :], knots[:middle][::-1]):
+        last = float(knots[middle])
+        for knot in side.tolist():
+            if abs(knot - last) > NARROWEST * max(abs(knot - float(knots[middle])), abs(knot) * 1e-3):
+                kept.append(knot)
+                last = knot
+    return np.sort(np.array(kept))
 
 
 def _cell_integrals(t: Values, knots: Values) -> Values:
