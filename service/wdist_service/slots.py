@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ from wdist_service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
 _JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+log = logging.getLogger("wdist.worker")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -46,6 +48,7 @@ class TrainerProcess:
         self._read_end = read_end
         self._buffer = b""
         self.jobs = 0
+        self.is_ready = False
         self.over_limit: str | None = None
 
     @property
@@ -54,6 +57,12 @@ class TrainerProcess:
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def become_ready(self) -> bool:
+        """Whether it has imported what it needs and can take a job. Raises TrainerDied."""
+        if not self.is_ready and (message := self.receive(0.0)) is not None:
+            self.is_ready = message["type"] == "ready"
+        return self.is_ready
 
     def send(self, job: dict[str, Any]) -> None:
         """Hand over a job. Raises TrainerDied."""
@@ -68,8 +77,7 @@ class TrainerProcess:
         """The next message, or None after that many seconds. Raises TrainerDied."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._read_end], [], [], left)[0]:
+            if not select.select([self._read_end], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 return None
             if not (data := os.read(self._read_end, 1 << 16)):
                 raise TrainerDied(self.epitaph())
@@ -123,6 +131,33 @@ class Slot:
         self.threads = threads
         self.trainer: TrainerProcess | None = None
         self.is_taken = False
+        self._pause = 0.0
+        self._not_before = 0.0
+
+    def fill(self) -> bool:
+        """Make sure that there is a trainer and look whether it is ready.
+
+        One that cannot even start (a broken installation, no memory) is no fault of any estimate: it is tried again
+        after a growing pause, and no estimate is claimed meanwhile.
+        """
+        if self.trainer is None and time.monotonic() >= self._not_before:
+            self.trainer = TrainerProcess(self.device, self.threads)
+        if self.trainer is None:
+            return False
+        try:
+            if self.trainer.become_ready() and self.trainer.is_alive():
+                self._pause = 0.0
+                return True
+            if self.trainer.is_alive():
+                return False
+            raise TrainerDied(self.trainer.epitaph())
+        except TrainerDied as died:
+            self.trainer.close()
+            self.trainer = None
+            self._pause = min(30.0, max(0.5, 2 * self._pause))
+            self._not_before = time.monotonic() + self._pause
+            log.error("a trainer does not start (%s); its own message is above", died)
+            return False
 
 
 class Slots:
@@ -145,11 +180,11 @@ class Slots:
         return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.all]
 
     def take(self) -> tuple[Slot, TrainerProcess]:
-        """A free slot with a live trainer (possibly still importing); waits for one."""
+        """A free slot whose trainer is ready; waits for one."""
         with self._changed:
             while True:
                 for slot in self.all:
-                    if not slot.is_taken and slot.trainer is not None and slot.trainer.is_alive():
+                    if not slot.is_taken and slot.trainer is not None and slot.trainer.is_ready:
                         slot.is_taken = True
                         return slot, slot.trainer
                 self._changed.wait(timeout=1.0)
@@ -168,13 +203,10 @@ class Slots:
         """Start missing trainers, and end those that hold more memory than allowed."""
         with self._changed:
             for slot in self.all:
-                if slot.trainer is not None and not slot.is_taken and not slot.trainer.is_alive():
-                    slot.trainer.close()
-                    slot.trainer = None
-                if slot.trainer is None:
-                    slot.trainer = TrainerProcess(slot.device, slot.threads)
+                if not slot.is_taken and slot.fill():
                     self._changed.notify_all()
-                self._limit(slot.trainer)
+                if slot.trainer is not None:
+                    self._limit(slot.trainer)
 
     def _limit(self, trainer: TrainerProcess) -> None:
         if self._memory_bytes is not None and (held := trainer.resident_bytes()) > self._memory_bytes:
