@@ -191,7 +191,7 @@ class Attempts:
             return moved
 
 
-def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], **values: Any) -> bool:
+def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any) -> bool:
     """UPDATE one attempt that is in one of these states; False (fenced) when there is none."""
     statement = (
         update(Estimate)

@@ -27,6 +27,7 @@ from wdist_service.storage import DiskFullError, Storage
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
+_STRAY_SECONDS = 5.0
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 Answer = TypeVar("Answer")
@@ -82,6 +83,7 @@ class Worker:
         self._storage = Storage(settings)
         self._slots = Slots(settings)
         self._runs: dict[tuple[str, int], Run] = {}
+        self._strays: dict[tuple[str, int], float] = {}
         self._stopping = threading.Event()
         self._reaping_from = 0.0  # monotonic time before which nobody is declared dead
         self._lock, self._name = _take_name(settings.data)
@@ -134,8 +136,7 @@ class Worker:
 
     def _watch(self) -> None:
         """Compare what runs here with what the tables say: stop what was canceled, kill what is no longer ours."""
-        if not (runs := dict(self._runs)):
-            return
+        runs = dict(self._runs)
         ours = self._attempts.watch()
         for (estimate_id, attempt), run in runs.items():
             held = ours.get(estimate_id)
@@ -148,6 +149,16 @@ class Worker:
             if run.progress is not None:
                 latest[key], run.progress = run.progress, None
         self._attempts.report(latest)
+        self._give_up_strays({(estimate_id, attempt) for estimate_id, (attempt, _) in ours.items()} - runs.keys())
+
+    def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
+        """Hand over what the tables say is ours and nothing here runs: a thread of ours ended in an unforeseen way."""
+        now = time.monotonic()
+        self._strays = {key: self._strays.get(key, now) for key in strays}
+        for key, since in self._strays.items():
+            if now - since > _STRAY_SECONDS:
+                log.error("nothing runs this attempt; handing it over", extra={"estimate": key[0], "attempt": key[1]})
+                self._attempts.died(*key, "the worker lost it", self._settings.max_attempts)
 
     def _leave(self) -> NoReturn:
         """Graceful end: attempts under way go back to the queue, for another worker or the next life of this one.

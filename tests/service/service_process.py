@@ -6,8 +6,10 @@ import contextlib
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +30,12 @@ class Server(ServerProcess):
 
     client: httpx.Client
 
+    def __init__(
+        self, data: Path, arguments: Sequence[str] = (), environment: dict[str, str | None] | None = None
+    ) -> None:
+        super().__init__(data, arguments, environment)
+        self._extra: list[subprocess.Popen[bytes]] = []
+
     def start(self, seconds: float = 60.0) -> Self:
         super().start(seconds)
         self.client = httpx.Client(base_url=self.url, timeout=30)
@@ -40,6 +48,9 @@ class Server(ServerProcess):
     def kill(self) -> None:
         if hasattr(self, "client"):
             self.client.close()
+        for worker in self._extra:
+            worker.kill()
+            worker.wait()
         super().kill()
 
     def pids(self, process: str) -> list[int]:
@@ -59,6 +70,30 @@ class Server(ServerProcess):
         (pid,) = self.pids(process)
         os.kill(pid, number)
         return pid
+
+    def extra_worker(self) -> subprocess.Popen[bytes]:
+        """One more worker on the same data, as a person would start it."""
+        command = [sys.executable, "-m", "wdist_service", "worker", "--data", str(self.data)]
+        with self.log.open("ab") as log:
+            worker = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
+        self._extra.append(worker)
+        return worker
+
+    def until_workers(self, count: int, seconds: float = 30) -> None:
+        """Wait until that many workers are fresh."""
+        deadline = time.monotonic() + seconds
+        while (ready := self.client.get("/readyz").json())["workers"]["fresh"] != count:
+            assert time.monotonic() < deadline, f"{ready}; log: {self.log_end()}"
+            time.sleep(0.05)
+
+    def stop_process(self, pid: int) -> None:
+        """Freeze a process and its children, as a debugger or an overloaded machine does."""
+        for number in [pid, *(child for child, (parent, _) in _living() if parent == pid)]:
+            os.kill(number, signal.SIGSTOP)
+
+    def continue_process(self, pid: int) -> None:
+        for number in [pid, *(child for child, (parent, _) in _living() if parent == pid)]:
+            os.kill(number, signal.SIGCONT)
 
     def upload(self, array: np.ndarray, **query: str) -> str:
         answer = self.client.post("/v1/sample-sets", params=query, content=npy(array))

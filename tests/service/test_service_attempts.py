@@ -1,0 +1,203 @@
+"""Claims, fencing and take-over on a real database, without any process: who may write what, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from service_process import normal, npy
+from sqlalchemy import select, update
+
+from wdist_service import engine
+from wdist_service.attempts import Attempts, Finished
+from wdist_service.database import Database
+from wdist_service.ids import new_id
+from wdist_service.jobs import Jobs, Submission
+from wdist_service.keys import ensure_tenant
+from wdist_service.models import Estimate, Event, SampleSet, Worker
+from wdist_service.sample_sets import NpyReceiver
+from wdist_service.settings import Settings
+from wdist_service.storage import Storage
+
+LEASE_SECONDS = 10.0
+
+
+@dataclass
+class Bench:
+    database: Database
+    queue: engine.Queue
+    storage: Storage
+    jobs: Jobs
+    sets: tuple[str, str]
+
+    def worker(self, name: str) -> Attempts:
+        attempts = Attempts(self.database, self.queue, self.storage, new_id("wrk"))
+        attempts.declare(name, 1, ["cpu"])
+        return attempts
+
+    def submit(self, tenant: str = "local", **options: str) -> str:
+        estimate, _ = self.jobs.submit(tenant, Submission(*self.sets, options={}, **options))
+        return estimate.id
+
+    def row(self, estimate: str) -> Estimate:
+        with self.database.read() as session:
+            return session.get_one(Estimate, estimate)
+
+    def statuses(self, estimate: str) -> list[tuple[str, int]]:
+        with self.database.read() as session:
+            query = select(Event.data).where(Event.estimate_id == estimate, Event.type == "status").order_by(Event.id)
+            return [(data["status"], data["attempt"]) for data in session.execute(query).scalars()]
+
+    def silence(self, worker: Attempts) -> None:
+        """Let a worker's lease run out."""
+        with self.database.write() as session:
+            late = self.database.now(session) - LEASE_SECONDS - 1
+            session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    settings = Settings(data=tmp_path, min_free_bytes=0)
+    database, storage = Database(settings), Storage(settings)
+    database.migrate()
+    engine.migrate(database)
+    queue = engine.Queue(database)
+    sets = []
+    with database.write() as session:
+        ensure_tenant(session, "local")
+        for seed in (1, 2):
+            with storage.incoming() as file:
+                receiver = NpyReceiver(file)
+                receiver.feed(npy(normal(seed)))
+                row = receiver.finish("local", None)
+                storage.place(file)
+                session.add(row)
+                sets.append(row.id)
+    yield Bench(database, queue, storage, Jobs(database, queue, storage), (sets[0], sets[1]))
+    queue.close()
+    database.close()
+
+
+def result(tmp_path: Path) -> Finished:
+    file = tmp_path / "critic.json"
+    file.write_text("{}")
+    return Finished({"value": 1.0}, [], {"critic.json": file})
+
+
+def test_a_claim_is_given_once(bench: Bench) -> None:
+    estimate = bench.submit()
+    one, other = bench.worker("host/0"), bench.worker("host/1")
+    claim = one.claim(estimate, 1)
+    assert claim is not None
+    assert claim.source.exists()
+    assert other.claim(estimate, 1) is None  # delivered twice
+    assert one.claim(estimate, 1) is None
+    assert one.claim(estimate, 2) is None  # an attempt that was never queued
+
+
+def test_a_late_attempt_cannot_write(bench: Bench, tmp_path: Path) -> None:
+    estimate = bench.submit()
+    frozen, heir = bench.worker("host/0"), bench.worker("host/1")
+    assert frozen.claim(estimate, 1)
+    assert heir.take_over(LEASE_SECONDS) == 0  # its lease is fresh
+    bench.silence(frozen)
+    assert heir.take_over(LEASE_SECONDS) == 1
+    assert heir.claim(estimate, 2)
+    before = bench.row(estimate)
+    writes: list[Callable[[], bool]] = [
+        lambda: frozen.succeed(estimate, 1, result(tmp_path)),
+        lambda: frozen.fail(estimate, 1, {"type": "x", "message": "late"}),
+        lambda: frozen.stopped(estimate, 1),
+        lambda: frozen.died(estimate, 1, "late", 1),
+        lambda: frozen.hand_over(estimate, 1),
+    ]
+    assert [write() for write in writes] == [False] * 5
+    frozen.report({(estimate, 1): {"step": 9}})
+    after = bench.row(estimate)
+    assert (after.status, after.attempt, after.progress, after.failures) == ("running", 2, None, 0)
+    assert before.worker_id == after.worker_id == heir.worker_id
+    assert not list(bench.storage.path("00" * 32).parent.parent.rglob("incoming-*"))
+    assert frozen.watch() == {}
+    assert heir.succeed(estimate, 2, result(tmp_path))
+    assert bench.statuses(estimate) == [("queued", 1), ("running", 1), ("queued", 2), ("running", 2), ("succeeded", 2)]
+
+
+def test_a_buried_worker_declares_itself_again(bench: Bench) -> None:
+    frozen, heir = bench.worker("host/0"), bench.worker("host/1")
+    assert frozen.beat()
+    bench.silence(frozen)
+    heir.take_over(LEASE_SECONDS)
+    assert not frozen.beat()
+    frozen.declare("host/0", 1, ["cpu"])
+    assert frozen.beat()
+
+
+def test_a_name_held_again_ends_the_lease_of_its_last_life(bench: Bench) -> None:
+    estimate = bench.submit()
+    assert bench.worker("host/0").claim(estimate, 1)
+    heir = bench.worker("host/0")  # started again on the same host: no need to wait for the lease
+    assert heir.take_over(LEASE_SECONDS) == 1
+    assert bench.row(estimate).attempt == 2
+
+
+def test_deaths_count_up_to_the_cap_and_take_overs_do_not(bench: Bench) -> None:
+    estimate = bench.submit()
+    worker = bench.worker("host/0")
+    for attempt in (1, 2):
+        assert worker.claim(estimate, attempt)
+        assert worker.hand_over(estimate, attempt)
+    assert bench.row(estimate).failures == 0
+    assert worker.claim(estimate, 3)
+    assert worker.died(estimate, 3, "it crashed with SIGSEGV", cap=2)
+    assert bench.row(estimate).status == "queued"
+    assert worker.claim(estimate, 4)
+    assert worker.died(estimate, 4, "it crashed with SIGSEGV", cap=2)
+    row = bench.row(estimate)
+    assert row.status == "failed"
+    assert "SIGSEGV" in row.error["message"]
+
+
+def test_cancel_wins_over_every_end(bench: Bench, tmp_path: Path) -> None:
+    ends: list[Callable[[Attempts, str], bool]] = [
+        lambda worker, e: worker.succeed(e, 1, result(tmp_path)),
+        lambda worker, e: worker.fail(e, 1, {"type": "x", "message": "y"}),
+        lambda worker, e: worker.stopped(e, 1),
+        lambda worker, e: worker.died(e, 1, "z", 3),
+        lambda worker, e: worker.hand_over(e, 1),
+    ]
+    for end in ends:
+        estimate = bench.submit()
+        worker = bench.worker("host/0")
+        assert worker.claim(estimate, 1)
+        bench.jobs.cancel("local", estimate)
+        assert worker.watch()[estimate] == (1, "canceling")
+        assert end(worker, estimate)
+        row = bench.row(estimate)
+        assert (row.status, row.result, row.error) == ("canceled", None, None)
+
+
+def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:
+    estimate = bench.submit()
+    bench.jobs.cancel("local", estimate)
+    assert bench.worker("host/0").claim(estimate, 1) is None
+
+
+def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
+    many = [bench.submit() for _ in range(3)]
+    high, low = bench.submit(priority="high"), bench.submit(priority="low")
+    with bench.database.write() as session:
+        ensure_tenant(session, "other")
+        session.execute(update(SampleSet).values(tenant_id="other"))  # the same sets, as if they had uploaded them
+    first = bench.submit("other")
+    taken: list[str] = []
+    bench.queue.open(slots=1)
+    consumer = engine.Consumer(bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate))
+    deadline = time.monotonic() + 30
+    while len(taken) < 6 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    consumer.close()
+    # `first` waits behind none of its tenant's jobs, so it shares the first place with many[0], which came earlier.
+    assert taken == [high, many[0], first, many[1], many[2], low]

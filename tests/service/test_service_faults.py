@@ -1,0 +1,160 @@
+"""Kill -9 of each process: nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from service_process import Server, is_alive, normal
+
+MakeServer = Callable[..., Server]
+LONG = {"critic": "groupsort", "steps": 1_000_000}
+
+
+@pytest.fixture
+def busy_server(own_server: MakeServer) -> tuple[Server, str, tuple[str, str]]:
+    """A server with one estimate that trains until it is stopped."""
+    server = own_server()
+    sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
+    estimate = server.submit(*sets, **LONG)
+    server.until_training(estimate)
+    return server, estimate, sets
+
+
+def cancel(server: Server, estimate: str) -> dict:
+    server.client.post(f"/v1/estimates/{estimate}/cancel")
+    return server.until_done(estimate)
+
+
+def test_killed_trainer(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
+    server, estimate, sets = busy_server
+    server.signal("trainer")
+    again = server.until_training(estimate, attempt=2)
+    assert again["attempt"] == 2
+    assert cancel(server, estimate)["status"] == "canceled"
+    assert server.until_done(server.submit(*sets, steps=5))["status"] == "succeeded"
+
+
+def test_a_job_that_keeps_killing_its_trainer_fails_at_the_cap(own_server: MakeServer) -> None:
+    server = own_server(max_attempts="2")
+    estimate = server.submit(server.upload(normal(1)), server.upload(normal(2)), **LONG)
+    for attempt in (1, 2):
+        server.until_training(estimate, attempt)
+        server.signal("trainer")
+    done = server.until_done(estimate)
+    assert done["status"] == "failed"
+    assert done["error"]["type"] == "trainer_died"
+    assert "2 times" in done["error"]["message"]
+
+
+def test_killed_worker(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
+    server, estimate, sets = busy_server
+    trainer = server.pids("trainer")[0]
+    server.signal("worker")
+    killed = time.monotonic()
+    again = server.until_training(estimate, attempt=2)
+    assert again["attempt"] == 2
+    assert time.monotonic() - killed < 15
+    assert not is_alive(trainer)
+    assert cancel(server, estimate)["status"] == "canceled"
+    assert server.until_done(server.submit(*sets, steps=5))["status"] == "succeeded"
+
+
+def test_killed_api_keeps_the_address_and_the_job(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
+    server, estimate, _ = busy_server
+    server.signal("api")
+    # The listening socket is the supervisor's: a request that comes now waits for the next API process.
+    assert server.client.get("/livez", timeout=30).status_code == 200
+    assert server.get(estimate)["attempt"] == 1
+    assert cancel(server, estimate)["status"] == "canceled"
+
+
+def test_everything_killed_at_once(own_server: MakeServer) -> None:
+    server = own_server()
+    sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
+    running = server.submit(*sets, **LONG)
+    waiting = [server.submit(*sets, critic="affine", steps=5, seed=seed) for seed in range(5)]
+    server.until_training(running)
+    children = [pid for kind in ("api", "worker", "trainer") for pid in server.pids(kind)]
+    server.kill()
+    assert gone(children)
+    server.start()
+    assert {entry["id"] for entry in server.client.get("/v1/sample-sets").json()["data"]} == set(sets)
+    assert server.until_training(running, attempt=2)["attempt"] == 2
+    assert cancel(server, running)["status"] == "canceled"
+    assert [server.until_done(estimate)["status"] for estimate in waiting] == ["succeeded"] * 5
+    assert server.client.get(f"/v1/sample-sets/{sets[0]}/content").status_code == 200
+
+
+def gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(is_alive, pids))
+
+
+def test_graceful_restart_goes_on(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
+    server, estimate, _ = busy_server
+    assert server.stop() == 0
+    server.start()
+    again = server.until_training(estimate, attempt=2)
+    assert again["attempt"] == 2
+    assert cancel(server, estimate)["status"] == "canceled"
+
+
+def test_frozen_worker_loses_its_lease_and_cannot_write_late(own_server: MakeServer) -> None:
+    server = own_server(beat_seconds="0.3", lease_seconds="1.5")
+    sets = server.upload(normal(1)), server.upload(normal(2))
+    estimate = server.submit(*sets, **LONG)
+    server.until_training(estimate)
+    (first,) = server.pids("worker")
+    second = server.extra_worker()
+    server.until_workers(2)
+    server.stop_process(first)
+    again = server.until_training(estimate, attempt=2)
+    assert again["attempt"] == 2
+    assert cancel(server, estimate)["status"] == "canceled"
+    server.continue_process(first)
+    # The first worker wakes up with attempt 1 in its hands: it must give up, and then be of use again.
+    server.until_workers(2)
+    second.terminate()
+    second.wait(30)
+    done = server.until_done(server.submit(*sets, steps=5))
+    assert done["status"] == "succeeded"
+    assert server.get(estimate)["status"] == "canceled"
+    assert (
+        rows(server.data, "SELECT count(*) FROM events WHERE estimate_id = ? AND data LIKE '%canceled%'", estimate) == 1
+    )
+
+
+def rows(data: Path, query: str, *values: str) -> int:
+    with sqlite3.connect(f"file:{data / 'wdist.sqlite'}?mode=ro", uri=True) as connection:
+        found = connection.execute(query, values).fetchone()[0]
+    connection.close()
+    return int(found)
+
+
+def test_orphans_of_a_crash_are_swept(own_server: MakeServer) -> None:
+    server = own_server("--workers", "0")
+    kept = server.upload(normal(1))
+    server.kill()
+    (server.data / "incoming" / "incoming-abc").write_bytes(b"half an upload")
+    orphan = server.data / "blobs" / "ab" / ("ab" + "0" * 62)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"no row names it")
+    server.start()
+    assert not orphan.exists()
+    assert not list((server.data / "incoming").iterdir())
+    assert server.client.get(f"/v1/sample-sets/{kept}/content").status_code == 200
+
+
+def test_two_servers_do_not_share_a_data_directory(own_server: MakeServer) -> None:
+    server = own_server("--workers", "0")
+    second = Server(server.data)
+    with pytest.raises(AssertionError, match=r"exit code 69"):
+        second.start()
+    assert "another wdist server runs" in server.log_end()
+    assert server.client.get("/livez").status_code == 200
