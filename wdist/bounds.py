@@ -217,6 +217,7 @@ def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: i
     """
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     x, y = np.asarray(fx, dtype=np.float64), np.asarray(fy, dtype=np.float64)
+    count = permutation_count(len(x), len(y)) if permutations is None else permutations
     total = len(x) + len(y)
     if total > PERMUTATION_ROWS:
         share = PERMUTATION_ROWS / total
@@ -224,19 +225,22 @@ def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: i
         y = generator.choice(y, max(2, math.floor(share * len(y))), replace=False, shuffle=False)
     pooled = np.concatenate([x, y])
     pooled -= pooled.mean()
-    if permutations is None:
-        permutations = int(min(9_999, max(999, PERMUTATION_WORK // len(pooled))))
     # with the pooled sum fixed the mean difference grows with the sum over Y alone
     observed = pooled[len(x) :].sum()
     observed -= 1e-12 * np.abs(pooled).sum()  # equal sums added in another order must count as ties
     batch = max(1, (1 << 21) // len(pooled))
     reached, done = 0, 0
-    while done < permutations:
-        size = min(batch, permutations - done)
+    while done < count:
+        size = min(batch, count - done)
         shuffled = generator.permuted(np.broadcast_to(pooled, (size, len(pooled))), axis=1)
         reached += int((shuffled[:, len(x) :].sum(axis=1) >= observed).sum())
         done += size
-    return (reached + 1) / (permutations + 1)
+    return (reached + 1) / (count + 1)
+
+
+def permutation_count(n: int, m: int) -> int:
+    """Permutations that `permutation_p_value` takes for n and m scores unless told otherwise."""
+    return min(9_999, max(999, PERMUTATION_WORK // min(n + m, PERMUTATION_ROWS)))
 
 
 def clip_interval(

@@ -1,0 +1,462 @@
+"""The independent verifier reads critics as torch does, accepts true certificates, and nothing that was altered."""
+
+import copy
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wdist.bounds import difference_lower_bound, permutation_p_value
+from wdist.certificate import layer_bounds
+from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate, load_certificate
+from wdist.critics import (
+    AffineConfig,
+    BCOPConfig,
+    ConeConfig,
+    Config,
+    Critic,
+    CriticInput,
+    GroupSortConfig,
+    SlicedConfig,
+    affine,
+    build,
+    describe,
+    freeze,
+    sliced,
+)
+from wdist.errors import WdistError
+from wdist.layers import GroupSort
+from wdist.plain import Clip
+from wdist.samples import Scale, open_samples, split_rows
+from wdist.sliced import fit_sliced
+from wdist.verify import CertificateError, read_critic, verify_certificate, verify_fresh
+from wdist.verify.container import read_container, write_container
+from wdist.verify.layers import CircularConvolution, circular_norm_bound
+
+FAMILIES = ["affine", "sliced", "groupsort", "groupsort-4", "cone", "cone-negative", "bcop"]
+
+
+def rows(family: str, n: int, seed: int, shift: float) -> np.ndarray:
+    """Tables of 6 columns with an offset, or uint8 colour images (n, 8, 8, 3)."""
+    generator = np.random.default_rng(seed)
+    if family == "bcop":
+        return generator.integers(0, 256 - int(100 * shift), (n, 8, 8, 3), dtype=np.uint8)
+    return (generator.standard_normal((n, 6)) + 3 + shift).astype(np.float32)
+
+
+def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[Config, nn.Sequential]:
+    """A frozen net of the family with random weights and biases (a proof does not ask for training)."""
+    generator = torch.Generator().manual_seed(5)
+    shift = torch.full((6,), 3.0)
+    if family == "affine":
+        return AffineConfig(), affine(torch.ones(6))
+    if family == "sliced":
+        return SlicedConfig(), sliced(*fit_sliced(x[:200], y[:200], x[200:300], y[200:300]))
+    config: BCOPConfig | ConeConfig | GroupSortConfig
+    if family == "bcop":
+        config, shift = BCOPConfig(channels=(8, 12), kernel_size=2, width=10, depth=1), torch.full((3, 1, 1), 0.4)
+    elif family.startswith("cone"):
+        config = ConeConfig(anchors=5, sign=-1 if family.endswith("negative") else 1, depth=int(family == "cone"))
+    else:
+        config = GroupSortConfig(width=16, depth=2)
+    shape = (3, 8, 8) if family == "bcop" else (6,)
+    net = build(config, shape, seed=3, anchors=torch.randn((5, 6), generator=generator))
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith(("bias", "offsets")):
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    if family == "groupsort-4":
+        net = nn.Sequential(*(GroupSort(4) if type(layer).__name__ == "MaxMin" else layer for layer in net))
+    return config, freeze(net, shift, unit=2.0)
+
+
+class Case:
+    """One certificate with all that went into it."""
+
+    def __init__(self, family: str, n: int = 400) -> None:
+        self.arrays = rows(family, n, 1, 0.0), rows(family, n + 50, 2, 0.8)
+        config, frozen = module(family, *self.arrays)
+        self.samples = open_samples(self.arrays[0], "source"), open_samples(self.arrays[1], "target")
+        self.splits = split_rows(n, 4, 0), split_rows(n + 50, 4, 1)
+        scale = Scale.fit("standardize" if family == "groupsort" else None, *self.samples, *self.splits)
+        takes = CriticInput(self.samples[0].row_shape, self.samples[0].layout, family == "bcop", scale.to_json())
+        bare = Critic(config, frozen, takes)
+        select = [bare.evaluate(a[s.select]) for a, s in zip(self.arrays, self.splits, strict=True)]
+        if select[1].mean() < select[0].mean() and isinstance(frozen[-1], nn.Linear):
+            frozen[-1].weight.neg_()
+            bare, select = Critic(config, frozen, takes), [-scores for scores in select]
+        low, high = float(min(s.min() for s in select)), float(max(s.max() for s in select))
+        self.critic = Critic(config, nn.Sequential(*frozen, Clip(low, high)), takes)
+        prior = tuple((float(s.mean()), float(s.std())) for s in select)
+        fx, fy = (self.critic.evaluate(a[s.test]) for a, s in zip(self.arrays, self.splits, strict=True))
+        bound = self.critic.lipschitz_bound
+        result = {
+            "value": float(fy.mean() - fx.mean()) / bound,
+            "lower_bound": max(0.0, difference_lower_bound(fx, fy, low, high, 0.05, "betting", prior)) / bound,  # type: ignore[arg-type]
+            "confidence": 0.95,
+            "p_value": permutation_p_value(fx, fy, 4),
+            "seed": 4,
+            "trivial": {"mean_difference": 1.0},
+        }
+        layers, tensors = describe(self.critic.module)
+        stored = StoredCritic(
+            self.critic.family,
+            self.critic.config,
+            layers,
+            {name: tensor.numpy() for name, tensor in tensors.items()},
+            [layer.bound for layer in layer_bounds(self.critic.module, takes.row_shape)],
+            bound,
+            vars(takes),
+        )
+        held_out = HeldOut(fx, fy, "betting", prior)  # type: ignore[arg-type]
+        self.certificate = build_certificate(result, stored, self.samples, self.splits, held_out)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
+
+
+@pytest.fixture(scope="module")
+def table() -> Case:
+    return Case("groupsort")
+
+
+# --- the reader ----------------------------------------------------------------------------------------------------
+
+
+def test_reader_scores_as_torch_does(case: Case, tmp_path: Path) -> None:
+    case.critic.save(tmp_path)
+    reader = read_critic(tmp_path)
+    for array in case.arrays:
+        expected = case.critic.evaluate(array)
+        # float64 on both sides: sums of a few hundred terms in another order
+        np.testing.assert_allclose(
+            reader.evaluate(array), expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max())
+        )
+
+
+def test_reader_differentiates_as_torch_does(case: Case, tmp_path: Path) -> None:
+    case.critic.save(tmp_path)
+    reader = read_critic(tmp_path)
+    array = case.arrays[0][:40]
+    x = torch.from_numpy(reader.takes.convert(array)).requires_grad_()
+    copy.deepcopy(case.critic.module).double()(x).sum().backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(reader.gradient(array), x.grad.numpy() / reader.takes.divisor, rtol=0, atol=1e-12)
+
+
+def test_reader_proves_the_same_bound(case: Case, tmp_path: Path) -> None:
+    case.critic.save(tmp_path)
+    reader = read_critic(tmp_path)
+    proven = case.critic.lipschitz_bound
+    assert abs(reader.lipschitz_bound - proven) < 1e-9 * proven
+    gradients = reader.gradient(case.arrays[1]).reshape(len(case.arrays[1]), -1) * reader.takes.divisor.reshape(-1)
+    assert np.linalg.norm(gradients, axis=1).max() <= reader.lipschitz_bound
+
+
+def test_convolution_norm_is_the_largest_singular_value_of_its_matrix() -> None:
+    generator = np.random.default_rng(0)
+    for kernel, grid in (((3, 2, 3, 3), (4, 5)), ((2, 3, 2, 2), (3, 3)), ((2, 2, 1, 1), (1, 1))):
+        layer = CircularConvolution(generator.standard_normal(kernel), None)
+        basis = np.eye(kernel[1] * grid[0] * grid[1]).reshape(-1, kernel[1], *grid)
+        matrix = layer.forward(basis).reshape(len(basis), -1)
+        dense = np.linalg.svd(matrix, compute_uv=False).max()
+        bound = circular_norm_bound(layer.weight, grid)
+        assert dense <= bound <= dense * (1 + 1e-9)
+        transposed = layer.backward(basis, np.eye(matrix.shape[1]).reshape(-1, kernel[0], *grid)[: len(basis)])
+        np.testing.assert_allclose(transposed.reshape(-1, len(basis)), matrix.T[: len(basis)], atol=1e-12)
+
+
+def test_reader_refuses_what_it_does_not_know(table: Case, tmp_path: Path) -> None:
+    table.critic.save(tmp_path)
+    document = json.loads((tmp_path / "critic.json").read_text())
+    for change, message in (
+        (lambda d: d["layers"][1].update(kind="tanh"), "unknown layer kind 'tanh'"),
+        (lambda d: d["layers"][1].update(extra=1), "has fields"),
+        (lambda d: d.update(format=2), "format 2 is unknown"),
+        (lambda d: d["layers"].pop(-2), r"has fields .* and tensors"),
+        (lambda d: d["input"].update(row_shape=[7]), r"contradicts itself|does not fit"),
+    ):
+        changed = copy.deepcopy(document)
+        change(changed)
+        (tmp_path / "critic.json").write_text(json.dumps(changed))
+        with pytest.raises(CertificateError, match=message):
+            read_critic(tmp_path)
+
+
+# --- true certificates ---------------------------------------------------------------------------------------------
+
+
+def test_true_certificates_pass(case: Case, tmp_path: Path) -> None:
+    digest = case.certificate.save(tmp_path / "c.wdist")
+    assert digest == hashlib.sha256((tmp_path / "c.wdist").read_bytes()).hexdigest()
+    for side, array in zip("ab", case.arrays, strict=True):
+        np.save(tmp_path / f"{side}.npy", array)
+    report = verify_certificate(tmp_path / "c.wdist", tmp_path / "a.npy", tmp_path / "b.npy", digest)
+    assert report.valid, str(report)
+    assert len(report.checks) == 9
+    assert "VERIFIED: lower bound" in str(report)
+    assert any("fitted and chosen without the test rows" in point for point in report.not_checked)
+    assert not any("--sha256" in point for point in report.not_checked)
+
+
+def test_loading_returns_what_was_saved(table: Case, tmp_path: Path) -> None:
+    table.certificate.save(tmp_path / "c.wdist")
+    again = load_certificate(tmp_path / "c.wdist")
+    assert again.content == table.certificate.content
+    (tmp_path / "c.wdist").write_bytes(b"{}")
+    with pytest.raises(WdistError, match="not a certificate"):
+        load_certificate(tmp_path / "c.wdist")
+
+
+def test_any_safetensors_reader_opens_the_file(table: Case, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    table.certificate.save(tmp_path / "c.safetensors")
+    with safe_open(tmp_path / "c.safetensors", framework="numpy") as stored:
+        assert json.loads(stored.metadata()["wdist_certificate"]) == table.certificate.document
+        np.testing.assert_array_equal(stored.get_tensor("scores.target"), table.certificate.tensors["scores.target"])
+
+
+def test_empirical_bernstein_and_null_p_values_are_verified_too(table: Case, tmp_path: Path) -> None:
+    fx, fy = (table.certificate.tensors[f"scores.{side}"] for side in ("source", "target"))
+    low, high = table.certificate.document["statement"]["clip"]
+    bound = table.certificate.document["critic"]["lipschitz_bound"]
+    document = copy.deepcopy(table.certificate.document)
+    from wdist.bounds import mean_lower_bound, mean_upper_bound
+
+    upper, lower = (
+        f(s, low, high, 0.025, "empirical_bernstein") for f, s in ((mean_upper_bound, fx), (mean_lower_bound, fy))
+    )
+    document["statement"] |= {
+        "method": "empirical_bernstein",
+        "prior": None,
+        "p_value": None,
+        "permutations": None,
+        "source_mean_upper": upper,
+        "target_mean_lower": lower,
+        "lower_bound": max(0.0, lower - upper) / bound,
+    }
+    Certificate(document, table.certificate.tensors).save(tmp_path / "c.wdist")
+    report = verify_certificate(tmp_path / "c.wdist", *table.arrays)
+    assert report.valid, str(report)
+
+
+# --- altered certificates ------------------------------------------------------------------------------------------
+
+
+def test_two_hundred_single_byte_changes_are_all_rejected(table: Case, tmp_path: Path) -> None:
+    content = table.certificate.content
+    generator = np.random.default_rng(0)
+    digest = hashlib.sha256(content).hexdigest()
+    path = tmp_path / "c.wdist"
+    for place in generator.choice(len(content), 200, replace=False):
+        altered = bytearray(content)
+        altered[place] ^= int(generator.integers(1, 256))
+        path.write_bytes(altered)
+        assert not verify_certificate(path, *table.arrays, digest).valid
+        assert not verify_certificate(path, *table.arrays).valid  # the file's own digest and spelling see it as well
+    path.write_bytes(content)
+    assert verify_certificate(path, *table.arrays, digest).valid
+
+
+def set_in(*keys: Any, to: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(document: dict[str, Any], tensors: dict[str, Any]) -> None:
+        place: Any = document
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to(place[keys[-1]]) if callable(to) else to
+
+    return change
+
+
+def tensor(name: str, to: Callable[[np.ndarray], np.ndarray]) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(document: dict[str, Any], tensors: dict[str, Any]) -> None:
+        tensors[name] = to(tensors[name].copy())
+
+    return change
+
+
+def bump(place: tuple[int, ...] | int, by: float) -> Callable[[np.ndarray], np.ndarray]:
+    def to(array: np.ndarray) -> np.ndarray:
+        array[place] += by
+        return array
+
+    return to
+
+
+FORGERIES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]] = {
+    "score": (tensor("scores.target", bump(3, 1e-4)), "held-out scores"),
+    "scores swapped": (tensor("scores.source", lambda s: s[::-1].copy()), "held-out scores"),
+    "score missing": (tensor("scores.source", lambda s: s[:-1]), "held-out scores"),
+    "weight": (tensor("layers.2.weight", lambda w: w * np.float32(1.001)), "Lipschitz bound"),
+    "bias": (tensor("layers.2.bias", bump(0, 1e-3)), "held-out scores"),
+    "extra tensor": (lambda d, t: t.update({"layers.99.weight": np.zeros(1)}), "Lipschitz bound"),
+    "foreign tensor": (lambda d, t: t.update({"payload": np.zeros(1)}), "Lipschitz bound"),
+    "seed": (set_in("split", "seed", to=5), "split"),
+    "mode": (set_in("split", "mode", to="blocks"), "split"),
+    "test rows": (tensor("test_rows.source", lambda r: r[::-1].copy()), "split"),
+    "part sizes": (set_in("split", "source", "sizes", "test", to=lambda n: n + 1), "split"),
+    "order digest": (set_in("split", "target", "order_sha256", to="0" * 64), "split"),
+    "data digest": (set_in("data", "source", "sha256", to="0" * 64), "data"),
+    "data shape": (set_in("data", "source", "shape", to=[400, 7]), "data"),
+    "layer bound": (set_in("critic", "layer_bounds", 2, to=0.5), "Lipschitz bound"),
+    "Lipschitz bound": (set_in("critic", "lipschitz_bound", to=lambda L: L * 0.99), "Lipschitz bound"),
+    "all bounds": (
+        lambda d, t: d["critic"].update(layer_bounds=[0.9] * len(d["critic"]["layers"]), lipschitz_bound=0.9),
+        "Lipschitz bound",
+    ),
+    "activation": (set_in("critic", "layers", 3, "kind", to="relu"), "held-out scores"),
+    "clipping": (set_in("critic", "layers", -1, "high", to=lambda h: h + 1), "Lipschitz bound"),
+    "stated clipping": (set_in("statement", "clip", to=lambda c: [c[0], c[1] + 1]), "Lipschitz bound"),
+    "value": (set_in("statement", "value", to=lambda v: v + 1e-6), "arithmetic"),
+    "lower bound": (set_in("statement", "lower_bound", to=lambda v: v + 1e-6), "arithmetic"),
+    "mean bound": (set_in("statement", "target_mean_lower", to=lambda v: v + 1e-2), "confidence bounds"),
+    "other mean bound": (set_in("statement", "source_mean_upper", to=lambda v: v - 1e-2), "confidence bounds"),
+    "confidence": (set_in("statement", "confidence", to=0.99), "confidence bounds"),
+    "confidence of 1": (set_in("statement", "confidence", to=1.0), "confidence bounds"),
+    "p-value": (set_in("statement", "p_value", to=lambda p: p / 2), "p-value"),
+    "permutations": (set_in("statement", "permutations", to=99), "p-value"),
+    "method": (set_in("statement", "method", to="bootstrap"), "confidence bounds"),
+    "scale": (set_in("input", "scale", "divisor", 0, to=lambda s: s * 1.01), "held-out scores"),
+    "version": (set_in("version", to=2), "container"),
+    "unknown field": (lambda d, t: d.update(comment="trust me"), "container"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forger_who_recomputes_the_files_digest_is_still_found_out(name: str, table: Case, tmp_path: Path) -> None:
+    change, where = FORGERIES[name]
+    document, tensors = copy.deepcopy(table.certificate.document), dict(table.certificate.tensors)
+    change(document, tensors)
+    (tmp_path / "c.wdist").write_bytes(write_container(document, tensors))
+    report = verify_certificate(tmp_path / "c.wdist", *table.arrays)
+    assert not report.valid
+    assert report.checks[-1].name == where, str(report)
+    assert "NOT VERIFIED" in str(report)
+
+
+def test_other_data_are_rejected(table: Case, tmp_path: Path) -> None:
+    table.certificate.save(tmp_path / "c.wdist")
+    x, y = table.arrays
+    changed = x.copy()
+    changed[7, 2] = np.nextafter(changed[7, 2], np.float32(9))
+    for source, target in ((y, x), (changed, y), (x[::-1], y), (x.astype(np.float64), y), (x[:-1], y)):
+        report = verify_certificate(tmp_path / "c.wdist", source, target)
+        assert not report.valid
+        assert report.checks[-1].name == "data"
+
+
+def test_files_that_are_no_certificates(table: Case, tmp_path: Path) -> None:
+    path = tmp_path / "c.wdist"
+    content = table.certificate.content
+    for bad in (
+        b"",
+        b"\0" * 7,
+        b"\xff" * 64,
+        content[:-1],
+        content + b"\0",
+        content[:100],
+        b"\x02" + b"\0" * 7 + b"{}",
+    ):
+        path.write_bytes(bad)
+        assert not verify_certificate(path, *table.arrays).valid
+    missing = verify_certificate(tmp_path / "missing", *table.arrays)
+    assert not missing.valid
+    path.write_bytes(content)
+    np.savez(tmp_path / "a.npz", x=table.arrays[0])
+    assert not verify_certificate(path, tmp_path / "a.npz", table.arrays[1]).valid
+
+
+def test_another_spelling_of_the_same_content_is_rejected(table: Case) -> None:
+    content = table.certificate.content
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    respelled = json.dumps(header).encode()
+    with pytest.raises(CertificateError, match="canonical"):
+        read_container(len(respelled).to_bytes(8, "little") + respelled + content[8 + size :])
+
+
+# --- fresh rows, the command, independence -------------------------------------------------------------------------
+
+
+def test_fresh_rows_get_a_statement_of_their_own(table: Case, tmp_path: Path) -> None:
+    digest = table.certificate.save(tmp_path / "c.wdist")
+    x, y = rows("groupsort", 500, 11, 0.0), rows("groupsort", 600, 12, 0.8)
+    report = verify_fresh(tmp_path / "c.wdist", x, y, digest)
+    assert report.valid, str(report)
+    statement = report.statement
+    bound = table.critic.lipschitz_bound
+    assert statement["value"] == pytest.approx(
+        (table.critic.evaluate(y).mean() - table.critic.evaluate(x).mean()) / bound
+    )
+    assert 0 <= statement["lower_bound"] < statement["value"]
+    used = verify_fresh(tmp_path / "c.wdist", x, table.arrays[1], digest)
+    assert not used.valid
+    assert "fresh rows are needed" in str(used)
+
+
+def test_fresh_bounds_do_not_depend_on_a_file_sorted_by_score(table: Case, tmp_path: Path) -> None:
+    table.certificate.save(tmp_path / "c.wdist")
+    wrong = 0
+    for seed in range(30):  # both sets from one distribution: any positive bound is wrong
+        x, y = rows("groupsort", 300, 100 + seed, 0.0), rows("groupsort", 300, 200 + seed, 0.0)
+        order_x, order_y = np.argsort(table.critic.evaluate(x)), np.argsort(-table.critic.evaluate(y))
+        wrong += verify_fresh(tmp_path / "c.wdist", x[order_x], y[order_y]).statement["lower_bound"] > 0
+    assert wrong <= 7  # binomial(30, 0.05) exceeds 7 once in 10,000
+
+
+def test_command_line(table: Case, tmp_path: Path) -> None:
+    digest = table.certificate.save(tmp_path / "c.wdist")
+    for side, array in zip("ab", table.arrays, strict=True):
+        np.save(tmp_path / f"{side}.npy", array)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wdist.verify", "c.wdist", "a.npy", "b.npy", *arguments]
+        environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    good = run("--sha256", digest)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "VERIFIED" in good.stdout
+    wrong = run("--sha256", "0" * 64)
+    assert wrong.returncode == 1
+    assert "NOT VERIFIED" in wrong.stdout
+    report = json.loads(run("--json").stdout)
+    assert report["valid"] is True
+    assert report["statement"]["confidence"] == 0.95
+    assert run("--fresh").returncode == 1  # the issuer's own rows
+
+
+INDEPENDENCE = """
+import sys
+import wdist.verify
+loaded = {name for name in sys.modules if name.partition(".")[0] in ("wdist", "torch", "ot", "safetensors", "scipy")}
+allowed = {name for name in loaded if name == "wdist" or name.startswith("wdist.verify")}
+sys.exit(", ".join(sorted(loaded - allowed)) or None)
+"""
+
+
+def test_nothing_of_the_library_is_imported() -> None:
+    run = subprocess.run([sys.executable, "-c", INDEPENDENCE], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["groupsort", "cone"])
+def test_a_hundred_thousand_test_rows_take_seconds(family: str, tmp_path: Path) -> None:
+    case = Case(family, n=333_333)
+    case.certificate.save(tmp_path / "c.wdist")
+    start = time.perf_counter()
+    assert verify_certificate(tmp_path / "c.wdist", *case.arrays).valid
+    assert time.perf_counter() - start < 20  # about 5 s on two idle cores

@@ -1,0 +1,161 @@
+"""The certificate file: everything that a stranger needs to derive a result again. docs/certificate.md specifies it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import wdist
+from wdist.bounds import mean_lower_bound, mean_upper_bound, permutation_count
+from wdist.errors import WdistError
+from wdist.samples import SampleSet
+from wdist.splits import Split
+from wdist.verify.container import CertificateError, read_container, write_container
+from wdist.verify.verifier import FORMAT, SIDES, VERSION
+
+Values = NDArray[np.float64]
+Prior = tuple[tuple[float, float], tuple[float, float]]
+
+REPORTED = ("upper_bound", "units", "trivial", "empirical", "null_baseline", "steps", "seconds", "device", "warnings")
+
+
+@dataclass(frozen=True)
+class StoredCritic:
+    """A frozen critic as it is written: its last layer clips to the interval of the statement.
+
+    layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; layer_bounds: a proven norm for
+    each layer; takes: {"row_shape", "layout", "uint8", "scale"}.
+    """
+
+    family: str
+    config: Mapping[str, Any]
+    layers: Sequence[Mapping[str, Any]]
+    tensors: Mapping[str, NDArray[Any]]
+    layer_bounds: Sequence[float]
+    lipschitz_bound: float
+    takes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The test scores (in the order of the split) and how the bounds were taken from them."""
+
+    fx: Values
+    fy: Values
+    method: str
+    prior: Prior | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate: its JSON part and its tensors; `content` is the whole file."""
+
+    document: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+
+    @cached_property
+    def content(self) -> bytes:
+        """The bytes of the file; equal certificates have equal bytes."""
+        return write_container(self.document, self.tensors)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file, to be passed on by another way than the file itself."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def save(self, path: str | Path) -> str:
+        """Write the file; returns its SHA-256."""
+        Path(path).write_bytes(self.content)
+        return self.sha256
+
+
+def build_certificate(
+    result: Mapping[str, Any],
+    critic: StoredCritic,
+    samples: tuple[SampleSet, SampleSet],
+    splits: tuple[Split, Split],
+    held_out: HeldOut,
+    split_mode: str = "random",
+) -> Certificate:
+    """The certificate of a result: `Result.to_dict()`, the frozen critic, both sets, their splits, the test scores.
+
+    Reads both sets once, to digest them. Raises WdistError when the parts contradict each other.
+    """
+    last = critic.layers[-1]
+    if last["kind"] != "clip":
+        raise WdistError("a certified critic ends in a clip layer: the bounds need an interval")
+    low, high = float(last["low"]), float(last["high"])
+    fx, fy = (np.ascontiguousarray(side, dtype=np.float64) for side in (held_out.fx, held_out.fy))
+    alpha = 1 - result["confidence"]
+    prior_x, prior_y = held_out.prior if held_out.prior is not None else (None, None)
+    statement = {
+        "value": result["value"],
+        "lower_bound": result["lower_bound"],
+        "confidence": result["confidence"],
+        "p_value": result["p_value"],
+        "permutations": None if result["p_value"] is None else permutation_count(len(fx), len(fy)),
+        "method": held_out.method,
+        "prior": None if held_out.prior is None else [list(prior_x or ()), list(prior_y or ())],
+        "clip": [low, high],
+        "source_mean_upper": mean_upper_bound(fx, low, high, alpha / 2, held_out.method, prior_x),
+        "target_mean_lower": mean_lower_bound(fy, low, high, alpha / 2, held_out.method, prior_y),
+    }
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "library": wdist.__version__,
+        "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
+        "input": _plain(critic.takes),
+        "split": {"mode": split_mode, "seed": int(result["seed"])}
+        | {side: _split(split) for side, split in zip(SIDES, splits, strict=True)},
+        "critic": {
+            "family": critic.family,
+            "config": _plain(critic.config),
+            "layers": [_plain(entry) for entry in critic.layers],
+            "layer_bounds": [float(bound) for bound in critic.layer_bounds],
+            "lipschitz_bound": float(critic.lipschitz_bound),
+        },
+        "statement": statement,
+        "reported": {name: _plain(result.get(name)) for name in REPORTED},
+    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in critic.tensors.items()}
+    for side, split, scores in zip(SIDES, splits, (fx, fy), strict=True):
+        tensors[f"test_rows.{side}"] = np.ascontiguousarray(split.test, dtype=np.int64)
+        tensors[f"scores.{side}"] = scores
+    return Certificate(document, tensors)
+
+
+def load_certificate(path: str | Path) -> Certificate:
+    """Read a certificate file. Raises WdistError when it is damaged or of another version."""
+    try:
+        document, tensors = read_container(Path(path).read_bytes())
+    except (OSError, CertificateError) as error:
+        raise WdistError(f"{str(path)!r} is not a certificate that can be read: {error}") from error
+    if document.get("version") != VERSION:
+        raise WdistError(f"{str(path)!r} has version {document.get('version')!r}; this release reads {VERSION}")
+    return Certificate(document, tensors)
+
+
+def _data(samples: SampleSet) -> dict[str, Any]:
+    return {"sha256": samples.sha256, "shape": list(samples.array.shape), "dtype": samples.dtype.str}
+
+
+def _split(split: Split) -> dict[str, Any]:
+    order = np.concatenate([split.train, split.select, split.test]).astype("<i8")
+    return {"sizes": split.sizes(), "order_sha256": hashlib.sha256(order.tobytes()).hexdigest()}
+
+
+def _plain(value: Any) -> Any:
+    """Plain JSON types: tuples become lists, numpy numbers Python ones."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

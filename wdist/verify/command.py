@@ -1,0 +1,35 @@
+"""The command line of the verifier."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from .verifier import verify_certificate, verify_fresh
+
+
+def parser(prog: str = "wdist verify") -> argparse.ArgumentParser:
+    """The arguments, so that `wdist verify` and `python -m wdist.verify` take the same."""
+    result = argparse.ArgumentParser(
+        prog=prog, description="Re-derive the statement of a certificate from its critic and the rows, in numpy alone."
+    )
+    result.add_argument("certificate", metavar="CERT", help="the certificate file")
+    result.add_argument("source", metavar="A", help="source rows, a .npy file")
+    result.add_argument("target", metavar="B", help="target rows, a .npy file")
+    result.add_argument("--sha256", metavar="DIGEST", help="the file's digest, got from the issuer by another way")
+    result.add_argument(
+        "--fresh",
+        action="store_true",
+        help="A and B are rows the issuer never saw: evaluate the critic on them, which needs no trust in the issuer",
+    )
+    result.add_argument("--json", action="store_true", help="print the report as JSON")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify and print the report; 0 when everything held, 1 when not (argparse: 2 for wrong usage)."""
+    options = parser().parse_args(arguments)
+    verify = verify_fresh if options.fresh else verify_certificate
+    report = verify(options.certificate, options.source, options.target, options.sha256)
+    sys.stdout.write((json.dumps(report.to_dict(), indent=1) if options.json else str(report)) + "\n")
+    return 0 if report.valid else 1

@@ -1,0 +1,93 @@
+"""Rows as the certificate means them: read from .npy, digested, converted to what the critic takes."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .container import CertificateError
+
+BLOCK_BYTES = 16 << 20  # of rows held at once
+
+
+def open_rows(data: Any) -> NDArray[Any]:
+    """An array, or the memory-mapped content of a .npy file. Raises CertificateError for anything else."""
+    if isinstance(data, str | Path):
+        try:
+            loaded = np.load(data, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise CertificateError(f"cannot read rows from {str(data)!r}: {error}") from error
+        if not isinstance(loaded, np.ndarray):
+            raise CertificateError(f"{str(data)!r} is an archive; give a single .npy file")
+        return loaded
+    return np.asarray(data)
+
+
+def rows_digest(array: NDArray[Any]) -> str:
+    """SHA-256 of `wdist rows 1 <dtype> <shape>\\n` and the C-ordered little-endian values."""
+    stored = array.dtype.newbyteorder("<") if array.dtype.byteorder == ">" else array.dtype
+    digest = hashlib.sha256()
+    digest.update(f"wdist rows 1 {stored.str} {'x'.join(str(extent) for extent in array.shape)}\n".encode("ascii"))
+    step = max(1, BLOCK_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        digest.update(np.ascontiguousarray(array[start : start + step], dtype=stored).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Input:
+    """How stored rows become what the critic takes; the fields of "input" in the certificate."""
+
+    row_shape: tuple[int, ...]
+    layout: str | None
+    uint8: bool
+    kind: str
+    divisor: NDArray[np.float64]
+    center: NDArray[np.float64]
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Input":
+        """Read and check the fields. Raises CertificateError."""
+        try:
+            scale = stored["scale"]
+            row_shape, layout, uint8, kind = stored["row_shape"], stored["layout"], stored["uint8"], scale["kind"]
+            divisor, center = (np.asarray(scale[name], dtype=np.float64) for name in ("divisor", "center"))
+            data_divisor = scale["data_divisor"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CertificateError(f"the description of the critic's input is incomplete: {error!r}") from error
+        shape = tuple(row_shape)
+        known = kind in ("none", "number", "vector", "standardize") and layout in (None, "nhwc", "nchw")
+        fits = all(part.shape in ((), shape) for part in (divisor, center))
+        if not (known and fits and np.all(divisor > 0) and data_divisor == (255.0 if uint8 else 1.0)):
+            raise CertificateError("the description of the critic's input contradicts itself")
+        return cls(shape, layout, bool(uint8), kind, divisor, center)
+
+    def convert(self, block: NDArray[Any]) -> NDArray[np.float64]:
+        """Rows (n, ...) as given -> (n, *row_shape): through float32, as the issuer's critic saw them, to float64."""
+        image = block.ndim >= 3
+        if (image and block.dtype == np.uint8) != self.uint8:
+            raise CertificateError(f"rows of type {block.dtype} are not what this critic takes")
+        values = block.astype(np.float32)
+        if self.uint8:
+            values /= np.float32(255.0)
+        if block.ndim == 4 and self.layout == "nhwc":
+            values = values.transpose(0, 3, 1, 2)
+        shape = (1, *values.shape[1:]) if values.ndim == 3 else values.shape[1:] or (1,)
+        if shape != self.row_shape:
+            raise CertificateError(f"rows of shape {block.shape[1:]} do not fit a critic of {self.row_shape}")
+        values = np.ascontiguousarray(values).reshape(len(block), *self.row_shape)
+        if self.kind != "none":
+            values = ((values.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
+        return values.astype(np.float64)
+
+    def blocks(self, array: NDArray[Any], index: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
+        """All rows, or those of `index` in its order, converted in blocks of bounded memory."""
+        total = len(array) if index is None else len(index)
+        step = max(1, BLOCK_BYTES // (8 * max(1, int(np.prod(self.row_shape)))))
+        for start in range(0, total, step):
+            stop = min(start + step, total)
+            yield self.convert(np.asarray(array[start:stop] if index is None else array[index[start:stop]]))
