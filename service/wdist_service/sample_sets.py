@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,11 +12,15 @@ from sqlalchemy.orm import Session
 from wdist.errors import SampleError
 from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
+from wdist_service.decoding.formats import Format
+from wdist_service.decoding.runner import Decoders
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet
 from wdist_service.statistics import Statistics
 from wdist_service.storage import Incoming, Storage
+
+_BLOCK_BYTES = 1 << 20
 
 
 class DigestError(RequestError):
@@ -81,15 +86,31 @@ class NpyReceiver:
 class SampleSets:
     """The sample sets of all tenants."""
 
-    def __init__(self, database: Database, storage: Storage) -> None:
+    def __init__(self, database: Database, storage: Storage, decoders: Decoders) -> None:
         self._database = database
         self._storage = storage
+        self._decoders = decoders
+
+    def add_decoded(
+        self, tenant_id: str, name: str | None, body: Path, kind: Format, member: str | None
+    ) -> tuple[SampleSet, bool]:
+        """Decode a whole body of another format than .npy, then check and store it as .npy."""
+        with self._storage.decoded() as file:
+            report = self._decoders.decode(body, kind, member, file)
+            receiver = NpyReceiver(file)
+            with file.path.open("rb") as values:
+                while block := values.read(_BLOCK_BYTES):
+                    receiver.feed(block)
+            row = receiver.finish(tenant_id, name if name is not None else report.name)
+            row.column_names = report.columns
+            return self.add(file, row)
 
     def add(self, file: Incoming, row: SampleSet) -> tuple[SampleSet, bool]:
         """Store a received set; (the set, whether it is new): the same content is kept once per tenant."""
         with self._database.write() as session:
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
+                known.column_names = known.column_names or row.column_names
                 return known, False
             self._storage.place(file)
             session.add(row)

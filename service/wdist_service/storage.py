@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self, TypeVar
 
 from wdist_service.settings import Settings
 
@@ -50,7 +51,7 @@ class Incoming:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def __enter__(self) -> Incoming:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -65,6 +66,22 @@ class Incoming:
         self.path.unlink(missing_ok=True)
         if is_disk_full(error):
             raise DiskFullError(str(error)) from error
+
+
+class Decoded(Incoming):
+    """A file that a child process fills; what is read back from it passes `write`, which only hashes and counts."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self.bytes += len(data)
+
+    @property
+    def descriptor(self) -> int:
+        """Open for writing; the child inherits it."""
+        return self._file.fileno()
+
+
+Kind = TypeVar("Kind", bound=Incoming)
 
 
 class Storage:
@@ -84,9 +101,16 @@ class Storage:
 
     def incoming(self) -> Incoming:
         """Begin a file. Raises DiskFullError when the disk is nearly full already."""
+        return self._begin(Incoming)
+
+    def decoded(self) -> Decoded:
+        """Begin a file that a decoder fills. Raises DiskFullError as `incoming` does."""
+        return self._begin(Decoded)
+
+    def _begin(self, kind: type[Kind]) -> Kind:
         if self.free_bytes() < self._min_free_bytes:
             raise DiskFullError(f"less than {self._min_free_bytes:,} bytes are free on the server's disk")
-        return Incoming(self._incoming)
+        return kind(self._incoming)
 
     def place(self, file: Incoming) -> None:
         """Give a sealed file its name; the same content twice is one file."""

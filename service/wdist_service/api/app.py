@@ -12,10 +12,11 @@ from fastapi.routing import APIRoute
 
 from wdist import __version__
 from wdist_service import engine
-from wdist_service.api import estimates, keys, operations, problems, sample_sets
+from wdist_service.api import estimates, keys, operations, page, problems, sample_sets
 from wdist_service.api.dependencies import Services
 from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
 from wdist_service.database import Database
+from wdist_service.decoding.runner import Decoders
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys, ensure_tenant
 from wdist_service.models import LOCAL_TENANT
@@ -42,7 +43,7 @@ def build_services(settings: Settings) -> Services:
     api_keys = Keys(database, settings)
     if settings.bootstrap_key_file is not None:
         api_keys.bootstrap(settings.bootstrap_key_file)
-    sets = SampleSets(database, storage)
+    sets = SampleSets(database, storage, Decoders(settings))
     sets.sweep()
     return Services(settings, database, storage, queue, Jobs(database, queue, storage), sets, api_keys)
 
@@ -61,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
     )  # fmt: skip
     app.state.services = services
-    for router in (sample_sets.router, estimates.router, keys.router, operations.router):
+    for router in (sample_sets.router, estimates.router, keys.router, operations.router, page.router):
         app.include_router(router)
     problems.install(app)
     _declare_problems(app)

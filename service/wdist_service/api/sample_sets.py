@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -16,18 +16,27 @@ from starlette.requests import ClientDisconnect
 from wdist_service import tenancy
 from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep
 from wdist_service.api.problems import responses
-from wdist_service.api.schemas import Name, Page, SampleSetView, sample_set_view
-from wdist_service.errors import InvalidError, UnsupportedTypeError
+from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
+from wdist_service.decoding import formats
+from wdist_service.decoding.formats import MEDIA_TYPES, Format
+from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.models import SampleSet
 from wdist_service.sample_sets import DigestError, NpyReceiver
+from wdist_service.settings import Settings
+from wdist_service.storage import Incoming
 
 router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
 _BLOCK_BYTES = 1 << 20
-_NPY_TYPES = frozenset(
-    {"application/octet-stream", "application/x-npy", "application/npy", "application/vnd.numpy.npy"}
-)
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BODIES = {
+    **dict.fromkeys(MEDIA_TYPES, _BINARY),
+    "text/csv": {"schema": {"type": "string"}, "example": "carat,price\n0.23,326\n0.31,335\n"},
+    "application/json": {
+        "schema": InlineSamples.model_json_schema(),
+        "example": {"columns": ["carat", "price"], "samples": [[0.23, 326], [0.31, 335]]},
+    },
+}
 
 
 @router.post(
@@ -38,7 +47,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
         201: {"headers": {"Location": {"schema": {"type": "string"}}}},
         **responses(400, 408, 413, 415, 422, 507),
     },
-    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BINARY}}},
+    openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
 )
 async def create_sample_set(
     request: Request,
@@ -46,26 +55,53 @@ async def create_sample_set(
     caller: CallerDep,
     services: ServicesDep,
     name: Annotated[Name | None, Query(description="Your name for it.")] = None,
-    format: Annotated[str | None, Query(max_length=20, description="npy; default: by Content-Type.")] = None,  # noqa: A002
+    format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
+    member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
     repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
 ) -> SampleSetView:
-    """Store an array, sent as the raw bytes of an .npy file."""
-    _require_npy(request.headers.get("content-type"), format)
+    """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
+    kind = formats.choose(request.headers.get("content-type"), format)
     expected = _parse_digest(repr_digest)
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        receiver = NpyReceiver(file)
-        await _pump(request.stream(), receiver)
-        row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
-        if expected is not None and expected != row.sha256:
-            raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
-        row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row)
+        if kind == "npy":
+            receiver = NpyReceiver(file)
+            await _pump(request.stream(), receiver.feed)
+            row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
+            _check_digest(expected, file)
+            row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row)
+        else:
+            await _pump(request.stream(), _limited(file, services.settings, kind))
+            _check_digest(expected, file)
+            await asyncio.to_thread(file.seal)
+            row, is_new = await asyncio.to_thread(
+                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, member
+            )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
 
 
-async def _pump(stream: AsyncIterator[bytes], receiver: NpyReceiver) -> None:
+def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
+    """Writes to the file; inline JSON is for small sets, as all of it is in memory at once."""
+    limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
+
+    def write(data: memoryview) -> None:
+        if file.bytes + len(data) > limit:
+            raise TooLargeError(
+                f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
+            )
+        file.write(data)
+
+    return write
+
+
+def _check_digest(expected: str | None, file: Incoming) -> None:
+    if expected is not None and expected != file.sha256:
+        raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
+
+
+async def _pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]) -> None:
     """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
     work: asyncio.Future[None] | None = None
     buffer = bytearray()
@@ -75,27 +111,19 @@ async def _pump(stream: AsyncIterator[bytes], receiver: NpyReceiver) -> None:
             if len(buffer) >= _BLOCK_BYTES:
                 if work is not None:
                     await work
-                work = asyncio.ensure_future(asyncio.to_thread(receiver.feed, memoryview(buffer)))
+                work = asyncio.ensure_future(asyncio.to_thread(feed, memoryview(buffer)))
                 buffer = bytearray()
         if work is not None:
             await work
         work = None
         if buffer:
-            await asyncio.to_thread(receiver.feed, memoryview(buffer))
+            await asyncio.to_thread(feed, memoryview(buffer))
     except ClientDisconnect:
         raise InvalidError("the body ended before it was complete", field="body") from None
     finally:
         if work is not None:  # never leave a thread writing to a file that is about to be removed
             await asyncio.wait([work])
             work.exception()
-
-
-def _require_npy(content_type: str | None, given: str | None) -> None:
-    kind = (content_type or "application/octet-stream").split(";")[0].strip().lower()
-    if given is None and kind not in _NPY_TYPES:
-        raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
-    if given not in (None, "npy"):
-        raise UnsupportedTypeError(f"format {given!r} is not read here; send npy", field="format")
 
 
 def _parse_digest(header: str | None) -> str | None:
@@ -138,7 +166,7 @@ def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesD
     responses={200: {"content": {"application/octet-stream": _BINARY}}, **responses(404, 422)},
 )
 def get_sample_set_content(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> FileResponse:
-    """The file as it was uploaded."""
+    """The array as an .npy file."""
     with services.database.read() as session:
         row = tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id)
     return FileResponse(

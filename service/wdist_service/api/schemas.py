@@ -17,6 +17,7 @@ CriticName = Literal["auto", "affine", "sliced", "groupsort", "bcop"]
 Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Member = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -63,6 +64,16 @@ class EstimateRequest(Options):
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
 
 
+class InlineSamples(BaseModel):
+    """A small sample set inside a JSON body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples: list[list[float]] = Field(min_length=1, description="Rows.")
+    columns: list[str] | None = Field(default=None, description="Names of the columns.")
+    name: Name | None = None
+
+
 class SampleSetView(BaseModel):
     """An uploaded array."""
 
@@ -74,6 +85,7 @@ class SampleSetView(BaseModel):
     rows: int
     shape: list[int]
     dtype: str
+    columns: list[str] | None = None
     created_at: str
     statistics: dict[str, Any]
 
@@ -196,7 +208,7 @@ def _maybe(seconds: float | None) -> str | None:
 def sample_set_view(row: SampleSet) -> SampleSetView:
     return SampleSetView(
         id=row.id, name=row.name, sha256=row.sha256, bytes=row.bytes, rows=row.rows, shape=row.shape, dtype=row.dtype,
-        created_at=rfc3339(row.created_at), statistics=row.statistics,
+        columns=row.column_names, created_at=rfc3339(row.created_at), statistics=row.statistics,
     )  # fmt: skip
 
 

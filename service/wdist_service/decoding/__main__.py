@@ -1,0 +1,87 @@
+"""The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS [MEMBER]`.
+
+The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} to standard
+output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import signal
+import sys
+from typing import Any
+
+MAX_NAMES = 4096  # columns whose names are kept
+MAX_NAME = 200
+
+
+def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
+    """Address space, processor and wall-clock seconds, size of the output, no core file, few descriptors."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes + (1 << 20), max_bytes + (1 << 20)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead
+    signal.alarm(seconds)
+
+
+def decode(kind: str, descriptor: int, max_bytes: int, member: str | None) -> dict[str, Any]:
+    """Decode standard input; returns what is known beside the values."""
+    from wdist_service.decoding.output import ArrayWriter
+
+    writer = ArrayWriter(descriptor, max_bytes)
+    source = sys.stdin.buffer
+    columns, name = None, None
+    if kind in {"npz", "images"}:
+        from wdist_service.decoding import archives
+
+        if kind == "npz":
+            archives.decode_npz(source, writer, member)
+        else:
+            archives.decode_images(source, writer)
+    else:
+        from wdist_service.decoding import tables
+
+        if kind == "csv":
+            columns = tables.decode_csv(source, writer)
+        elif kind == "parquet":
+            columns = tables.decode_parquet(source, writer)
+        else:
+            columns, name = tables.decode_json(source, writer)
+    if columns is not None:
+        columns = [name[:MAX_NAME] for name in columns] if len(columns) <= MAX_NAMES else None
+    return {"columns": columns, "name": name}
+
+
+def main() -> None:
+    kind, descriptor, max_bytes, memory_bytes, seconds, *rest = sys.argv[1:]
+    limit(int(max_bytes), int(memory_bytes), int(seconds))
+    try:
+        report = decode(kind, int(descriptor), int(max_bytes), rest[0] if rest else None)
+    except MemoryError:
+        report = {"kind": "memory", "error": ""}
+    except Exception as error:
+        report = {"kind": _kind(error), "error": str(error)[:1000]}
+    sys.stdout.write(json.dumps(report))
+
+
+def _kind(error: Exception) -> str:
+    from wdist_service.decoding.output import DecodeError, TooLargeError
+
+    if isinstance(error, TooLargeError):
+        return "too_large"
+    if isinstance(error, DecodeError):
+        return "invalid"
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return "disk_full"
+    if number == errno.ENOMEM or "bad_alloc" in str(error) or "malloc" in str(error):
+        return "memory"
+    return "unreadable"
+
+
+if __name__ == "__main__":
+    main()

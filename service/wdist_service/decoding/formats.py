@@ -1,0 +1,55 @@
+"""The formats that an upload can have, and the media types that announce them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from wdist_service.errors import UnsupportedTypeError
+
+Format = Literal["npy", "npz", "parquet", "csv", "images", "json"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+MEDIA_TYPES: Final[dict[str, Format]] = {
+    "application/octet-stream": "npy",
+    "application/x-npy": "npy",
+    "application/npy": "npy",
+    "application/vnd.numpy.npy": "npy",
+    "application/x-npz": "npz",
+    "application/vnd.numpy.npz": "npz",
+    "application/vnd.apache.parquet": "parquet",
+    "application/x-parquet": "parquet",
+    "text/csv": "csv",
+    "application/zip": "images",
+    "application/x-zip-compressed": "images",
+    "application/json": "json",
+}
+_ENDINGS: Final[dict[str, Format]] = {
+    ".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".zip": "images", ".json": "json",
+}  # fmt: skip
+_KNOWN = ", ".join(FORMATS)
+
+
+def choose(content_type: str | None, given: str | None) -> Format:
+    """The format of a body: the one given, else that of its media type. Raises UnsupportedTypeError."""
+    if given is not None:
+        return named(given)
+    kind = (content_type or "application/octet-stream").split(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        raise UnsupportedTypeError(
+            "forms are not read here; send the file itself as the body (curl --data-binary @FILE)"
+        )
+    if kind not in MEDIA_TYPES:
+        raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; say which it is with ?format={_KNOWN}")
+    return MEDIA_TYPES[kind]
+
+
+def named(given: str) -> Format:
+    """The format of that name. Raises UnsupportedTypeError."""
+    for known in FORMATS:
+        if given == known:
+            return known
+    raise UnsupportedTypeError(f"format {given[:20]!r} is not read here; choose one of {_KNOWN}", field="format")
+
+
+def of_file_name(name: str) -> Format | None:
+    """The format that a file's name ends with."""
+    return next((known for ending, known in _ENDINGS.items() if name.lower().endswith(ending)), None)

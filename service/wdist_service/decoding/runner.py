@@ -1,0 +1,110 @@
+"""Starts a decoder and takes what it wrote; a decoder that dies, hangs or grows ends alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wdist_service.decoding.formats import Format
+from wdist_service.errors import InvalidError, TooLargeError
+from wdist_service.settings import Settings
+from wdist_service.storage import Decoded, DiskFullError
+
+log = logging.getLogger("wdist.decoding")
+_MAX_REPORT_BYTES = 8 << 20
+_GRACE_SECONDS = 5.0  # the child ends itself; this is for one that cannot
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a decoder knows beside the values."""
+
+    columns: list[str] | None
+    name: str | None
+
+
+class Decoders:
+    """Runs decoders, so many at once as the settings allow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._places = threading.BoundedSemaphore(settings.decoders)
+
+    def decode(self, source: Path, kind: Format, member: str | None, target: Decoded) -> Report:
+        """Turn the body in `source` into an .npy file in `target`.
+
+        Raises InvalidError, TooLargeError or DiskFullError, in words for the sender of the body.
+        """
+        with self._places:
+            output, code = self._run(source, kind, member, target)
+        report = _parse(output)
+        if report is None:
+            log.warning("a decoder ended without a report", extra={"format": kind, "exit_code": code})
+            report = {"kind": "killed", "error": ""}
+        if "error" in report:
+            self._refuse(kind, str(report.get("kind")), str(report["error"]))
+        return Report(report.get("columns"), report.get("name"))
+
+    def _run(self, source: Path, kind: Format, member: str | None, target: Decoded) -> tuple[bytes, int]:
+        settings = self._settings
+        command = [sys.executable, "-I", "-m", "wdist_service.decoding", kind, str(target.descriptor)]
+        command += [
+            str(n) for n in (settings.max_upload_bytes, settings.decoder_memory_bytes, settings.decoder_seconds)
+        ]
+        with source.open("rb") as body:
+            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [*command, member] if member is not None else command,
+                stdin=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(target.descriptor,), cwd="/",
+                env=_ENVIRONMENT,
+            )  # fmt: skip
+        killer = threading.Timer(settings.decoder_seconds + _GRACE_SECONDS, process.kill)
+        killer.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - PIPE was asked for
+            with process.stdout as pipe:
+                output = pipe.read(_MAX_REPORT_BYTES)
+            if len(output) == _MAX_REPORT_BYTES:
+                process.kill()
+        finally:
+            process.wait()
+            killer.cancel()
+        return output, process.returncode
+
+    def _refuse(self, kind: Format, reason: str, message: str) -> None:
+        if reason == "disk_full":
+            raise DiskFullError(message)
+        if reason == "too_large":
+            raise TooLargeError(f"the body ({kind}) is too large: {message}", field="body")
+        if reason == "invalid":
+            raise InvalidError(f"the body ({kind}): {message}", field="body")
+        settings = self._settings
+        if reason in {"memory", "killed"}:
+            raise InvalidError(
+                f"the body ({kind}) needs more than the {settings.decoder_memory_bytes >> 20:,} MiB or "
+                f"{settings.decoder_seconds} s that may be spent on reading it; send the array as .npy",
+                field="body",
+            )
+        raise InvalidError(
+            f"the body cannot be read as {kind}; write it again, or send the array as .npy", field="body"
+        )
+
+
+_ENVIRONMENT = {
+    "PATH": os.defpath, "LC_ALL": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
+}  # fmt: skip
+
+
+def _parse(output: bytes) -> dict[str, Any] | None:
+    try:
+        report = json.loads(output)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None
