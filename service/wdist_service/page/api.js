@@ -121,3 +121,9 @@ export function upload(file, { name, format, onProgress, signal }) {
     request.send(file);
   });
 }
+
+/** Scores f(x) of the rows of a stored sample set: {scores: [...]}. */
+export async function scores(id, set) {
+  const answer = await post(`/v1/estimates/${encodeURIComponent(id)}/evaluate`, { sample_set: set.id });
+  return { scores: answer.values };
+}

@@ -53,7 +53,7 @@ function howItWorks() {
   return h("section", { class: "stack" }, h("h2", null, "What the number means"), h("ol", { class: "steps" },
     step("The distance", "How far, on average, rows of one population must move to become the other. In your data’s own units; 0 only if the two are equal."),
     step("Learned on one part", "A network that cannot change faster than its input learns on 60 % of the rows to tell the sets apart; 10 % choose the best one."),
-    step("Certified on the rest", "What it still finds on the 30 % it never saw, less a margin for chance, is the bound. Equal populations give 0, not a false alarm.")));
+    step("Certified on the rest", "What it still finds on the 30 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
 }
 
 /** What makes the two sets impossible to compare, as an error; null when nothing does. */
@@ -70,7 +70,7 @@ async function submit(button, message) {
   const missing = slots.find((slot) => !slot.set);
   if (missing) {
     const words = missing.progress === null ? `Choose a file for ${missing.title.toLowerCase()}.` : `${missing.file.name} is still on its way.`;
-    message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, missing.progress === null ? "Drop an .npy file on its box, or take the example." : "Wait until it is uploaded, then press the button again.")));
+    message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, missing.progress === null ? "Drop a file on its box, or take the example." : "Wait until it is uploaded, then press the button again.")));
     return;
   }
   if (mismatch()) return;

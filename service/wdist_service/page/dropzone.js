@@ -2,11 +2,9 @@
 
 import * as api from "./api.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
-import { bytes, describeShape, figure, plural } from "./format.js";
+import { bytes, describeShape, figure, plural, typeName } from "./format.js";
 import { HEADER_BYTES, parseHeader } from "./npy.js";
-import { uploadFile } from "./upload.js";
-
-export const ACCEPT = ".npy";
+import { ACCEPT, uploadFile } from "./upload.js";
 
 /** A sample set that is being chosen; `set` is there once the server has it. */
 export class Slot {
@@ -44,7 +42,7 @@ export class Slot {
     this.progress = 0;
     this.#changed(`${this.title}: sending ${file.name}.`);
     try {
-      await refuseWhatIsNoArray(file);
+      await refuseBrokenNpy(file);
       const onProgress = (share) => {
         if (this.abort !== mine) return;
         this.progress = share;
@@ -68,7 +66,7 @@ export class Slot {
 }
 
 /** Looks at an .npy file before gigabytes of it travel. */
-async function refuseWhatIsNoArray(file) {
+async function refuseBrokenNpy(file) {
   if (!file.name.toLowerCase().endsWith(".npy")) return;
   const header = parseHeader(await file.slice(0, HEADER_BYTES).arrayBuffer());
   if (!header) throw new api.ApiError("This is not an .npy file.", `${file.name} does not begin as such a file does.`, "Save the array with numpy.save, then drop that file.");
@@ -116,7 +114,7 @@ function chosen(slot) {
   const { set } = slot;
   const statistics = set.statistics ?? {};
   return [h("strong", { class: "file" }, slot.name), h("p", null, describeShape(set.shape)),
-    h("p", { class: "small soft" }, `${set.dtype}, ${bytes(set.bytes)}`, Number.isFinite(statistics.min) ? `, values from ${figure(statistics.min)} to ${figure(statistics.max)}` : ""),
+    h("p", { class: "small soft" }, `${typeName(set.dtype)}, ${bytes(set.bytes)}`, Number.isFinite(statistics.min) ? `, values from ${figure(statistics.min)} to ${figure(statistics.max)}` : ""),
     h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", h("span", { class: "visually-hidden" }, ` for ${slot.title}`))];
 }
 
@@ -127,5 +125,5 @@ function chooser(slot, earlier, take) {
     earlier.map((set) => h("option", { value: set.id }, `${set.name ?? set.id} (${set.shape.join(" × ")})`)));
   return h("div", { class: "chooser" }, input,
     h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
-    h("span", { class: "soft small drop-words" }, "or drop it here: .npy, rows first"), earlier.length > 0 && select);
+    h("span", { class: "soft small drop-words" }, "or drop it here: .npy, .npz, .csv, .parquet, or a .zip of images"), earlier.length > 0 && select);
 }

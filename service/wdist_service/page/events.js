@@ -34,7 +34,7 @@ async function* parse(response) {
  * the estimate has ended or `signal` is aborted. A lost connection is said to onTrouble(error) and tried again.
  */
 export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
-  let last = null;
+  const position = { last: null };
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -42,21 +42,33 @@ export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
       onTrouble(null);
       onRecord(record);
       if (hasEnded(record)) return;
-      const headers = last === null ? {} : { "Last-Event-ID": last };
-      const response = await api.send("GET", `/v1/estimates/${id}/events`, { headers, signal });
-      for await (const event of parse(response)) {
-        failures = 0;
-        last = event.id ?? last;
-        if (event.event === "progress") onPoint(event.data);
-        else if (event.event === "status") onRecord(await api.estimate(id, signal));
-        else if (event.event === "completed") break;
-      }
+      if (await listen(id, position, { onRecord, onPoint, signal })) failures = 0;
+      else failures += 1;
     } catch (error) {
       if (signal.aborted) return;
-      if ([401, 403].includes(error.status) || (error.status === 404 && last === null && failures > 2)) throw error;
-      if (error.status !== 404) onTrouble(error);
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error; // no later try will be answered better
+      onTrouble(error);
       failures += 1;
     }
     await sleep(PAUSES_SECONDS[Math.min(failures, PAUSES_SECONDS.length - 1)]);
   }
+}
+
+/** Reads the stream of events until it ends; false when it gave nothing, as behind a proxy that holds streams back. */
+async function listen(id, position, { onRecord, onPoint, signal }) {
+  let isAlive = false;
+  try {
+    const headers = position.last === null ? {} : { "Last-Event-ID": position.last };
+    const response = await api.send("GET", `/v1/estimates/${encodeURIComponent(id)}/events`, { headers, signal });
+    for await (const event of parse(response)) {
+      isAlive = true;
+      position.last = event.id ?? position.last;
+      if (event.event === "progress") onPoint(event.data);
+      else if (event.event === "status") onRecord(await api.estimate(id, signal));
+      else if (event.event === "completed") break;
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+  }
+  return isAlive;
 }

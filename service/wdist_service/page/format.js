@@ -50,7 +50,12 @@ export function describeShape(shape) {
   return `${whole(rows)} images of ${rest.join(" × ")}`;
 }
 
-export const plural = (count, word) => `${whole(count)} ${word}${count === 1 ? "" : "s"}`;
+const KINDS = { f: "float", i: "int", u: "uint", b: "bool" };
 
-/** A p-value as it is usually written. */
-export const probability = (p) => (p < 1e-4 ? "p < 0.0001" : `p = ${+p.toPrecision(2)}`);
+/** "<f4" as NumPy names it: float32. */
+export function typeName(dtype) {
+  const [, kind, size] = /^[<>|=]?([fiub])(\d+)$/.exec(dtype) ?? [];
+  return kind === undefined ? dtype : kind === "b" ? "bool" : `${KINDS[kind]}${8 * size}`;
+}
+
+export const plural = (count, word) => `${whole(count)} ${word}${count === 1 ? "" : "s"}`;

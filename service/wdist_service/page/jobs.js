@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { alertBox, announce, h } from "./dom.js";
 import { badge } from "./estimate.js";
 import { hasEnded } from "./events.js";
-import { bytes, describeShape, duration, figure, plural, when } from "./format.js";
+import { bytes, describeShape, duration, figure, plural, typeName, when } from "./format.js";
 
 const POLL_SECONDS = 2;
 
@@ -102,6 +102,6 @@ function jobRow(job, names, act) {
 
 function setRow(set, act) {
   const name = set.name ?? set.id;
-  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", `${describeShape(set.shape)}, ${set.dtype}`), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
+  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", `${describeShape(set.shape)}, ${typeName(set.dtype)}`), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
     h("td", { class: "number" }, h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${name}`))));
 }

@@ -86,7 +86,8 @@ async function describeServer() {
 
 // A file dropped beside a drop zone must not replace the page.
 for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
-addEventListener("hashchange", () => location.hash !== "#main" && route());
+addEventListener("hashchange", route);
+document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), byId("main").focus()));
 addEventListener("key-needed", onKeyNeeded);
 byId("key-button").addEventListener("click", askForKey);
 byId("key-dialog").addEventListener("close", onKeyDialogClosed);

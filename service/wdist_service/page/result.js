@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { alertBox, h, save } from "./dom.js";
-import { duration, figure, percent, probability, whole } from "./format.js";
+import { duration, figure, percent, whole } from "./format.js";
 import { comparisonPicture, intervalPicture } from "./interval.js";
 import { witnessView } from "./witness.js";
 
@@ -28,7 +28,7 @@ function headline(result) {
 
 function chance({ p_value: p }) {
   if (p === null || p === undefined) return null;
-  return `Two sets from one population would look this different with probability ${probability(p).replace("p = ", "").replace("p < ", "below ")}.`;
+  return `Two sets from one population would look at least this different with probability ${figure(p, 2)}.`;
 }
 
 function biasNote({ null_baseline: baseline, lower_bound: lower }) {

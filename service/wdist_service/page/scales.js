@@ -11,7 +11,7 @@ export function ticks(low, high, count) {
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
   const first = Math.ceil(low / step - 1e-9);
   const values = [];
-  for (let i = first; i * step <= high + step * 1e-9; i += 1) values.push(i * step);
+  for (let i = first; i * step <= high + step * 1e-9; i += 1) values.push(i === 0 ? 0 : i * step);
   return { values, text: (value) => tickText(value, step) };
 }
 

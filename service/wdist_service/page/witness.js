@@ -1,2 +1,74 @@
-// placeholder
-export const witnessView = () => null;
+// The witness function: the critic's scores on both sets, and the rows that give the distance away.
+
+import * as api from "./api.js";
+import { alertBox, h } from "./dom.js";
+import { figure, whole } from "./format.js";
+import { histogramPicture } from "./histogram.js";
+import { fetchRows, imageShape, thumbnail } from "./rows.js";
+
+const SHOWN_ROWS = 6;
+const SHOWN_IMAGES = 12;
+const SHOWN_COLUMNS = 7;
+
+/** A card that fills itself: scoring takes the server a moment. */
+export function witnessView(estimate, source, target) {
+  const body = h("div", { class: "stack wide" }, h("p", { class: "soft" }, "Scoring rows of both sets …"));
+  const fill = () => load(estimate, source, target).then((parts) => body.replaceChildren(...parts), (error) => body.replaceChildren(alertBox(error, fill)));
+  fill();
+  return h("section", { class: "card" }, h("h2", null, "Which rows make the difference"),
+    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Scores of rows one unit apart differ by at most one unit, so the gap between the two means cannot exceed the distance."), body);
+}
+
+async function load(estimate, source, target) {
+  const sets = { source, target };
+  const names = { source: source.name ?? source.id, target: target.name ?? target.id };
+  const scored = {};
+  for (const side of ["source", "target"]) scored[side] = await api.scores(estimate.id, sets[side]);
+  const scores = { source: scored.source.scores, target: scored.target.scores };
+  const parts = [histogramPicture(scores, names), h("p", { class: "small soft" }, coverage(scored, sets), " The bound uses unseen rows only; this picture also shows rows that the critic learned from.")];
+  const extremes = { source: order(scores.source, (one, other) => one - other), target: order(scores.target, (one, other) => other - one) };
+  const image = imageShape(source.shape, estimate.options.layout);
+  for (const side of ["source", "target"]) {
+    const indices = extremes[side].slice(0, image ? SHOWN_IMAGES : SHOWN_ROWS);
+    const values = await fetchRows(sets[side], indices);
+    if (!values) continue;
+    const entries = indices.map((index, i) => ({ index, score: scores[side][index], values: values[i] }));
+    const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
+    parts.push(h("div", { class: "stack" }, title, image ? gallery(entries, image, sets) : table(entries, side, sets)));
+  }
+  return parts;
+}
+
+const order = (scores, compare) => scores.map((_, i) => i).sort((one, other) => compare(scores[one], scores[other]));
+
+function coverage(scored, sets) {
+  const parts = ["source", "target"].map((side) => [scored[side].scores.length, sets[side].rows, side]);
+  const partial = parts.filter(([shown, rows]) => shown < rows);
+  return partial.length ? `${partial.map(([shown, rows, side]) => `The first ${whole(shown)} of ${whole(rows)} ${side} rows`).join("; ")}.` : "All rows of both sets.";
+}
+
+function gallery(entries, image, { source, target }) {
+  const range = [Math.min(source.statistics.min, target.statistics.min), Math.max(source.statistics.max, target.statistics.max)];
+  return h("ul", { class: "gallery" }, entries.map(({ index, score, values }) =>
+    h("li", null, thumbnail(values, image, range, `Image ${index}`), h("span", { class: "small soft" }, `${whole(index)}: ${figure(score, 3)}`))));
+}
+
+/** The columns that differ most between the sets come first; values far from the other set stand out. */
+function table(entries, side, sets) {
+  const other = sets[side === "source" ? "target" : "source"];
+  const own = sets[side].statistics.columns;
+  const far = other.statistics.columns;
+  const width = entries[0].values.length;
+  const separation = (i) => (own && far ? Math.abs(own[i].mean - far[i].mean) / (far[i].std || 1) : 0);
+  const shown = Array.from({ length: width }, (_, i) => i).sort((one, two) => separation(two) - separation(one) || one - two).slice(0, SHOWN_COLUMNS).sort((one, two) => one - two);
+  const name = (i) => sets[side].columns?.[i] ?? other.columns?.[i] ?? `column ${i}`;
+  const cell = (value, i) => {
+    const deviations = far ? Math.abs(value - far[i].mean) / (far[i].std || 1) : 0;
+    return h("td", { class: deviations > 2 ? "number striking" : "number", title: far ? `${deviations.toFixed(1)} standard deviations from the mean of the other set` : null }, figure(value));
+  };
+  return h("div", { class: "stack" },
+    h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", null,
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, name(i))))),
+      h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
+    h("p", { class: "small soft" }, shown.length < width ? `The ${shown.length} of ${whole(width)} columns whose means differ most. ` : "", far ? "Bold: more than two standard deviations from the other set’s mean." : ""));
+}
