@@ -25,6 +25,7 @@ class ServerProcess:
         arguments: more arguments of the command.
         environment: more variables of its environment; None removes one. Trainers get one thread unless told
             otherwise: on two cores that others use too, two threads that wait for each other are many times slower.
+        command: the `wdist` to start; default: the one of this interpreter's environment.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class ServerProcess:
         arguments: Sequence[str] = (),
         environment: dict[str, str | None] | None = None,
         port: int | None = None,
+        command: Path | None = None,
     ) -> None:
         self.data = data
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / f"{data.name}.log"
+        self._command = command or Path(sys.executable).with_name("wdist")
         self._arguments = list(arguments)
         given = {**os.environ, "WDIST_SERVER_THREADS": "1", **(environment or {})}
         self._environment = {name: value for name, value in given.items() if value is not None}
@@ -45,11 +48,17 @@ class ServerProcess:
 
     def start(self, seconds: float = 60.0) -> Self:
         """Returns once /readyz says 200; fails with the end of the log where it does not."""
-        command = [str(Path(sys.executable).with_name("wdist")), "serve", "--host", "127.0.0.1"]
+        command = [str(self._command), "serve", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--data", str(self.data), *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                cwd=self.data.parent,  # not the checkout: what is found there would hide what is installed
+                start_new_session=True,
             )
         deadline = time.monotonic() + seconds
         while not self.ready():
