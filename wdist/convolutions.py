@@ -13,6 +13,7 @@ from torch.nn import functional
 from wdist.errors import OptionError
 from wdist.layers import InvertibleDownsampling, require
 from wdist.orthogonal import append_projector, random_orthogonal
+from wdist.permutations import wrap
 
 
 def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
@@ -25,11 +26,10 @@ def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
         raise OptionError(
             f"kernel {kernel} is larger than the image grid {tuple(grid)}: use a smaller kernel or less stride"
         )
-    pads: list[int] = []
-    for k in reversed(kernel):
+    for axis, k in enumerate(kernel, 2):
         front = (k - 1) // 2
-        pads += [front, k - 1 - front]
-    return functional.pad(x, pads, mode="circular") if any(pads) else x
+        x = wrap(x, axis, front, k - 1 - front)
+    return x
 
 
 class LipschitzConvolution(nn.Module):

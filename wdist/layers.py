@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from wdist.errors import OptionError
 from wdist.orthogonal import bjorck, random_orthogonal
+from wdist.permutations import sort_pairs
 
 
 def require(condition: bool, message: str) -> None:
@@ -96,19 +97,12 @@ class GroupSort(nn.Module):
         self.group_size = group_size
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        whole = channels - channels % self.group_size
-        if whole == 0:
-            return x
-        groups = x[:, :whole].reshape(x.shape[0], -1, self.group_size, *x.shape[2:])
         if self.group_size == 2:
-            # Two comparisons: torch.sort is many times slower here and its backward gathers.
-            low, high = groups.unbind(2)
-            ordered = torch.stack((torch.minimum(low, high), torch.maximum(low, high)), 2)
-        else:
-            ordered = groups.sort(2).values
-        ordered = ordered.flatten(1, 2)
-        return ordered if whole == channels else torch.cat((ordered, x[:, whole:]), 1)
+            return sort_pairs(x, neighbours=True, descending=False)
+        whole = x.shape[1] - x.shape[1] % self.group_size
+        groups = x[:, :whole].reshape(x.shape[0], whole // self.group_size, self.group_size, *x.shape[2:])
+        ordered = groups.sort(2).values.flatten(1, 2)
+        return ordered if whole == x.shape[1] else torch.cat((ordered, x[:, whole:]), 1)
 
     def extra_repr(self) -> str:
         return str(self.group_size)
@@ -121,13 +115,7 @@ class MaxMin(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        half = channels // 2
-        if half == 0:
-            return x
-        first, second = x[:, :half], x[:, half : 2 * half]
-        parts = [torch.maximum(first, second), torch.minimum(first, second)]
-        return torch.cat(parts if channels % 2 == 0 else [*parts, x[:, 2 * half :]], 1)
+        return sort_pairs(x, neighbours=False, descending=True)
 
 
 class FullSort(nn.Module):

@@ -1,6 +1,6 @@
 """Optimisation on the Stiefel manifold: weights stay semi-orthogonal while they are trained.
 
-See `wdist.retraction` for the mathematics of one step; this module is the torch.optim side of it.
+See `wdist.stiefel` for the mathematics of one step; this module is the torch.optim side of it.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from wdist.errors import OptionError
 from wdist.layers import stiefel_names
 from wdist.orthogonal import polar
-from wdist.stiefel import restore_orthogonality, stiefel_step
+from wdist.stiefel import Workspace, restore_orthogonality, stiefel_step
 
 
 def parameter_groups(module: nn.Module, lr: float = 0.05, euclidean_lr: float = 1e-3) -> list[dict[str, Any]]:
@@ -92,6 +92,7 @@ class StiefelOptimizer(Optimizer):
             "manifold": "stiefel",
         }
         super().__init__(params, defaults)
+        self._space = Workspace()
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -133,11 +134,18 @@ class StiefelOptimizer(Optimizer):
             batches[(min(p.shape[-2:]), max(p.shape[-2:]), p.dtype, p.device)].append(i)
         for index in batches.values():
             views = [_wide_batch(parameters[i]) for i in index]
-            W = _join(views)
-            W = stiefel_step(W, _join([_wide_batch(momenta[i]) for i in index]), float(group["lr"]))
+            W = self._join("W", views)
+            M = self._join("M", [_wide_batch(momenta[i]) for i in index])
+            W = stiefel_step(W, M, float(group["lr"]), self._space)
             if self.state[parameters[index[0]]]["step"] % group["correct_every"] == 0:
                 W = restore_orthogonality(W)
             torch._foreach_copy_(views, list(W.split([len(view) for view in views])))
+
+    def _join(self, name: str, views: list[Tensor]) -> Tensor:
+        if len(views) == 1:
+            return views[0]
+        shape = torch.Size((sum(len(view) for view in views), *views[0].shape[1:]))
+        return torch.cat(views, out=self._space.square(name, views[0], shape))
 
     def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
@@ -164,7 +172,3 @@ def _wide_batch(matrix: Tensor) -> Tensor:
     """(b, p, n) view of (..., m, n), wide."""
     view = matrix.detach().view(-1, *matrix.shape[-2:])
     return view if matrix.shape[-2] <= matrix.shape[-1] else view.mT
-
-
-def _join(views: list[Tensor]) -> Tensor:
-    return views[0] if len(views) == 1 else torch.cat(views)
