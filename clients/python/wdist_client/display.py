@@ -36,7 +36,6 @@ class JobBar:
             layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}{postfix}]"
             self._bar = tqdm(total=1, desc=estimate.status, bar_format=layout)
             self._bar.n = 0
-        self.show(estimate)
 
     def show(self, estimate: Estimate) -> None:
         if self._tell is not None:

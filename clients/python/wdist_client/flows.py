@@ -166,6 +166,7 @@ def wait(
     pause = 0.05
     bar = JobBar(job.estimate, progress)
     try:
+        bar.show(job.estimate)
         while not job.estimate.ended:
             left = float("inf") if timeout is None else started + timeout - clock()
             if timeout is not None and left <= 0:
