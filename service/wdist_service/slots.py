@@ -39,7 +39,7 @@ class TrainerProcess:
         environment |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device or ""}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "wdist_service.trainer", str(write_end), str(os.getpid())],
+                [sys.executable, "-P", "-m", "wdist_service.trainer", str(write_end), str(os.getpid())],
                 stdin=subprocess.PIPE, pass_fds=[write_end], env=environment, process_group=0, text=True,
             )  # fmt: skip
         finally:

@@ -86,7 +86,7 @@ def serve(settings: Settings) -> int:
     check_exposure(settings)
     listener = listen(settings)
     address = _address(settings, listener)
-    module = [sys.executable, "-m"]
+    module = [sys.executable, "-P", "-m"]  # -P: a folder named wdist where the server was started is not the library
     api = Child("API", [*module, "wdist_service.api", str(listener.fileno())], settings, [listener.fileno()])
     workers = [
         Child("worker", [*module, "wdist_service", "worker"], settings, []) for _ in range(settings.workers)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from service_process import Server, is_alive, normal
 
@@ -65,9 +66,11 @@ def test_killed_worker(busy_server: tuple[Server, str, tuple[str, str]]) -> None
 
 def test_killed_api_keeps_the_address_and_the_job(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
     server, estimate, _ = busy_server
-    server.signal("api")
-    # The listening socket is the supervisor's: a request that comes now waits for the next API process.
-    assert server.client.get("/livez", timeout=30).status_code == 200
+    server.client.close()  # its connections end with the process that holds them
+    assert gone([server.signal("api")])
+    # The listening socket is the supervisor's: a connection made now waits for the next API process.
+    assert httpx.get(f"{server.url}/livez", timeout=30).status_code == 200
+    server.client = httpx.Client(base_url=server.url, timeout=30)
     assert server.get(estimate)["attempt"] == 1
     assert cancel(server, estimate)["status"] == "canceled"
 
