@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wdist.bounds import check_confidence, clip_interval, difference_lower_bound, permutation_p_value
-from wdist.critics import AffineConfig, Critic, CriticInput
+from wdist.critics import Critic, CriticInput
 from wdist.errors import OptionError
 from wdist.exact import max_sliced, null_baseline
 from wdist.plain import Clip
-from wdist.portfolio import (
-    SELECT_ROWS,
-    Budget,
-    Candidate,
-    Problem,
-    affine_candidate,
-    configs_for,
-    trained_candidate,
-)
+from wdist.portfolio import Budget, contenders
+from wdist.problem import SELECT_ROWS, Problem
 from wdist.result import Result
 from wdist.samples import SampleSet, Scale, check_pair, open_samples, split_rows
+from wdist.search import Candidate, Search
+from wdist.splits import MINIMUM_ROWS
 from wdist.training import Progress as Progress
 
 MAX_STEPS = 1_000_000
@@ -88,6 +84,7 @@ def estimate_w1(
     baseline_rows: int = 1_000,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Lower bound on the Wasserstein-1 distance between the populations behind two sample sets.
 
@@ -99,7 +96,7 @@ def estimate_w1(
             anything array-like, or the path of a .npy file. Rows are i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), independent of x, rows of the same shape.
         confidence: 1 - alpha, in [0.5, 1).
-        critic: 'auto', or one family: 'affine', 'groupsort', 'bcop' (images).
+        critic: 'auto', or one family: 'affine', 'sliced', 'groupsort', 'cone', 'bcop' (images).
         seed: of the split, of training and of the permutation test; fix it before you look at a result.
         device: 'auto' (CUDA where there is one), 'cpu', 'cuda', 'cuda:1', ...
         max_seconds: wall-clock budget of training, turned into steps after a timed warm-up.
@@ -109,6 +106,8 @@ def estimate_w1(
         baseline_rows: rows a side for the exact-OT comparison beside the result; 0 leaves it out.
         progress: called with a `Progress` as training goes on; its values are not certified.
         should_stop: polled before each step.
+        checkpoint: a file that is kept up to date while training (every few seconds, and on stopping); a later call
+            with the same data and options goes on from it, and ends with the result of an uninterrupted run.
 
     Raises:
         SampleError: the data cannot be used; the message names the set, the row and the column.
@@ -118,7 +117,7 @@ def estimate_w1(
     options = Options(confidence, critic, seed, device, max_seconds, steps, baseline_rows)
     problem, warnings = _open(x, y, options, scale, layout)
     problem.progress, problem.should_stop = progress, should_stop
-    chosen, candidates = _train(problem, options)
+    chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))
     return _certify(problem, chosen, candidates, options, warnings)
 
 
@@ -140,7 +139,7 @@ def _open(x: Any, y: Any, options: Options, scale: Any, layout: str | None) -> t
     """Read, check and split both sets."""
     device = _device(options.device)
     source, target = open_samples(x, "source", layout), open_samples(y, "target", layout)
-    configs_for(options.critic, source.row_shape)
+    contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # refuses a family that does not fit the rows
     warnings = check_pair(source, target)
     source_split, target_split = split_rows(source.n, options.seed, 0), split_rows(target.n, options.seed, 1)
     check_confidence(options.confidence, len(source_split.test), len(target_split.test))
@@ -150,12 +149,11 @@ def _open(x: Any, y: Any, options: Options, scale: Any, layout: str | None) -> t
     return problem, warnings
 
 
-def _train(problem: Problem, options: Options) -> tuple[Candidate, list[Candidate]]:
+def _train(problem: Problem, options: Options, checkpoint: Path | None) -> tuple[Candidate, list[Candidate]]:
     """Train every candidate and choose by the select value; test rows are not touched."""
-    configs = configs_for(options.critic, problem.source.row_shape)
-    candidates = [affine_candidate(problem)]
-    budget = Budget(options.steps, options.max_seconds)
-    candidates += [trained_candidate(problem, c, budget) for c in configs if not isinstance(c, AffineConfig)]
+    rows = min(len(problem.source_split.train), len(problem.target_split.train))
+    configs = contenders(options.critic, problem.source.row_shape, rows)
+    candidates = Search(problem, configs, Budget(options.steps, options.max_seconds), checkpoint).run()
     competing = [c for c in candidates if options.critic in ("auto", c.critic.family)]
     return max(competing, key=lambda candidate: candidate.select_value), candidates
 
@@ -198,11 +196,11 @@ def _certify(
         },
         empirical=None,
         null_baseline=baseline,
-        steps=sum(candidate.steps for candidate in candidates),
+        steps=sum(candidate.record.step for candidate in candidates),
         seconds=time.perf_counter() - problem.started,
         device=str(problem.device),
-        warnings=warnings + [w for candidate in candidates for w in candidate.warnings],
-        curve=chosen.curve,
+        warnings=warnings + [w for candidate in candidates for w in candidate.record.warnings],
+        curve=chosen.record.curve,
     )
 
 

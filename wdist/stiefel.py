@@ -13,28 +13,28 @@ Every Gram matrix follows from C = M W^T and M M^T: with K = C - S (skew),
     T T^T = M M^T + X + X^T,            X = S (K - S / 2)
     V V^T = I - lr (Q K + (Q K)^T) + lr^2 Q T T^T Q
 
-so that only four products have the size p x p x n (two to form C and M M^T, two to apply the result to W and M); all others
-are p x p x p. For square W everything is a rotation: T = K W, D = O W with O the (skew) polar factor of K, and
-W <- (I - lr O + lr^2 O^2 / 2) W is orthogonal up to lr^4 / 4.
+so that only four products have the size p x p x n (two to form C and M M^T, two to apply the result to W and M); all
+others are p x p x p. For square W everything is a rotation: T = K W, D = O W with O the (skew) polar factor of K, and W
+<- (I - lr O + lr^2 O^2 / 2) W is orthogonal up to lr^4 / 4.
 
-Drift. The retractions are polynomials of degree 4 in E = V V^T - I (error 0.25 |E|^5) or exact to lr^4 / 4, and the formulas
-above use W W^T = I, so that deviations add up instead of being mended: `restore_orthogonality`, every few steps, squares
-what has been collected. Measured in float32 over thousands of steps: |W W^T - I|_F < 1e-5.
+Drift. The retractions are polynomials of degree 4 in E = V V^T - I (error 0.25 |E|^5) or exact to lr^4 / 4, and the
+formulas above use W W^T = I, so that deviations add up instead of being mended: `restore_orthogonality`, every few
+steps, squares what has been collected. Measured in float32 over thousands of steps: |W W^T - I|_F < 1e-5.
 """
 
 import torch
 from torch import Tensor
 
-# Two quintics x (a + b x^2 + c x^4), each the best approximation of 1 on what the one before it leaves of [0.001, 1]: the
-# slope at 0 is 34, values stay in (0, 2). Lifting the small singular values matters more than evenness: on MNIST after 300
-# steps 3.38 against 3.30 for the pair made for [0.03, 1] and 3.40 for three iterations of Muon's quintic.
+# Two quintics x (a + b x^2 + c x^4), each the best approximation of 1 on what the one before it leaves of [0.001, 1]:
+# the slope at 0 is 34, values stay in (0, 2). Lifting the small singular values matters more than evenness: on MNIST
+# after 300 steps 3.38 against 3.30 for the pair made for [0.03, 1] and 3.40 for three iterations of Muon's quintic.
 # Source: Amsel et al., "The Polar Express" (2025).
 QUINTICS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
 )
-# Relative to the largest eigenvalue: keeps rounding from making eigenvalues of a Gram matrix negative, which the quintics
-# would blow up (seen as NaN after some hundred steps).
+# Relative to the largest eigenvalue: keeps rounding from making eigenvalues of a Gram matrix negative, which the
+# quintics would blow up (seen as NaN after some hundred steps).
 DAMPING = 1e-6
 
 
@@ -132,10 +132,18 @@ def _inverse_root(A: Tensor, floor: Tensor, space: Workspace) -> tuple[Tensor, T
     A2 = torch.bmm(A, A, out=space.like("A2", A))
     inverse = torch.linalg.matrix_norm(A2).sqrt_().add_(floor, alpha=1e-6).add_(1e-30).reciprocal_()
     (a, b, c), (d, e, f) = QUINTICS
+    # A' = (A / scale + delta I) / (1 + delta), and its square from that of A. The quintics blow up outside [0, 1]:
+    # delta keeps rounding from making eigenvalues negative, the division keeps them below 1 where the tangent part of
+    # M is lost in rounding and delta is near 1 (a critic at its optimum went to NaN without it; its steps vanish now).
+    delta = DAMPING * (1 + floor * inverse)
+    inverse = inverse / (1 + delta)
+    share = (delta / (1 + delta))[:, None]
     scale = inverse[:, None, None]
     A.mul_(scale)
-    A.diagonal(dim1=-2, dim2=-1).add_(DAMPING * (1 + floor * inverse)[:, None])
-    q = A2.mul_(c * scale.square()).add_(A, alpha=b)
+    q = A2.mul_(scale.square()).add_(A * (2 * share[..., None]))
+    q.diagonal(dim1=-2, dim2=-1).add_(share.square())
+    A.diagonal(dim1=-2, dim2=-1).add_(share)
+    q = q.mul_(c).add_(A, alpha=b)
     q.diagonal(dim1=-2, dim2=-1).add_(a)
     qA = torch.bmm(q, A, out=space.like("qA", A))
     A = torch.bmm(qA, q, out=A)

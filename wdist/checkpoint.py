@@ -1,0 +1,42 @@
+"""One file that holds where a search for a critic stands: safetensors with a JSON document in its header, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+VERSION = 1
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
+    """Replace `path` as a whole: a crash at any moment leaves the old file or the new one, on the disk."""
+    text = json.dumps({"version": VERSION} | document)
+    data = save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata={"document": text})
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `write_checkpoint` wrote, or None when there is no readable checkpoint of this version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            document: dict[str, Any] = json.loads((file.metadata() or {})["document"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    return (tensors, document) if document.get("version") == VERSION else None

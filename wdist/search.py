@@ -1,0 +1,259 @@
+"""The search for a critic: the stages of the portfolio, one after the other, resumable at any step."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wdist.anchors import kmeans_anchors
+from wdist.checkpoint import read_checkpoint, write_checkpoint
+from wdist.critics import (
+    AffineConfig,
+    ConeConfig,
+    Config,
+    Critic,
+    SlicedConfig,
+    TrainedConfig,
+    affine,
+    build,
+    family_of,
+    freeze,
+    sliced,
+)
+from wdist.errors import OptionError, Stopped, WdistError
+from wdist.manifold import polish
+from wdist.portfolio import (
+    LEAST_STEPS_TO_SHARE,
+    PILOT_SHARE,
+    SEMIFINAL_SHARE,
+    Budget,
+    Stage,
+    batch_size,
+    default_steps,
+    next_stage,
+    schedule_for,
+)
+from wdist.problem import SELECT_ROWS, Problem
+from wdist.sliced import fit_sliced
+from wdist.training import Record, Trainer, steps_for_seconds
+
+ANCHOR_ROWS = 50_000  # train rows behind the k-means that places anchors
+SLICED_ROWS = 50_000  # train rows a side behind a sliced critic
+CHECKPOINT_SECONDS = 5.0  # how much work a crash may cost; when one is written changes nothing else
+
+
+@dataclass
+class Candidate:
+    """A critic and what it does on select rows, in the units of the rescaled data."""
+
+    critic: Critic
+    select_value: float
+    record: Record = field(default_factory=Record)
+
+
+@dataclass
+class Search:
+    """Trains the configurations of a problem within a budget; the best by select value wins."""
+
+    problem: Problem
+    configs: list[Config]
+    budget: Budget
+    checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.stages: list[Stage] = []
+        self.planned: list[int] = []  # steps of each stage, decided once
+        self.records: list[Record] = []
+        self.weights: list[dict[str, Tensor]] = []  # best weights of each finished stage
+        self.spent = 0.0  # seconds of finished stages
+        self._saved = time.perf_counter()
+        trained = [c for c in self.configs if not isinstance(c, AffineConfig | SlicedConfig)]
+        rows = min(len(self.problem.source_split.train), len(self.problem.target_split.train))
+        self.steps = self.budget.steps
+        if self.steps is None and self.budget.seconds is None:
+            self.steps = default_steps(rows)
+        if len(trained) > 1 and self.steps is not None and self.steps < LEAST_STEPS_TO_SHARE:
+            trained = trained[:1]
+        self.trained: list[TrainedConfig] = trained
+        self._train_rows = rows
+
+    def run(self) -> list[Candidate]:
+        """All candidates, trivial ones first; the last trained one had the largest share of the budget."""
+        candidates = [self._affine()]
+        if any(isinstance(config, SlicedConfig) for config in self.configs):
+            candidates.append(self._sliced())
+        self._noted(max(c.select_value for c in candidates))
+        pending = self._resume()
+        while (stage := next_stage(self.trained, [r.value for r in self.records], self.stages)) is not None:
+            self._train(stage, pending)
+            pending = None
+        return candidates + [self._frozen(i) for i in range(len(self.stages))]
+
+    def _affine(self) -> Candidate:
+        source, target = self.problem.mean_rows()
+        return self._evaluated(AffineConfig(), affine(torch.from_numpy(target - source)))
+
+    def _sliced(self) -> Candidate:
+        train, select = (self.problem.rows(part, SLICED_ROWS) for part in ("train", "select"))
+        direction, knots, values = fit_sliced(*train, *select, seed=self.problem.seed)
+        return self._evaluated(SlicedConfig(), sliced(direction, knots, values))
+
+    def _evaluated(self, config: Config, module: nn.Sequential) -> Candidate:
+        critic = Critic(config, module.eval().requires_grad_(False), self.problem.takes)
+        fx, fy = self.problem.scores(critic, "select", SELECT_ROWS)
+        return Candidate(critic, float(fy.mean() - fx.mean()) / max(critic.lipschitz_bound, 1.0))
+
+    def _frozen(self, i: int) -> Candidate:
+        module = self._module(self.stages[i].config, i)
+        polish(module)
+        config, record = self.stages[i].config, self.records[i]
+        plain = freeze(module, self.problem.shift, self.problem.unit)
+        return Candidate(Critic(config, plain, self.problem.takes), record.value, record)
+
+    def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
+        """A net of a configuration, fresh or with the weights that a stage ended with."""
+        anchors = None
+        if isinstance(config, ConeConfig):
+            width = int(np.prod(self.problem.takes.row_shape))
+            anchors = torch.zeros(config.anchors, width) if weights_of is not None else self._anchors(config)
+        module = build(config, self.problem.takes.row_shape, self.problem.seed, anchors)
+        if weights_of is not None:
+            module.load_state_dict(self.weights[weights_of])
+        return module.to(self.problem.device)
+
+    def _anchors(self, config: ConeConfig) -> Tensor:
+        """Cones open upwards from anchors on the source, where f is to be small, or downwards from the target."""
+        side = 0 if config.sign > 0 else 1
+        rows = self.problem.feeds("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
+        return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.problem.seed))
+
+    def _train(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> None:
+        """One stage, from the beginning or from a checkpoint in the middle of it."""
+        problem, index = self.problem, len(self.stages)
+        batch = batch_size(stage.config, self._train_rows)
+        source, target = problem.feeds("train", batch)
+        select = tuple(feed.head(SELECT_ROWS) for feed in problem.feeds("select", batch))
+        module = self._module(stage.config, stage.after)
+        offset = sum(r.step for r in self.records)
+
+        def loss_at(net: nn.Module, step: int) -> Tensor:
+            x, y = source.rows(offset + step), target.rows(offset + step)
+            scores: Tensor = net(torch.cat([x, y]))
+            return scores[: len(x)].mean() - scores[len(x) :].mean()
+
+        def select_value(net: nn.Module) -> float:
+            with torch.no_grad():
+                return problem.unit * float(_mean(net, select[1]) - _mean(net, select[0]))
+
+        if len(self.planned) <= index:
+            self.planned.append(self._plan(stage, module, loss_at))
+        final = stage.share > PILOT_SHARE + SEMIFINAL_SHARE
+        schedule = schedule_for(stage.config, self.planned[index], problem.takes.row_shape, final=final)
+        trainer = Trainer(module, loss_at, select_value, schedule)
+        if pending is not None:
+            trainer.load_state(*pending)
+        started = time.perf_counter()
+        total = self._total(stage)
+
+        def on_step(step: int) -> None:
+            problem.tell(offset + step, total, family_of(stage.config), started)
+            if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
+                self._save(trainer)
+
+        try:
+            record = trainer.run(
+                on_step=on_step, on_evaluation=lambda _, value: self._noted(value), should_stop=problem.should_stop
+            )
+        except Stopped:
+            self._save(trainer)
+            raise
+        self.stages.append(stage)
+        self.records.append(record)
+        self.weights.append({k: v.detach().cpu().clone() for k, v in module.state_dict().items()})
+        self.spent += time.perf_counter() - started
+
+    def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
+        """Steps of a stage: its share of the steps, or of the seconds by the clock of this machine (once)."""
+        if self.steps is not None:
+            return max(1, round(stage.share * self.steps))
+        whole = self.budget.seconds or 0.0
+        seconds = stage.share * whole
+        if stage.share > PILOT_SHARE + SEMIFINAL_SHARE:  # the last stage takes what is left
+            seconds = max(0.3 * seconds, whole - self.spent)
+        return steps_for_seconds(module, loss_at, seconds, least=10)
+
+    def _total(self, stage: Stage) -> int:
+        """Steps expected in all, for progress."""
+        done = sum(self.planned)
+        if self.steps is not None:
+            return max(self.steps, done)
+        left = max(0.0, 1 - sum(s.share for s in self.stages) - stage.share)
+        return round(done + self.planned[-1] * left / stage.share)
+
+    def _noted(self, value: float) -> None:
+        self.problem.best = value if self.problem.best is None else max(self.problem.best, value)
+
+    def _identity(self) -> dict[str, Any]:
+        """What must agree for a checkpoint to be of this search; the unit and shift depend on the data."""
+        return {
+            "configs": [[family_of(config), asdict(config)] for config in self.configs],
+            "budget": asdict(self.budget),
+            "seed": self.problem.seed,
+            "shape": list(self.problem.takes.row_shape),
+            "rows": [self.problem.source.n, self.problem.target.n],
+            "unit": self.problem.unit,
+            "shift": float(self.problem.shift.sum()),
+        }
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved = time.perf_counter()
+        if self.checkpoint is None:
+            return
+        tensors, document = trainer.state()
+        tensors = {f"current.{k}": v for k, v in tensors.items()}
+        for i, weights in enumerate(self.weights):
+            tensors |= {f"stage{i}.{k}": v for k, v in weights.items()}
+        state = {
+            "identity": self._identity(),
+            "planned": self.planned,
+            "records": [asdict(record) for record in self.records],
+            "spent": self.spent,
+            "best": self.problem.best,
+            "current": document,
+        }
+        write_checkpoint(self.checkpoint, tensors, state)
+
+    def _resume(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Take over the finished stages of a checkpoint; returns the state of the one that was under way."""
+        found = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
+        if found is None:
+            return None
+        tensors, state = found
+        if state["identity"] != json.loads(json.dumps(self._identity())):
+            raise OptionError(f"{self.checkpoint} is a checkpoint of other data or options: remove it or name another")
+        self.planned, self.spent = list(state["planned"]), float(state["spent"])
+        self.problem.best = state["best"]
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            group, key = name.split(".", 1)
+            groups.setdefault(group, {})[key] = tensor
+        for i, record in enumerate(state["records"]):
+            stage = next_stage(self.trained, [r.value for r in self.records], self.stages)
+            if stage is None:
+                raise WdistError(f"{self.checkpoint} holds more stages than this version trains: remove it")
+            self.stages.append(stage)
+            self.records.append(Record(**record))
+            self.weights.append(groups[f"stage{i}"])
+        return groups["current"], state["current"]
+
+
+def _mean(net: nn.Module, rows: Tensor) -> Tensor:
+    """Mean score, in blocks: activations of all select rows at once would not fit for wide nets."""
+    return torch.stack([net(part).double().sum() for part in torch.split(rows, 4096)]).sum() / len(rows)
