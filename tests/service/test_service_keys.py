@@ -1,0 +1,152 @@
+"""API keys and tenants: who may do what, and that other tenants' ids do not exist."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from service_process import Server, normal, npy
+
+MakeServer = Callable[..., Server]
+
+
+def wdist(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wdist_service", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def new_key(data: Path, *arguments: str) -> str:
+    done = wdist("keys", "create", "--data", str(data), *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def as_bearer(server: Server, key: str) -> httpx.Client:
+    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"})
+
+
+@pytest.fixture
+def server(own_server: MakeServer) -> Server:
+    return own_server("--workers", "0")
+
+
+def test_first_key_closes_the_server_and_inherits_the_data(server: Server) -> None:
+    uploaded = server.upload(normal(1))
+    made = server.client.post("/v1/api-keys", json={"name": "me", "role": "admin"})
+    assert made.status_code == 201
+    secret = made.json()["secret"]
+    assert secret.startswith("wd_")
+    refused = server.client.get("/v1/sample-sets")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    with as_bearer(server, secret) as admin:
+        assert [entry["id"] for entry in admin.get("/v1/sample-sets").json()["data"]] == [uploaded]
+        listed = admin.get("/v1/api-keys").json()["data"]
+        assert [entry["name"] for entry in listed] == ["me"]
+        assert "secret" not in listed[0]
+        assert admin.delete(f"/v1/api-keys/{listed[0]['id']}").json()["revoked_at"]
+        assert admin.get("/v1/sample-sets").status_code == 401  # at once, and the server does not open again
+
+
+def test_first_key_must_be_an_admins(server: Server) -> None:
+    assert server.client.post("/v1/api-keys", json={"role": "user"}).status_code == 422
+    refused = wdist("keys", "create", "--data", str(server.data))
+    assert refused.returncode == 2
+    assert "admin" in refused.stderr
+
+
+def test_tenants_do_not_see_each_other(server: Server) -> None:
+    admin = new_key(server.data, "--role", "admin")
+    one = as_bearer(server, new_key(server.data, "--tenant", "one"))
+    two = as_bearer(server, new_key(server.data, "--tenant", "two"))
+    with one, two, as_bearer(server, admin) as other_tenant:
+        mine = [one.post("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
+        estimate = one.post("/v1/estimates", json={"source": mine[0], "target": mine[1]}).json()["id"]
+        for stranger in (two, other_tenant):
+            for method, path in [
+                ("GET", f"sample-sets/{mine[0]}"),
+                ("GET", f"sample-sets/{mine[0]}/content"),
+                ("DELETE", f"sample-sets/{mine[0]}"),
+                ("GET", f"estimates/{estimate}"),
+                ("POST", f"estimates/{estimate}/cancel"),
+                ("DELETE", f"estimates/{estimate}"),
+                ("GET", f"estimates/{estimate}/curve"),
+                ("GET", f"estimates/{estimate}/critic"),
+            ]:
+                assert stranger.request(method, f"/v1/{path}").status_code == 404, (method, path)
+            assert stranger.post("/v1/estimates", json={"source": mine[0], "target": mine[1]}).status_code == 404
+            assert stranger.get("/v1/sample-sets").json()["data"] == []
+            assert stranger.get("/v1/estimates").json()["data"] == []
+        assert one.get(f"/v1/estimates/{estimate}").status_code == 200
+        # The same content is a set of its own for another tenant.
+        theirs = two.post("/v1/sample-sets", content=npy(normal(1)))
+        assert theirs.status_code == 201
+        assert theirs.json()["id"] != mine[0]
+        assert two.delete(f"/v1/sample-sets/{theirs.json()['id']}").status_code == 204
+        assert one.get(f"/v1/sample-sets/{mine[0]}/content").status_code == 200
+
+
+def test_users_cannot_manage_keys(server: Server) -> None:
+    new_key(server.data, "--role", "admin")
+    with as_bearer(server, new_key(server.data)) as user:
+        assert user.get("/v1/api-keys").status_code == 403
+        assert user.post("/v1/api-keys", json={"role": "admin"}).status_code == 403
+        assert user.get("/v1/estimates").status_code == 200
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wd_wrong", "Basic d2Q6d2Q=", "Bearer " + "x" * 5000])
+def test_bad_credentials(server: Server, header: str) -> None:
+    new_key(server.data, "--role", "admin")
+    answer = server.client.get("/v1/estimates", headers={"Authorization": header} if header else {})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_secrets_are_stored_nowhere(server: Server) -> None:
+    secret = new_key(server.data, "--role", "admin")
+    with as_bearer(server, secret) as admin:
+        assert admin.get("/v1/estimates").status_code == 200
+        assert admin.get("/v1/estimates", params={"limit": "x"}).status_code == 422
+    with sqlite3.connect(server.data / "wdist.sqlite") as connection:
+        dump = "\n".join(connection.iterdump())
+    connection.close()
+    assert "key_" in dump
+    assert secret not in dump
+    assert secret not in server.log_end(1_000_000)
+
+
+def test_keys_on_the_command_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    new_key(data, "--role", "admin", "--name", "laptop")
+    listed = wdist("keys", "list", "--data", str(data)).stdout
+    assert "laptop" in listed
+    identifier = listed.split()[0]
+    assert wdist("keys", "revoke", identifier, "--data", str(data)).returncode == 0
+    assert "revoked" in wdist("keys", "list", "--data", str(data)).stdout
+    missing = wdist("keys", "revoke", "key_none", "--data", str(data))
+    assert missing.returncode == 2
+    assert "key_none" in missing.stderr
+
+
+def test_bootstrap_key_of_a_container(own_server: MakeServer, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("wd_" + "0123456789abcdef" * 3 + "\n")
+    server = own_server("--workers", "0", "--host", "0.0.0.0", bootstrap_key_file=str(file))
+    assert server.client.get("/v1/estimates").status_code == 401
+    with as_bearer(server, file.read_text().strip()) as admin:
+        assert admin.get("/v1/api-keys").status_code == 200
+        assert admin.get("/v1/estimates", headers={"Host": "wdist.example.org"}).status_code == 200
+
+
+def test_refuses_the_network_without_a_key(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    refused = wdist("serve", "--host", "0.0.0.0", "--port", "0", "--data", data)
+    assert refused.returncode == 78
+    assert "without an API key" in refused.stderr
+    assert "Traceback" not in refused.stderr
