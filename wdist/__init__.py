@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wdist.errors import WdistError as WdistError
     from wdist.estimator import estimate_w1 as estimate_w1
     from wdist.result import Result as Result
+    from wdist.verify import verify_certificate as verify_certificate
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,7 @@ _HOME = {
     "estimate_w1": "wdist.estimator",
     "load_critic": "wdist.critics",
     "Result": "wdist.result",
+    "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",
     "SampleError": "wdist.errors",
     "OptionError": "wdist.errors",

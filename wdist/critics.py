@@ -205,6 +205,10 @@ class CriticInput:
     uint8: bool
     scale: Any
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self) | {"row_shape": list(self.row_shape)}
+
 
 class Critic:
     """A trained potential f with a proven Lipschitz bound; the sign is such that E_Q f - E_P f is large."""
@@ -268,7 +272,7 @@ class Critic:
             "format": FORMAT,
             "family": self.family,
             "config": self.config,
-            "input": asdict(self.takes) | {"row_shape": list(self.takes.row_shape)},
+            "input": self.takes.to_json(),
             "layers": description,
             "lipschitz_bound": self.lipschitz_bound,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from wdist.bounds import check_confidence, clip_interval, difference_lower_bound, permutation_p_value
-from wdist.critics import Critic, CriticInput
+from wdist.bounds import METHODS, check_confidence
+from wdist.critics import CriticInput
+from wdist.duplicates import duplicate_warnings
 from wdist.errors import OptionError
-from wdist.exact import max_sliced, null_baseline
-from wdist.plain import Clip
 from wdist.portfolio import Budget, contenders
-from wdist.problem import SELECT_ROWS, Problem
+from wdist.problem import Problem
 from wdist.result import Result
-from wdist.samples import SampleSet, Scale, check_pair, open_samples, split_rows
+from wdist.samples import SampleSet, Scale, Split, check_pair, open_samples, split_groups, split_rows
 from wdist.search import Candidate, Search
 from wdist.splits import MINIMUM_ROWS
+from wdist.statement import Request, certify
 from wdist.training import Progress as Progress
 
 MAX_STEPS = 1_000_000
 MAX_BASELINE_ROWS = 5_000  # exact OT on more rows takes minutes and gigabytes
-SLICED_ROWS = 4_000  # rows a side behind the max-sliced distance shown for comparison
-
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,17 +40,32 @@ class Options:
     max_seconds: float | None
     steps: int | None
     baseline_rows: int
+    method: str = "betting"
+    split: str = "random"
+    diameter: float | None = None
+    empirical: bool | None = None
 
     def __post_init__(self) -> None:
         _within("confidence", self.confidence, 0.5, 1, open_end=True)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("baseline_rows", self.baseline_rows, 0, MAX_BASELINE_ROWS)
+        if self.method not in METHODS:
+            raise OptionError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
+        if self.split not in ("random", "blocks"):
+            raise OptionError(f"split {self.split!r} is unknown; choose 'random' or 'blocks' (rows ordered in time)")
+        if self.diameter is not None:
+            _within("diameter", self.diameter, 0, 1e300)
         if self.steps is not None:
             _whole("steps", self.steps, 1, MAX_STEPS)
         if self.max_seconds is not None:
             _within("max_seconds", self.max_seconds, 0, 1e7)
             if self.steps is not None:
                 raise OptionError("give steps or max_seconds, not both: one would contradict the other")
+
+    @property
+    def request(self) -> Request:
+        """The part of the options that concerns the statement."""
+        return Request(self.confidence, self.method, self.split, self.baseline_rows, self.diameter, self.empirical)
 
 
 def _within(name: str, value: Any, low: float, high: float, *, open_end: bool = False) -> None:
@@ -82,6 +92,11 @@ def estimate_w1(
     scale: Any = None,
     layout: str | None = None,
     baseline_rows: int = 1_000,
+    method: str = "betting",
+    split: str = "random",
+    groups: tuple[Any, Any] | None = None,
+    diameter: float | None = None,
+    empirical: bool | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
@@ -104,6 +119,14 @@ def estimate_w1(
         scale: None (distances in the data's own units), a number or a vector to divide by, or 'standardize'.
         layout: 'nhwc' or 'nchw', for images where it is ambiguous.
         baseline_rows: rows a side for the exact-OT comparison beside the result; 0 leaves it out.
+        method: 'betting' (Waudby-Smith and Ramdas) or 'empirical_bernstein' (Maurer and Pontil) for the lower bound.
+        split: 'random', or 'blocks' for rows ordered in time: test rows are then the last ones, the bound is
+            approximate, and there is no p-value.
+        groups: labels of the rows of x and of y, where rows belong together (a patient, a burst): groups stay whole in
+            the split, and the statement is about drawing a group, then a row of it.
+        diameter: largest possible distance of two rows of either population, an assumption; gives upper_bound too,
+            lower and upper then share the error.
+        empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
         progress: called with a `Progress` as training goes on; its values are not certified.
         should_stop: polled before each step.
         checkpoint: a file that is kept up to date while training (every few seconds, and on stopping); a later call
@@ -114,11 +137,13 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() turned true.
     """
-    options = Options(confidence, critic, seed, device, max_seconds, steps, baseline_rows)
-    problem, warnings = _open(x, y, options, scale, layout)
+    options = Options(
+        confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical
+    )
+    problem, warnings = _open(x, y, options, scale, layout, groups)
     problem.progress, problem.should_stop = progress, should_stop
     chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))
-    return _certify(problem, chosen, candidates, options, warnings)
+    return certify(problem, chosen, candidates, options.request, warnings)
 
 
 def _device(name: str) -> torch.device:
@@ -135,18 +160,40 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _open(x: Any, y: Any, options: Options, scale: Any, layout: str | None) -> tuple[Problem, list[str]]:
+def _open(
+    x: Any, y: Any, options: Options, scale: Any, layout: str | None, groups: tuple[Any, Any] | None
+) -> tuple[Problem, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
     source, target = open_samples(x, "source", layout), open_samples(y, "target", layout)
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # refuses a family that does not fit the rows
     warnings = check_pair(source, target)
-    source_split, target_split = split_rows(source.n, options.seed, 0), split_rows(target.n, options.seed, 1)
-    check_confidence(options.confidence, len(source_split.test), len(target_split.test))
+    source_split, target_split, codes = _split(source, target, options, groups)
+    units = [len(split.test) for split in (source_split, target_split)]
+    if codes is not None:
+        units = [len(np.unique(c[split.test])) for c, split in zip(codes, (source_split, target_split), strict=True)]
+    check_confidence(options.confidence, units[0], units[1], options.method)
+    warnings += duplicate_warnings(source, target, source_split, target_split)
     fitted = Scale.fit(scale, source, target, source_split, target_split)
     takes = CriticInput(source.row_shape, source.layout, source.divisor != 1, fitted.to_json())
-    problem = Problem(source, target, source_split, target_split, fitted, options.seed, device, takes)
+    problem = Problem(source, target, source_split, target_split, fitted, options.seed, device, takes, codes)
     return problem, warnings
+
+
+def _split(
+    source: SampleSet, target: SampleSet, options: Options, groups: tuple[Any, Any] | None
+) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
+    """Both splits, by rows, by blocks of time, or by whole groups; group codes of the rows in the last case."""
+    if groups is None:
+        splits = [split_rows(s.n, options.seed, side, mode=options.split) for side, s in enumerate((source, target))]
+        return splits[0], splits[1], None
+    if options.split != "random":
+        raise OptionError("groups are split at random: leave split='random' out or give no groups")
+    labels = [np.asarray(each) for each in groups]
+    for samples, given in zip((source, target), labels, strict=True):
+        if given.shape != (samples.n,):
+            raise OptionError(f"groups: {samples.name} has {samples.n} rows, but labels of shape {given.shape}")
+    return split_groups(labels[0], labels[1], options.seed)
 
 
 def _train(problem: Problem, options: Options, checkpoint: Path | None) -> tuple[Candidate, list[Candidate]]:
@@ -156,99 +203,3 @@ def _train(problem: Problem, options: Options, checkpoint: Path | None) -> tuple
     candidates = Search(problem, configs, Budget(options.steps, options.max_seconds), checkpoint).run()
     competing = [c for c in candidates if options.critic in ("auto", c.critic.family)]
     return max(competing, key=lambda candidate: candidate.select_value), candidates
-
-
-def _certify(
-    problem: Problem, chosen: Candidate, candidates: list[Candidate], options: Options, warnings: list[str]
-) -> Result:
-    """Clip the chosen critic, look at the test rows once, and state what follows."""
-    alpha = 1 - options.confidence
-    n_source, n_target = problem.source_split.sizes(), problem.target_split.sizes()
-    critic, (low, high), prior = _clipped(problem, chosen.critic, n_source["test"], n_target["test"], alpha)
-    bound = critic.lipschitz_bound
-    fx, fy = problem.scores(critic, "test")
-    difference = difference_lower_bound(fx, fy, low, high, alpha, "betting", prior)
-    affine_x, affine_y = problem.scores(candidates[0].critic, "test")
-    baseline = None
-    if options.baseline_rows:
-        baseline = null_baseline(
-            _Rescaled(problem.source, problem.scale),
-            _Rescaled(problem.target, problem.scale),
-            options.baseline_rows,
-            options.seed,
-        )
-    return Result(
-        value=float(fy.mean() - fx.mean()) / bound,
-        lower_bound=max(0.0, difference / bound),
-        upper_bound=None,
-        confidence=options.confidence,
-        p_value=permutation_p_value(fx, fy, options.seed),
-        lipschitz_bound=bound,
-        critic=critic,
-        seed=options.seed,
-        n={"source": n_source, "target": n_target},
-        scale=None if problem.scale.kind == "none" else problem.scale.to_json(),
-        units=_units(problem.source, problem.scale),
-        trivial={
-            "mean_difference": float(affine_y.mean() - affine_x.mean())
-            / max(candidates[0].critic.lipschitz_bound, 1.0),
-            "max_sliced": _max_sliced(problem),
-        },
-        empirical=None,
-        null_baseline=baseline,
-        steps=sum(candidate.record.step for candidate in candidates),
-        seconds=time.perf_counter() - problem.started,
-        device=str(problem.device),
-        warnings=warnings + [w for candidate in candidates for w in candidate.record.warnings],
-        curve=chosen.record.curve,
-    )
-
-
-class _Rescaled:
-    """Rows of a sample set under the metric of the estimate."""
-
-    def __init__(self, samples: SampleSet, scale: Scale) -> None:
-        self.samples, self.scale, self.n = samples, scale, samples.n
-
-    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
-        return self.scale.apply(self.samples.rows(index))
-
-
-def _clipped(
-    problem: Problem, critic: Critic, n_test_source: int, n_test_target: int, alpha: float
-) -> tuple[Critic, tuple[float, float], tuple[tuple[float, float], tuple[float, float]]]:
-    """The critic clipped to an interval chosen on train and select rows, that interval, and moments to start the bets.
-
-    The moments come from select rows: scores of train rows are further apart than held-out ones.
-    """
-    train, select = (problem.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
-    fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, n_test_source, n_test_target, alpha)
-    clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
-    clipped.module.eval().requires_grad_(False)
-    prior_x, prior_y = ((float(side.clip(low, high).mean()), float(side.clip(low, high).std())) for side in select)
-    return clipped, (low, high), (prior_x, prior_y)
-
-
-def _max_sliced(problem: Problem) -> float:
-    """Max-sliced W1 of test rows along the direction fitted on train rows (empirical: biased upwards a little)."""
-    source, target = _Rescaled(problem.source, problem.scale), _Rescaled(problem.target, problem.scale)
-    parts = [
-        samples.rows(np.sort(getattr(split, part)[:SLICED_ROWS]))
-        for part in ("train", "test")
-        for samples, split in ((source, problem.source_split), (target, problem.target_split))
-    ]
-    x_fit, y_fit, x_test, y_test = parts
-    return max_sliced(x_fit, y_fit, x_test, y_test, seed=problem.seed)
-
-
-def _units(source: SampleSet, scale: Scale) -> str:
-    """In words, what a distance of 1 means."""
-    match scale.kind:
-        case "none" if source.divisor != 1:
-            return "Euclidean distance between images with pixels in [0, 1]"
-        case "none":
-            return "Euclidean distance in the data's own units"
-        case "standardize":
-            return "Euclidean distance in standard deviations of each column (of the train rows)"
-    return "Euclidean distance after division by the given scale"

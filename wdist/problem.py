@@ -31,6 +31,7 @@ class Problem:
     seed: int
     device: torch.device
     takes: CriticInput
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None  # group codes of the rows of both sets
     progress: Callable[[Progress], None] | None = None
     should_stop: Callable[[], bool] | None = None
     started: float = field(default_factory=time.perf_counter)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wdist.errors import WdistError
+
 if TYPE_CHECKING:
+    from wdist.certificate_file import Certificate
     from wdist.critics import Critic
 
 
@@ -14,7 +18,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.6g} %"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Result:
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
 
@@ -58,6 +62,7 @@ class Result:
     device: str
     warnings: list[str] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
+    _certificate: Callable[[], Certificate] | None = field(default=None, repr=False, compare=False)
 
     @property
     def meaning(self) -> str:
@@ -74,6 +79,19 @@ class Result:
             f"rows of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "
             "populations are equal."
         )
+
+    @property
+    def certificate(self) -> Certificate:
+        """The result as a file that anyone can check: `result.certificate.save("c.cert")`, then `wdist verify`.
+
+        Reads both sample sets once, to record their digests.
+
+        Raises:
+            WdistError: for a result that has no certificate (grouped rows).
+        """
+        if self._certificate is None:
+            raise WdistError("this result was not made by estimate_w1: it has no certificate")
+        return self._certificate()
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, under the names that every part of wdist uses."""

@@ -1,0 +1,99 @@
+"""What is said beside the lower bound: certificate, groups, blocks of time, upper bound, empirical distance."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wdist import OptionError, SampleError, WdistError, estimate_w1, verify_certificate
+
+QUICK: dict[str, Any] = {"steps": 40, "baseline_rows": 0}
+
+
+def gaussian(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(n, d)) + shift).astype(np.float32)
+
+
+X, Y = gaussian(600, 3, 1), gaussian(700, 3, 2, 1.0)
+
+
+@pytest.mark.parametrize("critic", ["affine", "sliced", "groupsort", "cone"])
+@pytest.mark.parametrize("options", [{}, {"scale": "standardize", "method": "empirical_bernstein"}], ids=str)
+def test_certificates_of_tables_are_verified(critic: str, options: dict[str, Any], tmp_path: Path) -> None:
+    result = estimate_w1(X, Y, critic=critic, **QUICK, **options)
+    digest = result.certificate.save(tmp_path / "c.cert")
+    report = verify_certificate(tmp_path / "c.cert", X, Y, digest)
+    assert report.valid, str(report)
+    other = X.copy()
+    other[5, 1] += 1e-3
+    assert not verify_certificate(tmp_path / "c.cert", other, Y).valid
+
+
+def test_certificate_of_a_convolutional_critic_is_verified(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 200, (200, 8, 8), dtype=np.uint8)
+    y = rng.integers(55, 256, (200, 8, 8), dtype=np.uint8)
+    estimate_w1(x, y, critic="bcop", steps=10, baseline_rows=0).certificate.save(tmp_path / "c.cert")
+    report = verify_certificate(tmp_path / "c.cert", x, y)
+    assert report.valid, str(report)
+
+
+def test_blocks_of_time_are_called_approximate(tmp_path: Path) -> None:
+    result = estimate_w1(X, Y, split="blocks", **QUICK)
+    assert result.p_value is None
+    assert any("approximate" in warning for warning in result.warnings)
+    result.certificate.save(tmp_path / "c.cert")
+    assert verify_certificate(tmp_path / "c.cert", X, Y).valid
+
+
+def test_upper_bound_shares_the_error() -> None:
+    alone = estimate_w1(X, Y, **QUICK)
+    both = estimate_w1(X, Y, diameter=30.0, **QUICK)
+    assert both.upper_bound is not None
+    assert both.lower_bound < alone.lower_bound <= np.sqrt(3) <= both.upper_bound
+    assert any("30" in warning for warning in both.warnings), "the assumption is printed"
+    with pytest.raises(OptionError, match="diameter"):
+        estimate_w1(X, Y, diameter=2.0, **QUICK)
+
+
+def test_empirical_distance_of_the_uploaded_rows() -> None:
+    exact = estimate_w1(X, Y, **QUICK).empirical
+    assert exact is not None
+    assert exact["lower"] == exact["upper"] == exact["exact"]
+    assert estimate_w1(X, Y, empirical=False, **QUICK).empirical is None
+    assert estimate_w1(gaussian(2000, 3, 1), Y, **QUICK).empirical is None
+
+
+def test_groups_stay_whole_and_count_as_one() -> None:
+    # 120 groups of 20 equal rows: by rows the null is rejected at once, by groups it is not
+    rng = np.random.default_rng(4)
+    labels = np.repeat(np.arange(120), 20)
+    x = (rng.normal(size=(120, 2))[labels] + 1e-3 * rng.normal(size=(2400, 2))).astype(np.float32)
+    y = (rng.normal(size=(120, 2))[labels] + 1e-3 * rng.normal(size=(2400, 2))).astype(np.float32)
+    result = estimate_w1(x, y, groups=(labels, labels + 1000), **QUICK)
+    assert result.lower_bound == 0
+    assert result.p_value is not None
+    assert result.p_value > 0.01
+    moved = estimate_w1(x, y + 3, groups=(labels, labels + 1000), **QUICK)
+    assert 1 < moved.lower_bound < 3 * np.sqrt(2) + 0.5
+    with pytest.raises(WdistError, match="grouped rows"):
+        _ = moved.certificate
+    with pytest.raises(OptionError, match=r"source has 2400 rows"):
+        estimate_w1(x, y, groups=(labels[:7], labels), **QUICK)
+    with pytest.raises(SampleError, match="groups"):
+        estimate_w1(x, y, groups=(labels // 10, labels), **QUICK)
+    with pytest.raises(OptionError, match="split"):
+        estimate_w1(x, y, groups=(labels, labels), split="blocks", **QUICK)
+
+
+def test_copies_across_the_parts_are_warned_of() -> None:
+    doubled = np.concatenate([X, X])
+    result = estimate_w1(doubled, Y, **QUICK)
+    assert any("copies" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"method": "hope"}, "method"), ({"split": "odd"}, "split")])
+def test_unknown_statements_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        estimate_w1(X, Y, **QUICK, **options)

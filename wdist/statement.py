@@ -1,0 +1,209 @@
+"""What is said about W1 once a critic is chosen: the one look at the test rows, bounds, comparisons, certificate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from wdist.bounds import clip_interval, difference_lower_bound, permutation_p_value
+from wdist.certificate import layer_bounds
+from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
+from wdist.critics import Critic, describe
+from wdist.empirical import empirical_bracket
+from wdist.errors import WdistError
+from wdist.exact import max_sliced, null_baseline
+from wdist.groups import group_means, group_permutation_p_value
+from wdist.plain import Clip
+from wdist.problem import SELECT_ROWS, Problem
+from wdist.result import Result
+from wdist.samples import SampleSet, Scale
+from wdist.upper import UpperBound, upper_bound
+
+if TYPE_CHECKING:
+    from wdist.search import Candidate
+
+SLICED_ROWS = 4_000  # rows a side behind the max-sliced distance shown for comparison
+EMPIRICAL_ROWS = 1_500  # up to so many rows a side the exact empirical distance costs a second and is always told
+
+Scores = NDArray[np.float64]
+Prior = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be stated, and how: see `estimate_w1`."""
+
+    confidence: float
+    method: str
+    split: str
+    baseline_rows: int
+    diameter: float | None
+    empirical: bool | None
+
+    @property
+    def alpha(self) -> float:
+        """Error of the lower bound: with an upper bound beside it, each end gets half."""
+        return (1 - self.confidence) / (1 if self.diameter is None else 2)
+
+
+def certify(
+    problem: Problem, chosen: Candidate, candidates: list[Candidate], request: Request, warnings: list[str]
+) -> Result:
+    """Clip the chosen critic, look at the test rows once, and state what follows."""
+    critic, (low, high), prior = _clipped(problem, chosen.critic, request.alpha)
+    bound = critic.lipschitz_bound
+    fx, fy = problem.scores(critic, "test")
+    used_x, used_y, p_value = _units_of_chance(problem, fx, fy, request)
+    difference = difference_lower_bound(used_x, used_y, low, high, request.alpha, request.method, prior)
+    upper = _upper(problem, request)
+    affine = candidates[0].critic
+    affine_x, affine_y = problem.scores(affine, "test")
+    source, target = _rescaled(problem)
+    sizes = {"source": problem.source_split.sizes(), "target": problem.target_split.sizes()}
+    result = Result(
+        value=float(used_y.mean() - used_x.mean()) / bound,
+        lower_bound=max(0.0, difference / bound),
+        upper_bound=None if upper is None else upper.value,
+        confidence=request.confidence,
+        p_value=p_value,
+        lipschitz_bound=bound,
+        critic=critic,
+        seed=problem.seed,
+        n=sizes,
+        scale=None if problem.scale.kind == "none" else problem.scale.to_json(),
+        units=_units(problem.source, problem.scale),
+        trivial={
+            "mean_difference": float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0),
+            "max_sliced": _max_sliced(problem),
+        },
+        empirical=_empirical(problem, critic, request),
+        null_baseline=null_baseline(source, target, request.baseline_rows, problem.seed)
+        if request.baseline_rows
+        else None,
+        steps=sum(candidate.record.step for candidate in candidates),
+        seconds=time.perf_counter() - problem.started,
+        device=str(problem.device),
+        warnings=[*warnings, *_caveats(request, upper)] + [w for c in candidates for w in c.record.warnings],
+        curve=chosen.record.curve,
+    )
+    result._certificate = lambda: _certificate(problem, result, HeldOut(fx, fy, request.method, prior), request)
+    return result
+
+
+def _units_of_chance(problem: Problem, fx: Scores, fy: Scores, request: Request) -> tuple[Scores, Scores, float | None]:
+    """What is independent: rows, or means of whole groups; and the permutation p-value that goes with it."""
+    if problem.groups is None:
+        return fx, fy, None if request.split == "blocks" else permutation_p_value(fx, fy, problem.seed)
+    codes_x, codes_y = problem.groups
+    means_x, names_x = group_means(fx, codes_x[problem.source_split.test])
+    means_y, names_y = group_means(fy, codes_y[problem.target_split.test])
+    return means_x, means_y, group_permutation_p_value(means_x, names_x, means_y, names_y, problem.seed)
+
+
+def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
+    """What the reader has to grant or to doubt."""
+    caveats = []
+    if request.split == "blocks":
+        caveats.append(
+            "split by blocks of time: neighbouring rows are dependent, so that lower_bound is approximate and there is "
+            "no p-value"
+        )
+    if upper is not None:
+        caveats.append(f"upper_bound assumes that {upper.assumption}")
+    return caveats
+
+
+def _upper(problem: Problem, request: Request) -> UpperBound | None:
+    if request.diameter is None:
+        return None
+    return upper_bound(*_rescaled(problem), request.alpha, request.diameter, seed=problem.seed)
+
+
+def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, float | None] | None:
+    """The bracket of the empirical distance of all rows, where it was asked for or costs next to nothing."""
+    n, m = problem.source.n, problem.target.n
+    if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
+        return None
+    x, y = (rows.rows(slice(None)) for rows in _rescaled(problem))
+    return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
+
+
+def _certificate(problem: Problem, result: Result, held_out: HeldOut, request: Request) -> Certificate:
+    if problem.groups is not None:
+        raise WdistError("a certificate of grouped rows cannot be written yet: its format knows rows only")
+    critic = result.critic
+    layers, tensors = describe(critic.module)
+    stored = StoredCritic(
+        family=critic.family,
+        config=critic.config,
+        layers=layers,
+        tensors={name: tensor.numpy() for name, tensor in tensors.items()},
+        layer_bounds=[layer.bound for layer in layer_bounds(critic.module, critic.takes.row_shape)],
+        lipschitz_bound=critic.lipschitz_bound,
+        takes=critic.takes.to_json(),
+    )
+    return build_certificate(
+        result.to_dict() | {"confidence": 1 - request.alpha},
+        stored,
+        (problem.source, problem.target),
+        (problem.source_split, problem.target_split),
+        held_out,
+        request.split,
+    )
+
+
+class _Rescaled:
+    """Rows of a sample set under the metric of the estimate."""
+
+    def __init__(self, samples: SampleSet, scale: Scale) -> None:
+        self.samples, self.scale, self.n = samples, scale, samples.n
+
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
+        return self.scale.apply(self.samples.rows(index))
+
+
+def _rescaled(problem: Problem) -> tuple[_Rescaled, _Rescaled]:
+    return _Rescaled(problem.source, problem.scale), _Rescaled(problem.target, problem.scale)
+
+
+def _clipped(problem: Problem, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
+    """The critic clipped to an interval chosen on train and select rows, that interval, and moments to start the bets.
+
+    The moments come from select rows: scores of train rows are further apart than held-out ones.
+    """
+    train, select = (problem.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
+    fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
+    low, high = clip_interval(fx, fy, len(problem.source_split.test), len(problem.target_split.test), alpha)
+    clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
+    clipped.module.eval().requires_grad_(False)
+    prior_x, prior_y = ((float(side.clip(low, high).mean()), float(side.clip(low, high).std())) for side in select)
+    return clipped, (low, high), (prior_x, prior_y)
+
+
+def _max_sliced(problem: Problem) -> float:
+    """Max-sliced W1 of test rows along the direction fitted on train rows (empirical: biased upwards a little)."""
+    source, target = _rescaled(problem)
+    parts = [
+        samples.rows(np.sort(getattr(split, part)[:SLICED_ROWS]))
+        for part in ("train", "test")
+        for samples, split in ((source, problem.source_split), (target, problem.target_split))
+    ]
+    x_fit, y_fit, x_test, y_test = parts
+    return max_sliced(x_fit, y_fit, x_test, y_test, seed=problem.seed)
+
+
+def _units(source: SampleSet, scale: Scale) -> str:
+    """In words, what a distance of 1 means."""
+    match scale.kind:
+        case "none" if source.divisor != 1:
+            return "Euclidean distance between images with pixels in [0, 1]"
+        case "none":
+            return "Euclidean distance in the data's own units"
+        case "standardize":
+            return "Euclidean distance in standard deviations of each column (of the train rows)"
+    return "Euclidean distance after division by the given scale"
