@@ -59,7 +59,9 @@ def certify(
     bound = critic.lipschitz_bound
     fx, fy = problem.scores(critic, "test")
     used_x, used_y, p_value = _units_of_chance(problem, fx, fy, request)
-    difference = difference_lower_bound(used_x, used_y, low, high, request.alpha, request.method, prior)
+    # Means of values in [low, high] may leave it by rounding.
+    means = used_x.clip(low, high), used_y.clip(low, high)
+    difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
     upper = _upper(problem, request)
     affine = candidates[0].critic
     affine_x, affine_y = problem.scores(affine, "test")
