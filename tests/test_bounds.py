@@ -228,12 +228,34 @@ def test_p_value_matches_the_exact_test() -> None:
     assert abs(p - exact) < 4 * math.sqrt(exact * (1 - exact) / 20_000) + 1e-4
 
 
-def test_p_value_of_very_many_rows_uses_a_fixed_subset() -> None:
+def test_cyclic_shifts_are_as_uniform_as_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "CYCLIC_ROWS", 50)  # so that a thousand tests are affordable
     generator = np.random.default_rng(9)
-    x, y = generator.standard_normal(150_000), generator.standard_normal(50_000)
-    p = bounds.permutation_p_value(x, y, 3)
-    assert p == bounds.permutation_p_value(x, y, 3)
-    assert p > 0.001
+    for draw in (lambda n: generator.standard_normal(n), lambda n: generator.integers(0, 3, n).astype(float)):
+        p = np.array([bounds.permutation_p_value(draw(90), draw(61), seed) for seed in range(RUNS)])
+        for level in (0.01, 0.05, 0.2, 0.5):
+            assert (p <= level).sum() <= allowed(level)
+        assert (p <= 0.5).mean() > 0.3
+
+
+def test_cyclic_shifts_match_a_direct_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(13)
+    x, y = generator.standard_normal(40), generator.standard_normal(33) + 0.3
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([5, 2]))).permutation(73)
+    scores, labels = np.concatenate([x, y])[order], order >= 40
+    sums = [scores[np.roll(labels, shift)].sum() for shift in range(73)]
+    assert sums[0] == pytest.approx(y.sum())
+    monkeypatch.setattr(bounds, "CYCLIC_ROWS", 50)
+    assert bounds.permutation_p_value(x, y, 5) == sum(s >= sums[0] - 1e-9 for s in sums) / 73
+
+
+def test_large_inputs_are_quick_and_use_every_row() -> None:
+    generator = np.random.default_rng(14)
+    x, y = generator.standard_normal(1_000_000), generator.standard_normal(500_000) + 0.01
+    start = time.perf_counter()
+    # 0.01 is 5.8 standard errors: seen only if all rows count
+    assert bounds.permutation_p_value(x, y, 3) <= 1e-5
+    assert time.perf_counter() - start < 10
 
 
 # --- clipping ------------------------------------------------------------------------------------------------------

@@ -452,6 +452,14 @@ def test_nothing_of_the_library_is_imported() -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
+def test_p_values_of_many_rows_are_verified(tmp_path: Path) -> None:
+    case = Case("affine", n=20_000)
+    case.certificate.save(tmp_path / "c.wdist")
+    assert case.certificate.document["statement"]["permutations"] == 12_014
+    report = verify_certificate(tmp_path / "c.wdist", *case.arrays)
+    assert report.valid, str(report)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["groupsort", "cone"])
 def test_a_hundred_thousand_test_rows_take_seconds(family: str, tmp_path: Path) -> None:

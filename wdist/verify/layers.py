@@ -15,6 +15,7 @@ from .container import CertificateError
 
 Values = NDArray[np.float64]
 Shape = tuple[int, ...]
+COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -121,11 +122,19 @@ class Sort:
         return 1.0 if self.ascending else -1.0
 
     def forward(self, x: Values) -> Values:
-        rest = x[:, x.shape[1] - x.shape[1] % self.size :]
         if self.size == 2:  # the common case: two passes instead of a sort
-            groups = self._groups(x)
-            ends = np.minimum(groups[:, :, 0], groups[:, :, 1]), np.maximum(groups[:, :, 0], groups[:, :, 1])
-            return self._ungroup(np.stack(ends if self.ascending else ends[::-1], axis=2), rest)
+            out = x.copy()
+            half = x.shape[1] // 2
+            places = (
+                (slice(0, 2 * half, 2), slice(1, 2 * half, 2))
+                if self.neighbours
+                else (slice(half), slice(half, 2 * half))
+            )
+            first, second = places if self.ascending else places[::-1]
+            np.minimum(x[:, places[0]], x[:, places[1]], out=out[:, first])
+            np.maximum(x[:, places[0]], x[:, places[1]], out=out[:, second])
+            return out
+        rest = x[:, x.shape[1] - x.shape[1] % self.size :]
         return self._ungroup(self._sign() * np.sort(self._sign() * self._groups(x), axis=2), rest)
 
     def backward(self, x: Values, gradient: Values) -> Values:
@@ -205,15 +214,20 @@ class CircularConvolution:
         return [(a, b, (kh - 1) // 2 - a, (kw - 1) // 2 - b) for a in range(kh) for b in range(kw)]
 
     def forward(self, x: Values) -> Values:
-        n, _, h, w = x.shape
-        channels_first = np.ascontiguousarray(x.swapaxes(0, 1))
-        y = np.zeros((len(self.weight), n * h * w))
-        for a, b, down, right in self._shifts():
-            rolled = np.roll(channels_first, (down, right), axis=(2, 3))
-            y += self.weight[:, :, a, b] @ rolled.reshape(len(rolled), -1)
-        if self.bias is not None:
-            y += self.bias[:, None]
-        return np.ascontiguousarray(y.reshape(-1, n, h, w).swapaxes(0, 1))
+        (out, _, kh, kw), (n, _, h, w) = self.weight.shape, x.shape
+        front = (kh - 1) // 2, (kw - 1) // 2
+        margins = ((0, 0), (0, 0), (front[0], kh - 1 - front[0]), (front[1], kw - 1 - front[1]))
+        matrix = self.weight.transpose(0, 2, 3, 1).reshape(out, -1)
+        y = np.empty((n, out, h * w))
+        step = max(1, COLUMN_NUMBERS // (matrix.shape[1] * h * w))
+        for start in range(0, n, step):
+            padded = np.pad(x[start : start + step], margins, mode="wrap").swapaxes(0, 1)
+            columns = np.stack([padded[:, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw)])
+            flat: Values = matrix @ columns.reshape(matrix.shape[1], -1)
+            if self.bias is not None:
+                flat += self.bias[:, None]
+            y[start : start + step] = flat.reshape(out, -1, h * w).swapaxes(0, 1)
+        return y.reshape(n, out, h, w)
 
     def backward(self, x: Values, gradient: Values) -> Values:
         n, _, h, w = gradient.shape

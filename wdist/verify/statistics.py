@@ -12,7 +12,7 @@ Values = NDArray[np.float64]
 
 STAKE_LIMIT = 0.75
 SMALLEST_MEAN = 1e-12
-PERMUTATION_ROWS = 100_000
+CYCLIC_ROWS = 10_000
 
 
 def unit_prior(prior: tuple[float, float], low: float, high: float) -> tuple[float, float]:
@@ -80,19 +80,29 @@ def mirrored(prior: tuple[float, float] | None) -> tuple[float, float] | None:
     return None if prior is None else (-prior[0], prior[1])
 
 
-def permutation_p_value(fx: Values, fy: Values, seed: int, permutations: int) -> float:
-    """(k + 1) / (B + 1) over B relabellings of the pooled scores; more than 100,000 scores: of a seeded subset."""
+def permutation_count(n: int, m: int) -> int:
+    """B of format version 1: 9,999 up to 10,000 scores, otherwise every cyclic shift but the identity."""
+    return 9_999 if n + m <= CYCLIC_ROWS else n + m - 1
+
+
+def permutation_p_value(fx: Values, fy: Values, seed: int) -> float:
+    """(k + 1) / (B + 1) over relabellings of the pooled scores that give Y at least its observed sum.
+
+    Up to 10,000 scores: B = 9,999 shuffles. Beyond: the scores in the order of one shuffle, and all cyclic shifts of
+    the labels against them, by one circular correlation.
+    """
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
-    total = len(fx) + len(fy)
-    if total > PERMUTATION_ROWS:
-        share = PERMUTATION_ROWS / total
-        fx = generator.choice(fx, max(2, math.floor(share * len(fx))), replace=False, shuffle=False)
-        fy = generator.choice(fy, max(2, math.floor(share * len(fy))), replace=False, shuffle=False)
-    pooled = np.concatenate([fx, fy])
-    pooled -= pooled.mean()
-    observed = pooled[len(fx) :].sum() - 1e-12 * np.abs(pooled).sum()
-    reached, batch = 0, max(1, (1 << 21) // len(pooled))
-    for done in range(0, permutations, batch):
-        rows = np.broadcast_to(pooled, (min(batch, permutations - done), len(pooled)))
+    scores = np.concatenate([fx, fy])
+    scores = scores - scores.mean()
+    observed = scores[len(fx) :].sum() - 1e-12 * np.abs(scores).sum()
+    count = permutation_count(len(fx), len(fy))
+    if len(scores) > CYCLIC_ROWS:
+        order = generator.permutation(len(scores))
+        is_target = np.where(order >= len(fx), 1.0, 0.0)
+        sums = np.fft.irfft(np.fft.rfft(scores[order]) * np.conj(np.fft.rfft(is_target)), n=len(scores))
+        return float(1 + np.count_nonzero(sums[1:] >= observed)) / (count + 1)
+    reached, batch = 0, max(1, (1 << 21) // len(scores))
+    for done in range(0, count, batch):
+        rows = np.broadcast_to(scores, (min(batch, count - done), len(scores)))
         reached += int((generator.permuted(rows, axis=1)[:, len(fx) :].sum(axis=1) >= observed).sum())
-    return (reached + 1) / (permutations + 1)
+    return (reached + 1) / (count + 1)

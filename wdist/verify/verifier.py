@@ -294,8 +294,9 @@ def _p_value(certificate: dict[str, Any], scores: tuple[Values, Values]) -> tupl
     if stated is None:
         return "none was stated", None
     _require(split["mode"] == "random", "a p-value needs a random split")
-    _require(type(permutations) is int and 1 <= permutations <= 1_000_000, f"{permutations!r} permutations")
-    derived = statistics.permutation_p_value(scores[0], scores[1], split["seed"], permutations)
+    expected = statistics.permutation_count(len(scores[0]), len(scores[1]))
+    _require(permutations == expected, f"{permutations!r} permutations; the format takes {expected}")
+    derived = statistics.permutation_p_value(scores[0], scores[1], split["seed"])
     _require(
         _near(stated, derived, 1.0), f"p_value is stated as {stated}, {permutations:,} permutations give {derived}"
     )
@@ -315,12 +316,11 @@ def _fresh_statement(
     fx, fy = (critic.evaluate(array, order) for array, order in zip(arrays, orders, strict=True))
     upper = -statistics.lower_bound(-fx, -high, -low, alpha / 2, method, statistics.mirrored(priors[0]))
     lower = statistics.lower_bound(fy, low, high, alpha / 2, method, priors[1])
-    permutations = int(min(9_999, max(999, 100_000_000 // (len(fx) + len(fy)))))
     statement = {
         "value": float(fy.mean() - fx.mean()) / bound,
         "lower_bound": max(0.0, (lower - upper) / bound),
         "confidence": 1 - alpha,
-        "p_value": statistics.permutation_p_value(fx, fy, seed, permutations),
+        "p_value": statistics.permutation_p_value(fx, fy, seed),
         "lipschitz_bound": bound,
         "rows": {"source": len(fx), "target": len(fy)},
     }
