@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
@@ -21,6 +21,7 @@ from wdist_service.statistics import Statistics
 from wdist_service.storage import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
+Also = Callable[[Session, SampleSet], None]
 
 
 class DigestError(RequestError):
@@ -91,30 +92,50 @@ class SampleSets:
         self._storage = storage
         self._decoders = decoders
 
+    def add_parts(
+        self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, member: str | None, also: Also
+    ) -> tuple[SampleSet, bool]:
+        """Check and store a body that lies in several files."""
+        with self._storage.incoming() as file:
+            if kind != "npy":
+                for block in _blocks(parts):
+                    file.write(block)
+                file.seal()
+                return self.add_decoded(tenant_id, name, file.path, kind, member, also)
+            receiver = NpyReceiver(file)
+            for block in _blocks(parts):
+                receiver.feed(block)
+            return self.add(file, receiver.finish(tenant_id, name), also)
+
     def add_decoded(
-        self, tenant_id: str, name: str | None, body: Path, kind: Format, member: str | None
+        self, tenant_id: str, name: str | None, body: Path, kind: Format, member: str | None, also: Also | None = None
     ) -> tuple[SampleSet, bool]:
         """Decode a whole body of another format than .npy, then check and store it as .npy."""
         with self._storage.decoded() as file:
             report = self._decoders.decode(body, kind, member, file)
             receiver = NpyReceiver(file)
-            with file.path.open("rb") as values:
-                while block := values.read(_BLOCK_BYTES):
-                    receiver.feed(block)
+            for block in _blocks([file.path]):
+                receiver.feed(block)
             row = receiver.finish(tenant_id, name if name is not None else report.name)
             row.column_names = report.columns
-            return self.add(file, row)
+            return self.add(file, row, also)
 
-    def add(self, file: Incoming, row: SampleSet) -> tuple[SampleSet, bool]:
-        """Store a received set; (the set, whether it is new): the same content is kept once per tenant."""
+    def add(self, file: Incoming, row: SampleSet, also: Also | None = None) -> tuple[SampleSet, bool]:
+        """Store a received set; (the set, whether it is new): the same content is kept once per tenant.
+
+        `also` runs in the same transaction.
+        """
         with self._database.write() as session:
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
                 known.column_names = known.column_names or row.column_names
-                return known, False
-            self._storage.place(file)
-            session.add(row)
-            return row, True
+            else:
+                self._storage.place(file)
+                session.add(row)
+            kept = known or row
+            if also is not None:
+                also(session, kept)
+            return kept, known is None
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
         """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
@@ -135,3 +156,10 @@ class SampleSets:
 def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:
     query = select(SampleSet).where(SampleSet.tenant_id == tenant_id, SampleSet.sha256 == sha256)
     return session.execute(query).scalar_one_or_none()
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block

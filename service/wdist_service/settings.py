@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=4 * GIBIBYTE, ge=1, description="Largest body of an upload.")
     max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")
     body_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest pause inside a request body.")
+    upload_expiry_seconds: float = Field(
+        default=86_400.0, gt=0, description="How long a resumable upload is kept after its last byte came."
+    )
     decoders: int = Field(default=2, ge=1, le=64, description="Uploads other than .npy that are decoded at once.")
     decoder_memory_bytes: int = Field(
         default=GIBIBYTE, ge=GIBIBYTE // 4, description="Address space of one decoder process."

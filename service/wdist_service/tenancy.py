@@ -8,11 +8,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, NotFoundError
-from wdist_service.models import ApiKey, Estimate, SampleSet
+from wdist_service.models import ApiKey, Batch, Estimate, SampleSet, Upload
 
-Owned = TypeVar("Owned", SampleSet, Estimate, ApiKey)
-_NOUN = {SampleSet: "sample set", Estimate: "estimate", ApiKey: "API key"}
-_PREFIX = {SampleSet: "ss_", Estimate: "est_", ApiKey: "key_"}
+Owned = TypeVar("Owned", SampleSet, Estimate, Batch, Upload, ApiKey)
+_NOUN = {SampleSet: "sample set", Estimate: "estimate", Batch: "batch", Upload: "upload", ApiKey: "API key"}
+_PREFIX = {SampleSet: "ss_", Estimate: "est_", Batch: "batch_", Upload: "up_", ApiKey: "key_"}
 
 
 def owned(model: type[Owned], tenant_id: str) -> Select[Owned]:

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from wdist import __version__
 from wdist_service import engine
-from wdist_service.api import estimates, keys, operations, page, problems, sample_sets
+from wdist_service.api import estimates, keys, operations, page, problems, sample_sets, uploads
 from wdist_service.api.dependencies import Services
 from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
 from wdist_service.database import Database
@@ -23,8 +23,9 @@ from wdist_service.models import LOCAL_TENANT
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
+from wdist_service.uploads import Uploads
 
-_UPLOADS = re.compile(r"/v1/sample-sets")
+_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+")
 _DESCRIPTION = """Lower bounds on the Wasserstein-1 distance that can be trusted.
 
 Upload two sample sets, start an estimate, follow it, read `lower_bound`: with the stated confidence the distance
@@ -45,7 +46,8 @@ def build_services(settings: Settings) -> Services:
         api_keys.bootstrap(settings.bootstrap_key_file)
     sets = SampleSets(database, storage, Decoders(settings))
     sets.sweep()
-    return Services(settings, database, storage, queue, Jobs(database, queue, storage), sets, api_keys)
+    resumable = Uploads(database, storage, sets, settings)
+    return Services(settings, database, storage, queue, Jobs(database, queue, storage), sets, api_keys, resumable)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -62,13 +64,14 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
     )  # fmt: skip
     app.state.services = services
-    for router in (sample_sets.router, estimates.router, keys.router, operations.router, page.router):
+    for router in (sample_sets.router, uploads.router, estimates.router, keys.router, operations.router, page.router):
         app.include_router(router)
     problems.install(app)
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services.keys)
+    app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(RequestContext)
     return app
 

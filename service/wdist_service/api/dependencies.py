@@ -17,6 +17,7 @@ from wdist_service.models import LOCAL_TENANT
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
+from wdist_service.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Services:
     jobs: Jobs
     sample_sets: SampleSets
     keys: Keys
+    uploads: Uploads
 
 
 @dataclass(frozen=True)

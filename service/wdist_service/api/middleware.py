@@ -85,7 +85,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_large = scope["method"] == "POST" and self._large.fullmatch(scope["path"])
+        is_large = scope["method"] in {"POST", "PATCH"} and self._large.fullmatch(scope["path"])
         limit = self._settings.max_upload_bytes if is_large else self._settings.max_json_bytes
         error = TooLargeError(f"the body is longer than {limit:,} bytes")
         headers = Headers(scope=scope)

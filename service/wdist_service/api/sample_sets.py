@@ -6,27 +6,26 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
-from starlette.requests import ClientDisconnect
 
 from wdist_service import tenancy
+from wdist_service.api.bodies import pump
 from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import MEDIA_TYPES, Format
-from wdist_service.errors import InvalidError, TooLargeError
+from wdist_service.errors import TooLargeError
 from wdist_service.models import SampleSet
 from wdist_service.sample_sets import DigestError, NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Incoming
 
 router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
-_BLOCK_BYTES = 1 << 20
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODIES = {
@@ -66,12 +65,12 @@ async def create_sample_set(
     with file:
         if kind == "npy":
             receiver = NpyReceiver(file)
-            await _pump(request.stream(), receiver.feed)
+            await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
             _check_digest(expected, file)
             row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row)
         else:
-            await _pump(request.stream(), _limited(file, services.settings, kind))
+            await pump(request.stream(), _limited(file, services.settings, kind))
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
@@ -99,31 +98,6 @@ def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memo
 def _check_digest(expected: str | None, file: Incoming) -> None:
     if expected is not None and expected != file.sha256:
         raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
-
-
-async def _pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]) -> None:
-    """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
-    work: asyncio.Future[None] | None = None
-    buffer = bytearray()
-    try:
-        async for chunk in stream:
-            buffer += chunk
-            if len(buffer) >= _BLOCK_BYTES:
-                if work is not None:
-                    await work
-                work = asyncio.ensure_future(asyncio.to_thread(feed, memoryview(buffer)))
-                buffer = bytearray()
-        if work is not None:
-            await work
-        work = None
-        if buffer:
-            await asyncio.to_thread(feed, memoryview(buffer))
-    except ClientDisconnect:
-        raise InvalidError("the body ended before it was complete", field="body") from None
-    finally:
-        if work is not None:  # never leave a thread writing to a file that is about to be removed
-            await asyncio.wait([work])
-            work.exception()
 
 
 def _parse_digest(header: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from wdist_service.models import ApiKey, Estimate, SampleSet
+from wdist_service.models import ApiKey, Estimate, SampleSet, Upload
 
 Entry = TypeVar("Entry")
 MAX_STEPS = 1_000_000
@@ -88,6 +88,22 @@ class SampleSetView(BaseModel):
     columns: list[str] | None = None
     created_at: str
     statistics: dict[str, Any]
+
+
+class UploadView(BaseModel):
+    """A resumable upload."""
+
+    id: str
+    object: Literal["upload"] = "upload"
+    status: Literal["incomplete", "complete", "failed"]
+    name: str | None
+    format: str
+    offset: int
+    length: int
+    sample_set: str | None = Field(description="What it became.")
+    error: ErrorView | None
+    created_at: str
+    expires_at: str
 
 
 class ProgressView(BaseModel):
@@ -210,6 +226,27 @@ def sample_set_view(row: SampleSet) -> SampleSetView:
         id=row.id, name=row.name, sha256=row.sha256, bytes=row.bytes, rows=row.rows, shape=row.shape, dtype=row.dtype,
         columns=row.column_names, created_at=rfc3339(row.created_at), statistics=row.statistics,
     )  # fmt: skip
+
+
+def upload_view(row: Upload) -> UploadView:
+    if row.error is not None:
+        status = "failed"
+    else:
+        status = "incomplete" if row.sample_set_id is None else "complete"
+    return UploadView.model_validate(
+        {
+            "id": row.id,
+            "status": status,
+            "name": row.name,
+            "format": row.format,
+            "offset": row.offset,
+            "length": row.length,
+            "sample_set": row.sample_set_id,
+            "error": None if row.error is None else {"type": "invalid", "message": row.error},
+            "created_at": rfc3339(row.created_at),
+            "expires_at": rfc3339(row.expires_at),
+        }
+    )
 
 
 def estimate_view(row: Estimate) -> EstimateView:
