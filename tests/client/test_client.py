@@ -1,4 +1,4 @@
-"""The client against a real server: upload, estimate, wait, cancel, errors; sync and async."""
+"""Upload, estimate, wait, cancel, errors; sync and async; on a real server and, where it applies, without one."""
 
 import asyncio
 import os
@@ -36,8 +36,20 @@ QUICK = {"steps": 20, "baseline_rows": 0}
 LONG = {"steps": 200_000, "baseline_rows": 0}
 
 
+@pytest.fixture(params=["server", "local"])
+def address(request: pytest.FixtureRequest) -> str:
+    """Where estimates are made: the same tests hold for both."""
+    return ":local:" if request.param == "local" else request.getfixturevalue("server").url
+
+
 @pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
+def client(address: str) -> Iterator[Client]:
+    with Client(address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def remote(server: ServerProcess) -> Iterator[Client]:
     with Client(server.url) as connected:
         yield connected
 
@@ -75,8 +87,8 @@ def test_from_two_arrays_to_a_bound_below_the_truth(client: Client) -> None:
     assert result.meaning in str(result)
 
 
-def test_one_call(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WDIST_BASE_URL", server.url)
+def test_one_call(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WDIST_BASE_URL", address)
     result = w1(rows(1), rows(2, shift=2.0).tolist(), **QUICK)
     assert isinstance(result, Result)
     assert 0 < float(result) < 4.0
@@ -93,10 +105,10 @@ def test_same_bytes_are_sent_once_whatever_holds_them(client: Client, tmp_path: 
     assert client.sample_sets.get(first.id) == client.sample_sets.get(first) == first
 
 
-def test_a_large_file_is_streamed_with_a_bar(client: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_large_file_is_streamed_with_a_bar(remote: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "large.npy"
     np.save(path, np.random.default_rng(4).normal(size=(200_000, 8)).astype(np.float32))
-    stored = client.sample_sets.create(path, progress=True)
+    stored = remote.sample_sets.create(path, progress=True)
     assert stored.bytes == path.stat().st_size
     shown = capfd.readouterr().err
     assert "large.npy: hashing" in shown
@@ -186,8 +198,37 @@ def test_progress_is_told_while_it_runs(client: Client) -> None:
     assert seen[-1] > 0
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_return(server: ServerProcess, client: Client) -> None:
-    job = running(client, 30)
+def test_curve_and_picture(client: Client, tmp_path: Path) -> None:
+    source, target = client.sample_sets.create(rows(15, 600)), client.sample_sets.create(rows(16, 600, shift=0.5))
+    job = client.estimates.create(source, target, critic="groupsort", steps=60, baseline_rows=100)
+    result = job.wait(timeout=60)
+    curve = job.curve()
+    assert curve
+    assert [p.step for p in curve] == sorted(p.step for p in curve)
+    job.plot().savefig(tmp_path / "with_curve.png")
+    figure = result.plot()
+    figure.savefig(tmp_path / "alone.png")
+    assert figure.axes[0].get_title("left") == f"W1 is at least {result.lower_bound:.4g}"
+    assert len(job.plot().axes) == 2
+
+
+def test_a_local_client_ends_its_jobs_when_it_closes() -> None:
+    with Client(":local:") as client:
+        job = running(client, 50)
+    assert job.refresh().status == "canceled"
+
+
+def test_a_local_set_does_not_follow_later_changes_of_the_array() -> None:
+    with Client(":local:") as client:
+        x, y = rows(51), rows(52)
+        source, target = client.sample_sets.create(x), client.sample_sets.create(y)
+        expected = client.estimates.create(source, target, **QUICK).wait(timeout=60)
+        x += 10
+        assert client.estimates.create(source, target, **QUICK).wait(timeout=60).value == expected.value
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_return(server: ServerProcess, remote: Client) -> None:
+    job = running(remote, 30)
     program = (
         f"from wdist_client import Client\n"
         f"client = Client({server.url!r})\n"
@@ -212,7 +253,7 @@ def test_waiting_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     try:
         with Client(first.url, max_retries=1) as client:
             source, target = client.sample_sets.create(rows(11)), client.sample_sets.create(rows(12, shift=1.0))
-            job = client.estimates.create(source, target, steps=2000, baseline_rows=0)
+            job = client.estimates.create(source, target, steps=300, baseline_rows=0)
             results: list[Result] = []
             waiting = threading.Thread(target=lambda: results.append(job.wait(timeout=120)))
             waiting.start()
@@ -224,11 +265,11 @@ def test_waiting_survives_a_restart_of_the_server(tmp_path: Path) -> None:
         first.kill()
 
 
-def test_async_client_does_the_same(server: ServerProcess, tmp_path: Path) -> None:
+def test_async_client_does_the_same(address: str, tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", rows(14, shift=1.0))
 
     async def compare() -> tuple[Result, Result, list[str]]:
-        async with AsyncClient(server.url) as client:
+        async with AsyncClient(address) as client:
             assert await client.is_ready()
             source, target = await asyncio.gather(
                 client.sample_sets.create(rows(13), name="x"), client.sample_sets.create(tmp_path / "y.npy")
@@ -243,14 +284,14 @@ def test_async_client_does_the_same(server: ServerProcess, tmp_path: Path) -> No
     result, again, facts = asyncio.run(compare())
     assert result == again
     assert facts == [True, "succeeded"]
-    with Client(server.url) as client:
+    with Client(address) as client:
         source, target = client.sample_sets.create(rows(13)), client.sample_sets.create(tmp_path / "y.npy")
         same = client.estimates.create(source, target, **QUICK).wait(timeout=60)
     assert (same.value, same.lower_bound) == (result.value, result.lower_bound)
 
 
-def test_async_waiting_can_be_given_up_and_the_job_goes_on(server: ServerProcess, client: Client) -> None:
-    job = running(client, 40)
+def test_async_waiting_can_be_given_up_and_the_job_goes_on(server: ServerProcess, remote: Client) -> None:
+    job = running(remote, 40)
 
     async def give_up() -> None:
         async with AsyncClient(server.url) as patient:

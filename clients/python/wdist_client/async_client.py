@@ -6,14 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wdist_client import flows, protocol
 from wdist_client.client import settings
 from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Estimate, Model, Page, Result, SampleSet
+from wdist_client.local import LOCAL, AsyncLocalTransport
+from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
+
+if TYPE_CHECKING:
+    from wdist_client.transport import AsyncTransport
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -30,10 +34,14 @@ class AsyncClient:
         timeout: float = 60.0,
         max_retries: int = 4,
     ) -> None:
-        from wdist_client.transport import AsyncTransport
-
+        self._transport: AsyncTransport | AsyncLocalTransport
         address, key = settings(base_url, api_key)
-        self._transport = AsyncTransport(address, key, timeout)
+        if address == LOCAL:
+            self._transport = AsyncLocalTransport()
+        else:
+            from wdist_client.transport import AsyncTransport
+
+            self._transport = AsyncTransport(address, key, timeout)
         self._retries = Retries(max_retries)
         self.sample_sets = AsyncSampleSets(self)
         self.estimates = AsyncEstimates(self)
@@ -191,6 +199,10 @@ class AsyncJob(JobRecord):
     async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
         """As `Job.wait`; cancelling the task leaves the job running."""
         return await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    async def curve(self) -> list[CurvePoint]:
+        """As `Job.curve`."""
+        return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
 
     async def refresh(self) -> Self:
         """As `Job.refresh`."""

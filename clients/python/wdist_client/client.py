@@ -6,13 +6,19 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wdist_client import flows, protocol
 from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Estimate, Model, Page, Result, SampleSet
-from wdist_client.protocol import Request, Response
+from wdist_client.local import LOCAL, LocalTransport
+from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
+from wdist_client.protocol import Request, Response, check_address
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wdist_client.transport import Transport
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -22,17 +28,16 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 def settings(base_url: str | None, api_key: str | None) -> tuple[str, str | None]:
     """Address and key as given, or of the environment: WDIST_BASE_URL, WDIST_API_KEY."""
-    from wdist_client.transport import check_address
-
     address = base_url or os.environ.get("WDIST_BASE_URL") or DEFAULT_URL
-    return check_address(address), api_key or os.environ.get("WDIST_API_KEY") or None
+    return (address if address == LOCAL else check_address(address)), api_key or os.environ.get("WDIST_API_KEY") or None
 
 
 class Client:
     """A wdist server, seen from Python; use it as a context manager, or call `close()`.
 
     Args:
-        base_url: address of the server (default: WDIST_BASE_URL, then http://127.0.0.1:8000).
+        base_url: address of the server (default: WDIST_BASE_URL, then http://127.0.0.1:8000), or ":local:" for no
+            server at all: the library wdist works in this process, and nothing is kept when the client closes.
         api_key: key of the tenant (default: WDIST_API_KEY); a server on your own machine needs none.
         timeout: seconds of silence after which a request is given up.
         max_retries: how often a request is sent again after a connection error, 408, 429 or 5xx.
@@ -46,10 +51,14 @@ class Client:
         timeout: float = 60.0,
         max_retries: int = 4,
     ) -> None:
-        from wdist_client.transport import Transport  # httpx is loaded with the first client: 0.1 s
-
+        self._transport: Transport | LocalTransport
         address, key = settings(base_url, api_key)
-        self._transport = Transport(address, key, timeout)
+        if address == LOCAL:
+            self._transport = LocalTransport()
+        else:
+            from wdist_client.transport import Transport  # httpx is loaded with the first client: 0.1 s
+
+            self._transport = Transport(address, key, timeout)
         self._retries = Retries(max_retries)
         self.sample_sets = SampleSets(self)
         self.estimates = Estimates(self)
@@ -240,6 +249,14 @@ class Job(JobRecord):
         Raises EstimateFailed, EstimateCanceled, WaitTimeout.
         """
         return self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    def curve(self) -> list[CurvePoint]:
+        """The training curve, as far as it is: values on the select split, not certified."""
+        return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
+
+    def plot(self) -> Figure:
+        """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
+        return self.wait().plot(self.curve())
 
     def refresh(self) -> Self:
         """Asks the server how the job is."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 
@@ -145,6 +149,30 @@ class Result(Model):
         from wdist_client.display import result_html
 
         return result_html(self)
+
+    def plot(self, curve: Sequence[CurvePoint] = ()) -> Figure:
+        """The result as an interval on a line from 0, with `curve` (of `job.curve()`) beside it.
+
+        Needs matplotlib: pip install "wdist-client[plot]".
+        """
+        from wdist_client.plot import plot_result
+
+        return plot_result(self, curve)
+
+
+class CurvePoint(Model):
+    """One point of a training curve; `value` comes from the select split and is not certified."""
+
+    step: int
+    seconds: float
+    value: float
+
+
+class Curve(Model):
+    """A training curve; `complete` once the job has ended."""
+
+    data: list[CurvePoint]
+    complete: bool = True
 
 
 class Estimate(Model):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -107,6 +108,14 @@ def retry_after(value: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def check_address(base_url: str) -> str:
+    """The address without a trailing slash; raises OptionError for what is none."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise OptionError(f'"{base_url}" is not an address of a server: give it like http://127.0.0.1:8000')
+    return base_url.rstrip("/")
 
 
 def find_sample_set(digest: bytes) -> Request:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from wdist_client.errors import APIConnectionError, APITimeoutError, OptionError
+from wdist_client.errors import APIConnectionError, APITimeoutError
 from wdist_client.protocol import Request, Response, Upload
 
 
@@ -63,14 +63,6 @@ async def _in_thread(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Reads the next block in a thread: a slow disk must not stop the event loop."""
     while block := await asyncio.to_thread(next, blocks, b""):
         yield block
-
-
-def check_address(base_url: str) -> str:
-    """The address without a trailing slash; raises OptionError for what is none."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise OptionError(f'"{base_url}" is not an address of a server: give it like http://127.0.0.1:8000')
-    return base_url.rstrip("/")
 
 
 def is_loopback(base_url: str) -> bool:

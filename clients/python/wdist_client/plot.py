@@ -1,0 +1,59 @@
+"""A result drawn with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from wdist_client.errors import WdistError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wdist_client.models import CurvePoint, Result
+
+
+def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:
+    """The certified interval from 0 on a line, what it is compared with below it, and the training curve beside it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise WdistError('plot() needs matplotlib: pip install "wdist-client[plot]"') from error
+    # A figure of its own, not pyplot's: notebooks show it once, programs need no display.
+    figure = Figure(figsize=(10, 2.8) if curve else (7, 2.8), layout="constrained")
+    if curve:
+        interval, progress = figure.subplots(1, 2, width_ratios=(3, 2))
+        _draw_curve(progress, result, curve)
+    else:
+        interval = figure.subplots()
+    _draw_interval(interval, result)
+    return figure
+
+
+def _draw_interval(axes: Any, result: Result) -> None:
+    lines = [("value, held out", result.value)]
+    if result.trivial.mean_difference is not None:
+        lines.append(("mean difference", result.trivial.mean_difference))
+    if result.null_baseline is not None:
+        lines.append((f"exact OT, {result.null_baseline.rows:,} rows", result.null_baseline.between))
+        lines.append(("the same, no difference", result.null_baseline.within))
+    furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in lines), 1e-9])
+    end = furthest if result.upper_bound is None else result.upper_bound
+    axes.barh(0, end - result.lower_bound, left=result.lower_bound, color="tab:blue", alpha=0.35)
+    axes.plot([result.lower_bound] * 2, [-0.4, 0.4], color="tab:blue", linewidth=3)
+    for row, (_, value) in enumerate(lines, start=1):
+        axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
+    axes.set_yticks(range(len(lines) + 1), [f"W1, {100 * result.confidence:g} %", *(name for name, _ in lines)])
+    axes.invert_yaxis()
+    axes.set_xlim(0, furthest)
+    axes.set_xlabel(result.units or "")
+    axes.set_title(f"W1 is at least {result.lower_bound:.4g}", loc="left")
+
+
+def _draw_curve(axes: Any, result: Result, curve: Sequence[CurvePoint]) -> None:
+    axes.plot([point.step for point in curve], [point.value for point in curve], color="black")
+    axes.axhline(result.lower_bound, color="tab:blue", linewidth=3)
+    if result.trivial.mean_difference is not None:
+        axes.axhline(result.trivial.mean_difference, color="gray", linestyle="dotted")
+    axes.set_xlabel("step")
+    axes.set_title("while training (select split, not certified)", loc="left", fontsize="medium")
