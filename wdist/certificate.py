@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wdist.convolutions import BCOP, LipschitzConvolution
+from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
 from wdist.errors import UnprovenError
 from wdist.layers import (
     Abs,
@@ -26,8 +26,14 @@ from wdist.layers import (
     Scale,
 )
 from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
+from wdist.spectra import (
+    EPSILON,
+    convolution_norm_bound,
+    convolution_singular_values,
+    matrix_norm_bound,
+    zero_padded_norm_bound,
+)
 
-EPSILON = torch.finfo(torch.float64).eps
 Shape = tuple[int, ...]
 Rule = Callable[[Any, Shape], tuple[float, Shape]]
 
@@ -105,69 +111,9 @@ def _refuse_hooks(module: nn.Module, name: str) -> None:
         raise UnprovenError(f"module {name or '(root)'!r} has forward hooks, which can do anything: remove them first")
 
 
-def matrix_norm_bound(matrix: Tensor) -> float:
-    """Upper bound of the spectral norm of (m, n): svdvals in float64, inflated by LAPACK's backward error.
-
-    Computed singular values are exact for W + E with ||E||_2 <= p(m, n) eps ||W||_2, p a modest polynomial (LAPACK
-    Users' Guide, section 4.9); p = 10 (m + n) is taken.
-    """
-    W = matrix.detach().to("cpu", torch.float64)
-    if not bool(W.isfinite().all()):
-        return math.nan
-    return float(torch.linalg.svdvals(W).max()) * (1 + 10 * sum(W.shape) * EPSILON)
-
-
-def transfer_matrices(kernel: Tensor, grid: Shape) -> Tensor:
-    """The convolution's matrices at the frequencies of a torus `grid`: (frequencies, out, in) complex128.
-
-    kernel (out, in, *k). Half of the last axis' frequencies only: the others are complex conjugates of them.
-    """
-    K = kernel.detach().to("cpu", torch.float64)
-    axes = tuple(range(2, K.dim()))
-    transfer = torch.fft.rfftn(_wrap(K, grid), s=grid, dim=axes)
-    return torch.permute(transfer.flatten(2), (2, 0, 1))
-
-
-def _wrap(kernel: Tensor, grid: Shape) -> Tensor:
-    """Adds up taps that coincide on the torus."""
-    for axis, size in enumerate(grid, 2):
-        if kernel.shape[axis] > size:
-            index = torch.arange(kernel.shape[axis]) % size
-            shape = (*kernel.shape[:axis], size, *kernel.shape[axis + 1 :])
-            kernel = kernel.new_zeros(shape).index_add_(axis, index, kernel)
-    return kernel
-
-
-def convolution_norm_bound(kernel: Tensor, grid: Shape) -> float:
-    """Upper bound of the norm of a circular convolution (out, in, *k) on `grid`: the largest of all its frequencies.
-
-    Per frequency the cheap bound sigma^2 <= 1 + ||A A^* - I||_F on the smaller side comes first; where it is not within
-    1e-6 of 1, exact singular values. Source: Sedghi, Gupta, Long (2019).
-    """
-    if not bool(kernel.isfinite().all()):
-        return math.nan
-    A = transfer_matrices(kernel, grid)
-    if A.shape[1] > A.shape[2]:
-        A = A.mT
-    p, n = A.shape[1:]
-    # FFT and product round by less than (16 + log2 of the grid + n) eps times the kernel's absolute sums.
-    size = float(kernel.detach().double().abs().flatten(2).sum(2).square().sum())
-    rounding = EPSILON * (16 + math.log2(math.prod(grid)) * 8) * math.sqrt(size)
-    deviation = A @ A.mH - torch.eye(p, dtype=A.dtype)
-    frobenius = float(torch.linalg.matrix_norm(deviation).max())
-    quick = math.sqrt(1 + frobenius + (n + 8) * EPSILON * size)
-    if quick <= 1 + 1e-6:
-        return quick + rounding
-    return float(torch.linalg.svdvals(A).max()) * (1 + 10 * (p + n) * EPSILON) + rounding
-
-
 def singular_values(conv: LipschitzConvolution, grid: Shape) -> Tensor:
     """All singular values of the layer as a linear map on inputs of `grid` (before downsampling), descending."""
-    inner = tuple(size // conv.stride for size in grid)
-    K = _kernel64(conv)
-    transfer = torch.fft.fftn(_wrap(K, inner), s=inner, dim=tuple(range(2, K.dim())))
-    values: Tensor = torch.linalg.svdvals(transfer.flatten(2).permute(2, 0, 1)).flatten()
-    return values.sort(descending=True).values
+    return convolution_singular_values(_kernel64(conv), tuple(size // conv.stride for size in grid))
 
 
 def _kernel64(conv: LipschitzConvolution) -> Tensor:
@@ -255,8 +201,26 @@ def _cone(module: Cone, shape: Shape) -> tuple[float, Shape]:
     return float(abs(module.sign)), (*shape[:-1], 1)
 
 
-@register(BCOP)
+@register(BCOP, RKO, OSSN, SVCM)
 def _convolution(module: LipschitzConvolution, shape: Shape) -> tuple[float, Shape]:
     _expect(shape, 0, module.in_channels, module)
     grid = tuple(size // module.stride for size in shape[1:])
     return convolution_norm_bound(_kernel64(module), grid), (module.out_channels, *grid)
+
+
+@register(nn.Conv1d, nn.Conv2d)
+def _plain_convolution(module: nn.Conv1d | nn.Conv2d, shape: Shape) -> tuple[float, Shape]:
+    _expect(shape, 0, module.in_channels, module)
+    if any(d != 1 for d in module.dilation) or isinstance(module.padding, str):
+        raise UnprovenError(f"{type(module).__name__} with dilation or named padding: no bound is known")
+    sizes = zip(shape[1:], module.padding, module.kernel_size, module.stride, strict=True)
+    grid = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in sizes)
+    # Striding drops rows of the map, which never raises its norm; groups make it block diagonal.
+    blocks = module.weight.detach().chunk(module.groups)
+    if module.padding_mode == "zeros":
+        return max(zero_padded_norm_bound(block, shape[1:]) for block in blocks), (module.out_channels, *grid)
+    # More wrapped entries than k - 1 would repeat outputs.
+    few = all(2 * p <= k - 1 for p, k in zip(module.padding, module.kernel_size, strict=True))
+    if module.padding_mode != "circular" or not few:
+        raise UnprovenError(f"{type(module).__name__} with {module.padding_mode} padding {module.padding}: no bound known")
+    return max(convolution_norm_bound(block, shape[1:]) for block in blocks), (module.out_channels, *grid)

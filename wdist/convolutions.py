@@ -1,10 +1,11 @@
-"""Convolutions with circular padding and a known norm, side by side behind one interface: BCOP.
+"""Convolutions with circular padding and a known norm, side by side behind one interface: BCOP, RKO, OSSN, SVCM.
 
 A stride s is an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): striding itself
 throws samples away and is not gradient-norm preserving. `.weight` is what is applied after the downsampling.
 """
 
-from typing import ClassVar
+import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from wdist.errors import OptionError
 from wdist.layers import InvertibleDownsampling, require
 from wdist.orthogonal import append_projector, random_orthogonal
 from wdist.permutations import wrap
+from wdist.spectra import any_grid, largest_singular_value, transfer_matrices
 
 
 def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
@@ -47,8 +49,12 @@ class LipschitzConvolution(nn.Module):
         bias: bool = True,
         *,
         dimensions: int = 2,
+        groups: int = 1,
+        padding_mode: str = "circular",
     ) -> None:
         super().__init__()
+        require(groups == 1, "groups are refused: no orthogonal parametrisation of grouped kernels is proven here")
+        require(padding_mode == "circular", f"{padding_mode!r} padding is refused: only the torus keeps norms exactly")
         require(in_channels > 0 and out_channels > 0, f"channels must be positive, got {in_channels}, {out_channels}")
         require(kernel_size >= 1 and stride >= 1, f"kernel_size and stride must be positive: {kernel_size}, {stride}")
         require(dimensions in (1, 2), f"dimensions must be 1 or 2, got {dimensions}")
@@ -129,10 +135,10 @@ class BCOP(LipschitzConvolution):
         kernel_size: int,
         stride: int = 1,
         bias: bool = True,
-        *,
-        dimensions: int = 2,
+        **options: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, bias, dimensions=dimensions)
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
+        dimensions = self.dimensions
         n = max(self.inner_channels, out_channels)
         self.H = nn.Parameter(random_orthogonal(out_channels, self.inner_channels))
         projectors = dimensions * (self.inner_kernel[0] - 1)
@@ -160,3 +166,79 @@ class BCOP(LipschitzConvolution):
         K = X.permute(2, 3, 0, 1) if shrinks else X.permute(3, 2, 0, 1)
         K = K if self.dimensions == 2 else K[:, :, 0]
         return K.to(target).contiguous()
+
+
+class RKO(LipschitzConvolution):
+    """Reshaped kernel orthogonalisation: the (out, in s^2 k^2) matrix is semi-orthogonal, divided by sqrt(k^2).
+
+    Each input enters k^2 patches, so that sigma <= 1; equality is rare. `matrix` is kept on the Stiefel manifold by
+    `StiefelOptimizer`. Source: Cisse et al. (2017), as used in Li et al. (2019).
+    """
+
+    stiefel_parameters: ClassVar[tuple[str, ...]] = ("matrix",)
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True, **options: Any
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
+        self.matrix = nn.Parameter(random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel)))
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        matrix = self.matrix if dtype is None else self.matrix.to(dtype)
+        shape = (self.out_channels, self.inner_channels, *self.inner_kernel)
+        return torch.mul(matrix.reshape(shape), math.prod(self.inner_kernel) ** -0.5)
+
+
+class OSSN(LipschitzConvolution):
+    """One-sided spectral normalisation: K = V / max(1, ||V||), the norm being that of the convolution.
+
+    `unconstrained` (V) is a free parameter for any optimiser. grid: the torus (after downsampling) on which the norm is
+    taken; without it, a norm that is valid on every grid (at most 1.5 % above that of the worst). Source: Gouk et al.
+    (2018), whose power iteration is a lower estimate of the norm; here it is exact.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        *,
+        grid: tuple[int, ...] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
+        self.grid, self.slack = (grid, 1.0) if grid is not None else any_grid(self.inner_kernel)
+        require(len(self.grid) == self.dimensions, f"grid needs {self.dimensions} sizes, got {self.grid}")
+        V = random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel))
+        self.unconstrained = nn.Parameter(V.reshape(out_channels, self.inner_channels, *self.inner_kernel))
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        V = self.unconstrained.double()
+        norm = largest_singular_value(V, self.grid) * self.slack
+        return (V / norm.clamp_min(1)).to(self.unconstrained.dtype if dtype is None else dtype)
+
+
+class SVCM(OSSN):
+    """Singular value clipping and masking: `project` clips the singular values to 1, then cuts to the kernel's support.
+
+    Cutting undoes part of the clip (norm 1.41 after one round, 1.05 after nine), so that the exact norm divides last,
+    as in OSSN. Call `project` (or `wdist.manifold.polish`) every few dozen steps and at the end. Source: Sedghi, Gupta,
+    Long (2019).
+    """
+
+    @torch.no_grad()
+    def project(self, rounds: int = 1) -> "SVCM":
+        """Alternates clipping on the grid and masking, in float64."""
+        grid = tuple(max(n, k) for n, k in zip(self.grid, self.inner_kernel, strict=True))
+        axes = tuple(range(2, 2 + self.dimensions))
+        V = self.unconstrained.double()
+        for _ in range(rounds):
+            U, sigma, Vh = torch.linalg.svd(transfer_matrices(V, grid, half=False), full_matrices=False)
+            clipped = (U * sigma.clamp_max(1)[..., None, :]) @ Vh
+            spread = clipped.permute(1, 2, 0).reshape(*V.shape[:2], *grid)
+            full = torch.fft.ifftn(spread, dim=axes).real
+            V = full[(..., *(slice(0, k) for k in self.inner_kernel))].contiguous()
+        self.unconstrained.copy_(V)
+        return self

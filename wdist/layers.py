@@ -49,6 +49,7 @@ class OrthogonalLinear(nn.Module):
         return self.weight if dtype is None else self.weight.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        require_floating(x, self)
         return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
@@ -79,6 +80,7 @@ class BjorckLinear(nn.Module):
         return self.kernel()
 
     def forward(self, x: Tensor) -> Tensor:
+        require_floating(x, self)
         return functional.linear(x, self.kernel(), self.bias)
 
     def extra_repr(self) -> str:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wdist.errors import OptionError
+from wdist.convolutions import SVCM
+from wdist.errors import OptionError, TrainingError
 from wdist.layers import stiefel_names
 from wdist.orthogonal import polar
 from wdist.stiefel import Workspace, restore_orthogonality, stiefel_step
@@ -43,19 +44,25 @@ def manifold_parameters(module: nn.Module) -> list[tuple[nn.Module, str, nn.Para
 def polish(module: nn.Module) -> nn.Module:
     """Moves every manifold parameter of `module` to its nearest semi-orthogonal matrix, found in float64.
 
-    What remains is the rounding to the parameter's dtype: about 1e-7 in float32, 1e-15 in float64.
+    What remains is the rounding to the parameter's dtype: about 1e-7 in float32, 1e-15 in float64. SVCM layers are
+    clipped. Raises TrainingError when a weight is not finite.
     """
-    for _, _, parameter in manifold_parameters(module):
+    for owner, name, parameter in manifold_parameters(module):
+        if not bool(parameter.isfinite().all()):
+            raise TrainingError(f"{type(owner).__name__}.{name} has non-finite values: restore earlier weights")
         parameter.copy_(polar(parameter))
+    for child in module.modules():
+        if isinstance(child, SVCM):
+            child.project(rounds=5)
     return module
 
 
 class StiefelOptimizer(Optimizer):
     """Momentum descent on the Stiefel manifold with orthogonalised directions; Adam for Euclidean parameters.
 
-    `params` as from `parameter_groups`: groups with "manifold": "stiefel" hold (..., m, n) matrices, each of which stays
-    semi-orthogonal along its smaller side; groups with "manifold": "euclidean" are trained by Adam. Schedulers, parameter
-    groups, closures and state_dict work as for every torch optimiser. Equal shapes are stepped as one batch.
+    `params` as from `parameter_groups`: groups with "manifold": "stiefel" hold (..., m, n) matrices, each of which
+    stays semi-orthogonal along its smaller side; groups with "manifold": "euclidean" are trained by Adam. Schedulers,
+    parameter groups, closures and state_dict work as for every torch optimiser. Equal shapes are stepped as one batch.
 
     Args:
         lr: change of a weight per step, in spectral norm; 0.02 to 0.1 with warm-up and decay to 0.
@@ -64,9 +71,9 @@ class StiefelOptimizer(Optimizer):
         betas, eps: of Adam, for Euclidean groups.
         correct_every: steps between two corrections of the accumulated rounding (1e-7 per step in float32).
 
-    Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small step
-    decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm (Bernstein and
-    Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel`.
+    Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small
+    step decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm
+    (Bernstein and Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel`.
     """
 
     def __init__(
@@ -139,7 +146,7 @@ class StiefelOptimizer(Optimizer):
             W = stiefel_step(W, M, float(group["lr"]), self._space)
             if self.state[parameters[index[0]]]["step"] % group["correct_every"] == 0:
                 W = restore_orthogonality(W)
-            torch._foreach_copy_(views, list(W.split([len(view) for view in views])))
+            torch._foreach_copy_(views, list(torch.split(W, [len(view) for view in views])))
 
     def _join(self, name: str, views: list[Tensor]) -> Tensor:
         if len(views) == 1:

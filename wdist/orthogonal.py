@@ -20,19 +20,22 @@ def wide(matrix: Tensor) -> Tensor:
 
 def symmetric(matrix: Tensor) -> Tensor:
     """The symmetric part (A + A^T) / 2."""
-    return torch.add(matrix, matrix.mT).div(2)
+    total: Tensor = torch.add(matrix, matrix.mT)
+    return total.mul(0.5)
 
 
 def gram(matrix: Tensor) -> Tensor:
     """W W^T of the wide form, (..., p, p)."""
     W = wide(matrix)
-    return torch.matmul(W, W.mT)
+    product: Tensor = W @ W.mT
+    return product
 
 
 def orthogonality_error(matrix: Tensor) -> Tensor:
     """||W W^T - I||_F of the wide form, (...): an upper bound of max |sigma^2 - 1|."""
     G = gram(matrix)
-    return torch.linalg.matrix_norm(G - torch.eye(G.shape[-1], dtype=G.dtype, device=G.device))
+    error: Tensor = torch.linalg.matrix_norm(G - torch.eye(G.shape[-1], dtype=G.dtype, device=G.device))
+    return error
 
 
 def tangent(matrix: Tensor, direction: Tensor) -> Tensor:
@@ -106,12 +109,14 @@ def random_orthogonal(
     Q, R = torch.linalg.qr(normal)
     # Without the signs of R's diagonal the distribution depends on LAPACK's convention.
     Q = Q * torch.sign(torch.diagonal(R, dim1=-2, dim2=-1))[..., None, :]
-    return (Q if m >= n else Q.mT).to(dtype)
+    result: Tensor = Q if m >= n else Q.mT
+    return result.to(dtype)
 
 
 def projector(R: Tensor) -> Tensor:
     """The symmetric projector P = R R^T on the columns of R (..., n, k)."""
-    return torch.matmul(R, R.mT)
+    product: Tensor = R @ R.mT
+    return product
 
 
 def block_convolution(X: Tensor, Y: Tensor) -> Tensor:

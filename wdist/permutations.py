@@ -1,11 +1,13 @@
 """Piecewise permutations with cheap derivatives: sorting of pairs, and wrapping around a torus.
 
-Autograd's own derivative of maximum / minimum shares ties between both inputs (six passes over memory) and that of circular
-padding clones the gradient once per slice: together they took a third of a training step of a convolutional critic.
-Here each derivative is one pass, by functions that are differentiable as often as wanted and work under torch.func.vmap.
+Autograd's own derivative of maximum / minimum shares ties between both inputs (six passes over memory) and that of
+circular padding clones the gradient once per slice: together they took a third of a training step of a convolutional
+critic. Here each derivative is one pass, by functions that are differentiable as often as wanted and work under
+torch.func.vmap.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ def sort_pairs(x: Tensor, *, neighbours: bool, descending: bool) -> Tensor:
     """
     first, second = _pairs(x, 1, neighbours)
     keep = first.detach() >= second.detach() if descending else first.detach() <= second.detach()
-    result: Tensor = _Exchange.apply(x, keep, 1, neighbours)
+    result: Tensor = _exchange(x, keep, 1, neighbours)
     return result
 
 
@@ -51,7 +53,7 @@ class _Exchange(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (keep,) = ctx.saved_tensors
-        return _Exchange.apply(gradient, keep, ctx.axis, ctx.neighbours), None, None, None
+        return _exchange(gradient, keep, ctx.axis, ctx.neighbours), None, None, None
 
     @staticmethod
     def vmap(
@@ -60,14 +62,14 @@ class _Exchange(torch.autograd.Function):
         # Gradients arrive without the mapped axis when the output did not depend on it, masks never do.
         x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
         keep = keep.expand(info.batch_size, *keep.shape) if in_dims[1] is None else keep.movedim(in_dims[1], 0)
-        return _Exchange.apply(x, keep, axis + 1, neighbours), 0
+        return _exchange(x, keep, axis + 1, neighbours), 0
 
 
 def wrap(x: Tensor, axis: int, front: int, back: int) -> Tensor:
     """Puts the last `front` entries of an axis before it and its first `back` entries behind it."""
     if front == 0 and back == 0:
         return x
-    result: Tensor = _Wrap.apply(x, axis % x.dim() - x.dim(), front, back)
+    result: Tensor = _wrap(x, axis % x.dim() - x.dim(), front, back)
     return result
 
 
@@ -85,11 +87,11 @@ class _Wrap(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Unwrap.apply(gradient, *ctx.arguments), None, None, None
+        return _unwrap(gradient, *ctx.arguments), None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, ...], x: Tensor, axis: int, front: int, back: int) -> tuple[Tensor, int]:
-        return _Wrap.apply(x.movedim(in_dims[0], 0), axis, front, back), 0
+        return _wrap(x.movedim(in_dims[0], 0), axis, front, back), 0
 
 
 class _Unwrap(torch.autograd.Function):
@@ -109,8 +111,14 @@ class _Unwrap(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Wrap.apply(gradient, *ctx.arguments), None, None, None
+        return _wrap(gradient, *ctx.arguments), None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, ...], y: Tensor, axis: int, front: int, back: int) -> tuple[Tensor, int]:
-        return _Unwrap.apply(y.movedim(in_dims[0], 0), axis, front, back), 0
+        return _unwrap(y.movedim(in_dims[0], 0), axis, front, back), 0
+
+
+# torch declares Function.apply without types.
+_exchange = cast(Callable[..., Tensor], _Exchange.apply)
+_wrap = cast(Callable[..., Tensor], _Wrap.apply)
+_unwrap = cast(Callable[..., Tensor], _Unwrap.apply)
