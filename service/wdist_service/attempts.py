@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.jobs import record_status, virtual_time
-from wdist_service.models import Artifact, Estimate, Event, SampleSet, Status, Worker
+from wdist_service.models import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
 from wdist_service.storage import Storage
 
 _HELD = (Status.RUNNING, Status.CANCELING)
@@ -89,6 +89,12 @@ class Attempts:
             )
             return {row.id: (row.attempt, row.status) for row in session.execute(query)}
 
+    def is_active(self, estimate_id: str) -> bool:
+        """Whether an estimate has not ended."""
+        with self._database.read() as session:
+            query = select(Estimate.id).where(Estimate.id == estimate_id, Estimate.status.in_(ACTIVE))
+            return session.execute(query).first() is not None
+
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
         """Store the latest progress of running attempts, in one transaction."""
         if not progress:
@@ -149,6 +155,8 @@ class Attempts:
             if row.status == Status.RUNNING and failures >= cap:
                 message = f"the trainer died {failures} times on this estimate; the last time: {reason}"
                 return _fail(session, estimate_id, attempt, {"type": "trainer_died", "message": message})
+            data = {"level": "warning", "message": f"the trainer died and the estimate is tried again: {reason}"}
+            session.add(Event(estimate_id=estimate_id, type="log", data=data, created_at=time.time()))
             return self._hand_over(session, row.id, attempt)
 
     def hand_over(self, estimate_id: str, attempt: int) -> bool:

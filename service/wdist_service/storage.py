@@ -95,8 +95,9 @@ class Storage:
         self._blobs = settings.data / "blobs"
         self._incoming = settings.data / "incoming"
         self.scratch = settings.data / "scratch"
+        self.checkpoints = settings.data / "checkpoints"
         self._min_free_bytes = settings.min_free_bytes
-        for directory in (self._blobs, self._incoming, self.scratch):
+        for directory in (self._blobs, self._incoming, self.scratch, self.checkpoints):
             directory.mkdir(parents=True, exist_ok=True)
 
     def incoming(self) -> Incoming:

@@ -90,7 +90,7 @@ class Trainer:
         options = {name: value for name, value in job["options"].items() if value is not None}
         result = estimate_w1(
             Path(job["source"]), Path(job["target"]), **options,
-            progress=self._on_progress, should_stop=lambda: self._stop,
+            progress=self._on_progress, should_stop=lambda: self._stop, checkpoint=job["checkpoint"],
         )  # fmt: skip
         directory = Path(job["directory"])
         result.critic.save(directory)

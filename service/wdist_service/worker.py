@@ -16,7 +16,7 @@ from typing import IO, Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
-from wdist_service import engine
+from wdist_service import checkpoints, engine
 from wdist_service.attempts import Attempts, Claim, Finished
 from wdist_service.database import Database, wait_for
 from wdist_service.ids import new_id
@@ -99,6 +99,7 @@ class Worker:
         self._queue = engine.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
         self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+        checkpoints.sweep(self._storage.checkpoints, self._attempts.is_active)
         self._queue.open(len(self._slots))
         engine.Consumer(self._database, self.id, self._run_attempt)
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
@@ -166,7 +167,12 @@ class Worker:
         What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
         """
         log.info("worker stopping")
-        for key, run in list(self._runs.items()):
+        for run in list(self._runs.values()):
+            run.stop()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._runs and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for key, run in list(self._runs.items()):  # too busy to write a checkpoint
             self._attempts.hand_over(*key)
             run.fence()
         self._attempts.leave()
@@ -205,6 +211,7 @@ class Worker:
             "target": str(run.claim.target),
             "options": run.claim.options,
             "directory": str(directory),
+            "checkpoint": str(checkpoints.prepare(self._storage.checkpoints, *run.key)),
         }
         try:
             run.trainer.send(job)
@@ -238,9 +245,13 @@ class Worker:
                 reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
                 done = _until_stored(lambda: self._attempts.fail(*run.key, reason))
         elif message["type"] == "stopped":
-            done = _until_stored(lambda: self._attempts.stopped(*run.key) or self._attempts.hand_over(*run.key))
+            done = _until_stored(lambda: self._attempts.stopped(*run.key))
+            if not done:  # nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint
+                _until_stored(lambda: self._attempts.hand_over(*run.key))
         else:
             done = _until_stored(lambda: self._attempts.fail(*run.key, message["error"]))
+        if done:
+            checkpoints.forget(self._storage.checkpoints, run.claim.estimate_id)
         log.info(
             "attempt ended" if done else "attempt was fenced",
             extra={"estimate": run.key[0], "attempt": run.key[1], "how": message["type"]},

@@ -99,13 +99,26 @@ def gone(pids: list[int]) -> bool:
     return not any(map(is_alive, pids))
 
 
-def test_graceful_restart_goes_on(busy_server: tuple[Server, str, tuple[str, str]]) -> None:
-    server, estimate, _ = busy_server
+def test_interrupted_estimate_ends_with_the_same_result(own_server: MakeServer) -> None:
+    server = own_server()
+    sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
+    options = {"critic": "groupsort", "steps": 300, "baseline_rows": 0}
+    whole = server.until_done(server.submit(*sets, **options))
+    estimate = server.submit(*sets, **options)
+    server.until(estimate, lambda e: e["progress"] and e["progress"]["step"] > 50)
     assert server.stop() == 0
     server.start()
-    again = server.until_training(estimate, attempt=2)
-    assert again["attempt"] == 2
-    assert cancel(server, estimate)["status"] == "canceled"
+    resumed = server.until_done(estimate)
+    assert resumed["status"] == "succeeded", resumed["error"]
+    assert resumed["attempt"] == 2
+    curves = [server.client.get(f"/v1/estimates/{e}/curve").json()["data"] for e in (whole["id"], estimate)]
+    # Bitwise the same, as both ran with one thread; only the clock may differ.
+    assert [(p["step"], p["value"]) for p in curves[0]] == [(p["step"], p["value"]) for p in curves[1]]
+    timed = {"seconds"}
+    assert {k: v for k, v in resumed["result"].items() if k not in timed} == {
+        k: v for k, v in whole["result"].items() if k not in timed
+    }
+    assert not list((server.data / "checkpoints").iterdir())
 
 
 def test_frozen_worker_loses_its_lease_and_cannot_write_late(own_server: MakeServer) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import numpy as np
 import pytest
-from service_process import Server, normal
+from service_process import Server, normal, npy
 
 BAD_OPTIONS = {
     "unknown option": ({"stepz": 5}, "stepz"),
@@ -113,6 +113,33 @@ def test_health_and_version(server: Server) -> None:
     assert ready.status_code == 200
     assert ready.json()["workers"]["fresh"] == 1
     assert server.client.get("/version").json()["name"] == "wdist"
+
+
+def figures(server: Server) -> dict[str, float]:
+    answer = server.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_metrics_count_by_route_template(server: Server, pair: tuple[str, str]) -> None:
+    before = figures(server)
+    server.client.get("/v1/estimates/est_none")
+    server.client.get("/v1/estimates/est_other")
+    uploaded = npy(normal(77))
+    server.client.post("/v1/sample-sets", content=uploaded)
+    after = figures(server)
+    labels = 'method="GET",route="/v1/estimates/{estimate_id}"'
+    name = f'wdist_http_requests_total{{{labels},status="404"}}'
+    assert after[name] - before.get(name, 0) == 2
+    count, last = (f"wdist_http_request_seconds_{kind}" for kind in ("count", "bucket"))
+    assert after[f"{count}{{{labels}}}"] == after[f'{last}{{{labels},le="+Inf"}}']
+    assert after["wdist_http_received_bytes_total"] - before["wdist_http_received_bytes_total"] == len(uploaded)
+    assert after["wdist_sample_sets"] - before["wdist_sample_sets"] == 1
+    assert after["wdist_stored_bytes"] - before["wdist_stored_bytes"] == len(uploaded)
+    assert after["wdist_workers"] == 1
+    assert "est_none" not in str(after)
 
 
 def test_contract_declares_every_error_as_a_problem(server: Server) -> None:

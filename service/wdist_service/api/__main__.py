@@ -29,8 +29,9 @@ def main() -> None:
         create_app(services), log_config=None, access_log=False, server_header=False, lifespan="on", loop="asyncio",
         timeout_graceful_shutdown=30, timeout_keep_alive=30, http="h11", ws="none", proxy_headers=False,
     )  # fmt: skip
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    services.news.is_closing = lambda: server.should_exit
+    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 
 
 if __name__ == "__main__":

@@ -12,14 +12,16 @@ from fastapi.routing import APIRoute
 
 from wdist import __version__
 from wdist_service import engine
-from wdist_service.api import estimates, keys, operations, page, problems, sample_sets, uploads
+from wdist_service.api import estimates, events, keys, operations, page, problems, sample_sets, uploads
 from wdist_service.api.dependencies import Services
 from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
 from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys, ensure_tenant
+from wdist_service.metrics import HttpMetrics
 from wdist_service.models import LOCAL_TENANT
+from wdist_service.news import News
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -47,7 +49,8 @@ def build_services(settings: Settings) -> Services:
     sets = SampleSets(database, storage, Decoders(settings))
     sets.sweep()
     resumable = Uploads(database, storage, sets, settings)
-    return Services(settings, database, storage, queue, Jobs(database, queue, storage), sets, api_keys, resumable)
+    jobs = Jobs(database, queue, storage)
+    return Services(settings, database, storage, queue, jobs, sets, api_keys, resumable, News(database), HttpMetrics())
 
 
 def create_app(services: Services) -> FastAPI:
@@ -64,7 +67,15 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
     )  # fmt: skip
     app.state.services = services
-    for router in (sample_sets.router, uploads.router, estimates.router, keys.router, operations.router, page.router):
+    for router in (
+        sample_sets.router,
+        uploads.router,
+        estimates.router,
+        events.router,
+        keys.router,
+        operations.router,
+        page.router,
+    ):
         app.include_router(router)
     problems.install(app)
     _declare_problems(app)
@@ -72,7 +83,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services.keys)
     app.add_middleware(uploads.ProtocolVersion)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, metrics=services.http_metrics)
     return app
 
 

@@ -13,7 +13,9 @@ from wdist_service.engine import Queue
 from wdist_service.errors import ForbiddenError, UnauthorizedError, UnsupportedTypeError
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys
+from wdist_service.metrics import HttpMetrics
 from wdist_service.models import LOCAL_TENANT
+from wdist_service.news import News
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -32,6 +34,8 @@ class Services:
     sample_sets: SampleSets
     keys: Keys
     uploads: Uploads
+    news: News
+    http_metrics: HttpMetrics
 
 
 @dataclass(frozen=True)

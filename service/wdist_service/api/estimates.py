@@ -75,7 +75,7 @@ def _wanted_wait(prefer: str | None) -> int:
 
 async def _wait(services: ServicesDep, caller: CallerDep, estimate: Estimate, seconds: int) -> Estimate:
     deadline = time.monotonic() + seconds
-    while estimate.status not in TERMINAL and time.monotonic() < deadline:
+    while estimate.status not in TERMINAL and time.monotonic() < deadline and not services.news.is_closing():
         await asyncio.sleep(_POLL_SECONDS)
         estimate = await asyncio.to_thread(_read, services, caller, estimate.id)
     return estimate

@@ -15,6 +15,7 @@ from wdist_service.api.problems import of_request_error, problem
 from wdist_service.errors import ForbiddenError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.keys import Keys
+from wdist_service.metrics import HttpMetrics
 from wdist_service.settings import LOOPBACK, Settings
 
 access_log = logging.getLogger("wdist.access")
@@ -30,10 +31,11 @@ class BodyTimeoutError(RequestError):
 
 
 class RequestContext:
-    """Gives each request an id (X-Request-Id, the caller's own if it is a plain one) and one line in the log."""
+    """Gives each request an id (X-Request-Id, the caller's own if it is a plain one), a log line, and a count."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,11 +66,14 @@ class RequestContext:
             answer = problem(request_id, 500, "internal_error", "Internal server error", detail)
             await answer(scope, receive, send_with_id)
         finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.count(scope["method"], route, status, seconds, scope.get("received_bytes", 0))
             if scope["path"] not in _QUIET:
                 access_log.info(
                     "%s %s %s", scope["method"], scope["path"], status,
                     extra={
-                        "request_id": request_id, "status": status, "seconds": round(time.perf_counter() - started, 4)
+                        "request_id": request_id, "status": status, "seconds": round(seconds, 4)
                     },
                 )  # fmt: skip
 
@@ -108,6 +113,7 @@ class BodyLimit:
                 raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
+                scope["received_bytes"] = taken
                 if taken > limit:
                     await _drain(receive, taken)
                     raise error

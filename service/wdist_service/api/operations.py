@@ -1,14 +1,17 @@
-"""Health and version, for whatever watches the server."""
+"""Health, figures and version, for whatever watches the server."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from sqlalchemy import func, select
 
 from wdist import __version__
-from wdist_service.api.dependencies import ServicesDep
+from wdist_service.api.dependencies import AdminDep, ServicesDep
+from wdist_service.api.problems import responses
+from wdist_service.metrics import CONTENT_TYPE, job_lines
 from wdist_service.models import Estimate, Status, Worker
 
 router = APIRouter(tags=["operations"])
@@ -39,6 +42,17 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
     ok = checks["database"] == checks["storage"] == "ok"
     response.status_code = 200 if ok else 503
     return {"status": "ok" if ok else "unavailable", **checks}
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403, 503)},
+)
+def metrics(_admin: AdminDep, services: ServicesDep) -> PlainTextResponse:
+    """Figures in Prometheus' text format; with keys, for admins."""
+    lines = [*services.http_metrics.lines(), *job_lines(services.database, services.settings.lease_seconds)]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 
 
 @router.get("/version")

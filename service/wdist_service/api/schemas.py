@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from wdist_service.models import ApiKey, Estimate, SampleSet, Upload
 
@@ -13,7 +13,7 @@ Entry = TypeVar("Entry")
 MAX_STEPS = 1_000_000
 MAX_SECONDS = 86_400.0
 MAX_COLUMNS = 1 << 20
-CriticName = Literal["auto", "affine", "sliced", "groupsort", "bcop"]
+CriticName = Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
 Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -30,7 +30,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    confidence: float = Field(default=0.95, gt=0, lt=1, description="1 - alpha of the lower bound.")
+    confidence: float = Field(default=0.95, ge=0.5, lt=1, description="1 - alpha of the lower bound.")
     critic: CriticName = Field(default="auto", description="Family of critics; auto chooses on the select split.")
     seed: int = Field(default=0, ge=0, lt=1 << 63, description="Seed of the split and of training.")
     max_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS, description="Training time, about.")
@@ -39,7 +39,14 @@ class Options(BaseModel):
         default=None, description="Rescaling before distances are taken: none, a factor, standardize, one per column."
     )
     layout: Literal["nhwc", "nchw"] | None = Field(default=None, description="Axes of images where ambiguous.")
-    baseline_rows: int = Field(default=1000, ge=0, le=20_000, description="Rows of exact transport beside the result.")
+    baseline_rows: int = Field(default=1000, ge=0, le=5_000, description="Rows of exact transport beside the result.")
+
+    @field_validator("steps")
+    @classmethod
+    def _one_budget(cls, steps: int | None, others: ValidationInfo) -> int | None:
+        if steps is not None and others.data.get("max_seconds") is not None:
+            raise ValueError("give steps or max_seconds, not both: one would contradict the other")
+        return steps
 
 
 class EstimateRequest(Options):
@@ -229,14 +236,11 @@ def sample_set_view(row: SampleSet) -> SampleSetView:
 
 
 def upload_view(row: Upload) -> UploadView:
-    if row.error is not None:
-        status = "failed"
-    else:
-        status = "incomplete" if row.sample_set_id is None else "complete"
+    status = "complete" if row.sample_set_id is not None else "incomplete"
     return UploadView.model_validate(
         {
             "id": row.id,
-            "status": status,
+            "status": status if row.error is None else "failed",
             "name": row.name,
             "format": row.format,
             "offset": row.offset,
