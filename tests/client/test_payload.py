@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 
@@ -84,10 +85,19 @@ def test_pandas_keeps_float32_and_marks_missing_values() -> None:
     np.testing.assert_array_equal(as_array(pd.Series([1.0, 2.0], name="a")), [1.0, 2.0])
 
 
+def test_polars_frames_and_series() -> None:
+    frame = pl.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, schema={"a": pl.Float32, "b": pl.Float32})
+    np.testing.assert_array_equal(as_array(frame), [[1, 3], [2, 4]])
+    assert as_array(frame).dtype == np.float32
+    np.testing.assert_array_equal(as_array(pl.DataFrame({"a": [1, None], "b": [0.5, 1.5]})), [[1, 0.5], [np.nan, 1.5]])
+    np.testing.assert_array_equal(as_array(pl.Series("a", [1.0, 2.0])), [1.0, 2.0])
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (pd.DataFrame({"carat": [1.0], "cut": ["Ideal"]}), 'column "cut"'),
+        (pl.DataFrame({"carat": [1.0], "cut": ["Ideal"]}), 'column "cut"'),
         (np.array([["a", "b"]]), "dtype <U1"),
         (np.array([[object()]]), "dtype object"),
         (np.array([[1j]]), "dtype complex128"),
