@@ -35,6 +35,9 @@ class Submission:
     labels: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     request_digest: str | None = None
+    batch_id: str | None = None
+    custom_id: str | None = None
+    position: int | None = None
 
 
 class Jobs:
@@ -55,19 +58,39 @@ class Jobs:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
-            self._check_pair(source, target, submission.options)
-            estimate = Estimate(
-                id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=source.id, target_id=target.id,
-                options=submission.options, priority=submission.priority, labels=submission.labels,
-                created_at=time.time(), attempt=1, failures=0, idempotency_key=submission.idempotency_key,
-                request_digest=submission.request_digest,
-            )  # fmt: skip
-            waiting = _count_waiting(session, tenant_id, submission.priority)
+            self.check_pair(source, target, submission.options)
+            waiting = count_waiting(session, tenant_id, submission.priority)
+            estimate = self.rows(tenant_id, [submission])[0]
             session.add(estimate)
             session.flush()
             record_status(session, estimate.id, Status.QUEUED, 1)
             self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
             return estimate, True
+
+    def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> None:
+        """Queue checked submissions of one priority, all in the caller's transaction."""
+        if not submissions:
+            return
+        waiting = count_waiting(session, tenant_id, submissions[0].priority)
+        estimates = self.rows(tenant_id, submissions)
+        session.add_all(estimates)
+        session.flush()
+        for number, estimate in enumerate(estimates):
+            record_status(session, estimate.id, Status.QUEUED, 1)
+            self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
+
+    def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
+        """New rows, queued and not yet added."""
+        return [
+            Estimate(
+                id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
+                target_id=given.target, options=given.options, priority=given.priority, labels=given.labels,
+                created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
+                request_digest=given.request_digest, batch_id=given.batch_id, custom_id=given.custom_id,
+                position=given.position,
+            )
+            for given in submissions
+        ]  # fmt: skip
 
     def _earlier(self, session: Session, tenant_id: str, submission: Submission) -> Estimate | None:
         key = submission.idempotency_key
@@ -82,7 +105,7 @@ class Jobs:
             )
         return earlier
 
-    def _check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
+    def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
         """Refuse at once what the estimator would refuse after waiting in the queue; reads no values."""
         opened = {}
         for name, row in (("source", source), ("target", target)):
@@ -157,7 +180,7 @@ def virtual_time(priority: str, waiting: int) -> int:
     return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
 
 
-def _count_waiting(session: Session, tenant_id: str, priority: str) -> int:
+def count_waiting(session: Session, tenant_id: str, priority: str) -> int:
     query = select(func.count()).where(
         Estimate.tenant_id == tenant_id, Estimate.status == Status.QUEUED, Estimate.priority == priority
     )

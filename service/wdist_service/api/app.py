@@ -12,9 +12,21 @@ from fastapi.routing import APIRoute
 
 from wdist import __version__
 from wdist_service import engine
-from wdist_service.api import estimates, events, keys, operations, page, problems, sample_sets, uploads
+from wdist_service.api import (
+    batches,
+    estimates,
+    evaluate,
+    events,
+    keys,
+    operations,
+    page,
+    problems,
+    sample_sets,
+    uploads,
+)
 from wdist_service.api.dependencies import Services
 from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
+from wdist_service.batches import Batches
 from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
 from wdist_service.jobs import Jobs
@@ -27,7 +39,7 @@ from wdist_service.settings import Settings
 from wdist_service.storage import Storage
 from wdist_service.uploads import Uploads
 
-_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+")
+_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
 _DESCRIPTION = """Lower bounds on the Wasserstein-1 distance that can be trusted.
 
 Upload two sample sets, start an estimate, follow it, read `lower_bound`: with the stated confidence the distance
@@ -50,7 +62,10 @@ def build_services(settings: Settings) -> Services:
     sets.sweep()
     resumable = Uploads(database, storage, sets, settings)
     jobs = Jobs(database, queue, storage)
-    return Services(settings, database, storage, queue, jobs, sets, api_keys, resumable, News(database), HttpMetrics())
+    many = Batches(database, queue, jobs)
+    return Services(
+        settings, database, storage, queue, jobs, sets, api_keys, resumable, many, News(database), HttpMetrics()
+    )
 
 
 def create_app(services: Services) -> FastAPI:
@@ -72,6 +87,8 @@ def create_app(services: Services) -> FastAPI:
         uploads.router,
         estimates.router,
         events.router,
+        evaluate.router,
+        batches.router,
         keys.router,
         operations.router,
         page.router,

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from wdist_service.batches import Batches
 from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ForbiddenError, UnauthorizedError, UnsupportedTypeError
+from wdist_service.evaluation import Evaluations
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys
 from wdist_service.metrics import HttpMetrics
@@ -34,8 +36,10 @@ class Services:
     sample_sets: SampleSets
     keys: Keys
     uploads: Uploads
+    batches: Batches
     news: News
     http_metrics: HttpMetrics
+    evaluations: Evaluations
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,167 @@
+"""Batches and matrices on a real server."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from service_process import Server, normal
+
+QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+
+
+@pytest.fixture(scope="module")
+def sets(server: Server) -> list[str]:
+    """Four sets, each shifted by 1 in every column from the one before."""
+    return [server.upload(normal(60 + k, rows=200, columns=2, shift=float(k))) for k in range(4)]
+
+
+def submit(server: Server, **body: object) -> dict:
+    answer = server.client.post("/v1/batches", json={**QUICK, **body})
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/batches/{answer.json()['id']}"
+    return dict(answer.json())
+
+
+def until_done(server: Server, batch: dict, seconds: float = 90) -> dict:
+    deadline = time.monotonic() + seconds
+    while batch["status"] not in ("finished", "canceled"):
+        assert time.monotonic() < deadline, batch
+        time.sleep(0.1)
+        batch = server.client.get(f"/v1/batches/{batch['id']}").json()
+    return batch
+
+
+def lines(server: Server, batch: dict) -> list[dict]:
+    answer = server.client.get(f"/v1/batches/{batch['id']}/results")
+    assert answer.headers["content-type"] == "application/jsonl"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def matrix(server: Server, sets: list[str]) -> dict:
+    return until_done(server, submit(server, matrix=sets, metadata={"run": "7"}))
+
+
+def test_matrix_is_every_pair(server: Server, sets: list[str], matrix: dict) -> None:
+    assert (matrix["object"], matrix["status"], matrix["kind"]) == ("batch", "finished", "matrix")
+    assert matrix["counts"]["total"] == matrix["counts"]["succeeded"] == 6
+    assert (matrix["sets"], matrix["metadata"]) == (sets, {"run": "7"})
+    results = lines(server, matrix)
+    assert [(line["source"], line["target"]) for line in results] == [
+        (sets[i], sets[j]) for i in range(4) for j in range(i + 1, 4)
+    ]
+
+
+def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -> None:
+    url = f"/v1/batches/{matrix['id']}/matrix"
+    answer = server.client.get(url).json()
+    assert answer["complete"] is True
+    assert answer["rows"] == answer["columns"] == sets
+    for figure in ("value", "lower_bound", "p_value"):
+        array = np.array(answer[figure])
+        binary = server.client.get(url, params={"format": "npy", "figure": figure})
+        np.testing.assert_array_equal(np.load(io.BytesIO(binary.content)), array)
+        np.testing.assert_array_equal(array, array.T)
+        np.testing.assert_array_equal(np.diag(array), 1 if figure == "p_value" else 0)
+    by_pair = {(line["source"], line["target"]): line["result"] for line in lines(server, matrix)}
+    assert answer["lower_bound"][1][3] == by_pair[(sets[1], sets[3])]["lower_bound"]
+    # Neighbours are sqrt(2) apart, the ends 3 sqrt(2): the held-out standard error is below sqrt(2 / 60) = 0.18.
+    assert answer["value"][0][3] > answer["value"][0][1] + 1
+
+
+def test_reference_batch(server: Server, sets: list[str]) -> None:
+    batch = until_done(server, submit(server, reference=sets[0], targets=sets[2:]))
+    answer = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
+    assert (answer["rows"], answer["columns"]) == (sets[:1], sets[2:])
+    assert answer["value"][0][1] > answer["value"][0][0] > 0
+
+
+def test_explicit_pairs_keep_their_names_and_order(server: Server, sets: list[str]) -> None:
+    pairs = [{"custom_id": f"week-{k}", "source": sets[k], "target": sets[0]} for k in (3, 1)]
+    batch = until_done(server, submit(server, pairs=pairs, priority="high"))
+    assert [line["custom_id"] for line in lines(server, batch)] == ["week-3", "week-1"]
+    assert all(line["priority"] == "high" for line in lines(server, batch))
+    refused = server.client.get(f"/v1/batches/{batch['id']}/matrix")
+    assert refused.status_code == 409
+
+
+def test_simultaneous_splits_the_error(server: Server, sets: list[str]) -> None:
+    batch = submit(server, matrix=sets[:3], confidence=0.94, simultaneous=True)
+    # Three pairs: each bound may err with probability 0.06 / 3.
+    assert all(line["options"]["confidence"] == pytest.approx(0.98) for line in lines(server, batch))
+    until_done(server, batch)
+
+
+def test_a_thousand_pairs_in_one_request_and_cancel(server: Server, sets: list[str]) -> None:
+    pairs = [{"custom_id": str(k), "source": sets[k % 4], "target": sets[(k + 1) % 4]} for k in range(1000)]
+    started = time.monotonic()
+    batch = submit(server, pairs=pairs, critic="groupsort", steps=100_000)
+    assert time.monotonic() - started <= 15  # the figure to reach is 5 s on an idle machine, see benchmarks/api.py
+    assert batch["counts"]["total"] == 1000
+    canceled = server.client.post(f"/v1/batches/{batch['id']}/cancel").json()
+    assert canceled["status"] in ("canceling", "canceled")
+    done = until_done(server, canceled)
+    assert (done["status"], done["counts"]["canceled"]) == ("canceled", 1000)
+    assert len(lines(server, batch)) == 1000
+    assert server.client.post(f"/v1/batches/{batch['id']}/cancel").json()["counts"] == done["counts"]
+
+
+def test_all_or_none(server: Server, sets: list[str]) -> None:
+    before = server.client.get("/v1/estimates", params={"limit": 1}).json()["data"][0]["id"]
+    other = server.upload(normal(70, columns=5))
+    pairs = [{"source": sets[0], "target": sets[1]}, {"source": sets[0], "target": other}]
+    refused = server.client.post("/v1/batches", json={**QUICK, "pairs": pairs})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "pairs.1"
+    assert other in refused.json()["detail"]
+    missing = server.client.post("/v1/batches", json={"reference": sets[0], "targets": [sets[1], "ss_none"]})
+    assert (missing.status_code, missing.json()["errors"][0]["field"]) == (404, "targets.1")
+    assert server.client.get("/v1/estimates", params={"limit": 1}).json()["data"][0]["id"] == before
+
+
+BAD: dict[str, Callable[[list[str]], dict]] = {
+    "nothing": lambda sets: {},
+    "two kinds": lambda sets: {"matrix": sets, "pairs": [{"source": sets[0], "target": sets[1]}]},
+    "one set": lambda sets: {"matrix": sets[:1]},
+    "a set twice": lambda sets: {"matrix": [sets[0], sets[0]]},
+    "no targets": lambda sets: {"reference": sets[0]},
+    "a name twice": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1], "custom_id": "a"}] * 2},
+    "unknown field": lambda sets: {"matrix": sets, "urls": []},
+    "unknown option": lambda sets: {"matrix": sets, "stepz": 3},
+    "too many pairs": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1]}] * 5001},
+    "too many sets": lambda sets: {"matrix": [f"ss_{k}" for k in range(101)]},
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_batches(server: Server, sets: list[str], case: str) -> None:
+    answer = server.client.post("/v1/batches", json=BAD[case](sets))
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+
+
+def test_idempotency_key(server: Server, sets: list[str]) -> None:
+    headers = {"Idempotency-Key": "matrix-1"}
+    body = {**QUICK, "matrix": sets[:2]}
+    first = server.client.post("/v1/batches", json=body, headers=headers).json()
+    assert server.client.post("/v1/batches", json=body, headers=headers).json()["id"] == first["id"]
+    assert server.client.post("/v1/batches", json={**body, "seed": 1}, headers=headers).status_code == 422
+    until_done(server, first)
+
+
+def test_list(server: Server, matrix: dict) -> None:
+    page = server.client.get("/v1/batches", params={"limit": 1}).json()
+    assert page["has_more"] is True
+    seen = [page["data"][0]["id"]]
+    while page["has_more"]:
+        page = server.client.get("/v1/batches", params={"limit": 2, "after": page["next"]}).json()
+        seen += [entry["id"] for entry in page["data"]]
+    assert matrix["id"] in seen
+    assert seen == sorted(seen, reverse=True)
+    assert server.client.get("/v1/batches/batch_none").status_code == 404
+    assert server.client.get("/v1/batches", params={"after": "est_1"}).status_code == 422
