@@ -127,3 +127,25 @@ export async function scores(id, set) {
   const answer = await post(`/v1/estimates/${encodeURIComponent(id)}/evaluate`, { sample_set: set.id });
   return { scores: answer.values };
 }
+
+export const createMatrix = (sets, options) => post("/v1/batches", { matrix: sets, ...options });
+export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
+export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });
+const LINKED_PAIRS = 66; // twelve sets; the lines of more than these are megabytes
+
+/** Ids of a batch's estimates by row and column of its matrix; null where they are too many to ask for. */
+export async function estimatesOf(id, { rows, columns }) {
+  const isSquare = rows.length === columns.length;
+  const places = isSquare ? rows.flatMap((_, i) => rows.slice(i + 1).map((_, k) => [i, i + 1 + k])) : columns.map((_, j) => [0, j]);
+  if (places.length > LINKED_PAIRS) return null;
+  const lines = (await (await send("GET", `/v1/batches/${encodeURIComponent(id)}/results`)).text()).trim().split("\n");
+  const ids = rows.map(() => columns.map(() => null));
+  for (const line of lines.filter(Boolean).map(JSON.parse)) {
+    const [i, j] = places[line.position];
+    ids[i][j] = line.id;
+    if (isSquare) ids[j][i] = line.id;
+  }
+  return ids;
+}
+export const batches = (after) => get(`/v1/batches?${query({ limit: 20, after })}`);
+export const cancelBatch = (id) => post(`/v1/batches/${encodeURIComponent(id)}/cancel`);

@@ -48,7 +48,8 @@ export class Slot {
         this.progress = share;
         this.onProgress?.(share);
       };
-      const set = await uploadFile(file, { onProgress, signal: mine.signal });
+      const onTrouble = (error) => this.abort === mine && this.onTrouble?.(error);
+      const set = await uploadFile(file, { onProgress, onTrouble, signal: mine.signal });
       if (this.abort !== mine) return;
       Object.assign(this, { set, progress: null });
       this.#changed(`${this.title}: ${file.name} is uploaded, ${describeShape(set.shape)}.`);
@@ -105,6 +106,7 @@ function sending(slot) {
     text.textContent = share < 1 ? `${bytes(share * slot.file.size)} of ${bytes(slot.file.size)}` : "checking every value …";
   };
   slot.onProgress = show;
+  slot.onTrouble = (error) => (error ? (text.textContent = "The connection broke off; trying again …") : null);
   show(slot.progress);
   return h("div", { class: "stack" }, h("strong", null, slot.file.name), bar, h("div", { class: "spread" }, text,
     h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));

@@ -53,6 +53,7 @@ class EstimateView {
     this.live = h("div", { class: "stack" });
     this.outcome = h("div", { class: "stack wide" });
     this.lost = h("div");
+    this.curveTitle = h("h2");
     this.curve = curvePicture();
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
@@ -62,7 +63,7 @@ class EstimateView {
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
         h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate))),
       this.lost, this.outcome,
-      h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, "While it trained"), h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
+      h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
         h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen.")),
       h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosenOptions(estimate))));
   }
@@ -85,6 +86,7 @@ class EstimateView {
     const isNews = this.status !== null;
     this.status = record.status;
     this.badge.replaceChildren(badge(record.status));
+    this.curveTitle.textContent = hasEnded(record) ? "While it trained" : "While it trains";
     this.actions.replaceChildren(...this.#buttons(record));
     this.outcome.replaceChildren(...this.#outcome(record));
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
@@ -124,10 +126,17 @@ class EstimateView {
   }
 
   #outcome(record) {
-    if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: "Mend what it names, then start again from Compare." })];
+    if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: afterFailure(record) })];
     if (record.status === "canceled") return [h("p", { class: "note" }, "This estimate was stopped before it was finished, so there is no bound.")];
     return record.result ? resultView(record, this.source, this.target) : [];
   }
+}
+
+const FAULTS_OF_THE_SERVER = new Set(["internal_error", "trainer_died"]);
+
+function afterFailure({ id, error }) {
+  if (FAULTS_OF_THE_SERVER.has(error?.type)) return `This is a fault of the server, not of your data. Start it again; if it stays, give the operator its id: ${id}.`;
+  return "Mend what it names, then start again from Compare.";
 }
 
 /** Norm of the difference of the column means over all rows: known from the uploads, before any training. */

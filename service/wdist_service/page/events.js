@@ -65,7 +65,7 @@ async function listen(id, position, { onRecord, onPoint, signal }) {
       position.last = event.id ?? position.last;
       if (event.event === "progress") onPoint(event.data);
       else if (event.event === "status") onRecord(await api.estimate(id, signal));
-      else if (event.event === "completed") break;
+      else if (event.event === "completed") return true;
     }
   } catch (error) {
     if (signal.aborted) throw error;

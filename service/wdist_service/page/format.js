@@ -27,7 +27,7 @@ export function bytes(count) {
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  if (seconds < 9.95) return `${seconds.toFixed(1)}${THIN}s`;
+  if (seconds < 9.95) return `${+seconds.toFixed(1)}${THIN}s`;
   if (seconds < 60) return `${Math.round(seconds)}${THIN}s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}${THIN}min ${Math.round(seconds % 60)}${THIN}s`;

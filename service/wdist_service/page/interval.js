@@ -47,7 +47,7 @@ function comparisons({ lower_bound, upper_bound, value, confidence, trivial, emp
     { name: "Distance of the means", note: "simple bound, no training", value: trivial?.mean_difference, kind: "plain" },
     { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
     { name: "These files, exactly", note: "empirical distance of all rows", value: empirical?.exact ?? null, kind: "hollow" },
-    { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows of each set: biased upwards`, value: baseline?.between, kind: "hollow" },
+    { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows each; biased upwards`, value: baseline?.between, kind: "hollow" },
     { name: "The same within one set", note: "truth is 0: all of it is bias", value: baseline?.within, kind: "hollow" },
   ];
   return rows.filter((row) => Number.isFinite(row.value));

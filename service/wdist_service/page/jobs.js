@@ -13,6 +13,7 @@ export async function showJobs(main, signal) {
   const message = h("div");
   const jobs = new Listing("Estimates", ["Sets", "State", "Bound", "Started", "Took", ""], api.estimates, (job) => jobRow(job, names, act));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
+  const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, act));
   async function act(words, work) {
     message.replaceChildren();
     try {
@@ -29,16 +30,17 @@ export async function showJobs(main, signal) {
     await jobs.load();
     const unknown = [...jobs.entries.values()].flatMap((job) => [job.source, job.target]).filter((id) => !names.has(id));
     await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then((set) => set.name ?? set.id, () => "(deleted)"))));
-    jobs.draw();
-    sets.draw();
+    await batches.load();
+    for (const listing of [jobs, batches, sets]) listing.draw();
+    batches.element.hidden = batches.entries.size === 0;
   }
-  main.append(h("h1", null, "Jobs"), message, jobs.element, sets.element);
+  main.append(h("h1", null, "Jobs"), message, jobs.element, batches.element, sets.element);
   await refresh();
   while (!signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
     const isBusy = [...jobs.entries.values()].some((job) => !hasEnded(job));
     if (signal.aborted || !isBusy || document.hidden) continue;
-    await jobs.load().then(() => jobs.draw(), () => {}); // the next turn tries again
+    for (const listing of [jobs, batches]) await listing.load().then(() => listing.draw(), () => {}); // the next turn tries again
   }
 }
 
@@ -48,11 +50,11 @@ class Listing {
     Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null });
     this.body = h("tbody");
     this.count = h("span", { class: "soft small" });
-    this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
+    this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
     this.empty = h("p", { class: "soft", hidden: true }, "None yet. ", h("a", { href: "#/" }, "Compare two sample sets"));
     this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
       h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || h("span", { class: "visually-hidden" }, "Actions"))))), this.body));
-    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, h("div", null, this.more));
+    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, this.more);
   }
 
   async load(after) {
@@ -98,6 +100,19 @@ function jobRow(job, names, act) {
     : h("button", { type: "button", class: "quiet", "aria-disabled": job.status === "canceling" || null, onclick: () => act("The estimate stops.", () => api.cancelEstimate(job.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`));
   return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${job.id}` }, title)), cell("State", badge(job.status), share), cell("Bound", job.result ? `≥ ${figure(job.result.lower_bound)}` : "–"),
     cell("Started", when(job.created_at)), cell("Took", duration(seconds)), h("td", { class: "number" }, button));
+}
+
+const BATCH_WORDS = { queued: "waiting", running: "running", canceling: "stopping", finished: "done", canceled: "stopped" };
+const BATCH_BADGES = { finished: "succeeded" };
+
+function batchRow(batch, act) {
+  const { counts } = batch;
+  const isOver = ["finished", "canceled"].includes(batch.status);
+  const title = batch.kind === "matrix" ? `All pairs of ${plural(batch.sets.length, "set")}` : batch.kind === "reference" ? `One set against ${plural(batch.sets.length - 1, "other")}` : `${plural(counts.total, "chosen pair")}`;
+  const name = batch.kind === "pairs" ? title : h("a", { href: `#/batches/${batch.id}` }, title);
+  const failed = counts.failed ? `, ${counts.failed} failed` : "";
+  return h("tr", null, h("th", { scope: "row" }, name), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
+    cell("Started", when(batch.created_at)), h("td", { class: "number" }, !isOver && h("button", { type: "button", class: "quiet", onclick: () => act("The batch stops.", () => api.cancelBatch(batch.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`))));
 }
 
 function setRow(set, act) {

@@ -1,2 +1,161 @@
-export async function showMatrix() {}
-export async function showBatch() {}
+// A matrix: all pairs of several sample sets, as a heat map in an order that puts near sets together.
+
+import * as api from "./api.js";
+import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { describeShape, plural } from "./format.js";
+import { heatMap } from "./heat.js";
+import { OptionsForm } from "./options.js";
+import { ACCEPT, uploadFile } from "./upload.js";
+
+const POLL_SECONDS = 1.5;
+const MOST_SETS = 100;
+const entries = new Map(); // key -> {name, set, progress, error}; kept while the page is open
+let options = null;
+
+export async function showMatrix(main, signal) {
+  options ??= new OptionsForm(["The confidence holds for ", ["simultaneous", [["", "each pair by itself"], ["true", "all pairs together"]]], "."]);
+  const list = h("ul", { class: "set-list" });
+  const message = h("div");
+  const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
+  const earlier = h("div");
+  const button = h("button", { type: "submit", class: "primary" }, "Estimate all pairs");
+  main.append(
+    h("section", { class: "stack" }, h("h1", null, "All distances among several populations"),
+      h("p", { class: "lead" }, "Drop one file for each population. Every pair gets its own bound; the matrix shows which are near each other.")),
+    h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(button, message)) },
+      dropMany((files) => files.forEach((file) => add(file, draw)), earlier), list, options.element, message, h("div", { class: "spread actions" }, button)));
+  draw();
+  const page = await api.sampleSets();
+  if (signal.aborted) return;
+  if (page.data.length) earlier.replaceWith(earlierSets(page.data, draw));
+}
+
+function dropMany(onFiles, earlier) {
+  const input = h("input", { type: "file", accept: ACCEPT, multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => {
+    onFiles([...event.target.files]);
+    event.target.value = "";
+  } });
+  const box = h("div", { class: "drop", role: "region", "aria-label": "Files" }, h("div", { class: "chooser" }, input, h("label", { for: input.id, class: "button" }, "Choose files"),
+    h("span", { class: "soft small" }, "or drop them here, all with the same columns"), earlier));
+  box.addEventListener("dragover", () => box.classList.add("over"));
+  box.addEventListener("dragleave", () => box.classList.remove("over"));
+  box.addEventListener("drop", (event) => {
+    event.preventDefault();
+    box.classList.remove("over");
+    onFiles([...event.dataTransfer.files]);
+  });
+  return box;
+}
+
+function earlierSets(sets, draw) {
+  const select = h("select", { "aria-label": "Add a set uploaded before", onchange: () => {
+    const set = sets.find((each) => each.id === select.value);
+    entries.set(set.id, { name: set.name ?? set.id, set });
+    select.value = "";
+    draw();
+  } }, h("option", { value: "" }, `or add one of ${plural(sets.length, "earlier set")} …`), sets.map((set) => h("option", { value: set.id }, `${set.name ?? set.id} (${set.shape.join(" × ")})`)));
+  return select;
+}
+
+async function add(file, draw) {
+  const key = uniqueId("entry");
+  const abort = new AbortController();
+  const entry = { name: file.name, set: null, progress: 0, error: null, abort };
+  entries.set(key, entry);
+  draw();
+  try {
+    const set = await uploadFile(file, { signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
+    if (!entries.delete(key)) return;
+    entries.set(set.id, { name: file.name, set });
+    announce(`${file.name} is uploaded.`);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    Object.assign(entry, { error, progress: null });
+  }
+  draw();
+}
+
+function setLine(key, entry, draw) {
+  const remove = h("button", { type: "button", class: "quiet", onclick: () => {
+    entry.abort?.abort();
+    entries.delete(key);
+    draw();
+  } }, "Remove", h("span", { class: "visually-hidden" }, ` ${entry.name}`));
+  let state = null;
+  if (entry.error) state = alertBox(entry.error);
+  else if (entry.set) state = h("span", { class: "soft small" }, describeShape(entry.set.shape));
+  else {
+    state = h("progress", { max: 1, value: entry.progress, "aria-label": `Sending ${entry.name}` });
+    entry.show = (share) => (state.value = share);
+  }
+  return h("li", null, h("strong", null, entry.name), state, remove);
+}
+
+async function submit(button, message) {
+  if (button.getAttribute("aria-disabled")) return;
+  const chosen = [...entries.values()].filter((entry) => entry.set);
+  const refuse = (words, next) => message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, next)));
+  if ([...entries.values()].some((entry) => !entry.set && !entry.error)) return refuse("a file is still on its way.", "Wait until it is uploaded, then press the button again.");
+  if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files above.");
+  if (chosen.length > MOST_SETS) return refuse(`at most ${MOST_SETS} sets fit in one matrix here.`, "Remove some, or use the HTTP API.");
+  const values = options.read();
+  if (!values) return;
+  button.setAttribute("aria-disabled", "true");
+  message.replaceChildren();
+  try {
+    const batch = await api.createMatrix(chosen.map((entry) => entry.set.id), values);
+    location.hash = `#/batches/${batch.id}`;
+  } catch (error) {
+    options.show(error.fields ?? {});
+    message.replaceChildren(alertBox(error));
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+/** A matrix under way or done. */
+export async function showBatch(main, signal, id) {
+  const head = h("div", { class: "stack" });
+  const message = h("div");
+  const box = h("section", { class: "card" });
+  main.append(head, message, box);
+  let [map, said, names, estimates] = [null, null, null, null];
+  while (!signal.aborted) {
+    const batch = await api.batch(id, signal);
+    const matrix = await api.matrix(id, signal);
+    names ??= await namesOf([...matrix.rows, ...matrix.columns]);
+    estimates ??= await api.estimatesOf(id, matrix);
+    if (signal.aborted) return;
+    head.replaceChildren(...heading(batch, message));
+    map ??= heatMap(box);
+    map.show(matrix, names, estimates);
+    const isOver = matrix.complete;
+    if (isOver && said === false) announce("The matrix is finished.");
+    said = isOver;
+    if (isOver) return;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+  }
+}
+
+async function namesOf(ids) {
+  const found = await Promise.all([...new Set(ids)].map(async (id) => [id, await api.sampleSet(id).then((set) => set.name ?? id, () => `${id} (deleted)`)]));
+  return new Map(found);
+}
+
+function heading(batch, message) {
+  const { counts } = batch;
+  const { total } = counts;
+  const ended = (counts.succeeded ?? 0) + (counts.failed ?? 0) + (counts.canceled ?? 0);
+  const stop = async () => {
+    try {
+      await api.cancelBatch(batch.id);
+      announce("The matrix stops.");
+    } catch (error) {
+      message.replaceChildren(alertBox(error));
+    }
+  };
+  const isOver = ["finished", "canceled"].includes(batch.status);
+  return [h("div", { class: "spread" }, h("h1", { class: "pair" }, batch.kind === "reference" ? `One population against ${plural(batch.sets.length - 1, "other")}` : `Distances among ${plural(batch.sets.length, "population")}`), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
+    h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""),
+    isOver ? null : h("progress", { max: total || 1, value: ended, "aria-label": "Pairs done" })].filter(Boolean);
+}

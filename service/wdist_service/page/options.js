@@ -11,11 +11,13 @@ const PRIORITY = [["high", "before others"], ["normal", "in turn"], ["low", "aft
 
 /** The form's fields; read() gives {values, problems} under the API's names, show(fields) marks what the server refused. */
 export class OptionsForm {
-  constructor() {
+  /** `more`: another sentence of words and [name, choices]. */
+  constructor(more = null) {
     this.fields = new Map();
     this.factor = h("input", { type: "number", step: "any", min: "0", value: "1", "aria-label": "Length of the unit", hidden: true, class: "short" });
     this.factor.addEventListener("input", () => mark(this.factor, null));
-    this.element = h("div", { class: "stack" }, this.#sentence(), this.#more());
+    this.extra = more?.find(Array.isArray)?.[0] ?? null;
+    this.element = h("div", { class: "stack" }, this.#sentence(more ?? []), this.#more());
     this.#field("scale").addEventListener("change", () => (this.factor.hidden = this.#field("scale").value !== "number"));
   }
 
@@ -35,10 +37,11 @@ export class OptionsForm {
     return input;
   }
 
-  #sentence() {
+  #sentence(more) {
     return h("p", { class: "sentence" },
       "State the distance in ", this.#select("scale", "Units of the distance", SCALE), this.factor, " with ", this.#select("confidence", "Confidence", CONFIDENCE, "0.95"),
-      " confidence; train for ", this.#select("max_seconds", "Training time", TIME), " and use ", this.#select("critic", "Kind of critic", CRITIC), ".");
+      " confidence; train for ", this.#select("max_seconds", "Training time", TIME), " and use ", this.#select("critic", "Kind of critic", CRITIC), ". ",
+      more.map((part) => (Array.isArray(part) ? this.#select(part[0], "What the confidence holds for", part[1]) : part)));
   }
 
   #more() {
@@ -62,6 +65,7 @@ export class OptionsForm {
     if (text("max_seconds")) values.max_seconds = Number(text("max_seconds"));
     if (text("layout")) values.layout = text("layout");
     if (text("priority") !== "normal") values.priority = text("priority");
+    if (this.extra && text(this.extra)) values[this.extra] = true;
     if (text("scale") === "standardize") values.scale = "standardize";
     if (text("scale") === "number") {
       if (!(this.factor.valueAsNumber > 0)) return this.#refuse(this.factor, "The unit must be a number above 0.");

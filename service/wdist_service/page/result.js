@@ -28,7 +28,7 @@ function headline(result) {
 
 function chance({ p_value: p }) {
   if (p === null || p === undefined) return null;
-  return `Two sets from one population would look at least this different with probability ${figure(p, 2)}.`;
+  return `Two sets from one population would look at least this different with probability ${+p.toPrecision(2)}.`;
 }
 
 function biasNote({ null_baseline: baseline, lower_bound: lower }) {

@@ -1,0 +1,69 @@
+// The matrix as a table whose cells are coloured: it can be read by eye, by keyboard and by a screen reader alike.
+
+import { clusterOrder } from "./cluster.js";
+import { h } from "./dom.js";
+import { figure } from "./format.js";
+
+const QUANTITIES = [["lower_bound", "certified bound"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
+const ORDERS = [["near", "near sets together"], ["given", "as they were given"]];
+const NUMBERS_UP_TO = 12; // sets; beyond that, figures would not fit and colour must do
+
+/** Fills a card; show() draws it again. */
+export function heatMap(card) {
+  const choice = (label, choices) => h("select", { onchange: () => draw(), "aria-label": label }, choices.map(([value, text]) => h("option", { value }, text)));
+  const quantity = choice("What is shown", QUANTITIES);
+  const order = choice("Order of the sets", ORDERS);
+  const box = h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Matrix of distances" });
+  const scale = h("div", { class: "heat-scale" });
+  let state = null;
+  let drawn = null;
+  card.replaceChildren(h("p", { class: "sentence" }, "Show the ", quantity, ", ", order, "."), box, scale);
+
+  function draw() {
+    const key = JSON.stringify([state.matrix, quantity.value, order.value]);
+    if (key === drawn) return; // keep the focus while nothing changes
+    drawn = key;
+    const { matrix, rows, columns, isSquare } = state;
+    const values = matrix[quantity.value];
+    const inOrder = columns.map((_, i) => i);
+    const near = isSquare ? clusterOrder(matrix.value) : inOrder.sort((i, j) => matrix.value[0][i] - matrix.value[0][j]);
+    const places = order.value === "near" ? near : columns.map((_, i) => i);
+    const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value)));
+    const [low, high] = quantity.value === "p_value" ? [0, 1] : [0, Math.max(1e-300, ...all)];
+    box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, values, { low, high, isReversed: quantity.value === "p_value" }));
+    scale.replaceChildren(...legend(low, high, quantity.value === "p_value"));
+  }
+
+  return {
+    /** matrix as the API gives it; names: Map of set ids; estimates: ids by row and column, or null. */
+    show(matrix, names, estimates) {
+      const [rows, columns] = [matrix.rows, matrix.columns].map((ids) => ids.map((id) => names.get(id)));
+      state = { matrix, rows, columns, estimates, isSquare: rows.length === columns.length && matrix.rows.every((id, i) => id === matrix.columns[i]) };
+      draw();
+    },
+  };
+}
+
+function table({ across, down }, { rows, columns, estimates, isSquare }, values, range) {
+  const isSmall = across.length <= NUMBERS_UP_TO;
+  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], estimates?.[i]?.[j], range, isSmall));
+  return h("table", { class: isSmall ? "heat" : "heat dense" }, h("caption", { class: "visually-hidden" }, "Distances between all pairs"),
+    h("thead", null, h("tr", null, h("td"), across.map((j) => h("th", { scope: "col", title: columns[j] }, h("span", null, columns[j]))))),
+    h("tbody", null, down.map((i) => h("tr", null, h("th", { scope: "row", title: rows[i] }, rows[i]), across.map((j) => one(i, j))))));
+}
+
+const diagonal = () => h("td", { class: "diagonal" }, h("span", { class: "visually-hidden" }, "the same set"));
+
+function cell(pair, value, estimate, { low, high, isReversed }, isSmall) {
+  if (!Number.isFinite(value)) return h("td", { class: "waiting", title: `${pair}: no result yet` }, h("span", { class: "visually-hidden" }, "no result yet"), isSmall && h("span", { "aria-hidden": "true" }, "·"));
+  const share = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
+  const heat = isReversed ? 1 - share : share;
+  const text = figure(value, 3);
+  const content = isSmall ? text : h("span", { class: "visually-hidden" }, text);
+  return h("td", { class: heat > 0.55 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` }, title: `${pair}: ${text}` },
+    estimate ? h("a", { href: `#/estimates/${estimate}`, "aria-label": `${pair}: ${text}` }, content) : content);
+}
+
+function legend(low, high, isReversed) {
+  return [h("span", { class: "small soft" }, isReversed ? "1: no sign of a difference" : "0: no evidence"), h("span", { class: "heat-bar", "aria-hidden": "true" }), h("span", { class: "small soft" }, isReversed ? "0: surely different" : figure(high, 3))];
+}
