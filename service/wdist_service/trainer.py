@@ -7,6 +7,7 @@ ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -85,6 +86,7 @@ class Trainer:
 
     def _estimate(self, job: dict[str, Any]) -> dict[str, Any]:
         """The one call of the library: result, curve, and the critic's files written to the job's directory."""
+        from wdist.errors import WdistError
         from wdist.estimator import estimate_w1
 
         options = {name: value for name, value in job["options"].items() if value is not None}
@@ -94,6 +96,8 @@ class Trainer:
         )  # fmt: skip
         directory = Path(job["directory"])
         result.critic.save(directory)
+        with contextlib.suppress(WdistError):  # a result that no certificate can state yet
+            result.certificate.save(directory / "certificate")
         return {
             "result": result.to_dict(),
             "curve": result.curve,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from service_process import Server
+from service_process import Server, normal, npy
+
+from wdist.critics import load_critic
+from wdist.verify import verify_certificate
 
 RESULT_NAMES = {
     "value", "lower_bound", "upper_bound", "confidence", "p_value", "lipschitz_bound", "critic", "seed", "n", "scale",
@@ -75,6 +80,61 @@ def test_critic_download_has_etag_and_range(server: Server, finished: dict) -> N
     config = server.client.get(url, params={"part": "config"})
     assert config.status_code == 200
     assert config.json()
+
+
+def test_certificate_download_verifies(server: Server, finished: dict, pair: tuple[str, str], tmp_path: Path) -> None:
+    answer = server.client.get(f"/v1/estimates/{finished['id']}/certificate")
+    assert answer.status_code == 200, answer.text
+    files = [tmp_path / name for name in ("certificate", "source.npy", "target.npy")]
+    files[0].write_bytes(answer.content)
+    for file, sample_set in zip(files[1:], pair, strict=True):
+        file.write_bytes(server.client.get(f"/v1/sample-sets/{sample_set}/content").content)
+    report = verify_certificate(*files)
+    assert report.valid, str(report)
+
+
+def test_evaluate_agrees_with_the_library(
+    server: Server, finished: dict, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    for part, name in (("weights", "critic.safetensors"), ("config", "critic.json")):
+        url = f"/v1/estimates/{finished['id']}/critic"
+        (tmp_path / name).write_bytes(server.client.get(url, params={"part": part}).content)
+    critic = load_critic(tmp_path)
+    rows = normal(5, rows=40)
+    url = f"/v1/estimates/{finished['id']}/evaluate"
+    answer = server.client.post(url, content=npy(rows), params={"gradient": True})
+    assert answer.status_code == 200, answer.text
+    # Two float64 evaluations of one net of a few hundred terms a layer, in different order.
+    np.testing.assert_allclose(answer.json()["values"], critic.evaluate(rows), rtol=1e-9, atol=1e-9)
+    slopes = np.array(answer.json()["gradient"])
+    assert slopes.shape == rows.shape
+    assert np.linalg.norm(slopes, axis=1).max() <= finished["result"]["lipschitz_bound"] * (1 + 1e-9)
+    for gradient, expected in ((False, answer.json()["values"]), (True, slopes)):
+        raw = server.client.post(
+            url, content=npy(rows), params={"gradient": gradient}, headers={"Accept": "application/x-npy"}
+        )
+        np.testing.assert_array_equal(np.load(io.BytesIO(raw.content)), expected)
+    stored = server.client.post(url, params={"sample_set": pair[0]})
+    assert len(stored.json()["values"]) == 300
+    assert stored.json()["gradient"] is None
+
+
+def test_evaluate_refuses_what_does_not_fit(server: Server, finished: dict, pair: tuple[str, str]) -> None:
+    url = f"/v1/estimates/{finished['id']}/evaluate"
+    post = server.client.post
+    assert post(url, content=npy(normal(5, columns=4))).status_code == 422
+    assert post(url, content=b"not an array").status_code == 422
+    assert post(url, content=npy(normal(5)), headers={"Content-Type": "text/csv"}).status_code == 415
+    assert post(url, content=npy(np.zeros((10_001, 3), np.float32))).status_code == 413
+    assert post(url, params={"sample_set": "ss_none"}).status_code == 404
+    assert post("/v1/estimates/est_none/evaluate", content=npy(normal(5))).status_code == 404
+    waiting = server.submit(*pair, steps=1_000_000, critic="groupsort")
+    assert post(f"/v1/estimates/{waiting}/evaluate", content=npy(normal(5))).status_code == 409
+    assert server.client.get(f"/v1/estimates/{waiting}/certificate").status_code == 409
+    post(f"/v1/estimates/{waiting}/cancel")
+    server.until_done(waiting)
+    assert not list((server.data / "scratch").glob("evaluate-*"))
+    assert not list((server.data / "incoming").iterdir())
 
 
 def test_wait_answers_with_the_result(server: Server, pair: tuple[str, str]) -> None:

@@ -29,6 +29,7 @@ from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestCont
 from wdist_service.batches import Batches
 from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
+from wdist_service.evaluation import Evaluations
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys, ensure_tenant
 from wdist_service.metrics import HttpMetrics
@@ -60,11 +61,20 @@ def build_services(settings: Settings) -> Services:
         api_keys.bootstrap(settings.bootstrap_key_file)
     sets = SampleSets(database, storage, Decoders(settings))
     sets.sweep()
-    resumable = Uploads(database, storage, sets, settings)
     jobs = Jobs(database, queue, storage)
-    many = Batches(database, queue, jobs)
     return Services(
-        settings, database, storage, queue, jobs, sets, api_keys, resumable, many, News(database), HttpMetrics()
+        settings=settings,
+        database=database,
+        storage=storage,
+        queue=queue,
+        jobs=jobs,
+        sample_sets=sets,
+        keys=api_keys,
+        uploads=Uploads(database, storage, sets, settings),
+        batches=Batches(database, queue, jobs),
+        news=News(database),
+        http_metrics=HttpMetrics(),
+        evaluations=Evaluations(storage.scratch),
     )
 
 

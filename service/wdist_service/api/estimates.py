@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 import re
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from wdist_service import tenancy
-from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.api.dependencies import AfterQuery, Caller, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import CurveView, EstimateRequest, EstimateView, Page, StatusName, estimate_view
 from wdist_service.errors import ConflictError, NotFoundError
@@ -24,6 +24,11 @@ router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=respons
 _MAX_WAIT_SECONDS = 60
 _POLL_SECONDS = 0.1
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "The caller's copy (If-None-Match) is still right"},
+    **responses(404, 409, 416, 422),
+}
 _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 
 
@@ -135,15 +140,7 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
         return CurveView(data=points, complete=estimate.status in TERMINAL)
 
 
-@router.get(
-    "/{estimate_id}/critic",
-    response_class=FileResponse,
-    responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-        304: {"description": "The caller's copy (If-None-Match) is still right"},
-        **responses(404, 409, 416, 422),
-    },
-)
+@router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_FILE)
 def get_critic(
     estimate_id: IdPath,
     request: Request,
@@ -152,21 +149,30 @@ def get_critic(
     part: Annotated[Literal["weights", "config"], Query(description="safetensors, or its JSON.")] = "weights",
 ) -> Response:
     """The trained critic: weights as safetensors, configuration as JSON."""
+    return _download(request, services, caller, estimate_id, _CRITIC_FILES[part])
+
+
+@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=_FILE)
+def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
+    """The result as a file that `wdist verify` checks against both sample sets, without this server."""
+    return _download(request, services, caller, estimate_id, "certificate")
+
+
+def _download(request: Request, services: ServicesDep, caller: Caller, estimate_id: str, name: str) -> Response:
     with services.database.read() as session:
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status != Status.SUCCEEDED:
-            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a critic once it has succeeded")
-        artifact = session.get(Artifact, (estimate_id, _CRITIC_FILES[part]))
+            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {name} once it has succeeded")
+        artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
-        raise NotFoundError(f"{estimate_id} kept no {_CRITIC_FILES[part]}")
-    return _download(request, services, artifact, f"{estimate_id}.{artifact.name}")
-
-
-def _download(request: Request, services: ServicesDep, artifact: Artifact, filename: str) -> Response:
+        raise NotFoundError(f"{estimate_id} has no {name}")
     etag = f'"{artifact.sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     media_type = "application/json" if artifact.name.endswith(".json") else "application/octet-stream"
     return FileResponse(
-        services.storage.path(artifact.sha256), media_type=media_type, filename=filename, headers={"ETag": etag}
+        services.storage.path(artifact.sha256),
+        media_type=media_type,
+        filename=f"{estimate_id}.{name}",
+        headers={"ETag": etag},
     )

@@ -41,6 +41,13 @@ class Options(BaseModel):
     layout: Literal["nhwc", "nchw"] | None = Field(default=None, description="Axes of images where ambiguous.")
     baseline_rows: int = Field(default=1000, ge=0, le=5_000, description="Rows of exact transport beside the result.")
 
+    method: Literal["betting", "empirical_bernstein"] = Field(default="betting", description="Of the lower bound.")
+    split: Literal["random", "blocks"] = Field(default="random", description="blocks: for rows ordered in time.")
+    diameter: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Largest distance of two rows, assumed: upper_bound too."
+    )
+    empirical: bool | None = Field(default=None, description="Bracket the distance of the rows themselves.")
+
     @field_validator("steps")
     @classmethod
     def _one_budget(cls, steps: int | None, others: ValidationInfo) -> int | None:

@@ -1,0 +1,69 @@
+"""Evaluates stored critics on rows, each time in a child process that is limited in memory and time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from wdist_service.errors import InvalidError
+
+MAX_ROWS = 10_000
+_MEMORY_BYTES = 4 << 30
+_SECONDS = 60
+_GRACE_SECONDS = 5.0
+_AT_ONCE = 2
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class Evaluations:
+    """Runs evaluators, two at a time."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Room for the files of one evaluation."""
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="evaluate-") as name:
+            yield Path(name)
+
+    def run(self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str) -> Path:
+        """f or its gradient on the rows of an .npy file, as an .npy file in `folder`.
+
+        `critic` maps the names that a critic's directory holds to stored files. Raises InvalidError.
+        """
+        directory = folder / "critic"
+        directory.mkdir(exist_ok=True)
+        for name, path in critic.items():
+            if not (directory / name).exists():
+                (directory / name).symlink_to(path)
+        out = folder / f"{what}.npy"
+        command = [sys.executable, "-I", "-m", "wdist_service.evaluator", str(directory), str(rows), str(out), what]
+        with self._places:
+            output = _communicate([*command, str(_MEMORY_BYTES), str(_SECONDS)])
+        if output is None or output.get("kind") == "memory":
+            raise InvalidError(f"this takes more than {_MEMORY_BYTES >> 30} GiB or {_SECONDS} s; send fewer rows")
+        if "error" in output:
+            raise InvalidError(output["error"], field="body")
+        return out
+
+
+def _communicate(command: list[str]) -> dict[str, str] | None:
+    """What the child reports; None when it was ended by its limits."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, no shell
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
+            env=_ENVIRONMENT, timeout=_SECONDS + _GRACE_SECONDS, check=False,
+        )  # fmt: skip
+        report = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
