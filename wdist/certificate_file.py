@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import wdist
 from wdist.bounds import mean_lower_bound, mean_upper_bound, permutation_count
 from wdist.errors import WdistError
+from wdist.groups import GROUP_PERMUTATIONS, group_means
 from wdist.samples import SampleSet
 from wdist.splits import Split
 from wdist.verify.container import CertificateError, read_container, write_container
@@ -43,12 +44,24 @@ class StoredCritic:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test scores (in the order of the split) and how the bounds were taken from them."""
+    """The test scores (in the order of the split) and how the bounds were taken from them.
+
+    groups: group codes of all rows of both sets, as `split_groups` returns them, where whole groups were split.
+    """
 
     fx: Values
     fy: Values
     method: str
     prior: Prior | None
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def means(self, splits: tuple[Split, Split], low: float, high: float) -> tuple[Values, Values]:
+        """What is independent on each side: the scores themselves, or the mean score of each test group."""
+        if self.groups is None:
+            return self.fx, self.fy
+        sides = zip((self.fx, self.fy), self.groups, splits, strict=True)
+        x, y = (group_means(scores, codes[split.test])[0].clip(low, high) for scores, codes, split in sides)
+        return x, y
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,8 @@ def build_certificate(
 ) -> Certificate:
     """The certificate of a result: `Result.to_dict()`, the frozen critic, both sets, their splits, the test scores.
 
+    split_mode: "random" or "blocks"; where `held_out` has groups, whole groups were split.
+
     Reads both sets once, to digest them. Raises WdistError when the parts contradict each other.
     """
     last = critic.layers[-1]
@@ -91,6 +106,7 @@ def build_certificate(
         raise WdistError("a certified critic ends in a clip layer: the bounds need an interval")
     low, high = float(last["low"]), float(last["high"])
     fx, fy = (np.ascontiguousarray(side, dtype=np.float64) for side in (held_out.fx, held_out.fy))
+    used_x, used_y = held_out.means(splits, low, high)
     alpha = 1 - result["confidence"]
     prior_x, prior_y = held_out.prior if held_out.prior is not None else (None, None)
     statement = {
@@ -98,12 +114,12 @@ def build_certificate(
         "lower_bound": result["lower_bound"],
         "confidence": result["confidence"],
         "p_value": result["p_value"],
-        "permutations": None if result["p_value"] is None else permutation_count(len(fx), len(fy)),
+        "permutations": None if result["p_value"] is None else _permutations(used_x, used_y, held_out),
         "method": held_out.method,
         "prior": None if held_out.prior is None else [list(prior_x or ()), list(prior_y or ())],
         "clip": [low, high],
-        "source_mean_upper": mean_upper_bound(fx, low, high, alpha / 2, held_out.method, prior_x),
-        "target_mean_lower": mean_lower_bound(fy, low, high, alpha / 2, held_out.method, prior_y),
+        "source_mean_upper": mean_upper_bound(used_x, low, high, alpha / 2, held_out.method, prior_x),
+        "target_mean_lower": mean_lower_bound(used_y, low, high, alpha / 2, held_out.method, prior_y),
     }
     document = {
         "format": FORMAT,
@@ -111,7 +127,7 @@ def build_certificate(
         "library": wdist.__version__,
         "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
         "input": _plain(critic.takes),
-        "split": {"mode": split_mode, "seed": int(result["seed"])}
+        "split": {"mode": split_mode if held_out.groups is None else "groups", "seed": int(result["seed"])}
         | {side: _split(split) for side, split in zip(SIDES, splits, strict=True)},
         "critic": {
             "family": critic.family,
@@ -127,7 +143,14 @@ def build_certificate(
     for side, split, scores in zip(SIDES, splits, (fx, fy), strict=True):
         tensors[f"test_rows.{side}"] = np.ascontiguousarray(split.test, dtype=np.int64)
         tensors[f"scores.{side}"] = scores
+    if held_out.groups is not None:
+        for side, codes in zip(SIDES, held_out.groups, strict=True):
+            tensors[f"groups.{side}"] = np.ascontiguousarray(codes, dtype=np.int64)
     return Certificate(document, tensors)
+
+
+def _permutations(x: Values, y: Values, held_out: HeldOut) -> int:
+    return permutation_count(len(x), len(y)) if held_out.groups is None else GROUP_PERMUTATIONS
 
 
 def load_certificate(path: str | Path) -> Certificate:

@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 Values = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+GROUP_PERMUTATIONS = 9_999
+
 
 def group_means(scores: ArrayLike, groups: ArrayLike) -> tuple[Values, Codes]:
     """Mean score of each group and the group's label, in the order in which groups first appear.
@@ -21,7 +23,12 @@ def group_means(scores: ArrayLike, groups: ArrayLike) -> tuple[Values, Codes]:
 
 
 def group_permutation_p_value(
-    means_x: Values, groups_x: Codes, means_y: Values, groups_y: Codes, seed: int, permutations: int = 9_999
+    means_x: Values,
+    groups_x: Codes,
+    means_y: Values,
+    groups_y: Codes,
+    seed: int,
+    permutations: int = GROUP_PERMUTATIONS,
 ) -> float:
     """P-value of P = Q against mean f(Y) > mean f(X) over whole groups: (k + 1) / (B + 1).
 

@@ -87,7 +87,7 @@ class Result:
         Reads both sample sets once, to record their digests.
 
         Raises:
-            WdistError: for a result that has no certificate (grouped rows).
+            WdistError: for a result that was not made by `estimate_w1`.
         """
         if self._certificate is None:
             raise WdistError("this result was not made by estimate_w1: it has no certificate")

@@ -15,7 +15,6 @@ from wdist.certificate import layer_bounds
 from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
 from wdist.critics import Critic, describe
 from wdist.empirical import empirical_bracket
-from wdist.errors import WdistError
 from wdist.exact import max_sliced, null_baseline
 from wdist.groups import group_means, group_permutation_p_value
 from wdist.plain import Clip
@@ -93,7 +92,8 @@ def certify(
         warnings=[*warnings, *_caveats(request, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
     )
-    result._certificate = lambda: _certificate(problem, result, HeldOut(fx, fy, request.method, prior), request)
+    held_out = HeldOut(fx, fy, request.method, prior, problem.groups)
+    result._certificate = lambda: _certificate(problem, result, held_out, request)
     return result
 
 
@@ -136,8 +136,6 @@ def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, 
 
 
 def _certificate(problem: Problem, result: Result, held_out: HeldOut, request: Request) -> Certificate:
-    if problem.groups is not None:
-        raise WdistError("a certificate of grouped rows cannot be written yet: its format knows rows only")
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import statistics
 from .container import CertificateError, Tensors, read_container
 from .critic import Critic, build_critic
+from .groups import GROUP_PERMUTATIONS, group_means, group_p_value, split_groups
 from .report import Check, Report
 from .rows import open_rows, rows_digest
 
@@ -54,9 +55,10 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
         run.step("split", lambda: _split(certificate, tensors))
         critic = run.step("Lipschitz bound", lambda: _critic(certificate, tensors))
         scores = run.step("held-out scores", lambda: _scores(certificate, tensors, critic, arrays))
+        scores, names = _units_of_chance(certificate, tensors, scores)
         run.step("confidence bounds", lambda: _bounds(certificate, scores))
         run.step("arithmetic", lambda: _arithmetic(certificate, scores))
-        run.step("p-value", lambda: _p_value(certificate, scores))
+        run.step("p-value", lambda: _p_value(certificate, scores, names))
         run.statement = certificate["statement"] | {"lipschitz_bound": certificate["critic"]["lipschitz_bound"]}
     return Report(run.checks, run.statement, not_checked)
 
@@ -130,9 +132,15 @@ def _container(content: bytes) -> tuple[str, tuple[dict[str, Any], Tensors]]:
         version == VERSION, f"format version {version!r}; this verifier reads version {VERSION}: use a matching one"
     )
     _require(set(certificate) == KEYS, f"unexpected fields {sorted(set(certificate) ^ KEYS)}")
-    needed = {f"{kind}.{side}" for kind in ("scores", "test_rows") for side in SIDES}
+    needed = _tensor_names(certificate)
     _require(needed <= set(tensors), f"tensors {sorted(needed - set(tensors))} are missing")
     return f"format version {version}, written by wdist {certificate['library']}", (certificate, tensors)
+
+
+def _tensor_names(certificate: dict[str, Any]) -> set[str]:
+    """Tensors beside the critic's weights."""
+    kinds = ["scores", "test_rows"] + (["groups"] if certificate["split"]["mode"] == "groups" else [])
+    return {f"{kind}.{side}" for kind in kinds for side in SIDES}
 
 
 def _data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str, list[NDArray[Any]]]:
@@ -176,12 +184,17 @@ def _permutation(n: int, seed: int, side: int, mode: str, sizes: dict[str, int])
 def _split(certificate: dict[str, Any], tensors: Tensors) -> tuple[str, None]:
     split = certificate["split"]
     mode, seed = split["mode"], split["seed"]
-    _require(mode in ("random", "blocks"), f"unknown split {mode!r}")
+    _require(mode in ("random", "blocks", "groups"), f"unknown split {mode!r}")
+    grouped = split_groups(tensors["groups.source"], tensors["groups.target"], seed) if mode == "groups" else None
     for number, side in enumerate(SIDES):
         sizes, n = split[side]["sizes"], certificate["data"][side]["shape"][0]
         counts = [sizes[part] for part in PARTS]
         _require(all(type(c) is int and c > 0 for c in counts) and sum(counts) == n, f"{side}: the parts do not add up")
-        order = _permutation(n, seed, number, mode, sizes)
+        if grouped is None:
+            order = _permutation(n, seed, number, mode, sizes)
+        else:
+            order, parts = grouped[number]
+            _require(len(order) == n and parts == counts, f"{side}: the parts are not those of whole groups")
         _require(
             _order_digest(order) == split[side]["order_sha256"], f"{side}: the order of rows is not that of the seed"
         )
@@ -194,7 +207,7 @@ def _split(certificate: dict[str, Any], tensors: Tensors) -> tuple[str, None]:
 def _critic(certificate: dict[str, Any], tensors: Tensors) -> tuple[str, Critic]:
     stored, statement = certificate["critic"], certificate["statement"]
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith("layers.")}
-    extra = set(tensors) - set(weights) - {f"{kind}.{side}" for kind in ("scores", "test_rows") for side in SIDES}
+    extra = set(tensors) - set(weights) - _tensor_names(certificate)
     _require(not extra, f"unknown tensors {sorted(extra)}")
     critic = build_critic(certificate["input"], stored["layers"], weights)
     bounds = stored["layer_bounds"]
@@ -288,15 +301,38 @@ def _arithmetic(certificate: dict[str, Any], scores: tuple[Values, Values]) -> t
     return f"value {value:.6g} and lower bound {lower:.6g} follow", None
 
 
-def _p_value(certificate: dict[str, Any], scores: tuple[Values, Values]) -> tuple[str, None]:
+def _units_of_chance(
+    certificate: dict[str, Any], tensors: Tensors, scores: tuple[Values, Values]
+) -> tuple[tuple[Values, Values], tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
+    """What is independent: the scores, or the means of whole groups (clipped to the interval against rounding)."""
+    if certificate["split"]["mode"] != "groups":
+        return scores, None
+    low, high = certificate["statement"]["clip"]
+    sides = [
+        group_means(values, tensors[f"groups.{side}"][tensors[f"test_rows.{side}"]])
+        for side, values in zip(SIDES, scores, strict=True)
+    ]
+    (x, names_x), (y, names_y) = sides
+    return (np.clip(x, low, high), np.clip(y, low, high)), (names_x, names_y)
+
+
+def _p_value(
+    certificate: dict[str, Any],
+    scores: tuple[Values, Values],
+    names: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+) -> tuple[str, None]:
     statement, split = certificate["statement"], certificate["split"]
     stated, permutations = statement["p_value"], statement["permutations"]
     if stated is None:
         return "none was stated", None
-    _require(split["mode"] == "random", "a p-value needs a random split")
-    expected = statistics.permutation_count(len(scores[0]), len(scores[1]))
+    _require(split["mode"] != "blocks", "rows in blocks of time are not exchangeable: no p-value can be stated")
+    if names is None:
+        expected = statistics.permutation_count(len(scores[0]), len(scores[1]))
+        derived = statistics.permutation_p_value(scores[0], scores[1], split["seed"])
+    else:
+        expected = GROUP_PERMUTATIONS
+        derived = group_p_value(scores[0], names[0], scores[1], names[1], split["seed"])
     _require(permutations == expected, f"{permutations!r} permutations; the format takes {expected}")
-    derived = statistics.permutation_p_value(scores[0], scores[1], split["seed"])
     _require(
         _near(stated, derived, 1.0), f"p_value is stated as {stated}, {permutations:,} permutations give {derived}"
     )
