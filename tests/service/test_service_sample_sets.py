@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import resource
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -232,3 +234,20 @@ def _settles(server: Server, expected: set[str]) -> bool:
 def test_data_directory_is_the_whole_state(server: Server) -> None:
     assert (server.data / "wdist.sqlite").exists()
     assert Path(server.data / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_full_disk_is_507_and_leaves_nothing(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    (api,) = server.pids("api")
+    no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    body = npy(np.zeros((4000, 300)))  # 9.6 MB
+    before = stored_files(server)
+    # A limit on the size of a file fails the same write as a full disk, and can be set on a process that runs.
+    resource.prlimit(api, resource.RLIMIT_FSIZE, (4 << 20, resource.RLIM_INFINITY))
+    full = server.client.post("/v1/sample-sets", content=body)
+    assert full.status_code == 507, full.text
+    assert full.headers["content-type"] == "application/problem+json"
+    assert int(full.headers["retry-after"]) > 0
+    assert stored_files(server) == before
+    resource.prlimit(api, resource.RLIMIT_FSIZE, no_limit)
+    assert server.client.post("/v1/sample-sets", content=body).status_code == 201
