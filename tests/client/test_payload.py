@@ -111,8 +111,26 @@ def test_what_is_not_numbers_is_refused_by_name(data: object, words: str) -> Non
         payload(data)
 
 
-def test_text_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("1,2\n3,4\n")
-    with pytest.raises(SampleError, match=r"not an \.npy file"):
-        payload(path)
+def test_files_are_known_by_their_names(tmp_path: Path) -> None:
+    for name, kind in (
+        ("a.csv", "csv"),
+        ("a.CSV", "csv"),
+        ("a.parquet", "parquet"),
+        ("a.npz", "npz"),
+        ("a.zip", "images"),
+    ):
+        (tmp_path / name).write_text("1,2\n3,4\n")
+        assert payload(tmp_path / name).format == kind
+    for name, words in (("a.npy", r"not an \.npy file"), ("a.xlsx", r"none of \.npy, \.npz"), ("a", "none of")):
+        (tmp_path / name).write_text("1,2\n3,4\n")
+        with pytest.raises(SampleError, match=words):
+            payload(tmp_path / name)
+
+
+@pytest.mark.parametrize("start", [0, 50, 127, 128, 129, 128 + 3 * CHUNK])
+def test_reading_goes_on_from_any_offset(tmp_path: Path, start: int) -> None:
+    array = np.random.default_rng(0).integers(0, 255, size=(3 * CHUNK + 17, 1), dtype=np.uint8)
+    np.save(tmp_path / "rows.npy", array)
+    whole = (tmp_path / "rows.npy").read_bytes()
+    for data in (array, tmp_path / "rows.npy"):
+        assert b"".join(payload(data).blocks(start=start)) == whole[start:]

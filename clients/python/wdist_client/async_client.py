@@ -15,6 +15,7 @@ from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, 
 from wdist_client.local import LOCAL, AsyncLocalTransport
 from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
+from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from wdist_client.transport import AsyncTransport
@@ -118,9 +119,11 @@ class AsyncSampleSets:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def create(self, data: Any, name: str | None = None, *, progress: bool | None = None) -> SampleSet:
+    async def create(
+        self, data: Any, name: str | None = None, *, member: str | None = None, progress: bool | None = None
+    ) -> SampleSet:
         """As `SampleSets.create`; data is read and hashed in a thread."""
-        return await self._client._run(flows.create_sample_set(data, name, progress, self._client._retries))
+        return await self._client._run(create_sample_set(data, name, member, progress, self._client._retries))
 
     async def get(self, sample_set: SampleSet | str) -> SampleSet:
         """As `SampleSets.get`."""

@@ -14,6 +14,7 @@ from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, 
 from wdist_client.local import LOCAL, LocalTransport
 from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response, check_address
+from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,18 +136,21 @@ class SampleSets:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def create(self, data: Any, name: str | None = None, *, progress: bool | None = None) -> SampleSet:
+    def create(
+        self, data: Any, name: str | None = None, *, member: str | None = None, progress: bool | None = None
+    ) -> SampleSet:
         """Sends an array, unless the server already has the same bytes.
 
         Args:
-            data: rows first: numpy, torch, pandas, polars, nested lists, or the path of an .npy file, which is
-                streamed from disk.
+            data: rows first: numpy, torch, pandas, polars, nested lists; or the path of an .npy, .npz, .parquet or
+                .csv file or of a .zip of images, streamed from disk. Above 64 MiB a broken connection is resumed.
             name: a label for people; a set that is already there keeps the name it has.
+            member: which array of an .npz file that holds several.
             progress: show a bar; None: for large data where a person watches.
 
         Raises SampleError for what is not an array of numbers, InvalidRequest for rows that the server refuses.
         """
-        return self._client._run(flows.create_sample_set(data, name, progress, self._client._retries))
+        return self._client._run(create_sample_set(data, name, member, progress, self._client._retries))
 
     def get(self, sample_set: SampleSet | str) -> SampleSet:
         """The record of one set; raises NotFound."""

@@ -10,10 +10,9 @@ import html
 import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from wdist_client import protocol
-from wdist_client.display import JobBar, bytes_bar
+from wdist_client.display import JobBar
 from wdist_client.errors import (
     APIConnectionError,
     APIStatusError,
@@ -22,12 +21,8 @@ from wdist_client.errors import (
     ServerError,
     WaitTimeout,
 )
-from wdist_client.models import Estimate, Progress, Result, SampleSet
-from wdist_client.payload import payload
+from wdist_client.models import Estimate, Progress, Result
 from wdist_client.protocol import Request, Response
-
-if TYPE_CHECKING:
-    from wdist_client.payload import Payload
 
 T = TypeVar("T")
 
@@ -126,23 +121,6 @@ def send(request: Request, retries: Retries) -> Flow[Response]:
             raise error
         yield Sleep(pause)
         attempt += 1
-
-
-def create_sample_set(data: Any, name: str | None, progress: bool | None, retries: Retries) -> Flow[SampleSet]:
-    """Hashes the data, asks for it by digest, and sends it only where the server does not have it yet."""
-    if isinstance(data, SampleSet):
-        return data
-    body: Payload = yield Compute(lambda: payload(data, name))
-    with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
-        digest: bytes = yield Compute(lambda: body.sha256(bar.update))
-    answer = yield from send(protocol.find_sample_set(digest), retries)
-    known = answer.read(protocol.SampleSetPage).data
-    if known:
-        return known[0]
-    request = protocol.create_sample_set(body, digest, name)
-    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
-        answer = yield from send(protocol.watched(request, bar.reset, bar.update), retries)
-    return answer.read(SampleSet)
 
 
 def get_estimate(identifier: str, retries: Retries) -> Flow[Estimate]:

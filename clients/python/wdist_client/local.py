@@ -140,6 +140,9 @@ class LocalTransport:
 
         assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
         payload = request.content.payload
+        if payload.format != "npy":
+            detail = f"a local client reads arrays and .npy files: load {payload.label} and pass the array"
+            raise RefusalError(415, "Unsupported format", detail)
         rows = payload.data if not isinstance(payload.data, np.ndarray) else payload.data.copy()
         try:
             opened = open_samples(rows, "the array")

@@ -1,4 +1,4 @@
-"""From what people have (numpy, torch, pandas, polars, a path) to the bytes of one .npy file, without a second copy."""
+"""From what people have (numpy, torch, pandas, polars, a path) to the bytes of one file, without a second copy."""
 
 from __future__ import annotations
 
@@ -19,27 +19,37 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
+FORMATS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".zip": "images"}
+MEDIA_TYPES = {
+    "npy": "application/octet-stream",
+    "npz": "application/x-npz",
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "images": "application/zip",
+}
 
 
 @dataclass(frozen=True)
 class Payload:
-    """The bytes of an .npy file, readable many times (a retry sends them again).
+    """The bytes of a file, readable many times (a retry sends them again).
 
     Attributes:
         length: bytes in all.
         label: what a progress bar calls it.
-        open: starts reading from the beginning; yields blocks.
+        open: starts reading at an offset; yields blocks.
         data: where the rows are, for a client that need not send them: an array, or the path of the file.
+        format: npy for arrays; of a file by its name.
     """
 
     length: int
     label: str
-    open: Callable[[], Iterator[bytes]] = field(repr=False)
+    open: Callable[[int], Iterator[bytes]] = field(repr=False)
     data: Any = field(repr=False)
+    format: str = "npy"
 
-    def blocks(self, seen: Callable[[int], object] | None = None) -> Iterator[bytes]:
-        """All bytes in blocks of at most 1 MiB; `seen` is told how many bytes each block had."""
-        for block in self.open():
+    def blocks(self, seen: Callable[[int], object] | None = None, start: int = 0) -> Iterator[bytes]:
+        """All bytes from `start` on in blocks of at most 1 MiB; `seen` is told how many bytes each block had."""
+        for block in self.open(start):
             yield block
             if seen is not None:
                 seen(len(block))
@@ -53,7 +63,7 @@ class Payload:
 
 
 def payload(data: Any, name: str | None = None) -> Payload:
-    """The payload of `data`: an array-like of numbers, rows first, or the path of an .npy file.
+    """The payload of `data`: an array-like of numbers, rows first, or the path of a file that a server reads.
 
     Raises SampleError for what cannot become an array of numbers, naming the column where there is one.
     """
@@ -125,13 +135,14 @@ def _from_array(array: Array, name: str | None) -> Payload:
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     head = header.getvalue()
 
-    def read() -> Iterator[bytes]:
-        yield head
+    def read(start: int) -> Iterator[bytes]:
+        if start < len(head):
+            yield head[start:]
         if not array.size:
             return
         whole = memoryview(array.reshape(-1).view(np.uint8).data)
-        for start in range(0, len(whole), CHUNK):
-            yield bytes(whole[start : start + CHUNK])
+        for begin in range(max(0, start - len(head)), len(whole), CHUNK):
+            yield bytes(whole[begin : begin + CHUNK])
 
     return Payload(len(head) + array.nbytes, name or "samples", read, array)
 
@@ -143,14 +154,18 @@ def _from_path(path: Path, name: str | None) -> Payload:
             magic = file.read(len(NPY_MAGIC))
     except OSError as error:
         raise SampleError(f"cannot read {path}: {error.strerror or error}") from error
-    if magic != NPY_MAGIC:
+    kind = "npy" if magic == NPY_MAGIC else FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise SampleError(f"{path} is none of {', '.join(FORMATS)}: load it and pass the array")
+    if kind == "npy" and magic != NPY_MAGIC:
         raise SampleError(f"{path} is not an .npy file: load it and pass the array, or write one with numpy.save(...)")
 
-    def read() -> Iterator[bytes]:
-        left = length  # a file that grows meanwhile does not break the announced length; the digest is of what is sent
+    def read(start: int) -> Iterator[bytes]:
+        left = length - start  # a file that grows meanwhile does not break the announced length
         with path.open("rb") as file:
+            file.seek(start)
             while left and (block := file.read(min(CHUNK, left))):
                 left -= len(block)
                 yield block
 
-    return Payload(length, name or path.name, read, path)
+    return Payload(length, name or path.name, read, path, kind)

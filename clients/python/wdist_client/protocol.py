@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Estimate, Page, SampleSet
+from wdist_client.payload import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,20 +27,22 @@ if TYPE_CHECKING:
     from wdist_client.payload import Payload
 
 M = TypeVar("M", bound=BaseModel)
+TUS = {"Tus-Resumable": "1.0.0"}
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A body that is streamed; `seen` is told of each block sent, `again` that sending starts from the beginning."""
+    """A body that is streamed from `start` on; `seen` is told of each block sent, `again` that sending starts."""
 
     payload: Payload
+    start: int = 0
     again: Callable[[], object] = lambda: None
     seen: Callable[[int], object] | None = None
 
     def blocks(self) -> Iterator[bytes]:
         self.again()
-        return self.payload.blocks(self.seen)
+        return self.payload.blocks(self.seen, self.start)
 
 
 @dataclass(frozen=True)
@@ -123,15 +126,42 @@ def find_sample_set(digest: bytes) -> Request:
     return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "1"})
 
 
-def create_sample_set(payload: Payload, digest: bytes, name: str | None) -> Request:
+def create_sample_set(payload: Payload, digest: bytes, name: str | None, member: str | None) -> Request:
     """Sends the bytes; the server checks them against the digest (RFC 9530)."""
     headers = {
-        "Content-Type": "application/x-npy",
+        "Content-Type": MEDIA_TYPES[payload.format],
         "Content-Length": str(payload.length),
         "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
-    return Request("POST", "/v1/sample-sets", {} if name is None else {"name": name}, headers, Upload(payload))
+    return Request("POST", "/v1/sample-sets", _given(name=name, member=member), headers, Upload(payload))
+
+
+def begin_upload(payload: Payload, name: str | None, member: str | None) -> Request:
+    """Begins a resumable upload (tus 1.0, creation)."""
+    metadata = _given(name=name, member=member, format=payload.format)
+    headers = {
+        **TUS,
+        "Upload-Length": str(payload.length),
+        "Upload-Metadata": ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in metadata.items()),
+        "Idempotency-Key": str(uuid.uuid4()),
+    }
+    return Request("POST", "/v1/uploads", {}, headers)
+
+
+def continue_upload(path: str, payload: Payload, start: int) -> Request:
+    """Sends the bytes from `start` on (tus 1.0, core); what arrives before the connection breaks is kept."""
+    headers = {
+        **TUS,
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": str(payload.length - start),
+        "Upload-Offset": str(start),
+    }
+    return Request("PATCH", path, {}, headers, Upload(payload, start))
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def watched(request: Request, again: Callable[[], object], seen: Callable[[int], object]) -> Request:

@@ -1,0 +1,87 @@
+"""How data becomes a sample set: hashed first, not sent twice, resumed when the connection breaks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wdist_client import protocol
+from wdist_client.display import bytes_bar
+from wdist_client.errors import APIConnectionError, APIStatusError, UnexpectedAnswerError
+from wdist_client.flows import Compute, Flow, Retries, Sleep, send
+from wdist_client.models import SampleSet
+from wdist_client.payload import payload
+from wdist_client.protocol import Request, Response
+
+if TYPE_CHECKING:
+    from wdist_client.payload import Payload
+
+RESUMABLE_BYTES = 64 << 20  # from here on sending again from the beginning costs more than three further requests
+LOCKED = 423  # the broken connection's request still holds the upload ...
+LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by default)
+
+
+def create_sample_set(
+    data: Any, name: str | None, member: str | None, progress: bool | None, retries: Retries
+) -> Flow[SampleSet]:
+    """Hashes the data, asks for it by digest, and sends it only where the server does not have it yet."""
+    if isinstance(data, SampleSet):
+        return data
+    body: Payload = yield Compute(lambda: payload(data, name))
+    with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
+        digest: bytes = yield Compute(lambda: body.sha256(bar.update))
+    if body.format == "npy":  # other formats are converted: what is stored has another digest
+        answer = yield from send(protocol.find_sample_set(digest), retries)
+        if known := answer.read(protocol.SampleSetPage).data:
+            return known[0]
+    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+        if body.length >= RESUMABLE_BYTES:
+            stored = yield from send_resumably(body, name, member, bar, retries)
+        else:
+            request = protocol.create_sample_set(body, digest, name, member)
+            answer = yield from send(protocol.watched(request, bar.reset, bar.update), retries)
+            stored = answer.read(SampleSet)
+    if body.format == "npy" and stored.sha256 != digest.hex():
+        raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
+    return stored
+
+
+def send_resumably(body: Payload, name: str | None, member: str | None, bar: Any, retries: Retries) -> Flow[SampleSet]:
+    """Sends by tus: after a broken connection it goes on from the bytes that the server has."""
+    begun = yield from send(protocol.begin_upload(body, name, member), retries)
+    path = begun.headers["location"]
+    offset, failures, locked = 0, 0, 0.0
+    while True:
+        request = protocol.continue_upload(path, body, offset)
+        answer: Response | None = None
+        try:
+            answer = yield protocol.watched(request, partial(_move, bar, offset), bar.update)
+            if answer.status < 400:
+                break
+            error: APIConnectionError | APIStatusError = answer.error()
+            if answer.status == LOCKED and locked < LOCKED_SECONDS:
+                locked += 1.0
+                yield Sleep(1.0)
+                continue
+            if answer.status not in retries.statuses:
+                raise error
+        except APIConnectionError as broken:
+            error = broken
+        pause = retries.pause(failures, error.retry_after if isinstance(error, APIStatusError) else None)
+        if pause is None:
+            raise error
+        yield Sleep(pause)
+        safe = yield from send(Request("HEAD", path, {}, protocol.TUS), retries)
+        if "wdist-sample-set" in safe.headers:  # all had arrived, only the answer was lost
+            answer = safe
+            break
+        reached = int(safe.headers["upload-offset"])
+        failures = 0 if reached > offset else failures + 1
+        offset = reached
+    found = yield from send(Request("GET", f"/v1/sample-sets/{answer.headers['wdist-sample-set']}"), retries)
+    return found.read(SampleSet)
+
+
+def _move(bar: Any, offset: int) -> None:
+    """Sets a bar to what the server has, which may be less than what was sent."""
+    bar.update(offset - bar.n)

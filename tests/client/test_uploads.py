@@ -1,0 +1,127 @@
+"""Files of other formats, and uploads that a broken connection interrupts, against a real server."""
+
+import contextlib
+import io
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from server_process import ServerProcess
+
+import wdist_client.uploads
+from wdist_client import APIConnectionError, Client, InvalidRequest, UnsupportedFormat
+
+ROWS = np.random.default_rng(0).normal(size=(300, 3))
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    with Client(server.url) as connected:
+        yield connected
+
+
+class Cutter:
+    """A TCP relay to the server that breaks the first `cuts` connections after they have carried `after` bytes up."""
+
+    def __init__(self, port: int, after: int, cuts: int) -> None:
+        self._port, self._after, self._left = port, after, cuts
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.cut = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            far = socket.create_connection(("127.0.0.1", self._port))
+            threading.Thread(target=self._pump, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, up: bool) -> None:
+        carried = 0
+        try:
+            while block := source.recv(1 << 16):
+                carried += len(block)
+                if up and self._left and carried > self._after:
+                    self._left -= 1
+                    self.cut += 1
+                    break
+                target.sendall(block)
+        except OSError:
+            pass  # the other direction has closed both
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # close alone waits for the other thread's recv
+            end.close()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_csv_parquet_and_npz_become_sets(client: Client, tmp_path: Path) -> None:
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "c"])
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    np.savez(tmp_path / "rows.npz", x=ROWS, y=ROWS + 1)
+    from_csv = client.sample_sets.create(tmp_path / "rows.csv", name="table")
+    assert (from_csv.name, from_csv.shape) == ("table", [300, 3])
+    from_npz = client.sample_sets.create(tmp_path / "rows.npz", member="y")
+    assert client.sample_sets.create(ROWS + 1).id == from_npz.id
+    with pytest.raises(InvalidRequest):
+        client.sample_sets.create(tmp_path / "rows.npz", member="z")
+
+
+def test_images_become_a_set(client: Client, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "digits.zip", "w") as archive:
+        for i in range(3):
+            picture = io.BytesIO()
+            Image.fromarray(np.full((4, 4), i, np.uint8)).save(picture, "png")
+            archive.writestr(f"{i}.png", picture.getvalue())
+    stored = client.sample_sets.create(tmp_path / "digits.zip")
+    assert (stored.shape[:3], np.dtype(stored.dtype)) == ([3, 4, 4], np.uint8)
+
+
+def test_a_local_client_says_what_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    with Client(":local:") as client, pytest.raises(UnsupportedFormat, match=r"load rows\.csv and pass the array"):
+        client.sample_sets.create(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("cuts", [0, 2])
+def test_a_large_file_is_resumed_where_the_connection_broke(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    monkeypatch.setattr(wdist_client.uploads, "RESUMABLE_BYTES", 1 << 20)
+    path = tmp_path / "large.npy"
+    # Above 2 x 16 MiB: the server keeps an interrupted upload in parts of that size.
+    np.save(path, np.random.default_rng(cuts).integers(0, 255, size=(48 << 20, 1), dtype=np.uint8))
+    relay = Cutter(server.port, after=20 << 20, cuts=cuts)
+    try:
+        with Client(relay.url, max_retries=3) as client:
+            stored = client.sample_sets.create(path, name="large")
+            assert (stored.bytes, stored.name) == (path.stat().st_size, "large")
+            assert client.sample_sets.create(path).id == stored.id
+    finally:
+        relay.close()
+    assert relay.cut == cuts
+
+
+def test_a_connection_that_always_breaks_is_given_up(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wdist_client.uploads, "RESUMABLE_BYTES", 1 << 20)
+    relay = Cutter(server.port, after=1500, cuts=100)
+    try:
+        with Client(relay.url, max_retries=2) as client, pytest.raises(APIConnectionError, match="broke"):
+            client.sample_sets.create(np.zeros((2 << 20, 1), np.uint8))
+    finally:
+        relay.close()
+    assert relay.cut >= 3  # an attempt that got some bytes through does not count
