@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -59,6 +60,7 @@ class ServerProcess:
                 env=self._environment,
                 cwd=self.data.parent,  # not the checkout: what is found there would hide what is installed
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         deadline = time.monotonic() + seconds
         while not self.ready():
@@ -105,6 +107,12 @@ class ServerProcess:
             self.stop()
         else:
             self.kill()
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the test process dies, even by SIGKILL (Linux prctl PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def free_port() -> int:
