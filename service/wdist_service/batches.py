@@ -14,12 +14,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
+from wdist_service.cost import job_seconds
 from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.jobs import Jobs, Submission, record_status
 from wdist_service.models import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
+from wdist_service.quotas import Quota, admit_jobs
 
 MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
 FIGURES = ("value", "lower_bound", "p_value")
@@ -80,12 +82,16 @@ class Batches:
         self._queue = queue
         self._jobs = jobs
 
-    def submit(self, tenant_id: str, given: BatchSubmission) -> Batch:
-        """All estimates durable and queued, or none. Raises NotFoundError and InvalidError that name the pair."""
+    def submit(self, tenant_id: str, given: BatchSubmission, quota: Quota) -> Batch:
+        """All estimates durable and queued, or none.
+
+        Raises NotFoundError and InvalidError that name the pair, and what `quotas.admit_jobs` raises.
+        """
         with self._database.write() as session:
             if (earlier := _earlier(session, tenant_id, given)) is not None:
                 return earlier
-            self._check(session, tenant_id, given)
+            costs = self._check(session, tenant_id, given)
+            admit_jobs(session, tenant_id, quota, costs, time.time())
             batch = Batch(
                 id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
@@ -95,14 +101,15 @@ class Batches:
             submissions = [
                 Submission(
                     pair.source, pair.target, _options_of_pair(given), given.priority, given.labels, batch_id=batch.id,
-                    custom_id=pair.custom_id, position=position,
+                    custom_id=pair.custom_id, position=position, cost_seconds=cost,
                 )
-                for position, pair in enumerate(given.pairs)
+                for position, (pair, cost) in enumerate(zip(given.pairs, costs, strict=True))
             ]  # fmt: skip
             self._jobs.submit_all(session, tenant_id, submissions)
             return batch
 
-    def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> None:
+    def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> list[float]:
+        """Estimated seconds of each pair, all of which can be compared."""
         named = sorted({identifier for pair in given.pairs for identifier in (pair.source, pair.target)})
         sets: dict[str, SampleSet] = {}
         for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
@@ -119,6 +126,7 @@ class Batches:
                 where = error.field if is_option else pair.where
                 message = f"{pair.source} against {pair.target}: {error.detail}"
                 raise InvalidError(error.detail if is_option else message, field=where) from error
+        return [job_seconds(sets[pair.source], sets[pair.target], given.options) for pair in given.pairs]
 
     def counts(self, session: Session, batch: Batch) -> dict[str, int]:
         """Estimates of the batch by state; those deleted since are not counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -13,11 +13,13 @@ from wdist.errors import OptionError, SampleError
 from wdist.samples import open_samples
 from wdist.splits import MINIMUM_ROWS
 from wdist_service import tenancy
+from wdist_service.cost import job_seconds
 from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.ids import new_id
-from wdist_service.models import ACTIVE, TERMINAL, Artifact, Estimate, Event, SampleSet, Status, UploadPart
+from wdist_service.models import ACTIVE, TERMINAL, Artifact, DeviceUse, Estimate, Event, SampleSet, Status, UploadPart
+from wdist_service.quotas import Quota, admit_jobs
 from wdist_service.storage import Storage
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
@@ -38,6 +40,7 @@ class Submission:
     batch_id: str | None = None
     custom_id: str | None = None
     position: int | None = None
+    cost_seconds: float | None = None
 
 
 class Jobs:
@@ -48,10 +51,11 @@ class Jobs:
         self._queue = queue
         self._storage = storage
 
-    def submit(self, tenant_id: str, submission: Submission) -> tuple[Estimate, bool]:
+    def submit(self, tenant_id: str, submission: Submission, quota: Quota) -> tuple[Estimate, bool]:
         """The estimate, durable and queued, and whether it is new (an Idempotency-Key finds its first one).
 
-        Raises NotFoundError for unknown sets, InvalidError for sets or options that can never give a result.
+        Raises NotFoundError for unknown sets, InvalidError for sets or options that can never give a result, and what
+        `quotas.admit_jobs` raises.
         """
         with self._database.write() as session:
             if (earlier := self._earlier(session, tenant_id, submission)) is not None:
@@ -59,6 +63,8 @@ class Jobs:
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
             self.check_pair(source, target, submission.options)
+            submission = replace(submission, cost_seconds=job_seconds(source, target, submission.options))
+            admit_jobs(session, tenant_id, quota, [submission.cost_seconds or 0.0], time.time())
             waiting = count_waiting(session, tenant_id, submission.priority)
             estimate = self.rows(tenant_id, [submission])[0]
             session.add(estimate)
@@ -87,7 +93,7 @@ class Jobs:
                 target_id=given.target, options=given.options, priority=given.priority, labels=given.labels,
                 created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
                 request_digest=given.request_digest, batch_id=given.batch_id, custom_id=given.custom_id,
-                position=given.position,
+                position=given.position, cost_seconds=given.cost_seconds,
             )
             for given in submissions
         ]  # fmt: skip
@@ -167,6 +173,9 @@ class Jobs:
             hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())
             session.execute(delete(Event).where(Event.estimate_id == estimate_id))
             session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
+            if estimate.started_at is not None and estimate.finished_at is not None:
+                seconds = estimate.finished_at - estimate.started_at
+                session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
             session.delete(estimate)
         discard_unused(self._database, self._storage, hashes)
 

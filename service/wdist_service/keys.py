@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -43,12 +44,17 @@ class Keys:
         return not self._seen_any
 
     def create(
-        self, *, tenant_id: str = LOCAL_TENANT, name: str | None = None, role: str = "user"
+        self,
+        *,
+        tenant_id: str = LOCAL_TENANT,
+        name: str | None = None,
+        role: str = "user",
+        quota: dict[str, Any] | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which is never shown again. The tenant is made if it is new."""
         token = PREFIX + secrets.token_urlsafe(32)
         with self._database.write() as session:
-            return self._add(session, token, tenant_id, name, role), token
+            return self._add(session, token, tenant_id, name, role, quota), token
 
     def bootstrap(self, file: Path) -> None:
         """Admit the key in a file as an admin of the local tenant; once is enough. Raises SettingsError."""
@@ -86,11 +92,19 @@ class Keys:
             key.revoked_at = key.revoked_at or time.time()
             return key
 
-    def _add(self, session: Session, token: str, tenant_id: str, name: str | None, role: str) -> ApiKey:
+    def _add(
+        self,
+        session: Session,
+        token: str,
+        tenant_id: str,
+        name: str | None,
+        role: str,
+        quota: dict[str, Any] | None = None,
+    ) -> ApiKey:
         ensure_tenant(session, tenant_id)
         key = ApiKey(
             id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self._digest(token),
-            created_at=time.time(),
+            created_at=time.time(), quota=quota,
         )  # fmt: skip
         session.add(key)
         return key

@@ -123,6 +123,7 @@ class Estimate(Base):
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
+    cost_seconds: Mapped[float | None]  # what it was estimated to take when it was accepted
 
 
 class Artifact(Base):

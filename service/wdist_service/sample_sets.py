@@ -22,6 +22,7 @@ from wdist_service.storage import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
 Also = Callable[[Session, SampleSet], None]
+Admit = Callable[[Session, int], None]  # raises where so many bytes more are too many
 
 
 class DigestError(RequestError):
@@ -108,7 +109,14 @@ class SampleSets:
             return self.add(file, receiver.finish(tenant_id, name), also)
 
     def add_decoded(
-        self, tenant_id: str, name: str | None, body: Path, kind: Format, member: str | None, also: Also | None = None
+        self,
+        tenant_id: str,
+        name: str | None,
+        body: Path,
+        kind: Format,
+        member: str | None,
+        also: Also | None = None,
+        admit: Admit | None = None,
     ) -> tuple[SampleSet, bool]:
         """Decode a whole body of another format than .npy, then check and store it as .npy."""
         with self._storage.decoded() as file:
@@ -118,18 +126,22 @@ class SampleSets:
                 receiver.feed(block)
             row = receiver.finish(tenant_id, name if name is not None else report.name)
             row.column_names = report.columns
-            return self.add(file, row, also)
+            return self.add(file, row, also, admit)
 
-    def add(self, file: Incoming, row: SampleSet, also: Also | None = None) -> tuple[SampleSet, bool]:
+    def add(
+        self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
+    ) -> tuple[SampleSet, bool]:
         """Store a received set; (the set, whether it is new): the same content is kept once per tenant.
 
-        `also` runs in the same transaction.
+        `admit` and `also` run in the same transaction, before and after.
         """
         with self._database.write() as session:
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
                 known.column_names = known.column_names or row.column_names
             else:
+                if admit is not None:
+                    admit(session, row.bytes)
                 self._storage.place(file)
                 session.add(row)
             kept = known or row

@@ -52,6 +52,21 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=4 * GIBIBYTE, ge=1, description="Largest body of an upload.")
     max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")
     body_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest pause inside a request body.")
+    quota_bytes: int | None = Field(
+        default=None, ge=0, description="Stored bytes per tenant, for keys without own limit."
+    )
+    quota_queued_jobs: int | None = Field(
+        default=None, ge=0, description="Waiting jobs per tenant, for keys without own limit."
+    )
+    quota_device_seconds: float | None = Field(
+        default=None, ge=0, description="Device seconds per tenant in 30 days, for keys without own limit."
+    )
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, description="Requests per key in a minute, for keys without own limit."
+    )
+    max_job_seconds: float | None = Field(
+        default=None, gt=0, description="Longest estimated time of a job that is accepted."
+    )
     upload_expiry_seconds: float = Field(
         default=86_400.0, gt=0, description="How long a resumable upload is kept after its last byte came."
     )
@@ -61,7 +76,9 @@ class Settings(BaseSettings):
     )
     decoder_seconds: int = Field(default=600, ge=1, le=86_400, description="Longest time that one decoder may run.")
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
 
     @cached_property
     def url(self) -> str:

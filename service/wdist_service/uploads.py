@@ -30,6 +30,7 @@ from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet, Upload, UploadPart
+from wdist_service.quotas import Quota, admit_bytes
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Incoming, Storage
@@ -107,14 +108,15 @@ class Uploads:
         self._sample_sets = sample_sets
         self._settings = settings
 
-    def create(self, tenant_id: str, length: int, description: Description) -> Upload:
-        """Begin an upload of that many bytes. Raises TooLargeError."""
+    def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
+        """Begin an upload of that many bytes, which count as stored. Raises TooLargeError and QuotaError."""
         limit = self._settings.max_json_bytes if description.kind == "json" else self._settings.max_upload_bytes
         if length > limit:
             raise TooLargeError(f"{length:,} bytes are more than the limit of {limit:,}", field="Upload-Length")
         self.expire()
         with self._database.write() as session:
             now = self._database.now(session)
+            admit_bytes(session, tenant_id, quota, length, now)
             upload = Upload(
                 id=new_id("up"), tenant_id=tenant_id, length=length, offset=0, name=description.name,
                 format=description.kind, member=description.member, given=description.given, created_at=time.time(),

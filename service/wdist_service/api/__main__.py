@@ -10,6 +10,7 @@ import uvicorn
 
 from wdist_service import logs
 from wdist_service.api.app import build_services, create_app
+from wdist_service.api.protocol import MAX_HEADER_BYTES, GuardedProtocol
 from wdist_service.lifeline import die_with_supervisor
 from wdist_service.settings import SettingsError, load
 
@@ -27,7 +28,8 @@ def main() -> None:
         raise SystemExit(EX_CONFIG) from None
     config = uvicorn.Config(
         create_app(services), log_config=None, access_log=False, server_header=False, lifespan="on", loop="asyncio",
-        timeout_graceful_shutdown=30, timeout_keep_alive=30, http="h11", ws="none", proxy_headers=False,
+        timeout_graceful_shutdown=30, timeout_keep_alive=30, http=GuardedProtocol, ws="none", proxy_headers=False,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )  # fmt: skip
     server = uvicorn.Server(config)
     services.news.is_closing = lambda: server.should_exit

@@ -183,7 +183,7 @@ def create_batch(
     ] = None,
 ) -> BatchView:
     """Queue many estimates, all or none of them."""
-    batch = services.batches.submit(caller.tenant_id, body.submission(idempotency_key))
+    batch = services.batches.submit(caller.tenant_id, body.submission(idempotency_key), caller.quota)
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     response.headers["Retry-After"] = "1"
     return _view(services, batch)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from wdist_service.api.rates import RateLimiter, TooManyRequestsError
 from wdist_service.batches import Batches
 from wdist_service.database import Database
 from wdist_service.engine import Queue
@@ -18,6 +19,7 @@ from wdist_service.keys import Keys
 from wdist_service.metrics import HttpMetrics
 from wdist_service.models import LOCAL_TENANT
 from wdist_service.news import News
+from wdist_service.quotas import Quota, quota_of
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -40,6 +42,7 @@ class Services:
     news: News
     http_metrics: HttpMetrics
     evaluations: Evaluations
+    rates: RateLimiter = field(default_factory=RateLimiter)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Caller:
 
     tenant_id: str
     role: str
+    quota: Quota
 
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, `wd_...`; none is needed on an open local server.")
@@ -62,16 +66,26 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 
 def get_caller(
-    services: ServicesDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request,
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
     if services.keys.is_open():
-        return Caller(LOCAL_TENANT, "admin")
+        return Caller(LOCAL_TENANT, "admin", quota_of(services.settings, None))
     if credentials is None:
         raise UnauthorizedError("send an API key in the header Authorization: Bearer wd_...")
     key = services.keys.find(credentials.credentials)
     if key is None:
         raise UnauthorizedError("this API key is unknown or revoked")
-    return Caller(key.tenant_id, key.role)
+    quota = quota_of(services.settings, key)
+    if quota.requests_per_minute is not None:
+        allowance, may_pass = services.rates.take(key.id, quota.requests_per_minute)
+        request.scope["rate_limit"] = allowance
+        if not may_pass:
+            raise TooManyRequestsError(
+                f"this key may send {allowance.limit:,} requests a minute; wait", retry_after=allowance.reset_seconds
+            )
+    return Caller(key.tenant_id, key.role, quota)
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -61,7 +61,7 @@ async def create_estimate(
         idempotency_key=idempotency_key,
         request_digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if idempotency_key else None,
     )  # fmt: skip
-    estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission)
+    estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission, caller.quota)
     if seconds := _wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
         estimate = await _wait(services, caller, estimate, seconds)

@@ -19,7 +19,8 @@ def create_key(body: KeyRequest, _admin: AdminDep, services: ServicesDep) -> New
     """Make a key; its secret is shown this once. The first one closes an open server and must be an admin's."""
     if services.keys.is_open() and body.role != "admin":
         raise InvalidError("the first key must have the role admin: nobody could make another one", field="role")
-    key, secret = services.keys.create(tenant_id=body.tenant, name=body.name, role=body.role)
+    quota = None if body.quota is None else body.quota.model_dump(exclude_none=True)
+    key, secret = services.keys.create(tenant_id=body.tenant, name=body.name, role=body.role, quota=quota)
     return NewKeyView(**key_view(key).model_dump(), secret=secret)
 
 

@@ -20,6 +20,7 @@ from wdist_service.settings import LOOPBACK, Settings
 
 access_log = logging.getLogger("wdist.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LEAST_BYTES_PER_SECOND = 1024  # after the first pause that is allowed; a body drop by drop holds a connection
 _DRAIN_BYTES, _DRAIN_SECONDS = 64 << 20, 5.0
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -54,6 +55,12 @@ class RequestContext:
                 headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("X-Frame-Options", "DENY")
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+                if (allowance := scope.get("rate_limit")) is not None:
+                    headers.update(allowance.headers())
             await send(message)
 
         try:
@@ -102,6 +109,7 @@ class BodyLimit:
             return
         taken = 0
         is_over = False
+        started = time.monotonic()
 
         async def receive_counted() -> Message:
             nonlocal taken, is_over
@@ -111,6 +119,9 @@ class BodyLimit:
                 message = await asyncio.wait_for(receive(), self._settings.body_timeout_seconds)
             except TimeoutError:
                 raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
+            late = time.monotonic() - started - self._settings.body_timeout_seconds
+            if taken < late * _LEAST_BYTES_PER_SECOND:
+                raise BodyTimeoutError("the body comes too slowly; send it faster, or in parts (/v1/uploads)")
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
                 scope["received_bytes"] = taken

@@ -6,11 +6,13 @@ import asyncio
 import base64
 import binascii
 import re
+import time
 from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
+from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
 from wdist_service.api.bodies import pump
@@ -21,7 +23,8 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import MEDIA_TYPES, Format
 from wdist_service.errors import TooLargeError
 from wdist_service.models import SampleSet
-from wdist_service.sample_sets import DigestError, NpyReceiver
+from wdist_service.quotas import admit_bytes
+from wdist_service.sample_sets import Admit, DigestError, NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Incoming
 
@@ -61,6 +64,11 @@ async def create_sample_set(
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
     kind = formats.choose(request.headers.get("content-type"), format)
     expected = _parse_digest(repr_digest)
+
+    def admit(session: Session, more: int) -> None:
+        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
+
+    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
         if kind == "npy":
@@ -68,17 +76,23 @@ async def create_sample_set(
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
             _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row)
+            row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row, None, admit)
         else:
             await pump(request.stream(), _limited(file, services.settings, kind))
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
-                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, member
+                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, member, None, admit
             )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
+
+
+def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
+    """Refuse at once what the quota cannot hold; what was not declared is refused at the end."""
+    with services.database.read() as session:
+        admit(session, int(declared) if declared and declared.isdigit() else 0)
 
 
 def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:

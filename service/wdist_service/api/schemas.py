@@ -191,6 +191,17 @@ class CurveView(BaseModel):
     complete: bool
 
 
+class QuotaLimits(BaseModel):
+    """What a key may use, counted over its tenant; null is the server's default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bytes: int | None = Field(default=None, ge=0, lt=1 << 63, description="Stored, and promised to uploads.")
+    queued_jobs: int | None = Field(default=None, ge=0, lt=1 << 31, description="Waiting at a time.")
+    device_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="Used in 30 days.")
+    requests_per_minute: int | None = Field(default=None, ge=1, lt=1 << 31, description="By this key, per API process.")
+
+
 class KeyRequest(BaseModel):
     """A new API key."""
 
@@ -199,6 +210,7 @@ class KeyRequest(BaseModel):
     name: Name | None = None
     role: Literal["admin", "user"] = "user"
     tenant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "local"
+    quota: QuotaLimits | None = Field(default=None, description="Limits of this key; the server's where none is given.")
 
 
 class KeyView(BaseModel):
@@ -211,6 +223,7 @@ class KeyView(BaseModel):
     tenant: str
     created_at: str
     revoked_at: str | None
+    quota: QuotaLimits | None = None
 
 
 class NewKeyView(KeyView):
@@ -284,5 +297,5 @@ def estimate_view(row: Estimate) -> EstimateView:
 def key_view(row: ApiKey) -> KeyView:
     return KeyView(
         id=row.id, name=row.name, role=row.role, tenant=row.tenant_id, created_at=rfc3339(row.created_at),
-        revoked_at=_maybe(row.revoked_at),
+        revoked_at=_maybe(row.revoked_at), quota=None if row.quota is None else QuotaLimits(**row.quota),
     )  # fmt: skip

@@ -91,7 +91,7 @@ def create_upload(
     ] = None,
 ) -> Response:
     """Begin a resumable upload."""
-    upload = services.uploads.create(caller.tenant_id, upload_length, describe(upload_metadata))
+    upload = services.uploads.create(caller.tenant_id, upload_length, describe(upload_metadata), caller.quota)
     return Response(status_code=201, headers={"Location": f"{_PATH}/{upload.id}", **_progress(upload, 0)})
 
 

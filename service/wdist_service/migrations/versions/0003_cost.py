@@ -1,0 +1,11 @@
+"""What each estimate was estimated to take."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.add_column("estimates", sa.Column("cost_seconds", sa.Float(precision=53), nullable=True))
