@@ -37,6 +37,9 @@ class TrainerProcess:
         read_end, write_end = os.pipe()
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device or ""}
+        # OpenMP's threads spin while they wait for each other: on a machine with other work to do, 300 steps took 234 s
+        # with spinning and 19 s without.
+        environment.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-P", "-m", "wdist_service.trainer", str(write_end), str(os.getpid())],
