@@ -10,6 +10,7 @@ from wdist import Result, estimate_w1, verify_certificate
 from wdist.certificate_file import Certificate, load_certificate
 from wdist.verify import verify_fresh
 from wdist.verify.container import write_container
+from wdist.verify.layers import KINDS
 
 
 def sets(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +101,24 @@ def test_forged_groups_are_found_out(
     report = verify_certificate(tmp_path / "c.cert", x, y)
     assert not report.valid
     assert report.checks[-1].name == "split"
+
+
+def test_the_specification_names_every_field_layer_and_tensor(
+    grouped: tuple[np.ndarray, np.ndarray, Certificate, Result],
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/certificate.md").read_text()
+    _, _, certificate, _ = grouped
+    document = certificate.document
+    fields = [*document, *document["statement"], *document["input"], *document["input"]["scale"], *document["critic"]]
+    fields += [name for name in document["split"] if name not in ("source", "target")]
+    fields += [name for name in certificate.tensors if not name.startswith("layers.")]
+    fields = [name for name in fields if name not in ("data", "split")] + ["data.source", "data.target"]
+    for name in fields:
+        assert f"`{name}`" in page, name
+    for kind, (entry_fields, needed, optional, _) in KINDS.items():
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{kind}` |")]
+        for name in {*entry_fields, *needed, *optional}:
+            assert f"`{name}`" in line, (kind, name)
 
 
 def test_fresh_rows_of_a_trained_critic_show_the_distance_again(tmp_path: Path) -> None:
