@@ -4,12 +4,13 @@
 #   make setup    .venv with everything that tests and checks need
 #   make test     all tests except the slow ones           make test-all   all tests
 #   make check    format, lint, types, import contracts    make bench      benchmarks
+#   make docs     the documentation as a site, in site/
 #   make clean    remove .venv and caches
 #
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench constraints clean
+.PHONY: help setup run test test-all check bench docs constraints clean
 .DELETE_ON_ERROR:
 
 PORT ?= 8000
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,9s/^# \{0,1\}//p' Makefile
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -75,6 +76,10 @@ check: $(VENV)/.dev-stamp
 
 bench: $(VENV)/.dev-stamp
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
+
+docs: $(VENV)/.dev-stamp
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
+	@echo "site/index.html"
 
 # Newest versions that the ranges allow, tried in a fresh environment; torch keeps its pin. Review the difference, then `make check test`.
 constraints: $(BIN)/python

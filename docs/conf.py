@@ -17,10 +17,14 @@ version = release = wdist.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
+smartquotes = False  # 'auto' in a docstring is code
 exclude_patterns = ["Thumbs.db"]
 myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links to the source tree; tests/test_docs.py checks them
+suppress_warnings = [
+    "myst.xref_missing",  # links to the source tree; tests/test_docs.py checks them
+    "ref.python",  # library and client have errors of the same names
+]
 
 html_theme = "furo"
 html_title = "wdist"
@@ -35,6 +39,14 @@ def _contents(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(chapters) + "\n```\n"
 
 
+def _plain(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings are plain text with `code`: formulas such as |x| and H_ must not be taken for reStructuredText."""
+    for i, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([*|]|_(?!\w))", r"\\\1", text) for text in parts[::2]]
+        lines[i] = "``".join(parts)
+
+
 def _index(app: Sphinx, failure: Exception | None) -> None:
     """Pages are linked as README.md on code hosts; a web server wants index.html."""
     if failure is None and app.builder.name == "html":
@@ -44,4 +56,5 @@ def _index(app: Sphinx, failure: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", _contents)
+    app.connect("autodoc-process-docstring", _plain, priority=400)  # before napoleon
     app.connect("build-finished", _index)
