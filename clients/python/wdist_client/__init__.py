@@ -11,8 +11,9 @@ with Client() as client:                 # or step by step
 
 __version__ = "0.1.0"
 
-from wdist_client.async_client import AsyncClient, AsyncJob
-from wdist_client.client import Client, Job, w1
+from wdist_client.async_client import AsyncBatchJob, AsyncClient, AsyncJob
+from wdist_client.batches import Matrix
+from wdist_client.client import BatchJob, Client, Job, w1
 from wdist_client.errors import (
     APIConnectionError,
     APIStatusError,
@@ -36,16 +37,19 @@ from wdist_client.errors import (
     WaitTimeout,
     WdistError,
 )
-from wdist_client.models import Estimate, Progress, Result, SampleSet
+from wdist_client.models import Batch, Estimate, Progress, Result, SampleSet
 
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncBatchJob",
     "AsyncClient",
     "AsyncJob",
     "AuthenticationError",
     "BadRequest",
+    "Batch",
+    "BatchJob",
     "Client",
     "Conflict",
     "Estimate",
@@ -53,6 +57,7 @@ __all__ = [
     "EstimateFailed",
     "InvalidRequest",
     "Job",
+    "Matrix",
     "NotFound",
     "OptionError",
     "PermissionDenied",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from wdist_client import flows, protocol
+from wdist_client import batches, flows, protocol
+from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.client import settings
 from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.local import LOCAL, AsyncLocalTransport
-from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
+from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
+    from wdist_client.flows import Scores
     from wdist_client.transport import AsyncTransport
 
 T = TypeVar("T")
@@ -46,6 +48,7 @@ class AsyncClient:
         self._retries = Retries(max_retries)
         self.sample_sets = AsyncSampleSets(self)
         self.estimates = AsyncEstimates(self)
+        self.batches = AsyncBatches(self)
 
     @property
     def base_url(self) -> str:
@@ -192,6 +195,67 @@ class AsyncEstimates:
         await self._client._send(Request("DELETE", f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"))
 
 
+class AsyncBatches:
+    """As `Batches`, to be awaited."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def matrix(self, sets: Sequence[SampleSet | str], **options: Any) -> AsyncBatchJob:
+        """As `Batches.matrix`."""
+        return await self._create({"matrix": batches.identifiers(sets)}, options, sets)
+
+    async def reference(
+        self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Any
+    ) -> AsyncBatchJob:
+        """As `Batches.reference`."""
+        sets = [reference, *targets]
+        first, *rest = batches.identifiers(sets)
+        return await self._create({"reference": first, "targets": rest}, options, sets)
+
+    async def _create(
+        self, kind: Mapping[str, Any], options: Mapping[str, Any], sets: Sequence[SampleSet | str]
+    ) -> AsyncBatchJob:
+        answer = await self._client._send(batches.create(kind, options))
+        return AsyncBatchJob(self._client, answer.read(Batch), batches.names_of(sets))
+
+    async def get(self, batch: str | BatchRecord | Batch) -> AsyncBatchJob:
+        """The batch with this id."""
+        path = f"/v1/batches/{protocol.identifier(batch, 'bat_')}"
+        return AsyncBatchJob(self._client, (await self._client._send(Request("GET", path))).read(Batch), {})
+
+    async def list(self) -> AsyncIterator[AsyncBatchJob]:
+        """All batches, newest first."""
+        async for record in self._client._pages("/v1/batches", protocol.BatchPage):
+            yield AsyncBatchJob(self._client, record, {})
+
+
+class AsyncBatchJob(BatchRecord):
+    """As `BatchJob`, to be awaited."""
+
+    def __init__(self, client: AsyncClient, batch: Batch, names: Mapping[str, str]) -> None:
+        super().__init__(batch, names)
+        self._client = client
+
+    async def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
+        """The matrix once all estimates have ended; those that failed are nan."""
+        return await self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    async def matrix(self) -> Matrix:
+        """The matrix as far as it is."""
+        return await self._client._run(batches.matrix(self, self._client._retries))
+
+    async def results(self) -> list[Estimate]:
+        """The records of all estimates, in the order of submission."""
+        return await self._client._run(batches.results(self, self._client._retries))
+
+    async def cancel(self) -> Self:
+        """Cancels every estimate of the batch that has not ended."""
+        path = f"/v1/batches/{self.id}/cancel"
+        self.batch = (await self._client._send(protocol.post(path))).read(Batch)
+        return self
+
+
 class AsyncJob(JobRecord):
     """As `Job`, to be awaited."""
 
@@ -206,6 +270,10 @@ class AsyncJob(JobRecord):
     async def curve(self) -> list[CurvePoint]:
         """As `Job.curve`."""
         return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
+
+    async def evaluate(self, rows: Any) -> Scores:
+        """As `Job.evaluate`."""
+        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries))
 
     async def refresh(self) -> Self:
         """As `Job.refresh`."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from wdist_client import flows, protocol
+from wdist_client import batches, flows, protocol
+from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.local import LOCAL, LocalTransport
-from wdist_client.models import Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
+from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response, check_address
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from wdist_client.flows import Scores
     from wdist_client.transport import Transport
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class Client:
         self._retries = Retries(max_retries)
         self.sample_sets = SampleSets(self)
         self.estimates = Estimates(self)
+        self.batches = Batches(self)
 
     @property
     def base_url(self) -> str:
@@ -236,6 +239,63 @@ class Estimates:
         self._client._send(Request("DELETE", f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"))
 
 
+class Batches:
+    """Many estimates submitted together."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def matrix(self, sets: Sequence[SampleSet | str], **options: Any) -> BatchJob:
+        """Submits every pair of the sets; options as for `estimates.create`, and `simultaneous`."""
+        return self._create({"matrix": batches.identifiers(sets)}, options, sets)
+
+    def reference(self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Any) -> BatchJob:
+        """Submits one reference against many targets: a matrix of one row."""
+        sets = [reference, *targets]
+        first, *rest = batches.identifiers(sets)
+        return self._create({"reference": first, "targets": rest}, options, sets)
+
+    def _create(self, kind: Mapping[str, Any], options: Mapping[str, Any], sets: Sequence[SampleSet | str]) -> BatchJob:
+        answer = self._client._send(batches.create(kind, options))
+        return BatchJob(self._client, answer.read(Batch), batches.names_of(sets))
+
+    def get(self, batch: str | BatchRecord | Batch) -> BatchJob:
+        """The batch with this id; raises NotFound."""
+        path = f"/v1/batches/{protocol.identifier(batch, 'bat_')}"
+        return BatchJob(self._client, (self._client._send(Request("GET", path))).read(Batch), {})
+
+    def list(self) -> Iterator[BatchJob]:
+        """All batches, newest first."""
+        for record in self._client._pages("/v1/batches", protocol.BatchPage):
+            yield BatchJob(self._client, record, {})
+
+
+class BatchJob(BatchRecord):
+    """A submitted batch; it runs whether or not anybody waits."""
+
+    def __init__(self, client: Client, batch: Batch, names: Mapping[str, str]) -> None:
+        super().__init__(batch, names)
+        self._client = client
+
+    def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
+        """The matrix once all estimates have ended; those that failed are nan, and `results()` says why."""
+        return self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    def matrix(self) -> Matrix:
+        """The matrix as far as it is."""
+        return self._client._run(batches.matrix(self, self._client._retries))
+
+    def results(self) -> list[Estimate]:
+        """The records of all estimates, in the order of submission."""
+        return self._client._run(batches.results(self, self._client._retries))
+
+    def cancel(self) -> Self:
+        """Cancels every estimate of the batch that has not ended."""
+        path = f"/v1/batches/{self.id}/cancel"
+        self.batch = (self._client._send(protocol.post(path))).read(Batch)
+        return self
+
+
 class Job(JobRecord):
     """A submitted estimate; it runs on the server whether or not anybody waits."""
 
@@ -261,6 +321,10 @@ class Job(JobRecord):
     def plot(self) -> Figure:
         """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
         return self.wait().plot(self.curve())
+
+    def evaluate(self, rows: Any) -> Scores:
+        """The certified critic f of each row, float64 (n,): high where a row looks like the target."""
+        return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
 
     def refresh(self) -> Self:
         """Asks the server how the job is."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wdist_client.models import Estimate
+    from wdist_client.models import Batch, Estimate
 
 
 class WdistError(Exception):
@@ -143,11 +143,12 @@ class EstimateCanceled(EstimateFailed):
 
 
 class WaitTimeout(WdistError, TimeoutError):
-    """`wait(timeout=...)` ran out; the job goes on, and `estimate` is its record as last seen."""
+    """`wait(timeout=...)` ran out; the job goes on, and `estimate` is its record (or the batch's) as last seen."""
 
-    def __init__(self, estimate: Estimate, seconds: float) -> None:
-        self.estimate = estimate
+    def __init__(self, job: Estimate | Batch, seconds: float) -> None:
+        self.estimate = job
+        what, where = ("batch", "batches") if hasattr(job, "counts") else ("estimate", "estimates")
         super().__init__(
-            f"estimate {estimate.id} is still {estimate.status} after {seconds:g} s; it goes on: "
-            f'wait again, or come back with client.estimates.get("{estimate.id}")'
+            f"{what} {job.id} is still {job.status} after {seconds:g} s; it goes on: "
+            f'wait again, or come back with client.{where}.get("{job.id}")'
         )

@@ -10,8 +10,9 @@ import html
 import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from wdist_client import protocol
 from wdist_client.display import JobBar
 from wdist_client.errors import (
     APIConnectionError,
@@ -22,7 +23,13 @@ from wdist_client.errors import (
     WaitTimeout,
 )
 from wdist_client.models import Estimate, Progress, Result
+from wdist_client.payload import as_array, payload
 from wdist_client.protocol import Request, Response
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 T = TypeVar("T")
 
@@ -41,6 +48,7 @@ class Compute:
     work: Callable[[], Any]
 
 
+MAX_EVALUATED_ROWS = 10_000
 Step = Request | Sleep | Compute
 Flow = Generator[Step, Any, T]
 ShowProgress = bool | Callable[[Estimate], object] | None
@@ -166,6 +174,21 @@ def wait(
     finally:
         bar.close()
     return outcome(job.estimate)
+
+
+def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
+    """f of the rows in their order, asked for in parts of at most 10,000 rows."""
+    import io
+
+    import numpy as np
+
+    array = as_array(rows)
+    parts = []
+    for start in range(0, len(array), MAX_EVALUATED_ROWS):
+        part = payload(array[start : start + MAX_EVALUATED_ROWS])
+        answer = yield from send(protocol.evaluate(f"/v1/estimates/{identifier}/evaluate", part), retries)
+        parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def outcome(estimate: Estimate) -> Result:

@@ -54,6 +54,16 @@ class StoredJob:
     options: dict[str, Any]
     curve: list[dict[str, float]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    critic: Any = None
+
+
+@dataclass
+class StoredBatch:
+    """Estimates submitted together; `axes` are the rows and columns of its matrix."""
+
+    record: dict[str, Any]
+    axes: tuple[list[str], list[str]]
+    jobs: list[StoredJob]
 
 
 class LocalTransport:
@@ -70,6 +80,7 @@ class LocalTransport:
             ) from error
         self._sets: dict[str, StoredSet] = {}
         self._jobs: dict[str, StoredJob] = {}
+        self._batches: dict[str, StoredBatch] = {}
         self._keys: dict[str, tuple[Any, str]] = {}
         self._lock = threading.RLock()
         self._waiting: queue.SimpleQueue[StoredJob | None] = queue.SimpleQueue()
@@ -79,10 +90,14 @@ class LocalTransport:
         """Answers as the server would, problem details included."""
         try:
             with self._lock:
+                if request.path.endswith("/evaluate"):
+                    return self._evaluate(request)
+                if request.path.startswith("/v1/batches"):
+                    return self._answer_batch(request)
                 status, content = self._answer(request)
         except RefusalError as refusal:
             status, content = refusal.status, refusal.problem
-        return Response(status, {"content-type": "application/json"}, json.dumps(content).encode())
+        return _json(status, content)
 
     def close(self) -> None:
         """Ends the running job and forgets the waiting ones: they have nowhere to go on."""
@@ -181,23 +196,96 @@ class LocalTransport:
                     422, "Key used before", "this Idempotency-Key came with another body", "Idempotency-Key"
                 )
             return 202, _find(self._jobs, name).record
-        source, target = _find(self._sets, body.pop("source")), _find(self._sets, body.pop("target"))
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
+        source, target = body.pop("source"), body.pop("target")
         _check_options(body)
+        record = self._submit(source, target, body, priority, metadata).record
+        self._keys[key] = (json.loads(request.content), record["id"])
+        return 202, record
+
+    def _submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
+        """Queues one estimate; starts the thread that works on them with the first."""
+        _find(self._sets, source), _find(self._sets, target)
         name = _new_id("est_")
         record = {
-            "id": name, "object": "estimate", "status": "queued", "source": source.record["id"],
-            "target": target.record["id"], "options": body, "priority": priority, "metadata": metadata,
-            "created_at": _now(), "started_at": None, "finished_at": None, "attempt": 0, "progress": None,
-            "result": None, "error": None,
+            "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
+            "options": options, "priority": priority, "metadata": metadata, "created_at": _now(), "started_at": None,
+            "finished_at": None, "attempt": 0, "progress": None, "result": None, "error": None,
         }  # fmt: skip
-        self._jobs[name] = StoredJob(record, body)
-        self._keys[key] = (json.loads(request.content), name)
-        self._waiting.put(self._jobs[name])
+        job = self._jobs[name] = StoredJob(record, options)
+        self._waiting.put(job)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="wdist-local", daemon=True)
             self._thread.start()
-        return 202, record
+        return job
+
+    def _evaluate(self, request: Request) -> Response:
+        import io
+
+        import numpy as np
+
+        from wdist.errors import WdistError as LibraryError
+
+        assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+        job = _find(self._jobs, request.path.split("/")[3])
+        if job.critic is None:
+            detail = f"{job.record['id']} is {job.record['status']}: there is a critic once it has succeeded"
+            raise RefusalError(409, "Conflict", detail)
+        scores = io.BytesIO()
+        try:
+            np.save(scores, job.critic.evaluate(request.content.payload.data))
+        except LibraryError as error:
+            raise RefusalError(422, "Invalid samples", str(error), "body") from error
+        return Response(200, {"content-type": "application/x-npy"}, scores.getvalue())
+
+    def _answer_batch(self, request: Request) -> Response:
+        match request.method, request.path.strip("/").split("/")[2:]:
+            case "POST", []:
+                return _json(202, self._create_batch(request))
+            case "GET", []:
+                return _json(200, _page([_batch_record(b) for b in self._batches.values()], request.params))
+            case "GET", [name]:
+                return _json(200, _batch_record(_find(self._batches, name)))
+            case "GET", [name, "matrix"]:
+                return _json(200, _matrix(_find(self._batches, name)))
+            case "GET", [name, "results"]:
+                lines = [json.dumps(job.record) for job in _find(self._batches, name).jobs]
+                return Response(200, {"content-type": "application/jsonl"}, "\n".join(lines).encode())
+            case "POST", [name, "cancel"]:
+                for job in _find(self._batches, name).jobs:
+                    self._cancel(job)
+                self._batches[name].record["status"] = "canceled"
+                return _json(200, _batch_record(self._batches[name]))
+        raise RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
+
+    def _create_batch(self, request: Request) -> dict[str, Any]:
+        assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
+        body = json.loads(request.content)
+        priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
+        if "matrix" in body:
+            kind, rows = "matrix", body.pop("matrix")
+            columns = rows
+            pairs = [(rows[i], rows[j]) for i in range(len(rows)) for j in range(i + 1, len(rows))]
+        else:
+            kind, rows, columns = "reference", [body.pop("reference")], body.pop("targets")
+            pairs = [(rows[0], target) for target in columns]
+        for name in {*rows, *columns}:
+            _find(self._sets, name)
+        if len(set(columns)) != len(columns) or not pairs:
+            raise RefusalError(422, "Invalid batch", "name at least two sets, and none twice", kind)
+        if body.pop("simultaneous", False):
+            from wdist.multiplicity import simultaneous_confidence
+
+            body["confidence"] = simultaneous_confidence(body.get("confidence", 0.95), len(pairs))
+        _check_options(body)
+        name = _new_id("bat_")
+        record = {
+            "id": name, "object": "batch", "status": "queued", "kind": kind, "sets": rows if kind == "matrix" else
+            [*rows, *columns], "options": body, "priority": priority, "metadata": metadata, "created_at": _now(),
+        }  # fmt: skip
+        jobs = [self._submit(source, target, dict(body), priority, metadata) for source, target in pairs]
+        self._batches[name] = StoredBatch(record, (rows, columns), jobs)
+        return _batch_record(self._batches[name])
 
     def _cancel(self, job: StoredJob) -> None:
         if job.record["status"] == "queued":
@@ -236,7 +324,7 @@ class LocalTransport:
             return {"status": "canceled"}
         except Exception as error:  # whatever it is: this job ends, and says why
             return {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
-        job.curve = list(result.curve)
+        job.curve, job.critic = list(result.curve), result.critic
         return {"status": "succeeded", "result": result.to_dict()}
 
 
@@ -253,6 +341,43 @@ class AsyncLocalTransport:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._local.close)
+
+
+def _json(status: int, content: Any) -> Response:
+    return Response(status, {"content-type": "application/json"}, json.dumps(content).encode())
+
+
+def _batch_record(batch: StoredBatch) -> dict[str, Any]:
+    """The record with its counts; the status follows from them unless it was canceled."""
+    states = [job.record["status"] for job in batch.jobs]
+    counts = {state: states.count(state) for state in ("queued", "running", "canceling", *sorted(ENDED))}
+    status = batch.record["status"]
+    if status == "canceled":
+        status = "canceling" if counts["canceling"] or counts["running"] else "canceled"
+    elif all(state in ENDED for state in states):
+        status = "finished"
+    elif any(state != "queued" for state in states):
+        status = "running"
+    return {**batch.record, "status": status, "counts": {"total": len(states), **counts}}
+
+
+def _matrix(batch: StoredBatch) -> dict[str, Any]:
+    """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
+    rows, columns = batch.axes
+    found = {frozenset((job.record["source"], job.record["target"])): job.record["result"] for job in batch.jobs}
+
+    def figure(row: str, column: str, name: str) -> float | None:
+        if row == column:
+            return 1.0 if name == "p_value" else 0.0
+        result = found.get(frozenset((row, column)))
+        return None if result is None else result[name]
+
+    figures = {
+        name: [[figure(row, column, name) for column in columns] for row in rows]
+        for name in ("value", "lower_bound", "p_value")
+    }
+    complete = all(job.record["status"] in ENDED for job in batch.jobs)
+    return {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns, **figures}
 
 
 def _find(stored: Mapping[str, Any], name: str) -> Any:

@@ -199,6 +199,52 @@ class Estimate(Model):
         return self.status in ENDED
 
 
+class Counts(Model):
+    """Estimates of a batch by state."""
+
+    total: int
+    queued: int = 0
+    running: int = 0
+    canceling: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Estimates that will not change any more."""
+        return self.succeeded + self.failed + self.canceled
+
+
+class Batch(Model):
+    """The record of many estimates submitted together."""
+
+    id: str
+    status: str
+    kind: str
+    counts: Counts
+    sets: list[str] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the batch will not change any more."""
+        return self.status in ("finished", "canceled")
+
+
+class MatrixRecord(Model):
+    """Figures by row and column (ids of sets); None where there is no result."""
+
+    rows: list[str]
+    columns: list[str]
+    value: list[list[float | None]]
+    lower_bound: list[list[float | None]]
+    p_value: list[list[float | None]]
+    complete: bool = True
+
+
 class Page(Model, Generic[T]):
     """One page of a list; `next` is the cursor of the one after it."""
 

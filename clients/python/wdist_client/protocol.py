@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
-from wdist_client.models import Estimate, Page, SampleSet
+from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.payload import MEDIA_TYPES
 
 if TYPE_CHECKING:
@@ -194,6 +194,17 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
     return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, content)
 
 
+def evaluate(path: str, payload: Payload) -> Request:
+    """The critic's scores of rows, as .npy both ways."""
+    headers = {
+        "Content-Type": MEDIA_TYPES["npy"],
+        "Content-Length": str(payload.length),
+        "Accept": "application/x-npy",
+        "Idempotency-Key": str(uuid.uuid4()),
+    }
+    return Request("POST", path, {}, headers, Upload(payload))
+
+
 def listing(path: str, after: str | None, filters: Mapping[str, str | None], limit: int = 100) -> Request:
     """One page of a list."""
     params = {"limit": str(limit), **{k: v for k, v in {**filters, "after": after}.items() if v is not None}}
@@ -213,3 +224,4 @@ def identifier(thing: Any, prefix: str) -> str:
 
 SampleSetPage = Page[SampleSet]
 EstimatePage = Page[Estimate]
+BatchPage = Page[Batch]

@@ -1,0 +1,143 @@
+"""Many estimates submitted together: what the client makes of a batch, written once for sync and async."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wdist_client import protocol
+from wdist_client.display import watched
+from wdist_client.errors import APIConnectionError, ServerError, WaitTimeout
+from wdist_client.flows import Flow, Retries, Sleep, send
+from wdist_client.models import Batch, Estimate, MatrixRecord, SampleSet
+from wdist_client.protocol import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Figures = np.ndarray[Any, np.dtype[np.float64]]
+
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Distances between sets: source in the row, target in the column; nan where there is no result.
+
+    Attributes:
+        rows, columns: names of the sets (ids where they have none).
+        value, lower_bound, p_value: float64, (rows, columns); a set against itself is 0, with p-value 1.
+        complete: no estimate of the batch is waiting or running.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    value: Figures
+    lower_bound: Figures
+    p_value: Figures
+    complete: bool
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
+        """As an array it is `value`: numpy.asarray(matrix)."""
+        import numpy as np
+
+        return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
+
+    def __str__(self) -> str:
+        width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
+        head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
+        lines = [
+            f"{name:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers)
+            for name, numbers in zip(self.rows, self.lower_bound, strict=True)
+        ]
+        return "\n".join(["W1 is at least (nan: no result)", head, *lines])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{number:.4g}</td>' for number in numbers)}</tr>"
+            for name, numbers in zip(self.rows, self.lower_bound, strict=True)
+        )
+        return f"<table><caption>W1 is at least</caption><tr><th></th>{head}</tr>{body}</table>"
+
+
+class BatchRecord:
+    """A batch as last heard of; the handles add what can be done with it."""
+
+    def __init__(self, batch: Batch, names: Mapping[str, str]) -> None:
+        self.batch = batch
+        self._names = names
+
+    @property
+    def id(self) -> str:
+        return self.batch.id
+
+    @property
+    def status(self) -> str:
+        """queued, running, canceling, finished or canceled, as last heard."""
+        return self.batch.status
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status}>"
+
+    def named(self, record: MatrixRecord) -> Matrix:
+        import numpy as np
+
+        value, lower_bound, p_value = (
+            np.array(figure, dtype=np.float64) for figure in (record.value, record.lower_bound, record.p_value)
+        )
+        rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
+        return Matrix(rows, columns, value, lower_bound, p_value, record.complete)
+
+
+def create(kind: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
+    """Submits a batch; options that are None are left to the server."""
+    return protocol.post("/v1/batches", {**kind, **{k: v for k, v in options.items() if v is not None}})
+
+
+def identifiers(sets: Sequence[SampleSet | str]) -> list[str]:
+    return [protocol.identifier(sample_set, "ss_") for sample_set in sets]
+
+
+def names_of(sets: Sequence[SampleSet | str]) -> dict[str, str]:
+    """Names for the rows and columns of a matrix, for the sets whose records were given."""
+    return {s.id: s.name for s in sets if isinstance(s, SampleSet) and s.name}
+
+
+def wait(
+    job: BatchRecord, clock: Callable[[], float], timeout: float | None, progress: bool | None, retries: Retries
+) -> Flow[Matrix]:
+    """Polls until no estimate is waiting or running; the bar counts estimates. Raises WaitTimeout."""
+    from tqdm.auto import tqdm
+
+    started = heard = clock()
+    pause = 0.1
+    shown = watched() if progress is None else progress
+    with tqdm(total=job.batch.counts.total, desc="estimates", disable=not shown) as bar:
+        while not job.batch.ended:
+            if timeout is not None and clock() - started >= timeout:
+                raise WaitTimeout(job.batch, timeout)
+            yield Sleep(pause)
+            pause = min(pause * 1.3, 2.0)
+            try:
+                answer = yield from send(Request("GET", f"/v1/batches/{job.id}"), retries)
+            except (APIConnectionError, ServerError):
+                if clock() - heard >= PATIENCE_SECONDS:
+                    raise
+                continue
+            heard = clock()
+            job.batch = answer.read(Batch)
+            bar.update(job.batch.counts.ended - bar.n)
+    return (yield from matrix(job, retries))
+
+
+def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:
+    answer = yield from send(Request("GET", f"/v1/batches/{job.id}/matrix"), retries)
+    return job.named(answer.read(MatrixRecord))
+
+
+def results(job: BatchRecord, retries: Retries) -> Flow[list[Estimate]]:
+    answer = yield from send(Request("GET", f"/v1/batches/{job.id}/results"), retries)
+    return [Estimate.model_validate_json(line) for line in answer.body.splitlines() if line.strip()]
