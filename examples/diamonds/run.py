@@ -223,7 +223,8 @@ def run(port: int, once: bool, started: float) -> None:
             compare(client)
         print(f"\nDone {time.monotonic() - started:.0f} s after the start.")
         if not once:
-            print(f"The server stays up at {server.url} (its API: {server.url}/docs). Ctrl-C stops it.", flush=True)
+            print(f"The server stays up: open {server.url} in a browser (its API: {server.url}/docs).")
+            print("Ctrl-C stops it.", flush=True)
             while True:
                 signal.pause()
     except Exception:
