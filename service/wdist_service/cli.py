@@ -21,7 +21,12 @@ _EX_USAGE, _EX_CONFIG = 2, 78
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. A mistake of the user's is one line on stderr, never a traceback."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["verify"]:  # its options are the verifier's own, which also runs without the rest of wdist
+        from wdist.verify import main as verify
+
+        return verify(given[1:])
+    options = _parser().parse_args(given)
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
@@ -38,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"wdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_estimate(commands)
+    commands.add_parser("verify", help="check a certificate against two .npy files; see wdist verify --help")
     _add_serve(commands)
     _add_worker(commands)
     _add_keys(commands)
@@ -65,6 +71,7 @@ def _add_estimate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     estimate.add_argument("--layout", choices=["nhwc", "nchw"], help="axes of images where ambiguous")
     estimate.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     estimate.add_argument("--save-critic", type=Path, metavar="DIR", help="keep the trained critic in this directory")
+    estimate.add_argument("--certificate", type=Path, metavar="FILE", help="write a certificate for `wdist verify`")
     estimate.add_argument("--json", action="store_true", help="print the result as JSON")
     estimate.set_defaults(run=_estimate)
 
@@ -88,6 +95,8 @@ def _estimate(options: argparse.Namespace) -> int:
         )  # fmt: skip
         if options.save_critic is not None:
             result.critic.save(options.save_critic)
+        if options.certificate is not None:
+            result.certificate.save(options.certificate)
     except WdistError as error:
         return _fail(str(error))
     sys.stdout.write((json.dumps(result.to_dict(), indent=2) if options.json else str(result)) + "\n")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.settings import Settings
 
-HEAD = "0003"  # newest revision in migrations/versions; a test compares
+HEAD = "0004"  # newest revision in migrations/versions; a test compares
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 
 

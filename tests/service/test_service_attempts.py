@@ -18,6 +18,7 @@ from wdist_service.ids import new_id
 from wdist_service.jobs import Jobs, Submission
 from wdist_service.keys import ensure_tenant
 from wdist_service.models import Estimate, Event, SampleSet, Worker
+from wdist_service.quotas import Quota
 from wdist_service.sample_sets import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -39,7 +40,7 @@ class Bench:
         return attempts
 
     def submit(self, tenant: str = "local", **options: str) -> str:
-        estimate, _ = self.jobs.submit(tenant, Submission(*self.sets, options={}, **options))
+        estimate, _ = self.jobs.submit(tenant, Submission(*self.sets, options={}, **options), Quota())
         return estimate.id
 
     def row(self, estimate: str) -> Estimate:

@@ -53,10 +53,13 @@ def test_estimate_prints_a_result(tmp_path: Path) -> None:
     for name, shift in (("a", 0.0), ("b", 1.0)):
         np.save(tmp_path / f"{name}.npy", normal(len(name) + int(shift), shift=shift))
     files = str(tmp_path / "a.npy"), str(tmp_path / "b.npy")
-    done = wdist("estimate", *files, "--steps", "20", "--critic", "groupsort", "--json")
+    certificate = str(tmp_path / "certificate")
+    done = wdist("estimate", *files, "--steps", "20", "--critic", "groupsort", "--json", "--certificate", certificate)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert 0 <= result["lower_bound"] <= result["value"]
+    assert wdist("verify", certificate, *files).returncode == 0
+    assert wdist("verify", certificate, *reversed(files)).returncode != 0
     shown = wdist("estimate", *files, "--critic", "affine", "--save-critic", str(tmp_path / "critic"))
     assert "lower_bound" in shown.stdout
     assert (tmp_path / "critic" / "critic.safetensors").exists()

@@ -58,3 +58,15 @@ def test_sqlite_is_durable_and_concurrent(tmp_path: Path) -> None:
             assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
             assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 30000
         engine.dispose()
+
+
+def test_pages_of_a_list_are_read_in_the_order_of_an_index(tmp_path: Path) -> None:
+    database = Database(Settings(data=tmp_path))
+    database.migrate()
+    for condition in ("", " AND status IN ('failed')"):
+        query = f"SELECT * FROM estimates WHERE tenant_id = 'local'{condition} ORDER BY id DESC LIMIT 21"
+        with database.engine.connect() as connection:
+            plan = str(connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all())
+        assert "USING INDEX" in plan
+        assert "TEMP B-TREE" not in plan  # sorting 100,000 rows took 500 ms
+    database.close()
