@@ -40,7 +40,7 @@ $(BIN)/python:
 define install
 	@echo "Installing $(1) (first time: about 1 GB, some minutes) ..."
 	@{ { ls -d $(VENV)/lib*/python*/site-packages/torch >/dev/null 2>&1 || $(PIP) -c constraints.txt torch; } \
-	  && $(PIP) -q -c constraints.txt $(2); } || { \
+	  && $(PIP) -q --progress-bar off -c constraints.txt $(2); } || { \
 	  echo >&2; echo "Installing failed; the whole story is in $(VENV)/install.log. Usual reasons: no network or no package index" >&2; \
 	  echo "(pip's own settings decide which), a full disk (df -h .), or a package without a wheel for this Python that" >&2; \
 	  echo "needs a C compiler (cc --version). Then try the same command again." >&2; exit 1; }
