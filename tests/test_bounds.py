@@ -32,7 +32,7 @@ def allowed(alpha: float, runs: int = RUNS) -> int:
     return int(stats.binom.ppf(0.9999, runs, alpha))
 
 
-@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize("method", bounds.MEAN_METHODS)
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("n", [50, 400])
 def test_lower_bound_is_violated_no_more_often_than_alpha(name: str, n: int, method: str) -> None:
@@ -59,6 +59,36 @@ def test_difference_bound_with_oracle_scores(method: str) -> None:
         fy = np.clip(generator.standard_normal(120), -3, 3) + truth
         violations += bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
     assert violations <= allowed(alpha)
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 200), (90, 400), (500, 60)])
+def test_paired_bound_is_valid_where_it_could_fail(n: int, m: int) -> None:
+    """Two-point scores whose mean difference is W1 itself, no slack anywhere; equal and unequal sizes."""
+    alpha, generator, violations = 0.1, np.random.default_rng([n, m]), 0
+    for _ in range(RUNS):
+        fx, fy = (generator.random(n) < 0.1).astype(float), (generator.random(m) < 0.4).astype(float)
+        violations += bounds.difference_lower_bound(fx, fy, 0, 1, alpha, "paired_betting") > 0.3
+    assert violations <= allowed(alpha)
+
+
+def test_pairs_use_both_sides_in_their_given_order() -> None:
+    differences, prior = bounds.paired_differences([1.0, 2.0], [3.0, 5.0, 4.0, 4.0, 9.0], 0, 9, ((1, 1), (4, 2)))
+    np.testing.assert_array_equal(differences, [3.0, 2.0])
+    assert prior == (3, math.sqrt(1 + 4 / 2))
+    with pytest.raises(OptionError, match="clipped"):
+        bounds.paired_differences([1.0, 2.0], [3.0, 5.0], 0, 4, None)
+
+
+def test_pairing_narrows_the_margin_by_a_third() -> None:
+    generator = np.random.default_rng(15)
+    x, y = generator.beta(2, 2, 5_000), generator.beta(2, 2, 5_000)
+    prior = ((0.5, float(x.std())), (0.5, float(y.std())))
+    margins = {
+        method: y.mean() - x.mean() - bounds.difference_lower_bound(x, y, 0, 1, 0.05, method, prior)
+        for method in bounds.METHODS
+    }
+    # sqrt(2 ln 20) sqrt(2) = 3.46 against sqrt(2 ln 40) 2 = 5.43 deviations, both up to early stops of the maximum
+    assert margins["paired_betting"] < 0.8 * margins["betting"]
 
 
 def test_violations_do_happen_so_the_simulation_can_fail() -> None:
@@ -110,7 +140,7 @@ def test_empirical_bernstein_closed_form() -> None:
 
 def test_betting_is_tighter_than_bernstein_and_never_tighter_than_gauss_by_much() -> None:
     x = np.clip(0.5 + 0.1 * np.random.default_rng(3).standard_normal(5_000), 0, 1)
-    margins = {method: x.mean() - bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in bounds.METHODS}
+    margins = {method: x.mean() - bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in bounds.MEAN_METHODS}
     assert margins["betting"] < 0.7 * margins["empirical_bernstein"]
     # Ville with a fixed stake costs sqrt(2 ln 40) = 2.72 deviations where the normal quantile is 1.96
     assert margins["betting"] < 1.1 * 2.72 * x.std() / math.sqrt(5_000)

@@ -8,6 +8,7 @@ import pytest
 
 from wdist import Result, estimate_w1, verify_certificate
 from wdist.certificate_file import Certificate, load_certificate
+from wdist.errors import OptionError
 from wdist.verify import verify_fresh
 from wdist.verify.container import write_container
 from wdist.verify.layers import KINDS
@@ -31,6 +32,7 @@ def estimate(x: Any, y: Any, **options: Any) -> Result:
         {"critic": "groupsort", "scale": "standardize"},
         {"critic": "cone", "scale": [1.0, 2.0, 3.0, 4.0]},
         {"critic": "affine", "method": "empirical_bernstein"},
+        {"critic": "affine", "method": "paired_betting"},
         {"critic": "affine", "split": "blocks"},
         {"critic": "sliced", "diameter": 60.0, "scale": 2.0},
     ],
@@ -81,6 +83,12 @@ def test_groups_are_certified(grouped: tuple[np.ndarray, np.ndarray, Certificate
     assert load_certificate(tmp_path / "c.cert").content == certificate.content
 
 
+def test_paired_betting_refuses_groups() -> None:
+    x, y = sets()
+    with pytest.raises(OptionError, match="independent"):
+        estimate(x, y, critic="affine", groups=(np.arange(len(x)), np.arange(len(y))), method="paired_betting")
+
+
 @pytest.mark.parametrize("forgery", ["one row moved to another group", "rows taken as groups", "groups left out"])
 def test_forged_groups_are_found_out(
     forgery: str, grouped: tuple[np.ndarray, np.ndarray, Certificate, Result], tmp_path: Path
@@ -110,6 +118,7 @@ def test_the_specification_names_every_field_layer_and_tensor(
     _, _, certificate, _ = grouped
     document = certificate.document
     fields = [*document, *document["statement"], *document["input"], *document["input"]["scale"], *document["critic"]]
+    fields += ["difference_lower", "paired_betting", "betting", "empirical_bernstein"]
     fields += [name for name in document["split"] if name not in ("source", "target")]
     fields += [name for name in certificate.tensors if not name.startswith("layers.")]
     fields = [name for name in fields if name not in ("data", "split")] + ["data.source", "data.target"]

@@ -328,8 +328,11 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str
     "p-value": (set_in("statement", "p_value", to=lambda p: p / 2), "p-value"),
     "permutations": (set_in("statement", "permutations", to=99), "p-value"),
     "method": (set_in("statement", "method", to="bootstrap"), "confidence bounds"),
+    "other method": (set_in("statement", "method", to="paired_betting"), "container"),
     "scale": (set_in("input", "scale", "divisor", 0, to=lambda s: s * 1.01), "held-out scores"),
     "version": (set_in("version", to=2), "container"),
+    "unknown field of the statement": (set_in("statement", "upper_bound", to=9.0), "container"),
+    "unknown field of the critic": (set_in("critic", "note", to="fitted on train"), "container"),
     "unknown field": (lambda d, t: d.update(comment="trust me"), "container"),
 }
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wdist
-from wdist.bounds import mean_lower_bound, mean_upper_bound, permutation_count
+from wdist.bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound, permutation_count
 from wdist.errors import WdistError
 from wdist.groups import GROUP_PERMUTATIONS, group_means
 from wdist.samples import SampleSet
 from wdist.splits import Split
 from wdist.verify.container import CertificateError, read_container, write_container
-from wdist.verify.verifier import FORMAT, SIDES, VERSION
+from wdist.verify.contents import FORMAT, SIDES, VERSION
 
 Values = NDArray[np.float64]
 Prior = tuple[tuple[float, float], tuple[float, float]]
@@ -118,9 +118,14 @@ def build_certificate(
         "method": held_out.method,
         "prior": None if held_out.prior is None else [list(prior_x or ()), list(prior_y or ())],
         "clip": [low, high],
-        "source_mean_upper": mean_upper_bound(used_x, low, high, alpha / 2, held_out.method, prior_x),
-        "target_mean_lower": mean_lower_bound(used_y, low, high, alpha / 2, held_out.method, prior_y),
     }
+    if held_out.method == "paired_betting":
+        statement["difference_lower"] = difference_lower_bound(
+            used_x, used_y, low, high, alpha, held_out.method, held_out.prior
+        )
+    else:
+        statement["source_mean_upper"] = mean_upper_bound(used_x, low, high, alpha / 2, held_out.method, prior_x)
+        statement["target_mean_lower"] = mean_lower_bound(used_y, low, high, alpha / 2, held_out.method, prior_y)
     document = {
         "format": FORMAT,
         "version": VERSION,

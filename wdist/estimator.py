@@ -119,7 +119,8 @@ def estimate_w1(
         scale: None (distances in the data's own units), a number or a vector to divide by, or 'standardize'.
         layout: 'nhwc' or 'nchw', for images where it is ambiguous.
         baseline_rows: rows a side for the exact-OT comparison beside the result; 0 leaves it out.
-        method: 'betting' (Waudby-Smith and Ramdas) or 'empirical_bernstein' (Maurer and Pontil) for the lower bound.
+        method: of the lower bound: 'betting' (Waudby-Smith and Ramdas), 'empirical_bernstein' (Maurer and Pontil), or
+            'paired_betting', tighter by about a third of the margin; the sets must then be independent of each other.
         split: 'random', or 'blocks' for rows ordered in time: test rows are then the last ones, the bound is
             approximate, and there is no p-value.
         groups: labels of the rows of x and of y, where rows belong together (a patient, a burst): groups stay whole in
@@ -189,6 +190,8 @@ def _split(
         return splits[0], splits[1], None
     if options.split != "random":
         raise OptionError("groups are split at random: leave split='random' out or give no groups")
+    if options.method == "paired_betting":
+        raise OptionError("a group may be in both sets: method 'paired_betting' needs independent ones; use 'betting'")
     labels = [np.asarray(each) for each in groups]
     for samples, given in zip((source, target), labels, strict=True):
         if given.shape != (samples.n,):

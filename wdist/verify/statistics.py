@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
+METHODS = ("betting", "empirical_bernstein", "paired_betting")
 STAKE_LIMIT = 0.75
 SMALLEST_MEAN = 1e-12
 CYCLIC_ROWS = 10_000
@@ -73,6 +74,21 @@ def lower_bound(
         else:
             invalid = middle
     return valid
+
+
+def pairs(
+    fx: Values, fy: Values, priors: list[tuple[float, float] | None]
+) -> tuple[Values, tuple[float, float] | None]:
+    """Every score of the smaller side with the mean of the next k of the larger: differences, and their prior."""
+    count = min(len(fx), len(fy))
+    k_x, k_y = len(fx) // count, len(fy) // count
+    differences = fy[: count * k_y].reshape(count, k_y).mean(axis=1) - fx[: count * k_x].reshape(count, k_x).mean(
+        axis=1
+    )
+    x, y = priors
+    if x is None or y is None:
+        return differences, None
+    return differences, (y[0] - x[0], math.sqrt(x[1] ** 2 / k_x + y[1] ** 2 / k_y))
 
 
 def mirrored(prior: tuple[float, float] | None) -> tuple[float, float] | None:
