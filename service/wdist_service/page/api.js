@@ -122,10 +122,12 @@ export function upload(file, { name, format, onProgress, signal }) {
   });
 }
 
-/** Scores f(x) of the rows of a stored sample set: {scores: [...]}. */
-export async function scores(id, set) {
-  const answer = await post(`/v1/estimates/${encodeURIComponent(id)}/evaluate`, { sample_set: set.id });
-  return { scores: answer.values };
+/** Scores f(x) of a stored set's rows, or of the rows in `file`. */
+export async function scores(id, set, file) {
+  const path = `/v1/estimates/${encodeURIComponent(id)}/evaluate`;
+  if (!file) return (await post(`${path}?${query({ sample_set: set.id })}`)).values;
+  const response = await send("POST", path, { body: file, headers: { "Content-Type": "application/x-npy" } });
+  return (await response.json()).values;
 }
 
 export const createMatrix = (sets, options) => post("/v1/batches", { matrix: sets, ...options });

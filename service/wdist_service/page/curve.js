@@ -1,6 +1,6 @@
 // The curve of the select value while critics train. It is not certified, and says so.
 
-import { responsive, s } from "./dom.js";
+import { h, responsive, s } from "./dom.js";
 import { duration, figure } from "./format.js";
 import { axisBelow, besideText, linear, picture, ticks } from "./scales.js";
 
@@ -10,7 +10,14 @@ const MOST_POINTS = 800;
 export function curvePicture() {
   const state = { points: [], trivial: null, bound: null, hover: null };
   const box = responsive({ class: "plot curve", tabindex: "0", role: "group", "aria-label": "Curve of the uncertified value; left and right arrow keys read single points" }, (width) => draw(width, state));
-  const redraw = () => box.redraw();
+  const legend = h("div", { class: "legend" });
+  const redraw = () => {
+    legend.replaceChildren(...[
+      h("span", { class: "line-key value" }, "value on select rows"),
+      state.trivial !== null && h("span", { class: "line-key trivial" }, `distance of the means ${figure(state.trivial)}`),
+      state.bound !== null && h("span", { class: "line-key bound" }, `certified bound ${figure(state.bound)}`)].filter(Boolean));
+    box.redraw();
+  };
   const move = (index) => {
     state.hover = index === null ? null : Math.max(0, Math.min(state.points.length - 1, index));
     redraw();
@@ -24,8 +31,9 @@ export function curvePicture() {
     event.preventDefault();
     move((state.hover ?? state.points.length - 1) + step);
   });
+  redraw();
   return {
-    box,
+    box: h("div", { class: "stack" }, legend, box),
     set(points) {
       state.points = thin(points.filter((point) => Number.isFinite(point.value)));
       redraw();
@@ -72,16 +80,14 @@ function draw(width, state) {
     rounds.map((value) => s("g", { class: "grid" }, s("line", { x1: left, x2: width - 14, y1: up(value), y2: up(value) }), s("text", { x: left - 8, y: up(value) + 4, "text-anchor": "end" }, text(value)))),
     axisBelow(seconds, at, height - 34, width - left),
     s("text", { x: width - 14, y: height - 1, "text-anchor": "end", class: "axis-name" }, "seconds"),
-    trivial !== null && level(at, up, seconds, trivial, "trivial-line", "distance of the means", width, bound !== null && Math.abs(up(bound) - up(trivial)) < 18 ? 16 : -7),
-    bound !== null && level(at, up, seconds, bound, "bound-level", "certified bound", width, -7),
+    trivial !== null && level(at, up, seconds, trivial, "trivial-line"),
+    bound !== null && level(at, up, seconds, bound, "bound-level"),
     points.length > 1 && s("path", { d: `M${points.map((point) => `${at(point.seconds).toFixed(1)} ${up(point.value).toFixed(1)}`).join("L")}`, class: "value-line" }),
     last && s("circle", { cx: at(last.seconds), cy: up(last.value), r: 4, class: "value-dot" }),
     state.hover !== null && points[state.hover] && readout(points[state.hover], at, up, width, height));
 }
 
-function level(at, up, [from, to], value, kind, name, width, shift) {
-  return s("g", { class: kind }, s("line", { x1: at(from), x2: at(to), y1: up(value), y2: up(value) }), s("text", { x: at(from) + 8, y: up(value) + shift }, `${name} ${figure(value)}`));
-}
+const level = (at, up, [from, to], value, kind) => s("line", { class: kind, x1: at(from), x2: at(to), y1: up(value), y2: up(value) });
 
 function readout(point, at, up, width, height) {
   const x = at(point.seconds);

@@ -11,7 +11,7 @@ import { estimateSnippets } from "./snippets.js";
 export const STATUS_WORDS = {
   queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
 };
-const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal" };
+const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random" };
 
 export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
@@ -30,7 +30,7 @@ export async function showEstimate(main, signal, id) {
   const earlier = await api.curve(id);
   view.addPoints(earlier.data);
   if (hasEnded(first)) return;
-  await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.addPoints([point]), onTrouble: (error) => view.trouble(error) });
+  await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.advance(point), onTrouble: (error) => view.trouble(error) });
 }
 
 /** A set that was deleted since still has a place in the picture. */
@@ -68,6 +68,11 @@ class EstimateView {
       h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosenOptions(estimate))));
   }
 
+  advance(progress) {
+    this.addPoints([progress]);
+    if (this.status === "running") this.live.replaceChildren(...this.#progress({ status: this.status, progress }));
+  }
+
   addPoints(points) {
     for (const point of points) this.points.set(point.seconds, point);
     this.curve.set([...this.points.values()].sort((one, other) => one.seconds - other.seconds));
@@ -78,9 +83,7 @@ class EstimateView {
   }
 
   update(record) {
-    if (record.progress) {
-      this.addPoints([record.progress]);
-    }
+    if (record.progress && !hasEnded(record)) this.addPoints([record.progress]);
     this.live.replaceChildren(...this.#progress(record));
     if (record.status === this.status) return;
     const isNews = this.status !== null;
@@ -92,7 +95,7 @@ class EstimateView {
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
     if (record.result) this.curve.bound(record.result.lower_bound);
     if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
-    if (isNews && record.result) api.curve(this.id).then(({ data }) => this.addPoints(data), () => {});
+    if (isNews && record.result) api.curve(this.id).then(({ data }) => (this.points.clear(), this.addPoints(data)), () => {}); // complete now
   }
 
   #progress({ status, progress }) {

@@ -4,11 +4,12 @@ import * as api from "./api.js";
 import { alertBox, h } from "./dom.js";
 import { figure, whole } from "./format.js";
 import { histogramPicture } from "./histogram.js";
-import { fetchRows, imageShape, thumbnail } from "./rows.js";
+import { fetchRows, imageShape, sampleRows, thumbnail } from "./rows.js";
 
 const SHOWN_ROWS = 6;
 const SHOWN_IMAGES = 12;
 const SHOWN_COLUMNS = 7;
+const EVALUATED_ROWS = 10_000; // a larger set is sampled
 
 /** A card that fills itself: scoring takes the server a moment. */
 export function witnessView(estimate, source, target) {
@@ -23,20 +24,31 @@ async function load(estimate, source, target) {
   const sets = { source, target };
   const names = { source: source.name ?? source.id, target: target.name ?? target.id };
   const scored = {};
-  for (const side of ["source", "target"]) scored[side] = await api.scores(estimate.id, sets[side]);
+  for (const side of ["source", "target"]) scored[side] = await score(estimate.id, sets[side]);
   const scores = { source: scored.source.scores, target: scored.target.scores };
   const parts = [histogramPicture(scores, names), h("p", { class: "small soft" }, coverage(scored, sets), " The bound uses unseen rows only; this picture also shows rows that the critic learned from.")];
   const extremes = { source: order(scores.source, (one, other) => one - other), target: order(scores.target, (one, other) => other - one) };
   const image = imageShape(source.shape, estimate.options.layout);
   for (const side of ["source", "target"]) {
-    const indices = extremes[side].slice(0, image ? SHOWN_IMAGES : SHOWN_ROWS);
+    const places = extremes[side].slice(0, image ? SHOWN_IMAGES : SHOWN_ROWS);
+    const indices = places.map((place) => scored[side].indices?.[place] ?? place);
     const values = await fetchRows(sets[side], indices);
     if (!values) continue;
-    const entries = indices.map((index, i) => ({ index, score: scores[side][index], values: values[i] }));
+    const entries = indices.map((index, i) => ({ index, score: scores[side][places[i]], values: values[i] }));
     const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
-    parts.push(h("div", { class: "stack" }, title, image ? gallery(entries, image, sets) : table(entries, side, sets)));
+    const isTied = entries.length > 1 && entries[0].score === entries.at(-1).score;
+    const note = isTied ? h("p", { class: "small soft" }, "Scores are cut off at a limit, and these rows are all beyond it.") : null;
+    parts.push(h("div", { class: "stack" }, title, note ?? "", image ? gallery(entries, image, sets) : table(entries, side, sets)));
   }
   return parts;
+}
+
+/** {scores, indices}: indices is null where every row was scored. */
+async function score(id, set) {
+  if (set.rows <= EVALUATED_ROWS) return { scores: await api.scores(id, set), indices: null };
+  const sample = await sampleRows(set);
+  if (!sample) throw new api.ApiError("These rows cannot be scored here:", `${set.name ?? set.id} is stored in Fortran order and has more than ${whole(EVALUATED_ROWS)} rows.`, "Score it with result.critic.evaluate in Python.");
+  return { scores: await api.scores(id, set, sample.file), indices: sample.indices };
 }
 
 const order = (scores, compare) => scores.map((_, i) => i).sort((one, other) => compare(scores[one], scores[other]));
@@ -44,7 +56,7 @@ const order = (scores, compare) => scores.map((_, i) => i).sort((one, other) => 
 function coverage(scored, sets) {
   const parts = ["source", "target"].map((side) => [scored[side].scores.length, sets[side].rows, side]);
   const partial = parts.filter(([shown, rows]) => shown < rows);
-  return partial.length ? `${partial.map(([shown, rows, side]) => `The first ${whole(shown)} of ${whole(rows)} ${side} rows`).join("; ")}.` : "All rows of both sets.";
+  return partial.length ? `${partial.map(([shown, rows, side]) => `${whole(shown)} of ${whole(rows)} ${side} rows, from all over the file`).join("; ")}.` : "All rows of both sets.";
 }
 
 function gallery(entries, image, { source, target }) {
