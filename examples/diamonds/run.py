@@ -75,7 +75,17 @@ class Server:
     def raise_if_dead(self) -> None:
         if self.process is not None and not self.stopping and (code := self.process.poll()) is not None:
             self.stopping = True
+            if refusal := self.refusal():
+                raise Trouble(refusal)
             raise Trouble(f"The server ended by itself (exit code {code}).{self.story()}")
+
+    def refusal(self) -> str | None:
+        """What it said where it would not start at all: one line "wdist: ..." as its last."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        if not lines or not lines[-1].startswith("wdist: "):
+            return None
+        reason = lines[-1].removeprefix("wdist: ").replace("with --data", "with WDIST_SERVER_DATA=/a/folder make run")
+        return f"The server cannot start: {reason}"
 
     def story(self) -> str:
         """The end of its log, which holds the reason."""

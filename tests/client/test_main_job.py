@@ -65,9 +65,7 @@ def test_a_port_taken_by_a_server_of_ours(server: ServerProcess, tmp_path: Path)
 def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     port = free_port()
-    assert_refused(
-        start(port, tmp_path / "file" / "data", "--once"), "The server ended by itself", str(tmp_path / "file")
-    )
+    assert_refused(start(port, tmp_path / "file" / "data", "--once"), "The server cannot start", "WDIST_SERVER_DATA=")
     assert_free(port)
 
 
