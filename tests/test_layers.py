@@ -85,7 +85,7 @@ def test_bjorck_twin_trains_with_a_standard_optimiser():
         loss.backward()
         optimizer.step()
     # W1 of a shift by (1, ..., 1) is sqrt 5 = 2.236; the sample adds noise of about 2 sqrt(2 / 256) / sqrt(5).
-    assert 2.0 < -float(loss) < 2.5
+    assert 2.0 < -loss.item() < 2.5
     assert torch.linalg.svdvals(net[0].weight.detach().double()).max() < 1 + 1e-5
 
 

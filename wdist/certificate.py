@@ -204,6 +204,8 @@ def _cone(module: Cone, shape: Shape) -> tuple[float, Shape]:
 @register(BCOP, RKO, OSSN, SVCM)
 def _convolution(module: LipschitzConvolution, shape: Shape) -> tuple[float, Shape]:
     _expect(shape, 0, module.in_channels, module)
+    if len(shape) != module.dimensions + 1 or any(size % module.stride for size in shape[1:]):
+        raise UnprovenError(f"{type(module).__name__} of stride {module.stride} cannot take inputs of shape {shape}")
     grid = tuple(size // module.stride for size in shape[1:])
     return convolution_norm_bound(_kernel64(module), grid), (module.out_channels, *grid)
 
@@ -211,6 +213,8 @@ def _convolution(module: LipschitzConvolution, shape: Shape) -> tuple[float, Sha
 @register(nn.Conv1d, nn.Conv2d)
 def _plain_convolution(module: nn.Conv1d | nn.Conv2d, shape: Shape) -> tuple[float, Shape]:
     _expect(shape, 0, module.in_channels, module)
+    if len(shape) != module.weight.dim() - 1:
+        raise UnprovenError(f"{type(module).__name__} cannot take inputs of shape {shape}")
     if any(d != 1 for d in module.dilation) or isinstance(module.padding, str):
         raise UnprovenError(f"{type(module).__name__} with dilation or named padding: no bound is known")
     sizes = zip(shape[1:], module.padding, module.kernel_size, module.stride, strict=True)
@@ -222,5 +226,5 @@ def _plain_convolution(module: nn.Conv1d | nn.Conv2d, shape: Shape) -> tuple[flo
     # More wrapped entries than k - 1 would repeat outputs.
     few = all(2 * p <= k - 1 for p, k in zip(module.padding, module.kernel_size, strict=True))
     if module.padding_mode != "circular" or not few:
-        raise UnprovenError(f"{type(module).__name__} with {module.padding_mode} padding {module.padding}: no bound known")
+        raise UnprovenError(f"{type(module).__name__} with {module.padding_mode} padding: no bound is known")
     return max(convolution_norm_bound(block, shape[1:]) for block in blocks), (module.out_channels, *grid)

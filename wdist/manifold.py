@@ -101,6 +101,10 @@ class StiefelOptimizer(Optimizer):
         super().__init__(params, defaults)
         self._space = Workspace()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._space = Workspace()
+
     @overload
     def step(self, closure: None = None) -> None: ...
     @overload
@@ -152,7 +156,7 @@ class StiefelOptimizer(Optimizer):
         if len(views) == 1:
             return views[0]
         shape = torch.Size((sum(len(view) for view in views), *views[0].shape[1:]))
-        return torch.cat(views, out=self._space.square(name, views[0], shape))
+        return torch.cat(views, out=self._space.shaped(name, views[0], shape))
 
     def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]

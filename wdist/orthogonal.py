@@ -110,7 +110,7 @@ def random_orthogonal(
     # Without the signs of R's diagonal the distribution depends on LAPACK's convention.
     Q = Q * torch.sign(torch.diagonal(R, dim1=-2, dim2=-1))[..., None, :]
     result: Tensor = Q if m >= n else Q.mT
-    return result.to(dtype)
+    return result.to(dtype).contiguous()
 
 
 def projector(R: Tensor) -> Tensor:

@@ -8,18 +8,18 @@ For wide W (p x n, W W^T = I) and momentum M (p x n), both batched:
     V = W - lr D
     W <- (V V^T)^(-1/2) V               retraction (polar factor)
 
-Every Gram matrix follows from C = M W^T and M M^T: with K = C - S (skew),
+Very wide W: every Gram matrix follows from N = W W^T, C = M W^T and M M^T,
 
-    T T^T = M M^T + X + X^T,            X = S (K - S / 2)
-    V V^T = I - lr (Q K + (Q K)^T) + lr^2 Q T T^T Q
+    T T^T = M M^T - S C^T - C S + S N S
+    V V^T = N - lr (Q Y + (Q Y)^T) + lr^2 Q T T^T Q,  Y = T W^T = C - S N
 
-so that only four products have the size p x p x n (two to form C and M M^T, two to apply the result to W and M); all
-others are p x p x p. For square W everything is a rotation: T = K W, D = O W with O the (skew) polar factor of K, and W
-<- (I - lr O + lr^2 O^2 / 2) W is orthogonal up to lr^4 / 4.
+so that five products have the size p x p x n, all others p x p x p. For square W everything is a rotation: T = K W, D =
+O W with O the (skew) polar factor of K = skew(M W^T), and W <- (I - lr O + lr^2 O^2 / 2) W.
 
-Drift. The retractions are polynomials of degree 4 in E = V V^T - I (error 0.25 |E|^5) or exact to lr^4 / 4, and the
-formulas above use W W^T = I, so that deviations add up instead of being mended: `restore_orthogonality`, every few
-steps, squares what has been collected. Measured in float32 over thousands of steps: |W W^T - I|_F < 1e-5.
+Drift. The retraction of a wide W is a series up to E^4 in E = V V^T - I and mends whatever deviation W came with
+(taking W W^T = I instead is unstable where the gradient is mostly normal: rounding grew to 1e25 in ten steps). A
+rotation is orthogonal up to lr^4 |O|^4 / 4 and passes deviations on: `restore_orthogonality`, every few steps, squares
+what has been collected.
 """
 
 import torch
@@ -33,9 +33,15 @@ QUINTICS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
 )
-# Relative to the largest eigenvalue: keeps rounding from making eigenvalues of a Gram matrix negative, which the
-# quintics would blow up (seen as NaN after some hundred steps).
-DAMPING = 1e-6
+TINY = 1e-15  # its square is still a float32; gradients that are smaller count as zero
+
+
+def _noise(tensor: Tensor) -> float:
+    """Parts of a Gram matrix below this, relative to the whole, are rounding and not a direction: 4e-6 in float32.
+
+    Amplified like a direction, they would end the step far from the manifold (seen where a gradient is normal to it).
+    """
+    return 32 * torch.finfo(tensor.dtype).eps
 
 
 class Workspace:
@@ -46,9 +52,9 @@ class Workspace:
 
     def like(self, name: str, tensor: Tensor) -> Tensor:
         """An uninitialised contiguous buffer with the shape, dtype and device of `tensor`."""
-        return self.square(name, tensor, tensor.shape)
+        return self.shaped(name, tensor, tensor.shape)
 
-    def square(self, name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
+    def shaped(self, name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
         """An uninitialised buffer of `shape` with the dtype and device of `tensor`."""
         key = (name, shape, tensor.dtype, tensor.device)
         if key not in self._buffers:
@@ -64,7 +70,9 @@ def stiefel_step(W: Tensor, M: Tensor, lr: float, workspace: Workspace | None = 
     space = workspace or Workspace()
     if W.shape[-2] == 1:
         return _sphere_step(W, M, lr)
-    return _rotation_step(W, M, lr, space) if W.shape[-2] == W.shape[-1] else _wide_step(W, M, lr, space)
+    if W.shape[-2] == W.shape[-1]:
+        return _rotation_step(W, M, lr, space)
+    return (_very_wide_step if W.shape[-1] >= 4 * W.shape[-2] else _wide_step)(W, M, lr, space)
 
 
 def restore_orthogonality(W: Tensor) -> Tensor:
@@ -81,18 +89,21 @@ def _sphere_step(W: Tensor, M: Tensor, lr: float) -> Tensor:
 
 def _rotation_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor:
     C = torch.bmm(M, W.mT, out=space.like("C", W))
-    O = _odd_polar(torch.sub(C, C.mT, out=space.like("K", W)), space)  # noqa: E741
+    K = torch.sub(C, C.mT, out=space.like("K", W))
+    # The second term keeps the rounding of a gradient without a tangent part from becoming a full step.
+    size = torch.linalg.matrix_norm(K, keepdim=True).add_(torch.linalg.matrix_norm(C, keepdim=True), alpha=_noise(W))
+    O = _odd_polar(K.div_(size.clamp_min_(TINY)), space)  # noqa: E741
     # 1/2 + lr^2 / 8 makes the step exactly orthogonal to order lr^6 where sigma(O) = 1.
     E = torch.baddbmm(O, O, O, beta=-lr, alpha=lr * lr * (0.5 + lr * lr / 8), out=space.like("C", W))
-    return torch.baddbmm(W, E, W, out=space.like("K2", W))
+    return torch.baddbmm(W, E, W, out=space.like("V", W))
 
 
 def _odd_polar(K: Tensor, space: Workspace) -> Tensor:
-    """Approximate polar factor of skew K (b, p, p), itself skew; K is overwritten."""
+    """Approximate polar factor of skew K (b, p, p) with ||K||_F <= 1, itself skew; K is overwritten."""
     G = torch.bmm(K, K.mT, out=space.like("G", K))
     G2 = torch.bmm(G, G, out=space.like("G2", K))
-    # (sum of sigma^8)^(1/4) >= sigma_max^2, and much closer to it than the trace.
-    inverse = torch.linalg.matrix_norm(G2, keepdim=True).sqrt_().clamp_min_(1e-30).reciprocal_()
+    # (sum of sigma^8)^(1/4) >= sigma_max^2, and much closer to it than ||K||_F^2.
+    inverse = torch.linalg.matrix_norm(G2, keepdim=True).sqrt_().clamp_min_(TINY).reciprocal_()
     (a, b, c), (d, e, f) = QUINTICS
     G.mul_(b * inverse).addcmul_(G2, c * inverse.square())
     K.mul_(inverse.sqrt())
@@ -104,51 +115,69 @@ def _odd_polar(K: Tensor, space: Workspace) -> Tensor:
 
 
 def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor:
-    shape = torch.Size((*W.shape[:-1], W.shape[-2]))
-    C = torch.bmm(M, W.mT, out=space.square("C", W, shape))
-    MM = torch.bmm(M, M.mT, out=space.square("MM", W, shape))
-    S = torch.add(C, C.mT, out=space.square("S", W, shape)).mul_(0.5)
-    K = C.sub_(S)
-    X = torch.bmm(S, torch.sub(K, S, alpha=0.5, out=space.square("q", W, shape)), out=space.square("X", W, shape))
-    floor = MM.diagonal(dim1=-2, dim2=-1).mean(-1)
-    A = MM.add_(X).add_(X.mT)
-    Q, QAQ = _inverse_root(A, floor, space)
-    QK = torch.bmm(Q, K, out=X)
-    E = torch.add(QK, QK.mT, out=space.square("E", W, shape)).mul_(-lr).add_(QAQ, alpha=lr * lr)
-    E2 = torch.bmm(E, E, out=QAQ)
-    # Z - I = (I + E)^(-1/2) - I up to E^4: -E/2 + 3/8 E2 + E2 (-5/16 E + 35/128 E2)
-    Z = torch.mul(E, -0.5, out=X).add_(E2, alpha=0.375)
-    Z.baddbmm_(E2, E.mul_(-0.3125).add_(E2, alpha=35 / 128))
-    F = torch.baddbmm(Q, Z, Q, out=E).mul_(lr)
+    """Six products of full size, each done on the matrices themselves."""
+    small = _small(W)
+    C = torch.bmm(M, W.mT, out=space.shaped("C", W, small))
+    S = torch.add(C, C.mT, out=space.shaped("S", W, small)).mul_(0.5)
+    T = torch.baddbmm(M, S, W, alpha=-1, out=space.like("T", W))
+    size = torch.linalg.matrix_norm(T, keepdim=True).clamp_min_(TINY)
+    A = torch.bmm(T, T.mT, out=C).div_(size.square())
+    rounding = torch.linalg.matrix_norm(S, keepdim=True).mul_(_noise(W))
+    Q = _inverse_root(A, space).mul_(lr / (size + rounding))
+    V = torch.baddbmm(W, Q, T, alpha=-1, out=space.like("V", W))
+    N = torch.bmm(V, V.mT, out=C)
+    return torch.baddbmm(V, _retraction(N, space), V, out=T)
+
+
+def _very_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor:
+    """The same by five: all but the last two products are Gram matrices, T and V are never formed."""
+    small = _small(W)
+    unit = torch.linalg.matrix_norm(M, keepdim=True).clamp_min_(TINY).reciprocal_()
+    C = torch.bmm(M, W.mT, out=space.shaped("C", W, small)).mul_(unit)
+    A = torch.bmm(M, M.mT, out=space.shaped("A", W, small)).mul_(unit).mul_(unit)
+    N = torch.bmm(W, W.mT, out=space.shaped("N", W, small))
+    S = torch.add(C, C.mT, out=space.shaped("S", W, small)).mul_(0.5)
+    X = torch.bmm(S, N, out=space.shaped("X", W, small))
+    Y = torch.sub(C, X, out=space.shaped("Y", W, small))  # T W^T
+    # T T^T = M M^T - S C^T - C S + S N S
+    A.baddbmm_(C, S, alpha=-1).baddbmm_(S, Y.mT, alpha=-1)
+    Q = _inverse_root(A, space)
+    QY = torch.bmm(Q, Y, out=C)
+    N.sub_(QY, alpha=lr).sub_(QY.mT, alpha=lr)
+    N.baddbmm_(torch.bmm(Q, A, out=X), Q, alpha=lr * lr)
+    Z = _retraction(N, space)
+    F = torch.baddbmm(Q, Z, Q, out=A).mul_(lr)
     V = torch.baddbmm(W, Z.baddbmm_(F, S), W, out=space.like("V", W))
-    return V.baddbmm_(F, M, alpha=-1)
+    return V.baddbmm_(F.mul_(unit), M, alpha=-1)
 
 
-def _inverse_root(A: Tensor, floor: Tensor, space: Workspace) -> tuple[Tensor, Tensor]:
-    """Q ~ A^(-1/2) and Q A Q ~ I for positive semi-definite A (b, p, p); A is overwritten.
+def _small(W: Tensor) -> torch.Size:
+    return torch.Size((*W.shape[:-1], W.shape[-2]))
 
-    floor (b,): the mean eigenvalue of the matrix relative to which A was rounded.
-    """
-    A2 = torch.bmm(A, A, out=space.like("A2", A))
-    inverse = torch.linalg.matrix_norm(A2).sqrt_().add_(floor, alpha=1e-6).add_(1e-30).reciprocal_()
+
+def _retraction(N: Tensor, space: Workspace) -> Tensor:
+    """N^(-1/2) - I for N = I + E (b, p, p), by its series up to E^4 (error 0.25 |E|^5); N is overwritten."""
+    N.diagonal(dim1=-2, dim2=-1).sub_(1)
+    E2 = torch.bmm(N, N, out=space.like("q", N))
+    Z = torch.mul(N, -0.5, out=space.like("Z", N)).add_(E2, alpha=0.375)
+    return Z.baddbmm_(E2, N.mul_(-0.3125).add_(E2, alpha=35 / 128))
+
+
+def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
+    """Q ~ A^(-1/2) for positive semi-definite A (b, p, p) that carries the rounding of matrices of trace 1."""
+    A2 = torch.bmm(A, A, out=space.like("q", A))
+    noise = _noise(A)
+    inverse = torch.linalg.matrix_norm(A2, keepdim=True).sqrt_().add_(noise).reciprocal_()
     (a, b, c), (d, e, f) = QUINTICS
-    # A' = (A / scale + delta I) / (1 + delta), and its square from that of A. The quintics blow up outside [0, 1]:
-    # delta keeps rounding from making eigenvalues negative, the division keeps them below 1 where the tangent part of
-    # M is lost in rounding and delta is near 1 (a critic at its optimum went to NaN without it; its steps vanish now).
-    delta = DAMPING * (1 + floor * inverse)
-    inverse = inverse / (1 + delta)
-    share = (delta / (1 + delta))[:, None]
-    scale = inverse[:, None, None]
-    A.mul_(scale)
-    q = A2.mul_(scale.square()).add_(A * (2 * share[..., None]))
-    q.diagonal(dim1=-2, dim2=-1).add_(share.square())
-    A.diagonal(dim1=-2, dim2=-1).add_(share)
-    q = q.mul_(c).add_(A, alpha=b)
-    q.diagonal(dim1=-2, dim2=-1).add_(a)
-    qA = torch.bmm(q, A, out=space.like("qA", A))
-    A = torch.bmm(qA, q, out=A)
-    r = torch.bmm(A, A, out=qA).mul_(f).add_(A, alpha=e)
+    B = torch.mul(A, inverse, out=space.like("B", A))
+    # Rounding can make eigenvalues negative, which the quintics would blow up (seen as NaN after some hundred steps).
+    damping = noise + noise * inverse
+    B.diagonal(dim1=-2, dim2=-1).add_(damping[..., 0])
+    # q = a + b B + c B^2 for B = A / scale + damping I, without forming B^2
+    q = A2.mul_(c * inverse.square()).addcmul_(B, b + 2 * c * damping)
+    q.diagonal(dim1=-2, dim2=-1).add_((a - c * damping.square())[..., 0])
+    qB = torch.bmm(q, B, out=space.like("qB", A))
+    B = torch.bmm(qB, q, out=B)
+    r = torch.bmm(B, B, out=qB).mul_(f).add_(B, alpha=e)
     r.diagonal(dim1=-2, dim2=-1).add_(d)
-    Q = torch.bmm(r, q, out=space.like("Q", A))
-    rA = torch.bmm(r, A, out=q)
-    return Q.mul_(scale.sqrt()), torch.bmm(rA, r, out=A)
+    return torch.bmm(r, q, out=B).mul_(inverse.sqrt())
