@@ -96,9 +96,7 @@ class Trainer:
         """Whether no step is left, or further ones are not worth it."""
         record = self.record
         return (
-            record.step >= self.schedule.steps
-            or record.stale >= self.schedule.patience
-            or record.restores >= _RESTORES
+            record.step >= self.schedule.steps or record.stale >= self.schedule.patience or record.restores >= _RESTORES
         )
 
     def run(
