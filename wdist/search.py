@@ -136,6 +136,7 @@ class Search:
 
     def _train(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> None:
         """One stage, from the beginning or from a checkpoint in the middle of it."""
+        began = time.perf_counter()
         problem, index = self.problem, len(self.stages)
         batch = batch_size(stage.config, self._train_rows)
         source, target = problem.feeds("train", batch)
@@ -177,7 +178,7 @@ class Search:
         self.stages.append(stage)
         self.records.append(record)
         self.weights.append({k: v.detach().cpu().clone() for k, v in module.state_dict().items()})
-        self.spent += time.perf_counter() - started
+        self.spent += time.perf_counter() - began
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
         """Steps of a stage: its share of the steps, or of the seconds by the clock of this machine (once)."""

@@ -6,7 +6,9 @@ from numpy.typing import ArrayLike, NDArray
 Values = NDArray[np.float64]
 
 FIT_ROWS = 4_000  # rows a side behind the search for a direction; every iteration sorts them
-FIT_ELEMENTS = 8_000_000  # of those rows: at 10,000 dimensions fewer are used, so that memory stays near 200 MB
+FIT_ELEMENTS = (
+    1_000_000  # numbers in those rows: fewer rows in high dimension, where every pass costs more (784-d: 1 s)
+)
 CELLS = 512  # of the potential: finer than the noise of any sample below some 10^5 rows
 NARROWEST = 1e-6  # cell, of its distance from the middle
 PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf leaves a straight line
