@@ -37,7 +37,7 @@ from wdist_client.errors import (
     WaitTimeout,
     WdistError,
 )
-from wdist_client.models import Batch, Estimate, Progress, Result, SampleSet
+from wdist_client.models import Batch, Estimate, Event, Progress, Result, SampleSet
 
 __all__ = [
     "APIConnectionError",
@@ -55,6 +55,7 @@ __all__ = [
     "Estimate",
     "EstimateCanceled",
     "EstimateFailed",
+    "Event",
     "InvalidRequest",
     "Job",
     "Matrix",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from wdist_client import batches, flows, protocol
 from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.client import settings
-from wdist_client.errors import APIConnectionError
+from wdist_client.errors import APIConnectionError, APIStatusError
+from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.local import LOCAL, AsyncLocalTransport
-from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
+from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response
 from wdist_client.uploads import create_sample_set
 
@@ -270,6 +271,20 @@ class AsyncJob(JobRecord):
     async def curve(self) -> list[CurvePoint]:
         """As `Job.curve`."""
         return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
+
+    async def events(self, after: str | None = None) -> AsyncIterator[Event]:
+        """As `Job.events`, for `async for`."""
+        stream = EventStream(self.id, self._client._retries, after)
+        while stream.completed is None:
+            try:
+                async for line in self._client._transport.lines(stream.request()):
+                    if event := stream.feed(line):
+                        self.estimate = stream.completed or self.estimate
+                        yield event
+                if stream.completed is None:
+                    raise APIConnectionError("the server ended the stream of events early")
+            except (APIConnectionError, APIStatusError) as error:
+                await asyncio.sleep(stream.pause(error))
 
     async def evaluate(self, rows: Any) -> Scores:
         """As `Job.evaluate`."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wdist_client import batches, flows, protocol
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.errors import APIConnectionError
+from wdist_client.errors import APIConnectionError, APIStatusError
+from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.local import LOCAL, LocalTransport
-from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Model, Page, Result, SampleSet
+from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
 from wdist_client.protocol import Request, Response, check_address
 from wdist_client.uploads import create_sample_set
 
@@ -321,6 +322,23 @@ class Job(JobRecord):
     def plot(self) -> Figure:
         """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
         return self.wait().plot(self.curve())
+
+    def events(self, after: str | None = None) -> Iterator[Event]:
+        """What happens to the job, from its beginning (or after an event's id) until it has ended.
+
+        A broken connection goes on where it broke. The last event is `completed`; the job then has its final record.
+        """
+        stream = EventStream(self.id, self._client._retries, after)
+        while stream.completed is None:
+            try:
+                for line in self._client._transport.lines(stream.request()):
+                    if event := stream.feed(line):
+                        self.estimate = stream.completed or self.estimate
+                        yield event
+                if stream.completed is None:
+                    raise APIConnectionError("the server ended the stream of events early")
+            except (APIConnectionError, APIStatusError) as error:
+                time.sleep(stream.pause(error))
 
     def evaluate(self, rows: Any) -> Scores:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target."""

@@ -12,7 +12,8 @@ import json
 import queue
 import secrets
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOCAL = ":local:"
+POLL_SECONDS = 0.05
 NOT_SENT = frozenset({"progress", "should_stop", "checkpoint", "groups"})
 
 
@@ -98,6 +100,25 @@ class LocalTransport:
         except RefusalError as refusal:
             status, content = refusal.status, refusal.problem
         return _json(status, content)
+
+    def lines(self, request: Request) -> Iterator[str]:
+        """The events of a job as a server streams them: its changes of state and its progress."""
+        name = request.path.split("/")[3]
+        number, told = 0, {"status": "", "progress": ""}
+        while True:
+            answer = self.perform(Request("GET", f"/v1/estimates/{name}"))
+            if answer.status >= 400:
+                raise answer.error()
+            record = answer.json()
+            for kind, data in (("status", {"status": record["status"]}), ("progress", record["progress"])):
+                line = json.dumps(data)
+                if data is not None and line != told[kind]:
+                    number, told[kind] = number + 1, line
+                    yield from (f"id: {number}", f"event: {kind}", f"data: {line}", "")
+            if record["status"] in ENDED:
+                yield from (f"id: {number + 1}", "event: completed", f"data: {json.dumps(record)}", "")
+                return
+            time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """Ends the running job and forgets the waiting ones: they have nowhere to go on."""
@@ -338,6 +359,11 @@ class AsyncLocalTransport:
 
     async def perform(self, request: Request) -> Response:
         return await asyncio.to_thread(self._local.perform, request)
+
+    async def lines(self, request: Request) -> AsyncIterator[str]:
+        lines = self._local.lines(request)
+        while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            yield line
 
     async def close(self) -> None:
         await asyncio.to_thread(self._local.close)

@@ -160,6 +160,14 @@ class Result(Model):
         return plot_result(self, curve)
 
 
+class Event(Model):
+    """Something that happened to a job: status, progress, log; `completed` is the last, with the job's record."""
+
+    id: str | None = None
+    type: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
 class CurvePoint(Model):
     """One point of a training curve; `value` comes from the select split and is not certified."""
 

@@ -33,6 +33,16 @@ class Transport:
             )
         return Response(answer.status_code, answer.headers, answer.content)
 
+    def lines(self, request: Request) -> Iterator[str]:
+        """The lines of an answer that goes on; raises APIStatusError, and APIConnectionError where it breaks."""
+        with (
+            _translated(self.base_url),
+            self._http.stream(request.method, request.path, headers=request.headers) as answer,
+        ):
+            if answer.status_code >= 400:
+                raise Response(answer.status_code, answer.headers, answer.read()).error()
+            yield from answer.iter_lines()
+
     def close(self) -> None:
         self._http.close()
 
@@ -54,6 +64,15 @@ class AsyncTransport:
                 request.method, request.path, params=request.params, headers=request.headers, content=content
             )
         return Response(answer.status_code, answer.headers, answer.content)
+
+    async def lines(self, request: Request) -> AsyncIterator[str]:
+        """The lines of an answer that goes on; raises APIStatusError, and APIConnectionError where it breaks."""
+        with _translated(self.base_url):
+            async with self._http.stream(request.method, request.path, headers=request.headers) as answer:
+                if answer.status_code >= 400:
+                    raise Response(answer.status_code, answer.headers, await answer.aread()).error()
+                async for line in answer.aiter_lines():
+                    yield line
 
     async def close(self) -> None:
         await self._http.aclose()
