@@ -30,7 +30,7 @@ export function duration(seconds) {
   if (seconds < 9.95) return `${+seconds.toFixed(1)}${THIN}s`;
   if (seconds < 60) return `${Math.round(seconds)}${THIN}s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes}${THIN}min ${Math.round(seconds % 60)}${THIN}s`;
+  if (minutes < 60) return `${minutes}${THIN}min${Math.round(seconds % 60) ? ` ${Math.round(seconds % 60)}${THIN}s` : ""}`;
   return `${Math.floor(minutes / 60)}${THIN}h ${minutes % 60}${THIN}min`;
 }
 

@@ -65,8 +65,10 @@ async function add(file, draw) {
   draw();
   try {
     const set = await uploadFile(file, { signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
-    if (!entries.delete(key)) return;
-    entries.set(set.id, { name: file.name, set });
+    if (!entries.has(key)) return;
+    const inPlace = [...entries].map(([each, old]) => (each === key ? [set.id, { name: file.name, set }] : [each, old]));
+    entries.clear();
+    for (const [each, value] of inPlace) entries.set(each, value);
     announce(`${file.name} is uploaded.`);
   } catch (error) {
     if (error.name === "AbortError") return;

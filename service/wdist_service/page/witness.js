@@ -62,7 +62,7 @@ function coverage(scored, sets) {
 function gallery(entries, image, { source, target }) {
   const range = [Math.min(source.statistics.min, target.statistics.min), Math.max(source.statistics.max, target.statistics.max)];
   return h("ul", { class: "gallery" }, entries.map(({ index, score, values }) =>
-    h("li", null, thumbnail(values, image, range, `Image ${index}`), h("span", { class: "small soft" }, `${whole(index)}: ${figure(score, 3)}`))));
+    h("li", null, thumbnail(values, image, range, `Image ${index}, score ${figure(score, 3)}`), h("span", { class: "small soft" }, `${figure(score, 3)}`))));
 }
 
 /** The columns that differ most between the sets come first; values far from the other set stand out. */

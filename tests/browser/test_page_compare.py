@@ -1,0 +1,211 @@
+"""The main job in a browser: upload, run, watch, read; and what the page says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import OpenPage
+from page_steps import PATIENCE_MS, alert, choose, result_of, start, zone
+from playwright.sync_api import expect
+from server_process import ServerProcess
+
+Files = dict[str, Path]
+
+
+def fetch(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    expect(zone(page, "Source")).to_contain_text("600 rows of 4 numbers")
+    estimate_id = start(page)
+    card = result_of(page)
+    result = fetch(f"{server.url}/v1/estimates/{estimate_id}")["result"]
+    shown = float(card.locator(".bound-figure").inner_text().replace(",", ""))
+    assert shown == pytest.approx(result["lower_bound"], rel=5e-4)  # four digits are shown
+    assert 1 < shown <= 2  # the sets are a shift of 2 apart
+    expect(card).to_contain_text(result["meaning"])
+    expect(card).to_contain_text(result["units"])
+    picture = card.get_by_role("img")
+    assert f"Excluded below {card.locator('.bound-figure').inner_text()}" in (picture.get_attribute("aria-label") or "")
+    expect(page.get_by_text("uncertified")).to_be_visible()
+    expect(page.locator(".line-key.trivial")).to_contain_text("distance of the means")
+    expect(page.locator(".trivial-line")).to_have_count(1)
+
+
+def test_interval_is_drawn_to_scale(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    result = fetch(f"{server.url}/v1/estimates/{start(page)}")["result"] or {}
+    card = result_of(page)
+    result = result or fetch(f"{server.url}/v1/estimates/{page.url.rsplit('/', 1)[1]}")["result"]
+    ticks = card.locator(".axis text").all()
+    values = [float(tick.text_content() or "nan") for tick in ticks]
+    places = [float(tick.get_attribute("x") or "nan") for tick in ticks]
+    slope, offset = np.polyfit(values, places, 1)
+    dot = float(card.locator("circle").get_attribute("cx") or "nan")
+    bound = float(card.locator(".bound-line").first.get_attribute("x1") or "nan")
+    assert dot == pytest.approx(offset + slope * result["value"], abs=0.5)
+    assert bound == pytest.approx(offset + slope * result["lower_bound"], abs=0.5)
+
+
+def test_two_files_dropped_on_one_box_fill_both(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    payload = [{"name": f"{name}.npy", "data": list(files[name].read_bytes())} for name in ("left", "right")]
+    transfer = page.evaluate_handle(
+        """files => { const transfer = new DataTransfer();
+        for (const {name, data} of files) transfer.items.add(new File([new Uint8Array(data)], name));
+        return transfer; }""",
+        payload,
+    )
+    zone(page, "Target").dispatch_event("drop", {"dataTransfer": transfer})
+    expect(zone(page, "Source")).to_contain_text("left.npy")
+    expect(zone(page, "Target")).to_contain_text("right.npy")
+    expect(zone(page, "Target")).to_contain_text("600 rows of 4 numbers", timeout=PATIENCE_MS)
+
+
+def test_example_without_files_stays_below_its_known_distance(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Try two sets whose distance is known").click()
+    expect(zone(page, "Target")).to_contain_text("4,000 rows of 8 numbers", timeout=PATIENCE_MS)
+    start(page)
+    shown = float(result_of(page).locator(".bound-figure").inner_text())
+    assert 0.5 < shown <= 1
+
+
+def test_csv_keeps_its_column_names(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    choose(page, files["table"], files["right"])
+    expect(zone(page, "Source")).to_contain_text("600 rows of 4 numbers")
+
+
+def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    estimate_id = start(page, "groupsort", Training_time="600")
+    line = page.locator(".value-line")
+    expect(line).to_have_count(1, timeout=PATIENCE_MS)
+    before = line.get_attribute("d") or ""
+    expect(line).not_to_have_attribute("d", before, timeout=PATIENCE_MS)  # the curve grows
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator(".live-line")).to_contain_text("on select rows")
+    page.get_by_role("button", name="Stop this estimate").click()
+    expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
+    assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "canceled"
+
+
+def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    page.get_by_label("Confidence").select_option("0.99")
+    start(page)
+    result_of(page)
+    code = page.get_by_role("tabpanel")
+    assert "confidence=0.99" in code.inner_text()
+    page.get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == code.inner_text()
+    done = subprocess.run(
+        [sys.executable, "-c", code.inner_text()],
+        cwd=files["left"].parent, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "With 99 % confidence" in done.stdout
+
+
+def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPage, files: Files) -> None:
+    page = open_page(expected=("422",))
+    button = page.get_by_role("button", name="Estimate the distance")
+    button.click()
+    expect(alert(page)).to_contain_text("Choose a file for source")
+    choose(page, files["left"], files["narrow"])
+    expect(alert(page)).to_contain_text("Rows of the source are 4, rows of the target 3")
+    button.click()
+    expect(page).not_to_have_url(re.compile("estimates"))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("text", "not an .npy file"), ("holed", "row 17, column 2")],
+)
+def test_file_that_cannot_be_used_is_refused_in_words(open_page: OpenPage, files: Files, name: str, words: str) -> None:
+    page = open_page(expected=("422", "400"))
+    zone(page, "Source").locator("input[type=file]").set_input_files(files[name])
+    expect(zone(page, "Source").get_by_role("alert")).to_contain_text(words, timeout=PATIENCE_MS)
+    expect(zone(page, "Source").get_by_text("Choose a file")).to_be_visible()  # the next action is at hand
+
+
+def test_refused_estimate_names_the_reason(open_page: OpenPage, files: Files) -> None:
+    page = open_page(expected=("422",))
+    choose(page, files["short"], files["right"])
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(alert(page)).to_contain_text("at least 100 are needed", timeout=PATIENCE_MS)
+
+
+def test_option_out_of_range_is_marked(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    page.get_by_text("More options").click()
+    seed = page.get_by_label("Random seed")
+    seed.fill("-1")
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(seed).to_have_attribute("aria-invalid", "true")
+    expect(seed).to_be_focused()
+    expect(alert(page)).to_contain_text("whole number")
+
+
+def test_failed_estimate_says_why(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    start(page, "bcop")  # convolutions need images
+    expect(alert(page)).to_contain_text("This estimate failed", timeout=PATIENCE_MS)
+    expect(alert(page)).to_contain_text("image")
+
+
+def test_unknown_estimate_and_page(open_page: OpenPage) -> None:
+    page = open_page("/#/estimates/est_01jd3v5q3k8e9x7w2m4n6p8r0t", expected=("404",))
+    expect(alert(page)).to_contain_text("est_01jd3v5q3k8e9x7w2m4n6p8r0t")
+    page = open_page("/#/nowhere")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+
+
+def test_server_that_went_away_is_said(open_page: OpenPage, tmp_path: Path, files: Files) -> None:
+    with ServerProcess(tmp_path / "data", ["--workers", "0"]) as brief:
+        page = open_page(
+            base=brief.url, expected=("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
+        )
+        expect(page.locator("#server")).to_contain_text("no worker is running")
+        choose(page, files["left"], files["right"])
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(alert(page)).to_contain_text("The server does not answer")
+    expect(alert(page)).to_contain_text("wdist serve")
+
+
+def test_keyboard_alone(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    choose(page, files["left"], files["right"])
+    page.get_by_label("Kind of critic").focus()
+    page.keyboard.type("the difference")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Estimate the distance":
+            break
+    page.keyboard.press("Enter")
+    result_of(page)
+    curve = page.get_by_role("group", name="Curve of the uncertified value")
+    curve.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".readout")).to_contain_text("step")
