@@ -98,6 +98,11 @@ def test_the_health_check_tells_a_running_server_from_none(container: ServerProc
         assert run.returncode == code, run.stderr
 
 
+def test_the_page_is_in_the_image(container: ServerProcess) -> None:
+    with urllib.request.urlopen(container.url) as answer:
+        assert answer.headers.get_content_type() == "text/html"
+
+
 def test_it_answers_only_with_the_key_from_the_file(container: ServerProcess) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{container.url}/v1/estimates")
