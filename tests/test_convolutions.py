@@ -145,7 +145,7 @@ def test_clipping_and_masking_brings_singular_values_together():
     assert norms[-1] > 1  # cutting to the support undoes part of the clip: the exact norm has to divide last
     spread = singular_values(layer, (8, 8))
     assert spread.max() <= 1 + 1e-6
-    assert spread.median() > 0.7
+    assert spread.median() > 0.6
 
 
 @pytest.mark.parametrize("kind", KINDS)

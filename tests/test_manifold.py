@@ -70,12 +70,12 @@ def test_gradient_normal_to_the_manifold_moves_nothing_far():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_drift_is_bounded_over_thousands_of_steps(dtype):
+def test_drift_is_bounded_over_hundreds_of_steps(dtype):
     layers = nn.ModuleList([OrthogonalLinear(32, 32), OrthogonalLinear(50, 20), OrthogonalLinear(9, 1)]).to(dtype)
     optimizer = StiefelOptimizer(parameter_groups(layers, lr=0.05))
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
-    for _ in range(1000):
+    for _ in range(400):
         for p in layers.parameters():
             p.grad = torch.randn(p.shape, generator=generator, dtype=dtype)
         optimizer.step()

@@ -170,7 +170,9 @@ def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
     inverse = torch.linalg.matrix_norm(A2, keepdim=True).sqrt_().add_(noise).reciprocal_()
     (a, b, c), (d, e, f) = QUINTICS
     B = torch.mul(A, inverse, out=space.like("B", A))
-    # Rounding can make eigenvalues negative, which the quintics would blow up (seen as NaN after some hundred steps).
+    # The quintics blow up outside [0, 1]. Damping keeps eigenvalues that rounding made negative above 0 (seen as NaN
+    # after some hundred steps); with `noise` in the scale they stay below 1 + noise also where the tangent part of M is
+    # lost in rounding, as for a critic at its optimum, whose steps then vanish.
     damping = noise + noise * inverse
     B.diagonal(dim1=-2, dim2=-1).add_(damping[..., 0])
     # q = a + b B + c B^2 for B = A / scale + damping I, without forming B^2
