@@ -161,10 +161,15 @@ def _worker(options: argparse.Namespace) -> int:
         settings = _settings(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
         return _fail(str(error), _EX_CONFIG)
-    from wdist_service import logs, worker
+    from wdist_service import logs
+    from wdist_service.slots import Slots
 
     logs.configure(settings.log_level)
-    worker.main(settings)
+    slots = Slots(settings)
+    slots.tend()  # trainers import torch while this process imports the rest
+    from wdist_service import worker
+
+    worker.main(settings, slots)
     return 0
 
 

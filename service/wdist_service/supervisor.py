@@ -97,7 +97,7 @@ def serve(settings: Settings) -> int:
     threading.Thread(target=_announce, args=(address, settings, stopping), daemon=True).start()
     code = 0
     while not stopping.is_set() and code == 0:
-        code = next((status for child in [api, *workers] if (status := child.tend()) is not None), 0)
+        code = next((status for child in [*workers, api] if (status := child.tend()) is not None), 0)
         stopping.wait(0.1)
     _stop([api, *workers])
     lock.close()

@@ -77,11 +77,11 @@ class Run:
 class Worker:
     """Everything that a worker process is made of. `run` returns after SIGTERM."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, slots: Slots) -> None:
         self._settings = settings
         self._database = Database(settings)
         self._storage = Storage(settings)
-        self._slots = Slots(settings)
+        self._slots = slots
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
         self._stopping = threading.Event()
@@ -92,7 +92,6 @@ class Worker:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        self._slots.tend()  # torch is imported while the rest starts
         wait_for(self._database, seconds=30)
         self._database.migrate()
         engine.migrate(self._database)
@@ -311,6 +310,6 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
     raise RuntimeError("1,024 workers share this data directory; give this one another")
 
 
-def main(settings: Settings) -> None:
+def main(settings: Settings, slots: Slots) -> None:
     """Run a worker until SIGTERM."""
-    Worker(settings).run()
+    Worker(settings, slots).run()
