@@ -14,16 +14,21 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wdist_client.errors import WdistError
+from wdist_client.local_records import (
+    StoredBatch,
+    StoredJob,
+    StoredSet,
+    batch_record,
+    matrix_answer,
+    page_answer,
+    per_column,
+)
 from wdist_client.models import ENDED
 from wdist_client.protocol import Request, Response, Upload
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOCAL = ":local:"
 POLL_SECONDS = 0.05
@@ -38,34 +43,6 @@ class RefusalError(Exception):
         errors = [] if field is None else [{"field": field, "message": detail}]
         self.status = status
         self.problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
-
-
-@dataclass
-class StoredSet:
-    """A sample set: its record, and the rows (an array of our own, or the path of a file that must not change)."""
-
-    record: dict[str, Any]
-    rows: Any
-
-
-@dataclass
-class StoredJob:
-    """An estimate: its record, the training curve, and the order to stop."""
-
-    record: dict[str, Any]
-    options: dict[str, Any]
-    curve: list[dict[str, float]] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
-    critic: Any = None
-
-
-@dataclass
-class StoredBatch:
-    """Estimates submitted together; `axes` are the rows and columns of its matrix."""
-
-    record: dict[str, Any]
-    axes: tuple[list[str], list[str]]
-    jobs: list[StoredJob]
 
 
 class LocalTransport:
@@ -140,7 +117,7 @@ class LocalTransport:
             case "GET", ["v1", "sample-sets"]:
                 wanted = request.params.get("sha256")
                 records = [s.record for s in self._sets.values() if wanted in (None, s.record["sha256"])]
-                return 200, _page(records, request.params)
+                return 200, page_answer(records, request.params)
             case "POST", ["v1", "sample-sets"]:
                 return self._create_set(request)
             case "GET", ["v1", "sample-sets", name]:
@@ -150,7 +127,7 @@ class LocalTransport:
             case "GET", ["v1", "estimates"]:
                 states = request.params.get("status")
                 records = [j.record for j in self._jobs.values() if states in (None, j.record["status"])]
-                return 200, _page(records, request.params)
+                return 200, page_answer(records, request.params)
             case "POST", ["v1", "estimates"]:
                 return self._create_job(request)
             case "GET", ["v1", "estimates", name]:
@@ -193,7 +170,7 @@ class LocalTransport:
         record = {
             "id": name, "object": "sample_set", "name": request.params.get("name"), "sha256": payload.sha256().hex(),
             "bytes": payload.length, "rows": opened.n, "shape": list(opened.array.shape), "dtype": str(opened.dtype),
-            "created_at": _now(), "statistics": _per_column(statistics),
+            "created_at": _now(), "statistics": per_column(statistics),
         }  # fmt: skip
         self._sets[name] = StoredSet(record, rows)
         return 201, record
@@ -264,11 +241,11 @@ class LocalTransport:
             case "POST", []:
                 return _json(202, self._create_batch(request))
             case "GET", []:
-                return _json(200, _page([_batch_record(b) for b in self._batches.values()], request.params))
+                return _json(200, page_answer([batch_record(b) for b in self._batches.values()], request.params))
             case "GET", [name]:
-                return _json(200, _batch_record(_find(self._batches, name)))
+                return _json(200, batch_record(_find(self._batches, name)))
             case "GET", [name, "matrix"]:
-                return _json(200, _matrix(_find(self._batches, name)))
+                return _json(200, matrix_answer(_find(self._batches, name)))
             case "GET", [name, "results"]:
                 lines = [json.dumps(job.record) for job in _find(self._batches, name).jobs]
                 return Response(200, {"content-type": "application/jsonl"}, "\n".join(lines).encode())
@@ -276,7 +253,7 @@ class LocalTransport:
                 for job in _find(self._batches, name).jobs:
                     self._cancel(job)
                 self._batches[name].record["status"] = "canceled"
-                return _json(200, _batch_record(self._batches[name]))
+                return _json(200, batch_record(self._batches[name]))
         raise RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
 
     def _create_batch(self, request: Request) -> dict[str, Any]:
@@ -306,7 +283,7 @@ class LocalTransport:
         }  # fmt: skip
         jobs = [self._submit(source, target, dict(body), priority, metadata) for source, target in pairs]
         self._batches[name] = StoredBatch(record, (rows, columns), jobs)
-        return _batch_record(self._batches[name])
+        return batch_record(self._batches[name])
 
     def _cancel(self, job: StoredJob) -> None:
         if job.record["status"] == "queued":
@@ -373,39 +350,6 @@ def _json(status: int, content: Any) -> Response:
     return Response(status, {"content-type": "application/json"}, json.dumps(content).encode())
 
 
-def _batch_record(batch: StoredBatch) -> dict[str, Any]:
-    """The record with its counts; the status follows from them unless it was canceled."""
-    states = [job.record["status"] for job in batch.jobs]
-    counts = {state: states.count(state) for state in ("queued", "running", "canceling", *sorted(ENDED))}
-    status = batch.record["status"]
-    if status == "canceled":
-        status = "canceling" if counts["canceling"] or counts["running"] else "canceled"
-    elif all(state in ENDED for state in states):
-        status = "finished"
-    elif any(state != "queued" for state in states):
-        status = "running"
-    return {**batch.record, "status": status, "counts": {"total": len(states), **counts}}
-
-
-def _matrix(batch: StoredBatch) -> dict[str, Any]:
-    """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
-    rows, columns = batch.axes
-    found = {frozenset((job.record["source"], job.record["target"])): job.record["result"] for job in batch.jobs}
-
-    def figure(row: str, column: str, name: str) -> float | None:
-        if row == column:
-            return 1.0 if name == "p_value" else 0.0
-        result = found.get(frozenset((row, column)))
-        return None if result is None else result[name]
-
-    figures = {
-        name: [[figure(row, column, name) for column in columns] for row in rows]
-        for name in ("value", "lower_bound", "p_value")
-    }
-    complete = all(job.record["status"] in ENDED for job in batch.jobs)
-    return {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns, **figures}
-
-
 def _find(stored: Mapping[str, Any], name: str) -> Any:
     if name not in stored:
         raise RefusalError(404, "Not found", f"there is no {name}")
@@ -430,22 +374,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
         Options(**given)
     except OptionError as error:
         raise RefusalError(422, "Invalid option", str(error), "options") from error
-
-
-def _page(records: list[dict[str, Any]], params: Mapping[str, str]) -> dict[str, Any]:
-    """Newest first, from after the cursor on."""
-    newest_first = records[::-1]
-    ids = [record["id"] for record in newest_first]
-    start = ids.index(params["after"]) + 1 if params.get("after") in ids else 0
-    limit = int(params.get("limit", "20"))
-    data = newest_first[start : start + limit]
-    has_more = start + limit < len(newest_first)
-    return {"data": data, "has_more": has_more, "next": data[-1]["id"] if has_more else None}
-
-
-def _per_column(statistics: Any) -> dict[str, list[float]]:
-    columns: dict[str, np.ndarray[Any, Any]] = vars(statistics)
-    return {name: values[:1000].tolist() for name, values in columns.items()}
 
 
 def _new_id(prefix: str) -> str:
