@@ -1,0 +1,90 @@
+"""What a local client holds, and the answers that are made of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from wdist_client.models import ENDED
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass
+class StoredSet:
+    """A sample set: its record, and the rows (an array of our own, or the path of a file that must not change)."""
+
+    record: dict[str, Any]
+    rows: Any
+
+
+@dataclass
+class StoredJob:
+    """An estimate: its record, the training curve, and the order to stop."""
+
+    record: dict[str, Any]
+    options: dict[str, Any]
+    curve: list[dict[str, float]] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+    critic: Any = None
+
+
+@dataclass
+class StoredBatch:
+    """Estimates submitted together; `axes` are the rows and columns of its matrix."""
+
+    record: dict[str, Any]
+    axes: tuple[list[str], list[str]]
+    jobs: list[StoredJob]
+
+
+def batch_record(batch: StoredBatch) -> dict[str, Any]:
+    """The record with its counts; the status follows from them unless it was canceled."""
+    states = [job.record["status"] for job in batch.jobs]
+    counts = {state: states.count(state) for state in ("queued", "running", "canceling", *sorted(ENDED))}
+    status = batch.record["status"]
+    if status == "canceled":
+        status = "canceling" if counts["canceling"] or counts["running"] else "canceled"
+    elif all(state in ENDED for state in states):
+        status = "finished"
+    elif any(state != "queued" for state in states):
+        status = "running"
+    return {**batch.record, "status": status, "counts": {"total": len(states), **counts}}
+
+
+def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
+    """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
+    rows, columns = batch.axes
+    found = {frozenset((job.record["source"], job.record["target"])): job.record["result"] for job in batch.jobs}
+
+    def figure(row: str, column: str, name: str) -> float | None:
+        if row == column:
+            return 1.0 if name == "p_value" else 0.0
+        result = found.get(frozenset((row, column)))
+        return None if result is None else result[name]
+
+    figures = {
+        name: [[figure(row, column, name) for column in columns] for row in rows]
+        for name in ("value", "lower_bound", "p_value")
+    }
+    complete = all(job.record["status"] in ENDED for job in batch.jobs)
+    return {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns, **figures}
+
+
+def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dict[str, Any]:
+    """Newest first, from after the cursor on."""
+    newest_first = records[::-1]
+    ids = [record["id"] for record in newest_first]
+    start = ids.index(params["after"]) + 1 if params.get("after") in ids else 0
+    limit = int(params.get("limit", "20"))
+    data = newest_first[start : start + limit]
+    has_more = start + limit < len(newest_first)
+    return {"data": data, "has_more": has_more, "next": data[-1]["id"] if has_more else None}
+
+
+def per_column(statistics: Any) -> dict[str, list[float]]:
+    columns: dict[str, np.ndarray[Any, Any]] = vars(statistics)
+    return {name: values[:1000].tolist() for name, values in columns.items()}
