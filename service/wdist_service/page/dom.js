@@ -52,9 +52,9 @@ export function responsive(properties, draw) {
 
 /** A table that only screen readers meet: the figures behind a picture. */
 export function hiddenTable(caption, head, rows) {
-  return h("table", { class: "visually-hidden" }, h("caption", null, caption),
+  return h("div", { class: "visually-hidden" }, h("table", null, h("caption", null, caption), // a table itself cannot be made narrow
     h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", null, rows.map((row) => h("tr", null, row.map((text, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, text))))));
+    h("tbody", null, rows.map((row) => h("tr", null, row.map((text, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, text)))))));
 }
 
 /** Puts text on the clipboard, also where the page is served without TLS and the modern interface is missing. */
