@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from wdist.bounds import difference_lower_bound, permutation_p_value
@@ -390,6 +392,31 @@ def test_another_spelling_of_the_same_content_is_rejected(table: Case) -> None:
         read_container(len(respelled).to_bytes(8, "little") + respelled + content[8 + size :])
 
 
+@given(
+    document=st.dictionaries(
+        st.text(max_size=5),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    ),
+    shapes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4),
+    junk=st.binary(max_size=80),
+)
+@settings(max_examples=60, deadline=None)
+def test_container_returns_what_was_written_and_never_crashes(
+    document: dict[str, Any], shapes: list[list[int]], junk: bytes
+) -> None:
+    dtypes = [np.float32, np.float64, np.int64]
+    tensors = {f"t{i}": np.full(shape, i, dtypes[i % 3]) for i, shape in enumerate(shapes)}
+    content = write_container(document, tensors)
+    read, stored = read_container(content)
+    assert read == document
+    assert {name: (t.dtype, t.tolist()) for name, t in stored.items()} == {
+        name: (t.dtype, t.tolist()) for name, t in tensors.items()
+    }
+    for bad in (junk, content[: len(content) // 2] + junk, len(junk).to_bytes(8, "little") + junk):
+        with pytest.raises(CertificateError):
+            read_container(bad)
+
+
 # --- fresh rows, the command, independence -------------------------------------------------------------------------
 
 
@@ -463,11 +490,12 @@ def test_p_values_of_many_rows_are_verified(tmp_path: Path) -> None:
     assert report.valid, str(report)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", ["groupsort", "cone"])
 def test_a_hundred_thousand_test_rows_take_seconds(family: str, tmp_path: Path) -> None:
     case = Case(family, n=333_333)
     case.certificate.save(tmp_path / "c.wdist")
     start = time.perf_counter()
     assert verify_certificate(tmp_path / "c.wdist", *case.arrays).valid
-    assert time.perf_counter() - start < 20  # about 5 s on two idle cores
+    assert (
+        time.perf_counter() - start < 20
+    )  # about 1 s on two idle cores, these nets being small; the rest is for busy ones
