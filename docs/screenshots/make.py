@@ -10,14 +10,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
 
-from conftest import ARGUMENTS, find_chromium  # noqa: E402
-from page_steps import PATIENCE_MS, choose, result_of, start  # noqa: E402
+from page_steps import ARGUMENTS, PATIENCE_MS, choose, find_chromium, result_of, start  # noqa: E402
 from server_process import ServerProcess  # noqa: E402
 
 DIAMONDS = ROOT / "examples" / "diamonds"
@@ -75,7 +75,11 @@ def matrix(page: Page, url: str, folder: Path) -> None:
 
 def keep(page: Page, name: str, *, full_page: bool = True) -> None:
     page.evaluate("document.activeElement.blur()")
-    page.screenshot(path=HERE / f"{name}.png", full_page=full_page)
+    path = HERE / f"{name}.png"
+    page.screenshot(path=path, full_page=full_page)
+    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )  # a third of the bytes
 
 
 if __name__ == "__main__":

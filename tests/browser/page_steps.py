@@ -1,13 +1,26 @@
-"""What a person does on the page, for the tests and for the screenshots."""
+"""Which browser, and what a person does on the page; for the tests and for the screenshots."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OpenPage = Callable[..., Page]
 PATIENCE_MS = 60_000
+
+
+def find_chromium() -> str | None:
+    """The system's own browser: nothing is downloaded."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def zone(page: Page, side: str) -> Locator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -12,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import OpenPage
-from page_steps import PATIENCE_MS, alert, choose, result_of, start, zone
+from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, zone
 from playwright.sync_api import expect
 from server_process import ServerProcess
 
@@ -39,9 +39,6 @@ def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProces
     expect(card).to_contain_text(result["units"])
     picture = card.get_by_role("img")
     assert f"Excluded below {card.locator('.bound-figure').inner_text()}" in (picture.get_attribute("aria-label") or "")
-    expect(page.get_by_text("uncertified")).to_be_visible()
-    expect(page.locator(".line-key.trivial")).to_contain_text("distance of the means")
-    expect(page.locator(".trivial-line")).to_have_count(1)
 
 
 def test_interval_is_drawn_to_scale(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
@@ -100,6 +97,12 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     expect(line).not_to_have_attribute("d", before, timeout=PATIENCE_MS)  # the curve grows
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.locator(".live-line")).to_contain_text("on select rows")
+    expect(page.get_by_text("uncertified", exact=True)).to_be_visible()
+    expect(page.locator(".line-key.trivial")).to_contain_text("distance of the means")
+    expect(page.locator(".trivial-line")).to_have_count(1)
+    page.get_by_role("group", name="Curve of the uncertified value").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".readout text")).to_have_text(re.compile("at .* step"))
     page.get_by_role("button", name="Stop this estimate").click()
     expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
     assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "canceled"
@@ -120,6 +123,15 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
         cwd=files["left"].parent, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert "With 99 % confidence" in done.stdout
+    for name in ("curl", "jq"):
+        if shutil.which(name) is None:
+            pytest.skip(f"no {name} on this machine")
+    page.get_by_role("tab", name="curl").click()
+    done = subprocess.run(
+        ["bash", "-c", code.inner_text()],
+        cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
+    )  # fmt: skip
+    assert "With 99 % confidence" in json.loads(done.stdout)["result"]["meaning"]
 
 
 def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPage, files: Files) -> None:
@@ -205,7 +217,3 @@ def test_keyboard_alone(open_page: OpenPage, files: Files) -> None:
             break
     page.keyboard.press("Enter")
     result_of(page)
-    curve = page.get_by_role("group", name="Curve of the uncertified value")
-    curve.focus()
-    page.keyboard.press("ArrowLeft")
-    expect(page.locator(".readout")).to_contain_text("step")

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import OpenPage
-from page_steps import PATIENCE_MS, alert, choose, result_of, start, zone
+from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, zone
 from playwright.sync_api import Page, Request, Route, expect
 from server_process import ServerProcess
 

@@ -28,8 +28,8 @@ export async function showEstimate(main, signal, id) {
   const view = new EstimateView(main, first, source, target);
   view.update(first);
   const earlier = await api.curve(id);
+  if (hasEnded(first)) return view.complete(earlier.data);
   view.addPoints(earlier.data);
-  if (hasEnded(first)) return;
   await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.advance(point), onTrouble: (error) => view.trouble(error) });
 }
 
@@ -56,6 +56,8 @@ class EstimateView {
     this.curveTitle = h("h2");
     this.curve = curvePicture();
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
+    this.curveCard = h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
+      h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen."));
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
     const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
     const about = [source, target].map((each) => (each.shape ? describeShape(each.shape) : "deleted since")).join(" against ");
@@ -63,14 +65,20 @@ class EstimateView {
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
         h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate))),
       this.lost, this.outcome,
-      h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
-        h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen.")),
+      this.curveCard,
       h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosenOptions(estimate))));
   }
 
   advance(progress) {
     this.addPoints([progress]);
     if (this.status === "running") this.live.replaceChildren(...this.#progress({ status: this.status, progress }));
+  }
+
+  /** The whole curve, once there is a result; a critic that is computed in one step has none. */
+  complete(points) {
+    if (points.length) this.points.clear();
+    this.addPoints(points);
+    this.curveCard.hidden = this.points.size === 0;
   }
 
   addPoints(points) {
@@ -95,7 +103,7 @@ class EstimateView {
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
     if (record.result) this.curve.bound(record.result.lower_bound);
     if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
-    if (isNews && record.result) api.curve(this.id).then(({ data }) => (this.points.clear(), this.addPoints(data)), () => {}); // complete now
+    if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // complete now
   }
 
   #progress({ status, progress }) {

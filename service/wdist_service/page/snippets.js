@@ -2,6 +2,7 @@
 
 import { copy, announce, h, uniqueId } from "./dom.js";
 import { hasKey } from "./api.js";
+import { formatOf } from "./upload.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
@@ -15,7 +16,7 @@ const fileOf = (set) => set.name ?? `${set.id}.npy`;
 
 function pythonEstimate(source, target, options) {
   const given = Object.entries(options).map(([name, value]) => `, ${name}=${python(value)}`).join("");
-  return `from wdist_client import Client  # pip install wdist-client
+  return `from wdist_client import Client
 
 with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
     source = client.sample_sets.create(${python(fileOf(source))})
@@ -27,7 +28,7 @@ with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key come
 
 function curlEstimate(source, target, options) {
   const key = hasKey() ? ' -H "Authorization: Bearer $WDIST_API_KEY"' : "";
-  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} ${location.origin}/v1/sample-sets | jq -r .id)`;
+  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${location.origin}/v1/sample-sets?format=${formatOf(fileOf(set)) ?? "npy"}" | jq -r .id)`;
   const body = JSON.stringify({ source: "SOURCE", target: "TARGET", ...options }).replaceAll('"', '\\"').replace("SOURCE", "$SOURCE").replace("TARGET", "$TARGET");
   return `${upload("SOURCE", source)}
 ${upload("TARGET", target)}

@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 
-const FORMATS = { npy: "npy", npz: "npz", parquet: "parquet", csv: "csv", zip: "images", json: "json" };
+const FORMATS = { npy: "npy", npz: "npz", parquet: "parquet", csv: "csv", zip: "images" };
 const PART_BYTES = 8 * 2 ** 20;
 const PAUSES_SECONDS = [0.5, 1, 2, 4, 8, 15];
 const TUS = { "Tus-Resumable": "1.0.0" };
