@@ -16,7 +16,8 @@ WITHOUT_TORCH = {
     "library": "import wdist",
     "client": "import wdist_client",
     "API": "import wdist_service.api.app",
-    "command line": "import wdist_service.cli",
+    "command line": "from contextlib import suppress\nfrom wdist_service import cli\nwith suppress(SystemExit): cli.main(['--help'])",
+    "verifier": "import wdist.verify",
 }
 
 
@@ -27,7 +28,7 @@ def modules_after(statement: str) -> set[str]:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode == 0, run.stderr
-    return set(json.loads(run.stdout))
+    return set(json.loads(run.stdout.splitlines()[-1]))
 
 
 def test_the_probe_sees_torch_when_it_is_there() -> None:
@@ -37,6 +38,11 @@ def test_the_probe_sees_torch_when_it_is_there() -> None:
 @pytest.mark.parametrize("statement", WITHOUT_TORCH.values(), ids=WITHOUT_TORCH.keys())
 def test_torch_is_not_imported(statement: str) -> None:
     assert "torch" not in modules_after(statement)
+
+
+def test_the_verifier_loads_numpy_alone() -> None:
+    brought = modules_after("import wdist.verify") - modules_after("import numpy") - sys.stdlib_module_names
+    assert brought == {"wdist"}
 
 
 def test_the_client_loads_neither_library_nor_server() -> None:
