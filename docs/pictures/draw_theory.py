@@ -36,12 +36,15 @@ def shapes(kind: str, count: int, generator: torch.Generator) -> Tensor:
     return (inside + 0.1 * torch.randn(count, 16, 16, generator=generator))[:, None].float()
 
 
-def train(kind: type[nn.Module], steps: int = 200) -> tuple[Tensor, Tensor]:
+def train(kind: type[nn.Module], steps: int = 120) -> tuple[Tensor, Tensor]:
     """Singular values of the second convolution before and after training."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)
-    second = kind(16, 16, 3)
-    net = nn.Sequential(kind(1, 16, 3), MaxMin(), second, MaxMin(), nn.Flatten(), OrthogonalLinear(16 * 256, 1))
+    options = {"grid": GRID} if issubclass(kind, OSSN) else {}
+    second = kind(16, 16, 3, **options)
+    net = nn.Sequential(
+        kind(1, 16, 3, **options), MaxMin(), second, MaxMin(), nn.Flatten(), OrthogonalLinear(16 * 256, 1)
+    )
     before = singular_values(second, GRID)
     optimizer = StiefelOptimizer(parameter_groups(net, lr=0.05, euclidean_lr=5e-3))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -62,6 +65,7 @@ def draw_singular_values() -> None:
     figure, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharey=True)
     for axis, kind in zip(axes, (BCOP, RKO, OSSN, SVCM), strict=True):
         for values, label in zip(train(kind), ("before training", "after training"), strict=True):
+            values = values[:: len(values) // 200]
             axis.plot(torch.linspace(0, 1, len(values)), values, label=label, lw=1.6)
         axis.set_title(kind.__name__)
         axis.set_ylim(0, 1.08)
@@ -72,10 +76,11 @@ def draw_singular_values() -> None:
     figure.savefig(HERE / "singular-values.svg", metadata={"Date": None})
 
 
-def paths(target_shift: int, ranks: list[int], channels: int, steps: int = 200) -> tuple[list[float], int]:
+def paths(target_shift: int, ranks: list[int], channels: int, steps: int = 150) -> tuple[list[float], int]:
     """Loss along the training of W(H, P) towards a delay of the first two channels, and the component it lives in."""
     generator = torch.Generator().manual_seed(3)
     H = random_orthogonal(channels, channels, generator=generator, dtype=torch.float64)
+    H[0] *= torch.linalg.det(H).sign()  # the target's sign: what is left to differ is r
     R = [random_orthogonal(channels, k, generator=generator, dtype=torch.float64) for k in ranks]
     parameters = [nn.Parameter(each) for each in (H, *R) if each.numel()]
     target = torch.zeros(2, 2, 3, dtype=torch.float64)
@@ -98,7 +103,7 @@ def paths(target_shift: int, ranks: list[int], channels: int, steps: int = 200) 
 def draw_components() -> None:
     from matplotlib import pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(5, 2.8))
+    figure, axis = plt.subplots(figsize=(6.4, 2.8))
     for ranks in ([2, 2], [2, 1], [1, 1], [1, 0], [0, 0]):
         losses, r = paths(2, ranks, 2)
         axis.plot(losses, label=f"2 channels, r = {r}", lw=1.2)
@@ -106,7 +111,7 @@ def draw_components() -> None:
     axis.plot(losses, label=f"4 channels, r = {r}", lw=2, color="black")
     axis.set_xlabel("step")
     axis.set_ylabel("squared distance to a delay by 2")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     figure.savefig(HERE / "components.svg", metadata={"Date": None})
 
