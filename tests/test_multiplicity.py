@@ -22,7 +22,7 @@ def test_holm_by_hand_with_gaps_in_a_matrix() -> None:
 
 
 def test_columns_hold_together_under_the_null_and_find_the_one_that_moved() -> None:
-    generator, runs, alpha, d = np.random.default_rng(0), 60, 0.2, 5
+    generator, runs, alpha, d = np.random.default_rng(0), 30, 0.2, 5
     wrong = found = 0
     for _ in range(runs):
         x, y = generator.standard_normal((800, d)), generator.standard_normal((800, d))
