@@ -11,12 +11,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+HELP = """
+from contextlib import suppress
+from wdist_service import cli
+with suppress(SystemExit):
+    cli.main(["--help"])
+"""
 # Loaded by these imports, torch would cost its second and its 200 MB of memory in a process that never uses it.
 WITHOUT_TORCH = {
     "library": "import wdist",
     "client": "import wdist_client",
     "API": "import wdist_service.api.app",
-    "command line": "from contextlib import suppress\nfrom wdist_service import cli\nwith suppress(SystemExit): cli.main(['--help'])",
+    "command line": HELP,
     "verifier": "import wdist.verify",
 }
 
