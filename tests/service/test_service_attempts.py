@@ -1,4 +1,4 @@
-"""Claims, fencing and take-over on a real database, without any process: who may write what, and when."""
+"""Claims, fencing and take-over on real databases, without any process: who may write what, and when."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from postgres_process import postgres, programs
 from service_process import normal, npy
-from sqlalchemy import select, update
+from sqlalchemy import create_engine, select, text, update
 
 from wdist_service import engine
 from wdist_service.attempts import Attempts, Finished
@@ -59,9 +60,27 @@ class Bench:
             session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    settings = Settings(data=tmp_path, min_free_bytes=0)
+@pytest.fixture(scope="module")
+def server_url() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"] if programs() else ["sqlite"])
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server_url")
+        empty = create_engine(url.replace("://", "+psycopg://"))
+        with empty.begin() as connection:
+            for statement in (
+                "DROP SCHEMA IF EXISTS dbos CASCADE",
+                "DROP SCHEMA public CASCADE",
+                "CREATE SCHEMA public",
+            ):
+                connection.execute(text(statement))
+        empty.dispose()
+    settings = Settings(data=tmp_path, min_free_bytes=0, database_url=url)
     database, storage = Database(settings), Storage(settings)
     database.migrate()
     engine.migrate(database)
