@@ -60,7 +60,7 @@ function cell(pair, value, estimate, { low, high, isReversed }, isSmall) {
   const heat = isReversed ? 1 - share : share;
   const text = figure(value, 3);
   const content = isSmall ? text : h("span", { class: "visually-hidden" }, text);
-  return h("td", { class: heat > 0.78 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` }, title: `${pair}: ${text}` },
+  return h("td", { class: heat > 0.76 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` }, title: `${pair}: ${text}` },
     estimate ? h("a", { href: `#/estimates/${estimate}`, "aria-label": `${pair}: ${text}` }, content) : content);
 }
 
