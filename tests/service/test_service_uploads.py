@@ -68,12 +68,13 @@ def leftovers(server: Server) -> list[Path]:
 
 
 @pytest.mark.parametrize("checksum", [False, True], ids=["plain", "checksum"])
-def test_the_independent_client(server: Server, tmp_path: Path, checksum: bool) -> None:
+def test_the_independent_client(server: Server, checksum: bool) -> None:
     rows = normal(42 + checksum, rows=4000, columns=8)
-    file = tmp_path / "rows.npy"
-    np.save(file, rows)
     uploader = TusClient(f"{server.url}/v1/uploads").uploader(
-        str(file), chunk_size=30_000, metadata={"filename": "rows.npy"}, upload_checksum=checksum
+        file_stream=io.BytesIO(npy(rows)),
+        chunk_size=30_000,
+        metadata={"filename": "rows.npy"},
+        upload_checksum=checksum,
     )
     uploader.upload()
     np.testing.assert_array_equal(content(server, uploader.url), rows)
@@ -81,14 +82,12 @@ def test_the_independent_client(server: Server, tmp_path: Path, checksum: bool) 
     assert not leftovers(server)
 
 
-def test_the_independent_client_resumes(server: Server, tmp_path: Path) -> None:
+def test_the_independent_client_resumes(server: Server) -> None:
     rows = normal(44, rows=4000, columns=8)
-    file = tmp_path / "rows.npy"
-    np.save(file, rows)
     client = TusClient(f"{server.url}/v1/uploads")
-    first = client.uploader(str(file), chunk_size=30_000)
+    first = client.uploader(file_stream=io.BytesIO(npy(rows)), chunk_size=30_000)
     first.upload(stop_at=60_000)
-    second = client.uploader(str(file), chunk_size=30_000, url=first.url)
+    second = client.uploader(file_stream=io.BytesIO(npy(rows)), chunk_size=30_000, url=first.url)
     assert second.offset == 60_000
     second.upload()
     np.testing.assert_array_equal(content(server, first.url), rows)

@@ -25,6 +25,7 @@ from wdist_service.api import (
     uploads,
 )
 from wdist_service.api.dependencies import Services
+from wdist_service.api.examples import EXAMPLES
 from wdist_service.api.middleware import BodyLimit, OpenServerGuard, RequestContext
 from wdist_service.batches import Batches
 from wdist_service.database import Database
@@ -130,6 +131,45 @@ def _declare_problems(app: FastAPI) -> None:
         schemas["Problem"] = definition
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        for name, example in EXAMPLES.items():
+            schemas[name]["examples"] = [example]
+        for path, methods in contract["paths"].items():
+            for operation in methods.values():
+                _declare_everywhere(operation, is_versioned=path.startswith("/v1/"))
         return contract
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _links(*operations: str, parameter: str) -> dict[str, Any]:
+    return {name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}} for name in operations}
+
+
+# What can be done next with what an operation made; tools follow these links.
+_NEXT = {
+    ("create_sample_set", "201"): _links("get_sample_set", "delete_sample_set", parameter="sample_set_id"),
+    ("create_estimate", "202"): _links(
+        "get_estimate", "cancel_estimate", "delete_estimate", "get_curve", "get_critic", parameter="estimate_id"
+    ),
+    ("create_batch", "202"): _links(
+        "get_batch", "cancel_batch", "get_batch_results", "get_batch_matrix", parameter="batch_id"
+    ),
+    ("create_key", "201"): _links("revoke_key", parameter="key_id"),
+}
+
+
+def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> None:
+    """Answers that every operation can give, and the headers of all of them."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "tus-resumable":  # without it 412, as the protocol says, and not FastAPI's 422
+            parameter |= {"required": True, "schema": {"type": "string", "const": "1.0.0"}}
+    answers = operation["responses"]
+    for status, answer in problems.responses(*((400, 403, 429) if is_versioned else (400, 403))).items():
+        answers.setdefault(str(status), answer)
+    for status, answer in answers.items():
+        if links := _NEXT.get((operation["operationId"], status)):
+            answer["links"] = links
+        headers = answer.setdefault("headers", {})
+        headers["X-Request-Id"] = {"schema": {"type": "string"}, "description": "Also in the server's log."}
+        if status in {"429", "503"}:
+            headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}

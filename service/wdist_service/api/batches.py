@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from wdist_service import tenancy
-from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.api.dependencies import AfterBatch, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import Metadata, Options, Page, Priority, estimate_view, rfc3339
 from wdist_service.batches import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs, status_of
@@ -191,7 +191,7 @@ def create_batch(
 
 @router.get("", responses=responses(422))
 def list_batches(
-    caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterQuery = None
+    caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterBatch = None
 ) -> Page[BatchView]:
     """The caller's batches, newest first."""
     with services.database.read() as session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -100,13 +100,22 @@ def get_admin(caller: CallerDep) -> Caller:
 AdminDep = Annotated[Caller, Depends(get_admin)]
 
 
-def require_json(content_type: Annotated[str | None, Header()] = None) -> None:
+def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
     """JSON endpoints read JSON only."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send application/json")
 
 
+def _cursor(prefix: str) -> Any:
+    return Query(
+        max_length=64, pattern=f"^{prefix}_[0-9a-z]+$", description="Cursor: `next` of the page before.",
+        examples=[f"{prefix}_01jd3v5q3k8e9x7w2m4n6p8r0t"],
+    )  # fmt: skip
+
+
 LimitQuery = Annotated[int, Query(ge=1, le=100, description="Entries per page.")]
-AfterQuery = Annotated[str | None, Query(max_length=64, description="Cursor: `next` of the page before.")]
+AfterSampleSet = Annotated[str | None, _cursor("ss")]
+AfterEstimate = Annotated[str | None, _cursor("est")]
+AfterBatch = Annotated[str | None, _cursor("batch")]
 IdPath = Annotated[str, Path(max_length=64)]

@@ -13,7 +13,15 @@ from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from wdist_service import tenancy
-from wdist_service.api.dependencies import AfterQuery, Caller, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.api.dependencies import (
+    AfterEstimate,
+    Caller,
+    CallerDep,
+    IdPath,
+    LimitQuery,
+    ServicesDep,
+    require_json,
+)
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import CurveView, EstimateRequest, EstimateView, Page, StatusName, estimate_view
 from wdist_service.errors import ConflictError, NotFoundError
@@ -96,7 +104,7 @@ def list_estimates(
     caller: CallerDep,
     services: ServicesDep,
     limit: LimitQuery = 20,
-    after: AfterQuery = None,
+    after: AfterEstimate = None,
     status: Annotated[list[StatusName] | None, Query(description="Only these states.")] = None,
 ) -> Page[EstimateView]:
     """The caller's estimates, newest first."""

@@ -10,9 +10,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from sqlalchemy.exc import DatabaseError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from wdist_service.errors import RequestError, StorageFullError
 from wdist_service.storage import DiskFullError, is_disk_full
@@ -28,6 +30,16 @@ class FieldError(BaseModel):
     message: str = Field(examples=["Input should be less than 1"])
 
 
+_EXAMPLE: JsonDict = {
+    "type": "urn:wdist:problem:invalid",
+    "title": "The request cannot be carried out as it stands",
+    "status": 422,
+    "detail": "confidence: Input should be less than 1",
+    "errors": [{"field": "confidence", "message": "Input should be less than 1"}],
+    "request_id": "req_01jd3v5q3k8e9x7w2m4n6p8r0t",
+}
+
+
 class Problem(BaseModel):
     """An error."""
 
@@ -37,6 +49,8 @@ class Problem(BaseModel):
     detail: str = Field(examples=["confidence: Input should be less than 1"])
     errors: list[FieldError] = Field(default_factory=list)
     request_id: str = Field(examples=["req_01jd3v5q3k8e9x7w2m4n6p8r0t"])
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -116,10 +130,22 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
         return of_request_error(_id(request), error.__cause__)
     phrase = HTTPStatus(error.status_code).phrase
     detail = f"there is no {request.url.path} here; see /openapi.json" if error.status_code == 404 else error.detail
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette lists the methods of one route of the path only
+        headers = {"Allow": ", ".join(sorted(_methods(request))) or headers.get("Allow", "GET, HEAD")}
     return problem(
         _id(request), error.status_code, phrase.lower().replace(" ", "_"), phrase, str(detail)[:500], (), headers
     )
+
+
+def _methods(request: Request) -> set[str]:
+    """Methods of every operation in the contract whose path is this one."""
+    return {
+        method.upper()
+        for path, methods in request.app.openapi()["paths"].items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in methods
+    }
 
 
 async def _on_disk_full(request: Request, error: Exception) -> JSONResponse:

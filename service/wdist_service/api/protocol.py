@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from wdist_service.api.problems import problem
 from wdist_service.ids import new_id
 
-HEADER_SECONDS = 20.0  # from the first byte of a request (or the connection) to the last byte of its headers
+HEADER_SECONDS = 10.0  # from the first byte of a request (or the connection) to the last byte of its headers
 MAX_HEADER_BYTES = 32 << 10
 
 
@@ -25,6 +25,11 @@ class GuardedProtocol(H11Protocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
+        # h11 itself limits only headers that are incomplete, and asyncio hands over 256 KiB at once.
+        is_long = len(data) > MAX_HEADER_BYTES and b"\r\n\r\n" not in data[:MAX_HEADER_BYTES]
+        if is_long and self.conn.their_state is h11.IDLE:
+            self.send_400_response("Too many headers.")
+            return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             self._arm()  # headers that began and did not end

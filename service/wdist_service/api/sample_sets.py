@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
 from wdist_service.api.bodies import pump
-from wdist_service.api.dependencies import AfterQuery, CallerDep, IdPath, LimitQuery, ServicesDep
+from wdist_service.api.dependencies import AfterSampleSet, CallerDep, IdPath, LimitQuery, ServicesDep
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
 from wdist_service.decoding import formats
@@ -129,7 +129,7 @@ def list_sample_sets(
     caller: CallerDep,
     services: ServicesDep,
     limit: LimitQuery = 20,
-    after: AfterQuery = None,
+    after: AfterSampleSet = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find a set by its content.")] = None,
 ) -> Page[SampleSetView]:
     """The caller's sets, newest first."""
@@ -151,7 +151,11 @@ def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesD
 @router.get(
     "/{sample_set_id}/content",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": _BINARY}}, **responses(404, 422)},
+    responses={
+        200: {"content": {"application/octet-stream": _BINARY}},
+        206: {"description": "The bytes of Range", "content": {"application/octet-stream": _BINARY}},
+        **responses(404, 416, 422),
+    },
 )
 def get_sample_set_content(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> FileResponse:
     """The array as an .npy file."""

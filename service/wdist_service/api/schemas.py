@@ -28,7 +28,7 @@ Metadata = Annotated[dict[Label, Annotated[str, StringConstraints(max_length=512
 class Options(BaseModel):
     """How to estimate."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     confidence: float = Field(default=0.95, ge=0.5, lt=1, description="1 - alpha of the lower bound.")
     critic: CriticName = Field(default="auto", description="Family of critics; auto chooses on the select split.")
@@ -194,7 +194,7 @@ class CurveView(BaseModel):
 class QuotaLimits(BaseModel):
     """What a key may use, counted over its tenant; null is the server's default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     bytes: int | None = Field(default=None, ge=0, lt=1 << 63, description="Stored, and promised to uploads.")
     queued_jobs: int | None = Field(default=None, ge=0, lt=1 << 31, description="Waiting at a time.")
@@ -205,7 +205,7 @@ class QuotaLimits(BaseModel):
 class KeyRequest(BaseModel):
     """A new API key."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name | None = None
     role: Literal["admin", "user"] = "user"

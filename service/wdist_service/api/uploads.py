@@ -54,7 +54,9 @@ ChecksumHeader = Annotated[
 ]
 
 
-@router.options("", status_code=204, responses={204: {"description": "What this server can do"}})
+@router.options(
+    "", status_code=204, response_class=Response, responses={204: {"description": "What this server can do"}}
+)
 @router.options("/{upload_id}", status_code=204, include_in_schema=False)
 async def describe_uploads(services: ServicesDep) -> Response:
     """Protocol version, extensions and limits; needs no key."""
@@ -73,6 +75,7 @@ async def describe_uploads(services: ServicesDep) -> Response:
     "",
     status_code=201,
     dependencies=_versioned,
+    response_class=Response,
     responses={
         201: {"description": "Begun", "headers": {"Location": _text, **_progress_headers}},
         **responses(400, 412, 413, 415, 422, 507),
@@ -123,7 +126,14 @@ def get_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> U
     return upload_view(services.uploads.get(caller.tenant_id, upload_id))
 
 
-@router.patch("/{upload_id}", status_code=204, dependencies=_versioned, responses=_taken, openapi_extra=_body)
+@router.patch(
+    "/{upload_id}",
+    status_code=204,
+    response_class=Response,
+    dependencies=_versioned,
+    responses=_taken,
+    openapi_extra=_body,
+)
 async def append_to_upload(
     upload_id: IdPath,
     request: Request,
@@ -157,7 +167,14 @@ def delete_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -
     services.uploads.terminate(caller.tenant_id, upload_id)
 
 
-@router.post("/{upload_id}", status_code=204, dependencies=_versioned, responses=_taken, openapi_extra=_body)
+@router.post(
+    "/{upload_id}",
+    status_code=204,
+    response_class=Response,
+    dependencies=_versioned,
+    responses=_taken,
+    openapi_extra=_body,
+)
 async def override_upload_method(
     upload_id: IdPath,
     request: Request,

@@ -1,0 +1,65 @@
+"""Examples of the contract's answers, by the name of their schema; a test validates each against its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SETS = ["ss_01jd3v5q3k8e9x7w2m4n6p8r0t", "ss_01jd3v5zz0c2e4g6j8m0p2r4t6"]
+_ESTIMATE = "est_01jd3v7c2d4f6h8k0n2q4s6v8x"
+_BATCH = "batch_01jd3v8d3e5g7j9m1p3r5t7w9y"
+
+_sample_set = {
+    "id": _SETS[0], "object": "sample_set", "name": "very-good", "bytes": 24292, "rows": 12082, "shape": [12082, 2],
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "dtype": "<f4",
+    "columns": ["carat", "price"], "created_at": "2026-11-22T12:00:00.000Z",
+    "statistics": {"min": -1.8, "max": 6.2, "mean": 0.01, "std": 1.0, "constant": False, "columns": None},
+}  # fmt: skip
+_estimate: dict[str, Any] = {
+    "id": _ESTIMATE, "object": "estimate", "status": "running", "source": _SETS[0], "target": _SETS[1],
+    "options": {"confidence": 0.99, "critic": "auto", "seed": 0}, "priority": "normal", "metadata": {"run": "7"},
+    "created_at": "2026-11-22T12:00:01.000Z", "started_at": "2026-11-22T12:00:01.300Z", "finished_at": None,
+    "attempt": 1, "result": None, "error": None,
+    "progress": {
+        "step": 300, "steps": 1500, "seconds": 2.1, "value": 0.69, "eta_seconds": 8.4, "trying": "groupsort",
+    },
+}  # fmt: skip
+_batch = {
+    "id": _BATCH, "object": "batch", "status": "finished", "kind": "matrix", "sets": _SETS,
+    "counts": {"total": 1, "queued": 0, "running": 0, "canceling": 0, "succeeded": 1, "failed": 0, "canceled": 0},
+    "options": {"confidence": 0.99, "simultaneous": True}, "priority": "normal", "metadata": {},
+    "created_at": "2026-11-22T12:00:00.000Z", "canceled_at": None,
+}  # fmt: skip
+_matrix = {
+    "batch": _BATCH, "complete": True, "rows": _SETS, "columns": _SETS, "value": [[0.0, 0.73], [0.73, 0.0]],
+    "lower_bound": [[0.0, 0.52], [0.52, 0.0]], "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
+}  # fmt: skip
+_upload = {
+    "id": "up_01jd3v9e4f6h8k0n2q4s6v8x0z", "object": "upload", "status": "complete", "name": "very-good",
+    "format": "npy", "offset": 24292, "length": 24292, "sample_set": _SETS[0], "error": None,
+    "created_at": "2026-11-22T12:00:00.000Z", "expires_at": "2026-11-23T12:00:00.000Z",
+}  # fmt: skip
+_key = {
+    "id": "key_01jd3vaf5g7j9m1p3r5t7w9y1a", "object": "api_key", "name": "laptop", "role": "user", "tenant": "local",
+    "created_at": "2026-11-22T12:00:00.000Z", "revoked_at": None, "quota": {"bytes": 10737418240, "queued_jobs": 1000},
+}  # fmt: skip
+
+
+def _page(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"data": [entry], "has_more": True, "next": entry["id"]}
+
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "SampleSetView": _sample_set,
+    "EstimateView": _estimate,
+    "BatchView": _batch,
+    "MatrixView": _matrix,
+    "UploadView": _upload,
+    "KeyRequest": {"name": "laptop", "role": "user", "tenant": "local", "quota": {"bytes": 10737418240}},
+    "KeyView": _key,
+    "NewKeyView": {**_key, "secret": "wd_shown-this-once"},
+    "CurveView": {"data": [{"step": 100, "seconds": 0.7, "value": 0.61}], "complete": False},
+    "Page_SampleSetView_": _page(_sample_set),
+    "Page_EstimateView_": _page(_estimate),
+    "Page_BatchView_": _page(_batch),
+    "Page_KeyView_": {"data": [_key], "has_more": False, "next": None},
+}

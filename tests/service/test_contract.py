@@ -1,0 +1,99 @@
+"""The server against its own contract: Schemathesis on every operation and on sequences of linked ones.
+
+What is left out, and why, is in schemathesis.toml.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from service_process import Server, normal
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server with a key, two sample sets and small limits."""
+    environment = {"WDIST_SERVER_MAX_JSON_BYTES": "100000", "WDIST_SERVER_MAX_UPLOAD_BYTES": "1000000"}
+    with Server(tmp_path_factory.mktemp("contract") / "data", ["--workers", "0"], environment) as server:
+        for seed in (1, 2):
+            server.upload(normal(seed))
+        yield server, server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
+
+
+@pytest.fixture(scope="module")
+def contract(keyed: tuple[Server, str]) -> dict[str, Any]:
+    return dict(keyed[0].client.get("/openapi.json").json())
+
+
+def _get(keyed: tuple[Server, str], path: str) -> dict[str, Any]:
+    server, secret = keyed
+    return dict(server.client.get(path, headers={"Authorization": f"Bearer {secret}"}).json())
+
+
+def schemathesis(keyed: tuple[Server, str], folder: Path, *options: str) -> None:
+    server, secret = keyed
+    command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIG, "run"]
+    command += [f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {secret}", "--no-color"]
+    command += ["--suppress-health-check", "all", "--generation-database", "none", *options]
+    sets = [entry["id"] for entry in _get(keyed, "/v1/sample-sets")["data"]]
+    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(CONFIG.parent), "WDIST_SETS": ",".join(sets)}
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, cwd=folder, env={**os.environ, **hooks}
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    assert server.client.get("/readyz").status_code == 200
+
+
+def test_every_operation_keeps_the_contract(keyed: tuple[Server, str], tmp_path: Path) -> None:
+    schemathesis(keyed, tmp_path, "--phases", "examples,coverage", "--seed", "1")
+
+
+def test_sequences_of_linked_operations(keyed: tuple[Server, str], tmp_path: Path) -> None:
+    schemathesis(keyed, tmp_path, "--phases", "stateful", "--max-examples", "5", "--seed", "1")
+
+
+@pytest.mark.slow
+def test_the_contract_at_length(keyed: tuple[Server, str], tmp_path: Path) -> None:
+    schemathesis(keyed, tmp_path, "--max-examples", "100")
+
+
+def test_every_operation_is_described(contract: dict[str, Any]) -> None:
+    for path, methods in contract["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method.upper()} {path}"
+            assert operation.get("description"), where
+            assert operation.get("operationId"), where
+            for status, answer in operation["responses"].items():
+                assert answer["description"], f"{where} {status}"
+                if int(status) >= 400 and path.startswith("/v1/"):
+                    assert "application/problem+json" in answer["content"], f"{where} {status}"
+            if path.startswith("/v1/"):
+                assert {"400", "401", "403", "429", "503"} <= set(operation["responses"]), where
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                assert {"413", "415", "422"} <= set(operation["responses"]), where
+
+
+def test_bodies_and_answers_have_examples_that_fit(contract: dict[str, Any]) -> None:
+    schemas = contract["components"]["schemas"]
+    without = {"EvaluationView"}  # values and gradient of the rows sent: its schema says it all
+    for path, methods in contract["paths"].items():
+        for method, operation in methods.items():
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for body in bodies if path.startswith("/v1/") else ():
+                media = body.get("content", {}).get("application/json", {})
+                name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
+                if name and name not in without:
+                    assert schemas[name].get("examples"), f"{method.upper()} {path} {name}"
+    for name, schema in schemas.items():
+        for example in schema.get("examples", ()):
+            validator = jsonschema_rs.validator_for({**schema, "components": contract["components"]})
+            assert not [error.message for error in validator.iter_errors(example)], name
