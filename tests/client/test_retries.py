@@ -1,6 +1,8 @@
 """What the client does when the server or the network misbehaves; answers come over real sockets."""
 
 import asyncio
+import hashlib
+import io
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -39,8 +41,16 @@ SET: dict[str, Any] = {
     "dtype": "float32", "created_at": "2026-01-01T00:00:00Z", "statistics": {}, "a_newer_field": {"kept": True},
 }  # fmt: skip
 JOB: dict[str, Any] = {"id": "est_1", "status": "queued", "source": "ss_1", "target": "ss_2"}
+ONES = np.ones((4, 2), np.float32)
 EMPTY = {"data": [], "has_more": False, "next": None}
 BUSY = Answer(503, {"title": "Busy", "detail": "Try again."})
+
+
+def stored(rows: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The record of a set that holds these rows: the client compares its digest with what it sent."""
+    file = io.BytesIO()
+    np.save(file, rows)
+    return {**SET, "sha256": hashlib.sha256(file.getvalue()).hexdigest()}
 
 
 def get_set(answers: list[Answer], retries: int = 4) -> tuple[Any, list[Asked]]:
@@ -105,18 +115,17 @@ def test_retry_after_as_a_date() -> None:
 
 
 def test_a_repeated_post_carries_the_same_key_and_the_whole_body() -> None:
-    rows = np.ones((4, 2), np.float32)
     script = [
         Answer(200, EMPTY),
         BUSY,
         Answer(hang_up=True),
-        Answer(201, SET),
+        Answer(201, stored(ONES)),
         BUSY,
         Answer(202, JOB),
         Answer(202, JOB),
     ]
     with ScriptedServer(script) as server, Client(server.url) as client:
-        client.sample_sets.create(rows, name="rows")
+        client.sample_sets.create(ONES, name="rows")
         client.estimates.create("ss_1", "ss_2", confidence=0.9)
         client.estimates.create("ss_1", "ss_2", confidence=0.9)
     uploads, jobs = server.asked[1:4], server.asked[4:]
@@ -214,8 +223,8 @@ def test_pages_are_followed_to_the_end() -> None:
 def test_async_retries_alike() -> None:
     async def create(url: str) -> str:
         async with AsyncClient(url) as client:
-            return (await client.sample_sets.create(np.ones((4, 2)))).id
+            return (await client.sample_sets.create(ONES)).id
 
-    with ScriptedServer([Answer(200, EMPTY), BUSY, Answer(hang_up=True), Answer(201, SET)]) as server:
+    with ScriptedServer([Answer(200, EMPTY), BUSY, Answer(hang_up=True), Answer(201, stored(ONES))]) as server:
         assert asyncio.run(create(server.url)) == "ss_1"
     assert server.asked[1].body == server.asked[2].body == server.asked[3].body != b""
