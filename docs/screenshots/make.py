@@ -77,9 +77,7 @@ def keep(page: Page, name: str, *, full_page: bool = True) -> None:
     page.evaluate("document.activeElement.blur()")
     path = HERE / f"{name}.png"
     page.screenshot(path=path, full_page=full_page)
-    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )  # a third of the bytes
+    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)  # half the bytes
 
 
 if __name__ == "__main__":

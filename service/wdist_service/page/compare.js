@@ -44,7 +44,7 @@ export async function showCompare(main, signal) {
 function hero() {
   return h("section", { class: "hero" },
     h("div", { class: "stack" }, h("h1", null, "How far apart are two populations, when all you have is samples?"),
-      h("p", { class: "lead" }, "Drop two files. You get a number you can rely on: the Wasserstein-1 distance is ", h("strong", null, "at least"), " this, at the confidence you choose.")),
+      h("p", { class: "lead" }, "Drop two files. You get a number you can rely on: the ", h("span", { class: "unbroken" }, "Wasserstein-1"), " distance is ", h("strong", null, "at least"), " this, at the confidence you choose.")),
     heroPicture());
 }
 
