@@ -126,17 +126,22 @@ def mlp(kind: str, features: int = 784, width: int = 128, depth: int = 3) -> nn.
 
 
 def milliseconds(step: Callable[[], object], repeats: int = 12, warm: int = 3) -> tuple[float, float]:
-    """(smallest, median) wall time of a step: the smallest is what the machine can do, the median what it did."""
+    """(smallest, median) time of a step: the smallest is what the machine can do, the median what it did.
+
+    Wall time; with WDIST_BENCH_CLOCK=cpu the process's CPU time, whose ratios mean something on a busy machine too (use
+    it with OMP_NUM_THREADS=1: waiting threads burn CPU time).
+    """
+    clock = time.process_time if os.environ.get("WDIST_BENCH_CLOCK") == "cpu" else time.perf_counter
     times = []
     for i in range(repeats + warm):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        started = time.perf_counter()
+        started = clock()
         step()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         if i >= warm:
-            times.append(1e3 * (time.perf_counter() - started))
+            times.append(1e3 * (clock() - started))
     return min(times), median(times)
 
 
