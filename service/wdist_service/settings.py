@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         default=None, ge=1, le=256, description="Jobs at once per worker; default: GPUs, or cores / 4."
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads per trainer; default: cores / slots.")
-    trainer_memory_bytes: int | None = Field(default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer.")
+    trainer_memory_bytes: int | None = Field(
+        default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer; default: 0.8 of memory / slots."
+    )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
     beat_seconds: float = Field(default=2.0, gt=0, le=60, description="How often a worker renews its lease.")
     lease_seconds: float = Field(default=10.0, gt=0, le=600, description="Silence after which a worker counts as dead.")

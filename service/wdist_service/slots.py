@@ -19,6 +19,7 @@ from wdist_service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
 _JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+_MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker together
 log = logging.getLogger("wdist.worker")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -172,7 +173,7 @@ class Slots:
         count = settings.slots or len(devices) or max(1, cores // 4)
         threads = settings.threads or max(1, cores // count)
         self.all = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
-        self._memory_bytes = settings.trainer_memory_bytes
+        self._memory_bytes = settings.trainer_memory_bytes or int(_MEMORY_SHARE * machine_memory() / count)
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -212,8 +213,11 @@ class Slots:
                     self._limit(slot.trainer)
 
     def _limit(self, trainer: TrainerProcess) -> None:
-        if self._memory_bytes is not None and (held := trainer.resident_bytes()) > self._memory_bytes:
-            trainer.over_limit = f"it held {held:,} bytes of memory; the limit is {self._memory_bytes:,}"
+        if (held := trainer.resident_bytes()) > self._memory_bytes:
+            trainer.over_limit = (
+                f"it held {held:,} bytes of memory, the limit is {self._memory_bytes:,} "
+                "(WDIST_SERVER_TRAINER_MEMORY_BYTES); use fewer rows or a smaller critic"
+            )
             trainer.kill()
 
     def close(self) -> None:
@@ -221,6 +225,14 @@ class Slots:
             if slot.trainer is not None:
                 slot.trainer.close()
                 slot.trainer = None
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may count on: the machine's, or its control group's where that is less."""
+    memory = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+    with contextlib.suppress(OSError, ValueError):
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
 
 
 def visible_gpus() -> list[str]:

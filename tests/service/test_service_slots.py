@@ -1,0 +1,114 @@
+"""Trainer processes and the slots that hold them: real children, without a database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from service_process import is_alive, normal, npy
+
+from wdist_service import slots as slots_module
+from wdist_service.settings import Settings
+from wdist_service.slots import Slots, TrainerDied, machine_memory
+
+
+@pytest.fixture
+def slots(tmp_path: Path) -> Iterator[Slots]:
+    made = Slots(Settings(data=tmp_path, slots=1, threads=1))
+    until(lambda: (made.tend(), made.all[0].trainer is not None and made.all[0].trainer.is_ready)[1])
+    yield made
+    made.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def long_job(folder: Path) -> dict:
+    for name, shift in (("source", 0.0), ("target", 1.0)):
+        (folder / name).write_bytes(npy(normal(int(shift), shift=shift)))
+    return {
+        "source": str(folder / "source"),
+        "target": str(folder / "target"),
+        "options": {"critic": "groupsort", "steps": 1_000_000},
+        "directory": str(folder),
+        "checkpoint": str(folder / "checkpoint"),
+    }
+
+
+def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: Slots, tmp_path: Path) -> None:
+    slot, trainer = slots.take()
+    trainer.send(long_job(tmp_path) | {"options": {"critic": "affine"}})
+    assert final(trainer)["type"] == "result"
+    slots.give_back(slot, is_reusable=True)
+    slot, same = slots.take()
+    assert same is trainer
+    trainer.send(long_job(tmp_path) | {"options": {"critic": "oracle"}})
+    failed = final(trainer)
+    assert failed["type"] == "failed"
+    assert "oracle" in failed["error"]["message"]
+    trainer.send(long_job(tmp_path))
+    until(lambda: (trainer.receive(0.1) or {}).get("type") == "progress")
+    trainer.stop()
+    assert final(trainer)["type"] == "stopped"
+    with pytest.raises(TrainerDied, match="exit code 0"):
+        final(trainer)
+    slots.give_back(slot, is_reusable=False)
+    slots.tend()
+    assert slots.all[0].trainer is not trainer
+
+
+def final(trainer: slots_module.TrainerProcess) -> dict:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        message = trainer.receive(1.0)
+        if message is not None and message["type"] != "progress":
+            return message
+    raise AssertionError("no answer")
+
+
+def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
+    slots: Slots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, trainer = slots.take()
+    assert 0 < trainer.resident_bytes() < machine_memory()
+    trainer.send(long_job(tmp_path))
+    monkeypatch.setattr(slots, "_memory_bytes", 1 << 20)
+    slots.tend()
+    with pytest.raises(TrainerDied, match=r"the limit is 1,048,576"):
+        final(trainer)
+
+
+def test_a_crash_is_told_by_its_signal(slots: Slots) -> None:
+    _, trainer = slots.take()
+    os.kill(trainer.pid, signal.SIGSEGV)
+    with pytest.raises(TrainerDied, match="SIGSEGV"):
+        final(trainer)
+
+
+def test_an_idle_trainer_that_dies_is_replaced(slots: Slots) -> None:
+    first = slots.all[0].trainer
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: not is_alive(first.pid))
+    until(lambda: (slots.tend(), slots.all[0].trainer not in (None, first))[1])
+
+
+def test_a_trainer_knows_no_secrets(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WDIST_SERVER_DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    slot, _ = slots.take()
+    slots.give_back(slot, is_reusable=False)
+    slots.tend()
+    fresh = slots.all[0].trainer
+    assert fresh is not None
+    names = {line.partition("=")[0] for line in Path(f"/proc/{fresh.pid}/environ").read_text().split("\0")}
+    assert "OMP_NUM_THREADS" in names
+    assert not {name for name in names if name.startswith(("WDIST_", "AWS_", "PG"))}
