@@ -5,8 +5,8 @@
 - diamonds: examples/diamonds, very good against premium stones.
 - gan: 20,000 MNIST digits against 20,000 of a WGAN-GP, pixels in [0, 1].
 - digits: the same digits against 20,000 other digits; the truth is 0. Digits are drawn at random: in the order of the
-  file MNIST's writers differ, and its first 20,000 images against the next 20,000 are a real difference (mean difference
-  0.16, 5.7 standard errors).
+  file MNIST's writers differ, and its first 20,000 images against the next 20,000 are a real difference (mean
+  difference 0.16, 5.7 standard errors).
 
 The images are no part of the project: FOLDER (default: WDIST_BENCH_DATA, then ../shared/data beside the repository)
 must hold mnist/train-images-idx3-ubyte.gz and mnist/mnist_generated_wgan_gp.npz. Cases without data are left out, by
