@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from wdist_service.statistics import Statistics
 from wdist_service.storage import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
+_pool = ThreadPoolExecutor(8, "statistics")
 Also = Callable[[Session, SampleSet], None]
 Admit = Callable[[Session, int], None]  # raises where so many bytes more are too many
 
@@ -62,9 +64,13 @@ class NpyReceiver:
             raise InvalidError(
                 f"the body is longer than the {self._expected_bytes:,} bytes that its header declares", field="body"
             )
-        if self._statistics is not None:
-            self._statistics.update(data[offset:])
-        self._file.write(data)
+        # Beside each other: sums and sha256 each take about as long as the disk, and both leave the interpreter free.
+        checked = _pool.submit(self._statistics.update, data[offset:]) if self._statistics is not None else None
+        try:
+            self._file.write(data)
+        finally:
+            if checked is not None:
+                checked.result()
 
     def finish(self, tenant_id: str, name: str | None) -> SampleSet:
         """The row to store; everything is on the disk."""

@@ -12,7 +12,7 @@ from wdist.errors import SampleError
 from wdist.npy import NpyHeader
 
 MAX_COLUMNS = 256  # per-column figures are kept up to here
-_BLOCK_VALUES = 1 << 18
+_BLOCK_VALUES = 1 << 16
 _LIMIT = float(np.finfo(np.float32).max)  # critics compute in float32
 
 
@@ -37,6 +37,9 @@ class Statistics:
         self._m2 = np.zeros(self._width)
         self._min = np.full(self._width, np.inf)
         self._max = np.full(self._width, -np.inf)
+        rows = self._block // self._unit
+        self._difference = np.empty((rows, self._width))  # kept: fresh pages for each block cost more than the sums
+        self._ones = np.ones(rows)
 
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the values. Raises SampleError for a value that is not finite or beyond float32."""
@@ -55,14 +58,17 @@ class Statistics:
 
     def _take(self, values: NDArray[Any]) -> None:
         table = values.reshape(-1, self._width)
-        low, high = table.min(axis=0), table.max(axis=0)
+        low, high = _range(table)
         if not (np.all(low >= -_LIMIT) and np.all(high <= _LIMIT)):  # nan fails every comparison
             self._refuse(values)
         np.minimum(self._min, low, out=self._min)
         np.maximum(self._max, high, out=self._max)
-        mean = table.mean(axis=0, dtype=np.float64)
-        difference = table - mean
-        m2 = np.einsum("ij,ij->j", difference, difference)
+        # Sums about a value close to the mean: nothing is lost to data far from 0, and one pass is enough.
+        about = self._mean if self._count else table.mean(axis=0, dtype=np.float64)
+        difference = np.subtract(table, about, out=self._difference[: len(table)])
+        sums = self._ones[: len(table)] @ difference
+        mean = about + sums / len(table)
+        m2 = np.maximum(0.0, np.einsum("ij,ij->j", difference, difference) - sums**2 / len(table))
         total = self._count + len(table)
         shift = mean - self._mean
         self._m2 += m2 + shift**2 * (self._count * len(table) / total)
@@ -93,3 +99,19 @@ class Statistics:
             "constant": bool((self._min == self._max).all()),
             "columns": columns if self._by_column else None,
         }
+
+
+def _range(table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Least and greatest of each column, with so many rows side by side that numpy's loops are long."""
+    rows, width = table.shape
+    side = max(1, 512 // width)
+    whole = rows // side * side
+    lows, highs = [], []
+    if whole:
+        wide = table[:whole].reshape(-1, side * width)
+        lows.append(wide.min(axis=0).reshape(side, width))
+        highs.append(wide.max(axis=0).reshape(side, width))
+    if whole < rows:
+        lows.append(table[whole:])
+        highs.append(table[whole:])
+    return np.concatenate(lows).min(axis=0), np.concatenate(highs).max(axis=0)
