@@ -5,7 +5,9 @@ What is left out, and why, is in schemathesis.toml.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import jsonschema_rs
 import pytest
 from service_process import Server, normal
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -97,3 +100,20 @@ def test_bodies_and_answers_have_examples_that_fit(contract: dict[str, Any]) -> 
         for example in schema.get("examples", ()):
             validator = jsonschema_rs.validator_for({**schema, "components": contract["components"]})
             assert not [error.message for error in validator.iter_errors(example)], name
+
+
+def test_the_page_of_the_contract_is_up_to_date(contract: dict[str, Any]) -> None:
+    spec = importlib.util.spec_from_file_location("generate_api", ROOT / "docs" / "generate_api.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == module.page(contract), "run: python docs/generate_api.py"
+
+
+def test_the_security_page_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`((?:tests/)?\w+(?:\.py)?)`", (ROOT / "docs" / "security.md").read_text()))
+    tests = {name for name in named if name.startswith("test")}
+    assert len(tests) > 8
+    for name in tests:
+        assert list((ROOT / "tests").rglob(name)) or (ROOT / name).exists(), name

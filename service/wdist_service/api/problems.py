@@ -53,13 +53,30 @@ class Problem(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
 
+_WHEN = {  # not HTTPStatus.phrase, which changes with the version of Python
+    400: "The request cannot be read, or its body is not the one announced",
+    401: "No valid key",
+    403: "Not allowed, or the key's quota is used up",
+    404: "No such id among the caller's own",
+    408: "The body came too slowly",
+    409: "Not possible in this state",
+    410: "The upload has expired or failed",
+    412: "Another version of the upload protocol",
+    413: "The body is too large",
+    415: "This type of content is not read here",
+    416: "No such range of bytes",
+    422: "A field, or the content, cannot be used; `errors` names it",
+    423: "Another request is adding to this upload",
+    429: "Too many requests or waiting jobs",
+    503: "Not ready; try again",
+    507: "The server's disk is full",
+}
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI declaration of the errors that an endpoint can answer with."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
+    return {status: {"description": _WHEN[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
 def problem(
