@@ -177,8 +177,26 @@ def test_list_pages_newest_first(server: Server, pair: tuple[str, str]) -> None:
     assert first["has_more"]
     second = server.client.get("/v1/estimates", params={"limit": 1, "after": first["next"]}).json()
     assert second["data"][0]["id"] == ids[0]
-    failed = server.client.get("/v1/estimates", params={"status": "canceled", "limit": 100}).json()["data"]
-    assert all(entry["status"] == "canceled" for entry in failed)
+    canceled = server.client.get("/v1/estimates", params={"status": "canceled", "limit": 100}).json()["data"]
+    assert all(entry["status"] == "canceled" for entry in canceled)
+
+
+def test_list_filters_by_metadata(server: Server, pair: tuple[str, str]) -> None:
+    labels = [{"run": "filter: 1", "who": "a"}, {"run": "filter: 1", "who": "b"}, {"run": "filter: 2"}]
+    ids = [server.submit(*pair, steps=5, critic="affine", metadata=metadata) for metadata in labels]
+
+    def found(*filters: str) -> list[str]:
+        answer = server.client.get("/v1/estimates", params={"metadata": list(filters)})
+        assert answer.status_code == 200, answer.text
+        return [entry["id"] for entry in answer.json()["data"]]
+
+    assert found("run:filter: 1") == [ids[1], ids[0]]
+    assert found("run:filter: 1", "who:a") == [ids[0]]
+    assert found("run:filter") == []
+    assert found("x' OR 1=1 --:y") == []
+    assert server.client.get("/v1/estimates", params={"metadata": "no-colon"}).status_code == 422
+    for estimate in ids:
+        server.until_done(estimate)
 
 
 def test_cancel_running_and_queued(server: Server, pair: tuple[str, str]) -> None:

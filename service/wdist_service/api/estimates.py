@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
+from pydantic import StringConstraints
 from sqlalchemy import select
 
 from wdist_service import tenancy
@@ -29,8 +31,10 @@ from wdist_service.jobs import Submission
 from wdist_service.models import TERMINAL, Artifact, Estimate, Event, Status
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
+log = logging.getLogger("wdist.api")
 _MAX_WAIT_SECONDS = 60
 _POLL_SECONDS = 0.1
+MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
@@ -52,6 +56,7 @@ _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 )
 async def create_estimate(
     body: EstimateRequest,
+    request: Request,
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
@@ -70,6 +75,7 @@ async def create_estimate(
         request_digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if idempotency_key else None,
     )  # fmt: skip
     estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission, caller.quota)
+    log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
     if seconds := _wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
         estimate = await _wait(services, caller, estimate, seconds)
@@ -106,11 +112,17 @@ def list_estimates(
     limit: LimitQuery = 20,
     after: AfterEstimate = None,
     status: Annotated[list[StatusName] | None, Query(description="Only these states.")] = None,
+    metadata: Annotated[
+        list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
+    ] = None,
 ) -> Page[EstimateView]:
     """The caller's estimates, newest first."""
     query = tenancy.owned(Estimate, caller.tenant_id)
     if status:
         query = query.where(Estimate.status.in_(status))
+    for label in metadata or []:
+        key, _, value = label.partition(":")
+        query = query.where(Estimate.labels[key].as_string() == value)
     with services.database.read() as session:
         rows, has_more = tenancy.page(session, query, Estimate, limit, after)
     return Page(data=[estimate_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
