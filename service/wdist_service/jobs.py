@@ -134,6 +134,7 @@ class Jobs:
                 "in the same order",
                 field="target",
             )
+        _check_names(source, target)
         scale = options.get("scale")
         if isinstance(scale, list) and len(scale) != one.dimension:
             raise InvalidError(f"scale has {len(scale)} factors, a row has {one.dimension} numbers", field="scale")
@@ -178,6 +179,19 @@ class Jobs:
                 session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
             session.delete(estimate)
         discard_unused(self._database, self._storage, hashes)
+
+
+def _check_names(source: SampleSet, target: SampleSet) -> None:
+    """Refuse columns that have names on both sides and other ones: the distance would mix them up."""
+    ours, theirs = source.column_names, target.column_names
+    if ours is None or theirs is None or ours == theirs:
+        return
+    k = next(k for k, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
+    raise InvalidError(
+        f"column {k} is {ours[k]!r} in source and {theirs[k]!r} in target; give both the same "
+        "columns in the same order",
+        field="target",
+    )
 
 
 def virtual_time(priority: str, waiting: int) -> int:

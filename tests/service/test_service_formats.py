@@ -165,6 +165,14 @@ def test_jpeg(small: Server) -> None:
     assert np.abs(stored(small, made).astype(int) - flat).max() <= 2
 
 
+def test_columns_with_other_names_are_not_compared(small: Server) -> None:
+    swapped = TABLE.select(["depth", "carat", "price"])
+    ids = [post(small, parquet(table), format="parquet")[1]["id"] for table in (TABLE.slice(0, 140), swapped)]
+    answer = small.client.post("/v1/estimates", json={"source": ids[0], "target": ids[1]})
+    assert answer.status_code == 422
+    assert "column 0 is 'carat' in source and 'depth' in target" in answer.json()["detail"]
+
+
 def test_digest_is_of_the_body_as_sent(small: Server) -> None:
     body = csv(TABLE.slice(0, 120))
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -319,7 +327,8 @@ def test_a_decoder_that_needs_too_much_memory_ends_alone(small: Server) -> None:
 
 def test_a_decoder_out_of_time_is_ended(own_server: Callable[..., Server]) -> None:
     server = own_server("--workers", "0", decoder_seconds="1")
-    status, problem = post(server, b"0.12345678901234567,0.2345678901234567\n" * 5_000_000, format="csv")
+    large = image(np.zeros((4000, 4000), np.uint8))  # a few kilobytes, and at least 30 ms to decode
+    status, problem = post(server, archive({f"{k}.png": large for k in range(200)}), format="images")
     assert status == 422
     assert "1 s" in problem["detail"]
     assert not list((server.data / "incoming").iterdir())
