@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from wdist_service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
 _JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+_SPARE_SECONDS = 10.0
 _MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker together
 log = logging.getLogger("wdist.worker")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -138,6 +140,10 @@ class Slot:
         self._pause = 0.0
         self._not_before = 0.0
 
+    def is_ready(self) -> bool:
+        """Whether its trainer can take a job now."""
+        return self.trainer is not None and self.trainer.is_ready and self.trainer.is_alive()
+
     def fill(self) -> bool:
         """Make sure that there is a trainer and look whether it is ready.
 
@@ -175,6 +181,9 @@ class Slots:
         self.all = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
         self._memory_bytes = settings.trainer_memory_bytes or int(_MEMORY_SHARE * machine_memory() / count)
         self._changed = threading.Condition()
+        # A GPU's trainer is bound to it when it starts, so that a spare would have to be kept for each.
+        self._spare = Slot(None, threads) if settings.spare_trainer and not devices else None
+        self._spare_after = math.inf
 
     def __len__(self) -> int:
         return len(self.all)
@@ -207,10 +216,23 @@ class Slots:
         """Start missing trainers, and end those that hold more memory than allowed."""
         with self._changed:
             for slot in self.all:
+                if slot.trainer is None and self._spare is not None and self._spare.is_ready():
+                    slot.trainer, self._spare.trainer = self._spare.trainer, None
+                    self._spare_after = time.monotonic() + _SPARE_SECONDS
                 if not slot.is_taken and slot.fill():
                     self._changed.notify_all()
                 if slot.trainer is not None:
                     self._limit(slot.trainer)
+            self._tend_spare()
+
+    def _tend_spare(self) -> None:
+        """Start the spare some time after all slots can work: it must not compete with the first job for the cores."""
+        if self._spare is None:
+            return
+        if self._spare_after == math.inf and all(slot.is_ready() for slot in self.all):
+            self._spare_after = time.monotonic() + _SPARE_SECONDS
+        if time.monotonic() >= self._spare_after:
+            self._spare.fill()
 
     def _limit(self, trainer: TrainerProcess) -> None:
         if (held := trainer.resident_bytes()) > self._memory_bytes:
@@ -221,7 +243,7 @@ class Slots:
             trainer.kill()
 
     def close(self) -> None:
-        for slot in self.all:
+        for slot in [*self.all, *([self._spare] if self._spare else [])]:
             if slot.trainer is not None:
                 slot.trainer.close()
                 slot.trainer = None

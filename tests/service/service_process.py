@@ -33,7 +33,8 @@ class Server(ServerProcess):
     def __init__(
         self, data: Path, arguments: Sequence[str] = (), environment: dict[str, str | None] | None = None
     ) -> None:
-        super().__init__(data, arguments, environment)
+        # No spare unless a test asks for it: then "the trainer" is one process.
+        super().__init__(data, arguments, {"WDIST_SERVER_SPARE_TRAINER": "false", **(environment or {})})
         self._extra: list[subprocess.Popen[bytes]] = []
 
     def start(self, seconds: float = 60.0) -> Self:

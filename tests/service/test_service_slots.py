@@ -18,7 +18,7 @@ from wdist_service.slots import Slots, TrainerDied, machine_memory
 
 @pytest.fixture
 def slots(tmp_path: Path) -> Iterator[Slots]:
-    made = Slots(Settings(data=tmp_path, slots=1, threads=1))
+    made = Slots(Settings(data=tmp_path, slots=1, threads=1, spare_trainer=False))
     until(lambda: (made.tend(), made.all[0].trainer is not None and made.all[0].trainer.is_ready)[1])
     yield made
     made.close()
@@ -99,6 +99,26 @@ def test_an_idle_trainer_that_dies_is_replaced(slots: Slots) -> None:
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: not is_alive(first.pid))
     until(lambda: (slots.tend(), slots.all[0].trainer not in (None, first))[1])
+
+
+def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "_SPARE_SECONDS", 0.0)
+    slots = Slots(Settings(data=tmp_path, slots=1, threads=1))
+    try:
+        spare = slots._spare
+        assert spare is not None
+        until(lambda: (slots.tend(), spare.fill() and slots.all[0].is_ready())[1])
+        first, second = slots.all[0].trainer, spare.trainer
+        slot, trainer = slots.take()
+        assert trainer is first
+        slots.give_back(slot, is_reusable=False)
+        slots.tend()
+        slot, trainer = slots.take()  # without waiting
+        assert trainer is second
+        trainer.send(long_job(tmp_path) | {"options": {"critic": "affine"}})
+        assert final(trainer)["type"] == "result"
+    finally:
+        slots.close()
 
 
 def test_a_trainer_knows_no_secrets(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
