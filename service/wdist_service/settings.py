@@ -44,9 +44,7 @@ class Settings(BaseSettings):
         default=None, ge=1, le=256, description="Jobs at once per worker; default: GPUs, or cores / 4."
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads per trainer; default: cores / slots.")
-    spare_trainer: bool = Field(
-        default=True, description="Keep one more trainer warm, in place of one that dies (CPU)."
-    )
+    spare_trainer: bool = Field(default=True, description="Keep one trainer more than slots warm (CPU).")
     trainer_memory_bytes: int | None = Field(
         default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer; default: 0.8 of memory / slots."
     )
