@@ -7,7 +7,6 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from wdist_service.api.dependencies import Caller, CallerDep, IdPath, Services, 
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import estimate_view
 from wdist_service.models import TERMINAL, Estimate, Event
+from wdist_service.news import Item, format_event
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 _PING_SECONDS = 15.0
@@ -56,25 +56,24 @@ async def _stream(services: Services, caller: Caller, estimate_id: str, last: in
     news = services.news
     with news.listening(estimate_id):
         while not news.is_closing():
-            estimate, events = await asyncio.to_thread(_read, services, caller, estimate_id, last, _READ_LIMIT)
-            for event in events:
-                last = event.id
-                yield _format(event.type, json.dumps(event.data), last)
-            if estimate.status in TERMINAL and len(events) < _READ_LIMIT:
-                yield _format("completed", estimate_view(estimate).model_dump_json(), last)
+            known = news.after(estimate_id, last)
+            estimate, items = None, known or []
+            if known is None or any(item.is_end for item in known):
+                estimate, items = await asyncio.to_thread(_read, services, caller, estimate_id, last, _READ_LIMIT)
+            for item in items:
+                last = item.id
+                yield item.text
+            if estimate is not None and estimate.status in TERMINAL and len(items) < _READ_LIMIT:
+                yield format_event("completed", estimate_view(estimate).model_dump_json(), last)
                 return
-            if not events:
+            if not items:
                 yield ": still here\n\n"  # so that proxies keep the connection, and its end is noticed
-            await news.after(estimate_id, last, _PING_SECONDS)
+            await news.wait(estimate_id, last, _PING_SECONDS)
 
 
-def _read(services: Services, caller: Caller, estimate_id: str, last: int, limit: int) -> tuple[Estimate, list[Event]]:
+def _read(services: Services, caller: Caller, estimate_id: str, last: int, limit: int) -> tuple[Estimate, list[Item]]:
     with services.database.read() as session:
         query = select(Event).where(Event.estimate_id == estimate_id, Event.id > last).order_by(Event.id).limit(limit)
         # The estimate first: events that are read after it include the one of its last state.
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
-        return estimate, list(session.execute(query).scalars())
-
-
-def _format(type_: str, data: str, identifier: int) -> str:
-    return f"id: {identifier}\nevent: {type_}\ndata: {data}\n\n"
+        return estimate, [Item.of(event) for event in session.execute(query).scalars()]
