@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,6 +17,8 @@ from typing import Self, TypeVar
 from wdist_service.settings import Settings
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SYNC_BYTES = 64 << 20
+_syncer = ThreadPoolExecutor(4, "sync")
 
 
 class DiskFullError(Exception):
@@ -36,11 +39,17 @@ class Incoming:
         self.path = Path(self._file.name)
         self.bytes = 0
         self._hash = hashlib.sha256()
+        self._syncing: Future[None] | None = None
+        self._sync_at = _SYNC_BYTES
 
     def write(self, data: bytes | memoryview) -> None:
         self._hash.update(data)
         self._file.write(data)
         self.bytes += len(data)
+        if self.bytes >= self._sync_at and (self._syncing is None or self._syncing.done()):
+            # The disk works while the rest arrives, so that the fsync at the end has little left to wait for.
+            self._syncing = _syncer.submit(os.fdatasync, self._file.fileno())
+            self._sync_at = self.bytes + _SYNC_BYTES
 
     @property
     def sha256(self) -> str:
@@ -48,6 +57,8 @@ class Incoming:
 
     def seal(self) -> None:
         """Everything written is on the disk."""
+        if self._syncing is not None:
+            self._syncing.result()
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -57,6 +68,8 @@ class Incoming:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._syncing is not None:
+            wait([self._syncing])  # it holds the descriptor
         if not self._file.closed:
             try:
                 self._file.close()

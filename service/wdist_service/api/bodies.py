@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from wdist_service.api.middleware import BodyTimeoutError
 from wdist_service.errors import RequestError
 
-_BLOCK_BYTES = 1 << 19
+_BLOCK_BYTES = 1 << 20
 
 
 class BrokenBodyError(RequestError):

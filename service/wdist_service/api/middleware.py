@@ -116,7 +116,8 @@ class BodyLimit:
             if is_over:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), self._settings.body_timeout_seconds)
+                async with asyncio.timeout(self._settings.body_timeout_seconds):  # wait_for makes a task each time
+                    message = await receive()
             except TimeoutError:
                 raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
             late = time.monotonic() - started - self._settings.body_timeout_seconds
