@@ -13,6 +13,9 @@
 .PHONY: help setup run test test-all check bench docs constraints clean
 .DELETE_ON_ERROR:
 
+# OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
+export OMP_WAIT_POLICY ?= passive
+
 PORT ?= 8000
 ONCE ?=
 PYTEST ?=
