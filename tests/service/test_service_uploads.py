@@ -29,6 +29,14 @@ BODY = npy(normal(41, rows=3000, columns=8))
 PART = 16 << 20
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of their own: these tests look at every file in its store, and estimates store files too."""
+    data = tmp_path_factory.mktemp("uploads") / "data"
+    with Server(data, environment={"WDIST_SERVER_MAX_UPLOAD_BYTES": "2000000"}) as running:
+        yield running
+
+
 def encoded(**values: str) -> str:
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
 
