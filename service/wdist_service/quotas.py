@@ -115,7 +115,7 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
         used = _device_seconds(session, tenant_id, now)
         if used + promised + total > quota.device_seconds:
             raise QuotaError(
-                f"about {total:,.0f} s of a device more than the {used:,.0f} s used in {DEVICE_DAYS} days and "
+                f"about {total:,.0f} s of a device more than the {used:,.1f} s used in {DEVICE_DAYS} days and "
                 f"{promised:,.0f} s waiting exceed this key's quota of {quota.device_seconds:,.0f} s; give "
                 "max_seconds or fewer steps, or ask the server's admin",
                 field="quota.device_seconds",

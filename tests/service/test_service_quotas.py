@@ -101,7 +101,7 @@ def test_device_seconds_count_what_waits(keyed: Callable[..., httpx.Client]) -> 
     refused = client.post("/v1/estimates", json=body).json()
     assert refused["type"] == "urn:wdist:problem:quota_exceeded"
     assert re.search(
-        r"about 10\d s of a device more than the 0 s used in 30 days and 20\d s waiting", refused["detail"]
+        r"about 10\d s of a device more than the 0\.0 s used in 30 days and 20\d s waiting", refused["detail"]
     )
 
 
