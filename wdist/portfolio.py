@@ -48,6 +48,11 @@ class Stage:
     share: float
     after: int | None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether this is the last stage, neither pilot nor semifinal."""
+        return self.share > PILOT_SHARE + SEMIFINAL_SHARE
+
 
 def contenders(critic: str, row_shape: tuple[int, ...], train_rows: int) -> list[Config]:
     """The configurations that the option `critic` stands for; train_rows: of the smaller set.

@@ -31,8 +31,6 @@ from wdist.errors import OptionError, Stopped, WdistError
 from wdist.manifold import polish
 from wdist.portfolio import (
     LEAST_STEPS_TO_SHARE,
-    PILOT_SHARE,
-    SEMIFINAL_SHARE,
     Budget,
     Stage,
     batch_size,
@@ -155,8 +153,7 @@ class Search:
 
         if len(self.planned) <= index:
             self.planned.append(self._plan(stage, module, loss_at))
-        final = stage.share > PILOT_SHARE + SEMIFINAL_SHARE
-        schedule = schedule_for(stage.config, self.planned[index], problem.takes.row_shape, final=final)
+        schedule = schedule_for(stage.config, self.planned[index], problem.takes.row_shape, final=stage.is_final)
         trainer = Trainer(module, loss_at, select_value, schedule)
         if pending is not None:
             trainer.load_state(*pending)
@@ -186,7 +183,7 @@ class Search:
             return max(1, round(stage.share * self.steps))
         whole = self.budget.seconds or 0.0
         seconds = stage.share * whole
-        if stage.share > PILOT_SHARE + SEMIFINAL_SHARE:  # the last stage takes what is left
+        if stage.is_final:  # takes what is left
             seconds = max(0.3 * seconds, whole - self.spent)
         return steps_for_seconds(module, loss_at, seconds, least=10)
 
