@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from _hashlib import HASH
 
 PART_BYTES = 16 << 20  # at most this much is sent again after a crash
-LEASE_SECONDS = 10.0
-_RENEW_SECONDS = 3.0
+_RENEWALS = 3  # of the lock, within a lease
 CHECKSUMS = ("sha1", "sha256", "sha512")
 _MAX_METADATA = 4096
 _EXPIRED_AT_ONCE = 50
@@ -107,6 +106,7 @@ class Uploads:
         self._storage = storage
         self._sample_sets = sample_sets
         self._settings = settings
+        self.renew_seconds = settings.lease_seconds / _RENEWALS
 
     def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
         """Begin an upload of that many bytes, which count as stored. Raises TooLargeError and QuotaError."""
@@ -146,7 +146,7 @@ class Uploads:
                 update(Upload)
                 .where(Upload.id == upload_id, Upload.offset == offset)
                 .where(or_(Upload.lock.is_(None), Upload.locked_until < now))
-                .values(lock=token, locked_until=now + LEASE_SECONDS)
+                .values(lock=token, locked_until=now + self._settings.lease_seconds)
                 .returning(Upload.id)
             ).first()
             if taken is None:
@@ -246,7 +246,7 @@ class Uploads:
         jobs.discard_unused(self._database, self._storage, hashes)
 
     def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
-        lease = {"locked_until": self._database.now(session) + LEASE_SECONDS}
+        lease = {"locked_until": self._database.now(session) + self._settings.lease_seconds}
         held = Upload.id == upload.id, Upload.lock == token
         if session.execute(update(Upload).where(*held).values(**lease, **values).returning(Upload.id)).first() is None:
             raise LockedError(f"{upload.id} was continued by another request, or ended", retry_after=1)
@@ -260,7 +260,7 @@ class Uploads:
         done = threading.Event()
 
         def renew() -> None:
-            while not done.wait(_RENEW_SECONDS):
+            while not done.wait(self.renew_seconds):
                 try:
                     self.renew(upload, token)
                 except LockedError:  # then the transaction at the end finds it lost
@@ -309,7 +309,7 @@ class Appending:
         if self._current.bytes >= PART_BYTES and self._hasher is None:
             self._seal()
             self._record(is_end=False)
-        if time.monotonic() - self._renewed > _RENEW_SECONDS:
+        if time.monotonic() - self._renewed > self._uploads.renew_seconds:
             self._uploads.renew(self._upload, self._token)
             self._renewed = time.monotonic()
 

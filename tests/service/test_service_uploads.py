@@ -248,11 +248,11 @@ def test_only_one_request_may_add_at_a_time(server: Server) -> None:
 @pytest.fixture
 def replica(own_server: Callable[..., Server]) -> Iterator[tuple[Server, Server]]:
     """Two API processes on one database and one storage, each of which may die."""
-    server = own_server("--workers", "0")
+    server = own_server("--workers", "0", lease_seconds="2")
     port = free_port()
     listener = socket.create_server(("127.0.0.1", port))
     listener.set_inheritable(True)
-    environment = {**os.environ, "WDIST_SERVER_DATA": str(server.data), "WDIST_SERVER_WORKERS": "0"}
+    environment = {**os.environ, "WDIST_SERVER_DATA": str(server.data), "WDIST_SERVER_LEASE_SECONDS": "2"}
     process = subprocess.Popen(
         [sys.executable, "-m", "wdist_service.api", str(listener.fileno())],
         env=environment, pass_fds=[listener.fileno()],
