@@ -29,6 +29,7 @@ class Claim:
     source: Path
     target: Path
     options: dict[str, Any]
+    groups: tuple[Path, Path] | None = None  # one label for each row of source and of target
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,15 @@ class Attempts:
             if row.started_at is None:
                 row.started_at = time.time()
             record_status(session, estimate_id, Status.RUNNING, attempt)
-            source, target = (session.get_one(SampleSet, key).sha256 for key in (row.source_id, row.target_id))
-            return Claim(estimate_id, attempt, self._storage.path(source), self._storage.path(target), row.options)
+            options = dict(row.options)
+            source, target = (self._path(session, key) for key in (row.source_id, row.target_id))
+            groups = None
+            if (labels := options.pop("groups", None)) is not None:
+                groups = self._path(session, labels[row.source_id]), self._path(session, labels[row.target_id])
+            return Claim(estimate_id, attempt, source, target, options, groups)
+
+    def _path(self, session: Session, sample_set_id: str) -> Path:
+        return self._storage.path(session.get_one(SampleSet, sample_set_id).sha256)
 
     def watch(self) -> dict[str, tuple[int, str]]:
         """(attempt, status) of every estimate that the tables say this worker holds."""

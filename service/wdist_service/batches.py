@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.ids import new_id
-from wdist_service.jobs import Jobs, Submission, record_status
+from wdist_service.jobs import Jobs, Submission, check_groups, record_status
 from wdist_service.models import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 from wdist_service.quotas import Quota, admit_jobs
 
@@ -100,8 +100,8 @@ class Batches:
             session.add(batch)
             submissions = [
                 Submission(
-                    pair.source, pair.target, _options_of_pair(given), given.priority, given.labels, batch_id=batch.id,
-                    custom_id=pair.custom_id, position=position, cost_seconds=cost,
+                    pair.source, pair.target, _options_of_pair(given, pair), given.priority, given.labels,
+                    batch_id=batch.id, custom_id=pair.custom_id, position=position, cost_seconds=cost,
                 )
                 for position, (pair, cost) in enumerate(zip(given.pairs, costs, strict=True))
             ]  # fmt: skip
@@ -110,11 +110,7 @@ class Batches:
 
     def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> list[float]:
         """Estimated seconds of each pair, all of which can be compared."""
-        named = sorted({identifier for pair in given.pairs for identifier in (pair.source, pair.target)})
-        sets: dict[str, SampleSet] = {}
-        for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
-            query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))
-            sets |= {row.id: row for row in session.execute(query).scalars()}
+        sets = _sets(session, tenant_id, (key for pair in given.pairs for key in (pair.source, pair.target)))
         for pair in given.pairs:
             for identifier in (pair.source, pair.target):
                 if identifier not in sets:
@@ -126,6 +122,11 @@ class Batches:
                 where = error.field if is_option else pair.where
                 message = f"{pair.source} against {pair.target}: {error.detail}"
                 raise InvalidError(error.detail if is_option else message, field=where) from error
+        if (groups := given.options.get("groups")) is not None:
+            labels = _sets(session, tenant_id, groups.values())
+            if missing := sorted(set(groups.values()) - set(labels)):
+                raise NotFoundError(f"there is no sample set {missing[0]!r}", field="groups")
+            check_groups({key: labels[name] for key, name in groups.items()}, sets.values())
         return [job_seconds(sets[pair.source], sets[pair.target], given.options) for pair in given.pairs]
 
     def counts(self, session: Session, batch: Batch) -> dict[str, int]:
@@ -202,9 +203,21 @@ def status_of(batch: Batch, counts: dict[str, int]) -> str:
     return "queued" if counts[Status.QUEUED] == batch.size else "running"
 
 
-def _options_of_pair(given: BatchSubmission) -> dict[str, Any]:
+def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[str, SampleSet]:
+    """Those of the tenant's sets that there are, by id."""
+    named = sorted(set(identifiers))
+    sets: dict[str, SampleSet] = {}
+    for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
+        query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))
+        sets |= {row.id: row for row in session.execute(query).scalars()}
+    return sets
+
+
+def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
     """Options of each estimate. `simultaneous` splits the error among the pairs (Bonferroni)."""
     options = {name: value for name, value in given.options.items() if name != "simultaneous"}
+    if options.get("groups") is not None:
+        options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
     if given.options.get("simultaneous"):
         options["confidence"] = 1 - (1 - options["confidence"]) / len(given.pairs)
     return options

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from wdist.errors import OptionError, SampleError
@@ -63,6 +64,12 @@ class Jobs:
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
             self.check_pair(source, target, submission.options)
+            if (groups := submission.options.get("groups")) is not None:
+                labels = {
+                    key: tenancy.find(session, SampleSet, tenant_id, name, field="groups")
+                    for key, name in groups.items()
+                }
+                check_groups(labels, [source, target])
             submission = replace(submission, cost_seconds=job_seconds(source, target, submission.options))
             admit_jobs(session, tenant_id, quota, [submission.cost_seconds or 0.0], time.time())
             waiting = count_waiting(session, tenant_id, submission.priority)
@@ -194,6 +201,26 @@ def _check_names(source: SampleSet, target: SampleSet) -> None:
     )
 
 
+def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet]) -> None:
+    """Refuse labels (by id of the set) that do not fit. Whether there are enough groups, the trainer says.
+
+    Raises InvalidError.
+    """
+    sets = {row.id: row for row in compared}
+    if stray := sorted(set(labels) - set(sets)):
+        raise InvalidError(f"groups names {stray[0]}, which is not compared here", field="groups")
+    for key, row in sets.items():
+        if key not in labels:
+            raise InvalidError(f"groups has no labels for {key}; give them for every set compared", field="groups")
+        given = labels[key]
+        if given.shape != [row.rows, 1]:
+            raise InvalidError(
+                f"groups: {key} has {row.rows:,} rows, but {given.id} has the shape {tuple(given.shape)}; give one "
+                f"column with one label for each row, ({row.rows}, 1)",
+                field="groups",
+            )
+
+
 def virtual_time(priority: str, waiting: int) -> int:
     """DBOS priority (lower starts first) of a tenant's next job while `waiting` of its jobs wait in that class.
 
@@ -222,7 +249,10 @@ def is_in_use(session: Session, sample_set_id: str) -> bool:
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:
             return True
-    return False
+    # Labels of groups are named in the options only; few estimates are active at a time.
+    named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
+    query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
+    return session.execute(query).first() is not None
 
 
 def is_named(session: Session, sha256: str) -> bool:

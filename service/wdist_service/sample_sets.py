@@ -15,6 +15,7 @@ from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
 from wdist_service.decoding.formats import Format
 from wdist_service.decoding.runner import Decoders
+from wdist_service.decoding.selection import Selection
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet
@@ -100,7 +101,7 @@ class SampleSets:
         self._decoders = decoders
 
     def add_parts(
-        self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, member: str | None, also: Also
+        self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
     ) -> tuple[SampleSet, bool]:
         """Check and store a body that lies in several files."""
         with self._storage.incoming() as file:
@@ -108,7 +109,7 @@ class SampleSets:
                 for block in _blocks(parts):
                     file.write(block)
                 file.seal()
-                return self.add_decoded(tenant_id, name, file.path, kind, member, also)
+                return self.add_decoded(tenant_id, name, file.path, kind, take, also)
             receiver = NpyReceiver(file)
             for block in _blocks(parts):
                 receiver.feed(block)
@@ -120,13 +121,13 @@ class SampleSets:
         name: str | None,
         body: Path,
         kind: Format,
-        member: str | None,
+        take: Selection,
         also: Also | None = None,
         admit: Admit | None = None,
     ) -> tuple[SampleSet, bool]:
         """Decode a whole body of another format than .npy, then check and store it as .npy."""
         with self._storage.decoded() as file:
-            report = self._decoders.decode(body, kind, member, file)
+            report = self._decoders.decode(body, kind, take, file)
             receiver = NpyReceiver(file)
             for block in _blocks([file.path]):
                 receiver.feed(block)

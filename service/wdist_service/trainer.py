@@ -88,8 +88,11 @@ class Trainer:
         """The one call of the library: result, curve, and the critic's files written to the job's directory."""
         from wdist.errors import WdistError
         from wdist.estimator import estimate_w1
+        from wdist.npy import open_npy
 
         options = {name: value for name, value in job["options"].items() if value is not None}
+        if job["groups"] is not None:
+            options["groups"] = tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
         result = estimate_w1(
             Path(job["source"]), Path(job["target"]), **options,
             progress=self._on_progress, should_stop=lambda: self._stop, checkpoint=job["checkpoint"],

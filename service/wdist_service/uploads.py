@@ -27,6 +27,7 @@ from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format
+from wdist_service.decoding.selection import Selection
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet, Upload, UploadPart
@@ -67,12 +68,15 @@ class Description:
 
     name: str | None
     kind: Format
-    member: str | None
+    take: Selection
     given: str
 
 
 def describe(header: str | None) -> Description:
-    """Read an Upload-Metadata header: pairs of a key and a base64 value; name, filename, filetype, format, member."""
+    """Read an Upload-Metadata header: pairs of a key and a base64 value; drop has one name a line.
+
+    Known are name, filename, filetype, format, member, labels, drop.
+    """
     given = header or ""
     if len(given) > _MAX_METADATA:
         raise InvalidError(f"more than {_MAX_METADATA} characters", field="Upload-Metadata")
@@ -86,8 +90,9 @@ def describe(header: str | None) -> Description:
                 f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
             ) from None
     name = values.get("name") or values.get("filename") or None
-    member = values.get("member") or None
-    for text in (name, member):
+    drop = tuple(values["drop"].split("\n")) if values.get("drop") else ()
+    take = Selection(values.get("member") or None, values.get("labels") or None, drop)
+    for text in (name, take.member, take.labels, *drop):
         if text is not None and (len(text) > 200 or not text.isprintable()):
             raise InvalidError("names are at most 200 printable characters", field="Upload-Metadata")
     if "format" in values:
@@ -95,7 +100,8 @@ def describe(header: str | None) -> Description:
     else:
         by_type = formats.MEDIA_TYPES.get(values.get("filetype", "").split(";")[0].strip().lower(), "npy")
         kind = formats.of_file_name(values.get("filename", "")) or by_type
-    return Description(name, kind, member, given)
+    formats.check_selection(take, kind)
+    return Description(name, kind, take, given)
 
 
 class Uploads:
@@ -119,8 +125,8 @@ class Uploads:
             admit_bytes(session, tenant_id, quota, length, now)
             upload = Upload(
                 id=new_id("up"), tenant_id=tenant_id, length=length, offset=0, name=description.name,
-                format=description.kind, member=description.member, given=description.given, created_at=time.time(),
-                expires_at=now + self._settings.upload_expiry_seconds, locked_until=0.0,
+                format=description.kind, member=description.take.member, given=description.given,
+                created_at=time.time(), expires_at=now + self._settings.upload_expiry_seconds, locked_until=0.0,
             )  # fmt: skip
             session.add(upload)
             return upload
@@ -217,7 +223,12 @@ class Uploads:
         try:
             with self._kept(upload, token):
                 row, _ = self._sample_sets.add_parts(
-                    upload.tenant_id, upload.name, paths, formats.named(upload.format), upload.member, mark
+                    upload.tenant_id,
+                    upload.name,
+                    paths,
+                    formats.named(upload.format),
+                    describe(upload.given).take,
+                    mark,
                 )
         except (InvalidError, TooLargeError) as error:
             self._fail(upload, token, error.detail)

@@ -209,6 +209,7 @@ class Worker:
             "source": str(run.claim.source),
             "target": str(run.claim.target),
             "options": run.claim.options,
+            "groups": None if run.claim.groups is None else [str(path) for path in run.claim.groups],
             "directory": str(directory),
             "checkpoint": str(checkpoints.prepare(self._storage.checkpoints, *run.key)),
         }

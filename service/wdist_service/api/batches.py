@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from wdist_service import tenancy
 from wdist_service.api.dependencies import AfterBatch, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.api.problems import responses
-from wdist_service.api.schemas import Metadata, Options, Page, Priority, estimate_view, rfc3339
+from wdist_service.api.schemas import Metadata, Options, Page, Priority, SetId, estimate_view, rfc3339
 from wdist_service.batches import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs, status_of
 from wdist_service.models import Batch, Estimate
 
@@ -27,7 +27,6 @@ _EXAMPLE: list[JsonValue] = [
     "ss_01jd3v6b1d3f5h7k9n1q3s5v7x",
 ]
 _MAX_SETS = 100  # 4,950 pairs
-SetId = Annotated[str, Field(min_length=1, max_length=64)]
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
 Figure = Literal["value", "lower_bound", "p_value"]
 

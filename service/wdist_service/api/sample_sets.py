@@ -20,7 +20,8 @@ from wdist_service.api.dependencies import AfterSampleSet, CallerDep, IdPath, Li
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import MEDIA_TYPES, Format
+from wdist_service.decoding.formats import MEDIA_TYPES, Format, check_selection
+from wdist_service.decoding.selection import Selection
 from wdist_service.errors import TooLargeError
 from wdist_service.models import SampleSet
 from wdist_service.quotas import admit_bytes
@@ -59,10 +60,18 @@ async def create_sample_set(
     name: Annotated[Name | None, Query(description="Your name for it.")] = None,
     format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
     member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
+    labels: Annotated[
+        Member | None, Query(description="Take this column of a table only: labels of groups, which may be text.")
+    ] = None,
+    drop: Annotated[
+        list[Member] | None, Query(max_length=100, description="Leave this column of a table out; repeatable.")
+    ] = None,
     repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
     kind = formats.choose(request.headers.get("content-type"), format)
+    take = Selection(member, labels, tuple(drop or ()))
+    check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
     def admit(session: Session, more: int) -> None:
@@ -82,7 +91,7 @@ async def create_sample_set(
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
-                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, member, None, admit
+                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
             )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200

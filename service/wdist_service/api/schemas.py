@@ -13,6 +13,8 @@ Entry = TypeVar("Entry")
 MAX_STEPS = 1_000_000
 MAX_SECONDS = 86_400.0
 MAX_COLUMNS = 1 << 20
+MAX_GROUPS = 5_001  # sets of the largest batch
+MAX_BASELINE_ROWS = 5_000  # as wdist.estimator has it, which imports torch; a test compares
 CriticName = Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
 Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
@@ -21,7 +23,10 @@ Member = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]
+Method = Literal["betting", "empirical_bernstein", "paired_betting"]
 Scale = Literal["none", "standardize"] | Positive | Factors
+SetId = Annotated[str, Field(min_length=1, max_length=64)]
+Groups = Annotated[dict[SetId, SetId], Field(min_length=1, max_length=MAX_GROUPS)]
 Metadata = Annotated[dict[Label, Annotated[str, StringConstraints(max_length=512)]], Field(max_length=50)]
 
 
@@ -39,14 +44,31 @@ class Options(BaseModel):
         default=None, description="Rescaling before distances are taken: none, a factor, standardize, one per column."
     )
     layout: Literal["nhwc", "nchw"] | None = Field(default=None, description="Axes of images where ambiguous.")
-    baseline_rows: int = Field(default=1000, ge=0, le=5_000, description="Rows of exact transport beside the result.")
-
-    method: Literal["betting", "empirical_bernstein"] = Field(default="betting", description="Of the lower bound.")
-    split: Literal["random", "blocks"] = Field(default="random", description="blocks: for rows ordered in time.")
-    diameter: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Largest distance of two rows, assumed: upper_bound too."
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Of the worker: auto takes a free GPU.")
+    baseline_rows: int = Field(
+        default=1000, ge=0, le=MAX_BASELINE_ROWS, description="Rows of exact transport beside the result; 0: none."
     )
-    empirical: bool | None = Field(default=None, description="Bracket the distance of the rows themselves.")
+    method: Method = Field(
+        default="betting", description="Of the lower bound; paired_betting needs sets independent of each other."
+    )
+    split: Literal["random", "blocks"] = Field(
+        default="random", description="blocks: for rows ordered in time; the last ones are the test rows."
+    )
+    groups: Groups | None = Field(
+        default=None,
+        description="Rows that belong together (a patient, a burst) are split as a whole: for each set compared, "
+        "the set of one column that holds the label of each of its rows.",
+        examples=[{"ss_01jd3v5q3k8e9x7w2m4n6p8r0t": "ss_01jd3v6b1d3f5h7k9n1q3s5v7x"}],
+    )
+    diameter: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e300,
+        description="Largest possible distance of two rows, an assumption: gives upper_bound.",
+    )
+    empirical: bool | None = Field(
+        default=None, description="Bracket the distance of the uploaded rows themselves; null: where that is cheap."
+    )
 
     @field_validator("steps")
     @classmethod
@@ -54,6 +76,15 @@ class Options(BaseModel):
         if steps is not None and others.data.get("max_seconds") is not None:
             raise ValueError("give steps or max_seconds, not both: one would contradict the other")
         return steps
+
+    @field_validator("groups")
+    @classmethod
+    def _at_random(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
+        if groups is not None and others.data.get("split") != "random":
+            raise ValueError("groups are split at random: leave split out, or groups")
+        if groups is not None and others.data.get("method") == "paired_betting":
+            raise ValueError("a group may be in both sets: method paired_betting needs independent ones; use betting")
+        return groups
 
 
 class EstimateRequest(Options):
@@ -67,7 +98,19 @@ class EstimateRequest(Options):
                     "source": "ss_01jd3v5q3k8e9x7w2m4n6p8r0t",
                     "target": "ss_01jd3v5zz0c2e4g6j8m0p2r4t6",
                     "confidence": 0.99,
-                }
+                },
+                {
+                    "source": "ss_01jd3v5q3k8e9x7w2m4n6p8r0t",
+                    "target": "ss_01jd3v5zz0c2e4g6j8m0p2r4t6",
+                    "groups": {
+                        "ss_01jd3v5q3k8e9x7w2m4n6p8r0t": "ss_01jd3v6b1d3f5h7k9n1q3s5v7x",
+                        "ss_01jd3v5zz0c2e4g6j8m0p2r4t6": "ss_01jd3v6k3m5p7r9t1v3x5z7b9d",
+                    },
+                    "steps": 500,
+                    "method": "empirical_bernstein",
+                    "diameter": 12.5,
+                    "empirical": True,
+                },
             ]
         },
     )

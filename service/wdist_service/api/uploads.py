@@ -88,7 +88,7 @@ def create_upload(
     upload_metadata: Annotated[
         str | None,
         Header(
-            description="Pairs `key base64value`, comma separated: name, filename, filetype, format, member.",
+            description="Pairs `key base64value`: name, filename, filetype, format, member, labels, drop (by line).",
             examples=["name cmVhbA==,format bnB5"],
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS [MEMBER]`.
+"""The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS SELECTION`.
 
 The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} to standard
 output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
@@ -28,27 +28,29 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
     signal.alarm(seconds)
 
 
-def decode(kind: str, descriptor: int, max_bytes: int, member: str | None) -> dict[str, Any]:
+def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
     from wdist_service.decoding.output import ArrayWriter
+    from wdist_service.decoding.selection import Selection
 
     writer = ArrayWriter(descriptor, max_bytes)
+    take = Selection.from_json(selection)
     source = sys.stdin.buffer
     columns, name = None, None
     if kind in {"npz", "images"}:
         from wdist_service.decoding import archives
 
         if kind == "npz":
-            archives.decode_npz(source, writer, member)
+            archives.decode_npz(source, writer, take.member)
         else:
             archives.decode_images(source, writer)
     else:
         from wdist_service.decoding import tables
 
         if kind == "csv":
-            columns = tables.decode_csv(source, writer)
+            columns = tables.decode_csv(source, writer, take)
         elif kind == "parquet":
-            columns = tables.decode_parquet(source, writer)
+            columns = tables.decode_parquet(source, writer, take)
         else:
             columns, name = tables.decode_json(source, writer)
     if columns is not None:
@@ -57,10 +59,10 @@ def decode(kind: str, descriptor: int, max_bytes: int, member: str | None) -> di
 
 
 def main() -> None:
-    kind, descriptor, max_bytes, memory_bytes, seconds, *rest = sys.argv[1:]
+    kind, descriptor, max_bytes, memory_bytes, seconds, selection = sys.argv[1:]
     limit(int(max_bytes), int(memory_bytes), int(seconds))
     try:
-        report = decode(kind, int(descriptor), int(max_bytes), rest[0] if rest else None)
+        report = decode(kind, int(descriptor), int(max_bytes), selection)
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except Exception as error:

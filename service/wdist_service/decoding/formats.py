@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from wdist_service.errors import UnsupportedTypeError
+from wdist_service.decoding.selection import Selection
+from wdist_service.errors import InvalidError, UnsupportedTypeError
 
 Format = Literal["npy", "npz", "parquet", "csv", "images", "json"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -48,6 +49,15 @@ def named(given: str) -> Format:
         if given == known:
             return known
     raise UnsupportedTypeError(f"format {given[:20]!r} is not read here; choose one of {_KNOWN}", field="format")
+
+
+def check_selection(take: Selection, kind: Format) -> None:
+    """Raises InvalidError for parts that such a file does not have."""
+    if take.of_a_table and kind not in {"csv", "parquet"}:
+        field = "drop" if take.labels is None else "labels"
+        raise InvalidError(f"only CSV and Parquet have columns to choose, the body is {kind}", field=field)
+    if take.labels is not None and take.drop:
+        raise InvalidError("labels takes one column only; leave drop out", field="drop")
 
 
 def of_file_name(name: str) -> Format | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wdist_service.decoding.formats import Format
+from wdist_service.decoding.selection import Selection
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.settings import Settings
 from wdist_service.storage import Decoded, DiskFullError
@@ -37,13 +38,13 @@ class Decoders:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.decoders)
 
-    def decode(self, source: Path, kind: Format, member: str | None, target: Decoded) -> Report:
+    def decode(self, source: Path, kind: Format, take: Selection, target: Decoded) -> Report:
         """Turn the body in `source` into an .npy file in `target`.
 
         Raises InvalidError, TooLargeError or DiskFullError, in words for the sender of the body.
         """
         with self._places:
-            output, code = self._run(source, kind, member, target)
+            output, code = self._run(source, kind, take, target)
         report = _parse(output)
         if report is None:
             log.warning("a decoder ended without a report", extra={"format": kind, "exit_code": code})
@@ -52,7 +53,7 @@ class Decoders:
             self._refuse(kind, str(report.get("kind")), str(report["error"]))
         return Report(report.get("columns"), report.get("name"))
 
-    def _run(self, source: Path, kind: Format, member: str | None, target: Decoded) -> tuple[bytes, int]:
+    def _run(self, source: Path, kind: Format, take: Selection, target: Decoded) -> tuple[bytes, int]:
         settings = self._settings
         command = [sys.executable, "-I", "-m", "wdist_service.decoding", kind, str(target.descriptor)]
         command += [
@@ -60,7 +61,7 @@ class Decoders:
         ]
         with source.open("rb") as body:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*command, member] if member is not None else command,
+                [*command, take.to_json()],
                 stdin=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(target.descriptor,), cwd="/",
                 env=_ENVIRONMENT,
             )  # fmt: skip

@@ -14,7 +14,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
+from wdist_service.decoding.labels import choose, codes
 from wdist_service.decoding.output import ArrayWriter, DecodeError, TooLargeError
+from wdist_service.decoding.selection import Selection
 
 MAX_COLUMNS = 1 << 17
 MAX_LINE_BYTES = 16 << 20
@@ -24,10 +26,11 @@ _CSV_ERROR = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid v
 _CSV_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 
 
-def decode_csv(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
+def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
     """Comma, semicolon or tab separated numbers, float64; names from the first line where it is not numbers.
 
-    A missing value becomes NaN, which the checks that follow refuse by row and column.
+    A missing value becomes NaN, which the checks that follow refuse by row and column. Of `take` the columns that are
+    left out or are labels are found by their names.
     """
     line = source.readline(MAX_LINE_BYTES)
     if len(line) == MAX_LINE_BYTES:
@@ -46,6 +49,8 @@ def decode_csv(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
     has_names = not all(_is_number(cell) for cell in cells)
     source.seek(0)
     keys = [str(number) for number in range(len(cells))]  # names may repeat, these do not
+    chosen = choose(cells if has_names else [], len(cells), take)
+    kind = pa.float64() if take.labels is None else pa.string()
     try:
         reader = pa_csv.open_csv(
             source,
@@ -57,16 +62,20 @@ def decode_csv(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
             ),
             pa_csv.ParseOptions(delimiter=delimiter),
             pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(keys, pa.float64()), null_values=_MISSING, strings_can_be_null=True
+                column_types=dict.fromkeys(keys, kind), include_columns=[keys[k] for k in chosen],
+                null_values=_MISSING, strings_can_be_null=True,
             ),
-        )
-        writer.begin((len(cells),), np.dtype(np.float64))
+        )  # fmt: skip
+        writer.begin((len(chosen),), np.dtype(np.float64 if take.labels is None else np.int64))
         for batch in reader:
+            if take.labels is not None:
+                writer.append(codes(batch.column(0), take.labels))
+                continue
             writer.append(np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]))
     except pa.ArrowInvalid as error:
         raise DecodeError(_explain_csv(str(error), cells if has_names else None)) from error
     writer.end()
-    return cells if has_names else None
+    return [cells[k] for k in chosen] if has_names else None
 
 
 def _is_number(cell: str) -> bool:
@@ -89,7 +98,7 @@ def _explain_csv(message: str, names: list[str] | None) -> str:
     return "it cannot be read as CSV: " + message.splitlines()[0][:200]
 
 
-def decode_parquet(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
+def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
     """Columns of numbers, or one column of lists of equal length; the type is the common one of the columns."""
     try:
         table = pa_parquet.ParquetFile(
@@ -100,6 +109,17 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
         _check_width(len(schema))
         if table.metadata.num_rows == 0 or len(schema) == 0:
             raise DecodeError("the table holds no values")
+        chosen = choose(schema.names, len(schema), take)
+        if len(chosen) < len(schema):
+            if len(set(schema.names)) < len(schema):
+                raise DecodeError("two columns have one name; rename one before you choose by name")
+            schema = pa.schema([schema.field(k) for k in chosen])
+        if take.labels is not None:
+            writer.begin((1,), np.dtype(np.int64))
+            for batch in table.iter_batches(batch_size=65_536, use_threads=False, columns=schema.names):
+                writer.append(codes(batch.column(0), take.labels))
+            writer.end()
+            return list(schema.names)
         is_lists = len(schema) == 1 and _is_list(schema.field(0).type)
         dtypes = [_numeric(field) for field in schema]
         dtype = np.result_type(*dtypes)
@@ -107,7 +127,7 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter) -> list[str] | None:
         if declared > writer.max_bytes:
             raise TooLargeError(f"it declares {declared:,} bytes of values, the limit is {writer.max_bytes:,}")
         rows = max(1, min(65_536, _BLOCK_BYTES // (dtype.itemsize * len(schema))))
-        batches = table.iter_batches(batch_size=rows, use_threads=False)
+        batches = table.iter_batches(batch_size=rows, use_threads=False, columns=schema.names)
         _write(_matrices(batches, schema, dtype, is_lists), writer, dtype)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:

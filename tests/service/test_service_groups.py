@@ -1,0 +1,216 @@
+"""Rows that belong together, over HTTP: labels from columns of a table, and estimates that keep groups whole."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+from service_process import Server, normal, npy
+
+from wdist import estimate_w1, estimator
+from wdist.bounds import METHODS
+from wdist.verify import verify_certificate
+from wdist_service.api import schemas
+
+GROUPS, SIZE = 120, 3
+QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+
+
+def patients(prefix: str, seed: int, shift: float) -> tuple[np.ndarray, list[str]]:
+    """Three rows of each of 120 patients, who differ more from each other than their rows do."""
+    generator = np.random.default_rng(seed)
+    centre = np.repeat(generator.normal(size=(GROUPS, 2)), SIZE, axis=0)
+    rows = (centre + 0.1 * generator.normal(size=centre.shape) + shift).astype(np.float32)
+    return rows, [f"{prefix}{k}" for k in range(GROUPS) for _ in range(SIZE)]
+
+
+def parquet(rows: np.ndarray, labels: list[Any]) -> bytes:
+    file = io.BytesIO()
+    pa_parquet.write_table(pa.table({"patient": labels, "a": rows[:, 0], "b": rows[:, 1]}), file)
+    return file.getvalue()
+
+
+def send(server: Server, body: bytes, **query: Any) -> dict[str, Any]:
+    answer = server.client.post("/v1/sample-sets", params=query, content=body)
+    assert answer.status_code in (200, 201), answer.text
+    return dict(answer.json())
+
+
+def read(server: Server, sample_set: str) -> np.ndarray:
+    return np.load(io.BytesIO(server.client.get(f"/v1/sample-sets/{sample_set}/content").content))
+
+
+@pytest.fixture(scope="module")
+def study(server: Server) -> tuple[str, str, dict[str, str]]:
+    """(source, target, groups) from two Parquet files with a column of text."""
+    sets, groups = [], {}
+    for seed, (prefix, shift) in enumerate((("a-", 0.0), ("b-", 2.0))):
+        body = parquet(*patients(prefix, seed, shift))
+        rows = send(server, body, format="parquet", drop="patient")
+        assert (rows["columns"], rows["shape"]) == (["a", "b"], [GROUPS * SIZE, 2])
+        labels = send(server, body, format="parquet", labels="patient")
+        assert (labels["columns"], labels["shape"], labels["dtype"]) == (["patient"], [GROUPS * SIZE, 1], "<i8")
+        sets.append(rows["id"])
+        groups[rows["id"]] = labels["id"]
+    return sets[0], sets[1], groups
+
+
+def test_the_result_is_the_library_s(server: Server, study: tuple[str, str, dict[str, str]], tmp_path: Any) -> None:
+    source, target, groups = study
+    done = server.until_done(server.submit(source, target, groups=groups, **QUICK))
+    assert done["status"] == "succeeded", done["error"]
+    assert done["options"]["groups"] == groups
+    (x, _), (y, _) = patients("a-", 0, 0.0), patients("b-", 1, 2.0)
+    # The split depends on the order of the labels, so the codes of the server are the labels here too.
+    codes = [read(server, groups[name]).ravel() for name in (source, target)]
+    for side in codes:
+        np.testing.assert_array_equal(side.reshape(GROUPS, SIZE), side[::SIZE, None] + np.zeros((1, SIZE), np.int64))
+        assert len(set(side)) == GROUPS
+    expected = estimate_w1(x, y, groups=(codes[0], codes[1]), **QUICK)
+    assert done["result"]["value"] == expected.value
+    assert done["result"]["lower_bound"] == expected.lower_bound
+    files = [tmp_path / name for name in ("certificate", "source.npy", "target.npy")]
+    files[0].write_bytes(server.client.get(f"/v1/estimates/{done['id']}/certificate").content)
+    for file, rows in zip(files[1:], (x, y), strict=True):
+        file.write_bytes(npy(rows))
+    assert verify_certificate(*files).valid
+
+
+def test_a_batch_gives_each_pair_its_labels(server: Server, study: tuple[str, str, dict[str, str]]) -> None:
+    source, target, groups = study
+    answer = server.client.post("/v1/batches", json={"matrix": [source, target], "groups": groups, **QUICK})
+    assert answer.status_code == 202, answer.text
+    (line,) = server.client.get(f"/v1/batches/{answer.json()['id']}/results").text.splitlines()
+    assert f'"{groups[source]}"' in line
+    assert f'"{groups[target]}"' in line
+    wrong = server.client.post("/v1/batches", json={"matrix": [source, target], "groups": {source: groups[source]}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "groups")
+    unknown = {"matrix": [source, target], "groups": {**groups, target: "ss_none"}}
+    assert server.client.post("/v1/batches", json=unknown).status_code == 404
+
+
+BAD: dict[str, tuple[int, Callable[[str, str, dict[str, str]], dict[str, Any]], str]] = {
+    "one side only": (422, lambda a, b, g: {"groups": {a: g[a]}}, "no labels for"),
+    "another set": (422, lambda a, b, g: {"groups": {**g, "ss_other": g[a]}}, "ss_other"),
+    "unknown labels": (404, lambda a, b, g: {"groups": {a: g[a], b: "ss_none"}}, "ss_none"),
+    "two columns": (422, lambda a, b, g: {"groups": {a: g[a], b: b}}, "one label for each row"),
+    "in time": (422, lambda a, b, g: {"groups": g, "split": "blocks"}, "at random"),
+    "paired": (422, lambda a, b, g: {"groups": g, "method": "paired_betting"}, "independent"),
+    "a list": (422, lambda a, b, g: {"groups": [g[a], g[b]]}, "dictionary"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_labels_that_do_not_fit(server: Server, study: tuple[str, str, dict[str, str]], case: str) -> None:
+    status, options, words = BAD[case]
+    body = {"source": study[0], "target": study[1], **options(*study)}
+    answer = server.client.post("/v1/estimates", json=body)
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["detail"], answer.text
+    assert answer.json()["errors"][0]["field"].startswith("groups")
+
+
+def test_too_few_groups_fail_in_words(server: Server, pair: tuple[str, str]) -> None:
+    labels = server.upload(np.arange(300)[:, None] // 10)
+    done = server.until_done(server.submit(*pair, groups=dict.fromkeys(pair, labels), **QUICK))
+    assert done["status"] == "failed"
+    assert "30 groups are too few" in done["error"]["message"]
+
+
+def test_labels_in_use_are_kept(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    source, target = server.upload(normal(1)), server.upload(normal(2))
+    labels = server.upload(np.arange(300)[:, None])
+    estimate = server.submit(source, target, groups={source: labels, target: labels})
+    assert server.client.delete(f"/v1/sample-sets/{labels}").status_code == 409
+    server.client.post(f"/v1/estimates/{estimate}/cancel")
+    assert server.client.delete(f"/v1/sample-sets/{labels}").status_code == 204
+
+
+def test_a_label_has_one_code_in_every_file(server: Server) -> None:
+    given = ["7", "x", "-3", "007", "x", "12345678901234567890"]
+    rows = np.zeros((6, 2))
+    first = read(server, send(server, parquet(rows, given), format="parquet", labels="patient")["id"]).ravel()
+    text = "patient;a\n" + "".join(f"{label};1.5\n" for label in reversed(given))
+    second = read(server, send(server, text.encode(), format="csv", labels="patient")["id"]).ravel()
+    np.testing.assert_array_equal(first, second[::-1])
+    assert (first[0], first[2]) == (7, -3)
+    assert first[1] == first[4]
+    assert len(set(first)) == 5
+    assert (first[[1, 3, 5]] >= 1 << 62).all()
+    numbers = read(server, send(server, parquet(rows, [7, 8, -3, 0, 1, 2]), format="parquet", labels="patient")["id"])
+    np.testing.assert_array_equal(numbers.ravel(), [7, 8, -3, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ({"labels": "none"}, 422, "no columns are named 'none'"),
+        ({"drop": ["a", "b", "patient"]}, 422, "no column is left"),
+        ({"drop": "none"}, 422, "no columns are named 'none'"),
+        ({"labels": "a", "drop": "b"}, 422, "leave drop out"),
+        ({"labels": "missing"}, 422, "missing values"),
+    ],
+)
+def test_columns_that_cannot_be_chosen(server: Server, query: dict[str, Any], status: int, words: str) -> None:
+    table = {"patient": ["x", "y"], "a": [1.0, 2.0], "b": [1.0, 2.0]}
+    if query == {"labels": "missing"}:
+        table["missing"] = ["x", None]
+    file = io.BytesIO()
+    pa_parquet.write_table(pa.table(table), file)
+    answer = server.client.post("/v1/sample-sets", params={"format": "parquet", **query}, content=file.getvalue())
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    npy_body = server.client.post("/v1/sample-sets", params=query, content=npy(normal(1)))
+    assert npy_body.status_code == 422
+
+
+def test_resumable_uploads_choose_columns_too(server: Server) -> None:
+    body = parquet(*patients("c-", 5, 0.0))
+    for metadata, columns in (({"labels": "patient"}, ["patient"]), ({"drop": "patient\na"}, ["b"])):
+        given = {"format": "parquet", **metadata}
+        text = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in given.items())
+        head = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(body)), "Upload-Metadata": text}
+        url = server.client.post("/v1/uploads", headers=head).headers["location"]
+        patch = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        done = server.client.patch(url, content=body, headers=patch)
+        assert done.status_code == 204, done.text
+        made = server.client.get(f"/v1/sample-sets/{done.headers['wdist-sample-set']}").json()
+        assert made["columns"] == columns
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"method": "empirical_bernstein"}, {}),
+        ({"method": "paired_betting"}, {}),
+        ({"split": "blocks"}, {"p_value": None}),
+        ({"diameter": 100.0}, {"upper_bound": float}),
+        ({"empirical": True}, {"empirical": dict}),
+        ({"device": "cpu"}, {"device": "cpu"}),
+    ],
+    ids=str,
+)
+def test_every_option_reaches_the_library(
+    server: Server, pair: tuple[str, str], options: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    done = server.until_done(server.submit(*pair, **QUICK, **options))
+    assert done["status"] == "succeeded", done["error"]
+    assert done["options"].items() >= options.items()
+    library = estimate_w1(normal(1), normal(2, shift=1.0), **QUICK, **options)
+    assert done["result"]["lower_bound"] == library.lower_bound
+    assert done["result"]["upper_bound"] == library.upper_bound
+    for name, value in expected.items():
+        given = done["result"][name]
+        assert isinstance(given, value) if isinstance(value, type) else given == value, (name, given)
+
+
+def test_choices_and_bounds_are_the_library_s() -> None:
+    assert get_args(schemas.Method) == METHODS
+    assert schemas.MAX_BASELINE_ROWS == estimator.MAX_BASELINE_ROWS
+    assert schemas.MAX_STEPS == estimator.MAX_STEPS
