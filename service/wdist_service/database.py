@@ -120,7 +120,9 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 def _server_engine(url: str) -> Engine:
     if url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+    # A process that froze inside a transaction must not keep its row locks from those who take its work over.
+    options = "-c idle_in_transaction_session_timeout=30000"
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": options})
 
 
 def wait_for(database: Database, seconds: float) -> None:

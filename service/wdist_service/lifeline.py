@@ -1,4 +1,4 @@
-"""A child process that must not outlive its parent."""
+"""Parent and child: a child must not outlive its parent, and shows its supervisor that it is not frozen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 
 SUPERVISOR_VARIABLE = "WDIST_SUPERVISOR_PID"
+PULSE_VARIABLE = "WDIST_PULSE_DESCRIPTOR"
+_PULSE_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -20,6 +24,57 @@ def die_with(parent: int) -> None:
 
 
 def die_with_supervisor() -> None:
-    """As `die_with`, in a process that `wdist serve` started; one that a person started lives on."""
+    """As `die_with`, and show a pulse, in a process that `wdist serve` started; one that a person started lives on."""
     if (parent := os.environ.get(SUPERVISOR_VARIABLE)) is not None:
         die_with(int(parent))
+    if (pulse := os.environ.pop(PULSE_VARIABLE, None)) is not None:
+        os.set_inheritable(int(pulse), False)
+        threading.Thread(target=_beat, args=(int(pulse),), name="pulse", daemon=True).start()
+
+
+def _beat(descriptor: int) -> None:
+    while True:
+        try:
+            os.write(descriptor, b".")
+        except BlockingIOError:
+            pass  # the supervisor is frozen itself: the pipe is full of proof
+        except OSError:
+            return
+        time.sleep(_PULSE_SECONDS)
+
+
+class Pulse:
+    """The supervisor's end: how long a child has not moved.
+
+    A child that is stopped (a debugger, Ctrl-Z, a frozen container) inside a transaction keeps SQLite's write lock, and
+    every other process waits for it; its lease runs out, but nobody can write that down.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self.descriptor = os.pipe()
+        for end in (self._reader, self.descriptor):
+            os.set_blocking(end, False)
+        self._seen: float | None = None  # None: not yet, as the child still starts
+        self._looked = 0.0
+        self._silence = 0.0
+
+    def silence(self) -> float:
+        """Seconds since the last pulse, counting only time in which somebody looked; 0 before the first.
+
+        Time in which nobody looked says nothing: the supervisor was frozen too, or the machine slept.
+        """
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, 1.0), now
+        try:
+            is_alive = bool(os.read(self._reader, 4096))
+        except BlockingIOError:
+            is_alive = False
+        if is_alive:
+            self._seen, self._silence = now, 0.0
+        elif self._seen is not None:
+            self._silence += passed
+        return self._silence
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self.descriptor)

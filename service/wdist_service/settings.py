@@ -50,7 +50,12 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
     beat_seconds: float = Field(default=2.0, gt=0, le=60, description="How often a worker renews its lease.")
-    lease_seconds: float = Field(default=10.0, gt=0, le=600, description="Silence of a worker or uploader that ends its hold.")
+    lease_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Silence of a worker or uploader that ends its hold."
+    )
+    frozen_seconds: float = Field(
+        default=30.0, ge=0, description="`wdist serve` ends a process that has not moved for so long; 0: never."
+    )
 
     max_upload_bytes: int = Field(default=4 * GIBIBYTE, ge=1, description="Largest body of an upload.")
     max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from typing import IO
 
-from wdist_service.lifeline import SUPERVISOR_VARIABLE
+from wdist_service.lifeline import PULSE_VARIABLE, SUPERVISOR_VARIABLE, Pulse
 from wdist_service.settings import Settings
 
 EX_CONFIG = 78  # a child that ends with this must not be started again
@@ -34,14 +34,16 @@ class StartError(Exception):
 
 
 class Child:
-    """A process that is started again when it ends, more slowly each time it ends early."""
+    """A process that is started again when it ends (more slowly each time it ends early), and ended when it is frozen."""
 
     def __init__(self, name: str, command: list[str], settings: Settings, descriptors: list[int]) -> None:
         self.name = name
         self._command = command
         self._descriptors = descriptors
         self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
+        self._frozen_seconds = settings.frozen_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._pulse: Pulse | None = None
         self._started = 0.0
         self._pause = 0.0
         self._not_before = 0.0
@@ -51,6 +53,7 @@ class Child:
         if self._process is not None:
             code = self._process.poll()
             if code is None:
+                self._end_if_frozen(self._process)
                 return None
             if code == EX_CONFIG:
                 return code
@@ -59,12 +62,29 @@ class Child:
             sys.stderr.write(f"wdist: the {self.name} process ended ({code}); starting it again\n")
             self._process, self._not_before = None, time.monotonic() + self._pause
         if time.monotonic() >= self._not_before:
-            # Its own group: Ctrl-C reaches the supervisor alone, which then stops its children in order.
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                self._command, env=self._environment, pass_fds=self._descriptors, process_group=0
-            )
-            self._started = time.monotonic()
+            self._start()
         return None
+
+    def _start(self) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
+        self._pulse = Pulse()
+        # Its own group: Ctrl-C reaches the supervisor alone, which then stops its children in order.
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            self._command,
+            env=self._environment | {PULSE_VARIABLE: str(self._pulse.descriptor)},
+            pass_fds=[*self._descriptors, self._pulse.descriptor],
+            process_group=0,
+        )
+        self._started = time.monotonic()
+
+    def _end_if_frozen(self, process: subprocess.Popen[bytes]) -> None:
+        if self._pulse is not None and 0 < self._frozen_seconds < self._pulse.silence():
+            sys.stderr.write(
+                f"wdist: the {self.name} process has not moved for {self._frozen_seconds:g} s; ending it\n"
+            )
+            process.kill()
+            process.wait()
 
     def terminate(self) -> None:
         if self._process is not None:

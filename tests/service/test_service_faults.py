@@ -98,8 +98,8 @@ def test_everything_killed_at_once(own_server: MakeServer) -> None:
     assert server.client.get(f"/v1/sample-sets/{sets[0]}/content").status_code == 200
 
 
-def gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 5
+def gone(pids: list[int], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(map(is_alive, pids))
@@ -135,7 +135,7 @@ def test_frozen_worker_loses_its_lease_and_cannot_write_late(own_server: MakeSer
     (first,) = server.pids("worker")
     second = server.extra_worker()
     server.until_workers(2)
-    server.stop_process(first)
+    freeze_outside_transactions(server, first)
     again = server.until_training(estimate, attempt=2)
     assert again["attempt"] == 2
     assert cancel(server, estimate)["status"] == "canceled"
@@ -150,6 +150,40 @@ def test_frozen_worker_loses_its_lease_and_cannot_write_late(own_server: MakeSer
     assert (
         rows(server.data, "SELECT count(*) FROM events WHERE estimate_id = ? AND data LIKE '%canceled%'", estimate) == 1
     )
+
+
+def freeze_outside_transactions(server: Server, pid: int) -> None:
+    """Freeze a process at a moment when it does not hold SQLite's write lock, which would keep all others waiting."""
+    for _ in range(20):
+        server.stop_process(pid)
+        connection = sqlite3.connect(server.data / "wdist.sqlite", timeout=1, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            server.continue_process(pid)
+        finally:
+            connection.close()
+    pytest.fail("the process holds the write lock all the time")
+
+
+@pytest.mark.parametrize("kind", ["worker", "api"])
+def test_a_frozen_process_of_the_server_is_ended_and_replaced(own_server: MakeServer, kind: str) -> None:
+    """Wherever it froze: inside a transaction it would hold SQLite's write lock for ever."""
+    server = own_server(frozen_seconds="2", beat_seconds="0.3", lease_seconds="60")
+    sets = server.upload(normal(1)), server.upload(normal(2))
+    estimate = server.submit(*sets, **LONG)
+    server.until_training(estimate)
+    (frozen,) = server.pids(kind)
+    server.client.close()
+    server.stop_process(frozen)
+    # The kernel kills a worker's trainers with it, stopped or not.
+    assert gone([frozen], seconds=30)
+    server.client = httpx.Client(base_url=server.url, timeout=30)
+    assert server.until_training(estimate, attempt=2 if kind == "worker" else 1)["status"] == "running"
+    assert cancel(server, estimate)["status"] == "canceled"
+    assert "has not moved for 2 s" in server.log_end(100_000)
 
 
 def rows(data: Path, query: str, *values: str) -> int:
