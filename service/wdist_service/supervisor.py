@@ -34,7 +34,7 @@ class StartError(Exception):
 
 
 class Child:
-    """A process that is started again when it ends (more slowly each time it ends early), and ended when it is frozen."""
+    """A process started again when it ends (more slowly each time it ends early), and ended when it is frozen."""
 
     def __init__(self, name: str, command: list[str], settings: Settings, descriptors: list[int]) -> None:
         self.name = name
