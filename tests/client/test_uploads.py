@@ -124,4 +124,5 @@ def test_a_connection_that_always_breaks_is_given_up(
             client.sample_sets.create(np.zeros((2 << 20, 1), np.uint8))
     finally:
         relay.close()
-    assert relay.cut >= 3  # an attempt that got some bytes through does not count
+    # Three attempts in vain; one more where the header of the array, 128 bytes sent before the rest, came through first.
+    assert relay.cut in (3, 4)
