@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, zone
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 from server_process import ServerProcess
 
 Files = dict[str, Path]
@@ -122,6 +122,20 @@ def test_policy_forbids_inline_script(open_page: OpenPage, server: ServerProcess
         " document.body.append(inline) } catch {}"
     )
     assert page.evaluate("window.harm") is None
+
+
+def test_a_link_on_another_site_opens_the_page(browser: Browser, server: ServerProcess) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"http://localhost:{server.port}/")  # to a browser, another site than 127.0.0.1
+        page.evaluate(
+            "url => { const a = document.createElement('a'); a.href = url; a.textContent = 'wdist';"
+            " document.body.replaceChildren(a) }",
+            server.url,
+        )
+        page.get_by_role("link", name="wdist", exact=True).click()
+        expect(page).to_have_url(re.compile(re.escape(server.url)))
+        expect(page.get_by_role("button", name="Estimate the distance")).to_be_visible()
 
 
 def test_witness_shows_the_scores_and_the_rows(open_page: OpenPage, finished: dict[str, str], files: Files) -> None:

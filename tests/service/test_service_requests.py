@@ -163,6 +163,15 @@ def test_open_server_refuses_other_sites(server: Server) -> None:
     assert get("/v1/estimates", headers={"Host": "rebound.example.org"}).status_code == 403
 
 
+def test_a_link_on_another_site_opens_the_page_and_nothing_else(server: Server) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert server.client.get("/", headers=link).status_code == 200
+    for headers in ({**link, "Sec-Fetch-Dest": "iframe"}, {**link, "Sec-Fetch-Mode": "no-cors"}):
+        assert server.client.get("/", headers=headers).status_code == 403
+    assert server.client.get("/v1/estimates", headers=link).status_code == 403
+    assert server.client.post("/", headers=link).status_code == 403
+
+
 def test_answers_cannot_be_read_by_other_origins(server: Server) -> None:
     answer = server.client.get("/livez", headers={"Origin": server.url})
     assert "access-control-allow-origin" not in answer.headers

@@ -157,18 +157,19 @@ class OpenServerGuard:
         self._hosts = {host.lower() for host in settings.allowed_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._refusal(Headers(scope=scope))) is not None:
+        if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
             await of_request_error(scope["request_id"], refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    async def _refusal(self, headers: Headers) -> RequestError | None:
+    async def _refusal(self, scope: Scope) -> RequestError | None:
+        headers = Headers(scope=scope)
         host = _host(headers.get("host", ""))
         is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
         allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
         if allowed is not None and host not in allowed:
             return ForbiddenError(f"this server does not answer to the name {host!r}; see WDIST_SERVER_ALLOWED_HOSTS")
-        if is_open and _is_cross_site(headers, host):
+        if is_open and _is_cross_site(headers, host) and not _follows_a_link_to_the_page(scope, headers):
             return ForbiddenError("other sites may not call a server without keys; make one with `wdist keys create`")
         return None
 
@@ -185,3 +186,9 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
         return True
     origin = headers.get("origin")
     return origin is not None and (urlsplit(origin).hostname or "") != host
+
+
+def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:
+    """A person clicked a link on another site: the window opens the page, which holds no data and cannot be framed."""
+    opens_window = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return scope["method"] == "GET" and scope["path"] == "/" and opens_window
