@@ -84,6 +84,10 @@ class NpyReceiver:
                 "came; send it again",
                 field="body",
             )
+        try:
+            self._statistics.end()
+        except SampleError as error:
+            raise InvalidError(str(error), field="body") from error
         self._file.seal()
         return SampleSet(
             id=new_id("ss"), tenant_id=tenant_id, name=name, sha256=self._file.sha256, bytes=self._file.bytes,

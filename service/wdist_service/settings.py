@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=4 * GIBIBYTE, ge=1, description="Largest body of an upload.")
     max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")
     body_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest pause inside a request body.")
+    header_timeout_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
     quota_bytes: int | None = Field(
         default=None, ge=0, description="Stored bytes per tenant, for keys without own limit."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,49 @@ from wdist.errors import SampleError
 from wdist.npy import NpyHeader
 
 MAX_COLUMNS = 256  # per-column figures are kept up to here
+_LINE_VALUES = 512  # rows are taken side by side, so many values wide: numpy's inner loops are long then
 _BLOCK_VALUES = 1 << 16
 _LIMIT = float(np.finfo(np.float32).max)  # critics compute in float32
+_SMALL = frozenset({"b1", "u1", "i1"})
+
+
+@dataclass
+class _Moments:
+    """Count, mean, sum of squares about the mean, least and greatest of each column."""
+
+    count: int
+    mean: NDArray[np.float64]
+    m2: NDArray[np.float64]
+    low: NDArray[Any]
+    high: NDArray[Any]
+
+    def merge(self, other: _Moments) -> None:
+        """Take in those of other rows: the pairwise update of Chan, Golub and LeVeque, stable for data far from 0."""
+        total = self.count + other.count
+        if not other.count:
+            return
+        shift = other.mean - self.mean
+        self.m2 += other.m2 + shift**2 * (self.count * other.count / total)
+        self.mean += shift * (other.count / total)
+        self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        self.count = total
+
+    def fold(self, width: int) -> _Moments:
+        """Of rows that lay side by side: the moments of `width` columns."""
+        side = len(self.mean) // width
+        each = self.mean.reshape(side, width)
+        mean = each.mean(axis=0)
+        m2 = self.m2.reshape(side, width).sum(axis=0) + self.count * ((each - mean) ** 2).sum(axis=0)
+        low, high = self.low.reshape(side, width).min(axis=0), self.high.reshape(side, width).max(axis=0)
+        return _Moments(self.count * side, mean, m2, low, high)
+
+    @classmethod
+    def none(cls, width: int) -> _Moments:
+        return cls(0, np.zeros(width), np.zeros(width), np.full(width, np.inf), np.full(width, -np.inf))
 
 
 class Statistics:
-    """Running minimum, maximum, mean and deviation: over all values, and per column of a table in C order.
-
-    Deviations use the pairwise update of (n, mean, M2) by Chan, Golub and LeVeque: stable for data far from 0.
-    """
+    """Running minimum, maximum, mean and deviation: over all values, and per column of a table in C order."""
 
     def __init__(self, header: NpyHeader) -> None:
         self._shape = header.shape
@@ -29,17 +64,17 @@ class Statistics:
         columns = math.prod(header.shape[1:])
         self._by_column = len(header.shape) == 2 and columns <= MAX_COLUMNS and not header.fortran_order
         self._width = columns if self._by_column else 1
-        self._unit = self._width * self._dtype.itemsize
-        self._block = max(1, _BLOCK_VALUES // self._width) * self._unit
+        line = max(1, _LINE_VALUES // self._width) * self._width
+        self._unit = line * self._dtype.itemsize
+        self._block = max(1, _BLOCK_VALUES // line) * self._unit
         self._rest = b""
-        self._count = 0  # rows of width `_width`
-        self._mean = np.zeros(self._width)
-        self._m2 = np.zeros(self._width)
-        self._min = np.full(self._width, np.inf)
-        self._max = np.full(self._width, -np.inf)
-        rows = self._block // self._unit
-        self._difference = np.empty((rows, self._width))  # kept: fresh pages for each block cost more than the sums
-        self._ones = np.ones(rows)
+        self._values = 0
+        self._moments = _Moments.none(line)
+        # Differences of bytes from a whole number, their squares, and sums of 128 of these are exact in float32.
+        self._is_small = self._dtype.str[1:] in _SMALL
+        work: Any = np.float32 if self._is_small else np.float64
+        self._difference = np.empty((self._block // self._unit, line), work)  # kept: fresh pages cost more than sums
+        self._ones = np.ones(len(self._difference), work)
 
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the values. Raises SampleError for a value that is not finite or beyond float32."""
@@ -50,35 +85,45 @@ class Statistics:
             view = view[need:]
             if len(self._rest) < self._unit:
                 return
-            self._take(np.frombuffer(self._rest, self._dtype))
+            self._moments.merge(self._of(np.frombuffer(self._rest, self._dtype), len(self._moments.mean)))
         whole = len(view) // self._unit * self._unit
         for start in range(0, whole, self._block):
-            self._take(np.frombuffer(view[start : min(start + self._block, whole)], self._dtype))
+            values = np.frombuffer(view[start : min(start + self._block, whole)], self._dtype)
+            self._moments.merge(self._of(values, len(self._moments.mean)))
         self._rest = view[whole:].tobytes()
 
-    def _take(self, values: NDArray[Any]) -> None:
-        table = values.reshape(-1, self._width)
-        low, high = _range(table)
+    def end(self) -> None:
+        """All values came. Raises SampleError as `update` does."""
+        self._moments = self._moments.fold(self._width)
+        if self._rest:
+            self._moments.merge(self._of(np.frombuffer(self._rest, self._dtype), self._width))
+            self._rest = b""
+
+    def _of(self, values: NDArray[Any], width: int) -> _Moments:
+        """Moments of a block of values, in rows of that width."""
+        if not values.flags.aligned:
+            values = values.copy()
+        table = values.reshape(-1, width)
+        low, high = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
         if not (np.all(low >= -_LIMIT) and np.all(high <= _LIMIT)):  # nan fails every comparison
             self._refuse(values)
-        np.minimum(self._min, low, out=self._min)
-        np.maximum(self._max, high, out=self._max)
+        self._values += values.size
         # Sums about a value close to the mean: nothing is lost to data far from 0, and one pass is enough.
-        about = self._mean if self._count else table.mean(axis=0, dtype=np.float64)
-        difference = np.subtract(table, about, out=self._difference[: len(table)])
-        sums = self._ones[: len(table)] @ difference
+        about = self._moments.mean if self._moments.count else table.mean(axis=0, dtype=np.float64)
+        if self._is_small:
+            about = np.rint(about)
+        work = self._difference.reshape(-1)[: table.size].reshape(table.shape)
+        difference = np.subtract(table, about.astype(work.dtype), out=work)
+        ones = self._ones[: len(table)] if len(table) <= len(self._ones) else np.ones(len(table), work.dtype)
+        sums = (ones @ difference).astype(np.float64)
+        squares = np.einsum("ij,ij->j", difference, difference).astype(np.float64)
         mean = about + sums / len(table)
-        m2 = np.maximum(0.0, np.einsum("ij,ij->j", difference, difference) - sums**2 / len(table))
-        total = self._count + len(table)
-        shift = mean - self._mean
-        self._m2 += m2 + shift**2 * (self._count * len(table) / total)
-        self._mean += shift * (len(table) / total)
-        self._count = total
+        return _Moments(len(table), mean, np.maximum(0.0, squares - sums**2 / len(table)), low, high)
 
     def _refuse(self, values: NDArray[Any]) -> None:
         at = int(np.argmin(np.abs(values.astype(np.float64)) <= _LIMIT))
         order: Any = "F" if self._fortran_order else "C"
-        row, *rest = (int(i) for i in np.unravel_index(self._count * self._width + at, self._shape, order=order))
+        row, *rest = (int(i) for i in np.unravel_index(self._values + at, self._shape, order=order))
         where = f"column {rest[0]}" if len(rest) == 1 else f"pixel {tuple(rest)}"
         problem = (
             "beyond the range of float32; rescale it" if np.isfinite(values[at]) else "not finite; remove or impute it"
@@ -87,31 +132,16 @@ class Statistics:
 
     def to_json(self) -> dict[str, Any]:
         """The figures: {min, max, mean, std, constant, columns}; `columns` is null for images and wide tables."""
-        variance = self._m2 / self._count
-        mean = float(self._mean.mean())
-        figures = zip(self._min, self._max, self._mean, np.sqrt(variance), strict=True)
+        found = self._moments
+        variance = found.m2 / found.count
+        mean = float(found.mean.mean())
+        figures = zip(found.low, found.high, found.mean, np.sqrt(variance), strict=True)
         columns = [dict(zip(("min", "max", "mean", "std"), map(float, column), strict=True)) for column in figures]
         return {
-            "min": float(self._min.min()),
-            "max": float(self._max.max()),
+            "min": float(found.low.min()),
+            "max": float(found.high.max()),
             "mean": mean,
-            "std": math.sqrt(float((variance + (self._mean - mean) ** 2).mean())),
-            "constant": bool((self._min == self._max).all()),
+            "std": math.sqrt(float((variance + (found.mean - mean) ** 2).mean())),
+            "constant": bool((found.low == found.high).all()),
             "columns": columns if self._by_column else None,
         }
-
-
-def _range(table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Least and greatest of each column, with so many rows side by side that numpy's loops are long."""
-    rows, width = table.shape
-    side = max(1, 512 // width)
-    whole = rows // side * side
-    lows, highs = [], []
-    if whole:
-        wide = table[:whole].reshape(-1, side * width)
-        lows.append(wide.min(axis=0).reshape(side, width))
-        highs.append(wide.max(axis=0).reshape(side, width))
-    if whole < rows:
-        lows.append(table[whole:])
-        highs.append(table[whole:])
-    return np.concatenate(lows).min(axis=0), np.concatenate(highs).max(axis=0)

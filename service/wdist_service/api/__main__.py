@@ -26,6 +26,7 @@ def main() -> None:
     except SettingsError as error:
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(EX_CONFIG) from None
+    GuardedProtocol.header_seconds = settings.header_timeout_seconds
     config = uvicorn.Config(
         create_app(services), log_config=None, access_log=False, server_header=False, lifespan="on", loop="asyncio",
         timeout_graceful_shutdown=30, timeout_keep_alive=30, http=GuardedProtocol, ws="none", proxy_headers=False,

@@ -11,6 +11,7 @@ from wdist_service.api.middleware import BodyTimeoutError
 from wdist_service.errors import RequestError
 
 _BLOCK_BYTES = 1 << 20
+_SMALL_BYTES = 64 << 10  # smaller pieces are joined: each one costs a round through the receiver
 
 
 class BrokenBodyError(RequestError):
@@ -19,29 +20,39 @@ class BrokenBodyError(RequestError):
     status, type, title = 400, "broken_body", "The body ended before it was complete"
 
 
+def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:
+    if len(chunks) > _BLOCK_BYTES // _SMALL_BYTES:
+        chunks = [b"".join(chunks)]
+    for chunk in chunks:
+        if chunk:
+            feed(memoryview(chunk))
+
+
 async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]) -> None:
     """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
     work: asyncio.Future[None] | None = None
-    buffer = bytearray()
+    chunks: list[bytes] = []
+    size = 0
     try:
         async for chunk in stream:
-            buffer += chunk
-            if len(buffer) >= _BLOCK_BYTES:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size >= _BLOCK_BYTES:
                 if work is not None:
                     await work
-                work = asyncio.ensure_future(asyncio.to_thread(feed, memoryview(buffer)))
-                buffer = bytearray()
+                work = asyncio.ensure_future(asyncio.to_thread(_feed_all, feed, chunks))
+                chunks, size = [], 0
         if work is not None:
             await work
         work = None
-        if buffer:
-            await asyncio.to_thread(feed, memoryview(buffer))
+        if size:
+            await asyncio.to_thread(_feed_all, feed, chunks)
     except (ClientDisconnect, BodyTimeoutError) as error:
         if work is not None:
             await work
             work = None
-        if buffer:  # what came may count
-            await asyncio.to_thread(feed, memoryview(buffer))
+        if size:  # what came may count
+            await asyncio.to_thread(_feed_all, feed, chunks)
         if isinstance(error, BodyTimeoutError):
             raise
         raise BrokenBodyError("send it again", field="body") from None
