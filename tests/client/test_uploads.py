@@ -124,5 +124,5 @@ def test_a_connection_that_always_breaks_is_given_up(
             client.sample_sets.create(np.zeros((2 << 20, 1), np.uint8))
     finally:
         relay.close()
-    # Three attempts in vain; one more where the header of the array, 128 bytes sent before the rest, came through first.
+    # Three attempts in vain; a fourth where the array's header, 128 bytes sent before the rest, came through.
     assert relay.cut in (3, 4)

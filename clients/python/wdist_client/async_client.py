@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, protocol
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.client import settings
+from wdist_client.connection import connect_async
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.local import LOCAL, AsyncLocalTransport
 from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
+from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
 from wdist_client.protocol import Request, Response
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from wdist_client.flows import Scores
-    from wdist_client.transport import AsyncTransport
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -38,14 +38,7 @@ class AsyncClient:
         timeout: float = 60.0,
         max_retries: int = 4,
     ) -> None:
-        self._transport: AsyncTransport | AsyncLocalTransport
-        address, key = settings(base_url, api_key)
-        if address == LOCAL:
-            self._transport = AsyncLocalTransport()
-        else:
-            from wdist_client.transport import AsyncTransport
-
-            self._transport = AsyncTransport(address, key, timeout)
+        self._transport = connect_async(base_url, api_key, timeout)
         self._retries = Retries(max_retries)
         self.sample_sets = AsyncSampleSets(self)
         self.estimates = AsyncEstimates(self)
@@ -106,7 +99,7 @@ class AsyncClient:
     async def _send(self, request: Request) -> Response:
         return await self._run(flows.send(request, self._retries))
 
-    async def _pages(self, path: str, page: type[Page[M]], **filters: str | None) -> AsyncIterator[M]:
+    async def _pages(self, path: str, page: type[Page[M]], **filters: protocol.Filter) -> AsyncIterator[M]:
         after: str | None = None
         while True:
             found = (await self._send(protocol.listing(path, after, filters))).read(page)
@@ -124,10 +117,10 @@ class AsyncSampleSets:
         self._client = client
 
     async def create(
-        self, data: Any, name: str | None = None, *, member: str | None = None, progress: bool | None = None
+        self, data: Any, name: str | None = None, *, progress: bool | None = None, **part: Unpack[SetOptions]
     ) -> SampleSet:
         """As `SampleSets.create`; data is read and hashed in a thread."""
-        return await self._client._run(create_sample_set(data, name, member, progress, self._client._retries))
+        return await self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
 
     async def get(self, sample_set: SampleSet | str) -> SampleSet:
         """As `SampleSets.get`."""
@@ -150,30 +143,10 @@ class AsyncEstimates:
         self._client = client
 
     async def create(
-        self,
-        source: SampleSet | str,
-        target: SampleSet | str,
-        *,
-        confidence: float | None = None,
-        critic: str | None = None,
-        seed: int | None = None,
-        steps: int | None = None,
-        max_seconds: float | None = None,
-        scale: float | str | list[float] | None = None,
-        layout: str | None = None,
-        baseline_rows: int | None = None,
-        priority: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        **newer_options: Any,
+        self, source: SampleSet | str, target: SampleSet | str, **options: Unpack[EstimateOptions]
     ) -> AsyncJob:
         """As `Estimates.create`."""
-        options = {
-            "confidence": confidence, "critic": critic, "seed": seed, "steps": steps, "max_seconds": max_seconds,
-            "scale": scale, "layout": layout, "baseline_rows": baseline_rows, "priority": priority,
-            "metadata": metadata, **newer_options,
-        }  # fmt: skip
-        answer = await self._client._send(protocol.create_estimate(source, target, options, idempotency_key))
+        answer = await self._client._send(protocol.create_estimate(source, target, options))
         return AsyncJob(self._client, answer.read(Estimate))
 
     async def get(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
@@ -181,9 +154,13 @@ class AsyncEstimates:
         path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"
         return AsyncJob(self._client, (await self._client._send(Request("GET", path))).read(Estimate))
 
-    async def list(self, *, status: str | None = None) -> AsyncIterator[AsyncJob]:
+    async def list(
+        self, *, status: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncJob]:
         """As `Estimates.list`, for `async for`."""
-        async for record in self._client._pages("/v1/estimates", protocol.EstimatePage, status=status):
+        labels = protocol.labels(metadata)
+        found = self._client._pages("/v1/estimates", protocol.EstimatePage, status=status, metadata=labels)
+        async for record in found:
             yield AsyncJob(self._client, record)
 
     async def cancel(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
@@ -202,20 +179,24 @@ class AsyncBatches:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def matrix(self, sets: Sequence[SampleSet | str], **options: Any) -> AsyncBatchJob:
+    async def matrix(self, sets: Sequence[SampleSet | str], **options: Unpack[BatchOptions]) -> AsyncBatchJob:
         """As `Batches.matrix`."""
         return await self._create({"matrix": batches.identifiers(sets)}, options, sets)
 
     async def reference(
-        self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Any
+        self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Unpack[BatchOptions]
     ) -> AsyncBatchJob:
         """As `Batches.reference`."""
         sets = [reference, *targets]
         first, *rest = batches.identifiers(sets)
         return await self._create({"reference": first, "targets": rest}, options, sets)
 
+    async def pairs(self, pairs: batches.Pairs, **options: Unpack[BatchOptions]) -> AsyncBatchJob:
+        """As `Batches.pairs`."""
+        return await self._create({"pairs": batches.explicit(pairs)}, options, ())
+
     async def _create(
-        self, kind: Mapping[str, Any], options: Mapping[str, Any], sets: Sequence[SampleSet | str]
+        self, kind: Mapping[str, Any], options: BatchOptions, sets: Sequence[SampleSet | str]
     ) -> AsyncBatchJob:
         answer = await self._client._send(batches.create(kind, options))
         return AsyncBatchJob(self._client, answer.read(Batch), batches.names_of(sets))
@@ -246,8 +227,12 @@ class AsyncBatchJob(BatchRecord):
         """The matrix as far as it is."""
         return await self._client._run(batches.matrix(self, self._client._retries))
 
-    async def results(self) -> list[Estimate]:
-        """The records of all estimates, in the order of submission."""
+    async def results(
+        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
+    ) -> list[Estimate]:
+        """As `BatchJob.results`."""
+        if wait:
+            await self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
         return await self._client._run(batches.results(self, self._client._retries))
 
     async def cancel(self) -> Self:
@@ -266,11 +251,21 @@ class AsyncJob(JobRecord):
 
     async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
         """As `Job.wait`; cancelling the task leaves the job running."""
-        return await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+        return self._tied(
+            await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+        )
+
+    def _tied(self, result: Result) -> Result:
+        return result.of(None, self.evaluate)
 
     async def curve(self) -> list[CurvePoint]:
         """As `Job.curve`."""
         return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
+
+    async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
+        """As `Job.certificate`."""
+        answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
+        return protocol.saved(answer.body, path)
 
     async def events(self, after: str | None = None) -> AsyncIterator[Event]:
         """As `Job.events`, for `async for`."""

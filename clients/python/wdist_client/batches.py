@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import protocol
 from wdist_client.display import watched
-from wdist_client.errors import APIConnectionError, ServerError, WaitTimeout
+from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
 from wdist_client.flows import Flow, Retries, Sleep, send
 from wdist_client.models import Batch, Estimate, MatrixRecord, SampleSet
+from wdist_client.options import BatchOptions, given
 from wdist_client.protocol import Request
 
 if TYPE_CHECKING:
@@ -92,9 +93,23 @@ class BatchRecord:
         return Matrix(rows, columns, value, lower_bound, p_value, record.complete)
 
 
-def create(kind: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
+Pairs = Iterable[tuple[SampleSet | str, SampleSet | str] | tuple[SampleSet | str, SampleSet | str, str]]
+
+
+def create(kind: Mapping[str, Any], options: BatchOptions) -> Request:
     """Submits a batch; options that are None are left to the server."""
-    return protocol.post("/v1/batches", {**kind, **{k: v for k, v in options.items() if v is not None}})
+    body = given(options)
+    key = body.pop("idempotency_key", None)
+    return protocol.post("/v1/batches", {**kind, **body}, key)
+
+
+def explicit(pairs: Pairs) -> list[dict[str, str]]:
+    """The pairs as the API takes them; a third item is the pair's custom_id."""
+    listed = []
+    for source, target, *name in pairs:
+        source_id, target_id = identifiers([source, target])
+        listed.append({"source": source_id, "target": target_id, **({"custom_id": name[0]} if name else {})})
+    return listed
 
 
 def identifiers(sets: Sequence[SampleSet | str]) -> list[str]:
@@ -109,6 +124,16 @@ def names_of(sets: Sequence[SampleSet | str]) -> dict[str, str]:
 def wait(
     job: BatchRecord, clock: Callable[[], float], timeout: float | None, progress: bool | None, retries: Retries
 ) -> Flow[Matrix]:
+    """The matrix, once no estimate is waiting or running. Raises WaitTimeout, OptionError where there is no matrix."""
+    if job.batch.kind == "pairs":
+        raise OptionError(f"{job.id} is a batch of explicit pairs and has no matrix: ask for results(wait=True)")
+    yield from ended(job, clock, timeout, progress, retries)
+    return (yield from matrix(job, retries))
+
+
+def ended(
+    job: BatchRecord, clock: Callable[[], float], timeout: float | None, progress: bool | None, retries: Retries
+) -> Flow[None]:
     """Polls until no estimate is waiting or running; the bar counts estimates. Raises WaitTimeout."""
     from tqdm.auto import tqdm
 
@@ -130,7 +155,6 @@ def wait(
             heard = clock()
             job.batch = answer.read(Batch)
             bar.update(job.batch.counts.ended - bar.n)
-    return (yield from matrix(job, retries))
 
 
 def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, protocol
 from wdist_client.batches import BatchRecord, Matrix
+from wdist_client.connection import connect
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.local import LOCAL, LocalTransport
 from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
-from wdist_client.protocol import Request, Response, check_address
+from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
+from wdist_client.protocol import Request, Response
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from wdist_client.flows import Scores
-    from wdist_client.transport import Transport
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-
-def settings(base_url: str | None, api_key: str | None) -> tuple[str, str | None]:
-    """Address and key as given, or of the environment: WDIST_BASE_URL, WDIST_API_KEY."""
-    address = base_url or os.environ.get("WDIST_BASE_URL") or DEFAULT_URL
-    return (address if address == LOCAL else check_address(address)), api_key or os.environ.get("WDIST_API_KEY") or None
 
 
 class Client:
@@ -55,14 +47,7 @@ class Client:
         timeout: float = 60.0,
         max_retries: int = 4,
     ) -> None:
-        self._transport: Transport | LocalTransport
-        address, key = settings(base_url, api_key)
-        if address == LOCAL:
-            self._transport = LocalTransport()
-        else:
-            from wdist_client.transport import Transport  # httpx is loaded with the first client: 0.1 s
-
-            self._transport = Transport(address, key, timeout)
+        self._transport = connect(base_url, api_key, timeout)
         self._retries = Retries(max_retries)
         self.sample_sets = SampleSets(self)
         self.estimates = Estimates(self)
@@ -124,7 +109,7 @@ class Client:
     def _send(self, request: Request) -> Response:
         return self._run(flows.send(request, self._retries))
 
-    def _pages(self, path: str, page: type[Page[M]], **filters: str | None) -> Iterator[M]:
+    def _pages(self, path: str, page: type[Page[M]], **filters: protocol.Filter) -> Iterator[M]:
         after: str | None = None
         while True:
             found = self._send(protocol.listing(path, after, filters)).read(page)
@@ -141,20 +126,22 @@ class SampleSets:
         self._client = client
 
     def create(
-        self, data: Any, name: str | None = None, *, member: str | None = None, progress: bool | None = None
+        self, data: Any, name: str | None = None, *, progress: bool | None = None, **part: Unpack[SetOptions]
     ) -> SampleSet:
         """Sends an array, unless the server already has the same bytes.
 
         Args:
             data: rows first: numpy, torch, pandas, polars, nested lists; or the path of an .npy, .npz, .parquet or
-                .csv file or of a .zip of images, streamed from disk. Above 64 MiB a broken connection is resumed.
+                .csv file, of a .zip of images, or of a folder of them, streamed from disk. Above 64 MiB a broken
+                connection is resumed.
             name: a label for people; a set that is already there keeps the name it has.
-            member: which array of an .npz file that holds several.
+            part: `member`: which array of an .npz file that holds several; `drop`: names of columns of a table that are
+                left out; `labels`: the one column of a table that is taken, as labels of groups, which may be text.
             progress: show a bar; None: for large data where a person watches.
 
         Raises SampleError for what is not an array of numbers, InvalidRequest for rows that the server refuses.
         """
-        return self._client._run(create_sample_set(data, name, member, progress, self._client._retries))
+        return self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
 
     def get(self, sample_set: SampleSet | str) -> SampleSet:
         """The record of one set; raises NotFound."""
@@ -176,24 +163,7 @@ class Estimates:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def create(
-        self,
-        source: SampleSet | str,
-        target: SampleSet | str,
-        *,
-        confidence: float | None = None,
-        critic: str | None = None,
-        seed: int | None = None,
-        steps: int | None = None,
-        max_seconds: float | None = None,
-        scale: float | str | list[float] | None = None,
-        layout: str | None = None,
-        baseline_rows: int | None = None,
-        priority: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        **newer_options: Any,
-    ) -> Job:
+    def create(self, source: SampleSet | str, target: SampleSet | str, **options: Unpack[EstimateOptions]) -> Job:
         """Submits a job that bounds W1 between two sets; returns at once.
 
         Args:
@@ -201,23 +171,24 @@ class Estimates:
             confidence: of the lower bound (0.95).
             critic: "auto", or one family: "affine", "groupsort", "bcop", ...
             seed: of the split and of training (0); the same seed and steps give the same result.
-            steps, max_seconds: limits of training.
+            steps, max_seconds: limits of training, one or the other.
             scale: a number, "standardize" or one number per column; by default the data's own units.
             layout: "nhwc" or "nchw" where images leave it open.
+            device: "auto", "cpu" or "cuda", of the worker.
             baseline_rows: rows a side for the exact OT that is shown beside (1,000).
+            method: of the bound: "betting", "empirical_bernstein", "paired_betting".
+            split: "random", or "blocks" for rows ordered in time.
+            groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
+            diameter: largest possible distance of two rows, an assumption; gives an upper bound too.
+            empirical: whether the distance of the uploaded rows themselves is bracketed.
             priority: "high", "normal" or "low".
             metadata: your own labels, names and values strings; returned as given.
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
-            newer_options: options of a server newer than this client, sent as they are.
+            Options of a server newer than this client are sent as they are.
 
         Raises InvalidRequest for an option the server refuses, NotFound for an unknown set.
         """
-        options = {
-            "confidence": confidence, "critic": critic, "seed": seed, "steps": steps, "max_seconds": max_seconds,
-            "scale": scale, "layout": layout, "baseline_rows": baseline_rows, "priority": priority,
-            "metadata": metadata, **newer_options,
-        }  # fmt: skip
-        answer = self._client._send(protocol.create_estimate(source, target, options, idempotency_key))
+        answer = self._client._send(protocol.create_estimate(source, target, options))
         return Job(self._client, answer.read(Estimate))
 
     def get(self, estimate: str | JobRecord | Estimate) -> Job:
@@ -225,9 +196,10 @@ class Estimates:
         path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"
         return Job(self._client, self._client._send(Request("GET", path)).read(Estimate))
 
-    def list(self, *, status: str | None = None) -> Iterator[Job]:
-        """All jobs, newest first, fetched page by page as they are asked for."""
-        for record in self._client._pages("/v1/estimates", protocol.EstimatePage, status=status):
+    def list(self, *, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Job]:
+        """All jobs, or those in one state or with these labels, newest first, fetched page by page."""
+        labels = protocol.labels(metadata)
+        for record in self._client._pages("/v1/estimates", protocol.EstimatePage, status=status, metadata=labels):
             yield Job(self._client, record)
 
     def cancel(self, estimate: str | JobRecord | Estimate) -> Job:
@@ -246,17 +218,23 @@ class Batches:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def matrix(self, sets: Sequence[SampleSet | str], **options: Any) -> BatchJob:
+    def matrix(self, sets: Sequence[SampleSet | str], **options: Unpack[BatchOptions]) -> BatchJob:
         """Submits every pair of the sets; options as for `estimates.create`, and `simultaneous`."""
         return self._create({"matrix": batches.identifiers(sets)}, options, sets)
 
-    def reference(self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Any) -> BatchJob:
+    def reference(
+        self, reference: SampleSet | str, targets: Sequence[SampleSet | str], **options: Unpack[BatchOptions]
+    ) -> BatchJob:
         """Submits one reference against many targets: a matrix of one row."""
         sets = [reference, *targets]
         first, *rest = batches.identifiers(sets)
         return self._create({"reference": first, "targets": rest}, options, sets)
 
-    def _create(self, kind: Mapping[str, Any], options: Mapping[str, Any], sets: Sequence[SampleSet | str]) -> BatchJob:
+    def pairs(self, pairs: batches.Pairs, **options: Unpack[BatchOptions]) -> BatchJob:
+        """Submits explicit pairs (source, target), or (source, target, your name of the pair); it has no matrix."""
+        return self._create({"pairs": batches.explicit(pairs)}, options, ())
+
+    def _create(self, kind: Mapping[str, Any], options: BatchOptions, sets: Sequence[SampleSet | str]) -> BatchJob:
         answer = self._client._send(batches.create(kind, options))
         return BatchJob(self._client, answer.read(Batch), batches.names_of(sets))
 
@@ -279,15 +257,22 @@ class BatchJob(BatchRecord):
         self._client = client
 
     def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
-        """The matrix once all estimates have ended; those that failed are nan, and `results()` says why."""
+        """The matrix once all estimates have ended; those that failed are nan, and `results()` says why.
+
+        Raises OptionError for a batch of explicit pairs, which has none: ask for `results(wait=True)`.
+        """
         return self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
 
     def matrix(self) -> Matrix:
         """The matrix as far as it is."""
         return self._client._run(batches.matrix(self, self._client._retries))
 
-    def results(self) -> list[Estimate]:
-        """The records of all estimates, in the order of submission."""
+    def results(
+        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
+    ) -> list[Estimate]:
+        """The records of all estimates, in the order of submission; with `wait`, once all have ended."""
+        if wait:
+            self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
         return self._client._run(batches.results(self, self._client._retries))
 
     def cancel(self) -> Self:
@@ -313,7 +298,10 @@ class Job(JobRecord):
 
         Raises EstimateFailed, EstimateCanceled, WaitTimeout.
         """
-        return self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+        return self._tied(self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries)))
+
+    def _tied(self, result: Result) -> Result:
+        return result.of(self.curve, self.evaluate)
 
     def curve(self) -> list[CurvePoint]:
         """The training curve, as far as it is: values on the select split, not certified."""
@@ -321,7 +309,12 @@ class Job(JobRecord):
 
     def plot(self) -> Figure:
         """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
-        return self.wait().plot(self.curve())
+        return self.wait().plot()
+
+    def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
+        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given."""
+        answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
+        return protocol.saved(answer.body, path)
 
     def events(self, after: str | None = None) -> Iterator[Event]:
         """What happens to the job, from its beginning (or after an event's id) until it has ended.

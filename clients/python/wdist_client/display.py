@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
     from wdist_client.models import Estimate, Result
@@ -118,8 +121,34 @@ def result_html(result: Result) -> str:
         for n, f, m in figures(result)
     )
     warnings = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in result.warnings)
+    pictures = interval_svg(result) + curve_svg(result)
+    return f"<div><p><b>{html.escape(result.meaning)}</b></p>{pictures}<table>{rows}</table>{warnings}</div>"
+
+
+def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
+    """The training curve, the trivial bound dotted across it; nothing where the curve cannot be had."""
+    try:
+        points = [(point.step, point.value) for point in result.curve if math.isfinite(point.value)]
+    except WdistError:  # the server is gone: the result is shown without
+        return ""
+    if len(points) < 2:
+        return ""
+    trivial = result.trivial.mean_difference
+    top = 1.1 * max(1e-12, trivial or 0.0, *(value for _, value in points))
+    last = max(step for step, _ in points)
+
+    def at(step: float, value: float) -> str:
+        return f"{10 + (width - 20) * step / last:.1f},{height - 20 - (height - 25) * max(0.0, value) / top:.1f}"
+
+    line = " ".join(at(step, value) for step, value in points)
+    dotted = (
+        "" if trivial is None else f"<polyline points='{at(0, trivial)} {at(last, trivial)}' stroke-dasharray='2 3'/>"
+    )
+    label = "Value on the select rows while training, not certified; dotted: mean difference"
     return (
-        f"<div><p><b>{html.escape(result.meaning)}</b></p>{interval_svg(result)}<table>{rows}</table>{warnings}</div>"
+        f"<svg role='img' aria-label='{label}' width='{width}' height='{height}' font-family='sans-serif' "
+        f"font-size='11' fill='none' stroke='currentColor'><polyline points='{line}'/>{dotted}"
+        f"<text x='10' y='{height - 4}' fill='currentColor' stroke='none'>{label}</text></svg>"
     )
 
 

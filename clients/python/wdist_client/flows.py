@@ -97,13 +97,17 @@ class JobRecord:
     @property
     def result(self) -> Result | None:
         """The result, or None where there is none yet; `wait()` waits for it."""
-        return self.estimate.result
+        return self._tied(self.estimate.result) if self.estimate.result else None
+
+    def _tied(self, result: Result) -> Result:
+        """The result tied to this job; the handles say how."""
+        return result
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
 
     def _repr_html_(self) -> str:
-        return self.estimate.result._repr_html_() if self.estimate.result else html.escape(repr(self))
+        return self.result._repr_html_() if self.result else html.escape(repr(self))
 
 
 def send(request: Request, retries: Retries) -> Flow[Response]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +23,10 @@ class Model(BaseModel):
     """Base: immutable, new fields allowed."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; by which job a record was read does not matter."""
+        return isinstance(other, type(self)) and self.model_dump() == other.model_dump()
 
 
 class SampleSet(Model):
@@ -64,6 +70,16 @@ class CriticInfo(Model):
 
     family: str
     config: dict[str, Any] = Field(default_factory=dict)
+    _evaluate: Callable[[Any], Any] | None = PrivateAttr(default=None)
+
+    def evaluate(self, rows: Any) -> Any:
+        """The certified critic f of each row, float64 (n,): high where a row looks like the target.
+
+        Asks the server (of an `AsyncClient`: to be awaited). Raises WdistError for a result that no job was waited for.
+        """
+        if self._evaluate is None:
+            raise WdistError("this result has lost its job: ask client.estimates.get(id).evaluate(rows)")
+        return self._evaluate(rows)
 
 
 class Split(Model):
@@ -136,6 +152,21 @@ class Result(Model):
     device: str | None = None
     warnings: list[str] = Field(default_factory=list)
     meaning: str = ""
+    _curve: Callable[[], Sequence[CurvePoint]] | None = PrivateAttr(default=None)
+
+    def of(self, curve: Callable[[], Sequence[CurvePoint]] | None, evaluate: Callable[[Any], Any]) -> Self:
+        """Ties the result to its job, which has the training curve and the critic."""
+        self._curve, self.critic._evaluate = curve, evaluate
+        return self
+
+    @property
+    def curve(self) -> Sequence[CurvePoint]:
+        """The training curve, asked for when it is needed; empty for a result that is not tied to a job."""
+        if self._curve is None:
+            return ()
+        curve = self._curve()
+        self._curve = lambda: curve
+        return curve
 
     def __float__(self) -> float:
         return self.lower_bound
@@ -150,14 +181,16 @@ class Result(Model):
 
         return result_html(self)
 
-    def plot(self, curve: Sequence[CurvePoint] = ()) -> Figure:
-        """The result as an interval on a line from 0, with `curve` (of `job.curve()`) beside it.
+    def plot(self, curve: Sequence[CurvePoint] | None = None) -> Figure:
+        """The result as an interval on a line from 0, with the training curve beside it.
+
+        `curve`: where the result cannot ask for it (of an `AsyncClient`: `await job.curve()`).
 
         Needs matplotlib: pip install "wdist-client[plot]".
         """
         from wdist_client.plot import plot_result
 
-        return plot_result(self, curve)
+        return plot_result(self, self.curve if curve is None else curve)
 
 
 class Event(Model):
@@ -197,6 +230,7 @@ class Estimate(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
+    custom_id: str | None = None
     progress: Progress | None = None
     result: Result | None = None
     error: Problem | None = None

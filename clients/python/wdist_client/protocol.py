@@ -6,12 +6,14 @@ It knows no HTTP library, so the sync and the async client share it.
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,15 +21,18 @@ from pydantic import BaseModel, ValidationError
 
 from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Batch, Estimate, Page, SampleSet
+from wdist_client.options import given
 from wdist_client.payload import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wdist_client.options import EstimateOptions, SetOptions
     from wdist_client.payload import Payload
 
 M = TypeVar("M", bound=BaseModel)
 TUS = {"Tus-Resumable": "1.0.0"}
+Filter = str | list[str] | None
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -51,7 +56,7 @@ class Request:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | Upload | None = None
 
@@ -126,7 +131,7 @@ def find_sample_set(digest: bytes) -> Request:
     return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "1"})
 
 
-def create_sample_set(payload: Payload, digest: bytes, name: str | None, member: str | None) -> Request:
+def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: SetOptions) -> Request:
     """Sends the bytes; the server checks them against the digest (RFC 9530)."""
     headers = {
         "Content-Type": MEDIA_TYPES[payload.format],
@@ -134,12 +139,14 @@ def create_sample_set(payload: Payload, digest: bytes, name: str | None, member:
         "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
-    return Request("POST", "/v1/sample-sets", _given(name=name, member=member), headers, Upload(payload))
+    return Request("POST", "/v1/sample-sets", given({"name": name, **part}), headers, Upload(payload))
 
 
-def begin_upload(payload: Payload, name: str | None, member: str | None) -> Request:
-    """Begins a resumable upload (tus 1.0, creation)."""
-    metadata = _given(name=name, member=member, format=payload.format)
+def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Request:
+    """Begins a resumable upload (tus 1.0, creation); columns to drop are given one a line."""
+    metadata = given({"name": name, "format": payload.format, **part})
+    if "drop" in metadata:
+        metadata["drop"] = "\n".join(metadata["drop"])
     headers = {
         **TUS,
         "Upload-Length": str(payload.length),
@@ -160,26 +167,21 @@ def continue_upload(path: str, payload: Payload, start: int) -> Request:
     return Request("PATCH", path, {}, headers, Upload(payload, start))
 
 
-def _given(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def watched(request: Request, again: Callable[[], object], seen: Callable[[int], object]) -> Request:
     """The same request, telling a progress bar of what is sent."""
     assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
     return replace(request, content=replace(request.content, again=again, seen=seen))
 
 
-def create_estimate(
-    source: SampleSet | str, target: SampleSet | str, options: Mapping[str, Any], key: str | None
-) -> Request:
+def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None are left to the server's defaults."""
-    body = {
-        "source": identifier(source, "ss_"),
-        "target": identifier(target, "ss_"),
-        **{name: value for name, value in options.items() if value is not None},
-    }
-    return post("/v1/estimates", body, key)
+    pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
+    body = given(options)
+    if "groups" in body and not isinstance(body["groups"], Mapping):
+        labels = [identifier(labels, "ss_") for labels in body["groups"]]
+        body["groups"] = dict(zip(pair.values(), labels, strict=True))
+    key = body.pop("idempotency_key", None)
+    return post("/v1/estimates", {**pair, **body}, key)
 
 
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
@@ -205,10 +207,22 @@ def evaluate(path: str, payload: Payload) -> Request:
     return Request("POST", path, {}, headers, Upload(payload))
 
 
-def listing(path: str, after: str | None, filters: Mapping[str, str | None], limit: int = 100) -> Request:
+def listing(path: str, after: str | None, filters: Mapping[str, Filter], limit: int = 100) -> Request:
     """One page of a list."""
     params = {"limit": str(limit), **{k: v for k, v in {**filters, "after": after}.items() if v is not None}}
     return Request("GET", path, params)
+
+
+def labels(metadata: Mapping[str, str] | None) -> list[str] | None:
+    """Labels as the list of estimates is filtered by them."""
+    return None if metadata is None else [f"{name}:{value}" for name, value in metadata.items()]
+
+
+def saved(content: bytes, path: str | os.PathLike[str] | None) -> bytes:
+    """The content, also written to `path` where one is given."""
+    if path is not None:
+        Path(path).write_bytes(content)
+    return content
 
 
 def identifier(thing: Any, prefix: str) -> str:

@@ -14,6 +14,7 @@ from wdist_client.payload import payload
 from wdist_client.protocol import Request, Response
 
 if TYPE_CHECKING:
+    from wdist_client.options import SetOptions
     from wdist_client.payload import Payload
 
 RESUMABLE_BYTES = 64 << 20  # from here on sending again from the beginning costs more than three further requests
@@ -22,7 +23,7 @@ LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by defau
 
 
 def create_sample_set(
-    data: Any, name: str | None, member: str | None, progress: bool | None, retries: Retries
+    data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
     """Hashes the data, asks for it by digest, and sends it only where the server does not have it yet."""
     if isinstance(data, SampleSet):
@@ -36,9 +37,9 @@ def create_sample_set(
             return known[0]
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         if body.length >= RESUMABLE_BYTES:
-            stored = yield from send_resumably(body, name, member, bar, retries)
+            stored = yield from send_resumably(body, name, part, bar, retries)
         else:
-            request = protocol.create_sample_set(body, digest, name, member)
+            request = protocol.create_sample_set(body, digest, name, part)
             answer = yield from send(protocol.watched(request, bar.reset, bar.update), retries)
             stored = answer.read(SampleSet)
     if body.format == "npy" and stored.sha256 != digest.hex():
@@ -46,9 +47,9 @@ def create_sample_set(
     return stored
 
 
-def send_resumably(body: Payload, name: str | None, member: str | None, bar: Any, retries: Retries) -> Flow[SampleSet]:
+def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries) -> Flow[SampleSet]:
     """Sends by tus: after a broken connection it goes on from the bytes that the server has."""
-    begun = yield from send(protocol.begin_upload(body, name, member), retries)
+    begun = yield from send(protocol.begin_upload(body, name, part), retries)
     path = begun.headers["location"]
     offset, failures, locked = 0, 0, 0.0
     while True:

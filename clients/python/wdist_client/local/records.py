@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.models import ENDED
+from wdist_client.protocol import Response
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class RefusalError(Exception):
+    """A request that is answered with an error status."""
+
+    def __init__(self, status: int, title: str, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        errors = [] if field is None else [{"field": field, "message": detail}]
+        self.status = status
+        self.problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
 
 
 @dataclass
@@ -23,21 +37,21 @@ class StoredSet:
 
 @dataclass
 class StoredJob:
-    """An estimate: its record, the training curve, and the order to stop."""
+    """An estimate: its record, the training curve, the order to stop, and the library's result."""
 
     record: dict[str, Any]
     options: dict[str, Any]
     curve: list[dict[str, float]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
-    critic: Any = None
+    result: Any = None
 
 
 @dataclass
 class StoredBatch:
-    """Estimates submitted together; `axes` are the rows and columns of its matrix."""
+    """Estimates submitted together; `axes` are the rows and columns of its matrix, if it has one."""
 
     record: dict[str, Any]
-    axes: tuple[list[str], list[str]]
+    axes: tuple[list[str], list[str]] | None
     jobs: list[StoredJob]
 
 
@@ -57,6 +71,8 @@ def batch_record(batch: StoredBatch) -> dict[str, Any]:
 
 def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
     """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
+    if batch.axes is None:
+        raise RefusalError(409, "Conflict", f"{batch.record['id']} is a batch of explicit pairs; it has results")
     rows, columns = batch.axes
     found = {frozenset((job.record["source"], job.record["target"])): job.record["result"] for job in batch.jobs}
 
@@ -88,3 +104,22 @@ def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dic
 def per_column(statistics: Any) -> dict[str, list[float]]:
     columns: dict[str, np.ndarray[Any, Any]] = vars(statistics)
     return {name: values[:1000].tolist() for name, values in columns.items()}
+
+
+def json_answer(status: int, content: Any) -> Response:
+    return Response(status, {"content-type": "application/json"}, json.dumps(content).encode())
+
+
+def find(stored: Mapping[str, Any], name: str) -> Any:
+    """Raises RefusalError 404."""
+    if name not in stored:
+        raise RefusalError(404, "Not found", f"there is no {name}")
+    return stored[name]
+
+
+def new_id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,12 @@
+"""`Client(":local:")`: the requests of the API, answered in this process by the library wdist instead of a server.
+
+Nothing is stored: sets and jobs live as long as the client. Jobs run one after the other in a thread. wdist (and torch)
+are imported with the first local client, by the user's choice; without them the error says what to install.
+
+`transport` takes the place of the HTTP transport and says which request is whose; `sets`, `jobs` and `batches` hold
+what the server would store; `records` are its answers.
+"""
+
+from wdist_client.local.transport import LOCAL, AsyncLocalTransport, LocalTransport
+
+__all__ = ["LOCAL", "AsyncLocalTransport", "LocalTransport"]

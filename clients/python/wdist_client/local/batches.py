@@ -1,0 +1,96 @@
+"""Batches of a local client: estimates submitted together, and their matrix."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from wdist_client.local.jobs import LocalJobs, check_options
+from wdist_client.local.records import (
+    RefusalError,
+    StoredBatch,
+    StoredJob,
+    batch_record,
+    find,
+    json_answer,
+    matrix_answer,
+    new_id,
+    now,
+    page_answer,
+)
+from wdist_client.local.sets import LocalSets
+from wdist_client.protocol import Request, Response
+
+Pairs = list[tuple[str, str, str | None]]
+
+
+class LocalBatches:
+    """Batches by id."""
+
+    def __init__(self, sets: LocalSets, jobs: LocalJobs) -> None:
+        self._sets, self._jobs = sets, jobs
+        self._stored: dict[str, StoredBatch] = {}
+
+    def answer(self, request: Request) -> Response:
+        """Raises RefusalError."""
+        match request.method, request.path.strip("/").split("/")[2:]:
+            case "POST", []:
+                return json_answer(202, self._create(request))
+            case "GET", []:
+                return json_answer(200, page_answer([batch_record(b) for b in self._stored.values()], request.params))
+            case "GET", [name]:
+                return json_answer(200, batch_record(find(self._stored, name)))
+            case "GET", [name, "matrix"]:
+                return json_answer(200, matrix_answer(find(self._stored, name)))
+            case "GET", [name, "results"]:
+                lines = [json.dumps(job.record) for job in find(self._stored, name).jobs]
+                return Response(200, {"content-type": "application/jsonl"}, "\n".join(lines).encode())
+            case "POST", [name, "cancel"]:
+                for job in find(self._stored, name).jobs:
+                    self._jobs.cancel(job)
+                self._stored[name].record["status"] = "canceled"
+                return json_answer(200, batch_record(self._stored[name]))
+        raise RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
+
+    def _create(self, request: Request) -> dict[str, Any]:
+        assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
+        body = json.loads(request.content)
+        priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
+        kind, axes, pairs = _pairs(body)
+        names = {name for pair in pairs for name in pair[:2]}
+        for name in names:
+            self._sets.find(name)
+        if not pairs or (axes and len(set(axes[1])) != len(axes[1])):
+            raise RefusalError(422, "Invalid batch", "name at least two sets, and none twice", kind)
+        if body.pop("simultaneous", False):
+            from wdist.multiplicity import simultaneous_confidence
+
+            body["confidence"] = simultaneous_confidence(body.get("confidence", 0.95), len(pairs))
+        check_options(body)
+        jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
+        record = {
+            "id": new_id("bat_"), "object": "batch", "status": "queued", "kind": kind,
+            "sets": None if axes is None else list(dict.fromkeys([*axes[0], *axes[1]])),
+            "options": body, "priority": priority, "metadata": metadata, "created_at": now(),
+        }  # fmt: skip
+        self._stored[record["id"]] = StoredBatch(record, axes, jobs)
+        return batch_record(self._stored[record["id"]])
+
+    def _submit(
+        self, pair: tuple[str, str, str | None], options: dict[str, Any], priority: Any, metadata: Any
+    ) -> StoredJob:
+        source, target, custom_id = pair
+        job = self._jobs.submit(source, target, dict(options), priority, metadata)
+        job.record["custom_id"] = custom_id
+        return job
+
+
+def _pairs(body: dict[str, Any]) -> tuple[str, tuple[list[str], list[str]] | None, Pairs]:
+    """Kind, rows and columns of the matrix (none of explicit pairs), and the pairs; takes them out of the body."""
+    if "pairs" in body:
+        return "pairs", None, [(p["source"], p["target"], p.get("custom_id")) for p in body.pop("pairs")]
+    if "matrix" in body:
+        sets = body.pop("matrix")
+        return "matrix", (sets, sets), [(a, b, None) for i, a in enumerate(sets) for b in sets[i + 1 :]]
+    reference, targets = body.pop("reference"), body.pop("targets")
+    return "reference", ([reference], targets), [(reference, target, None) for target in targets]

@@ -1,0 +1,203 @@
+"""Estimates of a local client: a queue, and the thread that works through it."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import queue
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wdist_client.local.records import RefusalError, StoredJob, find, new_id, now
+from wdist_client.local.sets import LocalSets
+from wdist_client.models import ENDED
+from wdist_client.protocol import Request, Response, Upload
+
+NOT_SENT = frozenset({"progress", "should_stop", "checkpoint"})
+
+
+class LocalJobs:
+    """Jobs by id, run one after the other; its records are changed under `lock`."""
+
+    def __init__(self, sets: LocalSets, lock: threading.RLock) -> None:
+        self._sets, self._lock = sets, lock
+        self._stored: dict[str, StoredJob] = {}
+        self._keys: dict[str, tuple[Any, str]] = {}
+        self._waiting: queue.SimpleQueue[StoredJob | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Ends the running job and forgets the waiting ones: they have nowhere to go on."""
+        with self._lock:
+            for job in self._stored.values():
+                self.cancel(job)
+            self._waiting.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def find(self, name: str) -> StoredJob:
+        """Raises RefusalError 404."""
+        found: StoredJob = find(self._stored, name)
+        return found
+
+    def records(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Those with the wanted status and labels."""
+        labels = [label.partition(":")[::2] for label in params.get("metadata", ())]
+        return [
+            job.record
+            for job in self._stored.values()
+            if params.get("status") in (None, job.record["status"])
+            and all(job.record["metadata"].get(key) == value for key, value in labels)
+        ]
+
+    def using(self, sample_set: str) -> str | None:
+        """An estimate that has not ended and needs this set."""
+        for name, job in self._stored.items():
+            groups = job.options.get("groups") or {}
+            needs = {job.record["source"], job.record["target"], *groups.values()}
+            if sample_set in needs and job.record["status"] not in ENDED:
+                return name
+        return None
+
+    def create(self, request: Request) -> dict[str, Any]:
+        """The record of a new job, or of the one that came with this idempotency key before."""
+        assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
+        body = json.loads(request.content)
+        key = request.headers.get("Idempotency-Key", "")
+        if key in self._keys:
+            before, name = self._keys[key]
+            if before != body:
+                detail = "this Idempotency-Key came with another body"
+                raise RefusalError(422, "Key used before", detail, "Idempotency-Key")
+            return self.find(name).record
+        priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
+        source, target = body.pop("source"), body.pop("target")
+        check_options(body)
+        record = self.submit(source, target, body, priority, metadata).record
+        self._keys[key] = (json.loads(request.content), record["id"])
+        return record
+
+    def submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
+        """Queues one estimate; starts the thread that works on them with the first."""
+        for needed in (source, target, *(options.get("groups") or {}).values()):
+            self._sets.find(needed)
+        name = new_id("est_")
+        record = {
+            "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
+            "options": options, "priority": priority, "metadata": metadata, "created_at": now(), "started_at": None,
+            "finished_at": None, "attempt": 0, "progress": None, "result": None, "error": None,
+        }  # fmt: skip
+        job = self._stored[name] = StoredJob(record, options)
+        self._waiting.put(job)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="wdist-local", daemon=True)
+            self._thread.start()
+        return job
+
+    def cancel(self, job: StoredJob) -> None:
+        if job.record["status"] == "queued":
+            job.record |= {"status": "canceled", "finished_at": now()}
+        elif job.record["status"] == "running":
+            job.record["status"] = "canceling"
+            job.stop.set()
+
+    def delete(self, name: str) -> None:
+        if self.find(name).record["status"] not in ENDED:
+            raise RefusalError(409, "Conflict", f"{name} has not ended; cancel it first")
+        del self._stored[name]
+
+    def evaluate(self, name: str, request: Request) -> Response:
+        """f of the rows, as .npy."""
+        import numpy as np
+
+        from wdist.errors import WdistError as LibraryError
+
+        assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+        scores = io.BytesIO()
+        try:
+            np.save(scores, self._result(name, "critic").critic.evaluate(request.content.payload.data))
+        except LibraryError as error:
+            raise RefusalError(422, "Invalid samples", str(error), "body") from error
+        return Response(200, {"content-type": "application/x-npy"}, scores.getvalue())
+
+    def certificate(self, name: str) -> Response:
+        """The certificate's bytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "certificate"
+            self._result(name, "certificate").certificate.save(path)
+            return Response(200, {"content-type": "application/octet-stream"}, path.read_bytes())
+
+    def _result(self, name: str, what: str) -> Any:
+        job = self.find(name)
+        if job.result is None:
+            detail = f"{name} is {job.record['status']}: there is a {what} once it has succeeded"
+            raise RefusalError(409, "Conflict", detail)
+        return job.result
+
+    def _work(self) -> None:
+        """The thread: one job after the other."""
+        while (job := self._waiting.get()) is not None:
+            with self._lock:
+                if job.record["status"] != "queued":
+                    continue
+                job.record |= {"status": "running", "started_at": now(), "attempt": 1}
+                source, target = (self._sets.find(job.record[side]).rows for side in ("source", "target"))
+                options = {**job.options, "groups": self._labels(job)}
+            ended = self._estimate(job, source, target, options)
+            with self._lock:
+                job.record |= {**ended, "finished_at": now()}
+
+    def _labels(self, job: StoredJob) -> tuple[Any, Any] | None:
+        """Labels of the rows of both sets, where groups of rows are kept whole."""
+        if not (groups := job.options.get("groups")):
+            return None
+        import numpy as np
+
+        rows = [self._sets.find(groups[job.record[side]]).rows for side in ("source", "target")]
+        source, target = (np.ravel(np.load(r) if isinstance(r, Path) else r) for r in rows)
+        return source, target
+
+    def _estimate(self, job: StoredJob, source: Any, target: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Runs the estimate; what its record says in the end."""
+        from wdist.errors import Stopped
+        from wdist.estimator import estimate_w1
+
+        def tell(progress: Any) -> None:
+            with self._lock:
+                job.record["progress"] = {
+                    name: getattr(progress, name)
+                    for name in ("step", "steps", "seconds", "value", "eta_seconds", "trying")
+                }
+
+        try:
+            job.result = estimate_w1(source, target, progress=tell, should_stop=job.stop.is_set, **options)
+        except Stopped:
+            return {"status": "canceled"}
+        except Exception as error:  # whatever it is: this job ends, and says why
+            return {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
+        job.curve = list(job.result.curve)
+        return {"status": "succeeded", "result": job.result.to_dict()}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses unknown options and impossible values before the job is accepted."""
+    from wdist.errors import OptionError
+    from wdist.estimator import Options, estimate_w1
+    from wdist.portfolio import FAMILIES
+
+    if (critic := options.get("critic", "auto")) not in FAMILIES:
+        raise RefusalError(422, "Invalid option", f"critic {critic!r} is none of {', '.join(FAMILIES)}", "critic")
+    known = inspect.signature(estimate_w1).parameters
+    for name in options:
+        if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY or name in NOT_SENT:
+            raise RefusalError(422, "Unknown option", f"there is no option {name}", name)
+    checked = inspect.signature(Options).parameters
+    given = {name: options.get(name, known[name].default) for name in checked if name in known}
+    try:
+        Options(**given)
+    except OptionError as error:
+        raise RefusalError(422, "Invalid option", str(error), "options") from error

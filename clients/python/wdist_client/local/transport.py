@@ -1,0 +1,148 @@
+"""Takes the place of the HTTP transport, and says which request is whose."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from wdist_client.errors import WdistError
+from wdist_client.local.batches import LocalBatches
+from wdist_client.local.jobs import LocalJobs
+from wdist_client.local.records import RefusalError, json_answer, page_answer
+from wdist_client.local.sets import LocalSets
+from wdist_client.models import ENDED
+from wdist_client.protocol import Request, Response
+
+LOCAL = ":local:"
+POLL_SECONDS = 0.05
+
+
+class LocalTransport:
+    """As `Transport`, without a server; safe to use from several threads."""
+
+    base_url = LOCAL
+
+    def __init__(self) -> None:
+        try:
+            import wdist  # noqa: F401
+        except ImportError as error:
+            raise WdistError(
+                'Client(":local:") needs the library: pip install wdist (or give a server\'s address)'
+            ) from error
+        self._lock = threading.RLock()
+        self._sets = LocalSets()
+        self._jobs = LocalJobs(self._sets, self._lock)
+        self._batches = LocalBatches(self._sets, self._jobs)
+
+    def perform(self, request: Request) -> Response:
+        """Answers as the server would, problem details included."""
+        try:
+            with self._lock:
+                return self._answer(request)
+        except RefusalError as refusal:
+            return json_answer(refusal.status, refusal.problem)
+
+    def lines(self, request: Request) -> Iterator[str]:
+        """The events of a job as a server streams them: its changes of state and its progress."""
+        name = request.path.split("/")[3]
+        number, told = 0, {"status": "", "progress": ""}
+        while True:
+            answer = self.perform(Request("GET", f"/v1/estimates/{name}"))
+            if answer.status >= 400:
+                raise answer.error()
+            record = answer.json()
+            for kind, data in (("status", {"status": record["status"]}), ("progress", record["progress"])):
+                line = json.dumps(data)
+                if data is not None and line != told[kind]:
+                    number, told[kind] = number + 1, line
+                    yield from (f"id: {number}", f"event: {kind}", f"data: {line}", "")
+            if record["status"] in ENDED:
+                yield from (f"id: {number + 1}", "event: completed", f"data: {json.dumps(record)}", "")
+                return
+            time.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        """Ends the running job: it has nowhere to go on."""
+        self._jobs.close()
+
+    def _answer(self, request: Request) -> Response:
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", ["version"]:
+                import wdist
+
+                return json_answer(200, {"name": "wdist", "version": wdist.__version__, "api": "v1", "local": True})
+            case "GET", ["readyz"]:
+                return json_answer(200, {"status": "ok"})
+            case _, ["v1", "sample-sets", *rest]:
+                return json_answer(*self._of_sets(request, rest))
+            case "POST", ["v1", "estimates", name, "evaluate"]:
+                return self._jobs.evaluate(name, request)
+            case "GET", ["v1", "estimates", name, "certificate"]:
+                return self._jobs.certificate(name)
+            case _, ["v1", "estimates", *rest]:
+                return json_answer(*self._of_jobs(request, rest))
+            case _, ["v1", "batches", *_]:
+                return self._batches.answer(request)
+        raise _unknown(request)
+
+    def _of_sets(self, request: Request, rest: list[str]) -> tuple[int, Any]:
+        match request.method, rest:
+            case "GET", []:
+                return 200, page_answer(self._sets.records(request.params.get("sha256")), request.params)
+            case "POST", []:
+                return 201, self._sets.create(request)
+            case "GET", [name]:
+                return 200, self._sets.find(name).record
+            case "DELETE", [name]:
+                if job := self._jobs.using(name):
+                    raise RefusalError(409, "Conflict", f"{name} is used by {job}, which has not ended")
+                self._sets.delete(name)
+                return 204, None
+        raise _unknown(request)
+
+    def _of_jobs(self, request: Request, rest: list[str]) -> tuple[int, Any]:
+        match request.method, rest:
+            case "GET", []:
+                return 200, page_answer(self._jobs.records(request.params), request.params)
+            case "POST", []:
+                return 202, self._jobs.create(request)
+            case "GET", [name]:
+                return 200, self._jobs.find(name).record
+            case "GET", [name, "curve"]:
+                job = self._jobs.find(name)
+                return 200, {"data": job.curve, "complete": job.record["status"] in ENDED}
+            case "POST", [name, "cancel"]:
+                self._jobs.cancel(self._jobs.find(name))
+                return 200, self._jobs.find(name).record
+            case "DELETE", [name]:
+                self._jobs.delete(name)
+                return 204, None
+        raise _unknown(request)
+
+
+def _unknown(request: Request) -> RefusalError:
+    return RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
+
+
+class AsyncLocalTransport:
+    """The same for the async client: requests are answered in a thread, as opening a set reads all of it."""
+
+    base_url = LOCAL
+
+    def __init__(self) -> None:
+        self._local = LocalTransport()
+
+    async def perform(self, request: Request) -> Response:
+        return await asyncio.to_thread(self._local.perform, request)
+
+    async def lines(self, request: Request) -> AsyncIterator[str]:
+        lines = self._local.lines(request)
+        while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            yield line
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._local.close)
