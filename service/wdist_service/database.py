@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.settings import Settings
 
-HEAD = "0004"  # newest revision in migrations/versions; a test compares
+HEAD = "0006"  # newest revision in migrations/versions; a test compares
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 
 
@@ -51,6 +51,12 @@ class Database:
     def now(self, session: Session) -> float:
         """Seconds since the epoch on the database's clock: the one clock that all workers share."""
         return float(session.execute(text(_CLOCK_SQLITE if self.is_sqlite else _CLOCK_POSTGRESQL)).scalar_one())
+
+    def hold(self, session: Session, *hashes: str) -> None:
+        """Until the transaction ends, nobody else places or discards this content; reads that follow see its rows."""
+        if not self.is_sqlite:  # there the transaction's write lock does it
+            for number in sorted(int(sha256[:15], 16) for sha256 in hashes):
+                session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
     def migrate(self) -> None:
         """Bring the tables to HEAD; safe when several processes start at once."""

@@ -22,6 +22,10 @@ _AT_ONCE = 2
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+class TooMuchError(InvalidError):
+    """Rows that take more memory or time than one evaluation may."""
+
+
 class Evaluations:
     """Runs evaluators, two at a time."""
 
@@ -35,10 +39,13 @@ class Evaluations:
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix="evaluate-") as name:
             yield Path(name)
 
-    def run(self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str) -> Path:
-        """f or its gradient on the rows of an .npy file, as an .npy file in `folder`.
+    def run(
+        self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str, part: tuple[int, int] = (0, MAX_ROWS)
+    ) -> Path:
+        """f or its gradient on rows (start, stop) of an .npy file, as an .npy file in `folder`.
 
-        `critic` maps the names that a critic's directory holds to stored files. Raises InvalidError.
+        `critic` maps the names that a critic's directory holds to stored files. Raises TooMuchError where the limits
+        ended it, InvalidError where the rows do not fit.
         """
         directory = folder / "critic"
         directory.mkdir(exist_ok=True)
@@ -46,11 +53,13 @@ class Evaluations:
             if not (directory / name).exists():
                 (directory / name).symlink_to(path)
         out = folder / f"{what}.npy"
-        command = [sys.executable, "-I", "-m", "wdist_service.evaluator", str(directory), str(rows), str(out), what]
+        command = [sys.executable, "-I", "-m", "wdist_service.evaluator", str(directory), str(rows)]
+        command += [str(part[0]), str(part[1]), str(out), what]
+        memory = _MEMORY_BYTES + rows.stat().st_size  # the file is mapped, not read
         with self._places:
-            output = _communicate([*command, str(_MEMORY_BYTES), str(_SECONDS)])
+            output = _communicate([*command, str(memory), str(_SECONDS)])
         if output is None or output.get("kind") == "memory":
-            raise InvalidError(f"this takes more than {_MEMORY_BYTES >> 30} GiB or {_SECONDS} s; send fewer rows")
+            raise TooMuchError(f"this takes more than {_MEMORY_BYTES >> 30} GiB or {_SECONDS} s; send fewer rows")
         if "error" in output:
             raise InvalidError(output["error"], field="body")
         return out

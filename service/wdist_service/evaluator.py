@@ -1,7 +1,8 @@
-"""The child that evaluates a critic: `python -I -m wdist_service.evaluator DIRECTORY ROWS OUT WHAT MEMORY SECONDS`.
+"""The child that evaluates a critic: `python -I -m wdist_service.evaluator DIRECTORY ROWS START STOP OUT WHAT ...`.
 
-The numpy reader of wdist.verify computes f (WHAT is `values`) or its gradient (`gradient`); the result goes to OUT as
-.npy, one JSON object {} or {error, kind} to standard output. Limits are set before anything is read.
+The numpy reader of wdist.verify computes f (WHAT is `values`) or its gradient (`gradient`) on rows START to STOP of an
+.npy file; the result goes to OUT as .npy, one JSON object {} or {error, kind} to standard output. Two more arguments,
+bytes of memory and seconds, are limits that are set before anything is read.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ def limit(memory_bytes: int, seconds: int) -> None:
     signal.alarm(seconds)
 
 
-def evaluate(directory: Path, rows: Path, out: Path, what: str) -> None:
-    """Write f(rows), shape (n,), or grad f(rows), shape (n, *row_shape); float64."""
+def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> None:
+    """Write f of some rows, shape (n,), or its gradient, shape (n, *row_shape); float64."""
     import numpy as np
 
     from wdist.npy import open_npy
     from wdist.verify import read_critic
 
     critic = read_critic(directory)
-    array = open_npy(rows, "rows")
+    array = open_npy(rows, "rows")[part]
     with out.open("wb") as file:
         np.save(file, critic.gradient(array) if what == "gradient" else critic.evaluate(array))
 
 
 def main() -> None:
-    directory, rows, out, what, memory_bytes, seconds = sys.argv[1:]
+    directory, rows, start, stop, out, what, memory_bytes, seconds = sys.argv[1:]
     limit(int(memory_bytes), int(seconds))
     report = {}
     try:
-        evaluate(Path(directory), Path(rows), Path(out), what)
+        evaluate(Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what)
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except ValueError as error:  # SampleError and CertificateError are such

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
@@ -19,7 +21,18 @@ from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.ids import new_id
-from wdist_service.models import ACTIVE, TERMINAL, Artifact, DeviceUse, Estimate, Event, SampleSet, Status, UploadPart
+from wdist_service.models import (
+    ACTIVE,
+    TERMINAL,
+    Artifact,
+    DeviceUse,
+    Estimate,
+    Evaluation,
+    Event,
+    SampleSet,
+    Status,
+    UploadPart,
+)
 from wdist_service.quotas import Quota, admit_jobs
 from wdist_service.storage import Storage
 
@@ -129,7 +142,7 @@ class Jobs:
                     field=name,
                 )
             try:
-                opened[name] = open_samples(self._storage.path(row.sha256), name, options.get("layout"))
+                opened[name] = open_samples(_shaped(row), name, options.get("layout"))
             except OptionError as error:
                 raise InvalidError(str(error), field="layout") from error
             except SampleError as error:
@@ -179,6 +192,8 @@ class Jobs:
             if estimate.status not in TERMINAL:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
             hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())
+            evaluations = delete(Evaluation).where(Evaluation.estimate_id == estimate_id).returning(Evaluation.sha256)
+            hashes += [sha256 for sha256 in session.execute(evaluations).scalars() if sha256 is not None]
             session.execute(delete(Event).where(Event.estimate_id == estimate_id))
             session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
             if estimate.started_at is not None and estimate.finished_at is not None:
@@ -186,6 +201,11 @@ class Jobs:
                 session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
             session.delete(estimate)
         discard_unused(self._database, self._storage, hashes)
+
+
+def _shaped(row: SampleSet) -> NDArray[Any]:
+    """An array of the set's shape and type, without its values: the file may be on another machine."""
+    return np.broadcast_to(np.zeros((), row.dtype), row.shape)
 
 
 def _check_names(source: SampleSet, target: SampleSet) -> None:
@@ -244,7 +264,10 @@ def record_status(session: Session, estimate_id: str, status: Status, attempt: i
 
 
 def is_in_use(session: Session, sample_set_id: str) -> bool:
-    """Whether a queued or running estimate needs the set."""
+    """Whether a queued or running estimate or evaluation needs the set."""
+    evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
+    if session.execute(evaluated.where(Evaluation.status.in_((Status.QUEUED, Status.RUNNING))).limit(1)).first():
+        return True
     for column in (Estimate.source_id, Estimate.target_id):
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:
@@ -259,13 +282,16 @@ def is_named(session: Session, sha256: str) -> bool:
     """Whether any row still names the file."""
     return any(
         session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
-        for model in (SampleSet, Artifact, UploadPart)
+        for model in (SampleSet, Artifact, UploadPart, Evaluation)
     )
 
 
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
     """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
-    with database.write() as session:  # the write lock keeps an upload of the same content from naming the file now
+    if not hashes:
+        return
+    with database.write() as session:
+        database.hold(session, *hashes)  # keeps an upload of the same content from naming the file now
         for sha256 in hashes:
             if not is_named(session, sha256):
                 storage.discard(sha256)

@@ -220,6 +220,42 @@ class UploadPart(Base):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
 
 
+class Evaluation(Base):
+    """A critic's values (or gradients) on every row of a stored set. `holder` works on it until `held_until`."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        Index("ix_evaluations_estimate", "estimate_id", "id"),
+        Index("ix_evaluations_status", "status", "id"),
+        Index("ix_evaluations_tenant", "tenant_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"))
+    sample_set_id: Mapped[str] = mapped_column(String(40))
+    gradient: Mapped[bool]
+    status: Mapped[str] = mapped_column(String(16))  # queued | running | succeeded | failed
+    rows: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)  # of the .npy file, once there is one
+    bytes: Mapped[int] = mapped_column(BigInteger)  # of that file; before there is one, what it will have
+    error: Mapped[dict[str, Any] | None]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    holder: Mapped[str | None] = mapped_column(String(40))
+    held_until: Mapped[float]  # on the database's clock
+
+
+class Property(Base):
+    """Facts about this installation that every process checks at its start."""
+
+    __tablename__ = "properties"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
 class DeviceUse(Base):
     """Device seconds of estimates that were deleted: forgetting a result does not give its time back."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
-from wdist_service.models import ACTIVE, ApiKey, DeviceUse, Estimate, SampleSet, Status, Upload
+from wdist_service.models import ACTIVE, ApiKey, DeviceUse, Estimate, Evaluation, SampleSet, Status, Upload
 from wdist_service.settings import Settings
 
 DEVICE_DAYS = 30  # device seconds count this long
@@ -122,20 +122,35 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
             )
 
 
+def admit_evaluation(session: Session, tenant_id: str, quota: Quota) -> None:
+    """Raise TooManyJobsError where one evaluation more would wait than the key allows."""
+    if quota.queued_jobs is not None and _queued(session, tenant_id)[0] + 1 > quota.queued_jobs:
+        raise TooManyJobsError(
+            f"{quota.queued_jobs:,} jobs of this key wait already; try again when some have finished",
+            field="quota.queued_jobs",
+            retry_after=_RETRY_SECONDS,
+        )
+
+
 def _bytes(session: Session, tenant_id: str, now: float) -> int:
     stored = select(func.coalesce(func.sum(SampleSet.bytes), 0)).where(SampleSet.tenant_id == tenant_id)
     promised = select(func.coalesce(func.sum(Upload.length), 0)).where(
         Upload.tenant_id == tenant_id, Upload.sample_set_id.is_(None), Upload.error.is_(None), Upload.expires_at > now
     )
-    return int(session.execute(stored).scalar_one()) + int(session.execute(promised).scalar_one())
+    values = select(func.coalesce(func.sum(Evaluation.bytes), 0)).where(
+        Evaluation.tenant_id == tenant_id, Evaluation.status != Status.FAILED
+    )
+    return sum(int(session.execute(query).scalar_one()) for query in (stored, promised, values))
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
     """Jobs that wait, and what those that wait or run were estimated to take."""
     mine = Estimate.tenant_id == tenant_id
     waiting = select(func.count()).where(mine, Estimate.status == Status.QUEUED)
+    evaluations = select(func.count()).where(Evaluation.tenant_id == tenant_id, Evaluation.status == Status.QUEUED)
     cost = select(func.sum(Estimate.cost_seconds)).where(mine, Estimate.status.in_(ACTIVE))
-    return session.execute(waiting).scalar_one(), float(session.execute(cost).scalar_one() or 0)
+    count = session.execute(waiting).scalar_one() + session.execute(evaluations).scalar_one()
+    return count, float(session.execute(cost).scalar_one() or 0)
 
 
 def _device_seconds(session: Session, tenant_id: str, now: float) -> float:

@@ -8,11 +8,16 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, NotFoundError
-from wdist_service.models import ApiKey, Batch, Estimate, SampleSet, Upload
+from wdist_service.models import ApiKey, Batch, Estimate, Evaluation, SampleSet, Upload
 
-Owned = TypeVar("Owned", SampleSet, Estimate, Batch, Upload, ApiKey)
-_NOUN = {SampleSet: "sample set", Estimate: "estimate", Batch: "batch", Upload: "upload", ApiKey: "API key"}
-_PREFIX = {SampleSet: "ss_", Estimate: "est_", Batch: "batch_", Upload: "up_", ApiKey: "key_"}
+Owned = TypeVar("Owned", SampleSet, Estimate, Batch, Upload, Evaluation, ApiKey)
+_NOUN = {
+    SampleSet: "sample set", Estimate: "estimate", Batch: "batch", Upload: "upload", Evaluation: "evaluation",
+    ApiKey: "API key",
+}  # fmt: skip
+_PREFIX = {
+    SampleSet: "ss_", Estimate: "est_", Batch: "batch_", Upload: "up_", Evaluation: "ev_", ApiKey: "key_",
+}  # fmt: skip
 
 
 def owned(model: type[Owned], tenant_id: str) -> Select[Owned]:
@@ -24,8 +29,13 @@ def find(session: Session, model: type[Owned], tenant_id: str, identifier: str, 
     """One row of a tenant. Raises NotFoundError, naming the request's field if one is given."""
     found = session.execute(owned(model, tenant_id).where(model.id == identifier)).scalar_one_or_none()
     if found is None:
-        raise NotFoundError(f"there is no {_NOUN[model]} {identifier!r}", field=field)
+        raise missing(model, identifier, field)
     return found
+
+
+def missing(model: type[Any], identifier: str, field: str | None = None) -> NotFoundError:
+    """What a caller is told of an id that is not among its own."""
+    return NotFoundError(f"there is no {_NOUN[model]} {identifier!r}", field=field)
 
 
 def page(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,14 +33,16 @@ from wdist_service.batches import Batches
 from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
 from wdist_service.evaluation import Evaluations
+from wdist_service.evaluations import EvaluationJobs
+from wdist_service.installation import check_storage
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys, ensure_tenant
 from wdist_service.metrics import HttpMetrics
 from wdist_service.models import LOCAL_TENANT
 from wdist_service.news import News
+from wdist_service.object_storage import open_storage
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
-from wdist_service.storage import Storage
 from wdist_service.uploads import Uploads
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
@@ -51,18 +55,23 @@ between the two populations is at least that. Errors are `application/problem+js
 def build_services(settings: Settings) -> Services:
     """Open database, storage and queue, bring the tables up to date, and tidy up after a crash."""
     database = Database(settings)
-    storage = Storage(settings)
+    storage = open_storage(settings)
     database.migrate()
     engine.migrate(database)
     with database.write() as session:
         ensure_tenant(session, LOCAL_TENANT)
     queue = engine.Queue(database)
     api_keys = Keys(database, settings)
+    check_storage(database, storage)
     if settings.bootstrap_key_file is not None:
         api_keys.bootstrap(settings.bootstrap_key_file)
     sets = SampleSets(database, storage, Decoders(settings))
-    sets.sweep()
+    if storage.kind == "files":
+        sets.sweep()
+    else:  # listing a bucket takes long
+        threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
     jobs = Jobs(database, queue, storage)
+    evaluations = Evaluations(storage.scratch)
     return Services(
         settings=settings,
         database=database,
@@ -75,7 +84,8 @@ def build_services(settings: Settings) -> Services:
         batches=Batches(database, queue, jobs),
         news=News(database),
         http_metrics=HttpMetrics(),
-        evaluations=Evaluations(storage.scratch),
+        evaluations=evaluations,
+        evaluation_jobs=EvaluationJobs(database, storage, evaluations, settings),
     )
 
 
@@ -84,7 +94,9 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        services.evaluation_jobs.start()
         yield
+        await asyncio.to_thread(services.evaluation_jobs.close)
         services.queue.close()
         services.database.close()
 

@@ -14,6 +14,7 @@ from wdist_service.database import Database
 from wdist_service.engine import Queue
 from wdist_service.errors import ForbiddenError, UnauthorizedError, UnsupportedTypeError
 from wdist_service.evaluation import Evaluations
+from wdist_service.evaluations import EvaluationJobs
 from wdist_service.jobs import Jobs
 from wdist_service.keys import Keys
 from wdist_service.metrics import HttpMetrics
@@ -42,6 +43,7 @@ class Services:
     news: News
     http_metrics: HttpMetrics
     evaluations: Evaluations
+    evaluation_jobs: EvaluationJobs
     rates: RateLimiter = field(default_factory=RateLimiter)
 
 
@@ -118,4 +120,5 @@ LimitQuery = Annotated[int, Query(ge=1, le=100, description="Entries per page.")
 AfterSampleSet = Annotated[str | None, _cursor("ss")]
 AfterEstimate = Annotated[str | None, _cursor("est")]
 AfterBatch = Annotated[str | None, _cursor("batch")]
+AfterEvaluation = Annotated[str | None, _cursor("ev")]
 IdPath = Annotated[str, Path(max_length=64)]

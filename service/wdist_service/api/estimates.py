@@ -33,7 +33,7 @@ from wdist_service.models import TERMINAL, Artifact, Estimate, Event, Status
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
 log = logging.getLogger("wdist.api")
 _MAX_WAIT_SECONDS = 60
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ async def create_estimate(
     )  # fmt: skip
     estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission, caller.quota)
     log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
-    if seconds := _wanted_wait(prefer):
+    if seconds := wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
         estimate = await _wait(services, caller, estimate, seconds)
     response.headers["Location"] = f"/v1/estimates/{estimate.id}"
@@ -87,7 +87,7 @@ async def create_estimate(
     return estimate_view(estimate)
 
 
-def _wanted_wait(prefer: str | None) -> int:
+def wanted_wait(prefer: str | None) -> int:
     match = _WAIT.search(prefer or "")
     return min(int(match[1]), _MAX_WAIT_SECONDS) if match else 0
 
@@ -95,7 +95,7 @@ def _wanted_wait(prefer: str | None) -> int:
 async def _wait(services: ServicesDep, caller: CallerDep, estimate: Estimate, seconds: int) -> Estimate:
     deadline = time.monotonic() + seconds
     while estimate.status not in TERMINAL and time.monotonic() < deadline and not services.news.is_closing():
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
         estimate = await asyncio.to_thread(_read, services, caller, estimate.id)
     return estimate
 

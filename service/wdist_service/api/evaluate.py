@@ -1,23 +1,35 @@
-"""POST /v1/estimates/{id}/evaluate: the trained critic f, and its gradient, on rows of the caller's."""
+"""The trained critic f, and its gradient, on rows of the caller's: at once, or as a job for a large stored set."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import select
 
 from wdist_service import tenancy
 from wdist_service.api.bodies import pump
-from wdist_service.api.dependencies import Caller, CallerDep, IdPath, Services, ServicesDep
+from wdist_service.api.dependencies import (
+    AfterEvaluation,
+    Caller,
+    CallerDep,
+    IdPath,
+    LimitQuery,
+    Services,
+    ServicesDep,
+)
+from wdist_service.api.estimates import POLL_SECONDS, wanted_wait
 from wdist_service.api.problems import responses
+from wdist_service.api.schemas import ErrorView, Page, rfc3339
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
 from wdist_service.evaluation import MAX_ROWS
-from wdist_service.models import Artifact, Estimate, SampleSet, Status
+from wdist_service.evaluations import critic_files, find
+from wdist_service.models import Estimate, Evaluation, SampleSet, Status
 from wdist_service.sample_sets import NpyReceiver
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
@@ -34,6 +46,23 @@ class EvaluationView(BaseModel):
     gradient: list[Any] | None = Field(default=None, description="Gradient of f at each row, shaped as the row.")
 
 
+class EvaluationJobView(BaseModel):
+    """An evaluation of every row of a stored set; `content` has it once `status` is succeeded."""
+
+    id: str
+    object: Literal["evaluation"] = "evaluation"
+    status: Literal["queued", "running", "succeeded", "failed"]
+    estimate: str
+    sample_set: str
+    gradient: bool
+    rows: int
+    done: int = Field(description="Rows that are evaluated.")
+    bytes: int | None = Field(description="Of the result, an .npy file of float64.")
+    error: ErrorView | None
+    created_at: str
+    finished_at: str | None
+
+
 @router.post(
     "/{estimate_id}/evaluate",
     response_model=EvaluationView,
@@ -42,7 +71,13 @@ class EvaluationView(BaseModel):
             "content": {_NPY: _BINARY},
             "description": "JSON; or, by Accept, .npy: values, or with gradient=true that",
         },
-        **responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 503, 507),
+        201: {"description": "A job that was done within the time of `Prefer: wait`", "model": EvaluationJobView},
+        202: {
+            "description": "A job: the stored set has more than 10,000 rows, or `Prefer: respond-async`",
+            "model": EvaluationJobView,
+            "headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}},
+        },
+        **responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
     },
     openapi_extra={"requestBody": {"required": False, "content": {_NPY: _BINARY, "application/octet-stream": _BINARY}}},
 )
@@ -51,15 +86,21 @@ async def evaluate(
     estimate_id: IdPath,
     caller: CallerDep,
     services: ServicesDep,
-    gradient: Annotated[bool, Query(description="The gradient of f too.")] = False,
+    gradient: Annotated[
+        bool, Query(description="The gradient of f: beside the values in JSON, alone in .npy.")
+    ] = False,
     sample_set: Annotated[str | None, Query(max_length=64, description="A stored set in place of a body.")] = None,
+    prefer: Annotated[
+        str | None, Header(max_length=500, description="wait=N: answer a job within N <= 60 s if done; respond-async.")
+    ] = None,
 ) -> Response:
-    """Evaluate the critic on up to 10,000 rows: the bytes of an .npy file, or a stored set."""
-    critic = await asyncio.to_thread(_critic_files, services, caller, estimate_id)
+    """Evaluate the critic on up to 10,000 rows sent as an .npy file, or on a stored set of any size."""
+    estimate, critic = await asyncio.to_thread(_critic, services, caller, estimate_id)
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
     if sample_set is not None:
         row = await asyncio.to_thread(_stored, services, caller, sample_set)
-        _check_rows(row)
+        if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
+            return await _job(services, caller, estimate, row, gradient, prefer)
         return await asyncio.to_thread(
             _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy
         )
@@ -75,13 +116,107 @@ async def evaluate(
         return await asyncio.to_thread(_answer, services, critic, file.path, gradient, wants_npy)
 
 
-def _critic_files(services: Services, caller: Caller, estimate_id: str) -> dict[str, Path]:
+async def _job(
+    services: Services, caller: Caller, estimate: Estimate, row: SampleSet, gradient: bool, prefer: str | None
+) -> Response:
+    """Begin an evaluation, or find the same one, and wait for it as long as the caller would like."""
+    submit = services.evaluation_jobs.submit
+    job = await asyncio.to_thread(
+        submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota
+    )  # fmt: skip
+    deadline = time.monotonic() + wanted_wait(prefer)
+    while job.finished_at is None and time.monotonic() < deadline and not services.news.is_closing():
+        await asyncio.sleep(POLL_SECONDS)
+        job = await asyncio.to_thread(_find, services, caller, estimate.id, job.id)
+    headers = {"Location": f"/v1/estimates/{estimate.id}/evaluations/{job.id}"}
+    if job.finished_at is None:
+        headers["Retry-After"] = "1"
+    status = 202 if job.finished_at is None else 201
+    return Response(job_view(job).model_dump_json(), status, headers, media_type="application/json")
+
+
+@router.get("/{estimate_id}/evaluations", responses=responses(401, 403, 404, 422, 503))
+def list_evaluations(
+    estimate_id: IdPath, caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterEvaluation = None
+) -> Page[EvaluationJobView]:
+    """Evaluations of the estimate's critic on stored sets, newest first."""
+    with services.database.read() as session:
+        tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+        query = tenancy.owned(Evaluation, caller.tenant_id).where(Evaluation.estimate_id == estimate_id)
+        rows, has_more = tenancy.page(session, query, Evaluation, limit, after)
+    return Page(data=[job_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+
+
+@router.get("/{estimate_id}/evaluations/{evaluation_id}", responses=responses(401, 403, 404, 422, 503))
+def get_evaluation(
+    estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep
+) -> EvaluationJobView:
+    """How far an evaluation is."""
+    return job_view(_find(services, caller, estimate_id, evaluation_id))
+
+
+@router.get(
+    "/{estimate_id}/evaluations/{evaluation_id}/content",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"application/octet-stream": _BINARY}},
+        206: {"description": "The bytes of Range", "content": {"application/octet-stream": _BINARY}},
+        **responses(401, 403, 404, 409, 416, 422, 503),
+    },
+)
+def get_evaluation_content(
+    estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep
+) -> FileResponse:
+    """The values (rows,) or gradients (rows, ...) of all rows, in their order, as an .npy file."""
+    row = _find(services, caller, estimate_id, evaluation_id)
+    if row.sha256 is None:
+        raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
+    return FileResponse(
+        services.storage.path(row.sha256),
+        media_type="application/octet-stream",
+        filename=f"{row.id}.npy",
+        headers={"ETag": f'"{row.sha256}"'},
+    )
+
+
+@router.delete(
+    "/{estimate_id}/evaluations/{evaluation_id}", status_code=204, responses=responses(401, 403, 404, 422, 503)
+)
+def delete_evaluation(estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Forget an evaluation; one that is under way is stopped."""
+    services.evaluation_jobs.delete(caller.tenant_id, evaluation_id, estimate_id)
+
+
+def job_view(row: Evaluation) -> EvaluationJobView:
+    is_done = row.sha256 is not None
+    return EvaluationJobView.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "estimate": row.estimate_id,
+            "sample_set": row.sample_set_id,
+            "gradient": row.gradient,
+            "rows": row.rows,
+            "done": row.rows if is_done else row.done,
+            "bytes": row.bytes if is_done else None,
+            "error": row.error,
+            "created_at": rfc3339(row.created_at),
+            "finished_at": None if row.finished_at is None else rfc3339(row.finished_at),
+        }
+    )
+
+
+def _find(services: Services, caller: Caller, estimate_id: str, evaluation_id: str) -> Evaluation:
+    with services.database.read() as session:
+        return find(session, caller.tenant_id, evaluation_id, estimate_id)
+
+
+def _critic(services: Services, caller: Caller, estimate_id: str) -> tuple[Estimate, dict[str, Path]]:
     with services.database.read() as session:
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status != Status.SUCCEEDED:
             raise ConflictError(f"{estimate_id} is {estimate.status}: there is a critic once it has succeeded")
-        query = select(Artifact).where(Artifact.estimate_id == estimate_id, Artifact.name.like("critic.%"))
-        return {row.name: services.storage.path(row.sha256) for row in session.execute(query).scalars()}
+        return estimate, critic_files(session, services.storage, estimate_id)
 
 
 def _stored(services: Services, caller: Caller, sample_set_id: str) -> SampleSet:
@@ -91,7 +226,7 @@ def _stored(services: Services, caller: Caller, sample_set_id: str) -> SampleSet
 
 def _check_rows(row: SampleSet) -> None:
     if row.rows > MAX_ROWS:
-        raise TooLargeError(f"{row.rows:,} rows; at most {MAX_ROWS:,} are evaluated at once, send them in parts")
+        raise TooLargeError(f"{row.rows:,} rows; at most {MAX_ROWS:,} are evaluated at once; store the set and name it")
 
 
 def _answer(services: Services, critic: dict[str, Path], rows: Path, gradient: bool, wants_npy: bool) -> Response:

@@ -38,6 +38,11 @@ _upload = {
     "format": "npy", "offset": 24292, "length": 24292, "sample_set": _SETS[0], "error": None,
     "created_at": "2026-11-22T12:00:00.000Z", "expires_at": "2026-11-23T12:00:00.000Z",
 }  # fmt: skip
+_evaluation = {
+    "id": "ev_01jd3vb6h8k0n2q4s6v8x0z2b4", "object": "evaluation", "status": "running", "estimate": _ESTIMATE,
+    "sample_set": _SETS[0], "gradient": False, "rows": 1000000, "done": 201000, "bytes": None, "error": None,
+    "created_at": "2026-11-22T12:00:00.000Z", "finished_at": None,
+}  # fmt: skip
 _key = {
     "id": "key_01jd3vaf5g7j9m1p3r5t7w9y1a", "object": "api_key", "name": "laptop", "role": "user", "tenant": "local",
     "created_at": "2026-11-22T12:00:00.000Z", "revoked_at": None, "quota": {"bytes": 10737418240, "queued_jobs": 1000},
@@ -61,5 +66,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Page_SampleSetView_": _page(_sample_set),
     "Page_EstimateView_": _page(_estimate),
     "Page_BatchView_": _page(_batch),
+    "EvaluationJobView": _evaluation,
+    "Page_EvaluationJobView_": _page(_evaluation),
     "Page_KeyView_": {"data": [_key], "has_more": False, "next": None},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.datastructures import MutableHeaders
@@ -41,12 +41,19 @@ _problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Pr
 _text = {"schema": {"type": "string"}}
 _number = {"schema": {"type": "integer"}}
 _progress_headers = {"Upload-Offset": _number, "Upload-Expires": _text, "Tus-Resumable": _text}
-_taken = {
-    204: {"description": "Stored; Wdist-Sample-Set names the set once complete", "headers": _progress_headers},
-    460: {"description": "Checksum mismatch", **_problem},
-    **responses(400, 404, 408, 409, 410, 412, 413, 415, 422, 423, 507),
+_appending: dict[str, Any] = {  # of PATCH, and of POST in its place
+    "status_code": 204,
+    "response_class": Response,
+    "dependencies": _versioned,
+    "responses": {
+        204: {"description": "Stored; Wdist-Sample-Set names the set once complete", "headers": _progress_headers},
+        460: {"description": "Checksum mismatch", **_problem},
+        **responses(400, 404, 408, 409, 410, 412, 413, 415, 422, 423, 507),
+    },
+    "openapi_extra": {
+        "requestBody": {"content": {_BODY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    },
 }
-_body = {"requestBody": {"content": {_BODY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}}
 OffsetHeader = Annotated[int, Header(ge=0, lt=1 << 63, description="Where these bytes belong.", examples=[0])]
 ChecksumHeader = Annotated[
     str | None,
@@ -126,14 +133,7 @@ def get_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> U
     return upload_view(services.uploads.get(caller.tenant_id, upload_id))
 
 
-@router.patch(
-    "/{upload_id}",
-    status_code=204,
-    response_class=Response,
-    dependencies=_versioned,
-    responses=_taken,
-    openapi_extra=_body,
-)
+@router.patch("/{upload_id}", **_appending)
 async def append_to_upload(
     upload_id: IdPath,
     request: Request,
@@ -167,14 +167,7 @@ def delete_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -
     services.uploads.terminate(caller.tenant_id, upload_id)
 
 
-@router.post(
-    "/{upload_id}",
-    status_code=204,
-    response_class=Response,
-    dependencies=_versioned,
-    responses=_taken,
-    openapi_extra=_body,
-)
+@router.post("/{upload_id}", **_appending)
 async def override_upload_method(
     upload_id: IdPath,
     request: Request,
