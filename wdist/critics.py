@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,15 @@ from torch import Tensor, nn
 
 from wdist.certificate import lipschitz_bound
 from wdist.convolutions import BCOP
-from wdist.errors import OptionError, WdistError
-from wdist.layers import GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
+from wdist.errors import OptionError, SampleError, WdistError
+from wdist.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.plain import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
+from wdist.samples import SampleSet, Scale, open_samples
+from wdist.stored import describe, restore
 
 FORMAT = 1
 _BLOCK_BYTES = 32 << 20  # evaluation streams in blocks of rows of about this size (float64)
+_SLOPE_ROWS = 2_000  # rows whose gradients are taken at once
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Seque
     layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
     for layer in module:
         if isinstance(layer, OrthogonalLinear | nn.Linear):
-            layers.append(_plain_linear(layer.weight, layer.bias, unit))
+            layers.append(plain_linear(layer.weight, _scaled(layer.bias, unit)))
         elif isinstance(layer, BCOP):
             layers.append(_plain_convolution(layer, unit))
         elif isinstance(layer, Cone):
@@ -169,15 +171,6 @@ def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Seque
 
 def _scaled(bias: Tensor | None, unit: float) -> Tensor | None:
     return None if bias is None else (bias.detach().double() * unit).float().cpu()
-
-
-def _plain_linear(weight: Tensor, bias: Tensor | None, unit: float) -> nn.Linear:
-    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    with torch.no_grad():
-        plain.weight.copy_(weight.detach())
-        if (scaled := _scaled(bias, unit)) is not None:
-            plain.bias.copy_(scaled)
-    return plain
 
 
 def _rescaled_cone(layer: Cone, unit: float) -> Cone:
@@ -235,15 +228,29 @@ class Critic:
 
     def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """f of rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
-        if self._double is None:
-            self._double = _double(self.module)
+        module = self._in_double()
         block = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
         out = np.empty(len(rows))
         with torch.inference_mode():
             for start in range(0, len(rows), block):
                 part = torch.from_numpy(np.ascontiguousarray(rows[start : start + block])).double()
-                out[start : start + block] = self._double(part).reshape(-1).numpy()
+                out[start : start + block] = module(part).reshape(-1).numpy()
         return out
+
+    def _in_double(self) -> nn.Sequential:
+        if self._double is None:
+            self._double = _double(self.module)
+        return self._double
+
+    def slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Gradient of f at rows in the net's own form, with respect to them: (n, *row_shape), norm at most L."""
+        return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
+
+    def _slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        x = torch.from_numpy(np.ascontiguousarray(rows)).double().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(self._in_double()(x).sum(), x)
+        values: NDArray[np.float64] = gradient.numpy()
+        return values
 
     def evaluate(self, rows: ArrayLike) -> NDArray[np.float64]:
         """f of rows as the user has them (same shape, dtype kind and units as the sample sets), (n,), float64.
@@ -251,16 +258,28 @@ class Critic:
         Raises:
             SampleError: when the rows do not look like the sample sets that the critic was trained on.
         """
-        from wdist.errors import SampleError
-        from wdist.samples import Scale, open_samples
+        return self.scores(Scale.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
 
+    def gradient(self, rows: ArrayLike) -> NDArray[np.float64]:
+        """Gradient of f at rows as the user has them, with respect to them (images as (n, c, h, w), pixels in [0, 1]).
+
+        (n, *row_shape), float64. Without a scale its norm is at most `lipschitz_bound`. At a kink it is the gradient
+        of one of the pieces.
+
+        Raises:
+            SampleError: as `evaluate`.
+        """
+        scale = Scale.from_json(self.takes.scale)
+        return self.slopes(scale.apply(self._opened(rows).rows(slice(None)))) / scale.divisor
+
+    def _opened(self, rows: ArrayLike) -> SampleSet:
         samples = open_samples(rows, "rows", self.takes.layout)
         if samples.row_shape != self.takes.row_shape:
             raise SampleError(f"rows have shape {samples.row_shape}, this critic takes {self.takes.row_shape}")
         if (samples.dtype == np.uint8) != self.takes.uint8:
             wanted = "uint8 grey levels" if self.takes.uint8 else "floating-point values"
             raise SampleError(f"rows are {samples.dtype}, this critic takes {wanted}: convert the rows")
-        return self.scores(Scale.from_json(self.takes.scale).apply(samples.rows(slice(None))))
+        return samples
 
     def save(self, directory: str | Path) -> None:
         """Write critic.safetensors (weights) and critic.json (architecture, input, bound) into a directory."""
@@ -293,84 +312,6 @@ def load_critic(directory: str | Path) -> Critic:
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
     settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document["config"].items()}
     return Critic(FAMILIES[document["family"]](**settings), restore(document["layers"], tensors), CriticInput(**takes))
-
-
-def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """The architecture of a frozen critic as JSON, and its tensors named layers.<i>.<name>."""
-    layers: list[dict[str, Any]] = []
-    tensors: dict[str, Tensor] = {}
-    for i, layer in enumerate(module):
-        entry: dict[str, Any] = {"kind": _kind(layer)}
-        if isinstance(layer, GroupSort):
-            entry["group_size"] = layer.group_size
-        elif isinstance(layer, InvertibleDownsampling):
-            entry["factor"] = layer.factor
-        elif isinstance(layer, Clip):
-            entry |= {"low": layer.low, "high": layer.high}
-        elif isinstance(layer, Cone):
-            entry["sign"] = layer.sign
-        layers.append(entry)
-        for name, tensor in layer.state_dict().items():
-            tensors[f"layers.{i}.{name}"] = tensor.detach().contiguous().cpu()
-    return layers, tensors
-
-
-_KINDS: dict[type[nn.Module], str] = {
-    nn.Flatten: "flatten",
-    nn.Linear: "linear",
-    Shift: "shift",
-    Clip: "clip",
-    MaxMin: "maxmin",
-    GroupSort: "groupsort",
-    nn.ReLU: "relu",
-    InvertibleDownsampling: "unshuffle",
-    CircularConv2d: "circular_conv",
-    Cone: "cone",
-    PiecewiseLinear: "piecewise_linear",
-}
-
-
-def _kind(layer: nn.Module) -> str:
-    if type(layer) not in _KINDS:
-        raise WdistError(f"{type(layer).__name__} has no stored form: freeze the critic first")
-    return _KINDS[type(layer)]
-
-
-def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
-    """The frozen critic that `describe` told of."""
-    modules = []
-    for i, entry in enumerate(layers):
-        own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}
-        modules.append(_layer(entry, own))
-    return nn.Sequential(*modules).eval().requires_grad_(False)
-
-
-def _layer(entry: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
-    match entry["kind"]:
-        case "linear":
-            return _plain_linear(tensors["weight"], tensors.get("bias"), 1.0)
-        case "circular_conv":
-            return CircularConv2d(tensors["weight"], tensors.get("bias"))
-        case "shift":
-            return Shift(tensors["shift"])
-        case "cone":
-            return Cone(tensors["anchors"], tensors["offsets"], entry["sign"])
-        case "piecewise_linear":
-            return PiecewiseLinear(tensors["knots"], tensors["values"])
-        case "clip":
-            return Clip(entry["low"], entry["high"])
-        case "groupsort":
-            return GroupSort(entry["group_size"])
-        case "unshuffle":
-            return InvertibleDownsampling(entry["factor"])
-        case "flatten":
-            return nn.Flatten()
-        case "maxmin":
-            return MaxMin()
-        case "relu":
-            return nn.ReLU()
-        case kind:
-            raise WdistError(f"unknown layer kind {kind!r}: the critic was written by another version of wdist")
 
 
 def _double(module: nn.Sequential) -> nn.Sequential:

@@ -9,6 +9,16 @@ from torch.nn import functional as F
 from wdist.convolutions import circular_pad
 
 
+def plain_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A dense layer with these values, (out, in) and (out,)."""
+    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    with torch.no_grad():
+        plain.weight.copy_(weight.detach())
+        if bias is not None:
+            plain.bias.copy_(bias)
+    return plain
+
+
 class Shift(nn.Module):
     """x - shift, an isometry; shift has the shape of a row (or broadcasts to it) and is stored in float64."""
 
@@ -103,7 +113,8 @@ class Cone(nn.Module):
         # The distance to the one cone that counts, from differences: exact to rounding even at an anchor, and gradients
         # touch (n, d) numbers instead of (n, K): a training step of 256 cones takes a sixth of the time.
         distance = torch.linalg.vector_norm(x - anchors[k], dim=1)
-        return self.sign * (distance + offsets[k]).unsqueeze(1)
+        lowest: Tensor = (distance + offsets[k]).unsqueeze(1)
+        return self.sign * lowest
 
     @staticmethod
     @torch.no_grad()

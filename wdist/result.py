@@ -5,13 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from wdist.certificate_file import Certificate
     from wdist.critics import Critic
+    from wdist.witness import Witness
 
 
 def _percent(share: float) -> str:
@@ -63,6 +67,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     _certificate: Callable[[], Certificate] | None = field(default=None, repr=False, compare=False)
+    _witness: Callable[[], Witness] | None = field(default=None, repr=False, compare=False)
 
     @property
     def meaning(self) -> str:
@@ -92,6 +97,31 @@ class Result:
         if self._certificate is None:
             raise WdistError("this result was not made by estimate_w1: it has no certificate")
         return self._certificate()
+
+    @cached_property
+    def witness(self) -> Witness:
+        """Where the critic sees the difference: scores of the held-out rows, the most unusual ones, columns of tables.
+
+        Reads the test rows once more, and part of the train rows.
+
+        Raises:
+            WdistError: for a result that was not made by `estimate_w1`.
+        """
+        if self._witness is None:
+            raise WdistError("this result was not made by estimate_w1: it has no witness")
+        return self._witness()
+
+    def plot(self) -> Figure:
+        """The certified bound on a line from 0 and what it is compared with, the training curve, both sets' scores.
+
+        Returns a matplotlib Figure, which notebooks show and `figure.savefig("result.png")` stores.
+
+        Raises:
+            WdistError: where matplotlib is not installed.
+        """
+        from wdist.drawing import draw_result
+
+        return draw_result(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, under the names that every part of wdist uses."""

@@ -69,11 +69,13 @@ class SampleSet:
     """One set of rows drawn from a distribution: an array in memory or a memory-mapped file, never copied whole.
 
     name: "source" or "target", used in messages; n: rows; row_shape: (d,) for tables, (c, h, w) for images;
-    dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1.
+    dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1;
+    columns: names of a table's columns.
     """
 
-    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None = None) -> None:
+    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None, columns: list[str]) -> None:
         self.array = array
+        self.columns = columns
         self.name = name
         self.n = int(array.shape[0])
         self.dtype: np.dtype[Any] = array.dtype
@@ -200,7 +202,14 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
         )
     if 0 in array.shape:
         raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give at least {MINIMUM_ROWS} rows")
-    return SampleSet(array, name, _resolve_layout(array, name, layout))
+    return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array))
+
+
+def _column_names(data: Any, array: NDArray[Any]) -> list[str]:
+    """A frame's own names, or numbers from 0."""
+    width = int(np.prod(array.shape[1:]))
+    names = [str(each) for each in getattr(data, "columns", ())] if array.ndim == 2 else []
+    return names if len(names) == width else [str(i) for i in range(width)]
 
 
 def _as_array(data: Any, name: str) -> NDArray[Any]:

@@ -13,20 +13,28 @@ from torch import nn
 from wdist.bounds import clip_interval, difference_lower_bound, permutation_p_value
 from wdist.certificate import layer_bounds
 from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
-from wdist.critics import Critic, describe
+from wdist.critics import Critic
 from wdist.empirical import empirical_bracket
 from wdist.exact import max_sliced, null_baseline
 from wdist.groups import group_means, group_permutation_p_value
+from wdist.multiplicity import column_lower_bounds
 from wdist.plain import Clip
 from wdist.problem import SELECT_ROWS, Problem
 from wdist.result import Result
 from wdist.samples import SampleSet, Scale
+from wdist.stored import describe
 from wdist.upper import UpperBound, upper_bound
+from wdist.witness import Column, Witness
 
 if TYPE_CHECKING:
     from wdist.search import Candidate
 
 SLICED_ROWS = 4_000  # rows a side behind the max-sliced distance shown for comparison
+COLUMN_ROWS = 100_000  # rows a side behind the one-dimensional distances of the columns
+SLOPE_ROWS = 5_000  # test rows a side behind the attribution to columns
+WITNESS_COLUMNS = (
+    200  # wider tables get no figures per column: a bound each costs a fit each, and error / 200 says little
+)
 EMPIRICAL_ROWS = 1_500  # up to so many rows a side the exact empirical distance costs a second and is always told
 
 Scores = NDArray[np.float64]
@@ -94,6 +102,7 @@ def certify(
     )
     held_out = HeldOut(fx, fy, request.method, prior, problem.groups)
     result._certificate = lambda: _certificate(problem, result, held_out, request)
+    result._witness = lambda: _witness(problem, chosen.critic, request, result.units)
     return result
 
 
@@ -155,6 +164,30 @@ def _certificate(problem: Problem, result: Result, held_out: HeldOut, request: R
         held_out,
         request.split,
     )
+
+
+def _witness(problem: Problem, critic: Critic, request: Request, units: str) -> Witness:
+    """Scores of the held-out rows by the critic before clipping, and for tables what each column carries."""
+    bound = critic.lipschitz_bound
+    fx, fy = problem.scores(critic, "test")
+    is_table = not problem.source.is_image and problem.source.dimension <= WITNESS_COLUMNS
+    columns = _columns(problem, critic, request) if is_table else []
+    rows = problem.source_split.test, problem.target_split.test
+    return Witness(rows[0], rows[1], fx / bound, fy / bound, columns, units)
+
+
+def _columns(problem: Problem, critic: Critic, request: Request) -> list[Column]:
+    fit_x, fit_y = problem.rows("train", COLUMN_ROWS)
+    test_x, test_y = problem.rows("test", COLUMN_ROWS)
+    slopes = np.concatenate([critic.slopes(rows[:SLOPE_ROWS]) for rows in (test_x, test_y)])
+    attribution = np.abs(slopes).reshape(len(slopes), -1).mean(axis=0) / critic.lipschitz_bound
+    values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, request.alpha)
+    is_independent = problem.groups is None and request.split != "blocks"
+    columns = [
+        Column(name, float(share), float(value), float(bound) if is_independent else None)
+        for name, share, value, bound in zip(problem.source.columns, attribution, values, bounds, strict=True)
+    ]
+    return sorted(columns, key=lambda column: -column.attribution)
 
 
 class _Rescaled:

@@ -1,0 +1,90 @@
+"""The stored form of a frozen critic: its architecture as JSON, its tensors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from wdist.errors import WdistError
+from wdist.layers import GroupSort, InvertibleDownsampling, MaxMin
+from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift, plain_linear
+
+
+def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The architecture of a frozen critic as JSON, and its tensors named layers.<i>.<name>."""
+    layers: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for i, layer in enumerate(module):
+        entry: dict[str, Any] = {"kind": _kind(layer)}
+        if isinstance(layer, GroupSort):
+            entry["group_size"] = layer.group_size
+        elif isinstance(layer, InvertibleDownsampling):
+            entry["factor"] = layer.factor
+        elif isinstance(layer, Clip):
+            entry |= {"low": layer.low, "high": layer.high}
+        elif isinstance(layer, Cone):
+            entry["sign"] = layer.sign
+        layers.append(entry)
+        for name, tensor in layer.state_dict().items():
+            tensors[f"layers.{i}.{name}"] = tensor.detach().contiguous().cpu()
+    return layers, tensors
+
+
+_KINDS: dict[type[nn.Module], str] = {
+    nn.Flatten: "flatten",
+    nn.Linear: "linear",
+    Shift: "shift",
+    Clip: "clip",
+    MaxMin: "maxmin",
+    GroupSort: "groupsort",
+    nn.ReLU: "relu",
+    InvertibleDownsampling: "unshuffle",
+    CircularConv2d: "circular_conv",
+    Cone: "cone",
+    PiecewiseLinear: "piecewise_linear",
+}
+
+
+def _kind(layer: nn.Module) -> str:
+    if type(layer) not in _KINDS:
+        raise WdistError(f"{type(layer).__name__} has no stored form: freeze the critic first")
+    return _KINDS[type(layer)]
+
+
+def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
+    """The frozen critic that `describe` told of."""
+    modules = []
+    for i, entry in enumerate(layers):
+        own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}
+        modules.append(_layer(entry, own))
+    return nn.Sequential(*modules).eval().requires_grad_(False)
+
+
+def _layer(entry: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    match entry["kind"]:
+        case "linear":
+            return plain_linear(tensors["weight"], tensors.get("bias"))
+        case "circular_conv":
+            return CircularConv2d(tensors["weight"], tensors.get("bias"))
+        case "shift":
+            return Shift(tensors["shift"])
+        case "cone":
+            return Cone(tensors["anchors"], tensors["offsets"], entry["sign"])
+        case "piecewise_linear":
+            return PiecewiseLinear(tensors["knots"], tensors["values"])
+        case "clip":
+            return Clip(entry["low"], entry["high"])
+        case "groupsort":
+            return GroupSort(entry["group_size"])
+        case "unshuffle":
+            return InvertibleDownsampling(entry["factor"])
+        case "flatten":
+            return nn.Flatten()
+        case "maxmin":
+            return MaxMin()
+        case "relu":
+            return nn.ReLU()
+        case kind:
+            raise WdistError(f"unknown layer kind {kind!r}: the critic was written by another version of wdist")

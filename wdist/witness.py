@@ -1,0 +1,119 @@
+"""Where a critic sees the difference: scores of single rows, the most unusual rows, and the columns that carry it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+BINS = 40
+
+
+@dataclass(frozen=True)
+class UnusualRow:
+    """One row: its number in the sample set (from 0), and f / L of it."""
+
+    row: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column of a table has to do with the distance.
+
+    Attributes:
+        name: the frame's column name, or its number.
+        attribution: mean of |df/dx_j| / L over held-out rows, from 0 to 1: how much of f's slope lies along it.
+        value: held-out W1 of this column alone (a critic of one variable), at most the W1 of the whole rows.
+        lower_bound: what it is at least; all columns' bounds hold together at the result's confidence. None where rows
+            are not independent (groups, blocks of time).
+    """
+
+    name: str
+    attribution: float
+    value: float
+    lower_bound: float | None
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The critic on the held-out rows, in the units of the distance: f is large where the target has more mass.
+
+    Attributes:
+        source_rows, target_rows: numbers of the test rows in their sample sets, (n_test,).
+        source_scores, target_scores: f / L of them, float64, not clipped, (n_test,). The difference of their means is
+            `value`, up to what clipping changes.
+        columns: of tables with at most 200 columns, largest attribution first; else empty.
+        units: what a score of 1 means.
+    """
+
+    source_rows: Indices
+    target_rows: Indices
+    source_scores: Values
+    target_scores: Values
+    columns: list[Column]
+    units: str
+
+    def unusual(self, count: int = 10) -> dict[str, list[UnusualRow]]:
+        """The held-out rows that are least like the other set: largest f in the target, smallest in the source."""
+        low = np.argsort(self.source_scores, kind="stable")[:count]
+        high = np.argsort(-self.target_scores, kind="stable")[:count]
+        return {
+            "source": [UnusualRow(int(self.source_rows[i]), float(self.source_scores[i])) for i in low],
+            "target": [UnusualRow(int(self.target_rows[i]), float(self.target_scores[i])) for i in high],
+        }
+
+    def histogram(self, bins: int = BINS) -> dict[str, list[float]]:
+        """Shares of both sets in bins of equal width: {"edges": bins + 1, "source": bins, "target": bins}."""
+        both = np.concatenate([self.source_scores, self.target_scores])
+        edges = np.histogram_bin_edges(both, bins)
+        shares = {
+            name: (np.histogram(scores, edges)[0] / len(scores)).tolist()
+            for name, scores in (("source", self.source_scores), ("target", self.target_scores))
+        }
+        return {"edges": edges.tolist(), **shares}
+
+    def to_dict(self, count: int = 10) -> dict[str, Any]:
+        """The witness as plain JSON types: unusual rows, histogram, columns."""
+        unusual = {side: [vars(row) for row in rows] for side, rows in self.unusual(count).items()}
+        columns = [vars(column) for column in self.columns]
+        return {"unusual": unusual, "histogram": self.histogram(), "columns": columns, "units": self.units}
+
+    def __str__(self) -> str:
+        lines = ["most unusual held-out rows (row: f / L)"]
+        for side, rows in self.unusual(5).items():
+            lines.append(f"  {side}: " + ", ".join(f"{entry.row}: {entry.score:.4g}" for entry in rows))
+        if self.columns:
+            lines.append("columns (attribution, W1 of the column alone, at least)")
+            lines += [f"  {name:<16} {figures}" for name, figures in _shown(self.columns)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{side}</th><td>"
+            + ", ".join(f"{entry.row} ({entry.score:.4g})" for entry in entries)
+            + "</td></tr>"
+            for side, entries in self.unusual(5).items()
+        )
+        columns = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(c.name)}</th><td>{c.attribution:.3f}</td>"
+            f"<td>{c.value:.4g}</td><td>{_bound(c.lower_bound)}</td></tr>"
+            for c in self.columns[:20]
+        )
+        head = "<tr><th>column</th><th>attribution</th><th>W1 alone</th><th>at least</th></tr>" if columns else ""
+        return f"<p>Most unusual held-out rows (f / L)</p><table>{rows}</table><table>{head}{columns}</table>"
+
+
+def _bound(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _shown(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    return [(c.name, f"{c.attribution:6.3f} {c.value:10.4g} {_bound(c.lower_bound):>10}") for c in columns[:20]]
