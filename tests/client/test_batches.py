@@ -68,7 +68,7 @@ def test_what_is_no_batch_is_refused(client: Client) -> None:
     with pytest.raises(NotFound):
         client.batches.matrix([stored, "ss_unknown"])
     with pytest.raises(NotFound):
-        client.batches.get("bat_unknown")
+        client.batches.get("batch_unknown")
 
 
 def test_a_batch_is_canceled_as_a_whole(client: Client) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_of_images(server: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not an image")
     with Client(server.url) as client:
         stored = client.sample_sets.create(tmp_path)
-        assert (stored.shape, stored.dtype) == ([3, 5, 4], "uint8")
+        assert (stored.shape, np.dtype(stored.dtype)) == ([3, 5, 4], np.uint8)
         assert client.sample_sets.create(str(tmp_path)).id == stored.id
         (tmp_path / "empty").mkdir()
         with pytest.raises(SampleError, match="holds no"):

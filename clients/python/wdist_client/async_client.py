@@ -203,7 +203,7 @@ class AsyncBatches:
 
     async def get(self, batch: str | BatchRecord | Batch) -> AsyncBatchJob:
         """The batch with this id."""
-        path = f"/v1/batches/{protocol.identifier(batch, 'bat_')}"
+        path = f"/v1/batches/{protocol.identifier(batch, 'batch_')}"
         return AsyncBatchJob(self._client, (await self._client._send(Request("GET", path))).read(Batch), {})
 
     async def list(self) -> AsyncIterator[AsyncBatchJob]:

@@ -240,7 +240,7 @@ class Batches:
 
     def get(self, batch: str | BatchRecord | Batch) -> BatchJob:
         """The batch with this id; raises NotFound."""
-        path = f"/v1/batches/{protocol.identifier(batch, 'bat_')}"
+        path = f"/v1/batches/{protocol.identifier(batch, 'batch_')}"
         return BatchJob(self._client, (self._client._send(Request("GET", path))).read(Batch), {})
 
     def list(self) -> Iterator[BatchJob]:

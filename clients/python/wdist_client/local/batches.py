@@ -69,7 +69,7 @@ class LocalBatches:
         check_options(body)
         jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
         record = {
-            "id": new_id("bat_"), "object": "batch", "status": "queued", "kind": kind,
+            "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
             "sets": None if axes is None else list(dict.fromkeys([*axes[0], *axes[1]])),
             "options": body, "priority": priority, "metadata": metadata, "created_at": now(),
         }  # fmt: skip

@@ -1,0 +1,164 @@
+"""`wdist doctor`: what this machine has, whether anything is wrong, and how quick it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wdist_service.commands.output import EX_NO, Commands, say
+
+if TYPE_CHECKING:
+    from wdist_service.settings import Settings
+
+PACKAGES = ("wdist", "wdist-client", "torch", "numpy", "POT", "safetensors", "fastapi", "uvicorn", "sqlalchemy", "dbos")
+LITTLE_SPACE = 2 << 30  # a few uploads and the database's log
+ROWS, COLUMNS, STEPS = 2000, 16, 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: `warn` is worth knowing, `fail` keeps something from working."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    found: str
+
+
+def add(commands: Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="tell device, disk, versions and speed, and what is wrong with them",
+        description="Tell device, disk, versions and speed of this machine, and what is wrong with them.",
+        epilog="Exit status: 0 when nothing failed, else 1.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = []
+    for check in (_python, _versions, _device, _disk, _server, _speed):
+        for finding in _carefully(check):
+            findings.append(finding)
+            if not options.json:
+                say(f"{finding.state:<5} {finding.what:<10} {finding.found}")
+                sys.stdout.flush()
+    if options.json:
+        say(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return EX_NO if any(finding.state == "fail" for finding in findings) else 0
+
+
+def _carefully(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check that breaks is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield Finding("fail", check.__name__.strip("_"), f"{type(error).__name__}: {error}")
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} in {sys.prefix}")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    yield Finding(
+        "ok", "machine", f"{platform.system()} {platform.machine()}, {_cores()} cores, {memory:.0f} GiB memory"
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _versions() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found, missing = [], []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    yield Finding("ok", "versions", ", ".join(found))
+    if missing:
+        yield Finding("warn", "versions", f"not installed: {', '.join(missing)}; `wdist serve` and `remote` need them")
+
+
+def _device() -> Iterator[Finding]:
+    import torch
+
+    if not torch.cuda.is_available():
+        yield Finding("ok", "device", f"CPU, {torch.get_num_threads()} threads; no CUDA device")
+    for index in range(torch.cuda.device_count()):
+        free, total = (n / 2**30 for n in torch.cuda.mem_get_info(index))
+        name = torch.cuda.get_device_name(index)
+        yield Finding(
+            "ok", "device", f"cuda:{index} {name}, {free:.0f} of {total:.0f} GiB free, CUDA {torch.version.cuda}"
+        )
+
+
+def _disk() -> Iterator[Finding]:
+    from wdist_service.settings import SettingsError, load
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        yield Finding("fail", "settings", str(error))
+        return
+    yield from _space(settings)
+
+
+def _space(settings: Settings) -> Iterator[Finding]:
+    place: Path = settings.data
+    while not place.exists():  # it is made when the server starts
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    text = f"{free / 2**30:.1f} GiB free for the server's data in {settings.data}"
+    if not os.access(place, os.W_OK):
+        yield Finding("fail", "disk", f"{place} cannot be written; choose another with WDIST_SERVER_DATA")
+    elif free < settings.min_free_bytes:
+        yield Finding("fail", "disk", f"{text}; uploads are refused below {settings.min_free_bytes >> 20} MiB")
+    else:
+        yield Finding("warn" if free < LITTLE_SPACE else "ok", "disk", text)
+
+
+def _server() -> Iterator[Finding]:
+    """Whether one answers; none is no fault."""
+    import urllib.error
+    import urllib.request
+
+    address = os.environ.get("WDIST_BASE_URL") or "http://127.0.0.1:8000"
+    try:
+        with urllib.request.urlopen(f"{address}/version", timeout=3) as answer:  # noqa: S310 - the user's own address
+            version = json.load(answer)
+        yield Finding("ok", "server", f"wdist {version.get('version')} at {address}")
+    except urllib.error.HTTPError as error:
+        yield Finding("warn", "server", f"{address} answers with status {error.code}")
+    except (OSError, ValueError):
+        yield Finding("ok", "server", f"none at {address}; `wdist serve` starts one")
+
+
+def _speed() -> Iterator[Finding]:
+    """Trains a critic on two sets whose distance is 1, and sees that the bound is not above it."""
+    import numpy as np
+
+    from wdist.estimator import estimate_w1
+
+    rows = np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS)).astype(np.float32)
+    rows[1, :, 0] += 1
+    started = time.perf_counter()
+    # So sure a bound exceeds the truth once in a million runs: then something is wrong with this machine.
+    result = estimate_w1(*rows, critic="groupsort", steps=STEPS, baseline_rows=0, confidence=1 - 1e-6)
+    seconds = time.perf_counter() - started
+    text = (
+        f"{STEPS / seconds:.0f} steps a second on {result.device} (GroupSort, {COLUMNS} columns); "
+        f"of a distance of 1 it shows {result.lower_bound:.2f}"
+    )
+    yield Finding("ok" if 0 < result.lower_bound <= 1 else "fail", "speed", text)

@@ -1,0 +1,162 @@
+"""`wdist remote` on a real server: what is printed where, exit status, and the way from files to a certificate."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scripted_server import Answer, ScriptedServer
+from server_process import ServerProcess, free_port
+
+from wdist_client.command import main
+from wdist_service.cli import main as wdist
+
+QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    for k, name in enumerate("xyz"):
+        np.save(folder / f"{name}.npy", np.random.default_rng(k).normal(size=(400, 2)) + k)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def at_the_server(server: ServerProcess, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WDIST_BASE_URL", server.url)
+    monkeypatch.chdir(files)
+
+
+class Ran:
+    """One command: what it printed, and its exit status."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        self.status = main(arguments)
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+    sent = Ran(capsys, "upload", "x.npy", "y.npy")
+    source, target = sent.lines
+    assert (sent.status, source[:3]) == (0, "ss_")
+    assert source in Ran(capsys, "sets").out
+    made = Ran(capsys, "estimate", source, "y.npy", *QUICK, "--metadata", "night=1", "--json")
+    result = json.loads(made.out)
+    assert 0 < result["lower_bound"] <= np.sqrt(2)
+    name = made.err.split()[0]
+    listed = Ran(capsys, "list", "--metadata", "night=1")
+    assert name in listed.out
+    assert f"W1 >= {result['lower_bound']:.4g}" in listed.out
+    record = json.loads(Ran(capsys, "show", name).out)
+    assert (record["id"], record["source"], record["target"]) == (name, source, target)
+    assert result["meaning"] in Ran(capsys, "result", name).out
+    assert json.loads(Ran(capsys, "watch", name, "--json").lines[-1])["type"] == "completed"
+    assert result["meaning"] in Ran(capsys, "watch", name).out
+    assert Ran(capsys, "curve", name, "--json").status == 0
+    digest = Ran(capsys, "certificate", name, "c.cert").out.strip()
+    assert wdist(["verify", "c.cert", "x.npy", "y.npy", "--sha256", digest]) == 0
+    capsys.readouterr()
+    scores = [float(line) for line in Ran(capsys, "evaluate", name, "y.npy").lines]
+    assert Ran(capsys, "evaluate", name, "y.npy", "--out", "f.npy").out == ""
+    np.testing.assert_array_equal(np.load("f.npy"), scores)
+    assert Ran(capsys, "delete", name).status == 0
+    gone = Ran(capsys, "show", name)
+    assert (gone.status, len(gone.err.splitlines())) == (2, 1)
+
+
+def test_a_tolerance_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "2").status == 0
+    above = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1")
+    assert above.status == 1
+    assert "above 0.1" in above.err
+
+
+def test_a_job_is_left_watched_and_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    long = ("--critic", "groupsort", "--steps", "200000", "--no-wait")
+    name = Ran(capsys, "estimate", "x.npy", "z.npy", *long).out.strip()
+    waited = Ran(capsys, "result", name, "--timeout", "0.1")
+    assert waited.status == 75
+    assert "goes on" in waited.err
+    assert Ran(capsys, "result", name, "--no-wait").status == 1
+    assert "cancel" in Ran(capsys, "cancel", name).out
+    ended = Ran(capsys, "result", name)
+    assert ended.status == 1
+    assert "was canceled" in ended.err
+
+
+def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--json")
+    matrix = json.loads(made.out)
+    assert matrix["rows"] == ["x.npy", "y.npy", "z.npy"]
+    assert matrix["lower_bound"][0][2] > matrix["lower_bound"][0][1] > 0
+    batch = made.err.split()[0]
+    assert batch in Ran(capsys, "batches").out
+    assert len(Ran(capsys, "results", batch).lines) == 3
+    assert json.loads(Ran(capsys, "show", batch).out)["kind"] == "matrix"
+    assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 3
+    x, y, z = Ran(capsys, "upload", "x.npy", "y.npy", "z.npy").lines
+    pairs = [{"source": x, "target": y}, {"source": x, "target": z, "custom_id": "far"}]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(json.dumps, pairs))))
+    results = [json.loads(line) for line in Ran(capsys, "batch", "-", *QUICK).lines]
+    assert [r["custom_id"] for r in results] == [None, "far"]
+
+
+def test_standard_input_and_no_server_at_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = Path("y.npy").read_bytes()
+    for url in ((), ("--url", ":local:")):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
+        piped = Ran(capsys, *url, "estimate", "x.npy", "-", *QUICK, "--json")
+        assert json.loads(piped.out)["lower_bound"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["upload", "nowhere.npy"], 2, "nowhere.npy"),
+        (["estimate", "x.npy", "y.npy", "--confidence", "2"], 2, "confidence"),
+        (["estimate", "-", "-"], 2, "only one"),
+        (["show", "est_none"], 2, "est_none"),
+        (["evaluate", "est_none", "x.csv"], 2, ".npy"),
+        (["matrix", "x.npy"], 2, "two"),
+        (["batch", "nowhere.jsonl"], 2, "nowhere.jsonl"),
+        (["--url", "nonsense", "sets"], 2, "address"),
+        (["--url", f"http://127.0.0.1:{free_port()}", "status"], 69, "wdist serve"),
+    ],
+)
+def test_mistakes_are_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, words: str
+) -> None:
+    ran = Ran(capsys, *arguments)
+    assert (ran.status, ran.out) == (status, "")
+    assert words in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("answer", "status"), [(401, 77), (403, 77), (429, 75), (507, 75)])
+def test_what_the_server_says_is_an_exit_status(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, answer: int, status: int
+) -> None:
+    (tmp_path / "key").write_text("wd_secret\n")
+    wait = {"Retry-After": "3600"}
+    with ScriptedServer([Answer(answer, {"title": "No"}, wait)]) as scripted:
+        ran = Ran(capsys, "--url", scripted.url, "--key-file", str(tmp_path / "key"), "show", "ss_1")
+        assert ran.status == status
+        assert scripted.asked[0].headers["authorization"] == "Bearer wd_secret"
+
+
+def test_status_and_the_way_through_wdist(capsys: pytest.CaptureFixture[str], server: ServerProcess) -> None:
+    assert wdist(["remote", "status"]) == 0
+    said = capsys.readouterr().out
+    assert server.url in said
+    assert "ready" in said
+    assert json.loads(Ran(capsys, "status", "--json").out)["ready"] is True

@@ -1,0 +1,196 @@
+"""`wdist` without a server: what it reads, what it prints where, its exit status, completion, doctor."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from wdist_service.cli import main
+
+QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """x and y, 1 apart, in every format; two folders of images; a table with a column of labels."""
+    folder = tmp_path_factory.mktemp("files")
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(2, 400, 3)).astype(np.float32)
+    y[:, 0] += 1
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    np.savez(folder / "both.npz", x=x, y=y)
+    frame = pd.DataFrame(y, columns=["a", "b", "c"])
+    frame.to_csv(folder / "y.csv", index=False, float_format="%.9g")
+    frame.to_parquet(folder / "y.parquet")
+    frame.rename(columns={"c": "d"}).to_csv(folder / "other.csv", index=False)
+    for name, rows in (("gx", x), ("gy", y)):
+        table = pd.DataFrame(rows, columns=["a", "b", "c"]).assign(who=[f"p{i // 4}" for i in range(400)])
+        table.to_csv(folder / f"{name}.csv", index=False)
+    for name, least in (("dark", 0), ("light", 60)):
+        (folder / name).mkdir()
+        for i in range(120):
+            picture = random.integers(least, least + 150, size=(6, 6), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / name / f"{i:03}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_the_folder(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(files)
+
+
+def estimate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, float]:
+    assert main(["estimate", *arguments, *QUICK, "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    result: dict[str, float] = json.loads(said.out)
+    return result
+
+
+@pytest.mark.parametrize("source", ["x.npy", "both.npz:x"])
+@pytest.mark.parametrize("target", ["y.npy", "both.npz:y", "y.csv", "y.parquet"])
+def test_every_format_gives_the_same_result(capsys: pytest.CaptureFixture[str], source: str, target: str) -> None:
+    # Nine digits of a CSV give the same float64 but for the last bits of a float32.
+    expected = estimate(capsys, "x.npy", "y.npy")
+    assert 0 < expected["lower_bound"] <= 1
+    assert estimate(capsys, source, target)["value"] == pytest.approx(expected["value"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["y.npy", "both.npz", "y.csv", "y.parquet"])
+def test_standard_input_is_known_by_its_first_bytes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    content = Path(name).read_bytes()
+    if name == "both.npz":
+        one = io.BytesIO()
+        np.savez(one, y=np.load("y.npy"))
+        content = one.getvalue()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
+    assert estimate(capsys, "x.npy", "-")["value"] == pytest.approx(
+        estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6
+    )
+
+
+def test_a_folder_of_images(capsys: pytest.CaptureFixture[str]) -> None:
+    # All grey levels differ by 60 on average: W1 >= sqrt(36) 60 / 255 = 1.41, up to what 36 rows leave open.
+    result = estimate(capsys, "dark", "light")
+    assert result["value"] == pytest.approx(6 * 60 / 255, abs=0.15)
+
+
+def test_a_column_of_groups_is_left_out_and_kept_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    result = estimate(capsys, "gx.csv", "gy.csv", "--groups", "who")
+    assert result["n"]["source"]["test"] % 4 == 0  # type: ignore[index]
+    dropped = estimate(capsys, "gx.csv", "gy.csv", "--drop", "who")
+    assert dropped["value"] == pytest.approx(estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.npy", "x.npy"], "nowhere.npy"),
+        (["both.npz", "x.npy"], "FILE.npz:NAME"),
+        (["gx.csv", "x.npy"], "column 'who'"),
+        (["y.csv", "other.csv"], "different columns"),
+        (["-", "-"], "only one"),
+        (["x.npy", "y.csv", "--groups", "a"], "no names of columns"),
+        (["x.npy", "y.npy", "--confidence", "2"], "confidence"),
+        (["x.npy", "y.npy", "--certificate", "no/where"], "No such file"),
+        ([".", "x.npy"], "no .png"),
+    ],
+)
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert main(["estimate", *arguments, *QUICK]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_bound_above_what_is_tolerated_is_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "1"]) == 0
+    assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1"]) == 1
+    said = capsys.readouterr()
+    assert "is above 0.1" in said.err
+    assert said.out.count("lower_bound") == 2
+
+
+def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["estimate", "x.npy", "y.npy", "--critic", "groupsort", "--steps", "30", "--baseline-rows", "0"]
+    assert main([*arguments, "--json", "--progress"]) == 0
+    said = capsys.readouterr()
+    assert "step " in said.err
+    assert "not certified" in said.err
+    assert json.loads(said.out)["steps"] == 30
+
+
+def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", "x.npy", "y.npy", "y.csv", *QUICK, "--json", "--simultaneous"]) == 0
+    matrix = json.loads(capsys.readouterr().out)
+    bounds = np.array(matrix["lower_bound"])
+    assert matrix["rows"] == matrix["columns"] == ["x.npy", "y.npy", "y.csv"]
+    np.testing.assert_array_equal(bounds, bounds.T)
+    assert bounds[0, 1] > 0 == bounds[1, 2]  # y.npy and y.csv hold the same rows
+    assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert (shown[0], len(shown)) == ("W1 is at least", 3)
+    assert main(["matrix", "x.npy"]) == 2
+
+
+def test_the_doctor_finds_this_machine_in_order(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WDIST_SERVER_DATA", str(tmp_path / "data"))
+    assert main(["doctor", "--json"]) == 0
+    found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert {"python", "machine", "versions", "device", "disk", "server", "speed"} <= found.keys()
+    assert "torch" in found["versions"]["found"]
+    assert "steps a second" in found["speed"]["found"]
+    monkeypatch.setenv("WDIST_SERVER_MIN_FREE_BYTES", str(1 << 60))
+    assert main(["doctor"]) == 1
+    assert "fail  disk" in capsys.readouterr().out
+    monkeypatch.setenv("WDIST_SERVER_PORT", "high")
+    assert main(["doctor"]) == 1
+    assert "fail  settings" in capsys.readouterr().out
+
+
+COMPLETE = {  # a shell that completes the words it is given
+    "bash": 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wdist; printf "%s\\n" "${COMPREPLY[@]}"',
+    "zsh": 'compdef() {}; compadd() { print -rl -- $reply }; _files() {}; source "$0"; '
+    'words=("$@"); CURRENT=$#; _wdist',
+    "fish": 'source $argv[1]; complete -C (string join " " -- $argv[2..])',
+}
+LINES = [
+    (["wdist", "est"], "estimate"),
+    (["wdist", "estimate", "x.npy", "--lay"], "--layout"),
+    (["wdist", "estimate", "x.npy", "--layout", "n"], "nchw"),
+    (["wdist", "remote", "certi"], "certificate"),
+    (["wdist", "remote", "list", "--status", "f"], "failed"),
+    (["wdist", "keys", "rev"], "revoke"),
+    (["wdist", "verify", "--fr"], "--fresh"),
+]
+
+
+@pytest.mark.parametrize("shell", COMPLETE)
+def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path, shell: str) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"no {shell} on this machine")
+    assert main(["completion", shell]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    plain = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    for line, expected in LINES:
+        done = subprocess.run(
+            [path, *plain, "-c", COMPLETE[shell], str(script), *line], capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        assert expected in [found.split("\t")[0] for found in done.stdout.split("\n")], (shell, line)
