@@ -40,7 +40,7 @@ def read_header(stream: BinaryIO, where: str) -> NpyHeader:
     magic = stream.read(8)
     if magic[:6] != b"\x93NUMPY":
         raise SampleError(f"{where}: not a .npy file (it starts with {magic[:6]!r}); write it with numpy.save")
-    if len(magic) < 8 or magic[6] not in (1, 2, 3):
+    if len(magic) < 8 or magic[6] not in (1, 2, 3) or magic[7] != 0:
         raise SampleError(f"{where}: unknown or truncated .npy version; write it again with numpy.save")
     size_format = "<H" if magic[6] == 1 else "<I"
     size_field = stream.read(struct.calcsize(size_format))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -13,6 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 from service_process import Server, normal, npy
 
@@ -201,3 +205,83 @@ def test_hostile_requests_never_break_the_server(own_server: Callable[..., Serve
             pytest.fail("a hostile body made a key")
     assert stored(server) == before
     assert server.client.get("/v1/estimates").json()["data"] == []
+
+
+def header(text: str, version: bytes = b"\x01\x00") -> bytes:
+    return b"\x93NUMPY" + version + len(text.encode()).to_bytes(2, "little") + text.encode()
+
+
+def described(descr: str = "'<f4'", order: str = "False", shape: str = "(300, 3)") -> bytes:
+    return header(f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n")
+
+
+DESCRIPTIONS = (
+    "'|O'", "'<U5'", "'|V8'", "'<c8'", "'<M8[s]'", "'<f3'", "''", "'x'", "[('a', '<f4')]", "4", "'<f4' * 9",
+    "('<f4', 3)",
+)  # fmt: skip
+ORDERS = ("0", "'no'", "None", "not 1")
+SHAPES = (
+    "(300, 4)", "(301, 3)", "(299, 3)", "(-300, -3)", "(0, 3)", "(300, 0)", "(300.0, 3)", "()", "(900,)", "300",
+    "[300, 3]", "(300, 3, 1, 1, 1)", "(1 << 62, 3)", "(99999999999999999999, 3)", "(300, True)", "'300, 3'",
+    "(300, 3" + ", 1" * 3000 + ")",
+)  # fmt: skip
+TEXTS = (
+    "", "{}", "[]", "{'descr': '<f4'}", "__import__('os').getpid()", "(" * 3000, "\0" * 64, "{'descr': '<f4', 'shape'",
+    "{'a': 1, 'descr': '<f4', 'shape': (300, 3)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (300, 3), 'more': 1}",
+)  # fmt: skip
+RIGHT = "{'descr': '<f4', 'fortran_order': False, 'shape': (300, 3), }\n"
+BROKEN_HEADERS = [
+    *(described(descr=text) for text in DESCRIPTIONS),
+    *(described(order=text) for text in ORDERS),
+    *(described(shape=text) for text in SHAPES),
+    *(header(text + "\n") for text in TEXTS),
+    *(header(RIGHT, bytes(version)) for version in ((0, 0), (1, 1), (9, 0))),
+]
+
+
+def malformed(rng: random.Random) -> tuple[str, bytes]:
+    """(format, a body) that can never be a sample set, by construction."""
+    rows = normal(rng.randrange(1000))
+    body = npy(rows)
+    values = body[-rows.nbytes :]
+    kind = rng.choice(["header", "cut", "longer", "magic", "length", "value", "noise", "archive", "table", "text"])
+    if kind == "header":
+        return "npy", rng.choice(BROKEN_HEADERS) + values
+    if kind == "cut":
+        return "npy", body[: rng.randrange(len(body))]
+    if kind == "longer":
+        return "npy", body + rng.randbytes(rng.randint(1, 5000))
+    if kind == "magic":
+        at = rng.randrange(6)
+        return "npy", body[:at] + bytes([body[at] ^ rng.randint(1, 255)]) + body[at + 1 :]
+    if kind == "length":
+        return "npy", body[:8] + rng.choice([0, 1, 20, 60, 10_001, 65_535]).to_bytes(2, "little") + body[10:]
+    if kind == "value":
+        rows[rng.randrange(300), rng.randrange(3)] = rng.choice([np.nan, np.inf, -np.inf])
+        return "npy", npy(rows)
+    if kind == "noise":
+        return rng.choice(["npy", "npz", "images", "parquet"]), rng.randbytes(rng.randint(0, 3000))
+    file = io.BytesIO()
+    if kind == "archive":
+        np.savez(file, a=rows)  # the list of members is at the end
+        return "npz", file.getvalue()[: rng.randrange(file.tell() - 22)]
+    if kind == "table":
+        pa_parquet.write_table(pa.table({"a": rows[:, 0]}), file)  # so is the schema
+        return "parquet", file.getvalue()[: rng.randrange(file.tell())]
+    lines = [b"a,b", b"1,2", *rng.choice([[b"1"], [b"1,2,3"], [b"x,1"], [b"1,\xff"], [b'"'], [b"nan,1"]])]
+    return rng.choice(
+        [("csv", b"\n".join(lines)), ("json", b'{"samples": [[1, 2], [3' + rng.choice([b"", b"]}", b"]]"]))]
+    )
+
+
+@pytest.mark.parametrize("files", [25, pytest.param(500, marks=pytest.mark.slow)])
+def test_malformed_files_are_refused_and_leave_nothing(own_server: Callable[..., Server], files: int) -> None:
+    server = own_server("--workers", "0")
+    before, rng = stored(server), random.Random(5)
+    for _ in range(files):
+        kind, body = malformed(rng)
+        answer = server.client.post("/v1/sample-sets", params={"format": kind}, content=body)
+        assert 400 <= answer.status_code < 500, (kind, body[:300], answer.text)
+    assert stored(server) == before
+    assert server.client.get("/v1/sample-sets").json()["data"] == []
