@@ -1,15 +1,16 @@
-"""Server settings: WDIST_SERVER_* environment variables, each with a safe default; unknown ones are refused."""
+"""Server settings: WDIST_SERVER_* variables or a TOML file, each with a safe default; unknown ones are refused."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WDIST_SERVER_"
@@ -26,12 +27,30 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
+    settings_file: Path | None = Field(
+        default=None, description="TOML file of settings (`port = 8000`); variables and options win over it."
+    )
     data: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("wdist", appauthor=False)),
         description="Directory of the database and of all files; one machine's whole state.",
     )
     database_url: str | None = Field(
-        default=None, description="SQLAlchemy URL; default: SQLite inside the data directory."
+        default=None, repr=False, description="SQLAlchemy URL; default: SQLite inside the data directory."
+    )
+    storage_url: str | None = Field(
+        default=None, pattern="^s3://[^/]+(/.*)?$",
+        description="`s3://bucket/prefix` for sample sets, results and checkpoints; default: files inside data.",
+    )  # fmt: skip
+    storage_endpoint: str | None = Field(
+        default=None, pattern="^https?://", description="Address of an S3-compatible store; default: Amazon's."
+    )
+    storage_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    storage_access_key: str | None = Field(
+        default=None, description="Access key id; default: AWS_ACCESS_KEY_ID, or the machine's role."
+    )
+    storage_secret_key: SecretStr | None = Field(default=None, description="Secret that belongs to the access key.")
+    cache_bytes: int = Field(
+        default=20 * GIBIBYTE, ge=0, description="Files of the bucket that this host keeps; those in use come on top."
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a key.")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one.")
@@ -89,6 +108,12 @@ class Settings(BaseSettings):
         default="info", description="Least level that is logged."
     )
 
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if (self.storage_access_key is None) != (self.storage_secret_key is None):
+            raise ValueError("WDIST_SERVER_STORAGE_ACCESS_KEY and WDIST_SERVER_STORAGE_SECRET_KEY belong together")
+        return self
+
     @cached_property
     def url(self) -> str:
         """Database URL actually used."""
@@ -102,6 +127,8 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as the variables that give the same settings to a child process."""
         given = self.model_dump(mode="json", exclude_unset=True)
+        if self.storage_secret_key is not None:
+            given["storage_secret_key"] = self.storage_secret_key.get_secret_value()
         return {PREFIX + name.upper(): _as_text(value) for name, value in given.items() if value is not None}
 
 
@@ -112,19 +139,38 @@ def _as_text(value: object) -> str:
 
 
 def load(**given: object) -> Settings:
-    """Settings from the environment, overridden by the options given (None: not given).
+    """Settings from file and environment, overridden by the options given (None: not given).
 
     Raises SettingsError, with the variable's name, for anything unknown or out of range.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else "; unset it (docs/operations.md lists the settings)"
-            raise SettingsError(f"unknown setting {name}{hint}")
+    variables = {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}
+    for name in sorted(variables - known):
+        raise SettingsError(f"unknown setting {name}{_hint(name, known)}")
+    file = given.get("settings_file") or os.environ.get(PREFIX + "SETTINGS_FILE")
+    written = {} if file is None else _read(Path(str(file)))
+    values = {name: value for name, value in written.items() if PREFIX + name.upper() not in variables}
+    values |= {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
         raise SettingsError(f"{name}: {first['msg']}") from None
+
+
+def _read(file: Path) -> dict[str, object]:
+    """The settings in a TOML file."""
+    try:
+        written: dict[str, object] = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the settings file {file} cannot be read: {error}") from None
+    known = set(Settings.model_fields) - {"settings_file"}
+    for name in sorted(set(written) - known):
+        raise SettingsError(f"unknown setting {name} in {file}{_hint(name, known)}")
+    return written
+
+
+def _hint(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; remove it (docs/operations.md lists the settings)"

@@ -121,6 +121,26 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert load() == given
 
 
+def test_a_file_of_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "wdist.toml"
+    file.write_text('port = 9001\nallowed_hosts = ["a.example"]\nlog_level = "warning"\nquota_bytes = 10_000_000\n')
+    monkeypatch.setenv("WDIST_SERVER_SETTINGS_FILE", str(file))
+    monkeypatch.setenv("WDIST_SERVER_LOG_LEVEL", "error")
+    found = load(data=tmp_path, port=9002)
+    assert (found.port, found.log_level, found.allowed_hosts) == (9002, "error", ["a.example"])
+    assert found.quota_bytes == 10_000_000
+    for name, value in found.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load() == found
+    for text, words in (("prot = 1", "did you mean port"), ("port =", "cannot be read"), ("nonsense = 1", "remove it")):
+        file.write_text(text)
+        done = wdist("serve", "--data", str(tmp_path), WDIST_SERVER_SETTINGS_FILE=str(file))
+        assert (done.returncode, words in done.stderr) == (78, True), done.stderr
+    file.write_text("slots = 0")
+    with pytest.raises(SettingsError, match="WDIST_SERVER_SLOTS"):
+        load()
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
