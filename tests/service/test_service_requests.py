@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -178,13 +179,22 @@ def test_answers_cannot_be_read_by_other_origins(server: Server) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_slow_body_is_given_up(own_server: Callable[..., Server]) -> None:
-    server = own_server("--workers", "0", body_timeout_seconds="0.5")
+def test_slow_bodies_end_and_uploads_under_way_finish(
+    own_server: Callable[..., Server],
+) -> None:
+    server = own_server("--workers", "0", body_timeout_seconds="2")
 
-    def slowly() -> Iterator[bytes]:
-        yield b"\x93NUMPY"
-        time.sleep(1.5)
-        yield b"\x01\x00"
+    def slowly(pause: float) -> Iterator[bytes]:
+        body = npy(normal(6, rows=50_000))
+        yield body[:300_000]
+        time.sleep(pause)
+        yield body[300_000:]
 
-    answer = httpx.post(f"{server.url}/v1/sample-sets", content=slowly(), timeout=10)
-    assert answer.status_code == 408
+    assert httpx.post(f"{server.url}/v1/sample-sets", content=slowly(2.5), timeout=10).status_code == 408
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(httpx.post, f"{server.url}/v1/sample-sets", content=slowly(1.5), timeout=30)
+        time.sleep(0.7)
+        assert server.stop(seconds=25) == 0
+        assert under_way.result().status_code == 201
+    server.start()
+    assert server.client.get("/v1/sample-sets").json()["data"][0]["id"] == under_way.result().json()["id"]
