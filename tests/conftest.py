@@ -11,12 +11,22 @@ import pytest
 # A skip is a promise that somebody else runs the test. Each pattern says when that is.
 ALLOWED_SKIPS = (
     r"no CUDA device",  # run on a GPU host
+    r"no (zsh|fish) on this machine",  # completion for a shell that its users have
     r"no (curl|jq|openssl) on this machine",  # the command lines of the documentation; continuous integration has them
     r"no Chromium on this machine",  # continuous integration installs it
     r"shared data .* absent",  # data sets that the repository does not carry
 )
 
 _unlisted: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stores",
+        choices=["local", "shared", "both"],
+        default="local",
+        help="run the tests of the service on SQLite and files, on PostgreSQL and S3, or on both",
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ class Claim:
 
     estimate_id: str
     attempt: int
-    source: Path
-    target: Path
+    source: str  # sha256 of the stored set
+    target: str
     options: dict[str, Any]
-    groups: tuple[Path, Path] | None = None  # one label for each row of source and of target
+    groups: tuple[str, str] | None = None  # one label for each row of source and of target
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,11 @@ class Attempts:
                 row.started_at = time.time()
             record_status(session, estimate_id, Status.RUNNING, attempt)
             options = dict(row.options)
-            source, target = (self._path(session, key) for key in (row.source_id, row.target_id))
+            source, target = (_content(session, key) for key in (row.source_id, row.target_id))
             groups = None
             if (labels := options.pop("groups", None)) is not None:
-                groups = self._path(session, labels[row.source_id]), self._path(session, labels[row.target_id])
+                groups = _content(session, labels[row.source_id]), _content(session, labels[row.target_id])
             return Claim(estimate_id, attempt, source, target, options, groups)
-
-    def _path(self, session: Session, sample_set_id: str) -> Path:
-        return self._storage.path(session.get_one(SampleSet, sample_set_id).sha256)
 
     def watch(self) -> dict[str, tuple[int, str]]:
         """(attempt, status) of every estimate that the tables say this worker holds."""
@@ -114,14 +112,15 @@ class Attempts:
 
     def succeed(self, estimate_id: str, attempt: int, finished: Finished) -> bool:
         """Store result and files; False when fenced. An estimate that was told to stop ends canceled all the same."""
-        incoming = {}
-        for name, path in finished.files.items():
-            file = incoming[name] = self._storage.incoming()
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    file.write(block)
-            file.seal()
-        try:
+        with ExitStack() as opened:
+            incoming = {}
+            for name, path in finished.files.items():
+                file = incoming[name] = opened.enter_context(self._storage.incoming())
+                with path.open("rb") as stream:
+                    while block := stream.read(1 << 20):
+                        file.write(block)
+                file.seal()
+                self._storage.send(file)
             with self._database.write() as session:
                 if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
                     record_status(session, estimate_id, Status.CANCELED, attempt)
@@ -129,14 +128,12 @@ class Attempts:
                 values = _end(Status.SUCCEEDED) | {"result": finished.result, "curve": finished.curve}
                 if not _change(session, estimate_id, attempt, (Status.RUNNING,), **values):
                     return False
+                self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
                     session.add(Artifact(estimate_id=estimate_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
                 record_status(session, estimate_id, Status.SUCCEEDED, attempt)
                 return True
-        finally:
-            for file in incoming.values():
-                file.__exit__(None, None, None)
 
     def fail(self, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
         """End an estimate with a reason in words; False when fenced."""
@@ -205,6 +202,10 @@ class Attempts:
             moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
             session.execute(delete(Worker).where(Worker.id.in_(dead)))
             return moved
+
+
+def _content(session: Session, sample_set_id: str) -> str:
+    return session.get_one(SampleSet, sample_set_id).sha256
 
 
 def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any) -> bool:

@@ -10,33 +10,42 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def prepare(directory: Path, estimate_id: str, attempt: int) -> Path:
-    """The file of this attempt, begun as a copy of the newest earlier one; of those, two are kept."""
-    folder = directory / estimate_id
-    folder.mkdir(parents=True, exist_ok=True)
-    mine = folder / f"{attempt}.checkpoint"
-    earlier = sorted((path for path in folder.glob("*.checkpoint") if number(path) < attempt), key=number, reverse=True)
-    if earlier and not mine.exists():
-        part = mine.with_suffix(".copy")
-        shutil.copyfile(earlier[0], part)
-        part.replace(mine)
-    for old in earlier[1:]:
-        old.unlink(missing_ok=True)
-    return mine
+class Checkpoints:
+    """Checkpoints in a directory of this host."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def prepare(self, estimate_id: str, attempt: int) -> Path:
+        """The file of this attempt, begun as a copy of the newest earlier one; of those, two are kept."""
+        folder = self._directory / estimate_id
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = folder / f"{attempt}.checkpoint"
+        files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
+        earlier = sorted(files, key=number, reverse=True)
+        if earlier and not mine.exists():
+            part = mine.with_suffix(".copy")
+            shutil.copyfile(earlier[0], part)
+            part.replace(mine)
+        for old in earlier[1:]:
+            old.unlink(missing_ok=True)
+        return mine
+
+    def publish(self, estimate_id: str, attempt: int) -> None:
+        """Bring the file of an attempt, where it changed, to where other hosts find it."""
+
+    def forget(self, estimate_id: str) -> None:
+        """The estimate has ended."""
+        shutil.rmtree(self._directory / estimate_id, ignore_errors=True)
+
+    def sweep(self, is_active: Callable[[str], bool]) -> None:
+        """Remove what ended estimates left behind."""
+        for folder in self._directory.iterdir():
+            if not is_active(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def number(path: Path) -> int:
     """The attempt that a checkpoint file belongs to."""
     return int(path.stem) if path.stem.isdigit() else 0
-
-
-def forget(directory: Path, estimate_id: str) -> None:
-    """The estimate has ended."""
-    shutil.rmtree(directory / estimate_id, ignore_errors=True)
-
-
-def sweep(directory: Path, is_active: Callable[[str], bool]) -> None:
-    """Remove what ended estimates left behind."""
-    for folder in directory.iterdir():
-        if not is_active(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dbos import DBOS, DBOSClient
+from dbos._dbos import _get_dbos_instance
 from dbos._serialization import Serializer
 from sqlalchemy.orm import Session
 
@@ -54,10 +55,10 @@ class Queue:
             system_database_engine=self._engine, serializer=JsonSerializer(), application_name=APPLICATION
         )
 
-    def open(self, slots: int) -> None:
-        """Declare the queue, for workers of that many slots each; before a Consumer starts, or it looks 1 s later."""
+    def open(self) -> None:
+        """Declare the queue; before a Consumer starts, or it looks 1 s later."""
         self._client.register_queue(
-            QUEUE, worker_concurrency=slots, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
+            QUEUE, worker_concurrency=1, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
         )
 
     def enqueue(self, session: Session, estimate_id: str, attempt: int, priority: int) -> None:
@@ -107,9 +108,9 @@ class Queue:
 
 
 class Consumer:
-    """Takes attempts off the queue (as many at once as `Queue.open` said), each in a thread of its own."""
+    """Takes attempts off the queue, as many at once as there are slots, each in a thread of its own."""
 
-    def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt) -> None:
+    def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt, slots: int) -> None:
         logging.getLogger("dbos").setLevel(logging.WARNING)
         self._engine = database.engine_for_queue()
         DBOS(
@@ -131,11 +132,30 @@ class Consumer:
         DBOS.workflow(name=WORKFLOW)(attempt)
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
+        _take_at_once(slots)
 
     def close(self) -> None:
         """Stop taking work; attempts under way must have ended before."""
         DBOS.destroy(workflow_completion_timeout_sec=5)
         self._engine.dispose()
+
+
+def _take_at_once(slots: int) -> None:
+    """Have this process take so many workflows at once.
+
+    DBOS knows one number for all processes, in the queue's row: of workers with 1 and with 8 slots, the small one took
+    8 and kept 7 waiting. The row says 1, and what this process reads of it is changed here.
+    """
+    system = _get_dbos_instance()._sys_db
+    read = system.get_queue
+
+    def get_queue(name: str, **options: Any) -> Any:
+        queue = read(name, **options)
+        if queue is not None and queue.name == QUEUE:
+            queue._worker_concurrency = slots
+        return queue
+
+    system.get_queue = get_queue  # type: ignore[method-assign]
 
 
 def workflow_id(estimate_id: str, attempt: int) -> str:

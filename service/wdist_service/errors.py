@@ -50,3 +50,7 @@ class InvalidError(RequestError):
 
 class StorageFullError(RequestError):
     status, type, title = 507, "storage_full", "The server's disk is full"
+
+
+class StorageUnavailableError(RequestError):
+    status, type, title = 503, "unavailable", "The storage does not answer"

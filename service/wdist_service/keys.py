@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.ids import new_id
+from wdist_service.installation import check_secret
 from wdist_service.models import LOCAL_TENANT, ApiKey, Tenant
 from wdist_service.settings import Settings, SettingsError
 
@@ -29,6 +30,7 @@ class Keys:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._secret = _load_secret(settings)
+        check_secret(database, self._secret)
         self._seen_any = False
 
     def is_open(self) -> bool:

@@ -146,7 +146,9 @@ class SampleSets:
 
         `admit` and `also` run in the same transaction, before and after.
         """
+        self._storage.send(file)
         with self._database.write() as session:
+            self._database.hold(session, row.sha256)
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
                 known.column_names = known.column_names or row.column_names
@@ -171,9 +173,14 @@ class SampleSets:
 
     def sweep(self) -> int:
         """Remove files that a crash left behind; returns how many."""
-        with self._database.write() as session:
-            is_used: Callable[[str], bool] = lambda sha256: jobs.is_named(session, sha256)  # noqa: E731
-            return self._storage.sweep(is_used)
+        removed = self._storage.sweep_unfinished()
+        for sha256 in self._storage.stored():
+            with self._database.read() as session:
+                is_used = jobs.is_named(session, sha256)
+            if not is_used:
+                jobs.discard_unused(self._database, self._storage, [sha256])
+                removed += 1
+        return removed
 
 
 def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:

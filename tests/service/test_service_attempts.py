@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from postgres_process import postgres, programs
 from service_process import normal, npy
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import select, update
+from stores import Stores
 
 from wdist_service import engine
 from wdist_service.attempts import Attempts, Finished
@@ -19,12 +19,14 @@ from wdist_service.ids import new_id
 from wdist_service.jobs import Jobs, Submission
 from wdist_service.keys import ensure_tenant
 from wdist_service.models import Estimate, Event, SampleSet, Worker
+from wdist_service.object_storage import open_storage
 from wdist_service.quotas import Quota
 from wdist_service.sample_sets import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
 
 LEASE_SECONDS = 10.0
+pytestmark = pytest.mark.both_stores
 
 
 @dataclass
@@ -60,28 +62,10 @@ class Bench:
             session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
 
 
-@pytest.fixture(scope="module")
-def server_url() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"] if programs() else ["sqlite"])
-def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server_url")
-        empty = create_engine(url.replace("://", "+psycopg://"))
-        with empty.begin() as connection:
-            for statement in (
-                "DROP SCHEMA IF EXISTS dbos CASCADE",
-                "DROP SCHEMA public CASCADE",
-                "CREATE SCHEMA public",
-            ):
-                connection.execute(text(statement))
-        empty.dispose()
-    settings = Settings(data=tmp_path, min_free_bytes=0, database_url=url)
-    database, storage = Database(settings), Storage(settings)
+@pytest.fixture
+def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
+    settings = Settings(data=tmp_path, min_free_bytes=0, **stores.settings())
+    database, storage = Database(settings), open_storage(settings)
     database.migrate()
     engine.migrate(database)
     queue = engine.Queue(database)
@@ -112,7 +96,7 @@ def test_a_claim_is_given_once(bench: Bench) -> None:
     one, other = bench.worker("host/0"), bench.worker("host/1")
     claim = one.claim(estimate, 1)
     assert claim is not None
-    assert claim.source.exists()
+    assert bench.storage.path(claim.source).exists()
     assert other.claim(estimate, 1) is None  # delivered twice
     assert one.claim(estimate, 1) is None
     assert one.claim(estimate, 2) is None  # an attempt that was never queued
@@ -139,7 +123,7 @@ def test_a_late_attempt_cannot_write(bench: Bench, tmp_path: Path) -> None:
     after = bench.row(estimate)
     assert (after.status, after.attempt, after.progress, after.failures) == ("running", 2, None, 0)
     assert before.worker_id == after.worker_id == heir.worker_id
-    assert not list(bench.storage.path("00" * 32).parent.parent.rglob("incoming-*"))
+    assert not list((tmp_path / "incoming").iterdir())
     assert frozen.watch() == {}
     assert heir.succeed(estimate, 2, result(tmp_path))
     assert bench.statuses(estimate) == [("queued", 1), ("running", 1), ("queued", 2), ("running", 2), ("succeeded", 2)]
@@ -213,8 +197,8 @@ def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
         session.execute(update(SampleSet).values(tenant_id="other"))  # the same sets, as if they had uploaded them
     first = bench.submit("other")
     taken: list[str] = []
-    bench.queue.open(slots=1)
-    consumer = engine.Consumer(bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate))
+    bench.queue.open()
+    consumer = engine.Consumer(bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate), slots=1)
     deadline = time.monotonic() + 30
     while len(taken) < 6 and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -61,6 +61,7 @@ def test_same_content_is_kept_once(server: Server) -> None:
     assert [entry["id"] for entry in found] == [first.json()["id"]]
 
 
+@pytest.mark.local_stores
 def test_delete_removes_row_and_file(server: Server) -> None:
     before = stored_files(server)
     identifier = server.upload(normal(13))
@@ -233,6 +234,7 @@ def _settles(server: Server, expected: set[str]) -> bool:
     return stored_files(server) == expected
 
 
+@pytest.mark.local_stores
 def test_data_directory_is_the_whole_state(server: Server) -> None:
     assert (server.data / "wdist.sqlite").exists()
     assert Path(server.data / "secret").stat().st_mode & 0o077 == 0

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from server_process import free_port
 from service_process import Server, normal, npy
+from stores import Stores
 from tusclient.client import TusClient
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -246,18 +247,19 @@ def test_only_one_request_may_add_at_a_time(server: Server) -> None:
 
 
 @pytest.fixture
-def replica(own_server: Callable[..., Server]) -> Iterator[tuple[Server, Server]]:
-    """Two API processes on one database and one storage, each of which may die."""
+def replica(own_server: Callable[..., Server], stores: Stores) -> Iterator[tuple[Server, Server]]:
+    """Two API processes on one database and one storage, each of which may die; with S3 on two hosts."""
     server = own_server("--workers", "0", lease_seconds="2")
     port = free_port()
     listener = socket.create_server(("127.0.0.1", port))
     listener.set_inheritable(True)
-    environment = {**os.environ, "WDIST_SERVER_DATA": str(server.data), "WDIST_SERVER_LEASE_SECONDS": "2"}
+    data = server.data.with_name("other host") if stores.are_shared else server.data
+    environment = server.replica(data, lease_seconds="2").environment
     process = subprocess.Popen(
         [sys.executable, "-m", "wdist_service.api", str(listener.fileno())],
         env=environment, pass_fds=[listener.fileno()],
     )  # fmt: skip
-    other = Server(server.data)
+    other = Server(data)
     other.client, other.url, other.process = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), "", process
     until(lambda: httpx.get(f"http://127.0.0.1:{port}/livez", timeout=30).status_code == 200)
     yield server, other
@@ -267,6 +269,7 @@ def replica(own_server: Callable[..., Server]) -> Iterator[tuple[Server, Server]
     listener.close()
 
 
+@pytest.mark.both_stores
 def test_another_replica_continues_after_a_crash(replica: tuple[Server, Server]) -> None:
     one, other = replica
     rows = np.random.default_rng(9).normal(size=(1_200_000, 5)).astype(np.float32)  # 24 MB: one whole part and more
@@ -306,6 +309,7 @@ def test_a_frozen_request_that_lost_its_lock_changes_nothing(replica: tuple[Serv
     np.testing.assert_array_equal(content(other, url), np.load(io.BytesIO(BODY)))
 
 
+@pytest.mark.local_stores
 def test_expired_uploads_are_forgotten(own_server: Callable[..., Server]) -> None:
     server = own_server("--workers", "0", upload_expiry_seconds="1")
     url = begin(server, len(BODY))

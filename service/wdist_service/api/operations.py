@@ -37,11 +37,11 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
         checks["queued"] = queued
     except Exception as error:  # whatever it is: not ready
         checks["database"] = type(error).__name__
-    if not services.storage.is_writable():
-        checks["storage"] = "not writable, or full"
+    if (problem := services.storage.problem()) is not None:
+        checks["storage"] = problem
     ok = checks["database"] == checks["storage"] == "ok"
     response.status_code = 200 if ok else 503
-    return {"status": "ok" if ok else "unavailable", **checks}
+    return {"status": "ok" if ok else "unavailable", "storage_kind": services.storage.kind, **checks}
 
 
 @router.get(

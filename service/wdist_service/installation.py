@@ -1,0 +1,56 @@
+"""What every process checks at its start: that its storage and its secret are those of the database."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from sqlalchemy.orm import Session
+
+from wdist_service.database import Database
+from wdist_service.models import Property
+from wdist_service.settings import SettingsError
+from wdist_service.storage import Storage
+
+_LOCK = "f" * 64  # not the sha256 of anything: held while an entry is made, so that two first starts agree
+
+
+def check_storage(database: Database, storage: Storage) -> None:
+    """Bind the storage to the database at their first start.
+
+    Raises SettingsError where another storage belongs to it: jobs would not find their data on this host.
+    """
+    with database.write() as session:
+        database.hold(session, _LOCK)
+        known = session.get(Property, "storage")
+        if known is None:
+            if storage.read_identity() is None:
+                storage.write_identity(secrets.token_hex(16))
+            session.add(Property(name="storage", value=str(storage.read_identity())))
+        elif storage.read_identity() != known.value:
+            raise SettingsError(
+                "this storage is not the one that belongs to the database; hosts that share a database share a bucket "
+                "(WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA)"
+            )
+
+
+def check_secret(database: Database, secret: bytes) -> None:
+    """Raise SettingsError where keys that were made with another secret would not be recognised here."""
+    with database.write() as session:
+        database.hold(session, _LOCK)
+        print_ = hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
+        if _entry(session, "secret", print_) != print_:
+            raise SettingsError(
+                "the secret of the key hashes is not the one that belongs to the database; give every host the same "
+                "file (WDIST_SERVER_SECRET_FILE)"
+            )
+
+
+def _entry(session: Session, name: str, value: str) -> str:
+    """The value of a property, which is made where there is none."""
+    row = session.get(Property, name)
+    if row is None:
+        row = Property(name=name, value=value)
+        session.add(row)
+    return row.value

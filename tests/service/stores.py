@@ -1,0 +1,34 @@
+"""Where the servers of the tests keep their state: SQLite and files, or PostgreSQL and an S3-compatible store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine, text
+
+LOCAL, SHARED = "sqlite+files", "postgresql+s3"
+
+
+@dataclass(frozen=True)
+class Stores:
+    """One kind of stores; `settings` makes new, empty ones."""
+
+    kind: str
+    settings: Callable[[], dict[str, str]]
+
+    @property
+    def are_shared(self) -> bool:
+        return self.kind == SHARED
+
+    def environment(self) -> dict[str, str | None]:
+        """Variables of a server with stores of its own."""
+        return {f"WDIST_SERVER_{name.upper()}": value for name, value in self.settings().items()}
+
+
+def rows(url: str, query: str, **values: Any) -> list[Any]:
+    """What the tables say, read as they are, beside the servers that use them."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+    with engine.connect() as connection:
+        return list(connection.execute(text(query), values))
