@@ -1,11 +1,13 @@
-"""What Schemathesis cannot know: ids of sample sets that exist, and how the bytes of an upload are sent."""
+"""What Schemathesis cannot know: ids of what exists, and how the bytes of an upload are sent."""
 
+import json
 import os
 from typing import Any
 
 import schemathesis
 
-SETS = os.environ.get("WDIST_SETS", "").split(",")
+IDS = json.loads(os.environ.get("WDIST_IDS", "{}"))  # parameter of a path -> ids that exist
+SETS = IDS.get("sample_set_id", [])
 
 
 @schemathesis.serializer("application/offset+octet-stream")
@@ -22,3 +24,11 @@ def map_body(context: Any, body: Any) -> Any:
         if isinstance(body.get("matrix"), list):
             body["matrix"] = SETS[:2]
     return body
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    """Half of the requests are for something that exists, as long as nothing has deleted it."""
+    if isinstance(path_parameters, dict) and len(str(path_parameters)) % 2:
+        path_parameters |= {name: IDS[name][0] for name in path_parameters if name in IDS}
+    return path_parameters

@@ -6,6 +6,7 @@ What is left out, and why, is in schemathesis.toml.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema_rs
 import pytest
-from service_process import Server, normal
+from service_process import Server, normal, npy
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -27,8 +29,6 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
     """A server with a key, two sample sets and small limits."""
     environment = {"WDIST_SERVER_MAX_JSON_BYTES": "100000", "WDIST_SERVER_MAX_UPLOAD_BYTES": "1000000"}
     with Server(tmp_path_factory.mktemp("contract") / "data", ["--workers", "0"], environment) as server:
-        for seed in (1, 2):
-            server.upload(normal(seed))
         yield server, server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
 
 
@@ -37,9 +37,23 @@ def contract(keyed: tuple[Server, str]) -> dict[str, Any]:
     return dict(keyed[0].client.get("/openapi.json").json())
 
 
-def _get(keyed: tuple[Server, str], path: str) -> dict[str, Any]:
-    server, secret = keyed
-    return dict(server.client.get(path, headers={"Authorization": f"Bearer {secret}"}).json())
+def existing(server: Server, key: dict[str, str]) -> dict[str, list[str]]:
+    """Ids of two sample sets, an estimate, a batch and an upload, by the name that a path has for them."""
+
+    def made(path: str, **given: Any) -> httpx.Response:
+        answer = server.client.post(path, headers={**key, **given.pop("headers", {})}, **given)
+        assert answer.is_success, answer.text
+        return answer
+
+    sets = [made("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
+    pair = {"source": sets[0], "target": sets[1]}
+    begun = made("/v1/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "2528"})
+    return {
+        "sample_set_id": sets,
+        "estimate_id": [made("/v1/estimates", json=pair).json()["id"]],
+        "batch_id": [made("/v1/batches", json={"pairs": [pair]}).json()["id"]],
+        "upload_id": [begun.headers["location"].rpartition("/")[2]],
+    }
 
 
 def schemathesis(keyed: tuple[Server, str], folder: Path, *options: str) -> None:
@@ -47,8 +61,8 @@ def schemathesis(keyed: tuple[Server, str], folder: Path, *options: str) -> None
     command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIG, "run"]
     command += [f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {secret}", "--no-color"]
     command += ["--suppress-health-check", "all", "--generation-database", "none", *options]
-    sets = [entry["id"] for entry in _get(keyed, "/v1/sample-sets")["data"]]
-    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(CONFIG.parent), "WDIST_SETS": ",".join(sets)}
+    ids = json.dumps(existing(server, {"Authorization": f"Bearer {secret}"}))
+    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(CONFIG.parent), "WDIST_IDS": ids}
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, cwd=folder, env={**os.environ, **hooks}
     )

@@ -24,6 +24,15 @@ from wdist_service.news import Item, format_event
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 _PING_SECONDS = 15.0
 _READ_LIMIT = 500
+_EVENT = {  # each event of the stream
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "For Last-Event-ID."},
+        "event": {"type": "string", "enum": ["status", "progress", "log", "completed"]},
+        "data": {"type": "string", "description": "JSON; of completed: the estimate."},
+    },
+    "required": ["event", "data"],
+}
 
 
 @router.get(
@@ -32,7 +41,7 @@ _READ_LIMIT = 500
     responses={
         200: {
             "description": "status, progress and log events, then one `completed` with the estimate",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         **responses(401, 403, 404, 422, 503),
     },
