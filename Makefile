@@ -76,6 +76,7 @@ check: $(VENV)/.dev-stamp
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose -f compose.yaml config --quiet
+	$(BIN)/docker-compose -f deploy/compose.cluster.yaml --env-file deploy/cluster.env.example config --quiet
 
 bench: $(VENV)/.dev-stamp
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done

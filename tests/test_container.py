@@ -31,10 +31,17 @@ def copied() -> list[str]:
     return [name for names in lines for name in names]
 
 
-def instruction(name: str) -> list[str]:
+def stage(name: str) -> str:
+    """The instructions of one stage; those of the stages that it begins with are not among them."""
+    match = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert match, f"no stage {name} in the Dockerfile"
+    return match[1]
+
+
+def instruction(name: str, stage_name: str) -> list[str]:
     """The JSON list of CMD or ENTRYPOINT."""
-    match = re.search(rf"^{name} (\[.*\])$", DOCKERFILE, re.MULTILINE)
-    assert match, f"no {name} in the Dockerfile"
+    match = re.search(rf"^{name} (\[.*\])$", stage(stage_name), re.MULTILINE)
+    assert match, f"no {name} in the stage {stage_name}"
     words: list[str] = json.loads(match[1])
     return words
 
@@ -75,8 +82,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def container(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The server as the image starts it, on a free port, with its first key from a file."""
-    assert instruction("ENTRYPOINT") == ["wdist"]
-    assert instruction("CMD") == ["serve", "--host", "0.0.0.0", "--port", "8000"]
+    assert DOCKERFILE.rstrip().endswith(stage("server").rstrip()), "docker build without a target makes the server"
+    assert instruction("ENTRYPOINT", "runtime") == ["wdist"]
+    assert instruction("CMD", "server") == ["serve", "--host", "0.0.0.0", "--port", "8000"]
+    assert instruction("CMD", "api") == ["serve", "--host", "0.0.0.0", "--port", "8000", "--workers", "0"]
+    assert instruction("CMD", "worker") == ["worker"]
     place = tmp_path_factory.mktemp("container")
     (place / "key").write_text(KEY + "\n")
     environment: dict[str, str | None] = {"WDIST_SERVER_BOOTSTRAP_KEY_FILE": str(place / "key")}

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_secret
-from wdist_service.models import LOCAL_TENANT, ApiKey, Tenant
+from wdist_service.models import LOCAL_TENANT, ApiKey
 from wdist_service.settings import Settings, SettingsError
 
 PREFIX = "wd_"
@@ -70,6 +70,7 @@ class Keys:
                 f"characters long; make one with: echo {PREFIX}$(openssl rand -hex 24)"
             )
         with self._database.write() as session:
+            self._database.hold(session, self._digest(token))  # replicas that start together add it once
             known = session.execute(select(ApiKey.id).where(ApiKey.digest == self._digest(token))).first()
             if known is None:
                 self._add(session, token, LOCAL_TENANT, "bootstrap", "admin")
@@ -116,10 +117,9 @@ class Keys:
 
 
 def ensure_tenant(session: Session, tenant_id: str) -> None:
-    """Add the tenant if it is new."""
-    if session.get(Tenant, tenant_id) is None:
-        session.add(Tenant(id=tenant_id, created_at=time.time()))
-        session.flush()
+    """Add the tenant if it is new; replicas may do so at once."""
+    statement = text("INSERT INTO tenants (id, created_at) VALUES (:id, :now) ON CONFLICT DO NOTHING")
+    session.execute(statement, {"id": tenant_id, "now": time.time()})
 
 
 def _load_secret(settings: Settings) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from stores import Stores
 
 import wdist_service.migrations
 from wdist_service import database as database_module
@@ -22,8 +25,9 @@ def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compar
     return kind != "table" or name in Base.metadata.tables
 
 
-def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
-    database = Database(Settings(data=tmp_path))
+@pytest.mark.both_stores
+def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path, stores: Stores) -> None:
+    database = Database(Settings(data=tmp_path, **stores.settings()))
     database.migrate()
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": ours})
@@ -36,18 +40,24 @@ def test_head_is_the_newest_migration() -> None:
     assert script.get_heads() == [database_module.HEAD]
 
 
-def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
+@pytest.mark.both_stores
+def test_several_processes_may_start_at_once_on_an_empty_database(tmp_path: Path, stores: Stores) -> None:
+    """All that an API process does before it answers: migrations, tenant, first key, marks on storage and secret."""
+    (tmp_path / "key").write_text("wd_" + "k" * 40)
+    settings = stores.settings() | {
+        "bootstrap_key_file": str(tmp_path / "key"), "data": str(tmp_path / "data"),
+    }  # fmt: skip
     code = (
-        "import sys; from pathlib import Path; from wdist_service import engine; "
-        "from wdist_service.database import Database; from wdist_service.settings import Settings; "
-        "d = Database(Settings(data=Path(sys.argv[1]))); d.migrate(); engine.migrate(d)"
+        "import json, sys; from wdist_service.api.app import build_services; "
+        "from wdist_service.settings import Settings; build_services(Settings(**json.loads(sys.argv[1])))"
     )
+    (tmp_path / "data").mkdir()
     racing = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]  # fmt: skip
+        subprocess.Popen([sys.executable, "-c", code, json.dumps(settings)], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     ends = [(process.wait(60), process.communicate()[1]) for process in racing]
-    assert [code for code, _ in ends] == [0] * 4, ends
+    assert [code for code, _ in ends] == [0] * 3, ends
 
 
 def test_sqlite_is_durable_and_concurrent(tmp_path: Path) -> None:
