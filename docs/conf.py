@@ -15,7 +15,7 @@ author = "The wdist authors"
 project_copyright = "2026, The wdist authors"
 version = release = wdist.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
 smartquotes = False  # 'auto' in a docstring is code
 exclude_patterns = ["Thumbs.db"]
@@ -26,6 +26,11 @@ suppress_warnings = [
     "ref.python",  # library and client have errors of the same names
 ]
 
+nb_execution_mode = "force"  # outputs are not kept in the repository: the site shows what a notebook prints today
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
 html_theme = "furo"
 html_title = "wdist"
 autodoc_typehints = "description"
@@ -35,7 +40,7 @@ autodoc_member_order = "bysource"
 def _contents(app: Sphinx, page: str, source: list[str]) -> None:
     """The pages that an index links to are its chapters: the navigation needs no second list."""
     if page.rpartition("/")[2] == "README":
-        chapters = re.findall(r"\]\((?!\.\./)([^):#]+)\.md\)", source[0])
+        chapters = re.findall(r"\]\((?!\.\./)([^):#]+)\.(?:md|ipynb)\)", source[0])
         source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(chapters) + "\n```\n"
 
 

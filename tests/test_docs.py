@@ -6,10 +6,12 @@ Conventions of README.md and docs/**/*.md:
   ```console   lines after "$ " are commands: after the page's Python, one shell runs them all in order. Servers,
                containers, package managers and make are not run, only checked to have that option or target
   ```text      nothing is checked
+Notebooks (docs/**/*.ipynb) are kept without outputs; their cells are one program, run in their own folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -32,6 +35,7 @@ from wdist_service.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "clients/python/README.md"]
 PAGES += [ROOT / "examples/diamonds/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
 ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost):8000")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"make", "docker", "pip", "git", "cd", ".ci/run"}  # they install, build or leave the folder
@@ -110,6 +114,20 @@ def run(command: list[str], place: Path, environment: dict[str, str]) -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
+def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
+def test_a_notebook_runs_and_keeps_no_outputs(notebook: Path, tmp_path: Path) -> None:
+    code = cells(notebook, "code")
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    script = tmp_path / f"{notebook.stem}.py"
+    script.write_text("\n".join("".join(cell["source"]) for cell in code))
+    environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    run([sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)], notebook.parent, environment)
+
+
 ENDLESS_COMMANDS = {c for page in PAGES for c in commands(page) if words(c)[0] == "wdist" and not is_run(c)}
 
 
@@ -129,9 +147,16 @@ def test_make_targets_exist(page: Path) -> None:
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"make {target} does not exist"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+def prose(page: Path) -> str:
+    """The text without code."""
+    if page.suffix == ".ipynb":
+        return "\n".join("".join(cell["source"]) for cell in cells(page, "markdown"))
+    return FENCE.sub("", page.read_text())
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=name)
 def test_links_and_pictures_lead_somewhere(page: Path) -> None:
-    text = FENCE.sub("", page.read_text())
+    text = prose(page)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
             continue
@@ -149,11 +174,24 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.lower().strip()).replace(" ", "-") for h in headings}
 
 
+def build_site(place: Path, *options: str) -> None:
+    sphinx = [str(Path(sys.executable).with_name("sphinx-build")), "-q", "-W", "--keep-going", "-b", "html", *options]
+    run([*sphinx, str(ROOT / "docs"), str(place)], ROOT, {**os.environ, "OMP_NUM_THREADS": "1"})
+    for page in ("index.html", "guides/index.html", "reference/library.html", "notebooks/digits.html"):
+        assert (place / page).exists()
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    sphinx = str(Path(sys.executable).with_name("sphinx-build"))
-    run([sphinx, "-q", "-W", "--keep-going", "-b", "html", str(ROOT / "docs"), str(tmp_path)], ROOT, dict(os.environ))
-    for page in ("index.html", "guides/index.html", "reference/library.html"):
-        assert (tmp_path / page).exists()
+    build_site(tmp_path, "-D", "nb_execution_mode=off")  # another test runs the notebooks
+
+
+@pytest.mark.slow
+def test_the_site_shows_what_the_notebooks_print(tmp_path: Path) -> None:
+    build_site(tmp_path)
+    for notebook in NOTEBOOKS:
+        page = (tmp_path / "notebooks" / f"{notebook.stem}.html").read_text()
+        assert page.count('class="cell_output') >= 3
+        assert "image/png" in page or "<img" in page
 
 
 def test_every_setting_is_documented() -> None:
@@ -178,5 +216,6 @@ def test_every_endpoint_is_documented() -> None:
 def test_every_page_is_listed_in_an_index() -> None:
     indexes = [p for p in PAGES if p.name == "README.md"]
     listed = {(i.parent / t).resolve() for i in indexes for t in re.findall(r"\]\(([^)#\s]+)", i.read_text())}
-    missing = [name(p) for p in (ROOT / "docs").rglob("*.md") if p not in listed and p != ROOT / "docs/README.md"]
+    pages = [*(ROOT / "docs").rglob("*.md"), *NOTEBOOKS]
+    missing = [name(p) for p in pages if p not in listed and p != ROOT / "docs/README.md"]
     assert not missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 from wdist.errors import WdistError
@@ -18,8 +19,16 @@ def draw_result(result: Result) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise WdistError("plot() needs matplotlib: pip install matplotlib") from error
-    # A figure of its own, not pyplot's: notebooks show it once, programs need no display.
-    figure = Figure(figsize=(12, 3.2), layout="constrained")
+
+    class Picture(Figure):
+        """A figure of its own, not pyplot's: programs need no display, and a notebook shows it by this method."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            return file.getvalue()
+
+    figure = Picture(figsize=(12, 3.2), layout="constrained")
     interval, curve, histogram = figure.subplots(1, 3, width_ratios=(4, 3, 3))
     _interval(interval, result)
     _curve(curve, result)

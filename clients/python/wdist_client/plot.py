@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,16 @@ def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise WdistError('plot() needs matplotlib: pip install "wdist-client[plot]"') from error
-    # A figure of its own, not pyplot's: notebooks show it once, programs need no display.
-    figure = Figure(figsize=(10, 2.8) if curve else (7, 2.8), layout="constrained")
+
+    class Picture(Figure):
+        """A figure of its own, not pyplot's: programs need no display, and a notebook shows it by this method."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            return file.getvalue()
+
+    figure = Picture(figsize=(10, 2.8) if curve else (7, 2.8), layout="constrained")
     if curve:
         interval, progress = figure.subplots(1, 2, width_ratios=(3, 2))
         _draw_curve(progress, result, curve)
