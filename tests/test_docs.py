@@ -118,7 +118,12 @@ def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
     return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == kind]
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
+# The longer ones, over 10 s on two busy cores, wait for `make test-all`.
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(n, marks=[pytest.mark.slow] if n.stem in {"drift", "known_truth"} else []) for n in NOTEBOOKS],
+    ids=name,
+)
 def test_a_notebook_runs_and_keeps_no_outputs(notebook: Path, tmp_path: Path) -> None:
     code = cells(notebook, "code")
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
