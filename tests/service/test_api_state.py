@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 from service_process import Server, npy
+from stores import Stores
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -181,8 +182,11 @@ class Api(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(("examples", "steps"), [(6, 15), pytest.param(100, 40, marks=pytest.mark.slow)])
-def test_the_server_does_what_the_model_does(examples: int, steps: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "data", ["--workers", "0"]) as server:
+def test_the_server_does_what_the_model_does(examples: int, steps: int, stores: Stores) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Server(Path(folder) / "data", ["--workers", "0"], stores.environment()) as server,
+    ):
 
         class Run(Api):
             pass

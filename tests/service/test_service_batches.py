@@ -47,6 +47,7 @@ def matrix(server: Server, sets: list[str]) -> dict:
     return until_done(server, submit(server, matrix=sets, metadata={"run": "7"}))
 
 
+@pytest.mark.both_stores
 def test_matrix_is_every_pair(server: Server, sets: list[str], matrix: dict) -> None:
     assert (matrix["object"], matrix["status"], matrix["kind"]) == ("batch", "finished", "matrix")
     assert matrix["counts"]["total"] == matrix["counts"]["succeeded"] == 6
@@ -57,6 +58,7 @@ def test_matrix_is_every_pair(server: Server, sets: list[str], matrix: dict) -> 
     ]
 
 
+@pytest.mark.both_stores
 def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -> None:
     url = f"/v1/batches/{matrix['id']}/matrix"
     answer = server.client.get(url).json()
@@ -74,6 +76,7 @@ def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -
     assert answer["value"][0][3] > answer["value"][0][1] + 1
 
 
+@pytest.mark.both_stores
 def test_reference_batch(server: Server, sets: list[str]) -> None:
     batch = until_done(server, submit(server, reference=sets[0], targets=sets[2:]))
     answer = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
@@ -97,6 +100,7 @@ def test_simultaneous_splits_the_error(server: Server, sets: list[str]) -> None:
     until_done(server, batch)
 
 
+@pytest.mark.both_stores
 def test_a_thousand_pairs_in_one_request_and_cancel(server: Server, sets: list[str]) -> None:
     pairs = [{"custom_id": str(k), "source": sets[k % 4], "target": sets[(k + 1) % 4]} for k in range(1000)]
     started = time.monotonic()
@@ -111,6 +115,7 @@ def test_a_thousand_pairs_in_one_request_and_cancel(server: Server, sets: list[s
     assert server.client.post(f"/v1/batches/{batch['id']}/cancel").json()["counts"] == done["counts"]
 
 
+@pytest.mark.both_stores
 def test_all_or_none(server: Server, sets: list[str]) -> None:
     before = server.client.get("/v1/estimates", params={"limit": 1}).json()["data"][0]["id"]
     other = server.upload(normal(70, columns=5))
@@ -145,6 +150,7 @@ def test_bad_batches(server: Server, sets: list[str], case: str) -> None:
     assert answer.json()["errors"]
 
 
+@pytest.mark.both_stores
 def test_idempotency_key(server: Server, sets: list[str]) -> None:
     headers = {"Idempotency-Key": "matrix-1"}
     body = {**QUICK, "matrix": sets[:2]}
@@ -154,6 +160,7 @@ def test_idempotency_key(server: Server, sets: list[str]) -> None:
     until_done(server, first)
 
 
+@pytest.mark.both_stores
 def test_list(server: Server, matrix: dict) -> None:
     page = server.client.get("/v1/batches", params={"limit": 1}).json()
     assert page["has_more"] is True

@@ -60,6 +60,7 @@ def critic(server: Server, estimate: str, folder: Path) -> Any:
     return read_critic(folder)
 
 
+@pytest.mark.both_stores
 def test_a_large_set_is_evaluated_as_a_job(server: Server, finished: str, large: str, tmp_path: Path) -> None:
     answer = begin(server, finished, large)
     assert answer.status_code == 202, answer.text
@@ -88,6 +89,7 @@ def test_gradients_and_small_sets_when_asked_for(server: Server, finished: str, 
     np.testing.assert_array_equal(slopes, at_once.json()["gradient"])
 
 
+@pytest.mark.local_stores
 def test_forgetting_an_evaluation_removes_its_file(server: Server, finished: str) -> None:
     done = begin(server, finished, server.upload(normal(72, rows=ROWS)), prefer="wait=60")
     assert done.status_code == 201, done.text

@@ -123,13 +123,13 @@ def test_too_few_groups_fail_in_words(server: Server, pair: tuple[str, str]) -> 
     assert "30 groups are too few" in done["error"]["message"]
 
 
-def test_labels_in_use_are_kept(own_server: Callable[..., Server]) -> None:
-    server = own_server("--workers", "0")
-    source, target = server.upload(normal(1)), server.upload(normal(2))
+@pytest.mark.both_stores
+def test_labels_in_use_are_kept(server: Server, pair: tuple[str, str]) -> None:
     labels = server.upload(np.arange(300)[:, None])
-    estimate = server.submit(source, target, groups={source: labels, target: labels})
+    estimate = server.submit(*pair, groups=dict.fromkeys(pair, labels), critic="groupsort", steps=1_000_000)
     assert server.client.delete(f"/v1/sample-sets/{labels}").status_code == 409
     server.client.post(f"/v1/estimates/{estimate}/cancel")
+    server.until_done(estimate)
     assert server.client.delete(f"/v1/sample-sets/{labels}").status_code == 204
 
 

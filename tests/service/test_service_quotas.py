@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from service_process import Server, normal, npy
+from stores import Stores
 
 from wdist.portfolio import default_steps as steps_of_the_library
 from wdist_service.cost import default_steps, job_seconds
@@ -19,9 +20,9 @@ TUS = {"Tus-Resumable": "1.0.0"}
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., httpx.Client]]:
+def keyed(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator[Callable[..., httpx.Client]]:
     """Makes clients, each with a key of a new tenant and the quota given."""
-    environment = {"WDIST_SERVER_MAX_JOB_SECONDS": "3600"}
+    environment = {"WDIST_SERVER_MAX_JOB_SECONDS": "3600", **stores.environment()}
     data = tmp_path_factory.mktemp("quotas") / "data"
     with Server(data, ["--workers", "0"], environment) as server:
         admin = server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
@@ -52,6 +53,7 @@ def pair(client: httpx.Client) -> dict[str, str]:
     return {"source": ids[0], "target": ids[1]}
 
 
+@pytest.mark.both_stores
 def test_bytes(keyed: Callable[..., httpx.Client]) -> None:
     size = len(npy(normal(1)))
     client = keyed(bytes=2 * size + 100)
@@ -70,6 +72,7 @@ def test_bytes(keyed: Callable[..., httpx.Client]) -> None:
     assert upload(client, normal(3)).status_code == 201
 
 
+@pytest.mark.both_stores
 def test_bytes_promised_to_an_upload_count(keyed: Callable[..., httpx.Client]) -> None:
     size = len(npy(normal(1)))
     client = keyed(bytes=size + 100)
@@ -80,6 +83,7 @@ def test_bytes_promised_to_an_upload_count(keyed: Callable[..., httpx.Client]) -
     assert upload(client, normal(1)).status_code == 201
 
 
+@pytest.mark.both_stores
 def test_queued_jobs(keyed: Callable[..., httpx.Client]) -> None:
     client = keyed(queued_jobs=3)
     body = pair(client)
@@ -94,6 +98,7 @@ def test_queued_jobs(keyed: Callable[..., httpx.Client]) -> None:
     assert client.post("/v1/estimates", json=body).status_code == 202
 
 
+@pytest.mark.both_stores
 def test_device_seconds_count_what_waits(keyed: Callable[..., httpx.Client]) -> None:
     client = keyed(device_seconds=250)
     body = {**pair(client), "max_seconds": 100}
@@ -105,6 +110,7 @@ def test_device_seconds_count_what_waits(keyed: Callable[..., httpx.Client]) -> 
     )
 
 
+@pytest.mark.both_stores
 def test_a_job_that_takes_too_long_is_refused_with_its_estimate(keyed: Callable[..., httpx.Client]) -> None:
     client = keyed()
     body = pair(client)

@@ -31,10 +31,10 @@ PART = 16 << 20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator[Server]:
     """A server of their own: these tests look at every file in its store, and estimates store files too."""
     data = tmp_path_factory.mktemp("uploads") / "data"
-    with Server(data, environment={"WDIST_SERVER_MAX_UPLOAD_BYTES": "2000000"}) as running:
+    with Server(data, environment={"WDIST_SERVER_MAX_UPLOAD_BYTES": "2000000", **stores.environment()}) as running:
         yield running
 
 
@@ -76,6 +76,7 @@ def leftovers(server: Server) -> list[Path]:
     return [path for path in files if path.name not in named]
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("checksum", [False, True], ids=["plain", "checksum"])
 def test_the_independent_client(server: Server, checksum: bool) -> None:
     rows = normal(42 + checksum, rows=4000, columns=8)
@@ -91,6 +92,7 @@ def test_the_independent_client(server: Server, checksum: bool) -> None:
     assert not leftovers(server)
 
 
+@pytest.mark.both_stores
 def test_the_independent_client_resumes(server: Server) -> None:
     rows = normal(44, rows=4000, columns=8)
     client = TusClient(f"{server.url}/v1/uploads")
@@ -159,6 +161,7 @@ def test_requests_that_break_the_protocol(server: Server) -> None:
     assert not leftovers(server)
 
 
+@pytest.mark.both_stores
 def test_a_wrong_checksum_counts_for_nothing(server: Server) -> None:
     url = begin(server, len(BODY))
     good = base64.b64encode(hashlib.sha256(BODY[:1000]).digest()).decode()
@@ -232,6 +235,7 @@ def test_a_broken_line_keeps_what_came(server: Server) -> None:
     np.testing.assert_array_equal(content(server, url), np.load(io.BytesIO(BODY)))
 
 
+@pytest.mark.both_stores
 def test_only_one_request_may_add_at_a_time(server: Server) -> None:
     url = begin(server, len(BODY))
     first = open_patch(server, url, 0, len(BODY))
