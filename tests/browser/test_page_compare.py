@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -123,6 +124,13 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
         cwd=files["left"].parent, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert "With 99 % confidence" in done.stdout
+    page.get_by_role("tab", name="Command line").click()
+    done = subprocess.run(
+        ["bash", "-c", code.inner_text()],
+        cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert "With 99 % confidence" in done.stdout
     for name in ("curl", "jq"):
         if shutil.which(name) is None:
             pytest.skip(f"no {name} on this machine")
@@ -173,6 +181,26 @@ def test_option_out_of_range_is_marked(open_page: OpenPage, files: Files) -> Non
     expect(seed).to_have_attribute("aria-invalid", "true")
     expect(seed).to_be_focused()
     expect(alert(page)).to_contain_text("whole number")
+
+
+def test_rarer_options_reach_the_server(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    page.get_by_text("More options").click()
+    diameter = page.get_by_label("Largest possible distance")
+    diameter.fill("-3")
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(diameter).to_be_focused()
+    expect(alert(page)).to_contain_text("above 0")
+    diameter.fill("20")
+    page.get_by_label("The rows of a file").select_option("blocks")
+    page.get_by_label("Method of the bound").select_option("empirical_bernstein")
+    estimate = fetch(f"{server.url}/v1/estimates/{start(page)}")
+    card = result_of(page)
+    chosen = {name: estimate["options"][name] for name in ("diameter", "split", "method")}
+    assert chosen == {"diameter": 20, "split": "blocks", "method": "empirical_bernstein"}
+    expect(card.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"lies between [\d.]+ and [\d.]+"))
+    expect(page.get_by_text("rows ordered in time")).to_be_visible()
 
 
 def test_failed_estimate_says_why(open_page: OpenPage, files: Files) -> None:

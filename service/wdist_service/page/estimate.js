@@ -158,10 +158,12 @@ function distanceOfMeans(source, target, scale) {
 }
 
 function optionsInWords(estimate) {
-  const { confidence, max_seconds: seconds, critic, scale } = estimate.options;
+  const { confidence, max_seconds: seconds, critic, scale, split, diameter } = estimate.options;
   const words = [` · ${percent(confidence)} confidence`];
   if (seconds) words.push(`trained for about ${duration(seconds)}`);
   if (critic && critic !== "auto") words.push(`${critic} critic`);
   if (scale === "standardize") words.push("standardised columns");
+  if (split === "blocks") words.push("rows ordered in time");
+  if (diameter) words.push(`rows at most ${figure(diameter)} apart`);
   return words.join(", ");
 }

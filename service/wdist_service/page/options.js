@@ -7,6 +7,8 @@ const TIME = [["", "as long as it needs"], ["5", "about 5 seconds"], ["30", "abo
 const CRITIC = [["auto", "whichever kind does best"], ["groupsort", "dense networks (GroupSort)"], ["bcop", "convolutions for images (BCOP)"], ["cone", "cones, for clusters"], ["sliced", "a single direction"], ["affine", "the difference of the means"]];
 const SCALE = [["", "the data’s own units"], ["standardize", "standard deviations of each column"], ["number", "units of"]];
 const LAYOUT = [["", "recognise it"], ["nhwc", "height, width, channels"], ["nchw", "channels, height, width"]];
+const SPLIT = [["random", "are independent draws"], ["blocks", "are ordered in time"]];
+const METHOD = [["betting", "betting, for any two sets"], ["paired_betting", "paired betting, tighter, for sets independent of each other"], ["empirical_bernstein", "empirical Bernstein, a closed formula"]];
 const PRIORITY = [["high", "before others"], ["normal", "in turn"], ["low", "after others"]];
 
 /** The form's fields; read() gives {values, problems} under the API's names, show(fields) marks what the server refused. */
@@ -54,6 +56,9 @@ export class OptionsForm {
       line("Random seed", this.#number("seed", 0, { min: 0 }), "Splits the rows and starts training. Fix it before you look at a result."),
       line("Rows for exact transport", this.#number("baseline_rows", 1000, { min: 0, max: 5000 }), "For the comparison beside the result; 0 leaves it out."),
       line("Axes of images", this.#select("layout", "Axes of images", LAYOUT), "Only needed where the shape leaves it open."),
+      line("The rows of a file", this.#select("split", "The rows of a file", SPLIT), "In time, the last rows are tested; the bound is then approximate, and there is no p-value."),
+      line("Method of the bound", this.#select("method", "Method of the bound", METHOD), "Which inequality turns held-out scores into the bound."),
+      line("Largest possible distance", this.#number("diameter", "", { min: 0, step: "any", placeholder: "unknown" }), "Of any two rows, if you know one: then there is an upper bound too."),
       line("Turn in the queue", this.#select("priority", "Turn in the queue", PRIORITY, "normal"), "When several estimates wait.")));
   }
 
@@ -64,6 +69,8 @@ export class OptionsForm {
     if (text("critic") !== "auto") values.critic = text("critic");
     if (text("max_seconds")) values.max_seconds = Number(text("max_seconds"));
     if (text("layout")) values.layout = text("layout");
+    if (text("split") !== "random") values.split = text("split");
+    if (text("method") !== "betting") values.method = text("method");
     if (text("priority") !== "normal") values.priority = text("priority");
     if (this.extra && text(this.extra)) values[this.extra] = true;
     if (text("scale") === "standardize") values.scale = "standardize";
@@ -71,6 +78,9 @@ export class OptionsForm {
       if (!(this.factor.valueAsNumber > 0)) return this.#refuse(this.factor, "The unit must be a number above 0.");
       values.scale = this.factor.valueAsNumber;
     }
+    const diameter = this.#field("diameter");
+    if (diameter.validity.badInput || (diameter.value !== "" && !(diameter.valueAsNumber > 0))) return this.#refuse(diameter, "Give a number above 0, or leave it empty.");
+    if (diameter.value !== "") values.diameter = diameter.valueAsNumber;
     for (const [name, initial] of [["seed", 0], ["baseline_rows", 1000]]) {
       const input = this.#field(name);
       if (!input.validity.valid || input.value === "") return this.#refuse(input, `Give a whole number${input.max ? ` from 0 to ${Number(input.max).toLocaleString("en-US")}` : ", 0 or more"}.`);

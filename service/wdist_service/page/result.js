@@ -68,7 +68,7 @@ function downloads(estimate) {
   return h("div", { class: "stack" }, h("div", { class: "files" },
     file("Result (JSON)", `${estimate.id}.json`, async () => new Blob([JSON.stringify(estimate, null, 2)], { type: "application/json" })),
     file("Curve (JSON)", `${estimate.id}.curve.json`, () => api.download(`${path}/curve`)),
-    file("Certificate", `${estimate.id}.certificate.json`, () => api.download(`${path}/certificate`)),
+    file("Certificate", `${estimate.id}.cert`, () => api.download(`${path}/certificate`)),
     file("Critic (safetensors)", `${estimate.id}.safetensors`, () => api.download(`${path}/critic`)),
     file("Critic’s configuration", `${estimate.id}.critic.json`, () => api.download(`${path}/critic?part=config`))), trouble);
 }

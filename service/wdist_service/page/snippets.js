@@ -1,4 +1,4 @@
-// The estimate on the screen as commands that make it again: curl and Python.
+// The estimate on the screen as commands that make it again: Python, the command line, curl.
 
 import { copy, announce, h, uniqueId } from "./dom.js";
 import { hasKey } from "./api.js";
@@ -9,7 +9,7 @@ const python = (value) => (value === null ? "None" : value === true ? "True" : v
 
 /** source, target: sample sets; options: what differs from the defaults. */
 export function estimateSnippets(source, target, options) {
-  return tabs([["Python", pythonEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
+  return tabs([["Python", pythonEstimate(source, target, options)], ["Command line", commandEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
 }
 
 const fileOf = (set) => set.name ?? `${set.id}.npy`;
@@ -24,6 +24,12 @@ with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key come
     job = client.estimates.create(source, target${given})
     result = job.wait(progress=True)
     print(result.lower_bound, result.meaning)`;
+}
+
+/** `wdist remote`; an option that it does not have (a list, a label) is left to the other two. */
+function commandEstimate(source, target, options) {
+  const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${name.replaceAll("_", "-")} ${value}`).join("");
+  return `wdist remote --url ${location.origin} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
 }
 
 function curlEstimate(source, target, options) {
