@@ -11,7 +11,7 @@ import { estimateSnippets } from "./snippets.js";
 export const STATUS_WORDS = {
   queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
 };
-const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random" };
+const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random", device: "auto" };
 
 export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
@@ -164,6 +164,6 @@ function optionsInWords(estimate) {
   if (critic && critic !== "auto") words.push(`${critic} critic`);
   if (scale === "standardize") words.push("standardised columns");
   if (split === "blocks") words.push("rows ordered in time");
-  if (diameter) words.push(`rows at most ${figure(diameter)} apart`);
+  if (diameter) words.push(`rows at most ${diameter} apart`);
   return words.join(", ");
 }

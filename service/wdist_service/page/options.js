@@ -8,7 +8,7 @@ const CRITIC = [["auto", "whichever kind does best"], ["groupsort", "dense netwo
 const SCALE = [["", "the data’s own units"], ["standardize", "standard deviations of each column"], ["number", "units of"]];
 const LAYOUT = [["", "recognise it"], ["nhwc", "height, width, channels"], ["nchw", "channels, height, width"]];
 const SPLIT = [["random", "are independent draws"], ["blocks", "are ordered in time"]];
-const METHOD = [["betting", "betting, for any two sets"], ["paired_betting", "paired betting, tighter, for sets independent of each other"], ["empirical_bernstein", "empirical Bernstein, a closed formula"]];
+const METHOD = [["betting", "betting, for any two sets"], ["paired_betting", "paired betting"], ["empirical_bernstein", "empirical Bernstein"]];
 const PRIORITY = [["high", "before others"], ["normal", "in turn"], ["low", "after others"]];
 
 /** The form's fields; read() gives {values, problems} under the API's names, show(fields) marks what the server refused. */
@@ -57,7 +57,7 @@ export class OptionsForm {
       line("Rows for exact transport", this.#number("baseline_rows", 1000, { min: 0, max: 5000 }), "For the comparison beside the result; 0 leaves it out."),
       line("Axes of images", this.#select("layout", "Axes of images", LAYOUT), "Only needed where the shape leaves it open."),
       line("The rows of a file", this.#select("split", "The rows of a file", SPLIT), "In time, the last rows are tested; the bound is then approximate, and there is no p-value."),
-      line("Method of the bound", this.#select("method", "Method of the bound", METHOD), "Which inequality turns held-out scores into the bound."),
+      line("Method of the bound", this.#select("method", "Method of the bound", METHOD), "From held-out scores to the bound. Paired betting is tighter, if the sets are independent of each other."),
       line("Largest possible distance", this.#number("diameter", "", { min: 0, step: "any", placeholder: "unknown" }), "Of any two rows, if you know one: then there is an upper bound too."),
       line("Turn in the queue", this.#select("priority", "Turn in the queue", PRIORITY, "normal"), "When several estimates wait.")));
   }
