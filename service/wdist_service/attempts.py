@@ -17,6 +17,7 @@ from wdist_service.engine import Queue
 from wdist_service.jobs import record_status, virtual_time
 from wdist_service.models import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
 from wdist_service.storage import Storage
+from wdist_service.vigil import Vigil
 
 _HELD = (Status.RUNNING, Status.CANCELING)
 
@@ -50,6 +51,7 @@ class Attempts:
         self._queue = queue
         self._storage = storage
         self.worker_id = worker_id
+        self.vigil = Vigil()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
         """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""
@@ -181,20 +183,31 @@ class Attempts:
         self._queue.enqueue(session, estimate_id, attempt + 1, virtual_time(priority, 0))
         return True
 
-    def take_over(self, lease_seconds: float) -> int:
-        """Hand over every attempt of workers whose lease ran out; returns how many."""
+    def take_over(self, lease_seconds: float, still_seconds: float = 0.0) -> int:
+        """Hand over every attempt of dead workers; returns how many.
+
+        Dead is who said so or whose name another holds, and whose lease ran out on the database's clock while it did
+        not move before our eyes for `still_seconds`.
+        """
         with self._database.read() as session:
-            limit = self._database.now(session) - lease_seconds
-            query = select(Worker.id).where(Worker.beat_at < limit, Worker.id != self.worker_id)
-            if not (suspects := list(session.execute(query).scalars())):
-                return 0
+            now = self._database.now(session)
+            query = select(Worker.id, Worker.beat_at).where(Worker.id != self.worker_id)
+            beats = {row.id: row.beat_at for row in session.execute(query)}
+        still = self.vigil.look(beats.items())
+        suspects = {
+            worker: beat
+            for worker, beat in beats.items()
+            # A beat far in the future is from before the clock was set back.
+            if beat == 0.0 or (abs(now - beat) > lease_seconds and still[worker] >= still_seconds)
+        }
+        if not suspects:
+            return 0
         delivered = self._queue.delivered_to(suspects)
         with self._database.write() as session:
-            limit = self._database.now(session) - lease_seconds
-            query = select(Worker.id).where(Worker.beat_at < limit, Worker.id.in_(suspects))
-            dead = list(session.execute(query).scalars())
-            if set(dead) != set(suspects):
+            query = select(Worker.id, Worker.beat_at).where(Worker.id.in_(suspects)).with_for_update()
+            if {row.id: row.beat_at for row in session.execute(query)} != suspects:
                 return 0  # one of them came back meanwhile; look again at the next turn
+            dead = list(suspects)
             held = select(Estimate.id, Estimate.attempt).where(Estimate.worker_id.in_(dead), Estimate.status.in_(_HELD))
             attempts = {(row.id, row.attempt) for row in session.execute(held)}
             # Taken off the queue, but the worker died before its claim: the row still says queued.

@@ -120,6 +120,11 @@ class TrainerProcess:
     def kill(self) -> None:
         self._process.kill()
 
+    def end_frozen(self, seconds: float) -> None:
+        """Kill it for having been silent."""
+        self.over_limit = f"it was frozen: nothing came from it for {seconds:g} s (WDIST_SERVER_FROZEN_SECONDS)"
+        self._process.kill()
+
     def close(self) -> None:
         """End it for good and release its descriptors."""
         self._process.kill()

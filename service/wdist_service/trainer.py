@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wdist.training import Progress
 
 _PROGRESS_SECONDS = 0.1
+_ALIVE_SECONDS = 1.0
 log = logging.getLogger("wdist.trainer")
 
 
@@ -34,9 +35,12 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         self._file = os.fdopen(descriptor, "w", buffering=1)
+        self._lock = threading.Lock()
 
     def send(self, type_: str, **data: Any) -> None:
-        self._file.write(json.dumps({"type": type_, **data}, allow_nan=False) + "\n")
+        line = json.dumps({"type": type_, **data}, allow_nan=False) + "\n"
+        with self._lock:
+            self._file.write(line)
 
 
 class Trainer:
@@ -47,14 +51,24 @@ class Trainer:
         self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._stop = False
         self._last_progress = 0.0
+        self._is_busy = threading.Event()
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._on_stop)
         threading.Thread(target=self._read_jobs, daemon=True).start()
+        threading.Thread(target=self._show_life, daemon=True).start()
         _warm_up()
         self._channel.send("ready")
         while not self._stop and (job := self._jobs.get()) is not None:
+            self._is_busy.set()
             self._run(job)
+            self._is_busy.clear()
+
+    def _show_life(self) -> None:
+        """While a job runs, a message now and then, whatever the job does: silence means that the process is frozen."""
+        while self._is_busy.wait():
+            self._channel.send("alive")
+            time.sleep(_ALIVE_SECONDS)
 
     def _on_stop(self, _signal: int, _frame: object) -> None:
         self._stop = True

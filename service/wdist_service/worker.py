@@ -34,6 +34,7 @@ from wdist_service.storage import DiskFullError
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
+_VIGIL_BEATS = 2.5  # a worker that lives moves within so many
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
@@ -98,7 +99,6 @@ class Worker:
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
         self._stopping = threading.Event()
-        self._reaping_from = 0.0  # monotonic time before which nobody is declared dead
         self._lock, self._name = _take_name(settings.data)
         self.id = new_id("wrk")
 
@@ -139,14 +139,15 @@ class Worker:
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
                     # While we could not write, others could not beat either: judge nobody for one lease.
-                    self._reaping_from = time.monotonic() + self._settings.lease_seconds
+                    self._attempts.vigil.pause(self._settings.lease_seconds)
 
     def _beat(self) -> None:
         if not self._attempts.beat():
             self._attempts.declare(self._name, len(self._slots), self._slots.devices)
 
     def _take_over(self) -> None:
-        if time.monotonic() > self._reaping_from and (moved := self._attempts.take_over(self._settings.lease_seconds)):
+        moved = self._attempts.take_over(self._settings.lease_seconds, _VIGIL_BEATS * self._settings.beat_seconds)
+        if moved:
             log.warning("took over attempts of a dead worker", extra={"attempts": moved})
 
     def _watch(self) -> None:
@@ -252,10 +253,14 @@ class Worker:
         }
 
     def _follow(self, run: Run) -> dict[str, Any]:
-        """Messages until the last one of the job."""
+        """Messages until the last one of the job. Ends a trainer that is frozen: it sends something every second."""
+        silent_seconds = 0
         while True:
             message = run.trainer.receive(seconds=1.0)
-            if message is None or message["type"] == "ready":
+            silent_seconds = silent_seconds + 1 if message is None else 0
+            if 0 < self._settings.frozen_seconds < silent_seconds:
+                run.trainer.end_frozen(silent_seconds)
+            if message is None or message["type"] in {"ready", "alive"}:
                 continue
             if message["type"] != "progress":
                 return message

@@ -47,6 +47,10 @@ class PostgresServer:
         """End it; immediate: as a crash does."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
 
+    @property
+    def is_running(self) -> bool:
+        return (self._folder / "data" / "postmaster.pid").exists()
+
     def url(self, database: str) -> str:
         return f"postgresql://wdist@127.0.0.1:{self.port}/{database}"
 
@@ -67,5 +71,6 @@ def postgres() -> Iterator[PostgresServer]:
     try:
         yield server
     finally:
-        server.stop()
+        if server.is_running:
+            server.stop()
         shutil.rmtree(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +22,14 @@ class S3Server:
     """A running server; anyone may do anything there."""
 
     endpoint: str
+    pid: int
+
+    def freeze(self) -> None:
+        """Answer nobody, as a host behind a broken line."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def settings(self, bucket: str | None = None) -> dict[str, str]:
         """Settings of a server whose blobs lie in a bucket of this one, by default a new one."""
@@ -51,7 +61,7 @@ def s3() -> Iterator[S3Server]:
                 assert server.poll() is None, "moto does not start"
                 assert time.monotonic() < deadline, "moto does not answer"
                 time.sleep(0.1)
-        yield S3Server(f"http://127.0.0.1:{port}")
+        yield S3Server(f"http://127.0.0.1:{port}", server.pid)
     finally:
         server.kill()
         server.wait()

@@ -1,6 +1,6 @@
 """A queue of estimates while processes are killed and frozen at random moments; the seed of a failure is printed.
 
-WDIST_KILL_SEED=7 WDIST_KILL_ROUNDS=100 pytest tests/service/test_service_random_kills.py -m slow
+WDIST_KILL_SEED=7 WDIST_KILL_ROUNDS=100 pytest tests/faults/test_random_kills.py -m slow
 """
 
 from __future__ import annotations
