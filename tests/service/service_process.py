@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 from server_process import ServerProcess
-from stores import rows
+from stores import rows, write
 
 TERMINAL = {"succeeded", "failed", "canceled"}
 _PROCESSES = {
@@ -80,6 +80,10 @@ class Server(ServerProcess):
     def rows(self, query: str, **values: Any) -> list[Any]:
         """What the tables say; `query` names values as :name."""
         return rows(self.database_url, query, **values)
+
+    def write(self, statement: str, **values: Any) -> None:
+        """Change the tables behind the server's back."""
+        write(self.database_url, statement, **values)
 
     def replica(self, data: Path, *arguments: str, **settings: str) -> Server:
         """Another server on the same database and storage, as on another host: with a data directory of its own."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 LOCAL, SHARED = "sqlite+files", "postgresql+s3"
 
@@ -29,6 +29,15 @@ class Stores:
 
 def rows(url: str, query: str, **values: Any) -> list[Any]:
     """What the tables say, read as they are, beside the servers that use them."""
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
-    with engine.connect() as connection:
+    with _engine(url).connect() as connection:
         return list(connection.execute(text(query), values))
+
+
+def write(url: str, statement: str, **values: Any) -> None:
+    """Change the tables behind the servers' backs."""
+    with _engine(url).begin() as connection:
+        assert connection.execute(text(statement), values).rowcount > 0
+
+
+def _engine(url: str) -> Engine:
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)

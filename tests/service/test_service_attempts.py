@@ -139,6 +139,32 @@ def test_a_buried_worker_declares_itself_again(bench: Bench) -> None:
     assert frozen.beat()
 
 
+def test_a_lease_from_before_the_clock_was_set_back_ends(bench: Bench) -> None:
+    estimate = bench.submit()
+    dead, heir = bench.worker("host/0"), bench.worker("host/1")
+    assert dead.claim(estimate, 1)
+    with bench.database.write() as session:
+        session.execute(update(Worker).where(Worker.id == dead.worker_id).values(beat_at=Worker.beat_at + 3600))
+    assert heir.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # first seen now: it may be alive
+    time.sleep(0.15)
+    assert heir.take_over(LEASE_SECONDS, still_seconds=0.1) == 1
+    assert bench.row(estimate).attempt == 2
+
+
+def test_a_worker_that_moves_is_alive_whatever_the_clock_says(bench: Bench) -> None:
+    estimate = bench.submit()
+    living, other = bench.worker("host/0"), bench.worker("host/1")
+    assert living.claim(estimate, 1)
+    for beat in (1.0, 2.0, 3.0):  # long ago, by the database's clock
+        with bench.database.write() as session:
+            session.execute(update(Worker).where(Worker.id == living.worker_id).values(beat_at=beat))
+        assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0
+        time.sleep(0.06)
+    other.vigil.pause(60)
+    time.sleep(0.15)
+    assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # the database was away: nobody is judged
+
+
 def test_a_name_held_again_ends_the_lease_of_its_last_life(bench: Bench) -> None:
     estimate = bench.submit()
     assert bench.worker("host/0").claim(estimate, 1)
