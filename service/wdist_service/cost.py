@@ -34,12 +34,12 @@ def job_seconds(source: SampleSet, target: SampleSet, options: dict[str, Any]) -
 
 def default_steps(train_rows: int) -> int:
     """As wdist.portfolio chooses; written again here because that module imports torch (a test compares)."""
-    return int(min(1500, max(200, 30 * train_rows / 256)))
+    return int(min(2000, max(200, 45 * train_rows / 256)))
 
 
 def step_seconds(columns: int, critic: str | None) -> float:
     """One step of the critic of that many inputs: six times rows times weights, forward and backward."""
-    width, depth = (128, 3) if columns <= 64 else (256, 5)
+    width, depth = (64, 6) if columns <= 64 else (256, 5)
     weights = columns * width + (depth - 1) * width**2
     factor = CONVOLUTION_FACTOR if critic == "bcop" else 1.0
     return STEP_SECONDS + factor * 6 * _BATCH_ROWS * weights / FLOPS_PER_SECOND
