@@ -57,6 +57,21 @@ def test_upper_bound_shares_the_error() -> None:
         estimate_w1(X, Y, diameter=2.0, **QUICK)
 
 
+def test_statements_read_together_are_weaker_each() -> None:
+    alone, among = estimate_w1(X, Y, **QUICK), estimate_w1(X, Y, statements=20, **QUICK)
+    assert alone.simultaneous is None
+    assert among.lower_bound == alone.lower_bound
+    assert among.simultaneous is not None
+    assert among.simultaneous["statements"] == 20
+    # What the simultaneous bound says is what a single estimate says at 1 - 0.05 / 20, but for where scores are clipped.
+    strict = estimate_w1(X, Y, confidence=1 - 0.05 / 20, **QUICK)
+    assert among.simultaneous["lower_bound"] == pytest.approx(strict.lower_bound, rel=0.05)
+    assert 0 < among.simultaneous["lower_bound"] < alone.lower_bound
+    assert "20 statements" in str(among)
+    with pytest.raises(OptionError, match="statements"):
+        estimate_w1(X, Y, statements=0, **QUICK)
+
+
 def test_empirical_distance_of_the_uploaded_rows() -> None:
     exact = estimate_w1(X, Y, **QUICK).empirical
     assert exact is not None

@@ -26,6 +26,7 @@ from wdist.statement import Request, certify
 from wdist.training import Progress as Progress
 
 MAX_STEPS = 1_000_000
+MAX_STATEMENTS = 1_000_000
 MAX_BASELINE_ROWS = 5_000  # exact OT on more rows takes minutes and gigabytes
 
 
@@ -44,10 +45,12 @@ class Options:
     split: str = "random"
     diameter: float | None = None
     empirical: bool | None = None
+    statements: int = 1
 
     def __post_init__(self) -> None:
         _within("confidence", self.confidence, 0.5, 1, open_end=True)
         _whole("seed", self.seed, 0, 2**63 - 1)
+        _whole("statements", self.statements, 1, MAX_STATEMENTS)
         _whole("baseline_rows", self.baseline_rows, 0, MAX_BASELINE_ROWS)
         if self.method not in METHODS:
             raise OptionError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
@@ -65,7 +68,9 @@ class Options:
     @property
     def request(self) -> Request:
         """The part of the options that concerns the statement."""
-        return Request(self.confidence, self.method, self.split, self.baseline_rows, self.diameter, self.empirical)
+        return Request(
+            self.confidence, self.method, self.split, self.baseline_rows, self.diameter, self.empirical, self.statements
+        )
 
 
 def _within(name: str, value: Any, low: float, high: float, *, open_end: bool = False) -> None:
@@ -97,6 +102,7 @@ def estimate_w1(
     groups: tuple[Any, Any] | None = None,
     diameter: float | None = None,
     empirical: bool | None = None,
+    statements: int = 1,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
@@ -128,6 +134,8 @@ def estimate_w1(
         diameter: largest possible distance of two rows of either population, an assumption; gives upper_bound too,
             lower and upper then share the error.
         empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
+        statements: how many estimates are read together (the pairs of a matrix, the better of two models): the result
+            then has a `simultaneous` lower bound too, and all of those hold at once with the given confidence.
         progress: called with a `Progress` as training goes on; its values are not certified.
         should_stop: polled before each step.
         checkpoint: a file that is kept up to date while training (every few seconds, and on stopping); a later call
@@ -139,8 +147,9 @@ def estimate_w1(
         Stopped: should_stop() turned true.
     """
     options = Options(
-        confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical
-    )
+        confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical,
+        statements,
+    )  # fmt: skip
     problem, warnings = _open(x, y, options, scale, layout, groups)
     problem.progress, problem.should_stop = progress, should_stop
     chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))

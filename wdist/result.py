@@ -31,6 +31,8 @@ class Result:
         lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence.
         upper_bound: one-sided upper bound, where one was asked for and can be had; None otherwise.
         confidence: 1 - alpha of the statement.
+        simultaneous: {statements, lower_bound} where the estimate is one of several that are read together: all of their
+            simultaneous bounds hold at once with probability `confidence` (Bonferroni); None otherwise.
         p_value: one-sided permutation test of P = Q on the held-out scores; None where rows are not exchangeable.
         lipschitz_bound: L, proven in float64 from the stored weights.
         critic: the trained potential f; `critic.evaluate(rows)` scores new rows.
@@ -66,6 +68,7 @@ class Result:
     device: str
     warnings: list[str] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
+    simultaneous: dict[str, float] | None = None
     _certificate: Callable[[], Certificate] | None = field(default=None, repr=False, compare=False)
     _witness: Callable[[], Witness] | None = field(default=None, repr=False, compare=False)
 
@@ -130,6 +133,7 @@ class Result:
             "lower_bound": self.lower_bound,
             "upper_bound": self.upper_bound,
             "confidence": self.confidence,
+            "simultaneous": self.simultaneous,
             "p_value": self.p_value,
             "lipschitz_bound": self.lipschitz_bound,
             "critic": {"family": self.critic.family, "config": self.critic.config},
@@ -165,6 +169,9 @@ class Result:
         ]
         if self.upper_bound is not None:
             lines.insert(1, ("upper_bound", f"{self.upper_bound:.5g}", "W1 is at most this, at the same confidence"))
+        if self.simultaneous is not None:
+            figure, count = f"{self.simultaneous['lower_bound']:.5g}", int(self.simultaneous["statements"])
+            lines.insert(1, ("simultaneous", figure, f"at least this, together with all {count:,} statements"))
         if (mean_difference := self.trivial.get("mean_difference")) is not None:
             lines.append(("mean difference", f"{mean_difference:.5g}", "the trivial bound on the same held-out rows"))
         if self.null_baseline is not None:

@@ -51,6 +51,7 @@ class Request:
     baseline_rows: int
     diameter: float | None
     empirical: bool | None
+    statements: int = 1
 
     @property
     def alpha(self) -> float:
@@ -69,6 +70,11 @@ def certify(
     # Means of values in [low, high] may leave it by rounding.
     means = used_x.clip(low, high), used_y.clip(low, high)
     difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
+    simultaneous = None
+    if request.statements > 1:  # the same scores, at a share of the error (Bonferroni)
+        alpha = request.alpha / request.statements
+        together = difference_lower_bound(*means, low, high, alpha, request.method, prior)
+        simultaneous = {"statements": request.statements, "lower_bound": max(0.0, together / bound)}
     upper = _upper(problem, request)
     affine = candidates[0].critic
     affine_x, affine_y = problem.scores(affine, "test")
@@ -79,6 +85,7 @@ def certify(
         lower_bound=max(0.0, difference / bound),
         upper_bound=None if upper is None else upper.value,
         confidence=request.confidence,
+        simultaneous=simultaneous,
         p_value=p_value,
         lipschitz_bound=bound,
         critic=critic,
