@@ -32,7 +32,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "service")]
 from service_process import Server, normal  # noqa: E402
-from test_service_formats import HOSTILE  # noqa: E402
+from test_service_formats import HOSTILE, LIMITS  # noqa: E402
 from test_service_hostile import hostile_request, malformed, stored  # noqa: E402
 
 BLOCK = 1 << 20
@@ -241,7 +241,7 @@ def batch(folder: Path, _: float) -> list[str]:
 def hostile(folder: Path, _: float) -> list[str]:
     rng = random.Random(11)
     counts: dict[str, int] = {}
-    with Server(folder / "data", ["--workers", "0"], {"WDIST_SERVER_MAX_JSON_BYTES": "65536"}) as server:
+    with Server(folder / "data", ["--workers", "0"], LIMITS | {"WDIST_SERVER_MAX_JSON_BYTES": "65536"}) as server:
         before, start = stored(server), resident(server)
         for _ in range(10_000):
             method, path, arguments = hostile_request(rng)

@@ -23,18 +23,17 @@ from PIL import Image
 from service_process import Server, normal, npy
 
 ROWS = normal(31, rows=150, columns=3)
-DECODER_MEMORY = 512 << 20
+LIMITS: dict[str, str | None] = {
+    "WDIST_SERVER_MAX_UPLOAD_BYTES": "20000000",
+    "WDIST_SERVER_DECODER_MEMORY_BYTES": str(512 << 20),
+    "WDIST_SERVER_DECODER_SECONDS": "10",
+}
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose decoders may use little: 512 MiB of address space, 10 s, 20 MB of output."""
-    environment = {
-        "WDIST_SERVER_MAX_UPLOAD_BYTES": "20000000",
-        "WDIST_SERVER_DECODER_MEMORY_BYTES": str(DECODER_MEMORY),
-        "WDIST_SERVER_DECODER_SECONDS": "10",
-    }
-    with Server(tmp_path_factory.mktemp("formats") / "data", ["--workers", "0"], environment) as running:
+    with Server(tmp_path_factory.mktemp("formats") / "data", ["--workers", "0"], LIMITS) as running:
         yield running
 
 

@@ -45,7 +45,13 @@ def test_upload_and_metadata(server: Server) -> None:
     assert column["std"] == pytest.approx(exact.std(), rel=1e-12)
     assert (column["min"], column["max"]) == (exact.min(), exact.max())
     assert server.client.get(f"/v1/sample-sets/{stored['id']}").json() == stored
-    assert server.client.get(f"/v1/sample-sets/{stored['id']}/content").content == body
+    url = f"/v1/sample-sets/{stored['id']}/content"
+    whole = server.client.get(url)
+    assert whole.content == body
+    assert whole.headers["etag"] == f'"{stored["sha256"]}"'
+    part = server.client.get(url, headers={"Range": "bytes=6-7"})
+    assert (part.status_code, part.content) == (206, body[6:8])
+    assert server.client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
 
 
 def test_same_content_is_kept_once(server: Server) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import re
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -24,6 +24,7 @@ from wdist_service.api.dependencies import (
     ServicesDep,
     require_json,
 )
+from wdist_service.api.files import FILE, stored_file
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import CurveView, EstimateRequest, EstimateView, Page, StatusName, estimate_view
 from wdist_service.errors import ConflictError, NotFoundError
@@ -36,11 +37,7 @@ _MAX_WAIT_SECONDS = 60
 POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-    304: {"description": "The caller's copy (If-None-Match) is still right"},
-    **responses(404, 409, 416, 422),
-}
+_CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
 _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 
 
@@ -160,7 +157,7 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
         return CurveView(data=points, complete=estimate.status in TERMINAL)
 
 
-@router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_FILE)
+@router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_CRITIC)
 def get_critic(
     estimate_id: IdPath,
     request: Request,
@@ -172,7 +169,7 @@ def get_critic(
     return _download(request, services, caller, estimate_id, _CRITIC_FILES[part])
 
 
-@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=_FILE)
+@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=FILE)
 def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
     """The result as a file that `wdist verify` checks against both sample sets, without this server."""
     return _download(request, services, caller, estimate_id, "certificate")
@@ -186,13 +183,4 @@ def _download(request: Request, services: ServicesDep, caller: Caller, estimate_
         artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
         raise NotFoundError(f"{estimate_id} has no {name}")
-    etag = f'"{artifact.sha256}"'
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": etag})
-    media_type = "application/json" if artifact.name.endswith(".json") else "application/octet-stream"
-    return FileResponse(
-        services.storage.path(artifact.sha256),
-        media_type=media_type,
-        filename=f"{estimate_id}.{name}",
-        headers={"ETag": etag},
-    )
+    return stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}")

@@ -24,6 +24,7 @@ from wdist_service.api.dependencies import (
     ServicesDep,
 )
 from wdist_service.api.estimates import POLL_SECONDS, wanted_wait
+from wdist_service.api.files import FILE, stored_file
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import ErrorView, Page, rfc3339
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
@@ -158,25 +159,16 @@ def get_evaluation(
 @router.get(
     "/{estimate_id}/evaluations/{evaluation_id}/content",
     response_class=FileResponse,
-    responses={
-        200: {"content": {"application/octet-stream": _BINARY}},
-        206: {"description": "The bytes of Range", "content": {"application/octet-stream": _BINARY}},
-        **responses(401, 403, 404, 409, 416, 422, 503),
-    },
+    responses={**FILE, **responses(401, 403, 503)},
 )
 def get_evaluation_content(
-    estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep
-) -> FileResponse:
+    estimate_id: IdPath, evaluation_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
+) -> Response:
     """The values (rows,) or gradients (rows, ...) of all rows, in their order, as an .npy file."""
     row = _find(services, caller, estimate_id, evaluation_id)
     if row.sha256 is None:
         raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
-    return FileResponse(
-        services.storage.path(row.sha256),
-        media_type="application/octet-stream",
-        filename=f"{row.id}.npy",
-        headers={"ETag": f'"{row.sha256}"'},
-    )
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
 
 
 @router.delete(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from wdist_service import tenancy
 from wdist_service.api.bodies import pump
 from wdist_service.api.dependencies import AfterSampleSet, CallerDep, IdPath, LimitQuery, ServicesDep
+from wdist_service.api.files import FILE, stored_file
 from wdist_service.api.problems import responses
 from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
 from wdist_service.decoding import formats
@@ -157,25 +158,14 @@ def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesD
         return sample_set_view(tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id))
 
 
-@router.get(
-    "/{sample_set_id}/content",
-    response_class=FileResponse,
-    responses={
-        200: {"content": {"application/octet-stream": _BINARY}},
-        206: {"description": "The bytes of Range", "content": {"application/octet-stream": _BINARY}},
-        **responses(404, 416, 422),
-    },
-)
-def get_sample_set_content(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> FileResponse:
+@router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)
+def get_sample_set_content(
+    sample_set_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
+) -> Response:
     """The array as an .npy file."""
     with services.database.read() as session:
         row = tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id)
-    return FileResponse(
-        services.storage.path(row.sha256),
-        media_type="application/octet-stream",
-        filename=f"{row.id}.npy",
-        headers={"ETag": f'"{row.sha256}"'},
-    )
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
 
 
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
