@@ -2,7 +2,8 @@
 #
 #   make run      set up, start the server, compare two sets of diamonds, stay up until Ctrl-C   (ONCE=1 stops after the result)
 #   make setup    .venv with everything that tests and checks need
-#   make test     all tests except the slow ones           make test-all   all tests
+#   make test     all tests except the slow ones           make test-all   all tests, those of the service also on
+#   make test-faults   100 rounds of random kills                             PostgreSQL and S3
 #   make check    format, lint, types, import contracts    make bench      benchmarks
 #   make docs     the documentation as a site, in site/
 #   make clean    remove .venv and caches
@@ -10,7 +11,7 @@
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench docs constraints clean
+.PHONY: help setup run test test-all test-faults check bench docs constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -66,7 +67,12 @@ test: $(VENV)/.dev-stamp
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --stores=both $(PYTEST)
+
+# Processes are killed and frozen at random moments while a queue of estimates drains; the seed is printed.
+ROUNDS ?= 100
+test-faults: $(VENV)/.dev-stamp
+	WDIST_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/faults/test_random_kills.py $(PYTEST)
 
 check: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from service_process import Server, normal
 
 LONG = {"critic": "groupsort", "steps": 1_000_000}
 SOURCE = Path(__file__).with_name("stepping_clock.c")
-pytestmark = pytest.mark.local_stores  # there the database's clock is the machine's
+pytestmark = [pytest.mark.slow, pytest.mark.local_stores]  # there the database's clock is the machine's
 
 
 class Clock:

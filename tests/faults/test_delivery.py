@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from service_process import Server, is_alive, normal
 
+pytestmark = pytest.mark.slow
 MakeServer = Callable[..., Server]
 LONG = {"critic": "groupsort", "steps": 1_000_000}
 TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}

@@ -84,6 +84,7 @@ def run(make: MakeServer, estimates: int, strikes: int) -> None:
         assert content.endswith(array.tobytes()), story
 
 
+@pytest.mark.slow
 def test_a_few_blows(own_server: MakeServer) -> None:
     run(own_server, estimates=10, strikes=3)
 

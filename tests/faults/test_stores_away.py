@@ -12,6 +12,7 @@ import pytest
 from postgres_process import PostgresServer, postgres
 from service_process import Server, normal, npy
 
+pytestmark = pytest.mark.slow
 MakeServer = Callable[..., Server]
 QUICK = {"critic": "groupsort", "steps": 200, "baseline_rows": 0}
 

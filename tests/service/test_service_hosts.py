@@ -56,6 +56,7 @@ def test_what_one_host_takes_the_other_has(hosts: tuple[Server, Server]) -> None
     assert not held, "an ended job leaves nothing behind"
 
 
+@pytest.mark.slow
 def test_an_attempt_goes_on_from_the_checkpoint_of_another_host(hosts: tuple[Server, Server], tmp_path: Path) -> None:
     one, other = hosts
     sets = one.upload(normal(1)), one.upload(normal(2, shift=1.0))
@@ -77,6 +78,7 @@ def test_an_attempt_goes_on_from_the_checkpoint_of_another_host(hosts: tuple[Ser
     assert third.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_takes_no_more_than_its_slots(own_server: MakeServer, tmp_path: Path) -> None:
     """Sizes 1 and 3 on one queue: DBOS itself knows one number for all of them."""
     server = own_server("--workers", "1", "--slots", "1")
@@ -99,6 +101,7 @@ def test_a_worker_takes_no_more_than_its_slots(own_server: MakeServer, tmp_path:
         assert {server.until_done(estimate)["status"] for estimate in estimates} == {"canceled"}
 
 
+@pytest.mark.slow
 def test_a_host_with_another_bucket_or_secret_is_refused(own_server: MakeServer, tmp_path: Path) -> None:
     server = own_server("--workers", "0")
     secret = tmp_path / "secret"

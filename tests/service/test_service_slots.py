@@ -17,11 +17,18 @@ from wdist_service.slots import Slots, TrainerDied, machine_memory
 
 
 @pytest.fixture
-def slots(tmp_path: Path) -> Iterator[Slots]:
+def cold_slots(tmp_path: Path) -> Iterator[Slots]:
+    """One slot whose trainer still starts, for tests that give it no job."""
     made = Slots(Settings(data=tmp_path, slots=1, threads=1, spare_trainer=False))
-    until(lambda: (made.tend(), made.all[0].trainer is not None and made.all[0].trainer.is_ready)[1])
     yield made
     made.close()
+
+
+@pytest.fixture
+def slots(cold_slots: Slots) -> Slots:
+    """One slot whose trainer is ready."""
+    until(lambda: (cold_slots.tend(), cold_slots.all[0].is_ready())[1])
+    return cold_slots
 
 
 def until(condition: Callable[[], bool], seconds: float = 90) -> None:
@@ -38,6 +45,7 @@ def long_job(folder: Path) -> dict:
         "source": str(folder / "source"),
         "target": str(folder / "target"),
         "options": {"critic": "groupsort", "steps": 1_000_000},
+        "groups": None,
         "directory": str(folder),
         "checkpoint": str(folder / "checkpoint"),
     }
@@ -69,7 +77,7 @@ def final(trainer: slots_module.TrainerProcess) -> dict:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = trainer.receive(1.0)
-        if message is not None and message["type"] != "progress":
+        if message is not None and message["type"] not in {"progress", "alive"}:
             return message
     raise AssertionError("no answer")
 
@@ -86,14 +94,18 @@ def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
         final(trainer)
 
 
-def test_a_crash_is_told_by_its_signal(slots: Slots) -> None:
-    _, trainer = slots.take()
+def test_a_crash_is_told_by_its_signal(cold_slots: Slots) -> None:
+    cold_slots.tend()
+    trainer = cold_slots.all[0].trainer
+    assert trainer is not None
     os.kill(trainer.pid, signal.SIGSEGV)
     with pytest.raises(TrainerDied, match="SIGSEGV"):
         final(trainer)
 
 
-def test_an_idle_trainer_that_dies_is_replaced(slots: Slots) -> None:
+def test_an_idle_trainer_that_dies_is_replaced(cold_slots: Slots) -> None:
+    slots = cold_slots
+    slots.tend()
     first = slots.all[0].trainer
     assert first is not None
     os.kill(first.pid, signal.SIGKILL)
@@ -121,13 +133,11 @@ def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatc
         slots.close()
 
 
-def test_a_trainer_knows_no_secrets(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_knows_no_secrets(cold_slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WDIST_SERVER_DATABASE_URL", "postgresql://user:secret@host/db")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    slot, _ = slots.take()
-    slots.give_back(slot, is_reusable=False)
-    slots.tend()
-    fresh = slots.all[0].trainer
+    cold_slots.tend()
+    fresh = cold_slots.all[0].trainer
     assert fresh is not None
     names = {line.partition("=")[0] for line in Path(f"/proc/{fresh.pid}/environ").read_text().split("\0")}
     assert "OMP_NUM_THREADS" in names
