@@ -194,3 +194,11 @@ def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path, shell: s
         )
         assert done.stderr == ""
         assert expected in [found.split("\t")[0] for found in done.stdout.split("\n")], (shell, line)
+
+
+def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+    assert main([]) == 2
+    assert "estimate" in capsys.readouterr().err
+    (files / "notes.txt").write_text("not rows")
+    assert main(["estimate", "notes.txt", "x.npy"]) == 2
+    assert "notes.txt is not .npy, .npz" in capsys.readouterr().err

@@ -15,12 +15,17 @@ from collections.abc import Callable, Sequence
 
 from wdist import __version__
 from wdist_service.commands import completion, doctor, estimate, keys, serve
-from wdist_service.commands.output import EX_SOFTWARE, fail
+from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. A mistake of the user's is one line on stderr, never a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # OpenMP's threads spin while they wait; beside other work on the machine that costs ten times the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if not given:
+        parser().print_help(sys.stderr)
+        return EX_USAGE
     try:
         if given[:1] in (["verify"], ["remote"]):  # they also run without the rest of wdist, and have their own options
             return (_verify if given[0] == "verify" else _remote)(given[1:])

@@ -134,7 +134,7 @@ class SampleSets:
             data: rows first: numpy, torch, pandas, polars, nested lists; or the path of an .npy, .npz, .parquet or
                 .csv file, of a .zip of images, or of a folder of them, streamed from disk. Above 64 MiB a broken
                 connection is resumed.
-            name: a label for people; a set that is already there keeps the name it has.
+            name: a label for people; a set that is already there under a name keeps that one.
             part: `member`: which array of an .npz file that holds several; `drop`: names of columns of a table that are
                 left out; `labels`: the one column of a table that is taken, as labels of groups, which may be text.
             progress: show a bar; None: for large data where a person watches.

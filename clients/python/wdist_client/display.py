@@ -46,7 +46,10 @@ class JobBar:
         if self._bar is None:
             return
         at = estimate.progress
-        self._bar.set_description_str(f"{estimate.status}{f' {at.trying}' if at and at.trying else ''}", refresh=False)
+        doing = f" {at.trying}" if at and at.trying and not estimate.ended else ""
+        if at and at.steps and at.step >= at.steps and not estimate.ended:
+            doing = " the proof"  # training is over: held-out scores, Lipschitz bound, exact transport beside it
+        self._bar.set_description_str(f"{estimate.status}{doing}", refresh=False)
         if at is not None:
             self._bar.total, self._bar.n = at.steps, at.step
             notes = [] if at.value is None else [f"so far {at.value:.4g}, not certified"]

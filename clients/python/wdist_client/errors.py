@@ -71,6 +71,9 @@ class BadRequest(APIStatusError):
 class AuthenticationError(APIStatusError):
     """401: the key is missing or wrong; give `api_key=` or set WDIST_API_KEY."""
 
+    def _message(self) -> str:
+        return f"{super()._message()}; set WDIST_API_KEY, or give the client an api_key"
+
 
 class PermissionDenied(APIStatusError):
     """403: the key may not do this."""

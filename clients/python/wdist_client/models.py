@@ -44,7 +44,14 @@ class SampleSet(Model):
 
     def __str__(self) -> str:
         shape = " x ".join(f"{n:,}" for n in self.shape)
-        return f"{self.id}{f' ({self.name})' if self.name else ''}: {shape} {self.dtype}"
+        return f"{self.id}{f' ({self.name})' if self.name else ''}: {shape} {self.dtype_name}"
+
+    @property
+    def dtype_name(self) -> str:
+        """The type as people write it: float32 for <f4."""
+        import numpy as np
+
+        return np.dtype(self.dtype).name
 
 
 class Progress(Model):

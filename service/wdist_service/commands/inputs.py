@@ -158,7 +158,7 @@ def _decoded(source: BinaryIO, writer: object, kind: str, take: Selection) -> li
 
 
 def _sniffed(path: Path, text: str) -> str:
-    """What a file is by its first bytes; what is nothing else is CSV if it came without a name, else refused later."""
+    """What a file is by its first bytes; what is nothing else is CSV where it came without a name, else refused."""
     try:
         with path.open("rb") as file:
             start = file.read(6)
@@ -170,4 +170,6 @@ def _sniffed(path: Path, text: str) -> str:
     if start.startswith(b"PK"):
         with zipfile.ZipFile(path) as archive:
             return "npz" if all(name.endswith(".npy") for name in archive.namelist()) else "images"
-    return "csv" if text == "-" else "npy"
+    if text != "-":
+        raise SampleError(f"{text} is not {HELP}")
+    return "csv"

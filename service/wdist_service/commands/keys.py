@@ -54,9 +54,12 @@ def _keys(options: argparse.Namespace) -> int:
 def _create_key(options: argparse.Namespace, keys: Keys) -> int:
     if keys.is_open() and options.role != "admin":
         return fail("the first key must be an admin's: wdist keys create --role admin")
+    is_first = keys.is_open()
     key, secret = keys.create(tenant_id=options.tenant, name=options.name, role=options.role)
     sys.stderr.write(f"{key.id} for tenant {key.tenant_id}, role {key.role}; the secret is shown this once:\n")
     sys.stdout.write(secret + "\n")
+    if is_first:
+        sys.stderr.write("from now on the server asks for a key: clients send the one in WDIST_API_KEY\n")
     return 0
 
 

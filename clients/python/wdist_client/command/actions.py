@@ -82,7 +82,7 @@ def sets(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         say(as_json([record.model_dump(mode="json") for record in found]))
     else:
-        table((s.id, " x ".join(map(str, s.shape)), s.dtype, s.name or "") for s in found)
+        table((s.id, " x ".join(map(str, s.shape)), s.dtype_name, s.name or "") for s in found)
     return 0
 
 
