@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wdist.exact import one_dimensional_w1
 from wdist.samples import KnownTruth, identical_truth, scaling_truth, translation_truth
 from wdist.sliced import evaluate_potential, evaluate_sliced, fit_direction, fit_potential, fit_sliced
 
@@ -11,7 +12,7 @@ def fit_and_evaluate(truth: KnownTruth, n: int, seed: int) -> float:
     """Held-out mean difference of a sliced critic; half of the rows fit it, a sixth selects."""
     x, y, _ = truth.pair(n, seed)
     fit, chosen = n // 2, 2 * n // 3
-    critic = fit_sliced(x[:fit], y[:fit], x[fit:chosen], y[fit:chosen], seed)
+    critic = fit_sliced(x[:fit], y[:fit], x[fit:chosen], y[fit:chosen], fit_direction(x[:fit], y[:fit], seed))
     return float(evaluate_sliced(y[chosen:], *critic).mean() - evaluate_sliced(x[chosen:], *critic).mean())
 
 
@@ -84,9 +85,19 @@ def test_direction_is_a_unit_vector_whatever_the_data() -> None:
         assert np.linalg.norm(fit_direction(x, y)) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("dim", [6, 100])
+def test_direction_of_a_change_of_scale(dim: int) -> None:
+    truth = scaling_truth(dim, 3.0)
+    x, y, w1 = truth.pair(6_000, seed=0)
+    direction = fit_direction(x[:4_000], y[:4_000])
+    assert abs(direction[0]) > 0.95
+    found = one_dimensional_w1(x[4_000:] @ direction, y[4_000:] @ direction)
+    assert found == pytest.approx(w1, rel=0.1)  # 2,000 rows: standard error of the 1-D distance about 0.05
+
+
 def test_constant_projections_still_give_a_critic() -> None:
     x = np.ones((50, 2))
-    direction, knots, values = fit_sliced(x, x, x, x)
+    direction, knots, values = fit_sliced(x, x, x, x, np.array([0.6, 0.8]))
     assert np.all(np.diff(knots) > 0)
     assert np.isfinite(evaluate_sliced(x, direction, knots, values)).all()
 
@@ -94,6 +105,6 @@ def test_constant_projections_still_give_a_critic() -> None:
 def test_discrete_values_are_no_obstacle() -> None:
     generator = np.random.default_rng(6)
     x, y = generator.integers(0, 2, (4_000, 1)), generator.integers(0, 2, (4_000, 1)) * 3
-    critic = fit_sliced(x[:2_000], y[:2_000], x[2_000:3_000], y[2_000:3_000])
+    critic = fit_sliced(x[:2_000], y[:2_000], x[2_000:3_000], y[2_000:3_000], np.ones(1))
     value = evaluate_sliced(y[3_000:], *critic).mean() - evaluate_sliced(x[3_000:], *critic).mean()
     assert value == pytest.approx(1.0, abs=0.15)  # W1 = (3 - 1) / 2; standard error about 0.05

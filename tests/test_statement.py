@@ -63,7 +63,7 @@ def test_statements_read_together_are_weaker_each() -> None:
     assert among.lower_bound == alone.lower_bound
     assert among.simultaneous is not None
     assert among.simultaneous["statements"] == 20
-    # What the simultaneous bound says is what a single estimate says at 1 - 0.05 / 20, but for where scores are clipped.
+    # It is what a single estimate says at 1 - 0.05 / 20, but for where scores are clipped.
     strict = estimate_w1(X, Y, confidence=1 - 0.05 / 20, **QUICK)
     assert among.simultaneous["lower_bound"] == pytest.approx(strict.lower_bound, rel=0.05)
     assert 0 < among.simultaneous["lower_bound"] < alone.lower_bound

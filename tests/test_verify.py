@@ -39,7 +39,7 @@ from wdist.errors import WdistError
 from wdist.layers import GroupSort
 from wdist.plain import Clip
 from wdist.samples import Scale, open_samples, split_rows
-from wdist.sliced import fit_sliced
+from wdist.sliced import fit_direction, fit_sliced
 from wdist.verify import CertificateError, read_critic, verify_certificate, verify_fresh
 from wdist.verify.container import read_container, write_container
 from wdist.verify.layers import CircularConvolution, circular_norm_bound
@@ -62,7 +62,9 @@ def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[Config, nn.Sequen
     if family == "affine":
         return AffineConfig(), affine(torch.ones(6))
     if family == "sliced":
-        return SlicedConfig(), sliced(*fit_sliced(x[:200], y[:200], x[200:300], y[200:300]))
+        return SlicedConfig(), sliced(
+            *fit_sliced(x[:200], y[:200], x[200:300], y[200:300], fit_direction(x[:200], y[:200]))
+        )
     config: BCOPConfig | ConeConfig | GroupSortConfig
     if family == "bcop":
         config, shift = BCOPConfig(channels=(8, 12), kernel_size=2, width=10, depth=1), torch.full((3, 1, 1), 0.4)

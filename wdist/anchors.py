@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float32]
 
 SEED_ROWS = 20_000  # rows behind the k-means++ seeding; each of its steps passes over them
+SEED_ELEMENTS = 1 << 22  # numbers in those rows: fewer rows in high dimension
 BLOCK_ELEMENTS = 1 << 22  # of a table of distances held at once: 16 MB
 
 
@@ -19,7 +20,8 @@ def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Ro
     """
     flat = np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=np.float32)
     generator = np.random.default_rng([seed, 5])
-    sample = flat if len(flat) <= SEED_ROWS else flat[generator.choice(len(flat), SEED_ROWS, replace=False)]
+    size = max(4 * count, min(SEED_ROWS, SEED_ELEMENTS // flat.shape[1]))
+    sample = flat if len(flat) <= size else flat[generator.choice(len(flat), size, replace=False)]
     centre = sample.mean(axis=0)  # the expansion of squared distances below loses digits under a large offset
     centroids = _seed_centroids(sample - centre, count, generator)
     for _ in range(passes):

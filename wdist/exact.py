@@ -133,11 +133,3 @@ def one_dimensional_w1(a: ArrayLike, b: ArrayLike) -> float:
     below_x = np.searchsorted(x, points[:-1], side="right") / len(x)
     below_y = np.searchsorted(y, points[:-1], side="right") / len(y)
     return float((np.abs(below_x - below_y) * gaps).sum())
-
-
-def max_sliced(x_fit: ArrayLike, y_fit: ArrayLike, x_eval: ArrayLike, y_eval: ArrayLike, seed: int = 0) -> float:
-    """One-dimensional W1 of evaluation rows along the direction that maximises it on the fit rows."""
-    from wdist.sliced import fit_direction
-
-    direction = fit_direction(x_fit, y_fit, seed)
-    return one_dimensional_w1(_flat(x_eval) @ direction, _flat(y_eval) @ direction)

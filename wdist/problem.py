@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from wdist.critics import Critic, CriticInput
 from wdist.feed import Feed
 from wdist.samples import SampleSet, Scale, Split
+from wdist.sliced import fit_direction
 from wdist.training import Progress
 
+DIRECTION_ROWS = 20_000  # train rows a side, of which the search for a direction draws its own
 SELECT_ROWS = 20_000  # rows a side on which the held-out value is followed while training
 MOMENT_ROWS = 20_000  # train rows a side behind the shift and the unit of training
 
@@ -84,6 +87,11 @@ class Problem:
             blocks = [critic.scores(self.scale.apply(rows)) for rows in samples.blocks(index)]
             out.append(np.concatenate(blocks))
         return tuple(out)
+
+    @cached_property
+    def direction(self) -> NDArray[np.float64]:
+        """Unit vector (d,) along which train rows are furthest apart: of the sliced critic, and of max-sliced W1."""
+        return fit_direction(*self.rows("train", DIRECTION_ROWS), self.seed)
 
     def mean_rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means of all train rows of both sets, streamed."""

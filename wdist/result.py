@@ -31,7 +31,7 @@ class Result:
         lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence.
         upper_bound: one-sided upper bound, where one was asked for and can be had; None otherwise.
         confidence: 1 - alpha of the statement.
-        simultaneous: {statements, lower_bound} where the estimate is one of several that are read together: all of their
+        simultaneous: {statements, lower_bound} where the estimate is one of several that are read together: all their
             simultaneous bounds hold at once with probability `confidence` (Bonferroni); None otherwise.
         p_value: one-sided permutation test of P = Q on the held-out scores; None where rows are not exchangeable.
         lipschitz_bound: L, proven in float64 from the stored weights.

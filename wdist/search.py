@@ -100,7 +100,7 @@ class Search:
 
     def _sliced(self) -> Candidate:
         train, select = (self.problem.rows(part, SLICED_ROWS) for part in ("train", "select"))
-        direction, knots, values = fit_sliced(*train, *select, seed=self.problem.seed)
+        direction, knots, values = fit_sliced(*train, *select, self.problem.direction)
         return self._evaluated(SlicedConfig(), sliced(direction, knots, values))
 
     def _evaluated(self, config: Config, module: nn.Sequential) -> Candidate:

@@ -9,6 +9,7 @@ FIT_ROWS = 4_000  # rows a side behind the search for a direction; every iterati
 FIT_ELEMENTS = (
     1_000_000  # numbers in those rows: fewer rows in high dimension, where every pass costs more (784-d: 1 s)
 )
+_DENSE_COLUMNS = 64  # up to here a matrix of covariances is solved whole
 CELLS = 512  # of the potential: finer than the noise of any sample below some 10^5 rows
 NARROWEST = 1e-6  # cell, of its distance from the middle
 PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf leaves a straight line
@@ -20,16 +21,16 @@ def _flat(rows: ArrayLike) -> Values:
 
 
 def fit_sliced(
-    x_train: ArrayLike, y_train: ArrayLike, x_select: ArrayLike, y_select: ArrayLike, seed: int = 0
+    x_train: ArrayLike, y_train: ArrayLike, x_select: ArrayLike, y_select: ArrayLike, direction: Values
 ) -> tuple[Values, Values, Values]:
     """The sliced critic with the largest mean difference on the select rows, fitted on the train rows.
 
     x_*, y_*: rows (n, ...). Returns direction v (d,), knots (k,) ascending, and values h(knots) (k,); outside its knots
-    h goes on with the slope of its first and last cell, see `evaluate_sliced`. Candidates: v from `fit_direction` and
-    the mean difference, each with potentials from rough to a straight line.
+    h goes on with the slope of its first and last cell, see `evaluate_sliced`. Candidates: `direction` (see
+    `fit_direction`) and the mean difference, each with potentials from rough to a straight line.
     """
     a, b, a_select, b_select = (_flat(rows) for rows in (x_train, y_train, x_select, y_select))
-    directions = [fit_direction(a, b, seed)]
+    directions = [direction]
     mean_difference = b.mean(axis=0) - a.mean(axis=0)
     if (length := float(np.linalg.norm(mean_difference))) > 0:
         directions.append(mean_difference / length)
@@ -152,21 +153,40 @@ def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 6
 def _starts(a: Values, b: Values, generator: np.random.Generator) -> list[Values]:
     """Unit vectors from which the ascent begins."""
     d = a.shape[1]
-    starts = [b.mean(axis=0) - a.mean(axis=0)]
-    if d <= 1_024:
-        _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(b.T) - np.cov(a.T)))
-        starts += [vectors[:, 0], vectors[:, -1]]
+    starts = [b.mean(axis=0) - a.mean(axis=0), *_changes_of_variance(a, b, generator)]
     starts += list(generator.standard_normal((2, d)))
     lengths = [float(np.linalg.norm(start)) for start in starts]
     return [start / length for start, length in zip(starts, lengths, strict=True) if length > 0]
 
 
+def _changes_of_variance(a: Values, b: Values, generator: np.random.Generator) -> list[Values]:
+    """Directions along which the variance of b exceeds that of a most, and least; rows are centred together."""
+    d = a.shape[1]
+    if d < _DENSE_COLUMNS:
+        _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(b.T) - np.cov(a.T)))
+        return [vectors[:, 0], vectors[:, -1]]
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    difference = LinearOperator(
+        (d, d), matvec=lambda v: b.T @ (b @ v) / len(b) - a.T @ (a @ v) / len(a), dtype=np.float64
+    )
+    try:  # a start for an ascent needs no digits
+        _, vectors = eigsh(difference, k=2, which="BE", v0=generator.standard_normal(d), tol=0.05, maxiter=30)
+    except ArpackNoConvergence as error:
+        vectors = error.eigenvectors
+    return list(vectors.T)
+
+
 def _projected_w1(x: Values, y: Values, direction: Values) -> tuple[float, Values]:
     """W1 of the projections of equally many rows, and its gradient in the direction (coupling held fixed)."""
-    order_x, order_y = np.argsort(x @ direction), np.argsort(y @ direction)
-    gaps = y[order_y] - x[order_x]
-    signs = np.sign(gaps @ direction)
-    gradient = signs @ gaps / len(gaps)
+    on_x, on_y = x @ direction, y @ direction
+    order_x, order_y = np.argsort(on_x), np.argsort(on_y)
+    signs = np.sign(on_y[order_y] - on_x[order_x])
+    # sum of signs (y - x) over coupled rows, without copying the rows into that order
+    sign_x, sign_y = np.empty_like(signs), np.empty_like(signs)
+    sign_x[order_x], sign_y[order_y] = signs, signs
+    gradient: Values = (sign_y @ y - sign_x @ x) / len(x)
     return float(gradient @ direction), gradient
 
 
