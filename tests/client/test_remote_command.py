@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,3 +161,13 @@ def test_status_and_the_way_through_wdist(capsys: pytest.CaptureFixture[str], se
     assert server.url in said
     assert "ready" in said
     assert json.loads(Ran(capsys, "status", "--json").out)["ready"] is True
+
+
+@pytest.mark.parametrize(
+    "statement", ["import wdist_client", "from wdist_client.command.parser import parser; parser('x').format_help()"]
+)
+def test_little_is_imported_before_it_is_needed(statement: str) -> None:
+    heavy = "{'numpy', 'pydantic', 'httpx', 'asyncio', 'tqdm'}"
+    program = f"{statement}\nimport sys\nprint({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

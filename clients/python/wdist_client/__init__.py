@@ -7,72 +7,97 @@ with Client() as client:                 # or step by step
     real = client.sample_sets.create(x, name="real")
     fake = client.sample_sets.create("fake.npy")
     result = client.estimates.create(real, fake, confidence=0.99).wait(progress=True)
+
+Names are imported on first use, so that `import wdist_client` costs nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist_client.async_client import AsyncBatchJob as AsyncBatchJob
+    from wdist_client.async_client import AsyncClient as AsyncClient
+    from wdist_client.async_client import AsyncJob as AsyncJob
+    from wdist_client.batches import Matrix as Matrix
+    from wdist_client.client import BatchJob as BatchJob
+    from wdist_client.client import Client as Client
+    from wdist_client.client import Job as Job
+    from wdist_client.client import w1 as w1
+    from wdist_client.errors import APIConnectionError as APIConnectionError
+    from wdist_client.errors import APIStatusError as APIStatusError
+    from wdist_client.errors import APITimeoutError as APITimeoutError
+    from wdist_client.errors import AuthenticationError as AuthenticationError
+    from wdist_client.errors import BadRequest as BadRequest
+    from wdist_client.errors import Conflict as Conflict
+    from wdist_client.errors import EstimateCanceled as EstimateCanceled
+    from wdist_client.errors import EstimateFailed as EstimateFailed
+    from wdist_client.errors import InvalidRequest as InvalidRequest
+    from wdist_client.errors import NotFound as NotFound
+    from wdist_client.errors import OptionError as OptionError
+    from wdist_client.errors import PermissionDenied as PermissionDenied
+    from wdist_client.errors import RateLimited as RateLimited
+    from wdist_client.errors import SampleError as SampleError
+    from wdist_client.errors import ServerError as ServerError
+    from wdist_client.errors import StorageFull as StorageFull
+    from wdist_client.errors import TooLarge as TooLarge
+    from wdist_client.errors import UnexpectedAnswerError as UnexpectedAnswerError
+    from wdist_client.errors import UnsupportedFormat as UnsupportedFormat
+    from wdist_client.errors import WaitTimeout as WaitTimeout
+    from wdist_client.errors import WdistError as WdistError
+    from wdist_client.models import Batch as Batch
+    from wdist_client.models import Estimate as Estimate
+    from wdist_client.models import Event as Event
+    from wdist_client.models import Progress as Progress
+    from wdist_client.models import Result as Result
+    from wdist_client.models import SampleSet as SampleSet
 
 __version__ = "0.1.0"
 
-from wdist_client.async_client import AsyncBatchJob, AsyncClient, AsyncJob
-from wdist_client.batches import Matrix
-from wdist_client.client import BatchJob, Client, Job, w1
-from wdist_client.errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequest,
-    Conflict,
-    EstimateCanceled,
-    EstimateFailed,
-    InvalidRequest,
-    NotFound,
-    OptionError,
-    PermissionDenied,
-    RateLimited,
-    SampleError,
-    ServerError,
-    StorageFull,
-    TooLarge,
-    UnexpectedAnswerError,
-    UnsupportedFormat,
-    WaitTimeout,
-    WdistError,
-)
-from wdist_client.models import Batch, Estimate, Event, Progress, Result, SampleSet
+_HOME = {
+    "AsyncBatchJob": "async_client",
+    "AsyncClient": "async_client",
+    "AsyncJob": "async_client",
+    "Matrix": "batches",
+    "BatchJob": "client",
+    "Client": "client",
+    "Job": "client",
+    "w1": "client",
+    "APIConnectionError": "errors",
+    "APIStatusError": "errors",
+    "APITimeoutError": "errors",
+    "AuthenticationError": "errors",
+    "BadRequest": "errors",
+    "Conflict": "errors",
+    "EstimateCanceled": "errors",
+    "EstimateFailed": "errors",
+    "InvalidRequest": "errors",
+    "NotFound": "errors",
+    "OptionError": "errors",
+    "PermissionDenied": "errors",
+    "RateLimited": "errors",
+    "SampleError": "errors",
+    "ServerError": "errors",
+    "StorageFull": "errors",
+    "TooLarge": "errors",
+    "UnexpectedAnswerError": "errors",
+    "UnsupportedFormat": "errors",
+    "WaitTimeout": "errors",
+    "WdistError": "errors",
+    "Batch": "models",
+    "Estimate": "models",
+    "Event": "models",
+    "Progress": "models",
+    "Result": "models",
+    "SampleSet": "models",
+}
+__all__ = sorted(_HOME)
 
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AsyncBatchJob",
-    "AsyncClient",
-    "AsyncJob",
-    "AuthenticationError",
-    "BadRequest",
-    "Batch",
-    "BatchJob",
-    "Client",
-    "Conflict",
-    "Estimate",
-    "EstimateCanceled",
-    "EstimateFailed",
-    "Event",
-    "InvalidRequest",
-    "Job",
-    "Matrix",
-    "NotFound",
-    "OptionError",
-    "PermissionDenied",
-    "Progress",
-    "RateLimited",
-    "Result",
-    "SampleError",
-    "SampleSet",
-    "ServerError",
-    "StorageFull",
-    "TooLarge",
-    "UnexpectedAnswerError",
-    "UnsupportedFormat",
-    "WaitTimeout",
-    "WdistError",
-    "w1",
-]
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'wdist_client' has no attribute {name!r}")
+    return getattr(import_module(f"wdist_client.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from wdist_client.local import LOCAL, AsyncLocalTransport, LocalTransport
 from wdist_client.protocol import check_address
 
 if TYPE_CHECKING:
+    from wdist_client.local.asynchronous import AsyncLocalTransport
+    from wdist_client.local.transport import LocalTransport
     from wdist_client.transport import AsyncTransport, Transport
 
+LOCAL = ":local:"
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -24,6 +26,8 @@ def connect(base_url: str | None, api_key: str | None, timeout: float) -> Transp
     """The transport of the sync client; httpx is loaded with the first one: 0.1 s."""
     address, key = settings(base_url, api_key)
     if address == LOCAL:
+        from wdist_client.local.transport import LocalTransport
+
         return LocalTransport()
     from wdist_client.transport import Transport
 
@@ -34,6 +38,8 @@ def connect_async(base_url: str | None, api_key: str | None, timeout: float) -> 
     """The transport of the async client."""
     address, key = settings(base_url, api_key)
     if address == LOCAL:
+        from wdist_client.local.asynchronous import AsyncLocalTransport
+
         return AsyncLocalTransport()
     from wdist_client.transport import AsyncTransport
 

@@ -6,7 +6,3 @@ are imported with the first local client, by the user's choice; without them the
 `transport` takes the place of the HTTP transport and says which request is whose; `sets`, `jobs` and `batches` hold
 what the server would store; `records` are its answers.
 """
-
-from wdist_client.local.transport import LOCAL, AsyncLocalTransport, LocalTransport
-
-__all__ = ["LOCAL", "AsyncLocalTransport", "LocalTransport"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from wdist_client.connection import LOCAL
 from wdist_client.errors import WdistError
 from wdist_client.local.batches import LocalBatches
 from wdist_client.local.jobs import LocalJobs
@@ -17,7 +17,6 @@ from wdist_client.local.sets import LocalSets
 from wdist_client.models import ENDED
 from wdist_client.protocol import Request, Response
 
-LOCAL = ":local:"
 POLL_SECONDS = 0.05
 
 
@@ -126,23 +125,3 @@ class LocalTransport:
 
 def _unknown(request: Request) -> RefusalError:
     return RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
-
-
-class AsyncLocalTransport:
-    """The same for the async client: requests are answered in a thread, as opening a set reads all of it."""
-
-    base_url = LOCAL
-
-    def __init__(self) -> None:
-        self._local = LocalTransport()
-
-    async def perform(self, request: Request) -> Response:
-        return await asyncio.to_thread(self._local.perform, request)
-
-    async def lines(self, request: Request) -> AsyncIterator[str]:
-        lines = self._local.lines(request)
-        while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            yield line
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._local.close)

@@ -1,0 +1,30 @@
+"""The local transport for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from wdist_client.connection import LOCAL
+from wdist_client.local.transport import LocalTransport
+from wdist_client.protocol import Request, Response
+
+
+class AsyncLocalTransport:
+    """The same for the async client: requests are answered in a thread, as opening a set reads all of it."""
+
+    base_url = LOCAL
+
+    def __init__(self) -> None:
+        self._local = LocalTransport()
+
+    async def perform(self, request: Request) -> Response:
+        return await asyncio.to_thread(self._local.perform, request)
+
+    async def lines(self, request: Request) -> AsyncIterator[str]:
+        lines = self._local.lines(request)
+        while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            yield line
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._local.close)
