@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ class Claim:
     target: str
     options: dict[str, Any]
     groups: tuple[str, str] | None = None  # one label for each row of source and of target
+    cost_seconds: float = math.inf  # what it was estimated to take
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Attempts:
             groups = None
             if (labels := options.pop("groups", None)) is not None:
                 groups = _content(session, labels[row.source_id]), _content(session, labels[row.target_id])
-            return Claim(estimate_id, attempt, source, target, options, groups)
+            cost = math.inf if row.cost_seconds is None else row.cost_seconds
+            return Claim(estimate_id, attempt, source, target, options, groups, cost)
 
     def watch(self) -> dict[str, tuple[int, str]]:
         """(attempt, status) of every estimate that the tables say this worker holds."""

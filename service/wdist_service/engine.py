@@ -108,9 +108,9 @@ class Queue:
 
 
 class Consumer:
-    """Takes attempts off the queue, as many at once as there are slots, each in a thread of its own."""
+    """Takes attempts off the queue, as many at once as `at_once` says then, each in a thread of its own."""
 
-    def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt, slots: int) -> None:
+    def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt, at_once: Callable[[], int]) -> None:
         logging.getLogger("dbos").setLevel(logging.WARNING)
         self._engine = database.engine_for_queue()
         DBOS(
@@ -132,7 +132,7 @@ class Consumer:
         DBOS.workflow(name=WORKFLOW)(attempt)
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
-        _take_at_once(slots)
+        _take_at_once(at_once)
 
     def close(self) -> None:
         """Stop taking work; attempts under way must have ended before."""
@@ -140,7 +140,7 @@ class Consumer:
         self._engine.dispose()
 
 
-def _take_at_once(slots: int) -> None:
+def _take_at_once(at_once: Callable[[], int]) -> None:
     """Have this process take so many workflows at once.
 
     DBOS knows one number for all processes, in the queue's row: of workers with 1 and with 8 slots, the small one took
@@ -152,7 +152,7 @@ def _take_at_once(slots: int) -> None:
     def get_queue(name: str, **options: Any) -> Any:
         queue = read(name, **options)
         if queue is not None and queue.name == QUEUE:
-            queue._worker_concurrency = slots
+            queue._worker_concurrency = at_once()
         return queue
 
     system.get_queue = get_queue  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from wdist_service.settings import Settings
 
@@ -175,6 +175,27 @@ class Slot:
             return False
 
 
+class Place:
+    """A slot in use, with its trainer. Leaving the block gives it back, where that was not done before."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._slot, self.trainer = slots.take()
+        self._is_given_back = False
+
+    def give_back(self, *, is_reusable: bool) -> None:
+        """Free the slot for the next job; `is_reusable`: the trainer too."""
+        if not self._is_given_back:
+            self._is_given_back = True
+            self._slots.give_back(self._slot, is_reusable=is_reusable)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back(is_reusable=False)
+
+
 class Slots:
     """All slots of a worker. `tend` (in the worker's permanent thread) keeps a live trainer in each."""
 
@@ -206,6 +227,10 @@ class Slots:
                         slot.is_taken = True
                         return slot, slot.trainer
                 self._changed.wait(timeout=1.0)
+
+    def taken(self) -> Place:
+        """`take`, to be used in `with`."""
+        return Place(self)
 
     def give_back(self, slot: Slot, *, is_reusable: bool) -> None:
         """Free a slot; a trainer that failed, stopped or grew old is replaced by `tend`."""

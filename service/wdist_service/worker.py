@@ -28,12 +28,13 @@ from wdist_service.installation import check_storage
 from wdist_service.models import Status
 from wdist_service.object_storage import open_storage
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.slots import Slots, TrainerDied, TrainerProcess
+from wdist_service.slots import Place, Slots, TrainerDied, TrainerProcess
 from wdist_service.storage import DiskFullError
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
+_SHORT_SECONDS = 2.0
 _VIGIL_BEATS = 2.5  # a worker that lives moves within so many
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
@@ -114,7 +115,7 @@ class Worker:
         self._attempts.declare(self._name, len(self._slots), self._slots.devices)
         _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
-        engine.Consumer(self._database, self.id, self._run_attempt, len(self._slots))
+        engine.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
         try:
@@ -197,27 +198,33 @@ class Worker:
 
     # --- one thread per attempt --------------------------------------------------------------------------------------
 
+    def _at_once(self) -> int:
+        """Attempts to take off the queue: one more than slots while all that run are short.
+
+        It waits here for the next free slot, unclaimed, which takes the queue's latency out of a row of short jobs;
+        behind a long one it would wait while another worker is idle.
+        """
+        runs = list(self._runs.values())
+        is_short = all(run.claim.cost_seconds <= _SHORT_SECONDS for run in runs)
+        return len(self._slots) + (1 if runs and is_short else 0)
+
     def _run_attempt(self, estimate_id: str, attempt: int) -> None:
         if self._stopping.is_set():
             threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
-        slot, trainer = self._slots.take()
-        is_reusable = True
-        try:
+        with self._slots.taken() as place:
             claim = _until_stored(lambda: self._attempts.claim(estimate_id, attempt))
             if claim is None:
+                place.give_back(is_reusable=True)
                 return
-            is_reusable = False
-            run = Run(claim, trainer)
+            run = Run(claim, place.trainer)
             self._runs[run.key] = run
             try:
-                is_reusable = self._train(run)
+                self._train(run, place)
             finally:
                 self._runs.pop(run.key, None)
-        finally:
-            self._slots.give_back(slot, is_reusable=is_reusable)
 
-    def _train(self, run: Run) -> bool:
-        """Have the trainer run one attempt and store how it ended; whether the trainer can take another job."""
+    def _train(self, run: Run, place: Place) -> None:
+        """Have the trainer run one attempt, and store how it ended while the next one trains already."""
         directory = self._storage.scratch / f"{run.claim.estimate_id}.{run.claim.attempt}"
         shutil.rmtree(directory, ignore_errors=True)
         (directory / "data").mkdir(parents=True)
@@ -226,17 +233,15 @@ class Worker:
             job = _until_stored(lambda: self._job(run, directory), lambda: run.is_stopped)
             run.trainer.send(job)
             message = self._follow(run)
-            is_reusable = run.end() and not _is_suspect(message)
+            place.give_back(is_reusable=run.end() and not _is_suspect(message))
             self._store(run, message, directory / "result")
-            return is_reusable
         except (FileNotFoundError, DiskFullError) as error:
-            run.end()
+            place.give_back(is_reusable=run.end())
             reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
             _until_stored(lambda: self._attempts.fail(*run.key, reason))
-            return True
         except TrainerDied as died:
+            place.give_back(is_reusable=False)
             self._store_death(run, str(died))
-            return False
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 

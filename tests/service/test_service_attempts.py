@@ -225,7 +225,7 @@ def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
     taken: list[str] = []
     bench.queue.open()
     consumer = engine.Consumer(
-        bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate), slots=1
+        bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate), lambda: 1
     )
     deadline = time.monotonic() + 30
     while len(taken) < 6 and time.monotonic() < deadline:

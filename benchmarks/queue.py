@@ -1,0 +1,185 @@
+"""What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
+
+    .venv/bin/python benchmarks/queue.py [--jobs 1000] [--only overhead,drain,share,table]
+
+- overhead: from the answer to POST /v1/estimates to the trainer's first step, server warm and idle (goal: 0.3 s).
+- drain: tiny estimates (200 x 2, affine critic, 5 steps, no baseline), submitted as one batch, one worker with one slot
+  and one thread (goal: 5 a second).
+- share: the same with two workers; how far from half the smaller part is (goal: 10 %).
+- table: 100,000 finished estimates; a page of the list over HTTP, and the claim of a new one (goal: 20 ms).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/service")]
+from service_process import Server  # noqa: E402
+
+TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+Row = tuple[str, float, str, float]
+
+
+def two_sets(server: Server) -> tuple[str, str]:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 200, 2)).astype(np.float32)
+    return server.upload(x), server.upload(y + 1)
+
+
+def submit_all(server: Server, sets: tuple[str, str], count: int) -> list[str]:
+    """`count` estimates as batches of explicit pairs."""
+    batches = []
+    for begin in range(0, count, 1000):
+        pairs = [
+            {"custom_id": str(k), "source": sets[0], "target": sets[1]} for k in range(begin, min(count, begin + 1000))
+        ]
+        answer = server.client.post("/v1/batches", json={"pairs": pairs, **TINY}, timeout=120)
+        assert answer.status_code in (201, 202), answer.text
+        batches.append(answer.json()["id"])
+    return batches
+
+
+def wait_all(server: Server, count: int) -> None:
+    query = "SELECT count(*) FROM estimates WHERE status = 'succeeded'"
+    while server.rows(query)[0][0] < count:
+        time.sleep(0.5)
+
+
+def overhead(folder: Path, _jobs: int) -> list[Row]:
+    waits = []
+    with Server(folder / "data") as server:
+        server.until_workers(1)
+        sets = two_sets(server)
+        server.until_done(server.submit(*sets, **TINY))
+        for _ in range(10):
+            time.sleep(0.5)
+            begun = time.time()
+            estimate = server.submit(*sets, critic="groupsort", steps=1_000_000)
+            server.until_training(estimate)
+            query = "SELECT min(created_at) FROM events WHERE type = 'progress' AND estimate_id = :id"
+            waits.append(server.rows(query, id=estimate)[0][0] - begun)
+            server.client.post(f"/v1/estimates/{estimate}/cancel")
+            server.until_done(estimate)
+            server.until_workers(1)
+            time.sleep(5)  # until the next trainer is warm
+    return [("submit to first step, warm (median of 10)", statistics.median(waits), "s", 0.3)]
+
+
+def drain(folder: Path, jobs: int) -> list[Row]:
+    with Server(folder / "data") as server:
+        server.until_workers(1)
+        sets = two_sets(server)
+        server.until_done(server.submit(*sets, **TINY))
+        begun = time.perf_counter()
+        submit_all(server, sets, jobs)
+        submitted = time.perf_counter()
+        wait_all(server, jobs + 1)
+        seconds = time.perf_counter() - submitted
+    return [
+        (f"{jobs:,} tiny estimates submitted as a batch", submitted - begun, "s", float("nan")),
+        (f"{jobs:,} tiny estimates drained", jobs / seconds, "/s", -5.0),
+    ]
+
+
+def share(folder: Path, jobs: int) -> list[Row]:
+    with Server(folder / "data", ["--workers", "2", "--slots", "1"]) as server:
+        server.until_workers(2)
+        sets = two_sets(server)
+        begun = time.perf_counter()
+        submit_all(server, sets, jobs)
+        held: Counter[str] = Counter()
+        seen: set[str] = set()
+        while len(seen) < jobs:
+            done = server.rows("SELECT count(*) FROM estimates WHERE status = 'succeeded'")[0][0]
+            if done == jobs:
+                break
+            time.sleep(0.5)
+        seconds = time.perf_counter() - begun
+        for (worker,) in server.rows("SELECT executor_id FROM workflow_status WHERE status = 'SUCCESS'"):
+            held[worker] += 1
+    parts = sorted(held.values())
+    uneven = 100 * abs(parts[-1] - parts[0]) / sum(parts) if len(parts) == 2 else 100.0
+    return [
+        (f"two workers, {jobs:,} tiny estimates drained", jobs / seconds, "/s", float("nan")),
+        (f"two workers: parts {parts}, away from even", uneven, "%", 10.0),
+    ]
+
+
+def table(folder: Path, _jobs: int) -> list[Row]:
+    with Server(folder / "data", environment={"WDIST_SERVER_LEASE_SECONDS": "60"}) as server:
+        server.until_workers(1)
+        sets = two_sets(server)
+        first = server.submit(*sets, **TINY)
+        server.until_done(first)
+        columns = ", ".join(name for (_, name, *_rest) in server.rows("PRAGMA table_info(estimates)") if name != "id")
+        server.write(
+            f"WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 100000) "
+            f"INSERT INTO estimates (id, {columns}) "
+            f"SELECT 'est_00' || printf('%024d', k), {columns} FROM n, estimates WHERE id = :id",
+            id=first,
+        )
+        pages, claims = [], []
+        after = None
+        for _ in range(50):
+            begun = time.perf_counter()
+            page = server.client.get("/v1/estimates", params={"limit": 100, **({"after": after} if after else {})})
+            pages.append(time.perf_counter() - begun)
+            after = page.json()["next"]
+        server.stop()
+        from wdist_service import engine
+        from wdist_service.attempts import Attempts
+        from wdist_service.database import Database
+        from wdist_service.ids import new_id
+        from wdist_service.jobs import Jobs, Submission
+        from wdist_service.object_storage import open_storage
+        from wdist_service.quotas import Quota
+        from wdist_service.settings import Settings
+
+        settings = Settings(data=server.data)
+        database, storage = Database(settings), open_storage(settings)
+        queue = engine.Queue(database)
+        attempts = Attempts(database, queue, storage, new_id("wrk"))
+        attempts.declare("benchmark", 1, ["cpu"])
+        for _ in range(50):
+            estimate, _is_new = Jobs(database, queue, storage).submit("local", Submission(*sets, options={}), Quota())
+            begun = time.perf_counter()
+            assert attempts.claim(estimate.id, 1)
+            claims.append(time.perf_counter() - begun)
+        queue.close()
+        database.close()
+    return [
+        ("100,000 estimates: page of 100 over HTTP (median)", 1000 * statistics.median(pages), "ms", 20.0),
+        ("100,000 estimates: claim (median)", 1000 * statistics.median(claims), "ms", 20.0),
+    ]
+
+
+MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
+    "overhead": overhead, "drain": drain, "share": share, "table": table,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--only", default=",".join(MEASUREMENTS))
+    arguments = parser.parse_args()
+    for name in arguments.only.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            for what, value, unit, goal in MEASUREMENTS[name](Path(folder), arguments.jobs):
+                met = value >= -goal if goal < 0 else value <= goal
+                verdict = "" if goal != goal else f"   goal {abs(goal):g} {unit}: {'reached' if met else 'NOT reached'}"
+                print(f"{what:<58} {value:8.3f} {unit}{verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
