@@ -18,6 +18,7 @@ NAMES = [
     "lower_bound",
     "upper_bound",
     "confidence",
+    "simultaneous",
     "p_value",
     "lipschitz_bound",
     "critic",

@@ -16,7 +16,8 @@ class Feed:
     """Rows of one sample set as tensors (batch, *row_shape), float32: scaled, shifted, and divided by `unit`.
 
     The order is a pure function of (seed, step): epochs are seeded permutations laid end to end, so a resumed run sees
-    the batches that an uninterrupted one would have seen.
+    the batches that an uninterrupted one would have seen. `like`: a feed of the same rows in other batches, with which
+    memory is shared.
     """
 
     def __init__(
@@ -30,13 +31,17 @@ class Feed:
         device: torch.device,
         shift: Tensor | None = None,
         unit: float = 1.0,
+        like: Feed | None = None,
     ) -> None:
         self.samples, self.index, self.scale, self.unit = samples, index, scale, unit
         self.shift = None if shift is None else shift.float().to(device)
         self.seed, self.batch, self.device = seed, min(batch, len(index)), device
         self._epoch, self._order = -1, index
-        row_bytes = 4 * int(np.prod(samples.row_shape))
-        self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
+        if like is not None:
+            self._all = like._all
+        else:
+            row_bytes = 4 * int(np.prod(samples.row_shape))
+            self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
 
     def _read(self, index: NDArray[np.int64]) -> Tensor:
         rows = self.scale.apply(self.samples.rows(index))

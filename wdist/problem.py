@@ -49,6 +49,7 @@ class Problem:
         centre = (means[0] + means[1]) / 2
         spread = np.mean([np.square(rows - centre).reshape(len(rows), -1).sum(axis=1).mean() for rows in squares])
         self.shift = torch.from_numpy(np.asarray(centre))
+        self._fed: dict[tuple[str, int], Feed] = {}
         # Rows of training have root mean square norm 1: rates then mean the same for every data set.
         self.unit = float(np.sqrt(spread)) or 1.0
 
@@ -56,7 +57,7 @@ class Problem:
         return [(self.source, self.source_split), (self.target, self.target_split)]
 
     def feeds(self, part: str, batch: int) -> tuple[Feed, Feed]:
-        """Feeds of the 'train' or 'select' rows of both sets, in units of training."""
+        """Feeds of the 'train' or 'select' rows of both sets, in units of training; rows are read once for them all."""
         first, second = (
             Feed(
                 samples,
@@ -67,9 +68,11 @@ class Problem:
                 device=self.device,
                 shift=self.shift,
                 unit=self.unit,
+                like=self._fed.get((part, side)),
             )
             for side, (samples, split) in enumerate(self._sides())
         )
+        self._fed |= {(part, 0): first, (part, 1): second}
         return first, second
 
     def rows(self, part: str, limit: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -103,9 +106,8 @@ class Problem:
             means.append(total / len(split.train))
         return means[0], means[1]
 
-    def tell(self, step: int, steps: int, trying: str, first: float) -> None:
-        """Report progress; `first` is when the training of this candidate began."""
+    def tell(self, step: int, steps: int, trying: str, here: int, seconds: float) -> None:
+        """Report progress: `step` of `steps` in all; `here` of them were done in the last `seconds`, in this stage."""
         if self.progress is not None:
-            now = time.perf_counter()
-            eta = (now - first) / step * (steps - step) if step else None
-            self.progress(Progress(step, steps, now - self.started, self.best, eta, trying))
+            eta = seconds / here * (steps - step) if here else None
+            self.progress(Progress(step, steps, time.perf_counter() - self.started, self.best, eta, trying))

@@ -157,11 +157,12 @@ class Search:
         trainer = Trainer(module, loss_at, select_value, schedule)
         if pending is not None:
             trainer.load_state(*pending)
-        started = time.perf_counter()
+        started, resumed = time.perf_counter(), trainer.record.step
         total = self._total(stage)
 
         def on_step(step: int) -> None:
-            problem.tell(offset + step, total, family_of(stage.config), started)
+            seconds = time.perf_counter() - started
+            problem.tell(offset + step, total, family_of(stage.config), step - resumed, seconds)
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 

@@ -127,6 +127,13 @@ class NullBaseline(Model):
     within: float
 
 
+class Simultaneous(Model):
+    """A weaker lower bound, which holds at once with those of all `statements` estimates made together."""
+
+    statements: int
+    lower_bound: float
+
+
 class Result(Model):
     """What is known about the Wasserstein-1 distance of the two populations; `float(result)` is `lower_bound`.
 
@@ -144,6 +151,7 @@ class Result(Model):
     lower_bound: float
     upper_bound: float | None = None
     confidence: float
+    simultaneous: Simultaneous | None = None
     p_value: float | None = None
     lipschitz_bound: float
     critic: CriticInfo
