@@ -10,11 +10,11 @@ import json
 import os
 import random
 import signal
-import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -43,39 +43,61 @@ def strike(server: Server, dice: random.Random) -> str:
     return blow
 
 
-def tables(server: Server, query: str) -> list[tuple]:
-    with closing(sqlite3.connect(f"file:{server.data / 'wdist.sqlite'}?mode=ro", uri=True)) as connection:
-        return connection.execute(query).fetchall()
+def submit_surely(server: Server, key: str, **body: Any) -> str:
+    """Submit until there is an answer; the Idempotency-Key makes one estimate of all tries."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = httpx.post(
+                f"{server.url}/v1/estimates", json=body, headers={"Idempotency-Key": key}, timeout=10
+            )  # fmt: skip
+            if answer.status_code in (200, 202):
+                return str(answer.json()["id"])
+            assert answer.status_code == 503, answer.text
+        except httpx.TransportError:
+            pass  # nobody is there, or died while answering: it may have been accepted
+        assert time.monotonic() < deadline, server.log_end()
+        time.sleep(0.2)
+
+
+def unfinished(server: Server) -> int:
+    states = Counter(status for (status,) in server.rows("SELECT status FROM estimates"))
+    return sum(count for status, count in states.items() if status not in TERMINAL)
 
 
 def run(make: MakeServer, estimates: int, strikes: int) -> None:
+    """Strike again and again, with so many estimates unfinished each time."""
     seed = int(os.environ.get("WDIST_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
+    sys.stdout.write(f"\nWDIST_KILL_SEED={seed}\n")
     dice = random.Random(seed)
     server = make(max_attempts="100", beat_seconds="0.5", lease_seconds="2")
     arrays = [normal(k, rows=120 + k) for k in range(6)]
     sets = [server.upload(array) for array in arrays]
-    accepted = [
-        server.submit(*dice.sample(sets, 2), critic="groupsort", steps=60, baseline_rows=0, seed=k)
-        for k in range(estimates)
-    ]
-    blows = []
-    for _ in range(strikes):
+    accepted: list[str] = []
+    blows: list[str] = []
+    for number in range(strikes):
+        for _ in range(estimates - unfinished(server)):
+            source, target = dice.sample(sets, 2)
+            key = f"{seed}-{len(accepted)}"
+            options = {"critic": "groupsort", "steps": 60, "baseline_rows": 0, "seed": len(accepted)}
+            accepted.append(submit_surely(server, key, source=source, target=target, **options))
         time.sleep(dice.uniform(0.2, 4.0))
         blows.append(strike(server, dice))
+        if number % 10 == 9:
+            sys.stdout.write(f"{number + 1} blows, {len(accepted)} estimates, {unfinished(server)} unfinished\n")
+            sys.stdout.flush()
+    estimates = len(accepted)
     story = f"WDIST_KILL_SEED={seed}; {blows}"
     deadline = time.monotonic() + 60 + 5 * estimates
     while True:
-        states = Counter(status for (status,) in tables(server, "SELECT status FROM estimates"))
-        if sum(states[status] for status in TERMINAL) == estimates:
+        if (left := unfinished(server)) == 0:
             break
-        assert time.monotonic() < deadline, f"stuck: {states}; {story}; {server.log_end()}"
+        assert time.monotonic() < deadline, f"{left} are stuck; {story}; {server.log_end()}"
         time.sleep(0.3)
-    ended = dict(tables(server, "SELECT id, status FROM estimates"))
+    ended = {row[0]: row[1] for row in server.rows("SELECT id, status FROM estimates")}
     assert ended == dict.fromkeys(accepted, "succeeded"), story
-    events = [
-        (e, json.loads(d)["status"])
-        for e, d in tables(server, "SELECT estimate_id, data FROM events WHERE type = 'status'")
-    ]
+    said = server.rows("SELECT estimate_id, data FROM events WHERE type = 'status'")
+    events = [(e, (json.loads(d) if isinstance(d, str) else d)["status"]) for e, d in said]
     assert Counter(e for e, status in events if status == "succeeded") == Counter(accepted), story  # none twice
     for identifier, array in zip(sets, arrays, strict=True):
         content = httpx.get(f"{server.url}/v1/sample-sets/{identifier}/content", timeout=60).content
