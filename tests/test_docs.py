@@ -99,7 +99,8 @@ def test_code_and_commands_of_a_page_run(page: Path, server: str, tmp_path: Path
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     script = tmp_path / "page.py"
     script.write_text(ADDRESS.sub(server, program(page)))
-    run([sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)], tmp_path, environment)
+    printed = run([sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)], tmp_path, environment)
+    assert_shown_figures_are_printed(page, printed)
     lines = [command for command in commands(page) if is_run(command)]
     for tool in ("curl", "jq", "openssl"):
         if shutil.which(tool) is None and any(re.search(rf"\b{tool}\b", line) for line in lines):
@@ -109,9 +110,20 @@ def test_code_and_commands_of_a_page_run(page: Path, server: str, tmp_path: Path
     run(["bash", "-c", shell], tmp_path, environment)
 
 
-def run(command: list[str], place: Path, environment: dict[str, str]) -> None:
+FIGURE = re.compile(r"^  (lower_bound|value|exact OT|mean difference) +(\d\.\d+)", re.MULTILINE)
+
+
+def assert_shown_figures_are_printed(page: Path, printed: str) -> None:
+    """A page that shows what its example prints shows it truly, up to what another processor rounds differently."""
+    for name, shown in (pair for _, text in blocks(page, "text") for pair in FIGURE.findall(text)):
+        found = dict(FIGURE.findall(printed))
+        assert float(found[name]) == pytest.approx(float(shown), rel=0.03), name
+
+
+def run(command: list[str], place: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
