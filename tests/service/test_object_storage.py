@@ -1,0 +1,141 @@
+"""Blobs in a bucket, seen from two hosts: caches, damage, orphans, checkpoints; an S3-compatible server answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from s3_process import S3Server
+
+from wdist_service import object_storage
+from wdist_service.errors import StorageUnavailableError
+from wdist_service.object_storage import Bucket, ObjectStorage
+from wdist_service.settings import Settings, SettingsError, load
+
+MakeHost = Callable[..., ObjectStorage]
+
+
+@pytest.fixture
+def settings(s3_server: S3Server) -> dict[str, str]:
+    return s3_server.settings()
+
+
+@pytest.fixture
+def host(settings: dict[str, str], tmp_path: Path) -> MakeHost:
+    """host("one", cache_bytes=...): the storage as a host with that name sees it."""
+
+    def make(name: str, **more: int) -> ObjectStorage:
+        return ObjectStorage(Settings(data=tmp_path / name, min_free_bytes=0, **settings, **more))
+
+    return make
+
+
+def add(storage: ObjectStorage, content: bytes) -> str:
+    with storage.incoming() as file:
+        file.write(content)
+        file.seal()
+        storage.send(file)
+        storage.place(file)
+        return file.sha256
+
+
+def test_what_one_host_stores_another_reads(host: MakeHost) -> None:
+    one, other = host("one"), host("other")
+    content = os.urandom(40_000_000)  # three ranges of the download, parts of a multipart upload
+    sha256 = add(one, content)
+    assert other.path(sha256).read_bytes() == content
+    assert other.path(sha256) == other.path(sha256)
+    one.discard(sha256)
+    with pytest.raises(FileNotFoundError):
+        one.path(sha256)
+
+
+def test_the_cache_stays_within_its_limit_and_jobs_keep_their_files(
+    host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = host("one"), host("other", cache_bytes=250_000)
+    contents = [os.urandom(100_000) for _ in range(5)]
+    hashes = [add(one, content) for content in contents]
+    job = tmp_path / "other" / "scratch" / "job"
+    job.mkdir()
+    kept = other.keep(hashes[0], job)
+    for sha256 in hashes[1:]:
+        other.path(sha256)
+    cached = lambda: sum(path.stat().st_size for path in (tmp_path / "other/cache").rglob("*") if path.is_file())  # noqa: E731
+    assert cached() == 500_000, "files that were just given away stay"
+    monkeypatch.setattr(object_storage, "_IN_USE_SECONDS", 0.0)
+    last = add(one, b"one more")
+    other.path(last)
+    assert cached() <= 250_000
+    assert other.path(last).read_bytes() == b"one more"
+    assert kept.read_bytes() == contents[0]
+    assert other.path(hashes[0]).read_bytes() == contents[0], "fetched again"
+
+
+def test_a_damaged_object_is_never_given_out(host: MakeHost, settings: dict[str, str]) -> None:
+    one, other = host("one"), host("other")
+    sha256 = add(one, b"x" * 1000)
+    Bucket(Settings(**settings)).put(f"blobs/{sha256[:2]}/{sha256}", b"y" * 1000)
+    with pytest.raises(StorageUnavailableError, match="damaged"):
+        other.path(sha256)
+    assert not [path for path in (other.scratch.parent / "cache").rglob("*") if path.is_file()]
+
+
+def test_content_discarded_between_send_and_place_is_sent_again(host: MakeHost) -> None:
+    one, other = host("one"), host("other")
+    with one.incoming() as file:
+        file.write(b"content")
+        file.seal()
+        one.send(file)
+        other.discard(file.sha256)
+        one.place(file)
+    assert other.path(file.sha256).read_bytes() == b"content"
+
+
+def test_orphans_are_listed_once_they_are_old(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = host("one"), host("other")
+    sha256 = add(one, b"content")
+    assert list(other.stored()) == [], "its transaction may still come"
+    monkeypatch.setattr(object_storage, "_ORPHAN_SECONDS", -1e9)
+    assert list(other.stored()) == [sha256]
+    assert list(one.stored()) == [sha256, sha256], "in the cache too"
+
+
+def test_checkpoints_reach_other_hosts(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = host("one").checkpoints, host("other").checkpoints
+    first = one.prepare("est_1", 1)
+    one.publish("est_1", 1)  # nothing is written yet
+    first.write_bytes(b"step 10")
+    one.publish("est_1", 1)
+    second = other.prepare("est_1", 2)
+    assert second.read_bytes() == b"step 10"
+    second.write_bytes(b"step 20")
+    other.publish("est_1", 2)
+    first.write_bytes(b"late")  # a trainer that was replaced harms nobody
+    one.publish("est_1", 1)
+    assert one.prepare("est_1", 3).read_bytes() == b"step 20"
+    one.forget("est_1")
+    other.forget("est_1")
+    assert not other.prepare("est_1", 4).exists()
+    other.prepare("est_2", 1).write_bytes(b"ended elsewhere")
+    other.publish("est_2", 1)
+    monkeypatch.setattr(object_storage, "_ORPHAN_SECONDS", -1e9)
+    one.sweep(lambda estimate: False)
+    assert not one.prepare("est_2", 2).exists()
+
+
+def test_secrets_are_not_shown_but_reach_the_children(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Settings(database_url="postgresql://u:password@db/x", **settings | {"storage_secret_key": "topsecret"})
+    assert "topsecret" not in repr(given) + str(given.model_dump())
+    assert "password" not in repr(given)
+    assert given.environment()["WDIST_SERVER_STORAGE_SECRET_KEY"] == "topsecret"
+    monkeypatch.setenv("WDIST_SERVER_STORAGE_ACCESS_KEY", "alone")
+    with pytest.raises(SettingsError, match="belong together"):
+        load()
+    monkeypatch.setenv("WDIST_SERVER_STORAGE_URL", "https://bucket")
+    with pytest.raises(SettingsError, match="WDIST_SERVER_STORAGE_URL"):
+        load()
