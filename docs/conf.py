@@ -35,7 +35,6 @@ html_theme = "furo"
 html_title = "wdist"
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = False  # torch's own docstrings are not ours to print
 
 
 def _contents(app: Sphinx, page: str, source: list[str]) -> None:
