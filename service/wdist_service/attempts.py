@@ -111,7 +111,7 @@ class Attempts:
         if not progress:
             return
         with self._database.write() as session:
-            for (estimate_id, attempt), data in progress.items():
+            for (estimate_id, attempt), data in sorted(progress.items()):  # rows are locked in one order everywhere
                 if _change(session, estimate_id, attempt, _HELD, progress=data):
                     session.add(Event(estimate_id=estimate_id, type="progress", data=data, created_at=time.time()))
 

@@ -140,7 +140,8 @@ class Batches:
         with self._database.write() as session:
             batch = tenancy.find(session, Batch, tenant_id, batch_id)
             active = Estimate.batch_id == batch_id, Estimate.status.in_(ACTIVE)
-            estimates = list(session.execute(select(Estimate).where(*active)).scalars())
+            query = select(Estimate).where(*active).order_by(Estimate.id).with_for_update()
+            estimates = list(session.execute(query).scalars())
             if estimates and batch.canceled_at is None:
                 batch.canceled_at = time.time()
             withdrawn = []
@@ -209,7 +210,8 @@ def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[
     sets: dict[str, SampleSet] = {}
     for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
         query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))
-        sets |= {row.id: row for row in session.execute(query).scalars()}
+        locked = query.order_by(SampleSet.id).with_for_update(read=True)  # nobody deletes them meanwhile
+        sets |= {row.id: row for row in session.execute(locked).scalars()}
     return sets
 
 

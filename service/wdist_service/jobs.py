@@ -74,12 +74,12 @@ class Jobs:
         with self._database.write() as session:
             if (earlier := self._earlier(session, tenant_id, submission)) is not None:
                 return earlier, False
-            source = tenancy.find(session, SampleSet, tenant_id, submission.source, field="source")
-            target = tenancy.find(session, SampleSet, tenant_id, submission.target, field="target")
+            source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
+            target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
             self.check_pair(source, target, submission.options)
             if (groups := submission.options.get("groups")) is not None:
                 labels = {
-                    key: tenancy.find(session, SampleSet, tenant_id, name, field="groups")
+                    key: tenancy.find(session, SampleSet, tenant_id, name, "groups", "share")
                     for key, name in groups.items()
                 }
                 check_groups(labels, [source, target])
@@ -172,7 +172,7 @@ class Jobs:
     def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
         """Ask for a stop: at once when queued, within seconds when running; a finished estimate is left alone."""
         with self._database.write() as session:
-            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id)
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             was = estimate.status
             if was == Status.QUEUED:
                 estimate.status = Status.CANCELED
@@ -188,7 +188,7 @@ class Jobs:
     def delete(self, tenant_id: str, estimate_id: str) -> None:
         """Forget a finished estimate and its files. Raises ConflictError while it is queued or running."""
         with self._database.write() as session:
-            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id)
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             if estimate.status not in TERMINAL:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
             hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())

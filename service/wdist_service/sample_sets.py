@@ -165,7 +165,7 @@ class SampleSets:
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
         """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
         with self._database.write() as session:
-            row = tenancy.find(session, SampleSet, tenant_id, sample_set_id)
+            row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if jobs.is_in_use(session, row.id):
                 raise ConflictError(f"{row.id} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -25,9 +25,19 @@ def owned(model: type[Owned], tenant_id: str) -> Select[Owned]:
     return select(model).where(model.tenant_id == tenant_id)
 
 
-def find(session: Session, model: type[Owned], tenant_id: str, identifier: str, field: str | None = None) -> Owned:
-    """One row of a tenant. Raises NotFoundError, naming the request's field if one is given."""
-    found = session.execute(owned(model, tenant_id).where(model.id == identifier)).scalar_one_or_none()
+def find(
+    session: Session, model: type[Owned], tenant_id: str, identifier: str, field: str | None = None,
+    lock: Literal["share", "update"] | None = None,
+) -> Owned:  # fmt: skip
+    """One row of a tenant. Raises NotFoundError, naming the request's field if one is given.
+
+    `lock` keeps it as it was read until the transaction ends ("share": so may others): on PostgreSQL; SQLite has one
+    writer at a time anyway.
+    """
+    query = owned(model, tenant_id).where(model.id == identifier)
+    if lock is not None:
+        query = query.with_for_update(read=lock == "share")
+    found = session.execute(query).scalar_one_or_none()
     if found is None:
         raise missing(model, identifier, field)
     return found

@@ -109,7 +109,7 @@ class Worker:
         wait_for(self._database, seconds=30)
         self._database.migrate()
         engine.migrate(self._database)
-        check_storage(self._database, self._storage)
+        _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = engine.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
         self._attempts.declare(self._name, len(self._slots), self._slots.devices)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from service_process import normal, npy
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from stores import Stores
 
 from wdist_service import engine
 from wdist_service.attempts import Attempts, Finished
 from wdist_service.database import Database
+from wdist_service.errors import NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.jobs import Jobs, Submission
 from wdist_service.keys import ensure_tenant
@@ -207,6 +209,29 @@ def test_cancel_wins_over_every_end(bench: Bench, tmp_path: Path) -> None:
         assert end(worker, estimate)
         row = bench.row(estimate)
         assert (row.status, row.result, row.error) == ("canceled", None, None)
+
+
+def test_a_cancel_that_meets_the_end_leaves_it_alone(bench: Bench) -> None:
+    """Both on their way at once: the second to write sees what the first one wrote."""
+    estimate = bench.submit()
+    assert bench.worker("host/0").claim(estimate, 1)
+    with ThreadPoolExecutor(1) as pool:
+        with bench.database.write() as session:
+            session.execute(update(Estimate).where(Estimate.id == estimate).values(status="succeeded"))
+            cancel = pool.submit(bench.jobs.cancel, "local", estimate)
+            time.sleep(0.3)
+        assert cancel.result(30).status == "succeeded"
+    assert bench.row(estimate).status == "succeeded"
+
+
+def test_a_set_that_is_being_deleted_cannot_be_compared(bench: Bench) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with bench.database.write() as session:
+            session.execute(delete(SampleSet).where(SampleSet.id == bench.sets[0]))
+            submit = pool.submit(bench.submit)
+            time.sleep(0.3)
+        with pytest.raises(NotFoundError):
+            submit.result(30)
 
 
 def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:
