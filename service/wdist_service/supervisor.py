@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from typing import IO
+from typing import IO, Any
 
 from wdist_service.lifeline import PULSE_VARIABLE, SUPERVISOR_VARIABLE, Pulse
 from wdist_service.settings import Settings
@@ -22,6 +23,7 @@ EX_CONFIG = 78  # a child that ends with this must not be started again
 _EX_UNAVAILABLE = 69
 _EX_CANTCREAT = 73
 _STOP_SECONDS = 35.0
+_BIND_SECONDS = 2.0
 _MIN_DISK_BYTES = 32 << 20
 
 
@@ -185,16 +187,28 @@ def listen(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        _bind(listener, address)
         listener.listen(2048)
     except OSError as error:
-        if error.errno == 98:
+        if error.errno == errno.EADDRINUSE:
             reason = "it is taken; stop what runs there, or choose another with --port (0: any free one)"
         else:
             reason = str(error.strerror)
         raise StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}", _EX_UNAVAILABLE) from None
     listener.set_inheritable(True)
     return listener
+
+
+def _bind(listener: socket.socket, address: Any) -> None:
+    """Bind; an address that is taken may be that of a server that was just killed and whose API process still ends."""
+    deadline = time.monotonic() + _BIND_SECONDS
+    while True:
+        try:
+            return listener.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _address(settings: Settings, listener: socket.socket) -> str:
