@@ -37,6 +37,7 @@ class Feed:
         self.shift = None if shift is None else shift.float().to(device)
         self.seed, self.batch, self.device = seed, min(batch, len(index)), device
         self._epoch, self._order = -1, index
+        self._all: Tensor | None
         if like is not None:
             self._all = like._all
         else:

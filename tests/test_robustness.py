@@ -1,0 +1,105 @@
+"""Robust classifiers: proven radii are never broken, training resumes, the attack finds what is not robust."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wdist.errors import OptionError, SampleError, Stopped
+from wdist.robustness import (
+    ClassifierConfig,
+    RobustTraining,
+    attack,
+    build_classifier,
+    certified_accuracy,
+    certified_radii,
+    logits_of,
+    pair_bounds,
+    train_robust_classifier,
+)
+
+
+def quadrants(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """8 x 8 images with one bright quadrant under noise; the label is its number."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 4, n)
+    images = generator.uniform(0, 0.3, (n, 1, 8, 8)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 0.35
+    return images, labels
+
+
+TRAIN, VALIDATION, TEST = quadrants(600, 0), quadrants(200, 1), quadrants(200, 2)
+RADIUS = 0.5
+RECIPE = RobustTraining(steps=120, margin=1.0, learning_rate=0.05, batch=64)
+
+
+@pytest.mark.parametrize("layers", ["bcop", "rko", "ossn", "svcm"])
+def test_no_certified_image_is_broken(layers: str) -> None:
+    config = ClassifierConfig("small", layers, classes=4)
+    module, record = train_robust_classifier(config, *TRAIN, VALIDATION, RECIPE, RADIUS)
+    found = certified_accuracy(module, *TEST, RADIUS)
+    assert found.clean > 0.95
+    assert found.certified > 0.3  # of 16 pixels moved by 0.35: the classes are 2 x 1.4 / sqrt(2) apart
+    assert found.lipschitz_bound <= 1 + 1e-5
+    assert record.value > 0.3
+    radii = certified_radii(logits_of(module, TEST[0]), TEST[1], pair_bounds(module, (1, 8, 8)))
+    broken = attack(module, *TEST, RADIUS, steps=20, restarts=2)
+    assert not np.any(broken & (radii > RADIUS))
+    # and the attack is not a blunt one: at three times the median radius it breaks most
+    assert attack(module, *TEST, 3 * float(np.median(radii)), steps=20, restarts=1).mean() > 0.5
+
+
+def test_pair_bounds_hold_between_any_two_images() -> None:
+    module = build_classifier(ClassifierConfig("small", "rko", "relu", classes=5), (3, 8, 8), seed=3)
+    bounds = pair_bounds(module, (3, 8, 8))
+    assert bounds.max() <= np.sqrt(2) * (1 + 1e-5)  # orthonormal rows behind features of norm 1
+    generator = np.random.default_rng(0)
+    a = generator.normal(size=(100, 3, 8, 8)).astype(np.float32)
+    b = a + 0.1 * generator.normal(size=a.shape).astype(np.float32)
+    change = logits_of(module, a) - logits_of(module, b)
+    moved = np.linalg.norm((a - b).reshape(100, -1).astype(np.float64), axis=1)
+    differences = np.abs(change[:, :, None] - change[:, None, :]) / moved[:, None, None]
+    assert np.all(differences <= bounds + 1e-12)
+
+
+def test_radii_of_a_linear_net_are_distances_to_its_boundaries() -> None:
+    """Two classes, z = (x, -x): the boundary is at 0 and z_0 - z_1 has slope 2."""
+    logits = np.array([[3.0, -3.0], [-1.0, 1.0]])
+    radii = certified_radii(logits, np.array([0, 0]), np.array([[0.0, 2.0], [2.0, 0.0]]))
+    assert radii.tolist() == [3.0, -1.0]
+
+
+@pytest.mark.parametrize(("net", "shape"), [("small", (1, 28, 28)), ("large", (3, 32, 32)), ("fc3", (1, 28, 28))])
+def test_nets_of_the_paper(net: str, shape: tuple[int, int, int]) -> None:
+    module = build_classifier(ClassifierConfig(net), shape)
+    assert module(torch.zeros(2, *shape)).shape == (2, 10)
+    assert pair_bounds(module, shape).max() <= np.sqrt(2) * (1 + 1e-5)
+
+
+def test_an_interrupted_training_ends_as_a_whole_one(tmp_path: Path) -> None:
+    config, recipe = ClassifierConfig("small", classes=4), RobustTraining(steps=30, margin=1.0, batch=64, augment=True)
+    whole, _ = train_robust_classifier(config, *TRAIN, VALIDATION, recipe, RADIUS)
+    left = iter([False] * 17 + [True] * 5)
+    file = tmp_path / "robust.checkpoint"
+    with pytest.raises(Stopped):
+        train_robust_classifier(
+            config, *TRAIN, VALIDATION, recipe, RADIUS, checkpoint=file, should_stop=lambda: next(left)
+        )
+    resumed, record = train_robust_classifier(config, *TRAIN, VALIDATION, recipe, RADIUS, checkpoint=file)
+    assert record.step == 30
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(OptionError, match="layers 'conv' is unknown; choose one of bcop"):
+        ClassifierConfig(layers="conv")
+    with pytest.raises(OptionError, match="not divisible by 4"):
+        build_classifier(ClassifierConfig("small"), (1, 10, 10))
+    module = build_classifier(ClassifierConfig("small", classes=4), (1, 8, 8))
+    with pytest.raises(SampleError, match=r"need images \(n, c, h, w\)"):
+        certified_accuracy(module, TEST[0][:, 0], TEST[1], RADIUS)
+    with pytest.raises(SampleError, match="not finite"):
+        certified_accuracy(module, np.full((2, 1, 8, 8), np.nan, dtype=np.float32), np.array([0, 1]), RADIUS)

@@ -1,0 +1,303 @@
+"""Provably robust classifiers: Lipschitz nets, margin training, certified radii, and an attack to refute them.
+
+The other half of Li et al., "Preventing Gradient Attenuation in Lipschitz Constrained Convolutional Networks" (NeurIPS
+2019). The logits are z = A h(x) + b with h proven L-Lipschitz, so that z_i - z_j has the Lipschitz constant
+L ||a_i - a_j||, at most sqrt(2) L for orthonormal rows: a prediction cannot change within
+min_j (z_i - z_j) / (L ||a_i - a_j||) of x, in the Euclidean norm.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wdist.certificate import lipschitz_bound
+from wdist.checkpoint import read_checkpoint, write_checkpoint
+from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
+from wdist.errors import OptionError, SampleError, Stopped
+from wdist.layers import MaxMin, OrthogonalLinear
+from wdist.manifold import polish
+from wdist.training import Record, Schedule, Trainer
+
+Rows = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+CONVOLUTIONS: dict[str, type[LipschitzConvolution]] = {"bcop": BCOP, "rko": RKO, "ossn": OSSN, "svcm": SVCM}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"maxmin": MaxMin, "relu": nn.ReLU}
+# Li et al.: (out channels, kernel, stride) of the convolutions, then units of the dense layers before the last.
+NETS: dict[str, tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]] = {
+    "small": (((16, 4, 2), (32, 4, 2)), (100,)),
+    "large": (((32, 3, 1), (32, 4, 2), (64, 3, 1), (64, 4, 2)), (512, 512)),
+    "fc3": ((), (1024, 1024, 1024)),
+}
+_BLOCK = 1_000  # images that are scored at once
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """net: small, large or fc3 of the paper; layers: bcop, rko, ossn or svcm; activation: maxmin or relu."""
+
+    net: str = "small"
+    layers: str = "bcop"
+    activation: str = "maxmin"
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        for name, known in (("net", NETS), ("layers", CONVOLUTIONS), ("activation", ACTIVATIONS)):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        if self.classes < 2:
+            raise OptionError(f"{self.classes} classes; there must be at least 2")
+
+
+def build_classifier(config: ClassifierConfig, image_shape: tuple[int, int, int], seed: int = 0) -> nn.Sequential:
+    """A fresh net (n, c, h, w) -> (n, classes); the global random state is left as it was.
+
+    Raises OptionError where the images cannot be halved as often as the net needs.
+    """
+    convolutions, units = NETS[config.net]
+    kind, activation = CONVOLUTIONS[config.layers], ACTIVATIONS[config.activation]
+    channels, height, width = image_shape
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for out, kernel, stride in convolutions:
+            if height % stride or width % stride:
+                raise OptionError(f"net {config.net!r} halves images twice: {image_shape[1:]} is not divisible by 4")
+            layers += [kind(channels, out, kernel, stride), activation()]
+            channels, height, width = out, height // stride, width // stride
+        features = channels * height * width
+        layers.append(nn.Flatten())
+        for unit in units:
+            layers += [OrthogonalLinear(features, unit), activation()]
+            features = unit
+        layers.append(OrthogonalLinear(features, config.classes))
+    return nn.Sequential(*layers)
+
+
+def margin_loss(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Multi-class hinge: mean over rows and wrong classes j of max(0, margin - (z_label - z_j)). (n, k), (n,) -> ()."""
+    loss: Tensor = functional.multi_margin_loss(logits, labels, margin=margin)
+    return loss
+
+
+def pair_bounds(module: nn.Sequential, image_shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Proven Lipschitz constants of z_i - z_j for all pairs of classes, (k, k), float64; 0 on the diagonal.
+
+    Raises UnprovenError for a net with an unknown layer, OptionError for one that does not end in a dense layer.
+    """
+    *body, last = module
+    if not isinstance(last, OrthogonalLinear | nn.Linear):
+        raise OptionError(f"the net ends in {type(last).__name__}; class pairs need a dense last layer")
+    features = lipschitz_bound(nn.Sequential(*body), image_shape)
+    rows = last.weight.detach().double().cpu().numpy()
+    distances = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+    bounds: NDArray[np.float64] = features * distances * (1 + rows.shape[1] * np.finfo(np.float64).eps)
+    return bounds
+
+
+def certified_radii(logits: NDArray[np.float64], labels: Labels, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean distance within which each prediction is proven not to change, (n,); negative where it is wrong now.
+
+    logits (n, k), labels (n,), bounds (k, k) as from `pair_bounds`. A pair with bound 0 has constant z_i - z_j.
+    """
+    rows = np.arange(len(labels))
+    margins = logits[rows, labels][:, None] - logits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        radii = margins / bounds[labels]
+    radii[rows, labels] = np.inf
+    nearest: NDArray[np.float64] = np.where(np.isnan(radii), -np.inf, radii).min(axis=1)
+    return nearest
+
+
+def logits_of(module: nn.Sequential, images: Rows) -> NDArray[np.float64]:
+    """Logits (n, k) computed in float64 on the CPU from the stored weights."""
+    exact = copy.deepcopy(module).cpu().double().eval()
+    with torch.inference_mode():
+        parts = [exact(torch.from_numpy(images[i : i + _BLOCK]).double()) for i in range(0, len(images), _BLOCK)]
+    values: NDArray[np.float64] = torch.cat(parts).numpy()
+    return values
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Shares of the images: classified correctly, and proven to stay so within `radius`; L of the net's features."""
+
+    images: int
+    radius: float
+    clean: float
+    certified: float
+    lipschitz_bound: float
+
+
+def certified_accuracy(module: nn.Sequential, images: Rows, labels: Labels, radius: float) -> Robustness:
+    """Clean accuracy and certified accuracy at a Euclidean radius, both proven from the weights in float64.
+
+    images (n, c, h, w) float32 with pixels in [0, 1], labels (n,) from 0. Raises SampleError for shapes that differ.
+    """
+    _check(images, labels)
+    bounds = pair_bounds(module, images.shape[1:])
+    radii = certified_radii(logits_of(module, images), labels, bounds)
+    features = lipschitz_bound(nn.Sequential(*list(module)[:-1]), images.shape[1:])
+    return Robustness(len(images), radius, float((radii > 0).mean()), float((radii > radius).mean()), features)
+
+
+def _check(images: Rows, labels: Labels) -> None:
+    if images.ndim != 4 or labels.shape != (len(images),) or len(images) == 0:
+        raise SampleError(f"need images (n, c, h, w) and labels (n,), not {images.shape} and {labels.shape}")
+    if not np.isfinite(images).all():
+        raise SampleError("images hold values that are not finite")
+
+
+def attack(
+    module: nn.Sequential, images: Rows, labels: Labels, radius: float, *, steps: int = 100, restarts: int = 10,
+    seed: int = 0,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which images projected gradient ascent makes the net misclassify within a Euclidean radius, (n,).
+
+    Madry et al. (2018): normalised gradient steps of 2.5 radius / steps on the smallest margin, projected onto the ball
+    and onto pixels in [0, 1]; the first start is the image itself, others are drawn in the ball. What it breaks is
+    broken; what it leaves may be so.
+    """
+    _check(images, labels)
+    net = copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    broken = np.zeros(len(images), dtype=bool)
+    for start in range(0, len(images), _BLOCK):
+        x, y = torch.from_numpy(images[start : start + _BLOCK]), torch.from_numpy(labels[start : start + _BLOCK])
+        found = torch.zeros(len(x), dtype=torch.bool)
+        for restart in range(restarts):
+            left = ~found
+            if not left.any():
+                break
+            found[left] = _ascend(net, x[left], y[left], radius, steps, generator if restart else None)
+        broken[start : start + len(x)] = found.numpy()
+    return broken
+
+
+def _ascend(
+    net: nn.Sequential, x: Tensor, y: Tensor, radius: float, steps: int, generator: torch.Generator | None
+) -> Tensor:
+    """One restart: whether each image was misclassified on the way."""
+    delta = torch.zeros_like(x)
+    if generator is not None:
+        delta = torch.randn(x.shape, generator=generator)
+        lengths = radius * torch.rand(len(x), generator=generator) ** (1 / x[0].numel())
+        delta *= (lengths / delta.flatten(1).norm(dim=1)).reshape(-1, 1, 1, 1)
+    found = torch.zeros(len(x), dtype=torch.bool)
+    for _ in range(steps):
+        point = (x + delta).clamp(0, 1).requires_grad_(True)
+        logits = net(point)
+        own = logits.gather(1, y[:, None])
+        rival = logits.scatter(1, y[:, None], -torch.inf).amax(1, keepdim=True)
+        found |= (rival >= own)[:, 0].detach()
+        (gradient,) = torch.autograd.grad((rival - own).sum(), point)
+        length = gradient.flatten(1).norm(dim=1).clamp_min(1e-30).reshape(-1, 1, 1, 1)
+        delta = point.detach() - x + 2.5 * radius / steps * gradient / length
+        delta = delta * (radius / delta.flatten(1).norm(dim=1).clamp_min(1e-30)).clamp_max(1).reshape(-1, 1, 1, 1)
+    with torch.no_grad():
+        # rounding may leave the ball by an ulp: what counts must be inside
+        final = net((x + delta).clamp(0, 1))
+        own = final.gather(1, y[:, None])
+        rival = final.scatter(1, y[:, None], -torch.inf).amax(1, keepdim=True)
+    broken: Tensor = found | (rival >= own)[:, 0]
+    return broken
+
+
+@dataclass(frozen=True)
+class RobustTraining:
+    """How a robust classifier is trained: margin of the hinge in logits, rates (Stiefel, Adam), batch, augmentation."""
+
+    steps: int
+    margin: float
+    learning_rate: float = 0.02
+    euclidean_learning_rate: float = 1e-3
+    batch: int = 128
+    augment: bool = False
+    seed: int = 0
+
+
+def train_robust_classifier(
+    config: ClassifierConfig,
+    images: Rows,
+    labels: Labels,
+    validation: tuple[Rows, Labels],
+    training: RobustTraining,
+    radius: float,
+    *,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 500,
+    progress: Callable[[int, float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> tuple[nn.Sequential, Record]:
+    """Train a net; the weights with the best certified accuracy at `radius` on the validation images are returned.
+
+    images, validation[0]: (n, c, h, w) float32 in [0, 1]; labels from 0. With a checkpoint file, a stopped or killed
+    run goes on from it and ends as an uninterrupted one. progress: called with (steps done, certified accuracy).
+
+    Raises:
+        SampleError: shapes that do not fit. Stopped: should_stop() turned true (the checkpoint is written first).
+    """
+    _check(images, labels)
+    _check(*validation)
+    shape: Any = images.shape[1:]
+    module = build_classifier(config, shape, training.seed)
+
+    def loss_at(net: nn.Module, step: int) -> Tensor:
+        x, y = _batch(images, labels, training, step)
+        return margin_loss(net(x), y, training.margin)
+
+    def value(_: nn.Module) -> float:
+        return certified_accuracy(module, *validation, radius).certified
+
+    schedule = Schedule(
+        training.steps, training.learning_rate, training.euclidean_learning_rate, evaluations=40, patience=10_000
+    )
+    trainer = Trainer(module, loss_at, value, schedule)
+    if checkpoint is not None and (found := read_checkpoint(checkpoint)) is not None:
+        trainer.load_state(*found)
+
+    def on_step(step: int) -> None:
+        if checkpoint is not None and step % checkpoint_every == 0:
+            write_checkpoint(checkpoint, *trainer.state())
+
+    try:
+        record = trainer.run(on_step=on_step, on_evaluation=progress, should_stop=should_stop)
+    except Stopped:
+        if checkpoint is not None:
+            write_checkpoint(checkpoint, *trainer.state())
+        raise
+    polish(module)
+    return module.eval(), record
+
+
+def _batch(images: Rows, labels: Labels, training: RobustTraining, step: int) -> tuple[Tensor, Tensor]:
+    """Rows of a step, a pure function of (seed, step); augmented: a crop after 4 black pixels on each side, a flip."""
+    size = min(training.batch, len(images))
+    epoch, k = divmod(step, len(images) // size)
+    order = np.random.default_rng([training.seed, epoch]).permutation(len(images))[k * size : (k + 1) * size]
+    x, y = images[order], torch.from_numpy(labels[order])
+    if training.augment:
+        generator = np.random.default_rng([training.seed, step, 1])
+        x = _augmented(x, generator)
+    return torch.from_numpy(np.ascontiguousarray(x)), y
+
+
+def _augmented(x: Rows, generator: np.random.Generator) -> Rows:
+    n, _, h, w = x.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (4, 4), (4, 4)))
+    tops, lefts = generator.integers(0, 9, n), generator.integers(0, 9, n)
+    corners = zip(list(tops), list(lefts), strict=True)
+    out: Rows = np.stack([padded[i, :, top : top + h, left : left + w] for i, (top, left) in enumerate(corners)])
+    flipped = generator.random(n) < 0.5
+    out[flipped] = out[flipped, :, :, ::-1]
+    return out
