@@ -1,17 +1,21 @@
 """What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
 
-    .venv/bin/python benchmarks/queue.py [--jobs 1000] [--only overhead,drain,share,table]
+    .venv/bin/python benchmarks/queue.py [--jobs 1000] [--only overhead,drain,share,table,recovery]
 
 - overhead: from the answer to POST /v1/estimates to the trainer's first step, server warm and idle (goal: 0.3 s).
 - drain: tiny estimates (200 x 2, affine critic, 5 steps, no baseline), submitted as one batch, one worker with one slot
   and one thread (goal: 5 a second).
 - share: the same with two workers; how far from half the smaller part is (goal: 10 %).
 - table: 100,000 finished estimates; a page of the list over HTTP, and the claim of a new one (goal: 20 ms).
+- recovery: from SIGKILL to a trainer (goal: 3 s) or a worker (goal: 15 s) until the next attempt trains; a cancel
+  of a running estimate (goal: 2 s).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -163,8 +167,37 @@ def table(folder: Path, _jobs: int) -> list[Row]:
     ]
 
 
+def recovery(folder: Path, _jobs: int) -> list[Row]:
+    """Default settings, on one host: the killed worker is started again by `wdist serve`."""
+    with Server(folder / "data", environment={"WDIST_SERVER_SPARE_TRAINER": "true"}) as server:
+        sets = two_sets(server)
+        estimate = server.submit(*sets, critic="groupsort", steps=1_000_000)
+        server.until_training(estimate)
+        time.sleep(20)  # until there is a spare trainer, and a checkpoint
+
+        def until_attempt(number: int) -> float:
+            begun = time.perf_counter()
+            server.until_training(estimate, attempt=number)
+            return time.perf_counter() - begun
+
+        busiest = max(server.pids("trainer"), key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().split()[13]))
+        os.kill(busiest, signal.SIGKILL)
+        trainer = until_attempt(2)
+        server.signal("worker")
+        worker = until_attempt(3)
+        begun = time.perf_counter()
+        server.client.post(f"/v1/estimates/{estimate}/cancel")
+        server.until_done(estimate)
+        cancel = time.perf_counter() - begun
+    return [
+        ("trainer killed: the next attempt trains after", trainer, "s", 3.0),
+        ("worker killed: the next attempt trains after", worker, "s", 15.0),
+        ("cancel of a running estimate", cancel, "s", 2.0),
+    ]
+
+
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
-    "overhead": overhead, "drain": drain, "share": share, "table": table,
+    "overhead": overhead, "drain": drain, "share": share, "table": table, "recovery": recovery,
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import pytest
 from server_process import ServerProcess
 
 from wdist_client import Client
+from wdist_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -56,6 +57,16 @@ def health() -> str:
 def test_the_build_context_lets_through_what_is_copied() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert allowed == set(copied())
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "deploy/compose.cluster.yaml"])
+def test_compose_files_name_targets_and_settings_that_exist(file: str) -> None:
+    text = (ROOT / file).read_text()
+    for target in re.findall(r"^ +target: (\w+)$", text, re.MULTILINE):
+        assert stage(target)
+    given = set(re.findall(r"WDIST_SERVER_(\w+):", text))
+    assert given
+    assert {name.lower() for name in given} <= set(Settings.model_fields)
 
 
 @pytest.fixture(scope="module")
