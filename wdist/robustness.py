@@ -295,8 +295,7 @@ def _batch(images: Rows, labels: Labels, training: RobustTraining, step: int) ->
 def _augmented(x: Rows, generator: np.random.Generator) -> Rows:
     n, _, h, w = x.shape
     padded = np.pad(x, ((0, 0), (0, 0), (4, 4), (4, 4)))
-    tops, lefts = generator.integers(0, 9, n), generator.integers(0, 9, n)
-    corners = zip(list(tops), list(lefts), strict=True)
+    corners = generator.integers(0, 9, (n, 2)).tolist()
     out: Rows = np.stack([padded[i, :, top : top + h, left : left + w] for i, (top, left) in enumerate(corners)])
     flipped = generator.random(n) < 0.5
     out[flipped] = out[flipped, :, :, ::-1]
