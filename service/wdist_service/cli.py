@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from wdist import __version__
-from wdist_service.commands import completion, doctor, estimate, keys, serve
+from wdist_service.commands import completion, doctor, estimate, keys, reproduce, serve
 from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, fail
 
 
@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_worker(commands)
     keys.add(commands)
     doctor.add(commands)
+    reproduce.add(commands)
     completion.add(commands, parser)
     return made
 

@@ -1,0 +1,55 @@
+"""`wdist reproduce`: one command from published files to a result file."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wdist import reproduce
+from wdist.errors import OptionError
+from wdist.robustness import ClassifierConfig
+from wdist_service.cli import main
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of MNIST's form: the label is the image's third of ten bright rows."""
+    monkeypatch.setattr(reproduce, "VALIDATION_IMAGES", 100)
+    generator = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    for part, n in (("train", 700), ("t10k", 60)):
+        labels = generator.integers(0, 10, n).astype(np.uint8)
+        images = generator.integers(0, 60, (n, 28, 28), np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[2 * label + 4 : 2 * label + 6] += 180
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + b"".join(e.to_bytes(4, "big") for e in array.shape)
+            (tmp_path / "mnist" / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+    return tmp_path
+
+
+def test_one_command_writes_a_whole_result(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data / "results"
+    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "8"]
+    assert main([*command, "--attack-images", "10", "--learning-rate", "0.05"]) == 0
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    assert "certified on validation images" in printed.err
+    assert figures == json.loads((out / "mnist-small-bcop-maxmin-0.json").read_text())
+    assert figures["test"]["images"] == 60
+    assert figures["test"]["clean"] > 0.9
+    assert 0.5 < figures["test"]["certified"] <= figures["test"]["clean"]
+    assert figures["test"]["radius"] == 1.58
+    assert figures["attack"]["certified_and_broken"] == 0
+    assert figures["attack"]["accuracy"] >= figures["attack"]["certified"]
+    assert (out / "mnist-small-bcop-maxmin-0.safetensors").stat().st_size > 100_000
+    assert not list(out.glob("*.checkpoint"))
+
+
+def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "robustness", "cifar10", "--data", str(tmp_path)]) == 2
+    assert "cifar-10-binary.tar.gz is neither in" in capsys.readouterr().err
+    with pytest.raises(OptionError, match="'svhn' is unknown"):
+        reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
