@@ -206,7 +206,7 @@ def status_of(batch: Batch, counts: dict[str, int]) -> str:
 
 def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[str, SampleSet]:
     """Those of the tenant's sets that there are, by id."""
-    named = sorted(set(identifiers))
+    named = sorted(key for key in set(identifiers) if "\0" not in key)  # which PostgreSQL refuses
     sets: dict[str, SampleSet] = {}
     for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
         query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +23,8 @@ _MEMORY_BYTES = 4 << 30
 _SECONDS = 60
 _GRACE_SECONDS = 5.0
 _AT_ONCE = 2
+_PREFIX = "evaluate-"
+_NEW_SECONDS = 1.0  # between making a folder and holding it
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -32,12 +38,30 @@ class Evaluations:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._sweep()
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Room for the files of one evaluation."""
-        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="evaluate-") as name:
-            yield Path(name)
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as name:
+            held = os.open(name, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)  # a folder that nobody holds belongs to a dead process
+            try:
+                yield Path(name)
+            finally:
+                os.close(held)
+
+    def _sweep(self) -> None:
+        """Remove what dead processes left behind."""
+        for folder in self._scratch.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # held, or gone already
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if time.time() - folder.stat().st_mtime > _NEW_SECONDS:
+                        shutil.rmtree(folder)
+                finally:
+                    os.close(descriptor)
 
     def run(
         self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str, part: tuple[int, int] = (0, MAX_ROWS)

@@ -6,6 +6,7 @@ died or froze changes nothing, and another one begins the evaluation anew when i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import math
@@ -25,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service import jobs, tenancy
 from wdist_service.database import Database
-from wdist_service.errors import InvalidError, RequestError, TooLargeError
+from wdist_service.errors import InvalidError, RequestError, StorageUnavailableError, TooLargeError
 from wdist_service.evaluation import Evaluations, TooMuchError
 from wdist_service.ids import new_id
 from wdist_service.models import Artifact, Estimate, Evaluation, SampleSet, Status
@@ -80,6 +81,8 @@ class EvaluationJobs:
             )  # fmt: skip
             if (earlier := session.execute(same.limit(1)).scalar_one_or_none()) is not None:
                 return earlier
+            tenancy.find(session, SampleSet, tenant_id, sample_set.id, field="sample_set", lock="share")
+            tenancy.find(session, Estimate, tenant_id, estimate.id, lock="share")
             now = time.time()
             admit_bytes(session, tenant_id, quota, size, now)
             admit_evaluation(session, tenant_id, quota)
@@ -119,7 +122,7 @@ class EvaluationJobs:
             try:
                 if not self.work():
                     self._wake.wait(_POLL_SECONDS)
-            except (DatabaseError, OSError):
+            except Exception:  # a database or a bucket that is away comes back; this thread must still be there then
                 log.exception("evaluations rest for a while")
                 self._stopping.wait(_POLL_SECONDS)
 
@@ -134,10 +137,29 @@ class EvaluationJobs:
                 self._evaluate(row, token)
         except LostError:
             pass
+        except (StorageUnavailableError, DatabaseError):
+            self._give_back(row, token)
+            raise
         except (RequestError, DiskFullError) as error:
-            detail = error.detail if isinstance(error, RequestError) else "the server's disk is full"
-            self._write(row, token, status=Status.FAILED, error={"type": "invalid", "message": detail}, bytes=0)
+            self._fail(row, token, "invalid", error.detail if isinstance(error, RequestError) else "the disk is full")
+        except Exception as error:
+            log.exception("an evaluation failed", extra={"evaluation": row.id})
+            self._fail(
+                row, token, "internal_error", f"the server met an unexpected {type(error).__name__}; see its log"
+            )
         return True
+
+    def _fail(self, row: Evaluation, token: str, type_: str, message: str) -> None:
+        ended = {"status": Status.FAILED, "finished_at": time.time(), "holder": None, "bytes": 0}
+        with contextlib.suppress(LostError):
+            self._write(row, token, error={"type": type_, "message": message}, **ended)
+
+    def _give_back(self, row: Evaluation, token: str) -> None:
+        """Let another process, or this one later, begin it anew."""
+        with self._database.write() as session:
+            held = Evaluation.id == row.id, Evaluation.holder == token, Evaluation.status == Status.RUNNING
+            given_back = {"status": Status.QUEUED, "holder": None, "held_until": 0.0, "done": 0}
+            session.execute(update(Evaluation).where(*held).values(**given_back))
 
     def _claim(self, token: str) -> Evaluation | None:
         with self._database.read() as session:
@@ -218,14 +240,9 @@ class EvaluationJobs:
             done.set()
             thread.join()
             if self._stopping.is_set():
-                with self._database.write() as session:
-                    held = Evaluation.id == row.id, Evaluation.holder == token, Evaluation.status == Status.RUNNING
-                    given_back = {"status": Status.QUEUED, "holder": None, "held_until": 0.0, "done": 0}
-                    session.execute(update(Evaluation).where(*held).values(**given_back))
+                self._give_back(row, token)
 
     def _write(self, row: Evaluation, token: str, **values: object) -> None:
-        if values.get("status") == Status.FAILED:
-            values |= {"finished_at": time.time(), "holder": None}
         with self._database.write() as session:
             self._change(session, row, token, values)
 

@@ -37,7 +37,7 @@ def find(
     query = owned(model, tenant_id).where(model.id == identifier)
     if lock is not None:
         query = query.with_for_update(read=lock == "share")
-    found = session.execute(query).scalar_one_or_none()
+    found = None if "\0" in identifier else session.execute(query).scalar_one_or_none()  # PostgreSQL refuses it
     if found is None:
         raise missing(model, identifier, field)
     return found

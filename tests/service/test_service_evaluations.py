@@ -135,6 +135,15 @@ def test_an_evaluation_survives_its_process(own_server: Callable[..., Server]) -
         time.sleep(0.1)
     assert until_done(server, url)["status"] == "succeeded"
     assert load(server, url).shape == (150_000,)
+    stopped = begin(server, estimate, rows, gradient=True).headers["location"]
+    while server.client.get(stopped).json()["status"] == "queued":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.client.delete(stopped).status_code == 204
+    assert server.client.get(stopped).status_code == 404
+    while list((server.data / "scratch").glob("evaluate-*")) or list((server.data / "incoming").iterdir()):
+        assert time.monotonic() < deadline + 30
+        time.sleep(0.1)
     assert server.client.delete(f"/v1/sample-sets/{rows}").status_code == 204
     assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 204
     assert server.client.get(url).status_code == 404

@@ -81,6 +81,24 @@ def test_a_large_body_ends_where_its_length_says(server: Server) -> None:
     assert b'"api":"v1"' in answer
 
 
+@pytest.mark.both_stores
+def test_text_that_a_database_may_refuse(server: Server, pair: tuple[str, str]) -> None:
+    both = {"source": pair[0], "target": pair[1]}
+    post = server.client.post
+    assert post("/v1/estimates", json={**both, "source": "ss_\0"}).status_code == 404
+    assert post("/v1/batches", json={"pairs": [{**both, "target": "ss_\0"}]}).status_code == 404
+    assert post("/v1/estimates", json={**both, "groups": dict.fromkeys(pair, "ss_\0")}).status_code == 404
+    assert post("/v1/estimates", json={**both, "metadata": {"a": "\0"}}).status_code == 422
+    assert post("/v1/estimates", json={**both, "metadata": {"\0": "a"}}).status_code == 422
+    assert post("/v1/batches", json={"pairs": [{**both, "custom_id": "\0"}]}).status_code == 422
+    assert post("/v1/sample-sets?name=%00", content=npy(normal(1))).status_code == 422
+    assert server.client.get("/v1/estimates?metadata=a%3A%00").status_code in (200, 422)
+    surrogate = b'{"source": "\\ud800", "target": "x"}'
+    answer = post("/v1/estimates", content=surrogate, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+
+
+@pytest.mark.both_stores
 def test_paths_and_queries_that_are_not_text(server: Server) -> None:
     for path in (
         b"/v1/estimates/%00",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from service_process import Server, normal, npy
+from stores import Stores
 
 MakeServer = Callable[..., Server]
+MakeKey = Callable[..., str]
 
 
 def wdist(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +35,22 @@ def as_bearer(server: Server, key: str) -> httpx.Client:
 
 @pytest.fixture
 def server(own_server: MakeServer) -> Server:
+    """An open server, which a first key closes."""
     return own_server("--workers", "0")
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator[tuple[Server, MakeKey]]:
+    """A server with an admin's key, and what makes more keys."""
+    data = tmp_path_factory.mktemp("keys") / "data"
+    with Server(data, ["--workers", "0"], stores.environment()) as running:
+        admin = running.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
+
+        def make(**fields: str) -> str:
+            headers = {"Authorization": f"Bearer {admin}"}
+            return str(running.client.post("/v1/api-keys", json=fields, headers=headers).json()["secret"])
+
+        yield running, make
 
 
 def test_first_key_closes_the_server_and_inherits_the_data(server: Server) -> None:
@@ -61,11 +78,11 @@ def test_first_key_must_be_an_admins(server: Server) -> None:
     assert "admin" in refused.stderr
 
 
-def test_tenants_do_not_see_each_other(server: Server) -> None:
-    admin = new_key(server.data, "--role", "admin")
-    one = as_bearer(server, new_key(server.data, "--tenant", "one"))
-    two = as_bearer(server, new_key(server.data, "--tenant", "two"))
-    with one, two, as_bearer(server, admin) as other_tenant:
+@pytest.mark.both_stores
+def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
+    server, make = closed
+    one, two = as_bearer(server, make(tenant="one")), as_bearer(server, make(tenant="two"))
+    with one, two, as_bearer(server, make(role="admin")) as other_tenant:
         mine = [one.post("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
         estimate = one.post("/v1/estimates", json={"source": mine[0], "target": mine[1]}).json()["id"]
         pair = {"source": mine[0], "target": mine[1]}
@@ -101,22 +118,22 @@ def test_tenants_do_not_see_each_other(server: Server) -> None:
         assert one.get(f"/v1/sample-sets/{mine[0]}/content").status_code == 200
 
 
-def test_users_cannot_manage_keys(server: Server) -> None:
-    new_key(server.data, "--role", "admin")
-    with as_bearer(server, new_key(server.data)) as user:
+def test_users_cannot_manage_keys(closed: tuple[Server, MakeKey]) -> None:
+    server, make = closed
+    with as_bearer(server, make()) as user:
         assert user.get("/v1/api-keys").status_code == 403
         assert user.post("/v1/api-keys", json={"role": "admin"}).status_code == 403
         assert user.get("/v1/estimates").status_code == 200
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wd_wrong", "Basic d2Q6d2Q=", "Bearer " + "x" * 5000])
-def test_bad_credentials(server: Server, header: str) -> None:
-    new_key(server.data, "--role", "admin")
-    answer = server.client.get("/v1/estimates", headers={"Authorization": header} if header else {})
+def test_bad_credentials(closed: tuple[Server, MakeKey], header: str) -> None:
+    answer = closed[0].client.get("/v1/estimates", headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.local_stores
 def test_secrets_are_stored_nowhere(server: Server) -> None:
     secret = new_key(server.data, "--role", "admin")
     with as_bearer(server, secret) as admin:

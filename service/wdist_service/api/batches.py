@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from wdist_service import tenancy
 from wdist_service.api.dependencies import AfterBatch, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.api.problems import responses
-from wdist_service.api.schemas import Metadata, Options, Page, Priority, SetId, estimate_view, rfc3339
+from wdist_service.api.schemas import Label, Metadata, Options, Page, Priority, SetId, estimate_view, rfc3339
 from wdist_service.batches import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs, status_of
 from wdist_service.models import Batch, Estimate
 
@@ -38,9 +38,7 @@ class PairRequest(BaseModel):
 
     source: SetId
     target: SetId
-    custom_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
-        default=None, description="Your name for this pair, unique in the batch."
-    )
+    custom_id: Label | None = Field(default=None, description="Your name for this pair, unique in the batch.")
 
 
 class BatchRequest(Options):

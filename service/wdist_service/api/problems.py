@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -179,6 +179,9 @@ async def _on_os_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, OperationalError) and "full" in str(error.orig):
         return await _on_disk_full(request, error)
+    if isinstance(error, DataError):
+        detail = "a value has a character or a size that cannot be stored"
+        return problem(_id(request), 422, "invalid", "The request cannot be carried out as it stands", detail)
     log.error("database error", exc_info=error, extra={"request_id": _id(request)})
     return problem(
         _id(request), 503, "unavailable", "The database does not answer", "try again", (), {"Retry-After": "2"}

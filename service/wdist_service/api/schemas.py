@@ -20,14 +20,16 @@ Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Member = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_TEXT = r"^[^\x00]*$"  # PostgreSQL has no such character
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]
 Method = Literal["betting", "empirical_bernstein", "paired_betting"]
 Scale = Literal["none", "standardize"] | Positive | Factors
 SetId = Annotated[str, Field(min_length=1, max_length=64)]
 Groups = Annotated[dict[SetId, SetId], Field(min_length=1, max_length=MAX_GROUPS)]
-Metadata = Annotated[dict[Label, Annotated[str, StringConstraints(max_length=512)]], Field(max_length=50)]
+LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=_TEXT)]
+Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50)]
 
 
 class Options(BaseModel):
