@@ -95,14 +95,21 @@ def pair_bounds(module: nn.Sequential, image_shape: tuple[int, ...]) -> NDArray[
 
     Raises UnprovenError for a net with an unknown layer, OptionError for one that does not end in a dense layer.
     """
-    *body, last = module
+    return _feature_bound(module, image_shape) * _last_row_distances(module)
+
+
+def _feature_bound(module: nn.Sequential, image_shape: tuple[int, ...]) -> float:
+    return lipschitz_bound(nn.Sequential(*list(module)[:-1]), image_shape)
+
+
+def _last_row_distances(module: nn.Sequential) -> NDArray[np.float64]:
+    """||a_i - a_j|| of the rows of the last layer, rounded up, (k, k)."""
+    last = module[-1]
     if not isinstance(last, OrthogonalLinear | nn.Linear):
         raise OptionError(f"the net ends in {type(last).__name__}; class pairs need a dense last layer")
-    features = lipschitz_bound(nn.Sequential(*body), image_shape)
     rows = last.weight.detach().double().cpu().numpy()
-    distances = np.linalg.norm(rows[:, None] - rows[None], axis=2)
-    bounds: NDArray[np.float64] = features * distances * (1 + rows.shape[1] * np.finfo(np.float64).eps)
-    return bounds
+    distances: NDArray[np.float64] = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+    return distances * (1 + rows.shape[1] * np.finfo(np.float64).eps)
 
 
 def certified_radii(logits: NDArray[np.float64], labels: Labels, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,9 +152,8 @@ def certified_accuracy(module: nn.Sequential, images: Rows, labels: Labels, radi
     images (n, c, h, w) float32 with pixels in [0, 1], labels (n,) from 0. Raises SampleError for shapes that differ.
     """
     _check(images, labels)
-    bounds = pair_bounds(module, images.shape[1:])
-    radii = certified_radii(logits_of(module, images), labels, bounds)
-    features = lipschitz_bound(nn.Sequential(*list(module)[:-1]), images.shape[1:])
+    features = _feature_bound(module, images.shape[1:])
+    radii = certified_radii(logits_of(module, images), labels, features * _last_row_distances(module))
     return Robustness(len(images), radius, float((radii > 0).mean()), float((radii > radius).mean()), features)
 
 
