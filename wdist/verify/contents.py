@@ -29,7 +29,10 @@ def require(condition: bool, message: str) -> None:
 
 
 def read_file(path: str | Path, sha256: str | None) -> tuple[str, bytes]:
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     digest = hashlib.sha256(content).hexdigest()
     require(sha256 is None or digest == sha256.strip().strip('"').lower(), f"its SHA-256 is {digest}, not {sha256}")
     return f"SHA-256 {digest}" + (" as given" if sha256 else ""), content
