@@ -77,26 +77,27 @@ def _paths(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 
 def _cases(tree: Node) -> str:
     """A shell's `case`s: what may follow a command, and what the option before the cursor takes."""
-    lines = ['  case "$path" in']
-    takes = ['  case "$path $previous" in']
+    lines = ['  case "$so_far" in']
+    takes = ['  case "$so_far $before_it" in']
     for path, node in _paths(tree):
-        lines.append(f'    "{path}") commands="{" ".join(node.below)}" options="{" ".join(sorted(node.options))}";;')
+        lines.append(f'    "{path}") subcommands="{" ".join(node.below)}" flags="{" ".join(sorted(node.options))}";;')
         for option, words in node.options.items():
             if words is not None:
-                takes.append(f'    "{path} {option}") takes=1 values="{" ".join(words)}";;')
+                takes.append(f'    "{path} {option}") takes=1 choices="{" ".join(words)}";;')
     return "\n".join([*lines, "  esac", *takes, "  esac"])
 
 
 # The words before the cursor that name a command; options and other words are stepped over. Then what can follow:
-# values of the option before the cursor, else options where a dash is typed, else commands; nothing means files.
-_SCRIPT = """  local known="{known}" path="" previous="" commands="" options="" values="" takes="" word
+# values of the option before the cursor, else options where a dash is typed, else commands; nothing means files. (In
+# zsh path, words, commands and options are not free to use: the shell's own variables.)
+_SCRIPT = """  local known="{known}" so_far="" before_it="" subcommands="" flags="" choices="" takes="" word
   for word in "${{before[@]}}"; do
-    case "$known" in *"|${{path:+$path }}$word|"*) path="${{path:+$path }}$word";; esac
-    previous="$word"
+    case "$known" in *"|${{so_far:+$so_far }}$word|"*) so_far="${{so_far:+$so_far }}$word";; esac
+    before_it="$word"
   done
 {cases}
-  words="$commands"
-  if [[ -n $takes ]]; then words="$values"; elif [[ $current == -* ]]; then words="$options"; fi"""
+  found="$subcommands"
+  if [[ -n $takes ]]; then found="$choices"; elif [[ $current == -* ]]; then found="$flags"; fi"""
 
 
 def _script(tree: Node) -> str:
@@ -107,9 +108,9 @@ def _script(tree: Node) -> str:
 def _bash(tree: Node) -> str:
     return f"""# wdist: completion for bash; source it, or: {HOW["bash"]}
 _wdist() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" before=("${{COMP_WORDS[@]:1:COMP_CWORD-1}}") words
+  local current="${{COMP_WORDS[COMP_CWORD]}}" before=("${{COMP_WORDS[@]:1:COMP_CWORD-1}}") found
 {_script(tree)}
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  COMPREPLY=($(compgen -W "$found" -- "$current"))
 }}
 complete -o default -F _wdist wdist"""
 
@@ -124,9 +125,9 @@ _wdist_words() {{
 _wdist() {{
   local typed="${{words[CURRENT]}}" before=("${{(@)words[2,CURRENT-1]}}")
   () {{
-    local words
+    local found
     _wdist_words "$typed" "${{before[@]}}"
-    reply=(${{=words}})
+    reply=(${{=found}})
   }}
   if (( $#reply )); then compadd -a reply; else _files; fi
 }}
