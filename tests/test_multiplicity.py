@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from wdist.errors import OptionError
-from wdist.multiplicity import adjusted_p_values, column_lower_bounds, simultaneous_confidence
+from wdist.multiplicity import adjusted_matrix, adjusted_p_values, column_lower_bounds, simultaneous_confidence
 
 
 def test_bonferroni() -> None:
@@ -32,3 +32,13 @@ def test_columns_hold_together_under_the_null_and_find_the_one_that_moved() -> N
         found += int(lower[2] > 0.6 and values.argmax() == 2)
     assert wrong <= stats.binom.ppf(0.9999, runs, alpha)
     assert found == runs
+
+
+def test_matrix_counts_every_pair_once() -> None:
+    p_values = np.array([[1, 0.01, 0.03], [0.01, 1, np.nan], [0.03, np.nan, 1]])
+    adjusted = adjusted_matrix(p_values)
+    # two tests, the smaller times 2
+    assert adjusted[0].tolist() == [1.0, 0.02, 0.03]
+    assert np.array_equal(adjusted, adjusted.T, equal_nan=True)
+    assert np.isnan(adjusted[1, 2])
+    assert adjusted_matrix([[0.01, 0.4]]).tolist() == [[0.02, 0.4]]

@@ -33,6 +33,18 @@ def adjusted_p_values(p_values: ArrayLike) -> Values:
     return adjusted
 
 
+def adjusted_matrix(p_values: ArrayLike) -> Values:
+    """Holm's adjustment of a matrix of pairs: (K, K), of which the pairs above the diagonal count once, or (1, M)."""
+    given = np.asarray(p_values, dtype=np.float64)
+    if len(given) == 1:
+        return adjusted_p_values(given)
+    adjusted = np.ones_like(given)
+    above = np.triu_indices(len(given), 1)
+    adjusted[above] = adjusted_p_values(given[above])
+    adjusted.T[above] = adjusted[above]
+    return adjusted
+
+
 def column_lower_bounds(
     x_fit: ArrayLike, y_fit: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, alpha: float, penalty: float = 4.0
 ) -> tuple[Values, Values]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from wdist.multiplicity import adjusted_matrix
 from wdist_service import tenancy
 from wdist_service.cost import job_seconds
 from wdist_service.database import Database
@@ -191,6 +192,7 @@ class Batches:
         if is_square:
             for name, array in figures.items():
                 np.fill_diagonal(array, _DIAGONAL[name])
+        figures["adjusted_p_value"] = adjusted_matrix(figures["p_value"])
         return Matrix(list(rows), list(columns), figures, finished == batch.size)
 
 

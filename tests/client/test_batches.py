@@ -36,6 +36,7 @@ def test_a_matrix_is_labelled_mirrored_and_below_the_truth(client: Client) -> No
     assert matrix.rows == matrix.columns == ["week 0", "week 1", "week 2"]
     np.testing.assert_array_equal(np.diag(matrix.lower_bound), 0)
     np.testing.assert_array_equal(np.diag(matrix.p_value), 1)
+    assert np.all(matrix.adjusted_p_value >= matrix.p_value)
     np.testing.assert_array_equal(matrix.value, matrix.value.T)
     truth = np.sqrt(2) * np.abs(np.subtract.outer(range(3), range(3)))
     assert (matrix.lower_bound <= truth).all()

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from service_process import Server, normal
 
+from wdist.multiplicity import adjusted_p_values
+
 QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 
 
@@ -64,12 +66,15 @@ def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -
     answer = server.client.get(url).json()
     assert answer["complete"] is True
     assert answer["rows"] == answer["columns"] == sets
-    for figure in ("value", "lower_bound", "p_value"):
+    for figure in ("value", "lower_bound", "p_value", "adjusted_p_value"):
         array = np.array(answer[figure])
         binary = server.client.get(url, params={"format": "npy", "figure": figure})
         np.testing.assert_array_equal(np.load(io.BytesIO(binary.content)), array)
         np.testing.assert_array_equal(array, array.T)
-        np.testing.assert_array_equal(np.diag(array), 1 if figure == "p_value" else 0)
+        np.testing.assert_array_equal(np.diag(array), 1 if figure.endswith("p_value") else 0)
+    above = np.triu_indices(4, 1)
+    adjusted = adjusted_p_values(np.array(answer["p_value"])[above])
+    np.testing.assert_array_equal(np.array(answer["adjusted_p_value"])[above], adjusted)
     by_pair = {(line["source"], line["target"]): line["result"] for line in lines(server, matrix)}
     assert answer["lower_bound"][1][3] == by_pair[(sets[1], sets[3])]["lower_bound"]
     # Neighbours are sqrt(2) apart, the ends 3 sqrt(2): the held-out standard error is below sqrt(2 / 60) = 0.18.

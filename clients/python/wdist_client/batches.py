@@ -30,6 +30,7 @@ class Matrix:
     Attributes:
         rows, columns: names of the sets (ids where they have none).
         value, lower_bound, p_value: float64, (rows, columns); a set against itself is 0, with p-value 1.
+        adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
     """
 
@@ -38,6 +39,7 @@ class Matrix:
     value: Figures
     lower_bound: Figures
     p_value: Figures
+    adjusted_p_value: Figures
     complete: bool
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
@@ -86,11 +88,10 @@ class BatchRecord:
     def named(self, record: MatrixRecord) -> Matrix:
         import numpy as np
 
-        value, lower_bound, p_value = (
-            np.array(figure, dtype=np.float64) for figure in (record.value, record.lower_bound, record.p_value)
-        )
+        given = record.value, record.lower_bound, record.p_value, record.adjusted_p_value or record.p_value
+        value, lower_bound, p_value, adjusted = (np.array(figure, dtype=np.float64) for figure in given)
         rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
-        return Matrix(rows, columns, value, lower_bound, p_value, record.complete)
+        return Matrix(rows, columns, value, lower_bound, p_value, adjusted, record.complete)
 
 
 Pairs = Iterable[tuple[SampleSet | str, SampleSet | str] | tuple[SampleSet | str, SampleSet | str, str]]

@@ -299,6 +299,7 @@ class MatrixRecord(Model):
     value: list[list[float | None]]
     lower_bound: list[list[float | None]]
     p_value: list[list[float | None]]
+    adjusted_p_value: list[list[float | None]] | None = None
     complete: bool = True
 
 

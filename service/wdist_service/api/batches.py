@@ -28,7 +28,7 @@ _EXAMPLE: list[JsonValue] = [
 ]
 _MAX_SETS = 100  # 4,950 pairs
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "p_value"]
+Figure = Literal["value", "lower_bound", "p_value", "adjusted_p_value"]
 
 
 class PairRequest(BaseModel):
@@ -134,7 +134,10 @@ class MatrixView(BaseModel):
     columns: list[str]
     value: list[list[float | None]]
     lower_bound: list[list[float | None]]
-    p_value: list[list[float | None]]
+    p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
+    adjusted_p_value: list[list[float | None]] = Field(
+        description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
+    )
 
 
 def _view(services: ServicesDep, batch: Batch) -> BatchView:

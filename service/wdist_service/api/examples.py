@@ -32,6 +32,7 @@ _batch = {
 _matrix = {
     "batch": _BATCH, "complete": True, "rows": _SETS, "columns": _SETS, "value": [[0.0, 0.73], [0.73, 0.0]],
     "lower_bound": [[0.0, 0.52], [0.52, 0.0]], "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
+    "adjusted_p_value": [[1.0, 0.0001], [0.0001, 1.0]],
 }  # fmt: skip
 _upload = {
     "id": "up_01jd3v9e4f6h8k0n2q4s6v8x0z", "object": "upload", "status": "complete", "name": "very-good",

@@ -180,7 +180,13 @@ def _show_matrix(
 
     names = [given.given for given in rows], [given.given for given in columns]
     if is_json:
+        import numpy as np
+
+        from wdist.multiplicity import adjusted_matrix
+
         content = {name: figures(name) for name in ("value", "lower_bound", "p_value")}
+        adjusted = adjusted_matrix(np.array(content["p_value"], dtype=np.float64))  # None becomes nan
+        content["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted.tolist()]
         say(json.dumps({"rows": names[0], "columns": names[1], **content}, indent=2))
         return
     width = max(10, *(len(name) for name in [*names[0], *names[1]]))

@@ -240,9 +240,12 @@ def matrix(client: Client, options: argparse.Namespace) -> int:
     return 0 if job.batch.counts.failed == 0 else 1
 
 
+FIGURES = ("value", "lower_bound", "p_value", "adjusted_p_value")
+
+
 def matrix_record(found: Matrix) -> dict[str, Any]:
     """The matrix in JSON's types: null where there is no result."""
-    figures = {name: getattr(found, name).tolist() for name in ("value", "lower_bound", "p_value")}
+    figures = {name: getattr(found, name).tolist() for name in FIGURES}
     plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
     return {"rows": found.rows, "columns": found.columns, **plain}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import threading
 from collections.abc import Mapping
@@ -86,6 +87,10 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
         name: [[figure(row, column, name) for column in columns] for row in rows]
         for name in ("value", "lower_bound", "p_value")
     }
+    from wdist.multiplicity import adjusted_matrix
+
+    adjusted = adjusted_matrix([[math.nan if p is None else p for p in row] for row in figures["p_value"]]).tolist()
+    figures["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted]
     complete = all(job.record["status"] in ENDED for job in batch.jobs)
     return {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns, **figures}
 
