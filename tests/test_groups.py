@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from wdist import estimate_w1
 from wdist.bounds import difference_lower_bound, permutation_p_value
 from wdist.groups import group_means, group_permutation_p_value
 from wdist.samples import split_groups
@@ -63,3 +64,12 @@ def test_a_split_keeps_the_order_that_group_means_expect() -> None:
     assert not np.array_equal(labels, np.sort(labels))
     changes = np.count_nonzero(np.diff(codes[split.test])) + 1
     assert changes == len(labels)  # rows of a group stand together
+
+
+def test_a_set_against_itself_in_equal_groups_is_no_fault() -> None:
+    """Both sides get the same train rows, so that the mean difference has no direction."""
+    rows = np.random.default_rng(0).normal(size=(600, 1))
+    labels = np.repeat(np.arange(200), 3)
+    result = estimate_w1(rows, rows, critic="affine", groups=(labels, labels), baseline_rows=0)
+    assert (result.value, result.lower_bound) == (0.0, 0.0)
+    assert result.lipschitz_bound == pytest.approx(1.0)

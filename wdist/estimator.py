@@ -22,8 +22,9 @@ from wdist.result import Result
 from wdist.samples import SampleSet, Scale, Split, check_pair, open_samples, split_groups, split_rows
 from wdist.search import Candidate, Search
 from wdist.splits import MINIMUM_ROWS
-from wdist.statement import Request, certify
+from wdist.statement import Request, certify, rescaled
 from wdist.training import Progress as Progress
+from wdist.upper import check_diameter
 
 MAX_STEPS = 1_000_000
 MAX_STATEMENTS = 1_000_000
@@ -152,6 +153,8 @@ def estimate_w1(
     )  # fmt: skip
     problem, warnings = _open(x, y, options, scale, layout, groups)
     problem.progress, problem.should_stop = progress, should_stop
+    if options.diameter is not None:
+        check_diameter(*rescaled(problem), options.diameter)  # `certify` would refuse it too, after the training
     chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))
     return certify(problem, chosen, candidates, options.request, warnings)
 

@@ -95,7 +95,8 @@ def pair_bounds(module: nn.Sequential, image_shape: tuple[int, ...]) -> NDArray[
 
     Raises UnprovenError for a net with an unknown layer, OptionError for one that does not end in a dense layer.
     """
-    return _feature_bound(module, image_shape) * _last_row_distances(module)
+    bounds: NDArray[np.float64] = _feature_bound(module, image_shape) * _last_row_distances(module)
+    return bounds
 
 
 def _feature_bound(module: nn.Sequential, image_shape: tuple[int, ...]) -> float:
@@ -109,7 +110,8 @@ def _last_row_distances(module: nn.Sequential) -> NDArray[np.float64]:
         raise OptionError(f"the net ends in {type(last).__name__}; class pairs need a dense last layer")
     rows = last.weight.detach().double().cpu().numpy()
     distances: NDArray[np.float64] = np.linalg.norm(rows[:, None] - rows[None], axis=2)
-    return distances * (1 + rows.shape[1] * np.finfo(np.float64).eps)
+    distances *= 1 + rows.shape[1] * np.finfo(np.float64).eps
+    return distances
 
 
 def certified_radii(logits: NDArray[np.float64], labels: Labels, bounds: NDArray[np.float64]) -> NDArray[np.float64]:

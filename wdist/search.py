@@ -96,7 +96,10 @@ class Search:
 
     def _affine(self) -> Candidate:
         source, target = self.problem.mean_rows()
-        return self._evaluated(AffineConfig(), affine(torch.from_numpy(target - source)))
+        direction = target - source
+        if not direction.any():  # equal means: any direction is as good, and a critic of slope 0 has no use
+            direction.flat[0] = 1.0
+        return self._evaluated(AffineConfig(), affine(torch.from_numpy(direction)))
 
     def _sliced(self) -> Candidate:
         train, select = (self.problem.rows(part, SLICED_ROWS) for part in ("train", "select"))

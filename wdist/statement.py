@@ -78,7 +78,7 @@ def certify(
     upper = _upper(problem, request)
     affine = candidates[0].critic
     affine_x, affine_y = problem.scores(affine, "test")
-    source, target = _rescaled(problem)
+    source, target = rescaled(problem)
     sizes = {"source": problem.source_split.sizes(), "target": problem.target_split.sizes()}
     result = Result(
         value=float(used_y.mean() - used_x.mean()) / bound,
@@ -139,7 +139,7 @@ def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
 def _upper(problem: Problem, request: Request) -> UpperBound | None:
     if request.diameter is None:
         return None
-    return upper_bound(*_rescaled(problem), request.alpha, request.diameter, seed=problem.seed)
+    return upper_bound(*rescaled(problem), request.alpha, request.diameter, seed=problem.seed)
 
 
 def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, float | None] | None:
@@ -147,7 +147,7 @@ def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, 
     n, m = problem.source.n, problem.target.n
     if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
         return None
-    x, y = (rows.rows(slice(None)) for rows in _rescaled(problem))
+    x, y = (rows.rows(slice(None)) for rows in rescaled(problem))
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
@@ -207,7 +207,8 @@ class _Rescaled:
         return self.scale.apply(self.samples.rows(index))
 
 
-def _rescaled(problem: Problem) -> tuple[_Rescaled, _Rescaled]:
+def rescaled(problem: Problem) -> tuple[_Rescaled, _Rescaled]:
+    """Both sets under the metric of the estimate."""
     return _Rescaled(problem.source, problem.scale), _Rescaled(problem.target, problem.scale)
 
 
