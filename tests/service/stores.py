@@ -36,7 +36,7 @@ def rows(url: str, query: str, **values: Any) -> list[Any]:
 def write(url: str, statement: str, **values: Any) -> None:
     """Change the tables behind the servers' backs."""
     with _engine(url).begin() as connection:
-        assert connection.execute(text(statement), values).rowcount > 0
+        assert connection.execute(text(statement), values).rowcount != 0
 
 
 def _engine(url: str) -> Engine:

@@ -1,6 +1,6 @@
 """What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
 
-    .venv/bin/python benchmarks/queue.py [--jobs 1000] [--only overhead,drain,share,table,recovery]
+    .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,share,table,recovery]
 
 - overhead: from the answer to POST /v1/estimates to the trainer's first step, server warm and idle (goal: 0.3 s).
 - drain: tiny estimates (200 x 2, affine critic, 5 steps, no baseline), submitted as one batch, one worker with one slot
