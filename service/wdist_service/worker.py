@@ -202,8 +202,11 @@ class Worker:
         """Attempts to take off the queue: one more than slots while all that run are short.
 
         It waits here for the next free slot, unclaimed, which takes the queue's latency out of a row of short jobs;
-        behind a long one it would wait while another worker is idle.
+        behind a long one it would wait while another worker is idle. None while the worker ends: what it handed over
+        would come straight back, and count as one more attempt.
         """
+        if self._stopping.is_set():
+            return 0
         runs = list(self._runs.values())
         is_short = all(run.claim.cost_seconds <= _SHORT_SECONDS for run in runs)
         return len(self._slots) + (1 if runs and is_short else 0)
