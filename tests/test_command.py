@@ -233,3 +233,18 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
     (files / "notes.txt").write_text("not rows")
     assert main(["estimate", "notes.txt", "x.npy"]) == 2
     assert "notes.txt is not .npy, .npz" in capsys.readouterr().err
+
+
+def test_a_certificate_of_tables_is_verified_with_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, shift in (("a.csv", 0.0), ("b.csv", 1.0)):
+        values = np.random.default_rng(len(name)).normal(size=(200, 2)) + shift
+        np.savetxt(name, values, delimiter=",", header="first,second", comments="")
+    assert main(["estimate", "a.csv", "b.csv", *QUICK, "--certificate", "c.cert", "--scale", "1,2"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "c.cert", "a.csv", "b.csv"]) == 0
+    assert "VERIFIED" in capsys.readouterr().out
+    assert main(["verify", "c.cert", "a.csv", "missing.csv"]) == 2
+    assert "missing.csv" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -407,3 +408,13 @@ def test_scale_survives_json_exactly() -> None:
 def test_scale_refuses(option: object) -> None:
     with pytest.raises(OptionError, match="scale"):
         fitted(option, table(), table())
+
+
+def test_frames_with_other_columns_are_refused() -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(200, 3)), columns=["a", "b", "c"])
+    with pytest.raises(SampleError, match="another order"):
+        check_pair(open_samples(frame, "source"), open_samples(frame[["c", "b", "a"]], "target"))
+    with pytest.raises(SampleError, match="column 1 is 'b' in source and 'z' in target"):
+        check_pair(open_samples(frame, "source"), open_samples(frame.rename(columns={"b": "z"}), "target"))
+    check_pair(open_samples(frame, "source"), open_samples(frame.to_numpy() + 1, "target"))

@@ -110,3 +110,16 @@ def test_copies_across_the_parts_are_warned_of() -> None:
 def test_unknown_statements_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         estimate_w1(X, Y, **QUICK, **options)
+
+
+def test_a_difference_that_is_too_small_to_bound_is_not_called_none() -> None:
+    result = estimate_w1(gaussian(400, 2, 1), gaussian(400, 2, 2, 0.22), critic="affine", baseline_rows=0)
+    assert result.lower_bound == 0
+    assert result.p_value is not None
+    assert result.p_value < 0.05
+    assert "populations differ" in result.meaning
+
+
+def test_groups_are_a_pair() -> None:
+    with pytest.raises(OptionError, match="groups takes a pair"):
+        estimate_w1(X, Y, groups=[np.arange(600)], **QUICK)  # type: ignore[arg-type]

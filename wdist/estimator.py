@@ -204,6 +204,8 @@ def _split(
         raise OptionError("groups are split at random: leave split='random' out or give no groups")
     if options.method == "paired_betting":
         raise OptionError("a group may be in both sets: method 'paired_betting' needs independent ones; use 'betting'")
+    if not isinstance(groups, tuple | list) or len(groups) != 2:
+        raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     labels = [np.asarray(each) for each in groups]
     for samples, given in zip((source, target), labels, strict=True):
         if given.shape != (samples.n,):

@@ -82,6 +82,12 @@ class Result:
                 f"populations is at least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out "
                 f"rows of each set the critic measures {self.value:.4g}."
             )
+        if self.p_value is not None and self.p_value <= 1 - self.confidence:
+            return (
+                f"The two populations differ (permutation p-value {self.p_value:.2g}), but {held_out:,} or more "
+                f"held-out rows of each set are too few to bound their distance away from 0 at "
+                f"{_percent(self.confidence)} confidence; the critic measures {self.value:.4g} ({self.units})."
+            )
         return (
             f"No evidence of a difference at {_percent(self.confidence)} confidence: on {held_out:,} or more held-out "
             f"rows of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "

@@ -212,6 +212,20 @@ def _column_names(data: Any, array: NDArray[Any]) -> list[str]:
     return names if len(names) == width else [str(i) for i in range(width)]
 
 
+def check_names(source: list[str], target: list[str]) -> None:
+    """Refuse frames whose columns have other names, or the same in another order: a distance would mix them up.
+
+    Columns without names are numbered, and fit any. Raises SampleError.
+    """
+    numbers = [str(i) for i in range(len(source))]
+    if source == target or numbers in (source, target) or len(source) != len(target):
+        return
+    if sorted(source) == sorted(target):
+        raise SampleError("target has the columns of source in another order: give target[source.columns]")
+    k = next(k for k, (one, other) in enumerate(zip(source, target, strict=True)) if one != other)
+    raise SampleError(f"column {k} is {source[k]!r} in source and {target[k]!r} in target; give both the same columns")
+
+
 def _as_array(data: Any, name: str) -> NDArray[Any]:
     """View array-like data as numpy without copying; torch tensors are recognised by their methods, not imported."""
     if isinstance(data, np.ndarray):
@@ -265,6 +279,7 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     """
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
+    check_names(source.columns, target.columns)
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
             f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "

@@ -70,9 +70,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _verify(arguments: list[str]) -> int:
-    from wdist.verify import main as verify
+    """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
+    from wdist.verify.command import parser as verify_parser
+    from wdist.verify.command import run
 
-    return verify(arguments)
+    options = verify_parser().parse_args(arguments)
+    if {options.source[-4:], options.target[-4:]} == {".npy"}:
+        return run(options)
+    from wdist.errors import SampleError
+    from wdist_service.commands.inputs import Inputs
+
+    try:
+        with Inputs() as inputs:
+            source, target = inputs.open([options.source, options.target])
+            options.source, options.target = str(source.path), str(target.path)
+            return run(options)
+    except SampleError as error:
+        return fail(str(error))
 
 
 def _remote(arguments: list[str]) -> int:

@@ -96,6 +96,15 @@ class NpyReceiver:
         )  # fmt: skip
 
 
+def _check_same_names(known: SampleSet, row: SampleSet) -> None:
+    """A set is its values: under other names of columns, later comparisons would be refused, or wrongly accepted."""
+    if None not in (known.column_names, row.column_names) and known.column_names != row.column_names:
+        raise ConflictError(
+            f"these values are stored already, as {known.id}, with other names of columns "
+            f"({', '.join(known.column_names or ())[:200]}): delete that set first, or send the same names"
+        )
+
+
 class SampleSets:
     """The sample sets of all tenants."""
 
@@ -151,6 +160,7 @@ class SampleSets:
             self._database.hold(session, row.sha256)
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
+                _check_same_names(known, row)
                 known.column_names = known.column_names or row.column_names
             else:
                 if admit is not None:

@@ -28,6 +28,7 @@ from wdist_client import (
     Result,
     SampleError,
     WaitTimeout,
+    WdistError,
     w1,
 )
 
@@ -303,3 +304,33 @@ def test_async_waiting_can_be_given_up_and_the_job_goes_on(server: ServerProcess
             assert (await (await patient.estimates.get(job.id)).cancel()).status in ("canceling", "canceled")
 
     asyncio.run(give_up())
+
+
+def test_frames_with_other_columns_are_refused(client: Client) -> None:
+    frame = pd.DataFrame(rows(71), columns=["a", "b", "c", "d"])
+    source = client.sample_sets.create(frame)
+    assert source.columns == ["a", "b", "c", "d"]
+    with pytest.raises(SampleError, match="another order"):
+        client.estimates.create(source, client.sample_sets.create(frame[["d", "b", "c", "a"]]), **QUICK)
+    with pytest.raises(SampleError, match="source has the columns a, b, c, d; target has a, b, c, z"):
+        client.estimates.create(source, client.sample_sets.create((frame + 1).rename(columns={"d": "z"})), **QUICK)
+
+
+def test_statements_read_together_have_a_weaker_bound_beside(client: Client) -> None:
+    source, target = (client.sample_sets.create(rows(s, shift=s - 72.0)) for s in (72, 73))
+    result = client.estimates.create(source, target, statements=10, **QUICK).wait()
+    assert result.simultaneous is not None
+    assert result.simultaneous.statements == 10
+    assert 0 < result.simultaneous.lower_bound < result.lower_bound
+
+
+@pytest.mark.parametrize("key", ["wd_abc def", "a,b,c\n1,2,3", "wd_\u201cabc\u201d"])
+def test_a_key_that_cannot_be_one_is_never_shown(key: str) -> None:
+    with pytest.raises(WdistError, match="not one word") as refused:
+        Client("http://127.0.0.1:9", api_key=key)
+    assert key[-3:] not in str(refused.value)
+
+
+def test_a_key_with_a_newline_behind_it_is_that_key(server: ServerProcess) -> None:
+    with Client(server.url, api_key="wd_of_an_open_server\n") as connected:
+        assert list(connected.sample_sets.list()) is not None

@@ -357,3 +357,16 @@ def test_decoders_get_no_secrets(small: Server) -> None:
     from wdist_service.decoding import runner
 
     assert set(runner._ENVIRONMENT).isdisjoint({"WDIST_SERVER_DATABASE_URL", "WDIST_API_KEY", "HOME"})
+
+
+def test_the_same_values_under_other_names_of_columns_are_refused(server: Server) -> None:
+    values = normal(32, rows=150, columns=2)
+    first, renamed = (pa.table({name: values[:, k] for k, name in enumerate(names)}) for names in ("ab", "xb"))
+    status, kept = post(server, csv(first), "text/csv")
+    assert status == 201
+    status, answer = post(server, csv(renamed), "text/csv")
+    assert status == 409
+    assert kept["id"] in answer["detail"]
+    assert "a, b" in answer["detail"]
+    server.client.delete(f"/v1/sample-sets/{kept['id']}")
+    assert post(server, csv(renamed), "text/csv")[1]["columns"] == ["x", "b"]

@@ -28,7 +28,11 @@ def parser(prog: str = "wdist verify") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify and print the report; 0 when everything held, 1 when not (argparse: 2 for wrong usage)."""
-    options = parser().parse_args(arguments)
+    return run(parser().parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """What `main` does once the arguments are known."""
     verify = verify_fresh if options.fresh else verify_certificate
     report = verify(options.certificate, options.source, options.target, options.sha256)
     sys.stdout.write((json.dumps(report.to_dict(), indent=1) if options.json else str(report)) + "\n")

@@ -19,8 +19,10 @@ def open_rows(data: Any) -> NDArray[Any]:
     if isinstance(data, str | Path):
         try:
             loaded = np.load(data, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise CertificateError(f"cannot read rows from {str(data)!r}: {error}") from error
+        except OSError as error:
+            raise CertificateError(f"cannot read rows from {str(data)!r}: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:
+            raise CertificateError(f"{str(data)!r} is not a .npy file of numbers: convert the rows first") from error
         if not isinstance(loaded, np.ndarray):
             raise CertificateError(f"{str(data)!r} is an archive; give a single .npy file")
         return loaded

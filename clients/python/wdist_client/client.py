@@ -180,6 +180,7 @@ class Estimates:
             split: "random", or "blocks" for rows ordered in time.
             groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
             diameter: largest possible distance of two rows, an assumption; gives an upper bound too.
+            statements: how many estimates are read together: adds `simultaneous`, which holds with all of theirs.
             empirical: whether the distance of the uploaded rows themselves is bracketed.
             priority: "high", "normal" or "low".
             metadata: your own labels, names and values strings; returned as given.

@@ -41,6 +41,7 @@ class SampleSet(Model):
     bytes: int
     created_at: datetime | None = None
     statistics: dict[str, Any] = Field(default_factory=dict)
+    columns: list[str] | None = None
 
     def __str__(self) -> str:
         shape = " x ".join(f"{n:,}" for n in self.shape)

@@ -24,6 +24,7 @@ class CommonOptions(TypedDict, total=False):
     split: Literal["random", "blocks"]
     diameter: float
     empirical: bool
+    statements: int
     priority: Literal["high", "normal", "low"]
     metadata: Mapping[str, str]
 

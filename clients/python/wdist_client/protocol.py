@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
+from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, SampleError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
 from wdist_client.payload import MEDIA_TYPES
@@ -174,7 +174,8 @@ def watched(request: Request, again: Callable[[], object], seen: Callable[[int],
 
 
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
-    """Submits a job; options that are None are left to the server's defaults."""
+    """Submits a job; options that are None are left to the server's defaults. Raises SampleError for other columns."""
+    _check_columns(source, target)
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
@@ -182,6 +183,16 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
         body["groups"] = dict(zip(pair.values(), labels, strict=True))
     key = body.pop("idempotency_key", None)
     return post("/v1/estimates", {**pair, **body}, key)
+
+
+def _check_columns(source: SampleSet | str, target: SampleSet | str) -> None:
+    """Frames are sent as arrays, so only here are the names of their columns known."""
+    ours, theirs = (None if isinstance(each, str) else each.columns for each in (source, target))
+    if ours is None or theirs is None or ours == theirs:
+        return
+    if sorted(ours) == sorted(theirs):
+        raise SampleError("target has the columns of source in another order: give target[source.columns]")
+    raise SampleError(f"source has the columns {', '.join(ours)[:300]}; target has {', '.join(theirs)[:300]}")
 
 
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import platform
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 
-from wdist_client.errors import APIConnectionError, APITimeoutError
+from wdist_client.errors import APIConnectionError, APITimeoutError, WdistError
 from wdist_client.protocol import Request, Response, Upload
+
+_KEY = re.compile(r"[\w.~-]+", re.ASCII)
 
 
 class Transport:
@@ -100,7 +103,10 @@ def _headers(api_key: str | None) -> dict[str, str]:
         "User-Agent": f"wdist-client/{__version__} python/{platform.python_version()}",
         "Accept": "application/json",
     }
-    if api_key:
+    if api_key and (api_key := api_key.strip()):
+        if not _KEY.fullmatch(api_key):
+            # Never shown: it may be a secret, or a file given by mistake.
+            raise WdistError("the API key is not one word of letters, digits and _ - . ~: copy it again")
         headers["Authorization"] = f"Bearer {api_key}"
     return headers
 

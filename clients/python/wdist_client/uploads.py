@@ -34,7 +34,7 @@ def create_sample_set(
     if body.format == "npy":  # other formats are converted: what is stored has another digest
         answer = yield from send(protocol.find_sample_set(digest), retries)
         if known := answer.read(protocol.SampleSetPage).data:
-            return named(known[0], name)
+            return described(known[0], name, data)
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         if body.length >= RESUMABLE_BYTES:
             stored = yield from send_resumably(body, name, part, bar, retries)
@@ -44,12 +44,17 @@ def create_sample_set(
             stored = answer.read(SampleSet)
     if body.format == "npy" and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
-    return named(stored, name)
+    return described(stored, name, data)
 
 
-def named(stored: SampleSet, name: str | None) -> SampleSet:
-    """The record; a set that the server has without a name is called so here, in matrices for example."""
-    return stored if stored.name or not name else stored.model_copy(update={"name": name})
+def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
+    """The record, with what the server was not told: a name, and the names of a frame's columns."""
+    columns = getattr(data, "columns", None)
+    known = {
+        "name": stored.name or name,
+        "columns": stored.columns if columns is None else [str(column) for column in columns],
+    }
+    return stored.model_copy(update=known)
 
 
 def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries) -> Flow[SampleSet]:

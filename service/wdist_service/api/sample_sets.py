@@ -49,7 +49,7 @@ _BODIES = {
     responses={
         200: {"description": "The same content was uploaded before: that set", "model": SampleSetView},
         201: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **responses(400, 408, 413, 415, 422, 507),
+        **responses(400, 408, 409, 413, 415, 422, 507),
     },
     openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
 )

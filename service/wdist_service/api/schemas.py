@@ -72,6 +72,13 @@ class Options(BaseModel):
         default=None, description="Bracket the distance of the uploaded rows themselves; null: where that is cheap."
     )
 
+    statements: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="How many estimates are read together: the result has a simultaneous bound that holds for all.",
+    )
+
     @field_validator("steps")
     @classmethod
     def _one_budget(cls, steps: int | None, others: ValidationInfo) -> int | None:

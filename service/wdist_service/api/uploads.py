@@ -85,7 +85,7 @@ async def describe_uploads(services: ServicesDep) -> Response:
     response_class=Response,
     responses={
         201: {"description": "Begun", "headers": {"Location": _text, **_progress_headers}},
-        **responses(400, 412, 413, 415, 422, 507),
+        **responses(400, 409, 412, 413, 415, 422, 507),
     },
 )
 def create_upload(

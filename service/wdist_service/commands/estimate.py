@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "confidence", "critic", "seed", "device", "steps", "max_seconds", "scale", "layout", "baseline_rows", "method",
-    "split", "diameter",
+    "split", "diameter", "statements",
 )  # fmt: skip
 
 
@@ -34,6 +34,13 @@ def add_estimate(commands: Commands) -> None:
     estimate.add_argument("target", metavar="B", help="the second set (Q)")
     _add_options(estimate)
     estimate.add_argument("--groups", metavar="COLUMN", help="column of tables with labels: groups stay whole")
+    estimate.add_argument(
+        "--statements",
+        type=int,
+        default=1,
+        metavar="K",
+        help="estimates that are read together: adds a bound that holds for all",
+    )
     estimate.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when the lower bound exceeds W")
     estimate.add_argument("--save-critic", type=Path, metavar="DIR", help="keep the trained critic in this directory")
     estimate.add_argument("--certificate", type=Path, metavar="FILE", help="write a certificate for `wdist verify`")
@@ -61,7 +68,7 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=int, default=0, help="of the split and of training (default: %(default)s)")
     made.add_argument("--steps", type=int, help="training steps, exactly")
     made.add_argument("--max-seconds", type=float, metavar="SECONDS", help="training time, about")
-    made.add_argument("--scale", type=_scale, help="none, a factor, or standardize")
+    made.add_argument("--scale", type=scale, help="none, standardize, a factor, or one per column: 1,2.5,3")
     made.add_argument("--layout", choices=["nhwc", "nchw"], help="axes of images where ambiguous")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     made.add_argument(
@@ -79,14 +86,16 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _scale(text: str) -> float | str | None:
+def scale(text: str) -> float | str | list[float] | None:
+    """none, standardize, a factor, or one factor per column as 1,2.5,3."""
     if text in {"none", "standardize"}:
         return None if text == "none" else text
-    return float(text)
+    factors = [float(part) for part in text.split(",")]
+    return factors[0] if len(factors) == 1 else factors
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in OPTIONS}
+    return {name: getattr(options, name) for name in OPTIONS if hasattr(options, name)}
 
 
 def _estimate(options: argparse.Namespace) -> int:

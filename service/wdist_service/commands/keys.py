@@ -39,6 +39,7 @@ def _keys(options: argparse.Namespace) -> int:
     try:
         settings = settings_of(options, "data", "database_url")
         settings.data.mkdir(parents=True, exist_ok=True)
+        options.data = settings.data
         with contextlib.closing(Database(settings)) as database:
             database.migrate()
             action: Callable[[argparse.Namespace, Keys], int] = options.action
@@ -59,7 +60,9 @@ def _create_key(options: argparse.Namespace, keys: Keys) -> int:
     sys.stderr.write(f"{key.id} for tenant {key.tenant_id}, role {key.role}; the secret is shown this once:\n")
     sys.stdout.write(secret + "\n")
     if is_first:
-        sys.stderr.write("from now on the server asks for a key: clients send the one in WDIST_API_KEY\n")
+        sys.stderr.write(
+            f"from now on the server of {options.data} asks for a key: clients send the one in WDIST_API_KEY\n"
+        )
     return 0
 
 

@@ -19,7 +19,7 @@ from wdist_client.models import Model, Result, SampleSet
 
 OPTIONS = (
     "confidence", "critic", "seed", "steps", "max_seconds", "scale", "layout", "device", "baseline_rows", "method",
-    "split", "diameter", "priority",
+    "split", "diameter", "statements", "priority",
 )  # fmt: skip
 
 

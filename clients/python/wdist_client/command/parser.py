@@ -75,22 +75,26 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=int, help="of the split and of training")
     made.add_argument("--steps", type=int, help="training steps, exactly")
     made.add_argument("--max-seconds", type=float, metavar="SECONDS", help="training time, about")
-    made.add_argument("--scale", type=scale, help="none, a factor, or standardize")
+    made.add_argument("--scale", type=scale, help="none, standardize, a factor, or one per column: 1,2.5,3")
     made.add_argument("--layout", choices=["nhwc", "nchw"], help="axes of images where ambiguous")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="of the worker")
     made.add_argument("--baseline-rows", type=int, metavar="ROWS", help="rows of exact transport beside it; 0: none")
     made.add_argument("--method", choices=["betting", "empirical_bernstein", "paired_betting"], help="of the bound")
     made.add_argument("--split", choices=["random", "blocks"], help="blocks: rows ordered in time")
     made.add_argument("--diameter", type=float, help="largest possible distance of two rows; gives an upper bound")
+    made.add_argument("--statements", type=int, metavar="K", help="estimates that are read together")
     made.add_argument("--priority", choices=["high", "normal", "low"])
     made.add_argument(
         "--metadata", action="append", type=label, metavar="NAME=TEXT", help="a label of your own; repeatable"
     )
 
 
-def scale(text: str) -> float | str:
-    """none, standardize, or a number."""
-    return text if text in {"none", "standardize"} else float(text)
+def scale(text: str) -> float | str | list[float]:
+    """none, standardize, a factor, or one factor per column as 1,2.5,3."""
+    if text in {"none", "standardize"}:
+        return text
+    factors = [float(part) for part in text.split(",")]
+    return factors[0] if len(factors) == 1 else factors
 
 
 def label(text: str) -> tuple[str, str]:
