@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wdist import estimate_w1
 from wdist.duplicates import duplicate_warnings, row_hashes
 from wdist.samples import open_samples, split_rows
 
@@ -33,3 +34,14 @@ def test_equal_hashes_are_equal_rows(dtype: type) -> None:
     swapped = rows[:, ::-1]  # the same numbers in another order are another row
     differing = (swapped != rows).any(axis=1)
     assert (row_hashes(open_samples(swapped, "source")) != hashes)[differing].all()
+
+
+def test_a_set_against_itself_is_warned_of() -> None:
+    generator = np.random.default_rng(4)
+    rows = generator.normal(size=(300, 2))
+    other = generator.normal(size=(300, 2))
+    (warning,) = estimate_w1(rows, rows, critic="affine", baseline_rows=0).warnings
+    assert "300 of 300 rows of target are rows of source" in warning
+    assert estimate_w1(rows, other, critic="affine", baseline_rows=0).warnings == []
+    few = generator.integers(0, 3, (300, 2)).astype(float)  # discrete data coincide
+    assert estimate_w1(few, few[::-1], critic="affine", baseline_rows=0).warnings == []

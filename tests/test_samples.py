@@ -418,3 +418,12 @@ def test_frames_with_other_columns_are_refused() -> None:
     with pytest.raises(SampleError, match="column 1 is 'b' in source and 'z' in target"):
         check_pair(open_samples(frame, "source"), open_samples(frame.rename(columns={"b": "z"}), "target"))
     check_pair(open_samples(frame, "source"), open_samples(frame.to_numpy() + 1, "target"))
+
+
+def test_a_frame_with_truth_values_beside_numbers() -> None:
+    frame = pd.DataFrame({"a": np.arange(200.0), "b": np.arange(200) % 2 == 0})
+    opened = open_samples(frame, "source")
+    assert opened.columns == ["a", "b"]
+    assert opened.rows(slice(0, 2)).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    with pytest.raises(SampleError, match="column c holds 'x'"):
+        open_samples(frame.assign(c="x"), "source")

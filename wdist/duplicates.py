@@ -10,6 +10,7 @@ Hashes = NDArray[np.uint64]
 
 BLOCK_WORDS = 1 << 15  # of 8 bytes hashed at once: three passes that stay in a core's cache
 SHARE = 0.01  # of the test rows; a few coincidences are left unmentioned
+SHARED_SHARE = 0.1  # of the target's rows: tables of two weeks may have some rows in common
 DISTINCT_SHARE = (
     0.5  # below this share of distinct rows (of train and select) the data are discrete, and repeats are to be expected
 )
@@ -34,13 +35,15 @@ def row_hashes(samples: SampleSet) -> Hashes:
 
 
 def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split, target_split: Split) -> list[str]:
-    """Warnings, in words, about test rows that also occur among the rows that critics were fitted on.
+    """Warnings, in words, about test rows that also occur among the rows that critics were fitted on, or in both sets.
 
     Repeats within discrete data (fewer than half of the rows distinct) are expected and left unmentioned.
     """
     warnings = []
+    both = []
     for samples, split in ((source, source_split), (target, target_split)):
         hashes = row_hashes(samples)
+        both.append(hashes)
         fitted = np.concatenate([hashes[split.train], hashes[split.select]])
         fitted.sort()
         # sorting in place and searching keep the peak at two arrays of n; np.unique and np.isin hold several more
@@ -55,4 +58,19 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
                 "fitted on; unless they are independent draws that happen to coincide, the bound and the p-value do "
                 "not hold: remove copies, or give rows of one origin a common group"
             )
+    shared = _shared(*both)
+    if shared > SHARED_SHARE * target.n:
+        warnings.append(
+            f"{shared:,} of {target.n:,} rows of target are rows of source too: the sets are not independent draws, "
+            "and the bound and the p-value do not hold"
+        )
     return warnings
+
+
+def _shared(first: Hashes, second: Hashes) -> int:
+    """How many of the second also occur among the first; 0 for discrete data, where that is to be expected."""
+    known = np.sort(first)
+    if 1 + np.count_nonzero(known[1:] != known[:-1]) < DISTINCT_SHARE * len(known):
+        return 0
+    place = np.minimum(np.searchsorted(known, second), len(known) - 1)
+    return int(np.count_nonzero(known[place] == second))

@@ -62,7 +62,7 @@ class Options:
         if self.steps is not None:
             _whole("steps", self.steps, 1, MAX_STEPS)
         if self.max_seconds is not None:
-            _within("max_seconds", self.max_seconds, 0, 1e7)
+            _within("max_seconds", self.max_seconds, 0.001, 1e7)
             if self.steps is not None:
                 raise OptionError("give steps or max_seconds, not both: one would contradict the other")
 
@@ -77,7 +77,8 @@ class Options:
 def _within(name: str, value: Any, low: float, high: float, *, open_end: bool = False) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not low <= value <= high or (open_end and value == high):
-        raise OptionError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
+        end = f"below {high:g}" if open_end else f"at most {high:g}"
+        raise OptionError(f"{name} is {value!r}; it must be a number, at least {low:g} and {end}")
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.6g} %"
+    return f"{100 * share:.10g} %"
 
 
 @dataclass
@@ -159,6 +159,9 @@ class Result:
 
     def __float__(self) -> float:
         return self.lower_bound
+
+    def __format__(self, spec: str) -> str:
+        return format(self.lower_bound, spec) if spec else str(self)
 
     def _lines(self) -> list[tuple[str, str, str]]:
         """(name, figure, what it means) of each line shown to a person."""

@@ -236,9 +236,18 @@ def _as_array(data: Any, name: str) -> NDArray[Any]:
             tensor = tensor.float()
         return np.asarray(tensor)
     try:
-        return np.asarray(data)
+        array = np.asarray(data)
+        if array.dtype == object and all(getattr(kind, "kind", "O") in NUMERIC_KINDS for kind in _kinds(data)):
+            array = array.astype(np.float64)  # a frame whose columns are numbers and truth values
+        return array
     except (ValueError, TypeError) as error:
         raise SampleError(f"{name}: not an array: {error}; give every row the same number of columns") from error
+
+
+def _kinds(frame: Any) -> list[Any]:
+    """Types of a pandas frame's columns; [None] for anything else."""
+    kinds: Any = getattr(frame, "dtypes", None)
+    return list(kinds) if hasattr(kinds, "index") else [None]
 
 
 def _type_message(data: Any, array: NDArray[Any], name: str) -> str:

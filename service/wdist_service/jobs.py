@@ -155,6 +155,10 @@ class Jobs:
                 field="target",
             )
         _check_names(source, target)
+        if options.get("critic") == "bcop" and not one.is_image:
+            raise InvalidError(
+                f"critic bcop needs images, the rows have shape {one.row_shape}; use auto", field="critic"
+            )
         scale = options.get("scale")
         if isinstance(scale, list) and len(scale) != one.dimension:
             raise InvalidError(f"scale has {len(scale)} factors, a row has {one.dimension} numbers", field="scale")

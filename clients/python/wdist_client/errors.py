@@ -55,9 +55,10 @@ class APIStatusError(WdistError):
 
     def _message(self) -> str:
         message = self.detail or self.title
-        fields = [
+        named = [
             f"{e.get('field')}: {e.get('message')}" for e in self.errors if e.get("message") not in (None, message)
         ]
+        fields = [field for field in named if field not in message]
         if fields:
             message = f"{message.rstrip('.')}: {'; '.join(fields)}"
         reference = f", request {self.request_id}" if self.request_id else ""

@@ -187,6 +187,9 @@ class Result(Model):
     def __float__(self) -> float:
         return self.lower_bound
 
+    def __format__(self, spec: str) -> str:
+        return format(self.lower_bound, spec) if spec else str(self)
+
     def __str__(self) -> str:
         from wdist_client.display import result_text
 

@@ -52,12 +52,13 @@ def add_matrix(commands: Commands) -> None:
         "matrix",
         help="compare all pairs of several sample sets here, without a server",
         description="Compare all pairs of several sample sets here, without a server; prints the lower bounds.",
-        epilog="Each bound holds by itself unless --simultaneous is given. Exit status: 0 done; 2 the data or an "
-        "option is refused.",
+        epilog="Each bound holds by itself unless --simultaneous is given. Exit status: 0 done; 1 a lower bound is "
+        "above --fail-above; 2 the data or an option is refused.",
     )
     matrix.add_argument("sets", nargs="+", metavar="SET", help=HELP)
     _add_options(matrix)
     matrix.add_argument("--reference", action="store_true", help="only the first against each of the others")
+    matrix.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when a lower bound exceeds W")
     matrix.add_argument("--simultaneous", action="store_true", help="the confidence holds for all pairs together")
     matrix.set_defaults(run=_matrix)
 
@@ -111,7 +112,7 @@ def _estimate(options: argparse.Namespace) -> int:
             if options.certificate is not None:
                 result.certificate.save(options.certificate)
     except WdistError as error:
-        return fail(str(error))
+        return fail(_with_names(str(error), options))
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
     say(json.dumps(result.to_dict(), indent=2) if options.json else result)
@@ -119,6 +120,14 @@ def _estimate(options: argparse.Namespace) -> int:
         remark(f"wdist: the lower bound {result.lower_bound:.6g} is above {options.fail_above:g}")
         return EX_NO
     return 0
+
+
+def _with_names(message: str, options: argparse.Namespace) -> str:
+    """The library says source and target; here they have names."""
+    for side, given in (("source", options.source), ("target", options.target)):
+        if message.startswith(f"{side}:"):
+            return f"{given} ({side}){message[len(side) :]}"
+    return message
 
 
 def _compared(source: Input, target: Input, chosen: dict[str, Any], tell: Callable[[Progress], None] | None) -> Result:
@@ -177,6 +186,10 @@ def _matrix(options: argparse.Namespace) -> int:
     except WdistError as error:
         return fail(str(error))
     _show_matrix(rows, columns, found, options.json)
+    highest = max(result.lower_bound for result in found.values())
+    if options.fail_above is not None and highest > options.fail_above:
+        remark(f"wdist: a lower bound, {highest:.6g}, is above {options.fail_above:g}")
+        return EX_NO
     return 0
 
 

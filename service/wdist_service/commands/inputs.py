@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wdist_service.decoding.selection import Selection
 
 HELP = ".npy, .npz (or FILE.npz:NAME), .parquet, .csv, .zip of images, a folder of images, or - for standard input"
-_ENDINGS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".zip": "images"}
+_ENDINGS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".zip": "images"}
 _IMAGES = (".png", ".jpg", ".jpeg")
 _MAGIC = {b"\x93NUMPY": "npy", b"PAR1": "parquet"}
 _NO_LIMIT = 1 << 62
@@ -68,10 +68,7 @@ class Inputs(AbstractContextManager["Inputs"]):
         named = [given for given in inputs if given.columns is not None]
         for other in named[1:]:
             if other.columns != named[0].columns:
-                raise SampleError(
-                    f"{named[0].given} and {other.given} have different columns: "
-                    f"{', '.join(named[0].columns or ())[:300]}; {', '.join(other.columns or ())[:300]}"
-                )
+                raise SampleError(f"{named[0].given} and {other.given} {_difference(named[0], other)}")
         return inputs
 
     def _open(self, text: str) -> Input:
@@ -155,6 +152,18 @@ def _decoded(source: BinaryIO, writer: object, kind: str, take: Selection) -> li
 
     decode = tables.decode_csv if kind == "csv" else tables.decode_parquet
     return decode(source, writer, take)
+
+
+def _difference(one: Input, other: Input) -> str:
+    """What differs in the columns of two tables."""
+    ours, theirs = one.columns or [], other.columns or []
+    if sorted(ours) == sorted(theirs):
+        return "have the same columns in another order: put them into one order"
+    missing, more = [c for c in ours if c not in theirs], [c for c in theirs if c not in ours]
+    return (
+        f"have different columns: only the first has {', '.join(missing)[:200] or 'none more'}; "
+        f"only the second has {', '.join(more)[:200] or 'none more'}"
+    )
 
 
 def _sniffed(path: Path, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from wdist_service.lifeline import die_with_supervisor
+    from wdist_service.database import file_of
+    from wdist_service.lifeline import SUPERVISOR_VARIABLE, die_with_supervisor
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
@@ -67,6 +69,9 @@ def _worker(options: argparse.Namespace) -> int:
         settings = settings_of(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)
+    file = file_of(settings)
+    if file is not None and not file.exists() and SUPERVISOR_VARIABLE not in os.environ:
+        return fail(f"no server has worked in {settings.data}: start `wdist serve`, or name its --data", EX_CONFIG)
     from wdist_service import logs
     from wdist_service.slots import Slots
 

@@ -52,6 +52,7 @@ def chosen(options: argparse.Namespace) -> dict[str, Any]:
 
 def status(client: Client, options: argparse.Namespace) -> int:
     version, ready = client.version(), client.is_ready()
+    next(iter(client.estimates.list()), None)  # a server that needs a key says so here
     if options.json:
         say(as_json({"url": client.base_url, "ready": ready, **version}))
     else:
@@ -89,7 +90,7 @@ def sets(client: Client, options: argparse.Namespace) -> int:
 def estimate(client: Client, options: argparse.Namespace) -> int:
     if options.source == options.target == "-":
         raise OptionError("only one of the two sets can come from standard input")
-    source, target = (send(client, text, options) for text in (options.source, options.target))
+    source, target = (send(client, text, options, drop=options.drop) for text in (options.source, options.target))
     more = chosen(options)
     if options.groups:
         more["groups"] = [send(client, text, options) for text in options.groups]
@@ -209,7 +210,7 @@ def evaluate(client: Client, options: argparse.Namespace) -> int:
         try:
             rows = np.load(found, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
-            raise OptionError(f"{found} is not an .npy file: {error}") from error
+            raise OptionError(f"{found} is not an .npy file of numbers") from error
         scores = client.estimates.get(options.id).evaluate(rows)
     if options.out:
         np.save(options.out, scores)

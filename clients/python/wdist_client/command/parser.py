@@ -33,6 +33,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _add(commands: Commands[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     made.add_argument("--json", action="store_true", help="print JSON")
+    # Also behind the command; left out there, what stands before it holds.
+    made.add_argument("--url", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    made.add_argument("--key-file", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return made
 
 
@@ -110,6 +113,7 @@ def _estimates(commands: Commands[argparse.ArgumentParser]) -> None:
     estimate.add_argument("source", metavar="A", help=DATA)
     estimate.add_argument("target", metavar="B", help="the same")
     _add_options(estimate)
+    estimate.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column of tables out; repeatable")
     estimate.add_argument(
         "--groups", nargs=2, metavar=("LABELS_A", "LABELS_B"), help="labels of the rows: groups stay whole"
     )
