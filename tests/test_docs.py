@@ -91,7 +91,15 @@ def wdist() -> str:
     return str(Path(sys.executable).with_name("wdist"))
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+# README, the HTTP page and the client's README always run; guides, 5 to 15 s each, wait for `make test-all`.
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(p, marks=[pytest.mark.slow] if p.parent.name == "guides" or p.stem == "start" else [])
+        for p in WITH_CODE
+    ],
+    ids=name,
+)
 def test_code_and_commands_of_a_page_run(page: Path, server: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "WDIST_BASE_URL": server, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
@@ -133,7 +141,7 @@ def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
 # The longer ones, over 10 s on two busy cores, wait for `make test-all`.
 @pytest.mark.parametrize(
     "notebook",
-    [pytest.param(n, marks=[pytest.mark.slow] if n.stem in {"drift", "known_truth"} else []) for n in NOTEBOOKS],
+    [pytest.param(n, marks=[pytest.mark.slow] if n.stem != "digits" else []) for n in NOTEBOOKS],
     ids=name,
 )
 def test_a_notebook_runs_and_keeps_no_outputs(notebook: Path, tmp_path: Path) -> None:

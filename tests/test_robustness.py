@@ -35,7 +35,10 @@ RADIUS = 0.5
 RECIPE = RobustTraining(steps=120, margin=1.0, learning_rate=0.05, batch=64)
 
 
-@pytest.mark.parametrize("layers", ["bcop", "rko", "ossn", "svcm"])
+SLOW = [pytest.param(layers, marks=pytest.mark.slow) for layers in ("ossn", "svcm")]  # projections: 7 and 10 s
+
+
+@pytest.mark.parametrize("layers", ["bcop", "rko", *SLOW])
 def test_no_certified_image_is_broken(layers: str) -> None:
     config = ClassifierConfig("small", layers, classes=4)
     module, record = train_robust_classifier(config, *TRAIN, VALIDATION, RECIPE, RADIUS)

@@ -81,6 +81,7 @@ def test_killed_api_keeps_the_address_and_the_job(busy_server: tuple[Server, str
     assert cancel(server, estimate)["status"] == "canceled"
 
 
+@pytest.mark.slow
 def test_everything_killed_at_once(own_server: MakeServer) -> None:
     server = own_server()
     sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))

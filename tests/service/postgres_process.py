@@ -31,12 +31,19 @@ class PostgresServer:
         self._folder = folder
         self.port = free_port()
         self._as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        self._programs = programs()
         if self._as_nobody:
             os.chown(folder, 65534, 65534)
+            # The environment may lie in a folder that only root may enter; libraries lie beside the package.
+            package = self._programs.parent.parent
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.exists():
+                    shutil.copytree(part, folder / "site" / part.name, symlinks=True)
+            self._programs = folder / "site" / package.name / "pginstall" / "bin"
         self._run("initdb", "-A", "trust", "-U", "wdist", "--no-sync")
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_nobody, str(programs() / program), "-D", f"{self._folder}/data", *arguments]
+        command = [*self._as_nobody, str(self._programs / program), "-D", f"{self._folder}/data", *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
     def start(self) -> None:

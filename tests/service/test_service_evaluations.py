@@ -117,6 +117,7 @@ def test_what_cannot_be_evaluated(server: Server, finished: str) -> None:
     assert server.client.get("/v1/estimates/est_none/evaluations").status_code == 404
 
 
+@pytest.mark.slow
 def test_an_evaluation_survives_its_process(own_server: Callable[..., Server]) -> None:
     server = own_server(lease_seconds="1", beat_seconds="0.3")
     sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))

@@ -80,6 +80,7 @@ def test_many_listeners_see_the_same(server: Server, pair: tuple[str, str]) -> N
     assert all(events == heard[0] for events in heard)
 
 
+@pytest.mark.slow
 def test_streams_end_when_the_server_stops_and_resume_on_the_next(own_server: Callable[..., Server]) -> None:
     server = own_server()
     estimate = server.submit(server.upload(normal(1)), server.upload(normal(2)), steps=1_000_000, critic="groupsort")

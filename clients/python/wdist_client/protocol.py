@@ -175,8 +175,8 @@ def watched(request: Request, again: Callable[[], object], seen: Callable[[int],
 
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None are left to the server's defaults. Raises SampleError for other columns."""
-    _check_columns(source, target)
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
+    _check_columns(source, target)
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
         labels = [identifier(labels, "ss_") for labels in body["groups"]]
