@@ -91,6 +91,9 @@ def test_the_critic_scores_new_rows(client: Client) -> None:
     assert (high.mean() - low.mean()) / result.lipschitz_bound == pytest.approx(2 * np.sqrt(2), abs=5 * 1.5 / 20)
     many = np.repeat(rows(3), 26, axis=0)  # 10,400 rows: sent in two parts
     np.testing.assert_allclose(job.evaluate(many), np.repeat(low, 26), rtol=1e-12)
+    # of sets that the server has: at once, and as a job of its own for more than 10,000 rows
+    np.testing.assert_allclose(job.evaluate(client.sample_sets.create(rows(3))), low, rtol=1e-12)
+    np.testing.assert_allclose(job.evaluate(client.sample_sets.create(many)), np.repeat(low, 26), rtol=1e-12)
     with pytest.raises(InvalidRequest):
         job.evaluate(rows(3)[:, :1])
 

@@ -67,6 +67,11 @@ def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: 
     capsys.readouterr()
     scores = [float(line) for line in Ran(capsys, "evaluate", name, "y.npy").lines]
     assert Ran(capsys, "evaluate", name, "y.npy", "--out", "f.npy").out == ""
+    np.savetxt(
+        "y.csv", np.load("y.npy"), delimiter=",", header=",".join("abcdefgh"[: np.load("y.npy").shape[1]]), comments=""
+    )
+    read = [float(line) for line in Ran(capsys, "evaluate", name, "y.csv").lines]
+    assert read == pytest.approx(scores, abs=1e-6)
     np.testing.assert_array_equal(np.load("f.npy"), scores)
     assert Ran(capsys, "delete", name).status == 0
     gone = Ran(capsys, "show", name)
@@ -127,7 +132,6 @@ def test_standard_input_and_no_server_at_all(
         (["estimate", "x.npy", "y.npy", "--confidence", "2"], 2, "confidence"),
         (["estimate", "-", "-"], 2, "only one"),
         (["show", "est_none"], 2, "est_none"),
-        (["evaluate", "est_none", "x.csv"], 2, ".npy"),
         (["matrix", "x.npy"], 2, "two"),
         (["batch", "nowhere.jsonl"], 2, "nowhere.jsonl"),
         (["--url", "nonsense", "sets"], 2, "address"),

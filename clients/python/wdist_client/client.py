@@ -335,7 +335,10 @@ class Job(JobRecord):
                 time.sleep(stream.pause(error))
 
     def evaluate(self, rows: Any) -> Scores:
-        """The certified critic f of each row, float64 (n,): high where a row looks like the target."""
+        """The certified critic f of each row, float64 (n,): high where a row looks like the target.
+
+        rows: an array of them, or a sample set that the server has, of any size.
+        """
         return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
 
     def refresh(self) -> Self:

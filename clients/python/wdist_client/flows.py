@@ -7,6 +7,7 @@ thrown into it. `Client` and `AsyncClient` differ only in how they carry a step 
 from __future__ import annotations
 
 import html
+import json
 import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from wdist_client.errors import (
     EstimateFailed,
     ServerError,
     WaitTimeout,
+    WdistError,
 )
-from wdist_client.models import Estimate, Progress, Result
+from wdist_client.models import Estimate, Progress, Result, SampleSet
 from wdist_client.payload import as_array, payload
 from wdist_client.protocol import Request, Response
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 T = TypeVar("T")
+EVALUATION_SECONDS = 0.5  # between two looks at an evaluation under way
 
 
 @dataclass(frozen=True)
@@ -181,11 +184,15 @@ def wait(
 
 
 def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
-    """f of the rows in their order, asked for in parts of at most 10,000 rows."""
+    """f of the rows in their order: of a stored set by the server, else in parts of at most 10,000 rows."""
     import io
 
     import numpy as np
 
+    if isinstance(rows, SampleSet):
+        content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries)
+        stored: Scores = np.load(io.BytesIO(content), allow_pickle=False)
+        return stored
     array = as_array(rows)
     parts = []
     for start in range(0, len(array), MAX_EVALUATED_ROWS):
@@ -193,6 +200,21 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
         answer = yield from send(protocol.evaluate(f"/v1/estimates/{identifier}/evaluate", part), retries)
         parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes]:
+    """The scores as .npy: at once, or from the job that the server makes of a large set."""
+    answer = yield from send(protocol.evaluate_stored(path, rows), retries)
+    if answer.status == 200:
+        return answer.body
+    place = answer.headers["location"]
+    while True:
+        record = json.loads((yield from send(Request("GET", place), retries)).body)
+        if record["status"] == "succeeded":
+            return (yield from send(Request("GET", f"{place}/content"), retries)).body
+        if record["status"] == "failed":
+            raise WdistError(f"the rows could not be scored: {record['error']['message']}")
+        yield Sleep(EVALUATION_SECONDS)
 
 
 def outcome(estimate: Estimate) -> Result:

@@ -218,6 +218,12 @@ def evaluate(path: str, payload: Payload) -> Request:
     return Request("POST", path, {}, headers, Upload(payload))
 
 
+def evaluate_stored(path: str, rows: SampleSet) -> Request:
+    """The critic's scores of a set that the server has, as .npy."""
+    headers = {"Accept": "application/x-npy", "Idempotency-Key": str(uuid.uuid4())}
+    return Request("POST", path, {"sample_set": rows.id}, headers)
+
+
 def listing(path: str, after: str | None, filters: Mapping[str, Filter], limit: int = 100) -> Request:
     """One page of a list."""
     params = {"limit": str(limit), **{k: v for k, v in {**filters, "after": after}.items() if v is not None}}

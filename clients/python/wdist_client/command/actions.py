@@ -205,12 +205,14 @@ def evaluate(client: Client, options: argparse.Namespace) -> int:
     import numpy as np
 
     with data(options.data) as found:
+        rows: Any
         if isinstance(found, str) or found.suffix != ".npy":
-            raise OptionError("rows to be scored are an .npy file; convert others with numpy.save")
-        try:
-            rows = np.load(found, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
-            raise OptionError(f"{found} is not an .npy file of numbers") from error
+            rows = send(client, options.data, options)  # the server reads other formats, and keeps what it was sent
+        else:
+            try:
+                rows = np.load(found, mmap_mode="r", allow_pickle=False)
+            except ValueError as error:
+                raise OptionError(f"{found} is not an .npy file of numbers") from error
         scores = client.estimates.get(options.id).evaluate(rows)
     if options.out:
         np.save(options.out, scores)

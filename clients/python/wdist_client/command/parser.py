@@ -146,7 +146,7 @@ def _results(commands: Commands[argparse.ArgumentParser]) -> None:
     certificate.add_argument("file", metavar="FILE")
     evaluate = _add(commands, "evaluate", "score rows with the critic: high where they look like the target")
     evaluate.add_argument("id", metavar="ID")
-    evaluate.add_argument("data", metavar="ROWS", help=".npy file, or - for standard input")
+    evaluate.add_argument("data", metavar="ROWS", help=DATA)
     evaluate.add_argument("--out", metavar="FILE", help="write an .npy file instead of one score a line")
 
 

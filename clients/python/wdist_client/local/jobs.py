@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import os
 import queue
 import tempfile
 import threading
@@ -110,16 +111,18 @@ class LocalJobs:
             raise RefusalError(409, "Conflict", f"{name} has not ended; cancel it first")
         del self._stored[name]
 
-    def evaluate(self, name: str, request: Request) -> Response:
-        """f of the rows, as .npy."""
+    def evaluate(self, name: str, request: Request, rows: Any = None) -> Response:
+        """f of the rows of a stored set, or of the request's, as .npy."""
         import numpy as np
 
         from wdist.errors import WdistError as LibraryError
 
-        assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+        if rows is None:
+            assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+            rows = request.content.payload.data
         scores = io.BytesIO()
         try:
-            np.save(scores, self._result(name, "critic").critic.evaluate(request.content.payload.data))
+            np.save(scores, self._result(name, "critic").critic.evaluate(_opened(rows)))
         except LibraryError as error:
             raise RefusalError(422, "Invalid samples", str(error), "body") from error
         return Response(200, {"content-type": "application/x-npy"}, scores.getvalue())
@@ -201,3 +204,10 @@ def check_options(options: Mapping[str, Any]) -> None:
         Options(**given)
     except OptionError as error:
         raise RefusalError(422, "Invalid option", str(error), "options") from error
+
+
+def _opened(rows: Any) -> Any:
+    """Rows in memory, or those of an .npy file."""
+    import numpy as np
+
+    return np.load(rows, mmap_mode="r", allow_pickle=False) if isinstance(rows, str | os.PathLike) else rows

@@ -79,7 +79,8 @@ class LocalTransport:
             case _, ["v1", "sample-sets", *rest]:
                 return json_answer(*self._of_sets(request, rest))
             case "POST", ["v1", "estimates", name, "evaluate"]:
-                return self._jobs.evaluate(name, request)
+                stored = request.params.get("sample_set")
+                return self._jobs.evaluate(name, request, None if stored is None else self._sets.find(stored).rows)
             case "GET", ["v1", "estimates", name, "certificate"]:
                 return self._jobs.certificate(name)
             case _, ["v1", "estimates", *rest]:
