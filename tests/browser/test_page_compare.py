@@ -206,9 +206,19 @@ def test_rarer_options_reach_the_server(open_page: OpenPage, server: ServerProce
 def test_failed_estimate_says_why(open_page: OpenPage, files: Files) -> None:
     page = open_page()
     choose(page, files["left"], files["right"])
-    start(page, "bcop")  # convolutions need images
+    page.get_by_text("More options").click()
+    page.get_by_label("Largest possible distance").fill("0.01")  # rows are further apart, which only their values show
+    start(page)
     expect(alert(page)).to_contain_text("This estimate failed", timeout=PATIENCE_MS)
-    expect(alert(page)).to_contain_text("image")
+    expect(alert(page)).to_contain_text("smaller than the data")
+
+
+def test_critic_that_does_not_fit_is_refused_at_once(open_page: OpenPage, files: Files) -> None:
+    page = open_page(expected=("422",))
+    choose(page, files["left"], files["right"])
+    page.get_by_label("Kind of critic").select_option("bcop")
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(alert(page).first).to_contain_text("bcop needs images")  # beside the field
 
 
 def test_unknown_estimate_and_page(open_page: OpenPage) -> None:
