@@ -138,10 +138,10 @@ def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
     return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == kind]
 
 
-# The longer ones, over 10 s on two busy cores, wait for `make test-all`.
+# They take 8 to 15 s each, and wait for `make test-all`.
 @pytest.mark.parametrize(
     "notebook",
-    [pytest.param(n, marks=[pytest.mark.slow] if n.stem != "digits" else []) for n in NOTEBOOKS],
+    [pytest.param(n, marks=pytest.mark.slow) for n in NOTEBOOKS],
     ids=name,
 )
 def test_a_notebook_runs_and_keeps_no_outputs(notebook: Path, tmp_path: Path) -> None:

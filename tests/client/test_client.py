@@ -248,6 +248,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_return(server: ServerProc
     job.cancel()
 
 
+@pytest.mark.slow
 def test_waiting_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     lease = {"WDIST_SERVER_BEAT_SECONDS": "0.5", "WDIST_SERVER_LEASE_SECONDS": "2"}
     first = ServerProcess(tmp_path / "data", environment=lease).start()
