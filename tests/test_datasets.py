@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import idx
 
 from wdist import datasets
 from wdist.datasets import PublishedFile, fetch, load_images, read_idx
 from wdist.errors import SampleError
-
-
-def idx(array: np.ndarray) -> bytes:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(extent.to_bytes(4, "big") for extent in array.shape)
-    return gzip.compress(header + array.tobytes())
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """`wdist reproduce`: one command from published files to a result file."""
 
-import gzip
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import idx
 
 from wdist import reproduce
 from wdist.errors import OptionError
@@ -25,8 +25,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for image, label in zip(images, labels, strict=True):
             image[2 * label + 4 : 2 * label + 6] += 180
         for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            header = bytes([0, 0, 8, array.ndim]) + b"".join(e.to_bytes(4, "big") for e in array.shape)
-            (tmp_path / "mnist" / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+            (tmp_path / "mnist" / f"{part}-{name}-ubyte.gz").write_bytes(idx(array))
     return tmp_path
 
 

@@ -44,21 +44,14 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     for samples, split in ((source, source_split), (target, target_split)):
         hashes = row_hashes(samples)
         both.append(hashes)
-        fitted = np.concatenate([hashes[split.train], hashes[split.select]])
-        fitted.sort()
-        # sorting in place and searching keep the peak at two arrays of n; np.unique and np.isin hold several more
-        if 1 + np.count_nonzero(fitted[1:] != fitted[:-1]) < DISTINCT_SHARE * len(fitted):
-            continue
-        tested = hashes[split.test]
-        place = np.minimum(np.searchsorted(fitted, tested), len(fitted) - 1)
-        repeated = int(np.count_nonzero(fitted[place] == tested))
+        repeated = _repeated(np.concatenate([hashes[split.train], hashes[split.select]]), hashes[split.test])
         if repeated > SHARE * len(split.test):
             warnings.append(
                 f"{samples.name}: {repeated:,} of {len(split.test):,} test rows are copies of rows that the critic was "
                 "fitted on; unless they are independent draws that happen to coincide, the bound and the p-value do "
                 "not hold: remove copies, or give rows of one origin a common group"
             )
-    shared = _shared(*both)
+    shared = _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
             f"{shared:,} of {target.n:,} rows of target are rows of source too: the sets are not independent draws, "
@@ -67,10 +60,11 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     return warnings
 
 
-def _shared(first: Hashes, second: Hashes) -> int:
-    """How many of the second also occur among the first; 0 for discrete data, where that is to be expected."""
-    known = np.sort(first)
+def _repeated(known: Hashes, looked_up: Hashes) -> int:
+    """How many are among the known ones, which are sorted in place; 0 for discrete data, where that is expected."""
+    # sorting in place and searching keep the peak at two arrays of n; np.unique and np.isin hold several more
+    known.sort()
     if 1 + np.count_nonzero(known[1:] != known[:-1]) < DISTINCT_SHARE * len(known):
         return 0
-    place = np.minimum(np.searchsorted(known, second), len(known) - 1)
-    return int(np.count_nonzero(known[place] == second))
+    place = np.minimum(np.searchsorted(known, looked_up), len(known) - 1)
+    return int(np.count_nonzero(known[place] == looked_up))

@@ -155,7 +155,7 @@ def estimate_w1(
     problem, warnings = _open(x, y, options, scale, layout, groups)
     problem.progress, problem.should_stop = progress, should_stop
     if options.diameter is not None:
-        check_diameter(*rescaled(problem), options.diameter)  # `certify` would refuse it too, after the training
+        check_diameter(*rescaled(problem), options.diameter)  # here, and not after the training
     chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))
     return certify(problem, chosen, candidates, options.request, warnings)
 

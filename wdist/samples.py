@@ -70,12 +70,12 @@ class SampleSet:
 
     name: "source" or "target", used in messages; n: rows; row_shape: (d,) for tables, (c, h, w) for images;
     dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1;
-    columns: names of a table's columns.
+    names: of a frame's columns, None where they have none.
     """
 
-    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None, columns: list[str]) -> None:
+    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None, names: list[str] | None) -> None:
         self.array = array
-        self.columns = columns
+        self.names = names
         self.name = name
         self.n = int(array.shape[0])
         self.dtype: np.dtype[Any] = array.dtype
@@ -96,6 +96,11 @@ class SampleSet:
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, or their numbers from 0."""
+        return self.names or [str(i) for i in range(self.dimension)]
 
     @property
     def dimension(self) -> int:
@@ -205,25 +210,28 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
     return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array))
 
 
-def _column_names(data: Any, array: NDArray[Any]) -> list[str]:
-    """A frame's own names, or numbers from 0."""
-    width = int(np.prod(array.shape[1:]))
+def _column_names(data: Any, array: NDArray[Any]) -> list[str] | None:
+    """A frame's own names; numbers from 0, which frames get by themselves, are none."""
     names = [str(each) for each in getattr(data, "columns", ())] if array.ndim == 2 else []
-    return names if len(names) == width else [str(i) for i in range(width)]
+    if len(names) != array.shape[-1] or names == [str(i) for i in range(len(names))]:
+        return None
+    return names
 
 
-def check_names(source: list[str], target: list[str]) -> None:
-    """Refuse frames whose columns have other names, or the same in another order: a distance would mix them up.
+def check_names(source: list[str] | None, target: list[str] | None) -> None:
+    """Refuse tables whose columns have other names, or the same in another order: a distance would mix them up.
 
-    Columns without names are numbered, and fit any. Raises SampleError.
+    As many on both sides; None, for columns without names, fits any. Raises SampleError.
     """
-    numbers = [str(i) for i in range(len(source))]
-    if source == target or numbers in (source, target) or len(source) != len(target):
+    if source is None or target is None or source == target:
         return
     if sorted(source) == sorted(target):
-        raise SampleError("target has the columns of source in another order: give target[source.columns]")
+        raise SampleError("target has the columns of source in another order: put both into one order")
     k = next(k for k, (one, other) in enumerate(zip(source, target, strict=True)) if one != other)
-    raise SampleError(f"column {k} is {source[k]!r} in source and {target[k]!r} in target; give both the same columns")
+    raise SampleError(
+        f"column {k} is {source[k]!r} in source and {target[k]!r} in target; give both the same columns in the same "
+        "order"
+    )
 
 
 def _as_array(data: Any, name: str) -> NDArray[Any]:
@@ -288,7 +296,7 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     """
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
-    check_names(source.columns, target.columns)
+    check_names(source.names, target.names)
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
             f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "

@@ -139,7 +139,7 @@ def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
 def _upper(problem: Problem, request: Request) -> UpperBound | None:
     if request.diameter is None:
         return None
-    return upper_bound(*rescaled(problem), request.alpha, request.diameter, seed=problem.seed)
+    return upper_bound(*rescaled(problem), request.alpha, request.diameter, seed=problem.seed, is_checked=True)
 
 
 def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, float | None] | None:

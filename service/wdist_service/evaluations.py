@@ -31,6 +31,7 @@ from wdist_service.evaluation import Evaluations, TooMuchError
 from wdist_service.ids import new_id
 from wdist_service.models import Artifact, Estimate, Evaluation, SampleSet, Status
 from wdist_service.quotas import Quota, admit_bytes, admit_evaluation
+from wdist_service.renewal import renewed
 from wdist_service.settings import Settings
 from wdist_service.storage import DiskFullError, Incoming, Storage
 
@@ -223,22 +224,16 @@ class EvaluationJobs:
     @contextmanager
     def _kept(self, row: Evaluation, token: str) -> Iterator[None]:
         """Renew the hold until the block ends; given back where this process stops."""
-        done = threading.Event()
 
-        def renew() -> None:
-            while not done.wait(self._settings.lease_seconds / _RENEWALS):
-                try:
-                    self._write(row, token)
-                except (LostError, DatabaseError):  # then the next write finds it lost, or tries again
-                    continue
+        def renew() -> bool:
+            with contextlib.suppress(LostError, DatabaseError):  # then the next write finds it lost, or tries again
+                self._write(row, token)
+            return True
 
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
         try:
-            yield
+            with renewed(self._settings.lease_seconds / _RENEWALS, renew):
+                yield
         finally:
-            done.set()
-            thread.join()
             if self._stopping.is_set():
                 self._give_back(row, token)
 

@@ -23,12 +23,10 @@ def check_storage(database: Database, storage: Storage) -> None:
     """
     with database.write() as session:
         database.hold(session, _LOCK)
-        known = session.get(Property, "storage")
-        if known is None:
-            if storage.read_identity() is None:
-                storage.write_identity(secrets.token_hex(16))
-            session.add(Property(name="storage", value=str(storage.read_identity())))
-        elif storage.read_identity() != known.value:
+        if session.get(Property, "storage") is None and storage.read_identity() is None:
+            storage.write_identity(secrets.token_hex(16))
+        identity = str(storage.read_identity())
+        if _entry(session, "storage", identity) != identity:
             raise SettingsError(
                 "this storage is not the one that belongs to the database; hosts that share a database share a bucket "
                 "(WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA)"

@@ -13,7 +13,7 @@ from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from wdist.errors import OptionError, SampleError
-from wdist.samples import open_samples
+from wdist.samples import check_names, open_samples
 from wdist.splits import MINIMUM_ROWS
 from wdist_service import tenancy
 from wdist_service.cost import job_seconds
@@ -154,7 +154,10 @@ class Jobs:
                 "in the same order",
                 field="target",
             )
-        _check_names(source, target)
+        try:
+            check_names(source.column_names, target.column_names)
+        except SampleError as error:
+            raise InvalidError(str(error), field="target") from error
         if options.get("critic") == "bcop" and not one.is_image:
             raise InvalidError(
                 f"critic bcop needs images, the rows have shape {one.row_shape}; use auto", field="critic"
@@ -210,19 +213,6 @@ class Jobs:
 def _shaped(row: SampleSet) -> NDArray[Any]:
     """An array of the set's shape and type, without its values: the file may be on another machine."""
     return np.broadcast_to(np.zeros((), row.dtype), row.shape)
-
-
-def _check_names(source: SampleSet, target: SampleSet) -> None:
-    """Refuse columns that have names on both sides and other ones: the distance would mix them up."""
-    ours, theirs = source.column_names, target.column_names
-    if ours is None or theirs is None or ours == theirs:
-        return
-    k = next(k for k, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
-    raise InvalidError(
-        f"column {k} is {ours[k]!r} in source and {theirs[k]!r} in target; give both the same "
-        "columns in the same order",
-        field="target",
-    )
 
 
 def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet]) -> None:

@@ -54,7 +54,7 @@ class Pulse:
         self._reader, self.descriptor = os.pipe()
         for end in (self._reader, self.descriptor):
             os.set_blocking(end, False)
-        self._seen: float | None = None  # None: not yet, as the child still starts
+        self._has_begun = False  # not while the child still starts
         self._looked = 0.0
         self._silence = 0.0
 
@@ -66,12 +66,12 @@ class Pulse:
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, 1.0), now
         try:
-            is_alive = bool(os.read(self._reader, 4096))
+            has_moved = bool(os.read(self._reader, 4096))
         except BlockingIOError:
-            is_alive = False
-        if is_alive:
-            self._seen, self._silence = now, 0.0
-        elif self._seen is not None:
+            has_moved = False
+        if has_moved:
+            self._has_begun, self._silence = True, 0.0
+        elif self._has_begun:
             self._silence += passed
         return self._silence
 

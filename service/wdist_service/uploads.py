@@ -11,10 +11,8 @@ import base64
 import binascii
 import hashlib
 import secrets
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +30,7 @@ from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet, Upload, UploadPart
 from wdist_service.quotas import Quota, admit_bytes
+from wdist_service.renewal import renewed
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage import Incoming, Storage
@@ -268,25 +267,17 @@ class Uploads:
     def _expiry(self, session: Session) -> float:
         return self._database.now(session) + self._settings.upload_expiry_seconds
 
-    @contextmanager
-    def _kept(self, upload: Upload, token: str) -> Iterator[None]:
+    def _kept(self, upload: Upload, token: str) -> AbstractContextManager[None]:
         """Renew the lock during work that may outlast a lease."""
-        done = threading.Event()
 
-        def renew() -> None:
-            while not done.wait(self.renew_seconds):
-                try:
-                    self.renew(upload, token)
-                except LockedError:  # then the transaction at the end finds it lost
-                    return
+        def renew() -> bool:
+            try:
+                self.renew(upload, token)
+            except LockedError:  # then the transaction at the end finds it lost
+                return False
+            return True
 
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+        return renewed(self.renew_seconds, renew)
 
 
 class Appending:

@@ -1,7 +1,6 @@
 """Many estimates at once, and the critic on rows: on a real server and without one."""
 
 import asyncio
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,17 +10,6 @@ from wdist_client import AsyncClient, Client, Conflict, InvalidRequest, Matrix, 
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
-
-
-@pytest.fixture(params=["server", "local"])
-def address(request: pytest.FixtureRequest) -> str:
-    return ":local:" if request.param == "local" else request.getfixturevalue("server").url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[Client]:
-    with Client(address) as connected:
-        yield connected
 
 
 def rows(seed: int, shift: float = 0.0, n: int = 400) -> np.ndarray:

@@ -37,18 +37,6 @@ QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
 LONG = {"critic": "groupsort", "steps": 200_000, "baseline_rows": 0}
 
 
-@pytest.fixture(params=["server", "local"])
-def address(request: pytest.FixtureRequest) -> str:
-    """Where estimates are made: the same tests hold for both."""
-    return ":local:" if request.param == "local" else request.getfixturevalue("server").url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[Client]:
-    with Client(address) as connected:
-        yield connected
-
-
 @pytest.fixture
 def remote(server: ServerProcess) -> Iterator[Client]:
     with Client(server.url) as connected:
@@ -315,6 +303,9 @@ def test_frames_with_other_columns_are_refused(client: Client) -> None:
         client.estimates.create(source, client.sample_sets.create(frame[["d", "b", "c", "a"]]), **QUICK)
     with pytest.raises(SampleError, match="source has the columns a, b, c, d; target has a, b, c, z"):
         client.estimates.create(source, client.sample_sets.create((frame + 1).rename(columns={"d": "z"})), **QUICK)
+    numbered = client.sample_sets.create(pd.DataFrame(rows(72)))
+    assert numbered.columns is None
+    assert client.estimates.create(source, numbered, **QUICK).wait().lower_bound >= 0
 
 
 def test_statements_read_together_have_a_weaker_bound_beside(client: Client) -> None:

@@ -13,11 +13,6 @@ from wdist_client.flows import Retries
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(params=["server", "local"])
-def address(request: pytest.FixtureRequest) -> str:
-    return ":local:" if request.param == "local" else request.getfixturevalue("server").url
-
-
 def submit(client: Client) -> Job:
     generator = np.random.default_rng(0)
     source, target = (client.sample_sets.create(generator.normal(size=(500, 2)) + shift) for shift in (0, 1))

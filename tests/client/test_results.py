@@ -1,7 +1,6 @@
 """What a result leads to: its critic, curve, picture, certificate; groups, labels and pairs; here and on a server."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,6 @@ from wdist_client import AsyncClient, Client, Conflict, OptionError, Result, Sam
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
-
-
-@pytest.fixture(params=["server", "local"])
-def address(request: pytest.FixtureRequest) -> str:
-    return ":local:" if request.param == "local" else request.getfixturevalue("server").url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[Client]:
-    with Client(address) as connected:
-        yield connected
 
 
 def rows(seed: int, shift: float = 0.0, n: int = 400) -> np.ndarray:

@@ -48,12 +48,13 @@ def create_sample_set(
 
 
 def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
-    """The record, with what the server was not told: a name, and the names of a frame's columns."""
-    columns = getattr(data, "columns", None)
-    known = {
-        "name": stored.name or name,
-        "columns": stored.columns if columns is None else [str(column) for column in columns],
-    }
+    """The record, with what the server was not told: a name, and the names of a frame's columns.
+
+    Numbers from 0, which frames get by themselves, are no names.
+    """
+    columns = [str(column) for column in getattr(data, "columns", ())]
+    is_numbered = columns == [str(i) for i in range(len(columns))]
+    known = {"name": stored.name or name, "columns": stored.columns if is_numbered else columns}
     return stored.model_copy(update=known)
 
 
