@@ -233,6 +233,9 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
     (files / "notes.txt").write_text("not rows")
     assert main(["estimate", "notes.txt", "x.npy"]) == 2
     assert "notes.txt is not .npy, .npz" in capsys.readouterr().err
+    (files / "x.csv.gz").write_bytes(b"\x1f\x8b")
+    assert main(["estimate", "x.csv.gz", "x.npy"]) == 2
+    assert "x.csv.gz is compressed: unpack it first" in capsys.readouterr().err
 
 
 def test_a_certificate_of_tables_is_verified_with_the_same_files(

@@ -105,6 +105,7 @@ def test_layout_that_does_not_fit_is_refused() -> None:
     ("data", "message"),
     [
         (np.array([[1.0, "a"], [2.0, 3.0]], dtype=object), r"source: row 0, column 1 holds 'a', not a number"),
+        (None, r"source is None: give its rows as an array"),
         (np.array(["a", "b"]), "not real numbers"),
         (np.zeros((4, 2), dtype=complex), "not real numbers"),
         (np.zeros((4, 2), dtype="M8[s]"), "not real numbers"),

@@ -165,7 +165,6 @@ class Result:
 
     def _lines(self) -> list[tuple[str, str, str]]:
         """(name, figure, what it means) of each line shown to a person."""
-        p_value = "none" if self.p_value is None else f"{self.p_value:.2g}"
         lines = [
             (
                 "lower_bound",
@@ -173,9 +172,10 @@ class Result:
                 f"W1 is at least this, with {_percent(self.confidence)} confidence",
             ),
             ("value", f"{self.value:.5g}", "the critic's mean difference on held-out rows: the estimate, from below"),
-            ("p_value", p_value, "how often equal populations would show this much"),
             ("lipschitz_bound", f"{self.lipschitz_bound:.8f}", "proven from the weights; value is divided by it"),
         ]
+        if self.p_value is not None:
+            lines.insert(2, ("p_value", f"{self.p_value:.2g}", "how often equal populations would show this much"))
         if self.upper_bound is not None:
             lines.insert(1, ("upper_bound", f"{self.upper_bound:.5g}", "W1 is at most this, at the same confidence"))
         if self.simultaneous is not None:

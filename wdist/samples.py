@@ -260,6 +260,8 @@ def _kinds(frame: Any) -> list[Any]:
 
 def _type_message(data: Any, array: NDArray[Any], name: str) -> str:
     """Explain which column keeps an array from being numeric."""
+    if data is None:
+        return f"{name} is None: give its rows as an array (n, d), a frame, or the path of a .npy file"
     advice = "select the numeric columns or convert with array.astype('float32')"
     if array.dtype == object and array.ndim == 2 and len(array):
         for column in range(array.shape[1]):

@@ -180,5 +180,7 @@ def _sniffed(path: Path, text: str) -> str:
         with zipfile.ZipFile(path) as archive:
             return "npz" if all(name.endswith(".npy") for name in archive.namelist()) else "images"
     if text != "-":
+        if path.suffix.lower() in (".gz", ".zst", ".bz2", ".xz"):
+            raise SampleError(f"{text} is compressed: unpack it first, or pipe it: gunzip -c FILE | wdist ... - OTHER")
         raise SampleError(f"{text} is not {HELP}")
     return "csv"
