@@ -4,14 +4,15 @@
 #   make setup    .venv with everything that tests and checks need
 #   make test     all tests except the slow ones           make test-all   all tests, those of the service also on
 #   make test-faults   100 rounds of random kills                             PostgreSQL and S3
-#   make check    format, lint, types, import contracts    make bench      benchmarks
-#   make docs     the documentation as a site, in site/
+#   make check    format, lint, types, import contracts    make docs       the documentation as a site, in site/
+#   make bench    times and values (an hour)               make bench-calibration   are bounds right as often as they say?
+#   make bench-funnels   estimates where W1 is known        make bench-scale         ten million rows
 #   make clean    remove .venv and caches
 #
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench docs constraints clean
+.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -26,7 +27,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -85,7 +86,21 @@ check: $(VENV)/.dev-stamp
 	$(BIN)/docker-compose -f deploy/compose.cluster.yaml --env-file deploy/cluster.env.example config --quiet
 
 bench: $(VENV)/.dev-stamp
-	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
+	@for b in layers value_per_second estimates service api job_queue gpu; do \
+	  echo "== benchmarks/$$b.py"; $(BIN)/python "benchmarks/$$b.py" || exit 1; done
+
+# Three that take hours; the cells of bench-funnels stay in build/ and are not repeated.
+bench-calibration: $(VENV)/.dev-stamp
+	@mkdir -p build
+	$(BIN)/python benchmarks/calibration.py --out build/calibration.json
+
+bench-funnels: $(VENV)/.dev-stamp
+	@mkdir -p build
+	$(BIN)/python benchmarks/funnels.py --rows 50000 --seconds 20 --out build/funnels.jsonl
+	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 70 --out build/funnels.jsonl
+
+bench-scale: $(VENV)/.dev-stamp
+	$(BIN)/python benchmarks/scale.py
 
 docs: $(VENV)/.dev-stamp
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs site

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from wdist import estimate_w1
 from wdist.exact import exact_w1
-from wdist.samples import Funnels
+from wdist.known_truth import Funnels
 
 HERE = Path(__file__).parent
 DIAMONDS = HERE.parents[1] / "examples/diamonds"
