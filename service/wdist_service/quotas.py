@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
-from wdist_service.models import ACTIVE, ApiKey, DeviceUse, Estimate, Evaluation, SampleSet, Status, Upload
+from wdist_service.models import ACTIVE, ApiKey, DeviceUse, Estimate, Evaluation, SampleSet, Status, Tenant, Upload
 from wdist_service.settings import Settings
 
 DEVICE_DAYS = 30  # device seconds count this long
@@ -83,6 +83,7 @@ def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: 
     """Raise QuotaError where the tenant would hold more than the key allows."""
     if quota.bytes is None:
         return
+    _wait_in_turn(session, tenant_id)
     used = _bytes(session, tenant_id, now)
     if used + more > quota.bytes:
         raise QuotaError(
@@ -103,6 +104,7 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
         )
     if quota.queued_jobs is None and quota.device_seconds is None:
         return
+    _wait_in_turn(session, tenant_id)
     waiting, promised = _queued(session, tenant_id)
     if quota.queued_jobs is not None and waiting + len(costs) > quota.queued_jobs:
         raise TooManyJobsError(
@@ -124,12 +126,23 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
 
 def admit_evaluation(session: Session, tenant_id: str, quota: Quota) -> None:
     """Raise TooManyJobsError where one evaluation more would wait than the key allows."""
-    if quota.queued_jobs is not None and _queued(session, tenant_id)[0] + 1 > quota.queued_jobs:
+    if quota.queued_jobs is None:
+        return
+    _wait_in_turn(session, tenant_id)
+    if _queued(session, tenant_id)[0] + 1 > quota.queued_jobs:
         raise TooManyJobsError(
             f"{quota.queued_jobs:,} jobs of this key wait already; try again when some have finished",
             field="quota.queued_jobs",
             retry_after=_RETRY_SECONDS,
         )
+
+
+def _wait_in_turn(session: Session, tenant_id: str) -> None:
+    """From here to the commit, one admission of a tenant at a time, whichever replica it came to: what follows counts.
+
+    FOR NO KEY UPDATE, so that rows which refer to the tenant are added meanwhile; on SQLite the write lock is held.
+    """
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
 def _bytes(session: Session, tenant_id: str, now: float) -> int:

@@ -22,7 +22,7 @@ from wdist_service.jobs import Jobs, Submission
 from wdist_service.keys import ensure_tenant
 from wdist_service.models import Estimate, Event, SampleSet, Worker
 from wdist_service.object_storage import open_storage
-from wdist_service.quotas import Quota
+from wdist_service.quotas import Quota, TooManyJobsError, admit_jobs
 from wdist_service.sample_sets import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -232,6 +232,32 @@ def test_a_set_that_is_being_deleted_cannot_be_compared(bench: Bench) -> None:
             time.sleep(0.3)
         with pytest.raises(NotFoundError):
             submit.result(30)
+
+
+def test_the_last_place_of_a_quota_is_given_once(bench: Bench) -> None:
+    """The second request begins while the first one is not committed, as at another replica."""
+    quota, submission = Quota(queued_jobs=1), Submission(*bench.sets, options={})
+    with ThreadPoolExecutor(1) as pool:
+        with bench.database.write() as session:
+            admit_jobs(session, "local", quota, [1.0], time.time())
+            session.add(bench.jobs.rows("local", [submission])[0])
+            session.flush()
+            second = pool.submit(bench.jobs.submit, "local", submission, quota)
+            time.sleep(0.3)
+        with pytest.raises(TooManyJobsError):
+            second.result(30)
+
+
+def test_many_at_once_are_admitted_up_to_the_quota(bench: Bench) -> None:
+    def submit(_number: int) -> bool:
+        try:
+            bench.jobs.submit("local", Submission(*bench.sets, options={}), Quota(queued_jobs=5))
+        except TooManyJobsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(submit, range(24))) == 5
 
 
 def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:
