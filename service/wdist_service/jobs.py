@@ -280,6 +280,16 @@ def is_named(session: Session, sha256: str) -> bool:
     )
 
 
+def named(session: Session, hashes: list[str]) -> set[str]:
+    """Those of the files that a row still names."""
+    found: set[str] = set()
+    for start in range(0, len(hashes), 500):  # SQLite bounds the variables of a statement
+        for model in (SampleSet, Artifact, UploadPart, Evaluation):
+            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
+            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+    return found
+
+
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
     """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
     if not hashes:

@@ -208,6 +208,16 @@ class ObjectStorage(Storage):
             if age > _ORPHAN_SECONDS and len(name) == _SHA256_LENGTH:
                 yield name
 
+    def cached(self) -> Iterator[str]:
+        recent = time.time() - _IN_USE_SECONDS
+        for path in self._cache.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < recent:
+                    yield path.name
+
+    def forget(self, sha256: str) -> None:
+        self._cached(sha256).unlink(missing_ok=True)
+
     def read_identity(self) -> str | None:
         try:
             return self._bucket.read("identity").decode().strip()

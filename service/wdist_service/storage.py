@@ -190,6 +190,13 @@ class Storage:
         for path in self._blobs.glob("??/*"):
             yield path.name
 
+    def cached(self) -> Iterator[str]:
+        """Content of which this host has a copy beside the stored one, and which was not used just now."""
+        yield from ()
+
+    def forget(self, sha256: str) -> None:
+        """Remove this host's copy, if that is all that it is."""
+
     def read_identity(self) -> str | None:
         """What `write_identity` wrote into this storage."""
         return self._identity.read_text().strip() if self._identity.exists() else None

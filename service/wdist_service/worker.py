@@ -30,6 +30,7 @@ from wdist_service.object_storage import open_storage
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.slots import Place, Slots, TrainerDied, TrainerProcess
 from wdist_service.storage import DiskFullError
+from wdist_service.tidy import keep_tidy
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
@@ -117,6 +118,7 @@ class Worker:
         self._queue.open()
         engine.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
+        keep_tidy(self._database, self._storage, self._stopping)
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
         try:
             self._control()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from wdist_service.attempts import Attempts, Finished
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.ids import new_id
-from wdist_service.jobs import Jobs, Submission
+from wdist_service.jobs import Jobs, Submission, discard_unused
 from wdist_service.keys import ensure_tenant
 from wdist_service.models import Estimate, Event, SampleSet, Worker
 from wdist_service.object_storage import open_storage
@@ -26,6 +28,7 @@ from wdist_service.quotas import Quota, TooManyJobsError, admit_jobs
 from wdist_service.sample_sets import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
+from wdist_service.tidy import forget_deleted, keep_tidy
 
 LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores
@@ -33,6 +36,7 @@ pytestmark = pytest.mark.both_stores
 
 @dataclass
 class Bench:
+    settings: Settings
     database: Database
     queue: engine.Queue
     storage: Storage
@@ -82,7 +86,7 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
                 storage.place(file)
                 session.add(row)
                 sets.append(row.id)
-    yield Bench(database, queue, storage, Jobs(database, queue, storage), (sets[0], sets[1]))
+    yield Bench(settings, database, queue, storage, Jobs(database, queue, storage), (sets[0], sets[1]))
     queue.close()
     database.close()
 
@@ -258,6 +262,29 @@ def test_many_at_once_are_admitted_up_to_the_quota(bench: Bench) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(submit, range(24))) == 5
+
+
+@pytest.mark.shared_stores
+def test_what_was_deleted_through_another_host_leaves_the_cache(bench: Bench, tmp_path: Path) -> None:
+    second = open_storage(bench.settings.model_copy(update={"data": tmp_path / "second"}))
+    with bench.database.read() as session:
+        rows = [session.get_one(SampleSet, key) for key in bench.sets]
+    deleted, kept = (second.path(row.sha256) for row in rows)
+    with bench.database.write() as session:
+        session.execute(delete(SampleSet).where(SampleSet.id == rows[0].id))
+    discard_unused(bench.database, bench.storage, [rows[0].sha256])
+    assert forget_deleted(bench.database, second) == 0, "somebody may be about to open it"
+    assert deleted.exists()
+    for path in (deleted, kept):
+        os.utime(path, (time.time() - 61,) * 2)
+    stopping = threading.Event()
+    keep_tidy(bench.database, second, stopping, seconds=0.05)
+    deadline = time.monotonic() + 20
+    while deleted.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stopping.set()
+    assert not deleted.exists()
+    assert kept.exists()
 
 
 def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:

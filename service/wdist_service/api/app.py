@@ -43,6 +43,7 @@ from wdist_service.news import News
 from wdist_service.object_storage import open_storage
 from wdist_service.sample_sets import SampleSets
 from wdist_service.settings import Settings
+from wdist_service.tidy import keep_tidy
 from wdist_service.uploads import Uploads
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
@@ -94,8 +95,11 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        closing = threading.Event()
+        keep_tidy(services.database, services.storage, closing)
         services.evaluation_jobs.start()
         yield
+        closing.set()
         await asyncio.to_thread(services.evaluation_jobs.close)
         services.queue.close()
         services.database.close()
