@@ -41,7 +41,7 @@ class BatchedModule(nn.Module):
         self.size = len(modules)
         for name in self._names:
             stacked = torch.stack([module.get_parameter(name).detach() for module in modules])
-            self.register_parameter(_flat(name), nn.Parameter(stacked))
+            self.register_parameter(flat_name(name), nn.Parameter(stacked))
 
     @property
     def stiefel_parameters(self) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class BatchedModule(nn.Module):
         for child in self._template[0].modules():
             prefix = prefixes[id(child)]
             dotted = (f"{prefix}.{name}" if prefix else name for name in stiefel_names(child))
-            names += [_flat(name) for name in dotted if name in self._names]
+            names += [flat_name(name) for name in dotted if name in self._names]
         return tuple(names)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class BatchedModule(nn.Module):
             raise OptionError(
                 f"{self.size} modules need input with a leading axis of {self.size}, got {tuple(x.shape)}"
             )
-        parameters = {name: getattr(self, _flat(name)) for name in self._names}
+        parameters = {name: getattr(self, flat_name(name)) for name in self._names}
 
         def apply(own: dict[str, Tensor], rows: Tensor) -> Any:
             return torch.func.functional_call(self._template[0], own, (rows,))
@@ -74,10 +74,11 @@ class BatchedModule(nn.Module):
             module = copy.deepcopy(self._template[0]).requires_grad_(True)
             with torch.no_grad():
                 for name in self._names:
-                    module.get_parameter(name).copy_(getattr(self, _flat(name))[b])
+                    module.get_parameter(name).copy_(getattr(self, flat_name(name))[b])
             modules.append(module)
         return modules
 
 
-def _flat(name: str) -> str:
+def flat_name(name: str) -> str:
+    """Under what name a module's parameter is one of the batched module."""
     return name.replace(".", "__")

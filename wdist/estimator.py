@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from wdist.portfolio import Budget, contenders
 from wdist.problem import Problem
 from wdist.result import Result
 from wdist.samples import SampleSet, Scale, Split, check_pair, open_samples, split_groups, split_rows
-from wdist.search import Candidate, Search
+from wdist.search import Search
 from wdist.splits import MINIMUM_ROWS
 from wdist.statement import Request, certify, rescaled
+from wdist.together import Training
 from wdist.training import Progress as Progress
 from wdist.upper import check_diameter
 
@@ -35,13 +36,13 @@ MAX_BASELINE_ROWS = 5_000  # exact OT on more rows takes minutes and gigabytes
 class Options:
     """The options of `estimate_w1`, checked before any data is read."""
 
-    confidence: float
-    critic: str
-    seed: int
-    device: str
-    max_seconds: float | None
-    steps: int | None
-    baseline_rows: int
+    confidence: float = 0.95
+    critic: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    max_seconds: float | None = None
+    steps: int | None = None
+    baseline_rows: int = 1_000
     method: str = "betting"
     split: str = "random"
     diameter: float | None = None
@@ -152,12 +153,51 @@ def estimate_w1(
         confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical,
         statements,
     )  # fmt: skip
-    problem, warnings = _open(x, y, options, scale, layout, groups)
-    problem.progress, problem.should_stop = progress, should_stop
-    if options.diameter is not None:
-        check_diameter(*rescaled(problem), options.diameter)  # here, and not after the training
-    chosen, candidates = _train(problem, options, None if checkpoint is None else Path(checkpoint))
-    return certify(problem, chosen, candidates, options.request, warnings)
+    estimation = Estimation(
+        x, y, options, scale=scale, layout=layout, groups=groups, progress=progress, should_stop=should_stop,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    for training in estimation.trainings():
+        training.run()
+    return estimation.result()
+
+
+class Estimation:
+    """`estimate_w1` in its parts, for those who train several at once (`wdist.together`); arguments are the same."""
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        options: Options,
+        *,
+        scale: Any = None,
+        layout: str | None = None,
+        groups: tuple[Any, Any] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        self._options = options
+        self._problem, self._warnings = _open(x, y, options, scale, layout, groups)
+        self._problem.progress, self._problem.should_stop = progress, should_stop
+        if options.diameter is not None:
+            check_diameter(*rescaled(self._problem), options.diameter)  # here, and not after the training
+        rows = min(len(self._problem.source_split.train), len(self._problem.target_split.train))
+        configs = contenders(options.critic, self._problem.source.row_shape, rows)
+        budget = Budget(options.steps, options.max_seconds)
+        self._search = Search(self._problem, configs, budget, None if checkpoint is None else Path(checkpoint))
+
+    def trainings(self) -> Iterator[Training]:
+        """Train every candidate: each training has to be run before the next is asked for."""
+        return self._search.trainings()
+
+    def result(self) -> Result:
+        """Choose by the select value, then certify: only here test rows are looked at."""
+        candidates = self._search.candidates()
+        competing = [c for c in candidates if self._options.critic in ("auto", c.critic.family)]
+        chosen = max(competing, key=lambda candidate: candidate.select_value)
+        return certify(self._problem, chosen, candidates, self._options.request, self._warnings)
 
 
 def _device(name: str) -> torch.device:
@@ -212,12 +252,3 @@ def _split(
         if given.shape != (samples.n,):
             raise OptionError(f"groups: {samples.name} has {samples.n} rows, but labels of shape {given.shape}")
     return split_groups(labels[0], labels[1], options.seed)
-
-
-def _train(problem: Problem, options: Options, checkpoint: Path | None) -> tuple[Candidate, list[Candidate]]:
-    """Train every candidate and choose by the select value; test rows are not touched."""
-    rows = min(len(problem.source_split.train), len(problem.target_split.train))
-    configs = contenders(options.critic, problem.source.row_shape, rows)
-    candidates = Search(problem, configs, Budget(options.steps, options.max_seconds), checkpoint).run()
-    competing = [c for c in candidates if options.critic in ("auto", c.critic.family)]
-    return max(competing, key=lambda candidate: candidate.select_value), candidates

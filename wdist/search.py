@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from wdist.critics import (
     freeze,
     sliced,
 )
-from wdist.errors import OptionError, Stopped, WdistError
+from wdist.errors import OptionError, WdistError
 from wdist.manifold import polish
 from wdist.portfolio import (
     LEAST_STEPS_TO_SHARE,
@@ -40,6 +41,7 @@ from wdist.portfolio import (
 )
 from wdist.problem import SELECT_ROWS, Problem
 from wdist.sliced import fit_sliced
+from wdist.together import Training, mean_difference
 from wdist.training import Record, Trainer, steps_for_seconds
 
 ANCHOR_ROWS = 50_000  # train rows behind the k-means that places anchors
@@ -71,6 +73,7 @@ class Search:
         self.records: list[Record] = []
         self.weights: list[dict[str, Tensor]] = []  # best weights of each finished stage
         self.spent = 0.0  # seconds of finished stages
+        self._trivial: list[Candidate] = []
         self._saved = time.perf_counter()
         trained = [c for c in self.configs if not isinstance(c, AffineConfig | SlicedConfig)]
         rows = min(len(self.problem.source_split.train), len(self.problem.target_split.train))
@@ -83,16 +86,32 @@ class Search:
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:
-        """All candidates, trivial ones first; the last trained one had the largest share of the budget."""
-        candidates = [self._affine()]
+        """Train everything here, alone; the candidates."""
+        for training in self.trainings():
+            training.run()
+        return self.candidates()
+
+    def trainings(self) -> Iterator[Training]:
+        """One stage after the other, each to be run before the next is asked for."""
+        self._trivial = [self._affine()]
         if any(isinstance(config, SlicedConfig) for config in self.configs):
-            candidates.append(self._sliced())
-        self._noted(max(c.select_value for c in candidates))
+            self._trivial.append(self._sliced())
+        self._noted(max(c.select_value for c in self._trivial))
         pending = self._resume()
         while (stage := next_stage(self.trained, [r.value for r in self.records], self.stages)) is not None:
-            self._train(stage, pending)
+            began = time.perf_counter()
+            training = self._prepared(stage, pending)
+            yield training
             pending = None
-        return candidates + [self._frozen(i) for i in range(len(self.stages))]
+            self.stages.append(stage)
+            self.records.append(training.trainer.record)
+            weights = training.trainer.module.state_dict()
+            self.weights.append({k: v.detach().cpu().clone() for k, v in weights.items()})
+            self.spent += time.perf_counter() - began
+
+    def candidates(self) -> list[Candidate]:
+        """All of them, trivial ones first; the last trained one had the largest share of the budget."""
+        return self._trivial + [self._frozen(i) for i in range(len(self.stages))]
 
     def _affine(self) -> Candidate:
         source, target = self.problem.mean_rows()
@@ -135,9 +154,8 @@ class Search:
         rows = self.problem.feeds("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
         return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.problem.seed))
 
-    def _train(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> None:
+    def _prepared(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> Training:
         """One stage, from the beginning or from a checkpoint in the middle of it."""
-        began = time.perf_counter()
         problem, index = self.problem, len(self.stages)
         batch = batch_size(stage.config, self._train_rows)
         source, target = problem.feeds("train", batch)
@@ -145,10 +163,11 @@ class Search:
         module = self._module(stage.config, stage.after)
         offset = sum(r.step for r in self.records)
 
+        def rows_at(step: int) -> tuple[Tensor, Tensor]:
+            return source.rows(offset + step), target.rows(offset + step)
+
         def loss_at(net: nn.Module, step: int) -> Tensor:
-            x, y = source.rows(offset + step), target.rows(offset + step)
-            scores: Tensor = net(torch.cat([x, y]))
-            return scores[: len(x)].mean() - scores[len(x) :].mean()
+            return mean_difference(net, *rows_at(step))
 
         def select_value(net: nn.Module) -> float:
             with torch.no_grad():
@@ -169,17 +188,11 @@ class Search:
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 
-        try:
-            record = trainer.run(
-                on_step=on_step, on_evaluation=lambda _, value: self._noted(value), should_stop=problem.should_stop
-            )
-        except Stopped:
-            self._save(trainer)
-            raise
-        self.stages.append(stage)
-        self.records.append(record)
-        self.weights.append({k: v.detach().cpu().clone() for k, v in module.state_dict().items()})
-        self.spent += time.perf_counter() - began
+        return Training(
+            trainer, (stage.config, schedule, problem.takes.row_shape, problem.device, source.batch, target.batch),
+            rows_at, on_step=on_step, on_evaluation=lambda _, value: self._noted(value),
+            should_stop=problem.should_stop, on_stop=lambda: self._save(trainer),
+        )  # fmt: skip
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
         """Steps of a stage: its share of the steps, or of the seconds by the clock of this machine (once)."""

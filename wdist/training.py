@@ -90,6 +90,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.good: dict[str, Tensor] = {}
         self._seconds = 0.0
+        self._started = 0.0
 
     @property
     def finished(self) -> bool:
@@ -116,34 +117,59 @@ class Trainer:
         Raises:
             Stopped: when should_stop() turns true.
         """
+        self.begin()
+        while not self.finished:
+            self.check(should_stop)
+            self.go_on(self._step(), on_step=on_step, on_evaluation=on_evaluation)
+        return self.end()
+
+    def begin(self) -> None:
+        """Before the first step, here or after a checkpoint: the clock runs, and the start has been looked at."""
         if not self.best:
             self.best = self.good = _snapshot(self.module)
             self.record.value = self.held_out_value(self.module)
             self.record.curve = [{"step": 0, "seconds": 0.0, "value": self.record.value}]
-        started = time.perf_counter() - self._seconds
-        while not self.finished:
-            if should_stop is not None and should_stop():
-                raise Stopped(f"stopped after {self.record.step} of {self.schedule.steps} steps")
-            finite = self._step()
-            self._seconds = time.perf_counter() - started
-            self._look(finite, on_evaluation)
-            if on_step is not None:
-                on_step(self.record.step)
+        self._started = time.perf_counter() - self._seconds
+
+    def check(self, should_stop: Callable[[], bool] | None) -> None:
+        """Raise Stopped when should_stop() turns true."""
+        if should_stop is not None and should_stop():
+            raise Stopped(f"stopped after {self.record.step} of {self.schedule.steps} steps")
+
+    def go_on(
+        self,
+        finite: bool,
+        *,
+        on_step: Callable[[int], None] | None = None,
+        on_evaluation: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """Record a step that was made; `finite`: whether its loss was, and the weights are of use."""
+        self.record.step += 1
+        self._seconds = time.perf_counter() - self._started
+        self._look(finite, on_evaluation)
+        if on_step is not None:
+            on_step(self.record.step)
+
+    def end(self) -> Record:
+        """Leave the module with the weights of the best held-out value."""
         self.module.load_state_dict(self.best)
         return self.record
 
+    @property
+    def rate(self) -> float:
+        """Learning rates of the next step, relative to those of the schedule."""
+        return self.record.damping * self.schedule.factor(self.record.step)
+
     def _step(self) -> bool:
         """One step of the optimiser; false when the loss was not finite, and nothing was changed."""
-        factor = self.record.damping * self.schedule.factor(self.record.step)
-        for group, rate in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = rate * factor
+        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
+            group["lr"] = base * self.rate
         self.optimizer.zero_grad()
         loss = self.loss_at(self.module, self.record.step)
         finite = bool(torch.isfinite(loss))
         if finite:
             torch.autograd.backward(loss)
             self.optimizer.step()
-        self.record.step += 1
         return finite
 
     def _look(self, finite: bool, on_evaluation: Callable[[int, float], None] | None) -> None:

@@ -1,0 +1,329 @@
+"""Trainings that are run in lockstep: one forward pass, one gradient and one optimiser step for all that are alike.
+
+Every net takes the steps that it would take alone; all else (batches, held-out values, early stopping, checkpoints) is
+each training's own. Training amplifies rounding: two runs that differed by 3e-8 after one step were 0.1 apart after
+twenty (GroupSort 64 x 6 on 1,000 x 8). So what is done together is checked, once, against the same done alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wdist.batched import BatchedModule, flat_name
+from wdist.errors import Stopped
+from wdist.manifold import StiefelOptimizer, parameter_groups
+from wdist.training import Trainer
+
+# One CPU thread, 64 x 6 critics, 240 to 512 rows a step: 2 at once are 0.94 to 1.05 times as fast as one after the
+# other, 4 are 1.2 to 1.5, 8 and 16 are 1.3 to 2.3; critics of 256 x 5, 0.56 to 1.04: arithmetic, which batching does
+# not save. A GPU is idle between the small products of one critic.
+LEAST_ON_CPU, LEAST_ON_CUDA = 4, 2
+WIDEST_ON_CPU = 64 * 64  # numbers in the largest parameter
+
+
+class TogetherError(RuntimeError):
+    """Trainings failed together, so that nobody can say of which of them it was; each may be tried alone."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a critic, run by whoever asked for it; those of the same `kind` can be run together.
+
+    Attributes:
+        rows_at: rows (x, y) of both sets for step 0, 1, ...: the loss is `mean_difference` of them.
+        on_stop: called when should_stop turned true, before Stopped is raised.
+    """
+
+    trainer: Trainer
+    kind: Hashable
+    rows_at: Callable[[int], tuple[Tensor, Tensor]]
+    on_step: Callable[[int], None]
+    on_evaluation: Callable[[int, float], None]
+    should_stop: Callable[[], bool] | None
+    on_stop: Callable[[], None]
+
+    def run(self) -> None:
+        """Train alone, to the end. Raises Stopped."""
+        try:
+            self.trainer.run(on_step=self.on_step, on_evaluation=self.on_evaluation, should_stop=self.should_stop)
+        except Stopped:
+            self.on_stop()
+            raise
+
+    @property
+    def state(self) -> Hashable:
+        """What has to be equal, beside the kind, for the next step to be taken together."""
+        return self.kind, self.trainer.record.step, self.trainer.record.damping
+
+
+def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """mean f(x) - mean f(y), which training makes small; for (B, n, ...) rows of B nets, (B,)."""
+    rows = 1 if isinstance(net, BatchedModule) else 0
+    scores: Tensor = net(torch.cat([x, y], dim=rows))
+    if not rows:
+        return scores[: len(x)].mean() - scores[len(x) :].mean()
+    n = x.shape[1]
+    return scores[:, :n].mean((1, 2)) - scores[:, n:].mean((1, 2))
+
+
+def is_cheaper(trainings: Sequence[Training]) -> bool:
+    """Whether these, of one kind, are trained sooner together than one after the other, as far as it was measured."""
+    parameters = list(trainings[0].trainer.module.parameters())
+    if parameters[0].device.type == "cuda":
+        return len(trainings) >= LEAST_ON_CUDA
+    return len(trainings) >= LEAST_ON_CPU and max(p.numel() for p in parameters) <= WIDEST_ON_CPU
+
+
+class Lockstep:
+    """Trainers at the same step, whose modules and optimiser states become slices of common tensors.
+
+    With `exactly`, the first step is taken alone too, on copies. Where gradients of the common pass differ from those
+    in a bit, each net has its own pass from then on, and only the optimiser's step is common; where that differs too,
+    `has_failed` says so, and all stand where the first step alone led them. Products of one shape round alike at every
+    step. A trainer that leaves keeps its slices: what goes on is a new Lockstep of the others.
+    """
+
+    def __init__(self, trainings: Sequence[Training], *, exactly: bool) -> None:
+        self._trainings = trainings
+        self._trainers = [training.trainer for training in trainings]
+        self._modules = [trainer.module for trainer in self._trainers]
+        self._net = BatchedModule(self._modules)
+        schedule = self._trainers[0].schedule
+        groups = parameter_groups(self._net, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
+        self._optimizer = StiefelOptimizer(groups)
+        self._base = [float(group["lr"]) for group in self._optimizer.param_groups]
+        self._stacked = {
+            name: self._net.get_parameter(flat_name(name)) for name, _ in self._modules[0].named_parameters()
+        }
+        self._is_shared = False
+        for name, stacked in self._stacked.items():
+            states = [trainer.optimizer.state.get(p, {}) for trainer, p in self._own(name)]
+            if states[0]:
+                self._optimizer.state[stacked] = {
+                    key: torch.stack([state[key] for state in states]) if isinstance(value, Tensor) else value
+                    for key, value in states[0].items()
+                }
+            for (_, p), part in zip(self._own(name), stacked.detach(), strict=True):
+                p.data = part
+        self._is_checked = not exactly
+        self.is_whole = True  # passes too, and not the optimiser's step alone
+        self.has_failed = False
+
+    def step(self) -> list[bool]:
+        """One step of all; of each, whether its loss was finite. Where not, its weights are of no use any more."""
+        step, rate = self._trainers[0].record.step, self._trainers[0].rate
+        rows = [training.rows_at(step) for training in self._trainings]
+        copies = None if self._is_checked else [_Copy(trainer) for trainer in self._trainers]
+        if self.is_whole:
+            self._optimizer.zero_grad()
+            losses = mean_difference(self._net, *(torch.stack(side) for side in zip(*rows, strict=True)))
+            torch.autograd.backward(losses.sum())
+        if copies is not None:
+            for copy_, (x, y) in zip(copies, rows, strict=True):
+                copy_.differentiate(x, y)
+            self.is_whole = self._agrees(copies, of_gradients=True)
+        if not self.is_whole:
+            losses = self._pass_each(rows) if copies is None else self._take_gradients(copies)
+        for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
+            group["lr"] = base * rate
+        self._optimizer.step()
+        self._share_state()
+        if copies is not None:
+            self._check_step(copies, rate)
+        finite: list[bool] = torch.isfinite(losses).tolist()
+        return finite
+
+    def _own(self, name: str) -> Iterator[tuple[Trainer, nn.Parameter]]:
+        for trainer, module in zip(self._trainers, self._modules, strict=True):
+            yield trainer, module.get_parameter(name)
+
+    def _pass_each(self, rows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """A pass of each net; its gradients become slices of the common ones."""
+        losses = []
+        for module, (x, y) in zip(self._modules, rows, strict=True):
+            module.zero_grad()
+            losses.append(mean_difference(module, x, y))
+            torch.autograd.backward(losses[-1])
+        for name, stacked in self._stacked.items():
+            stacked.grad = torch.stack([_gradient(p) for _, p in self._own(name)])
+        return torch.stack(losses).detach()
+
+    def _take_gradients(self, copies: Sequence[_Copy]) -> Tensor:
+        for name, stacked in self._stacked.items():
+            stacked.grad = torch.stack([_gradient(copy_.module.get_parameter(name)) for copy_ in copies])
+        return torch.stack([copy_.loss for copy_ in copies])
+
+    def _agrees(self, copies: Sequence[_Copy], *, of_gradients: bool) -> bool:
+        for name, stacked in self._stacked.items():
+            common = _gradient(stacked) if of_gradients else stacked.detach()
+            for copy_, part in zip(copies, common, strict=True):
+                p = copy_.module.get_parameter(name)
+                if not torch.equal(_gradient(p) if of_gradients else p.detach(), part):
+                    return False
+        return True
+
+    def _check_step(self, copies: Sequence[_Copy], rate: float) -> None:
+        """Compare the step that was taken with the same of each alone, which counts where they differ."""
+        self._is_checked = True
+        for copy_ in copies:
+            copy_.step(rate)
+        if self._agrees(copies, of_gradients=False):
+            return
+        self.has_failed = True
+        for copy_, trainer in zip(copies, self._trainers, strict=True):
+            copy_.give_to(trainer)
+
+    def _share_state(self) -> None:
+        """Each trainer's optimiser sees its slices of the common state, as if it had taken the step."""
+        for name, stacked in self._stacked.items():
+            state = self._optimizer.state[stacked]
+            for b, (trainer, p) in enumerate(self._own(name)):
+                own = trainer.optimizer.state[p]
+                if self._is_shared:  # the optimiser changes its tensors in place
+                    own["step"] = state["step"]
+                else:
+                    own.update({key: value[b] if isinstance(value, Tensor) else value for key, value in state.items()})
+        self._is_shared = True
+
+
+class _Copy:
+    """A trainer's net and optimiser, to take one step alone."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.module = copy.deepcopy(trainer.module)
+        schedule = trainer.schedule
+        self._optimizer = StiefelOptimizer(
+            parameter_groups(self.module, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
+        )
+        for name, p in trainer.module.named_parameters():
+            if state := trainer.optimizer.state.get(p):
+                self._optimizer.state[self.module.get_parameter(name)] = copy.deepcopy(state)
+        self.loss = torch.zeros(())
+
+    def differentiate(self, x: Tensor, y: Tensor) -> None:
+        self._optimizer.zero_grad()
+        loss = mean_difference(self.module, x, y)
+        torch.autograd.backward(loss)
+        self.loss = loss.detach()
+
+    def step(self, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = float(group["lr"]) * rate
+        self._optimizer.step()
+
+    def give_to(self, trainer: Trainer) -> None:
+        for name, p in trainer.module.named_parameters():
+            mine = self.module.get_parameter(name)
+            p.data = mine.detach()
+            trainer.optimizer.state[p] = self._optimizer.state[mine]
+
+
+def _gradient(p: Tensor) -> Tensor:
+    return p.grad if p.grad is not None else torch.zeros_like(p)
+
+
+def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> list[Stopped | None]:
+    """Train several of one kind and state to the end; of each, Stopped where it was told to.
+
+    One that parts from the others (a step of it was not finite) goes on alone, after them. `exactly`: only what gives
+    the very numbers of training alone is done together; otherwise rounding may differ, and training amplifies that to
+    what another seed would do.
+    """
+    outcomes: list[Stopped | None] = [None] * len(trainings)
+    for training in trainings:
+        training.trainer.begin()
+    members, apart = list(range(len(trainings))), []
+    lockstep = Lockstep(trainings, exactly=exactly)
+    while members and not lockstep.has_failed:
+        going = []
+        for k in members:
+            if trainings[k].trainer.finished:
+                trainings[k].trainer.end()
+            elif (stopped := _stopped(trainings[k])) is not None:
+                outcomes[k] = stopped
+            elif trainings[k].state != trainings[members[0]].state:
+                apart.append(k)
+            else:
+                going.append(k)
+        if going != members:
+            members = going
+            lockstep = Lockstep([trainings[k] for k in members], exactly=exactly) if members else lockstep
+            continue
+        for k, finite in zip(members, lockstep.step(), strict=True):
+            trainings[k].trainer.go_on(finite, on_step=trainings[k].on_step, on_evaluation=trainings[k].on_evaluation)
+    for k in [*members, *apart]:
+        outcomes[k] = _alone(trainings[k])
+    return outcomes
+
+
+def _stopped(training: Training) -> Stopped | None:
+    try:
+        training.trainer.check(training.should_stop)
+    except Stopped as error:
+        training.on_stop()
+        return error
+    return None
+
+
+def _alone(training: Training) -> Stopped | None:
+    try:
+        training.run()
+    except Stopped as error:
+        return error
+    return None
+
+
+def run_together(
+    members: Sequence[Generator[Training, None, None]],
+    is_worth_it: Callable[[Sequence[Training]], bool] = is_cheaper,
+    *,
+    exactly: bool = True,
+) -> None:
+    """Run estimates to their ends: each yields the trainings that it needs, and has Stopped thrown in where it was.
+
+    What can be trained together at a moment is, where `is_worth_it` says so; anything else in turn. An error of a
+    common step, whosever it is, reaches all that took it as TogetherError.
+    """
+    waiting: dict[int, Training] = {}
+
+    def go_on(k: int, error: Exception | None = None) -> None:
+        waiting.pop(k, None)
+        with contextlib.suppress(StopIteration):
+            waiting[k] = next(members[k]) if error is None else members[k].throw(error)
+
+    for k in range(len(members)):
+        go_on(k)
+    while waiting:
+        alike = max(_alike(waiting, is_worth_it), key=len)
+        for k, outcome in zip(alike, _outcomes([waiting[k] for k in alike], exactly), strict=True):
+            go_on(k, outcome)
+
+
+def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Training]], bool]) -> list[list[int]]:
+    """Who could take the next step together; the first alone where nobody can."""
+    groups: dict[Hashable, list[int]] = {}
+    for k, training in waiting.items():
+        groups.setdefault(training.state, []).append(k)
+    worth = [ks for ks in groups.values() if len(ks) > 1 and is_worth_it([waiting[k] for k in ks])]
+    return worth or [[min(waiting)]]
+
+
+def _outcomes(trainings: Sequence[Training], exactly: bool) -> Sequence[Exception | None]:
+    if len(trainings) > 1:
+        try:
+            return train_together(trainings, exactly=exactly)
+        except Exception as error:
+            together = TogetherError(f"{type(error).__name__}: {error}")
+            together.__cause__ = error
+            return [together] * len(trainings)
+    try:
+        trainings[0].run()
+    except Exception as error:
+        return [error]
+    return [None]
