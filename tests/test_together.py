@@ -83,7 +83,12 @@ def steps_and_values(result: Result) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("options", "columns"),
-    [(STEPS, 2), (STEPS, 8), ({"critic": "cone", "steps": 100, "baseline_rows": 0}, 3), ({"steps": 100, "baseline_rows": 0}, 2)],
+    [
+        (STEPS, 2),
+        (STEPS, 8),
+        ({"critic": "cone", "steps": 100, "baseline_rows": 0}, 3),
+        ({"steps": 100, "baseline_rows": 0}, 2),
+    ],
     ids=["groupsort", "where the passes round otherwise", "cone", "auto"],
 )
 def test_results_are_those_of_training_alone(options: dict[str, Any], columns: int) -> None:
@@ -110,6 +115,7 @@ def test_one_that_is_stopped_leaves_the_others_alone(tmp_path: Path) -> None:
     ended = members.run(STEPS, is_worth_it=always)
     assert isinstance(ended[1], Stopped)
     assert "after 15 of 40 steps" in str(ended[1])
+    assert next(iter(ended)) == 1, "at once, and not when the others end"
     for k in (0, 2):
         assert told(ended[k]) == told(estimate_w1(*given[k], **STEPS))
     # What it left in its checkpoint is what it would have left alone.
@@ -152,7 +158,7 @@ def test_one_whose_step_is_not_finite_parts_from_the_others() -> None:
         spoil = lambda step, real=real, spoiled=spoiled: spoiled if step == 7 else real(step)  # noqa: E731
         object.__setattr__(each[1], "rows_at", spoil)
         each[1].trainer.loss_at = lambda net, step, spoil=spoil: _loss(net, *spoil(step))
-    assert train_together(together) == [None] * 3
+    assert sorted(train_together(together)) == [(k, None) for k in range(3)]
     for training, twin in zip(together, alone, strict=True):
         twin.run()
         assert training.trainer.record.restores == twin.trainer.record.restores == (training is together[1])
@@ -175,7 +181,7 @@ def test_a_common_step_that_differs_is_taken_back(monkeypatch: pytest.MonkeyPatc
             stacked.data.mul_(1 + 1e-6)
 
     monkeypatch.setattr(Lockstep, "_share_state", perturb)
-    assert train_together(changed) == [None] * 3
+    assert sorted(train_together(changed)) == [(k, None) for k in range(3)]
     for training, twin in zip(changed, alone, strict=True):
         twin.run()
         assert all(map(torch.equal, training.trainer.best.values(), twin.trainer.best.values()))

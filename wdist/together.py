@@ -228,14 +228,13 @@ def _gradient(p: Tensor) -> Tensor:
     return p.grad if p.grad is not None else torch.zeros_like(p)
 
 
-def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> list[Stopped | None]:
-    """Train several of one kind and state to the end; of each, Stopped where it was told to.
+def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> Iterator[tuple[int, Stopped | None]]:
+    """Train several of one kind and state to the end; (index, Stopped where it was told to) as soon as one has ended.
 
     One that parts from the others (a step of it was not finite) goes on alone, after them. `exactly`: only what gives
     the very numbers of training alone is done together; otherwise rounding may differ, and training amplifies that to
     what another seed would do.
     """
-    outcomes: list[Stopped | None] = [None] * len(trainings)
     for training in trainings:
         training.trainer.begin()
     members, apart = list(range(len(trainings))), []
@@ -245,8 +244,9 @@ def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> li
         for k in members:
             if trainings[k].trainer.finished:
                 trainings[k].trainer.end()
+                yield k, None
             elif (stopped := _stopped(trainings[k])) is not None:
-                outcomes[k] = stopped
+                yield k, stopped
             elif trainings[k].state != trainings[members[0]].state:
                 apart.append(k)
             else:
@@ -258,8 +258,7 @@ def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> li
         for k, finite in zip(members, lockstep.step(), strict=True):
             trainings[k].trainer.go_on(finite, on_step=trainings[k].on_step, on_evaluation=trainings[k].on_evaluation)
     for k in [*members, *apart]:
-        outcomes[k] = _alone(trainings[k])
-    return outcomes
+        yield k, _alone(trainings[k])
 
 
 def _stopped(training: Training) -> Stopped | None:
@@ -301,8 +300,8 @@ def run_together(
         go_on(k)
     while waiting:
         alike = max(_alike(waiting, is_worth_it), key=len)
-        for k, outcome in zip(alike, _outcomes([waiting[k] for k in alike], exactly), strict=True):
-            go_on(k, outcome)
+        for place, outcome in _outcomes([waiting[k] for k in alike], exactly):
+            go_on(alike[place], outcome)
 
 
 def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Training]], bool]) -> list[list[int]]:
@@ -314,16 +313,17 @@ def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Trai
     return worth or [[min(waiting)]]
 
 
-def _outcomes(trainings: Sequence[Training], exactly: bool) -> Sequence[Exception | None]:
-    if len(trainings) > 1:
-        try:
-            return train_together(trainings, exactly=exactly)
-        except Exception as error:
-            together = TogetherError(f"{type(error).__name__}: {error}")
-            together.__cause__ = error
-            return [together] * len(trainings)
+def _outcomes(trainings: Sequence[Training], exactly: bool) -> Iterator[tuple[int, Exception | None]]:
+    """(Index, how it ended) of each, in the order in which they end."""
+    left = set(range(len(trainings)))
     try:
-        trainings[0].run()
+        if len(trainings) == 1:
+            trainings[0].run()
+            yield 0, None
+            return
+        for k, outcome in train_together(trainings, exactly=exactly):
+            left.remove(k)
+            yield k, outcome
     except Exception as error:
-        return [error]
-    return [None]
+        for k in left:
+            yield k, error if len(trainings) == 1 else TogetherError(f"{type(error).__name__}: {error}")

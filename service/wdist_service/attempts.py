@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
@@ -21,6 +23,8 @@ from wdist_service.storage import Storage
 from wdist_service.vigil import Vigil
 
 _HELD = (Status.RUNNING, Status.CANCELING)
+# Estimates taken together: each costs about so much at most, all of them so much, and their rows have so many bytes.
+_SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,42 @@ class Attempts:
 
     def claim(self, estimate_id: str, attempt: int) -> Claim | None:
         """Take a queued attempt; None when it was canceled, replaced, or delivered twice."""
+        return next(iter(self.claim_together(estimate_id, attempt, 1)), None)
+
+    def claim_together(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
+        """Take a queued attempt and, where it is small, up to `most` - 1 more of its batch; none as in `claim`.
+
+        Only first attempts are taken together: one that came back may have been the one that hurt the others. The
+        queue, which has not delivered the others yet, forgets them; where it does all the same, they are taken.
+        """
         with self._database.write() as session:
-            values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None}
-            if not _change(session, estimate_id, attempt, (Status.QUEUED,), **values):
-                return None
+            if (first := self._claim(session, estimate_id, attempt)) is None:
+                return []
             row = session.get_one(Estimate, estimate_id)
-            if row.started_at is None:
-                row.started_at = time.time()
-            record_status(session, estimate_id, Status.RUNNING, attempt)
-            options = dict(row.options)
-            source, target = (_content(session, key) for key in (row.source_id, row.target_id))
-            groups = None
-            if (labels := options.pop("groups", None)) is not None:
-                groups = _content(session, labels[row.source_id]), _content(session, labels[row.target_id])
-            cost = math.inf if row.cost_seconds is None else row.cost_seconds
-            return Claim(estimate_id, attempt, source, target, options, groups, cost)
+            others = [] if most == 1 or attempt > 1 else _companions(session, row, most)
+            claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
+            if len(claims) > 1:
+                taken = Estimate.id.in_([claim.estimate_id for claim in claims])
+                session.execute(update(Estimate).where(taken).values(together=len(claims)))
+        with contextlib.suppress(DatabaseError):
+            self._queue.withdraw((claim.estimate_id, claim.attempt) for claim in claims[1:])
+        return claims
+
+    def _claim(self, session: Session, estimate_id: str, attempt: int) -> Claim | None:
+        values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None, "together": None}
+        if not _change(session, estimate_id, attempt, (Status.QUEUED,), **values):
+            return None
+        row = session.get_one(Estimate, estimate_id)
+        if row.started_at is None:
+            row.started_at = time.time()
+        record_status(session, estimate_id, Status.RUNNING, attempt)
+        options = dict(row.options)
+        source, target = (_content(session, key) for key in (row.source_id, row.target_id))
+        groups = None
+        if (labels := options.pop("groups", None)) is not None:
+            groups = _content(session, labels[row.source_id]), _content(session, labels[row.target_id])
+        cost = math.inf if row.cost_seconds is None else row.cost_seconds
+        return Claim(estimate_id, attempt, source, target, options, groups, cost)
 
     def watch(self) -> dict[str, tuple[int, str]]:
         """(attempt, status) of every estimate that the tables say this worker holds."""
@@ -153,19 +178,23 @@ class Attempts:
             record_status(session, estimate_id, Status.CANCELED, attempt)
             return True
 
-    def died(self, estimate_id: str, attempt: int, reason: str, cap: int) -> bool:
-        """The trainer died of this estimate: try again, up to `cap` deaths in all; False when fenced."""
+    def died(self, estimate_id: str, attempt: int, reason: str, cap: int, *, alone: bool = True) -> bool:
+        """The trainer died of this estimate: try again, up to `cap` deaths in all; False when fenced.
+
+        One that was not `alone` with it may not be the cause, and is tried again alone.
+        """
         with self._database.write() as session:
             row = session.get(Estimate, estimate_id)
             if row is None or row.attempt != attempt:
                 return False
-            failures = row.failures + 1
+            failures = row.failures + alone
             if not _change(session, estimate_id, attempt, _HELD, failures=failures):
                 return False
-            if row.status == Status.RUNNING and failures >= cap:
+            if alone and row.status == Status.RUNNING and failures >= cap:
                 message = f"the trainer died {failures} times on this estimate; the last time: {reason}"
                 return _fail(session, estimate_id, attempt, {"type": "trainer_died", "message": message})
-            data = {"level": "warning", "message": f"the trainer died and the estimate is tried again: {reason}"}
+            again = "is tried again" if alone else "is tried again, now alone"
+            data = {"level": "warning", "message": f"the trainer died and the estimate {again}: {reason}"}
             session.add(Event(estimate_id=estimate_id, type="log", data=data, created_at=time.time()))
             return self._hand_over(session, row.id, attempt)
 
@@ -218,6 +247,44 @@ class Attempts:
             moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
             session.execute(delete(Worker).where(Worker.id.in_(dead)))
             return moved
+
+
+def _companions(session: Session, first: Estimate, most: int) -> list[str]:
+    """Small estimates that wait behind `first` in its batch, no more of them than leave a part to every other slot.
+
+    Guided self-scheduling (Polychronopoulos and Kuck, 1987): of what is left, one part for each slot.
+    """
+    if not _is_small(first):
+        return []
+    slots = int(session.execute(select(func.sum(Worker.slots)).where(Worker.beat_at > 0)).scalar_one() or 1)
+    waiting = (
+        select(Estimate)
+        .where(
+            Estimate.batch_id == first.batch_id, Estimate.position > first.position, Estimate.attempt == 1,
+            Estimate.status == Status.QUEUED,
+        )
+        .order_by(Estimate.position)
+    )  # fmt: skip
+    count = len(session.execute(waiting.with_only_columns(Estimate.id).limit(slots * most)).all())
+    part = min(most, math.ceil((1 + count) / slots)) - 1
+    seconds, taken, held = first.cost_seconds or 0.0, [], _bytes(session, first)
+    # Rows that another transaction holds are left to it: whoever waits for rows must take them in the order of ids.
+    for row in session.execute(waiting.limit(part).with_for_update(skip_locked=True)).scalars() if part else ():
+        seconds, held = seconds + (row.cost_seconds or 0.0), held + _bytes(session, row)
+        if not _is_small(row) or seconds > _TOGETHER_SECONDS or held > _TOGETHER_BYTES:
+            break
+        taken.append(row.id)
+    return taken
+
+
+def _is_small(row: Estimate) -> bool:
+    """Whether it may be taken with others of its batch; the clock of one that has seconds would run for all."""
+    cost = math.inf if row.cost_seconds is None else row.cost_seconds
+    return row.batch_id is not None and cost <= _SMALL_SECONDS and row.options.get("max_seconds") is None
+
+
+def _bytes(session: Session, row: Estimate) -> int:
+    return sum(session.get_one(SampleSet, key).bytes for key in (row.source_id, row.target_id))
 
 
 def _content(session: Session, sample_set_id: str) -> str:

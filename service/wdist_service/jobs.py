@@ -204,7 +204,7 @@ class Jobs:
             session.execute(delete(Event).where(Event.estimate_id == estimate_id))
             session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
             if estimate.started_at is not None and estimate.finished_at is not None:
-                seconds = estimate.finished_at - estimate.started_at
+                seconds = (estimate.finished_at - estimate.started_at) / (estimate.together or 1)
                 session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
             session.delete(estimate)
         discard_unused(self._database, self._storage, hashes)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import func, select
 
 from wdist_service.database import Database
-from wdist_service.models import Estimate, SampleSet, Status, Worker
+from wdist_service.models import DEVICE_SECONDS, Estimate, SampleSet, Status, Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -63,7 +63,7 @@ def job_lines(database: Database, lease_seconds: float) -> Iterable[str]:
             func.count(),
             func.sum(Estimate.attempt),
             func.sum(Estimate.failures),
-            func.sum(Estimate.finished_at - Estimate.started_at),
+            func.sum(DEVICE_SECONDS),
         ).group_by(Estimate.status)
         for status, count, tried, died, spent in session.execute(query):
             by_status[Status(status)] = count
@@ -81,7 +81,7 @@ def job_lines(database: Database, lease_seconds: float) -> Iterable[str]:
         ("wdist_queue_oldest_seconds", "gauge", "Age of the oldest queued estimate.", waiting),
         ("wdist_attempts_total", "counter", "Attempts begun or queued.", attempts),
         ("wdist_trainer_deaths_total", "counter", "Attempts that ended with the death of their trainer.", failures),
-        ("wdist_job_seconds_total", "counter", "Time from start to end of ended estimates; one device each.", seconds),
+        ("wdist_job_seconds_total", "counter", "Seconds of devices that ended estimates took.", seconds),
         ("wdist_workers", "gauge", "Workers whose lease is fresh.", workers),
         ("wdist_slots", "gauge", "Estimates that fresh workers can train at once.", slots or 0),
         ("wdist_sample_sets", "gauge", "Sample sets stored.", sets),

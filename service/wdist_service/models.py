@@ -5,7 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 LOCAL_TENANT = "local"
@@ -97,7 +109,10 @@ class Estimate(Base):
         Index("ix_estimates_tenant", "tenant_id", "id"),
         Index("ix_estimates_tenant_status", "tenant_id", "status", "id"),
         # All columns that metrics.py sums over: results, which are long, are not read.
-        Index("ix_estimates_figures", "status", "attempt", "failures", "started_at", "finished_at", "created_at"),
+        Index(
+            "ix_estimates_figures",
+            *("status", "attempt", "failures", "started_at", "finished_at", "created_at", "together"),
+        ),
         Index("ix_estimates_worker", "worker_id", "status"),
         Index("ix_estimates_source", "source_id"),
         Index("ix_estimates_target", "target_id"),
@@ -128,6 +143,11 @@ class Estimate(Base):
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
     cost_seconds: Mapped[float | None]  # what it was estimated to take when it was accepted
+    together: Mapped[int | None]  # how many its trainer had at once, itself included; None: it alone
+
+
+# Of an ended estimate: those that a trainer had at once share the time between them.
+DEVICE_SECONDS = (Estimate.finished_at - Estimate.started_at) / func.coalesce(Estimate.together, 1)
 
 
 class Artifact(Base):

@@ -9,7 +9,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
-from wdist_service.models import ACTIVE, ApiKey, DeviceUse, Estimate, Evaluation, SampleSet, Status, Tenant, Upload
+from wdist_service.models import (
+    ACTIVE,
+    DEVICE_SECONDS,
+    ApiKey,
+    DeviceUse,
+    Estimate,
+    Evaluation,
+    SampleSet,
+    Status,
+    Tenant,
+    Upload,
+)
 from wdist_service.settings import Settings
 
 DEVICE_DAYS = 30  # device seconds count this long
@@ -168,7 +179,7 @@ def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
 
 def _device_seconds(session: Session, tenant_id: str, now: float) -> float:
     since = now - DEVICE_DAYS * 86_400
-    taken = select(func.sum(Estimate.finished_at - Estimate.started_at)).where(
+    taken = select(func.sum(DEVICE_SECONDS)).where(
         Estimate.tenant_id == tenant_id, Estimate.started_at.is_not(None), Estimate.finished_at > since
     )
     deleted = select(func.sum(DeviceUse.seconds)).where(DeviceUse.tenant_id == tenant_id, DeviceUse.finished_at > since)

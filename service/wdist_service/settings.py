@@ -68,6 +68,16 @@ class Settings(BaseSettings):
         default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer; default: 0.8 of memory / slots."
     )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
+    together: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Most small estimates of a batch that a trainer takes at once; 1: each alone.",
+    )
+    together_exactly: bool = Field(
+        default=True,
+        description="Train as one only what gives the numbers of training alone; false: rounding may differ.",
+    )
     beat_seconds: float = Field(default=2.0, gt=0, le=60, description="How often a worker renews its lease.")
     lease_seconds: float = Field(
         default=10.0, gt=0, le=600, description="Silence of a worker or uploader that ends its hold."

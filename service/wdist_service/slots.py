@@ -53,9 +53,10 @@ class TrainerProcess:
         self._commands = cast(IO[str], self._process.stdin)
         self._read_end = read_end
         self._buffer = b""
+        self._turn = threading.Lock()
         self.jobs = 0
         self.is_ready = False
-        self.over_limit: str | None = None
+        self._reason: str | None = None
 
     @property
     def pid(self) -> int:
@@ -70,14 +71,23 @@ class TrainerProcess:
             self.is_ready = message["type"] == "ready"
         return self.is_ready
 
-    def send(self, job: dict[str, Any]) -> None:
-        """Hand over a job. Raises TrainerDied."""
-        self.jobs += 1
+    def send(self, jobs: list[dict[str, Any]], *, exactly: bool = True) -> None:
+        """Hand over jobs to be run together, each with a name of its own. Raises TrainerDied."""
+        self.jobs += len(jobs)
         try:
-            self._commands.write(json.dumps(job) + "\n")
-            self._commands.flush()
+            self._write({"jobs": jobs, "exactly": exactly})
         except OSError:
             raise TrainerDied(self.epitaph()) from None
+
+    def stop_job(self, name: str) -> None:
+        """Ask it to give up one of its jobs; one that has ended is left alone."""
+        with contextlib.suppress(OSError):  # it is dead: whoever follows it finds out
+            self._write({"stop": name})
+
+    def _write(self, command: dict[str, Any]) -> None:
+        with self._turn:
+            self._commands.write(json.dumps(command) + "\n")
+            self._commands.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """The next message, or None after that many seconds. Raises TrainerDied."""
@@ -95,8 +105,8 @@ class TrainerProcess:
     def epitaph(self) -> str:
         """How it ended, in words."""
         code = self._process.wait()
-        if self.over_limit:
-            return self.over_limit
+        if self._reason:
+            return self._reason
         if code == -signal.SIGKILL:
             return "it was killed (SIGKILL), as the system does when memory runs out"
         if code < 0:
@@ -114,15 +124,12 @@ class TrainerProcess:
         ) * _PAGE_BYTES  # without shared pages: mapped data files are not its own
 
     def stop(self) -> None:
-        """Ask it to give up its estimate and end."""
+        """Ask it to give up all of its jobs and end."""
         self._process.terminate()
 
-    def kill(self) -> None:
-        self._process.kill()
-
-    def end_frozen(self, seconds: float) -> None:
-        """Kill it for having been silent."""
-        self.over_limit = f"it was frozen: nothing came from it for {seconds:g} s (WDIST_SERVER_FROZEN_SECONDS)"
+    def kill(self, reason: str | None = None) -> None:
+        """End it at once; `reason`: what its epitaph is to say."""
+        self._reason = reason or self._reason
         self._process.kill()
 
     def close(self) -> None:
@@ -266,11 +273,10 @@ class Slots:
 
     def _limit(self, trainer: TrainerProcess) -> None:
         if (held := trainer.resident_bytes()) > self._memory_bytes:
-            trainer.over_limit = (
+            trainer.kill(
                 f"it held {held:,} bytes of memory, the limit is {self._memory_bytes:,} "
                 "(WDIST_SERVER_TRAINER_MEMORY_BYTES); use fewer rows or a smaller critic"
             )
-            trainer.kill()
 
     def close(self) -> None:
         for slot in [*self.all, *([self._spare] if self._spare else [])]:

@@ -1,8 +1,9 @@
 """The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
 
-It knows no database and no credentials. It ends when its parent does: stdin closes, and PR_SET_PDEATHSIG for the case
-that it is too busy to notice. SIGTERM means stop: the estimate under way is given up at its next step, then the process
-ends.
+A line {"jobs": [...]} is run together, {"stop": name} gives up one of them at its next step; every message but "ready"
+and "alive" names its job. It knows no database and no credentials. It ends when its parent does: stdin closes, and
+PR_SET_PDEATHSIG for the case that it is too busy to notice. SIGTERM means stop: what is under way is given up at its
+next step, then the process ends.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wdist_service.lifeline import die_with
 
 if TYPE_CHECKING:
+    from wdist.together import Training
     from wdist.training import Progress
 
 _PROGRESS_SECONDS = 0.1
@@ -44,13 +48,13 @@ class Channel:
 
 
 class Trainer:
-    """Runs one job after the other until told to end."""
+    """Runs jobs until told to end."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._stop = False
-        self._last_progress = 0.0
+        self._stopped: set[str] = set()
         self._is_busy = threading.Event()
 
     def run(self) -> None:
@@ -59,9 +63,9 @@ class Trainer:
         threading.Thread(target=self._show_life, daemon=True).start()
         _warm_up()
         self._channel.send("ready")
-        while not self._stop and (job := self._jobs.get()) is not None:
+        while not self._stop and (command := self._jobs.get()) is not None:
             self._is_busy.set()
-            self._run(job)
+            self._run(command["jobs"], exactly=command["exactly"])
             self._is_busy.clear()
 
     def _show_life(self) -> None:
@@ -76,41 +80,62 @@ class Trainer:
 
     def _read_jobs(self) -> None:
         for line in sys.stdin:
-            self._jobs.put(json.loads(line))
+            command = json.loads(line)
+            if "stop" in command:
+                self._stopped.add(command["stop"])
+            else:
+                self._jobs.put(command)
         os._exit(0)  # the parent is gone: nobody wants the result
 
-    def _run(self, job: dict[str, Any]) -> None:
-        from wdist.errors import Stopped, WdistError
+    def _run(self, jobs: list[dict[str, Any]], *, exactly: bool) -> None:
+        from wdist.together import is_cheaper, run_together
 
+        pause = _PROGRESS_SECONDS * len(jobs)
+        run_together([self._member(job, pause) for job in jobs], is_cheaper, exactly=exactly)
+        self._stopped -= {job["name"] for job in jobs}
+
+    def _member(self, job: dict[str, Any], pause: float) -> Generator[Training, None, None]:
+        """One job: its trainings, run by whoever asked for them, then its last message, whatever happens."""
+        from wdist.errors import Stopped, WdistError
+        from wdist.together import TogetherError
+
+        send = partial(self._channel.send, job=job["name"])
         try:
-            self._channel.send("result", **self._estimate(job))
+            send("result", **(yield from self._estimate(job, _Reporter(send, pause))))
         except Stopped:
-            self._channel.send("stopped")
+            send("stopped")
+        except TogetherError as error:
+            send("apart", message=str(error)[:1000])
         except WdistError as error:
-            self._channel.send("failed", error={"type": _snake_case(type(error).__name__), "message": str(error)})
+            send("failed", error={"type": _snake_case(type(error).__name__), "message": str(error)})
         except MemoryError as error:
-            self._channel.send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+            send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
         except Exception as error:
             traceback.print_exc()
             if type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
-                self._channel.send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+                send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
                 return
             message = f"the trainer met an unexpected {type(error).__name__}: {error}"
-            self._channel.send("failed", error={"type": "internal_error", "message": message[:1000]})
+            send("failed", error={"type": "internal_error", "message": message[:1000]})
 
-    def _estimate(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The one call of the library: result, curve, and the critic's files written to the job's directory."""
+    def _estimate(
+        self, job: dict[str, Any], on_progress: Callable[[Progress], None]
+    ) -> Generator[Training, None, dict[str, Any]]:
+        """The library's work: result, curve, and the critic's files written to the job's directory."""
         from wdist.errors import WdistError
-        from wdist.estimator import estimate_w1
+        from wdist.estimator import Estimation, Options
         from wdist.npy import open_npy
 
         options = {name: value for name, value in job["options"].items() if value is not None}
+        others = {name: options.pop(name) for name in ("scale", "layout") if name in options}
         if job["groups"] is not None:
-            options["groups"] = tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
-        result = estimate_w1(
-            Path(job["source"]), Path(job["target"]), **options,
-            progress=self._on_progress, should_stop=lambda: self._stop, checkpoint=job["checkpoint"],
+            others["groups"] = tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
+        estimation = Estimation(
+            Path(job["source"]), Path(job["target"]), Options(**options), **others, progress=on_progress,
+            should_stop=lambda: self._stop or job["name"] in self._stopped, checkpoint=job["checkpoint"],
         )  # fmt: skip
+        yield from estimation.trainings()
+        result = estimation.result()
         directory = Path(job["directory"])
         result.critic.save(directory)
         with contextlib.suppress(WdistError):  # a result that no certificate can state yet
@@ -121,12 +146,21 @@ class Trainer:
             "files": sorted(path.name for path in directory.iterdir()),
         }
 
-    def _on_progress(self, progress: Progress) -> None:
+
+class _Reporter:
+    """Tells of a job's progress, but not too often."""
+
+    def __init__(self, send: Callable[..., None], pause: float) -> None:
+        self._send = send
+        self._pause = pause
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._last_progress < _PROGRESS_SECONDS:
+        if now - self._last < self._pause:
             return
-        self._last_progress = now
-        self._channel.send(
+        self._last = now
+        self._send(
             "progress",
             step=progress.step, steps=progress.steps, seconds=progress.seconds, value=_finite(progress.value),
             eta_seconds=_finite(progress.eta_seconds), trying=progress.trying,

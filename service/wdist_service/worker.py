@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
 from wdist_service import engine
-from wdist_service.attempts import Attempts, Claim, Finished
+from wdist_service.attempts import Attempts, Finished
 from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
@@ -28,9 +29,10 @@ from wdist_service.installation import check_storage
 from wdist_service.models import Status
 from wdist_service.object_storage import open_storage
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.slots import Place, Slots, TrainerDied, TrainerProcess
+from wdist_service.slots import Place, Slots, TrainerDied
 from wdist_service.storage import DiskFullError
 from wdist_service.tidy import keep_tidy
+from wdist_service.turns import Run, Turn
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
@@ -42,52 +44,6 @@ _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
 _PUBLISH_SECONDS = 2.0
 Answer = TypeVar("Answer")
-
-
-class Run:
-    """One attempt in the hands of one trainer; its two threads agree through a lock on who has the last word."""
-
-    def __init__(self, claim: Claim, trainer: TrainerProcess) -> None:
-        self.claim = claim
-        self.trainer = trainer
-        self.progress: dict[str, Any] | None = None
-        self.is_fenced = False
-        self._stopped_at: float | None = None
-        self._is_over = False
-        self._lock = threading.Lock()
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.claim.estimate_id, self.claim.attempt
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it was told to stop, or lost its claim."""
-        return self.is_fenced or self._stopped_at is not None
-
-    def stop(self) -> None:
-        """Ask the trainer to stop; after 10 s insist."""
-        with self._lock:
-            if self._is_over:
-                return
-            if self._stopped_at is None:
-                self._stopped_at = time.monotonic()
-                self.trainer.stop()
-            elif time.monotonic() - self._stopped_at > _STOP_SECONDS:
-                self.trainer.kill()
-
-    def fence(self) -> None:
-        """The tables say that this attempt is no longer ours."""
-        with self._lock:
-            if not self._is_over:
-                self.is_fenced = True
-                self.trainer.kill()
-
-    def end(self) -> bool:
-        """From here on the trainer is left alone; False when it has already been told to stop."""
-        with self._lock:
-            self._is_over = True
-            return self._stopped_at is None and not self.is_fenced
 
 
 class Worker:
@@ -210,71 +166,73 @@ class Worker:
         if self._stopping.is_set():
             return 0
         runs = list(self._runs.values())
-        is_short = all(run.claim.cost_seconds <= _SHORT_SECONDS for run in runs)
+        is_short = all(_seconds_left(run.turn) <= _SHORT_SECONDS for run in runs)
         return len(self._slots) + (1 if runs and is_short else 0)
 
     def _run_attempt(self, estimate_id: str, attempt: int) -> None:
         if self._stopping.is_set():
             threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
         with self._slots.taken() as place:
-            claim = _until_stored(lambda: self._attempts.claim(estimate_id, attempt))
-            if claim is None:
+            most = self._settings.together
+            claims = _until_stored(lambda: self._attempts.claim_together(estimate_id, attempt, most))
+            if not claims:
                 place.give_back(is_reusable=True)
                 return
-            run = Run(claim, place.trainer)
-            self._runs[run.key] = run
+            turn = Turn(claims, place.trainer, self._storage.scratch)
+            self._runs |= {run.key: run for run in turn.runs.values()}
             try:
-                self._train(run, place)
+                self._train(turn, place)
             finally:
-                self._runs.pop(run.key, None)
+                for run in turn.runs.values():
+                    self._runs.pop(run.key, None)
 
-    def _train(self, run: Run, place: Place) -> None:
-        """Have the trainer run one attempt, and store how it ended while the next one trains already."""
-        directory = self._storage.scratch / f"{run.claim.estimate_id}.{run.claim.attempt}"
-        shutil.rmtree(directory, ignore_errors=True)
-        (directory / "data").mkdir(parents=True)
-        (directory / "result").mkdir()
+    def _train(self, turn: Turn, place: Place) -> None:
+        """Have the trainer run a turn, and store how each attempt ended while the others, and the next turn, train."""
+        stored: list[Future[None]] = []
+        with ThreadPoolExecutor(1, "store") as storing:
+            try:
+                jobs = [job for run in turn.runs.values() if (job := self._prepare(run)) is not None]
+                if jobs:
+                    turn.trainer.send(jobs, exactly=self._settings.together_exactly)
+                turn.follow(
+                    self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end))
+                )
+                place.give_back(is_reusable=turn.is_reusable)
+            except TrainerDied as died:
+                place.give_back(is_reusable=False)
+                for run in [run for run in turn.runs.values() if not run.is_over]:
+                    run.end()
+                    stored.append(storing.submit(self._store_death, run, str(died)))
+        for each in stored:
+            each.result()  # what went wrong in an unforeseen way is the queue's to log
+
+    def _prepare(self, run: Run) -> dict[str, Any] | None:
+        """What the trainer is told, with data and checkpoint brought to this host; None where they cannot be.
+
+        Raises TrainerDied where it was stopped while it waited for them.
+        """
+        shutil.rmtree(run.directory, ignore_errors=True)
+        (run.directory / "data").mkdir(parents=True)
+        (run.directory / "result").mkdir()
         try:
-            job = _until_stored(lambda: self._job(run, directory), lambda: run.is_stopped)
-            run.trainer.send(job)
-            message = self._follow(run)
-            place.give_back(is_reusable=run.end() and not _is_suspect(message))
-            self._store(run, message, directory / "result")
+            return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
         except (FileNotFoundError, DiskFullError) as error:
-            place.give_back(is_reusable=run.end())
+            run.end()
             reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
-            _until_stored(lambda: self._attempts.fail(*run.key, reason))
-        except TrainerDied as died:
-            place.give_back(is_reusable=False)
-            self._store_death(run, str(died))
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            self._finish(run, lambda: self._attempts.fail(*run.key, reason), "storage_incomplete")
+            return None
 
-    def _job(self, run: Run, directory: Path) -> dict[str, Any]:
-        """What the trainer is told; brings data and checkpoint to this host where they are elsewhere."""
-        claim, data = run.claim, directory / "data"
+    def _job(self, run: Run) -> dict[str, Any]:
+        claim, data = run.claim, run.directory / "data"
         return {
+            "name": run.name,
             "source": str(self._storage.keep(claim.source, data)),
             "target": str(self._storage.keep(claim.target, data)),
             "options": claim.options,
             "groups": None if claim.groups is None else [str(self._storage.keep(key, data)) for key in claim.groups],
-            "directory": str(directory / "result"),
+            "directory": str(run.directory / "result"),
             "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),
         }
-
-    def _follow(self, run: Run) -> dict[str, Any]:
-        """Messages until the last one of the job. Ends a trainer that is frozen: it sends something every second."""
-        silent_seconds = 0
-        while True:
-            message = run.trainer.receive(seconds=1.0)
-            silent_seconds = silent_seconds + 1 if message is None else 0
-            if 0 < self._settings.frozen_seconds < silent_seconds:
-                run.trainer.end_frozen(silent_seconds)
-            if message is None or message["type"] in {"ready", "alive"}:
-                continue
-            if message["type"] != "progress":
-                return message
-            run.progress = {name: value for name, value in message.items() if name != "type"}
 
     def _publish(self, run: Run) -> None:
         """Copy the attempt's checkpoint to shared storage, where there is one; the newest that arrives counts."""
@@ -288,41 +246,61 @@ class Worker:
             for run in list(self._runs.values()):
                 self._publish(run)
 
-    def _store(self, run: Run, message: dict[str, Any], directory: Path) -> None:
-        if message["type"] == "result":
-            files = {name: directory / name for name in message["files"]}
-            finished = Finished(message["result"], message["curve"], files)
-            try:
-                done = _until_stored(lambda: self._attempts.succeed(*run.key, finished))
-            except DiskFullError:
-                reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
-                done = _until_stored(lambda: self._attempts.fail(*run.key, reason))
-        elif message["type"] == "stopped":
-            done = _until_stored(lambda: self._attempts.stopped(*run.key))
-            if not done:  # nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint
-                self._publish(run)
-                _until_stored(lambda: self._attempts.hand_over(*run.key))
-        else:
-            done = _until_stored(lambda: self._attempts.fail(*run.key, message["error"]))
-        if done:
+    def _store(self, run: Run, message: dict[str, Any]) -> None:
+        """How an attempt ended."""
+        match message["type"]:
+            case "result":
+                self._finish(run, lambda: self._succeed(run, message), "result")
+            case "stopped":
+                self._finish(run, lambda: self._attempts.stopped(*run.key), "stopped", or_else=self._hand_over)
+            case "apart":
+                self._store_death(run, message["message"])
+            case _:
+                self._finish(run, lambda: self._attempts.fail(*run.key, message["error"]), message["type"])
+
+    def _succeed(self, run: Run, message: dict[str, Any]) -> bool:
+        files = {name: run.directory / "result" / name for name in message["files"]}
+        try:
+            return self._attempts.succeed(*run.key, Finished(message["result"], message["curve"], files))
+        except DiskFullError:
+            reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
+            return self._attempts.fail(*run.key, reason)
+
+    def _hand_over(self, run: Run) -> None:
+        """Nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint."""
+        self._publish(run)
+        _until_stored(lambda: self._attempts.hand_over(*run.key))
+
+    def _finish(
+        self, run: Run, write: Callable[[], bool], how: str, or_else: Callable[[Run], None] = lambda _: None
+    ) -> None:
+        """Write the end of an attempt, `or_else` where it was not ours to write, and clear up."""
+        if done := _until_stored(write):
             with contextlib.suppress(StorageUnavailableError):  # the sweep at a worker's start finds it
                 self._storage.checkpoints.forget(run.claim.estimate_id)
+        else:
+            or_else(run)
         log.info(
             "attempt ended" if done else "attempt was fenced",
-            extra={"estimate": run.key[0], "attempt": run.key[1], "how": message["type"]},
+            extra={"estimate": run.key[0], "attempt": run.key[1], "how": how},
         )
+        self._clear(run)
 
     def _store_death(self, run: Run, reason: str) -> None:
-        if run.is_fenced:
-            return  # we killed it: its estimate lives on elsewhere
-        self._publish(run)
-        log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
-        _until_stored(lambda: self._attempts.died(*run.key, reason, self._settings.max_attempts))
+        if not run.is_fenced:  # else we killed it: its estimate lives on elsewhere
+            self._publish(run)
+            log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
+            cap, alone = self._settings.max_attempts, not run.turn.is_shared
+            _until_stored(lambda: self._attempts.died(*run.key, reason, cap, alone=alone))
+        self._clear(run)
+
+    def _clear(self, run: Run) -> None:
+        shutil.rmtree(run.directory, ignore_errors=True)
+        self._runs.pop(run.key, None)
 
 
-def _is_suspect(message: dict[str, Any]) -> bool:
-    """Whether the trainer may be in a bad state after this."""
-    return message["type"] == "failed" and message["error"]["type"] in {"out_of_memory", "internal_error"}
+def _seconds_left(turn: Turn) -> float:
+    return sum(run.claim.cost_seconds for run in turn.runs.values() if not run.is_over)
 
 
 class _Every:

@@ -42,6 +42,7 @@ def long_job(folder: Path) -> dict:
     for name, shift in (("source", 0.0), ("target", 1.0)):
         (folder / name).write_bytes(npy(normal(int(shift), shift=shift)))
     return {
+        "name": "job",
         "source": str(folder / "source"),
         "target": str(folder / "target"),
         "options": {"critic": "groupsort", "steps": 1_000_000},
@@ -53,16 +54,16 @@ def long_job(folder: Path) -> dict:
 
 def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: Slots, tmp_path: Path) -> None:
     slot, trainer = slots.take()
-    trainer.send(long_job(tmp_path) | {"options": {"critic": "affine"}})
+    trainer.send([long_job(tmp_path) | {"options": {"critic": "affine"}}])
     assert final(trainer)["type"] == "result"
     slots.give_back(slot, is_reusable=True)
     slot, same = slots.take()
     assert same is trainer
-    trainer.send(long_job(tmp_path) | {"options": {"critic": "oracle"}})
+    trainer.send([long_job(tmp_path) | {"options": {"critic": "oracle"}}])
     failed = final(trainer)
     assert failed["type"] == "failed"
     assert "oracle" in failed["error"]["message"]
-    trainer.send(long_job(tmp_path))
+    trainer.send([long_job(tmp_path)])
     until(lambda: (trainer.receive(0.1) or {}).get("type") == "progress")
     trainer.stop()
     assert final(trainer)["type"] == "stopped"
@@ -71,6 +72,24 @@ def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: Slots, tmp_pat
     slots.give_back(slot, is_reusable=False)
     slots.tend()
     assert slots.all[0].trainer is not trainer
+
+
+def test_one_of_several_jobs_is_stopped(slots: Slots, tmp_path: Path) -> None:
+    _, trainer = slots.take()
+    short = {"critic": "groupsort", "steps": 50, "baseline_rows": 0}
+    jobs = []
+    for name, options in (("long", {**short, "steps": 100_000}), ("short", short), ("wrong", {"critic": "oracle"})):
+        (tmp_path / name).mkdir()
+        jobs.append(long_job(tmp_path / name) | {"name": name, "options": options})
+    trainer.send(jobs)
+    until(lambda: (trainer.receive(0.1) or {}).get("job") == "long")
+    trainer.stop_job("long")
+    ended = {message["job"]: message["type"] for message in (final(trainer) for _ in jobs[1:])}
+    assert ended == {"long": "stopped", "short": "result"}
+    assert trainer.is_alive(), "for the next jobs"
+    trainer.stop_job("short")  # too late: it has ended
+    trainer.send([jobs[1] | {"name": "next"}])
+    assert final(trainer)["type"] == "result"
 
 
 def final(trainer: slots_module.TrainerProcess) -> dict:
@@ -87,7 +106,7 @@ def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
 ) -> None:
     _, trainer = slots.take()
     assert 0 < trainer.resident_bytes() < machine_memory()
-    trainer.send(long_job(tmp_path))
+    trainer.send([long_job(tmp_path)])
     monkeypatch.setattr(slots, "_memory_bytes", 1 << 20)
     slots.tend()
     with pytest.raises(TrainerDied, match=r"the limit is 1,048,576"):
@@ -127,7 +146,7 @@ def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatc
         slots.tend()
         slot, trainer = slots.take()  # without waiting
         assert trainer is second
-        trainer.send(long_job(tmp_path) | {"options": {"critic": "affine"}})
+        trainer.send([long_job(tmp_path) | {"options": {"critic": "affine"}}])
         assert final(trainer)["type"] == "result"
     finally:
         slots.close()
