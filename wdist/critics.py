@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wdist.certificate import lipschitz_bound
-from wdist.convolutions import BCOP
+from wdist.convolutions import BCOP, LipschitzConvolution
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
 from wdist.plain import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
@@ -160,7 +160,9 @@ def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Seque
     for layer in module:
         if isinstance(layer, OrthogonalLinear | nn.Linear):
             layers.append(plain_linear(layer.weight, _scaled(layer.bias, unit)))
-        elif isinstance(layer, BCOP):
+        elif isinstance(layer, LipschitzConvolution):
+            if layer.downsample is not None:
+                layers.append(layer.downsample)
             layers.append(_plain_convolution(layer, unit))
         elif isinstance(layer, Cone):
             layers.append(_rescaled_cone(layer, unit))
@@ -178,7 +180,7 @@ def _rescaled_cone(layer: Cone, unit: float) -> Cone:
     return Cone(anchors, offsets, layer.sign)
 
 
-def _plain_convolution(layer: BCOP, unit: float) -> nn.Module:
+def _plain_convolution(layer: LipschitzConvolution, unit: float) -> nn.Module:
     return CircularConv2d(layer.weight.detach().float().cpu(), _scaled(layer.bias, unit))
 
 

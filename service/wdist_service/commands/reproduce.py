@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from wdist_service.commands.output import Commands, fail, remark, say
 
@@ -37,8 +38,55 @@ def add(commands: Commands) -> None:
     robustness.add_argument("--epochs", type=float, default=30, help="passes over the images (default: %(default)s)")
     robustness.add_argument("--learning-rate", type=float, default=0.02, help="on the manifold (default: %(default)s)")
     robustness.add_argument("--seed", type=int, default=0)
-    robustness.add_argument("--attack-images", type=int, default=1000, help="test images attacked; 0: none")
+    robustness.add_argument(
+        "--attack-images",
+        type=int,
+        default=1000,
+        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack at all)",
+    )
+    robustness.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
     robustness.set_defaults(run=_robustness)
+    _add_w1(below)
+    _add_train_gan(below)
+
+
+def _add_w1(below: Commands) -> None:
+    w1 = below.add_parser(
+        "w1",
+        help="the W1 table: critics of several kinds of layers on published and generated images",
+        description="Train critics of one architecture and budget on published against generated images, and certify "
+        "each on test images. What is finished is kept: the same command goes on after a stop.",
+    )
+    w1.add_argument("dataset", choices=DATASETS)
+    w1.add_argument("--generated", type=Path, required=True, help="generated images: .npy, or .npz with `images`")
+    w1.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
+    w1.add_argument("--out", type=Path, default=Path("results"), help="result files (default: %(default)s)")
+    w1.add_argument("--critics", nargs="+", metavar="NAME", help="such as bcop-maxmin, rko-relu, auto (default: all)")
+    w1.add_argument("--net", choices=["small", "large", "fc3"], default="small")
+    w1.add_argument("--steps", type=int, default=400, help="of each critic (default: %(default)s)")
+    w1.add_argument("--batch", type=int, default=128, help="images a side in a step (default: %(default)s)")
+    w1.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: %(default)s)")
+    w1.add_argument("--auto-steps", type=int, help="of 'auto' (default: as many as the estimator takes by itself)")
+    w1.set_defaults(run=_w1)
+
+
+def _add_train_gan(below: Commands) -> None:
+    gan = below.add_parser(
+        "train-gan",
+        help="train a WGAN-GP on the published images and draw samples from it",
+        description="Train a WGAN-GP on the published training images and draw samples, for `wdist reproduce w1`. "
+        "The same command goes on after a stop; with more --steps it trains on.",
+    )
+    gan.add_argument("dataset", choices=DATASETS)
+    gan.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
+    gan.add_argument("--out", type=Path, default=Path("results"), help="samples and result (default: %(default)s)")
+    gan.add_argument("--size", choices=["small", "full"], default="small", help="channels of both nets: 16 or 64")
+    gan.add_argument("--steps", type=int, default=10_000, help="of the generator (default: %(default)s)")
+    gan.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
+    gan.add_argument("--samples", type=int, default=20_000, help="images drawn at the end (default: %(default)s)")
+    gan.add_argument("--seed", type=int, default=0)
+    gan.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
+    gan.set_defaults(run=_train_gan)
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -72,8 +120,56 @@ def _robustness(options: argparse.Namespace) -> int:
             seed=options.seed,
             learning_rate=options.learning_rate,
             attack_images=options.attack_images,
+            device=options.device,
             progress=told,
         )
+    except WdistError as error:
+        return fail(str(error))
+    say(json.dumps(figures, indent=1))
+    return 0
+
+
+def _w1(options: argparse.Namespace) -> int:
+    from wdist.errors import WdistError
+    from wdist.w1_table import TableOptions, w1_table
+
+    def told(row: dict[str, Any]) -> None:
+        remark(f"seed {row['seed']} {row['critic']:<12} {row['value']:.4f}, L {row['lipschitz_bound']:.7f}")
+
+    try:
+        table = TableOptions(options.net, options.steps, options.batch, options.seeds, options.auto_steps)
+        figures = w1_table(
+            options.dataset,
+            options.generated,
+            options.data,
+            options.out,
+            table,
+            cells=options.critics,
+            progress=told,
+        )
+    except WdistError as error:
+        return fail(str(error))
+    say(json.dumps(figures["table"], indent=1))
+    return 0
+
+
+def _train_gan(options: argparse.Namespace) -> int:
+    from wdist.errors import WdistError
+    from wdist.generator import GanOptions, train_generator
+
+    def told(step: int, difference: float) -> None:
+        remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
+
+    try:
+        settings = GanOptions(
+            size=options.size,
+            steps=options.steps,
+            batch=options.batch,
+            samples=options.samples,
+            seed=options.seed,
+            device=options.device,
+        )
+        figures = train_generator(options.dataset, options.data, options.out, settings, progress=told)
     except WdistError as error:
         return fail(str(error))
     say(json.dumps(figures, indent=1))
