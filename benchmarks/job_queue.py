@@ -1,11 +1,13 @@
 """What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
 
-    .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,share,table,recovery]
+    .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,together,share,table,recovery]
 
 - overhead: from the answer to POST /v1/estimates to the trainer's first step, server warm and idle (goal: 0.3 s).
 - drain: tiny estimates (200 x 2, affine critic, 5 steps, no baseline), submitted as one batch, one worker with one slot
   and one thread (goal: 5 a second).
-- share: the same with two workers; how far from half the smaller part is (goal: 10 %).
+- together: the same, and GroupSort critics of 100 steps, each job alone against several in one turn of a trainer, in
+  alternation.
+- share: tiny ones with two workers; how far from half the smaller part is (goal: 10 %).
 - table: 100,000 finished estimates; a page of the list over HTTP, and the claim of a new one (goal: 20 ms).
 - recovery: from SIGKILL to a trainer (goal: 3 s) or a worker (goal: 15 s) until the next attempt trains; a cancel
   of a running estimate (goal: 2 s).
@@ -23,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +34,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/service")]
 from service_process import Server  # noqa: E402
 
 TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+SMALL = {"critic": "groupsort", "steps": 100, "baseline_rows": 0}
 Row = tuple[str, float, str, float]
 
 
@@ -40,14 +44,14 @@ def two_sets(server: Server) -> tuple[str, str]:
     return server.upload(x), server.upload(y + 1)
 
 
-def submit_all(server: Server, sets: tuple[str, str], count: int) -> list[str]:
+def submit_all(server: Server, sets: tuple[str, str], count: int, options: dict[str, Any] = TINY) -> list[str]:
     """`count` estimates as batches of explicit pairs."""
     batches = []
     for begin in range(0, count, 1000):
         pairs = [
             {"custom_id": str(k), "source": sets[0], "target": sets[1]} for k in range(begin, min(count, begin + 1000))
         ]
-        answer = server.client.post("/v1/batches", json={"pairs": pairs, **TINY}, timeout=120)
+        answer = server.client.post("/v1/batches", json={"pairs": pairs, **options}, timeout=120)
         assert answer.status_code in (201, 202), answer.text
         batches.append(answer.json()["id"])
     return batches
@@ -80,19 +84,40 @@ def overhead(folder: Path, _jobs: int) -> list[Row]:
 
 
 def drain(folder: Path, jobs: int) -> list[Row]:
-    with Server(folder / "data") as server:
-        server.until_workers(1)
-        sets = two_sets(server)
-        server.until_done(server.submit(*sets, **TINY))
-        begun = time.perf_counter()
-        submit_all(server, sets, jobs)
-        submitted = time.perf_counter()
-        wait_all(server, jobs + 1)
-        seconds = time.perf_counter() - submitted
+    submitted, seconds = drained(folder, jobs, TINY, together=16)
     return [
-        (f"{jobs:,} tiny estimates submitted as a batch", submitted - begun, "s", float("nan")),
+        (f"{jobs:,} tiny estimates submitted as a batch", submitted, "s", float("nan")),
         (f"{jobs:,} tiny estimates drained", jobs / seconds, "/s", -5.0),
     ]
+
+
+def drained(folder: Path, jobs: int, options: dict[str, Any], together: int) -> tuple[float, float]:
+    """Seconds to submit so many jobs to a new server, and to run them."""
+    with Server(folder / "data", environment={"WDIST_SERVER_TOGETHER": str(together)}) as server:
+        server.until_workers(1)
+        sets = two_sets(server)
+        server.until_done(server.submit(*sets, **options))
+        begun = time.perf_counter()
+        submit_all(server, sets, jobs, options)
+        submitted = time.perf_counter()
+        wait_all(server, jobs + 1)
+        return submitted - begun, time.perf_counter() - submitted
+
+
+def together(folder: Path, jobs: int) -> list[Row]:
+    rows = []
+    for name, options, count in (("tiny", TINY, jobs // 2), ("GroupSort", SMALL, jobs // 10)):
+        rates: dict[int, list[float]] = {1: [], 16: []}
+        for turn in range(4):  # alone, together, together, alone: what else runs on the machine hits both
+            most = (1, 16, 16, 1)[turn]
+            rates[most].append(count / drained(folder / f"{name}{turn}", count, options, most)[1])
+        alone, several = (statistics.mean(rates[most]) for most in (1, 16))
+        rows += [
+            (f"{count} {name} estimates, each alone", alone, "/s", float("nan")),
+            (f"{count} {name} estimates, up to 16 in a turn", several, "/s", float("nan")),
+            (f"{name}: together against alone", several / alone, "", float("nan")),
+        ]
+    return rows
 
 
 def share(folder: Path, jobs: int) -> list[Row]:
@@ -101,17 +126,12 @@ def share(folder: Path, jobs: int) -> list[Row]:
         sets = two_sets(server)
         begun = time.perf_counter()
         submit_all(server, sets, jobs)
-        held: Counter[str] = Counter()
-        seen: set[str] = set()
-        while len(seen) < jobs:
-            done = server.rows("SELECT count(*) FROM estimates WHERE status = 'succeeded'")[0][0]
-            if done == jobs:
-                break
-            time.sleep(0.5)
+        held_by: dict[str, str] = {}
+        while server.rows("SELECT count(*) FROM estimates WHERE status = 'succeeded'")[0][0] < jobs:
+            held_by |= dict(server.rows("SELECT id, worker_id FROM estimates WHERE worker_id IS NOT NULL"))
+            time.sleep(0.05)
         seconds = time.perf_counter() - begun
-        for (worker,) in server.rows("SELECT executor_id FROM workflow_status WHERE status = 'SUCCESS'"):
-            held[worker] += 1
-    parts = sorted(held.values())
+    parts = sorted(Counter(held_by.values()).values())
     uneven = 100 * abs(parts[-1] - parts[0]) / sum(parts) if len(parts) == 2 else 100.0
     return [
         (f"two workers, {jobs:,} tiny estimates drained", jobs / seconds, "/s", float("nan")),
@@ -197,7 +217,7 @@ def recovery(folder: Path, _jobs: int) -> list[Row]:
 
 
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
-    "overhead": overhead, "drain": drain, "share": share, "table": table, "recovery": recovery,
+    "overhead": overhead, "drain": drain, "together": together, "share": share, "table": table, "recovery": recovery,
 }  # fmt: skip
 
 

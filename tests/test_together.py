@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from wdist.result import Result
 from wdist.together import Lockstep, TogetherError, Training, is_cheaper, run_together, train_together
 
 Pair = tuple[np.ndarray, np.ndarray]
-STEPS = {"critic": "groupsort", "steps": 40, "baseline_rows": 0}
+STEPS = {"critic": "groupsort", "steps": 24, "baseline_rows": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +102,15 @@ def test_results_are_those_of_training_alone(options: dict[str, Any], columns: i
         assert steps_and_values(together[k]) == steps_and_values(alone)
 
 
+def test_time_in_which_others_were_trained_is_not_counted() -> None:
+    begun = time.perf_counter()
+    ended = Members(pairs(4)).run(STEPS, is_worth_it=never)
+    assert sum(result.seconds for result in ended.values()) <= time.perf_counter() - begun
+
+
 def test_other_options_are_trained_beside() -> None:
     given = pairs(4)
-    options = [STEPS, STEPS | {"seed": 3}, STEPS | {"critic": "affine"}, STEPS | {"steps": 20}]
+    options = [STEPS, STEPS | {"seed": 3}, STEPS | {"critic": "affine"}, STEPS | {"steps": 12}]
     together = Members(given).run(options, is_worth_it=always)
     for k, (x, y) in enumerate(given):
         assert told(together[k]) == told(estimate_w1(x, y, **options[k]))
@@ -111,10 +118,10 @@ def test_other_options_are_trained_beside() -> None:
 
 def test_one_that_is_stopped_leaves_the_others_alone(tmp_path: Path) -> None:
     given, looks = pairs(3), iter(range(1_000))
-    members = Members(given, should_stop={1: lambda: next(looks) >= 15}, checkpoint={1: tmp_path / "one"})
+    members = Members(given, should_stop={1: lambda: next(looks) >= 9}, checkpoint={1: tmp_path / "one"})
     ended = members.run(STEPS, is_worth_it=always)
     assert isinstance(ended[1], Stopped)
-    assert "after 15 of 40 steps" in str(ended[1])
+    assert "after 9 of 24 steps" in str(ended[1])
     assert next(iter(ended)) == 1, "at once, and not when the others end"
     for k in (0, 2):
         assert told(ended[k]) == told(estimate_w1(*given[k], **STEPS))
@@ -128,7 +135,7 @@ def test_estimates_that_were_interrupted_at_one_step_go_on_together(tmp_path: Pa
     for k, (x, y) in enumerate(given):
         looks = iter(range(1_000))
         with pytest.raises(Stopped):
-            estimate_w1(x, y, **STEPS, checkpoint=files[k], should_stop=lambda looks=looks: next(looks) >= 15)
+            estimate_w1(x, y, **STEPS, checkpoint=files[k], should_stop=lambda looks=looks: next(looks) >= 9)
     ended = Members(given, checkpoint=files).run(STEPS, is_worth_it=counted(sizes))
     assert sizes == [3]
     for k, (x, y) in enumerate(given):

@@ -188,10 +188,16 @@ class Search:
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 
+        def on_wait(seconds: float) -> None:
+            nonlocal started
+            started += seconds
+            problem.started += seconds
+            self.spent -= seconds
+
         return Training(
             trainer, (stage.config, schedule, problem.takes.row_shape, problem.device, source.batch, target.batch),
             rows_at, on_step=on_step, on_evaluation=lambda _, value: self._noted(value),
-            should_stop=problem.should_stop, on_stop=lambda: self._save(trainer),
+            should_stop=problem.should_stop, on_stop=lambda: self._save(trainer), on_wait=on_wait,
         )  # fmt: skip
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:

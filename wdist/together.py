@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Training:
     Attributes:
         rows_at: rows (x, y) of both sets for step 0, 1, ...: the loss is `mean_difference` of them.
         on_stop: called when should_stop turned true, before Stopped is raised.
+        on_wait: called with the seconds in which others were trained first: they are not this one's.
     """
 
     trainer: Trainer
@@ -47,6 +49,7 @@ class Training:
     on_evaluation: Callable[[int, float], None]
     should_stop: Callable[[], bool] | None
     on_stop: Callable[[], None]
+    on_wait: Callable[[float], None]
 
     def run(self) -> None:
         """Train alone, to the end. Raises Stopped."""
@@ -290,16 +293,20 @@ def run_together(
     common step, whosever it is, reaches all that took it as TogetherError.
     """
     waiting: dict[int, Training] = {}
+    since: dict[int, float] = {}
 
     def go_on(k: int, error: Exception | None = None) -> None:
         waiting.pop(k, None)
         with contextlib.suppress(StopIteration):
             waiting[k] = next(members[k]) if error is None else members[k].throw(error)
+            since[k] = time.perf_counter()
 
     for k in range(len(members)):
         go_on(k)
     while waiting:
         alike = max(_alike(waiting, is_worth_it), key=len)
+        for k in alike:
+            waiting[k].on_wait(time.perf_counter() - since[k])
         for place, outcome in _outcomes([waiting[k] for k in alike], exactly):
             go_on(alike[place], outcome)
 

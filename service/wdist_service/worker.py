@@ -141,6 +141,7 @@ class Worker:
         What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
         """
         log.info("worker stopping")
+        time.sleep(3 * engine.POLLING_SECONDS)  # until the queue knows that `_at_once` is 0 now
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + _STOP_SECONDS

@@ -24,7 +24,7 @@ from wdist_service.jobs import Jobs, Submission, discard_unused
 from wdist_service.keys import ensure_tenant
 from wdist_service.models import Estimate, Event, SampleSet, Worker
 from wdist_service.object_storage import open_storage
-from wdist_service.quotas import Quota, TooManyJobsError, admit_jobs
+from wdist_service.quotas import Quota, TooManyJobsError, admit_jobs, usage
 from wdist_service.sample_sets import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage import Storage
@@ -51,6 +51,18 @@ class Bench:
     def submit(self, tenant: str = "local", **options: str) -> str:
         estimate, _ = self.jobs.submit(tenant, Submission(*self.sets, options={}, **options), Quota())
         return estimate.id
+
+    def batch(self, size: int, cost_seconds: float = 1.0) -> list[str]:
+        """Ids of so many estimates of one batch."""
+        name = new_id("batch")
+        given = [
+            Submission(*self.sets, options={}, batch_id=name, position=k, cost_seconds=cost_seconds)
+            for k in range(size)
+        ]
+        with self.database.write() as session:
+            self.jobs.submit_all(session, "local", given)
+            query = select(Estimate.id).where(Estimate.batch_id == name).order_by(Estimate.position)
+            return list(session.execute(query).scalars())
 
     def row(self, estimate: str) -> Estimate:
         with self.database.read() as session:
@@ -285,6 +297,41 @@ def test_what_was_deleted_through_another_host_leaves_the_cache(bench: Bench, tm
     stopping.set()
     assert not deleted.exists()
     assert kept.exists()
+
+
+def test_small_ones_of_a_batch_are_taken_together(bench: Bench) -> None:
+    ids = bench.batch(9)
+    big = bench.batch(2, cost_seconds=1000.0)
+    one, other = bench.worker("host/0"), bench.worker("host/1")
+    taken = one.claim_together(ids[0], 1, most=16)
+    assert [claim.estimate_id for claim in taken] == ids[:5], "of nine, half for each of two slots"
+    assert [bench.row(each).together for each in ids[:6]] == [5] * 5 + [None]
+    assert len(one.watch()) == 5
+    assert other.claim(ids[3], 1) is None
+    assert other.claim_together(ids[4], 1, most=16) == []
+    assert [claim.estimate_id for claim in other.claim_together(ids[5], 1, most=2)] == ids[5:7]
+    assert len(other.claim_together(big[0], 1, most=16)) == 1
+    assert len(other.claim_together(bench.submit(), 1, most=16)) == 1
+    # One whose trainer died may have been the cause, or not: it is tried alone, and nothing is counted.
+    assert one.died(ids[0], 1, "it crashed with SIGSEGV", cap=1, alone=False)
+    assert one.hand_over(ids[1], 1)
+    assert [claim.estimate_id for claim in one.claim_together(ids[0], 2, most=16)] == ids[:1]
+    assert (bench.row(ids[0]).together, bench.row(ids[0]).failures) == (None, 0)
+
+
+def test_those_taken_together_share_the_time_of_a_device(bench: Bench, tmp_path: Path) -> None:
+    worker = bench.worker("host/0")
+    ids = bench.batch(4)
+    assert len(worker.claim_together(ids[0], 1, most=16)) == 4
+    assert all(worker.succeed(each, 1, result(tmp_path)) for each in ids)
+    with bench.database.write() as session:
+        session.execute(update(Estimate).values(started_at=1000.0, finished_at=1008.0))
+    with bench.database.read() as session:
+        assert usage(session, "local", 1009.0).device_seconds == 8.0
+    for each in ids[:2]:
+        bench.jobs.delete("local", each)
+    with bench.database.read() as session:
+        assert usage(session, "local", 1009.0).device_seconds == 8.0
 
 
 def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from service_process import Server, normal
 from stores import Stores
 
 MakeServer = Callable[..., Server]
-OPTIONS = {"critic": "groupsort", "steps": 60, "baseline_rows": 0}
+OPTIONS = {"critic": "groupsort", "steps": 40, "baseline_rows": 0}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_results_are_those_of_estimates_alone(server: Server) -> None:
 
 
 def test_cancel_of_one_leaves_the_others_alone(server: Server) -> None:
-    ids = submit(server, 4, steps=400)
+    ids = submit(server, 4, steps=250)
     server.until_training(ids[2])
     assert together(server, ids[2]) == 4
     server.client.post(f"/v1/estimates/{ids[2]}/cancel")
@@ -86,6 +86,7 @@ def test_failure_of_one_leaves_the_others_alone(server: Server) -> None:
     assert "diameter" in done[1]["error"]["message"]
 
 
+@pytest.mark.slow
 def test_one_that_kills_its_trainer_is_tried_alone_and_ends_at_the_cap(server: Server) -> None:
     ids = submit(server, 3, steps=300)
     poison = ids[0]
@@ -103,7 +104,7 @@ def test_one_that_kills_its_trainer_is_tried_alone_and_ends_at_the_cap(server: S
 
 
 def test_a_killed_worker_loses_none_of_them(server: Server) -> None:
-    ids = submit(server, 4, steps=200)
+    ids = submit(server, 4, steps=150)
     server.until_training(ids[3])
     server.signal("worker")
     done = [server.until_done(each) for each in ids]
