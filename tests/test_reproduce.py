@@ -17,6 +17,8 @@ from wdist_service.cli import main
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files of MNIST's form: the label is the image's third of ten bright rows."""
     monkeypatch.setattr(reproduce, "VALIDATION_IMAGES", 100)
+    monkeypatch.setattr(reproduce, "ATTACK_STEPS", 30)
+    monkeypatch.setattr(reproduce, "ATTACK_RESTARTS", 2)
     generator = np.random.default_rng(0)
     (tmp_path / "mnist").mkdir()
     for part, n in (("train", 700), ("t10k", 60)):
@@ -42,8 +44,25 @@ def test_one_command_writes_a_whole_result(data: Path, capsys: pytest.CaptureFix
     assert 0.5 < figures["test"]["certified"] <= figures["test"]["clean"]
     assert figures["test"]["radius"] == 1.58
     assert figures["attack"]["certified_and_broken"] == 0
+    assert figures["attack"]["certified_images"] == round(60 * figures["test"]["certified"])
     assert figures["attack"]["accuracy"] >= figures["attack"]["certified"]
     assert (out / "mnist-small-bcop-maxmin-0.safetensors").stat().st_size > 100_000
+    assert not list(out.glob("*.checkpoint"))
+
+
+def test_an_attack_can_follow_later(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data / "results"
+    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "0.5"]
+    assert main([*command, "--attack-images", "0"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["attack"] is None
+    assert list(out.glob("*.checkpoint"))
+    assert main([*command, "--attack-images", "3"]) == 0
+    printed = capsys.readouterr()
+    assert "step" not in printed.err  # nothing was trained again
+    second = json.loads(printed.out)
+    assert second["test"] == first["test"]
+    assert second["attack"]["images"] == 3
     assert not list(out.glob("*.checkpoint"))
 
 

@@ -81,6 +81,8 @@ def test_finished_cells_are_kept(data: Path) -> None:
     second = run(["rko-relu", "rko-maxmin"])
     assert told == ["rko-relu", "rko-maxmin"]
     assert second["rko-relu"] == first["rko-relu"]
+    assert run(["rko-relu"], w1_table.TableOptions(steps=3, batch=16, seeds=2))["rko-relu"]["deviation"] > 0
+    assert told == ["rko-relu", "rko-maxmin", "rko-relu"]
     with pytest.raises(OptionError, match="cells of other options or images"):
         run(["rko-relu"], w1_table.TableOptions(steps=4, batch=16, seeds=1))
     with pytest.raises(OptionError, match="critic 'conv-maxmin' is unknown"):

@@ -76,8 +76,9 @@ def robustness(
 
     Writes out/NAME.json, out/NAME.safetensors (weights) and, while it runs, out/NAME.checkpoint, from which a stopped
     run goes on; the two are there before the attack begins. attack_images: how many of the first test images are
-    attacked besides, certified or not, for the accuracy under attack; 0: nothing is attacked. progress: called with
-    (steps done, steps, certified accuracy on validation images).
+    attacked besides, certified or not, for the accuracy under attack; 0: nothing is attacked, and the checkpoint stays,
+    so that another call attacks or trains on. progress: called with (steps done, steps, certified accuracy on
+    validation images).
 
     Raises:
         SampleError: the published files are missing or damaged. OptionError: a data set or option is unknown. Stopped.
@@ -129,7 +130,7 @@ def robustness(
     if attack_images > 0:
         figures["attack"] = _attacked(module, test, test_labels, setting.radius, attack_images, recipe)
         write_figures(out / f"{name}.json", figures)
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     return figures
 
 

@@ -118,12 +118,13 @@ def w1_table(
     if unknown := set(cells) - {*CELLS, "auto"}:
         raise OptionError(f"critic {min(unknown)!r} is unknown; choose of {', '.join([*CELLS, 'auto'])}")
     images = read_generated(generated)
-    identity = {
+    identity: dict[str, Any] = {
         "experiment": "w1",
         "dataset": dataset,
         "generated": {"file": generated.name, "images": len(images), "sha256": _sha256(images)},
         "options": asdict(options) | {"learning_rate": LEARNING_RATE, "adam_rate": ADAM_RATE},
     }
+    identity["options"].pop("seeds")  # more of them go on from those that are there
     out.mkdir(parents=True, exist_ok=True)
     kept = out / f"w1-{dataset}-{generated.stem}.jsonl"
     rows = _kept_rows(kept, identity)

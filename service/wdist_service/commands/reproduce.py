@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
         "--attack-images",
         type=int,
         default=1000,
-        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack at all)",
+        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack yet)",
     )
     robustness.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
     robustness.set_defaults(run=_robustness)
