@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from idx_files import idx
+from safetensors.torch import load_file
 
 from wdist import reproduce
 from wdist.errors import OptionError
-from wdist.robustness import ClassifierConfig
+from wdist.robustness import ClassifierConfig, build_classifier, pair_bounds
 from wdist_service.cli import main
 
 
@@ -71,3 +72,31 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
     assert "cifar-10-binary.tar.gz is neither in" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
+
+
+PAPER = Path(__file__).resolve().parent.parent / "docs" / "paper"
+
+
+@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_pages_show_what_the_result_files_hold(path: Path) -> None:
+    figures = json.loads(path.read_text())
+    page = "".join(p.read_text() for p in PAPER.glob("*.md"))
+    if figures["experiment"] == "robustness":
+        clean, certified = (100 * figures["test"][name] for name in ("clean", "certified"))
+        assert f"| {figures['config']['layers'].upper()} | {clean:.2f} | {certified:.2f} |" in page
+        assert figures["attack"] is None or figures["attack"]["certified_and_broken"] == 0
+    elif figures["experiment"] == "w1":
+        for row in figures["table"].values():
+            deviation = "" if row["deviation"] is None else f" ± {row['deviation']:.3f}"
+            assert f"| {row['value']:.3f}{deviation} | {row['lower_bound']:.3f} |" in page
+
+
+@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("mnist-*.safetensors")), ids=lambda path: path.stem)
+def test_the_kept_weights_are_proven_again(path: Path) -> None:
+    figures = json.loads(path.with_suffix(".json").read_text())
+    module = build_classifier(ClassifierConfig(**figures["config"]), (1, 28, 28))
+    module.load_state_dict(load_file(path))
+    # every pair of classes: sqrt(2) times the constant of the features, up to the last layer's float32 rounding
+    bounds = pair_bounds(module, (1, 28, 28))
+    assert bounds.max() == pytest.approx(np.sqrt(2) * figures["test"]["lipschitz_bound"], rel=1e-6)
+    assert figures["test"]["lipschitz_bound"] < 1 + 1e-6
