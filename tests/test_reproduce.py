@@ -70,6 +70,8 @@ def test_an_attack_can_follow_later(data: Path, capsys: pytest.CaptureFixture[st
 def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "robustness", "cifar10", "--data", str(tmp_path)]) == 2
     assert "cifar-10-binary.tar.gz is neither in" in capsys.readouterr().err
+    assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--device", "abacus"]) == 2
+    assert "device 'abacus' is unknown" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wdist.checkpoint import read_checkpoint, write_checkpoint
 from wdist.errors import OptionError, Stopped
-from wdist.reproduce import images_of, machine, today, write_figures
+from wdist.reproduce import check_device, images_of, machine, today, write_figures
 
 SIZES = {"small": 16, "full": 64}  # channels at the finest grid; they double as it is halved
 NOISE = 128
@@ -207,6 +207,7 @@ def train_generator(
         SampleError: the published files are missing or damaged. OptionError: options that are out of range, or a
         checkpoint of others. Stopped (the checkpoint is written first).
     """
+    check_device(options.device)
     images, _ = images_of(dataset, data, test=False)
     training = GanTraining(options, images)
     out.mkdir(parents=True, exist_ok=True)

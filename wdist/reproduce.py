@@ -85,6 +85,7 @@ def robustness(
     """
     if dataset not in SETTINGS:
         raise OptionError(f"data set {dataset!r} is unknown; choose one of {', '.join(SETTINGS)}")
+    check_device(device)
     setting = SETTINGS[dataset]
     images, labels = images_of(dataset, data, test=False)
     order = np.random.default_rng([seed, 11]).permutation(len(images))
@@ -157,6 +158,16 @@ def _attacked(
         "certified_and_broken": int((certified & broken).sum()),
         "seconds": time.perf_counter() - began,
     }
+
+
+def check_device(name: str) -> None:
+    """Raises OptionError for a device that torch does not know or that is not at hand."""
+    try:
+        is_missing = torch.device(name).type == "cuda" and not torch.cuda.is_available()
+    except RuntimeError:
+        raise OptionError(f"device {name!r} is unknown; choose 'cpu' or 'cuda'") from None
+    if is_missing:
+        raise OptionError(f"device {name!r} was asked for, but no CUDA device is at hand; use 'cpu'")
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from wdist.manifold import polish
 from wdist.portfolio import Budget
 from wdist.problem import Problem
 from wdist.reproduce import machine, today, write_figures
+from wdist.result import Result
 from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
 from wdist.samples import Scale, check_pair, open_samples, split_rows
 from wdist.search import Candidate, Search
@@ -130,9 +131,10 @@ def w1_table(
     rows = _kept_rows(kept, identity)
     for seed in range(options.seeds):
         left = [cell for cell in cells if not any(r["critic"] == cell and r["seed"] == seed for r in rows)]
-        pair = _pair(dataset, data, images, seed) if left else None
+        if not left:
+            continue
+        pair = _pair(dataset, data, images, seed)
         for cell in left:
-            assert pair is not None  # noqa: S101 - for the type checker
             row = _cell(cell, pair, options, seed, should_stop)
             with kept.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -209,7 +211,7 @@ def _critic_of(
     options: TableOptions,
     seed: int,
     should_stop: Callable[[], bool] | None,
-) -> Any:
+) -> Result:
     """Train one critic as `estimate_w1` trains its own, and certify it in the same way on the same rows."""
     problem = _problem(pair, seed)
     source, target = problem.feeds("train", options.batch)
