@@ -93,6 +93,7 @@ def drain(folder: Path, jobs: int) -> list[Row]:
 
 def drained(folder: Path, jobs: int, options: dict[str, Any], together: int) -> tuple[float, float]:
     """Seconds to submit so many jobs to a new server, and to run them."""
+    folder.mkdir(exist_ok=True)
     with Server(folder / "data", environment={"WDIST_SERVER_TOGETHER": str(together)}) as server:
         server.until_workers(1)
         sets = two_sets(server)
@@ -193,7 +194,7 @@ def recovery(folder: Path, _jobs: int) -> list[Row]:
         sets = two_sets(server)
         estimate = server.submit(*sets, critic="groupsort", steps=1_000_000)
         server.until_training(estimate)
-        time.sleep(20)  # until there is a spare trainer, and a checkpoint
+        time.sleep(40)  # until there is a spare trainer, on a busy machine too, and a checkpoint
 
         def until_attempt(number: int) -> float:
             begun = time.perf_counter()
