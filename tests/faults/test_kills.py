@@ -187,6 +187,7 @@ def test_a_frozen_process_of_the_server_is_ended_and_replaced(own_server: MakeSe
     assert "has not moved for 2 s" in server.log_end(100_000)
 
 
+@pytest.mark.local_stores
 def test_orphans_of_a_crash_are_swept(own_server: MakeServer) -> None:
     server = own_server("--workers", "0")
     kept = server.upload(normal(1))
