@@ -96,8 +96,9 @@ bench-calibration: $(VENV)/.dev-stamp
 
 bench-funnels: $(VENV)/.dev-stamp
 	@mkdir -p build
-	$(BIN)/python benchmarks/funnels.py --rows 50000 --seconds 20 --out build/funnels.jsonl
-	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 70 --out build/funnels.jsonl
+	$(BIN)/python benchmarks/funnels.py --rows 50000 --seconds 10 --out build/funnels.jsonl
+	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 40 --dims 2 4 8 16 --out build/funnels.jsonl
+	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 90 --dims 32 64 128 --out build/funnels.jsonl
 
 bench-scale: $(VENV)/.dev-stamp
 	$(BIN)/python benchmarks/scale.py

@@ -128,7 +128,7 @@ def summarise(name: str, runs: list[dict[str, Any]], oracles: list[dict[str, flo
         "upper_below_truth": int(sum(upper < truth for upper in uppers)) if uppers else None,
         "allowed": int(stats.binom.ppf(0.999, len(runs), ALPHA)),
         "p_below_alpha": int(sum(p <= ALPHA for p in p_values)),
-        "p_values": [float(np.quantile(p_values, q)) for q in np.linspace(0, 1, 101)],
+        "p_values": [round(float(np.quantile(p_values, q)), 4) for q in np.linspace(0, 1, 101)],
         "ks": float(stats.kstest(p_values, "uniform", alternative="greater").pvalue),
         "oracle_runs": len(oracles),
         "oracle_allowed": int(stats.binom.ppf(0.999, len(oracles), ALPHA)),
@@ -173,7 +173,7 @@ def main() -> None:
             found.append(summarise(name, runs, oracles))
             print(json.dumps({k: v for k, v in found[-1].items() if k != "p_values"}), flush=True)
             if given.out is not None:
-                given.out.write_text(json.dumps(found, indent=1) + "\n")
+                given.out.write_text("[\n" + ",\n".join(json.dumps(each) for each in found) + "\n]\n")
     table(found)
 
 

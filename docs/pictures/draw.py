@@ -1,4 +1,4 @@
-"""Computes and draws the pictures of docs/what-the-number-means.md: `python docs/pictures/draw.py [NAME ...]`.
+"""Computes and draws the pictures of the documentation: `python docs/pictures/draw.py [NAME ...]`.
 
 Every point is a real run on the diamonds of examples/ or on a pair whose distance is known.
 """
@@ -109,6 +109,31 @@ def witness() -> dict[str, Any]:
     return {"value": result.value, "mean_source": float(fx.mean()), "mean_target": float(fy.mean())}
 
 
+def calibration() -> dict[str, Any]:
+    """p-values against the uniform distribution; how often bounds of oracle critics were wrong, against what may be.
+
+    Draws what `benchmarks/calibration.py --out docs/benchmarks/calibration.json` found.
+    """
+    found = json.loads((HERE.parent / "benchmarks" / "calibration.json").read_text())
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), gridspec_kw={"wspace": 0.3})
+    shares = np.linspace(0, 1, 101)
+    left.plot(shares, shares, color=FAINT, lw=1, label="uniform")
+    left.step(found[0]["p_values"], shares, color=BOUND, where="post", label="p-values of 1,000 null pairs")
+    label(left, "p", "share of p-values up to p")
+    place = np.arange(len(found))
+    for i, (method, colour, name) in enumerate(
+        (("betting", BOUND, "betting"), ("paired_betting", VALUE, "paired betting"), ("clt", EMPIRICAL, "CLT"))
+    ):
+        rates = [100 * each["oracle"][method] / each["oracle_runs"] for each in found]
+        right.bar(place + 0.25 * (i - 1), rates, 0.22, color=colour, label=name)
+    right.axhline(5, color=INK, lw=1)
+    right.axhline(100 * found[0]["oracle_allowed"] / found[0]["oracle_runs"], color=INK, lw=1, ls=":")
+    right.set_xticks(place, ["null", "funnels", "tails", "50 rows", "rare"])
+    label(right, "pair", "lower bound above W1, % of runs")
+    save(figure, "calibration")
+    return {each["scenario"]: each["oracle"] for each in found}
+
+
 def label(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -136,9 +161,10 @@ def main() -> None:
         dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
         | {"axes.facecolor": GROUND, "svg.fonttype": "none", "svg.hashsalt": "wdist", "font.family": "sans-serif"}
     )
-    chosen = sys.argv[1:] or ["bias", "coverage", "witness"]
+    pictures = {"bias": bias, "coverage": coverage, "witness": witness, "calibration": calibration}
+    chosen = sys.argv[1:] or list(pictures)
     for picture in chosen:
-        figures = {"bias": bias, "coverage": coverage, "witness": witness}[picture]()
+        figures = pictures[picture]()
         print(json.dumps({picture: figures}))  # noqa: T201
 
 
