@@ -129,6 +129,12 @@ def test_one_that_is_stopped_leaves_the_others_alone(tmp_path: Path) -> None:
     assert told(estimate_w1(*given[1], **STEPS, checkpoint=tmp_path / "one")) == told(estimate_w1(*given[1], **STEPS))
 
 
+def test_one_that_waits_is_stopped_at_once() -> None:
+    ended = Members(pairs(3), should_stop={2: lambda: True}).run(STEPS, is_worth_it=never)
+    assert isinstance(ended[2], Stopped)
+    assert list(ended) == [2, 0, 1], "before the first has been trained"
+
+
 def test_estimates_that_were_interrupted_at_one_step_go_on_together(tmp_path: Path) -> None:
     given, sizes = pairs(3), []
     files = {k: tmp_path / str(k) for k in range(3)}
@@ -160,15 +166,16 @@ def trainings(count: int, columns: int = 2) -> list[Training]:
 def test_one_whose_step_is_not_finite_parts_from_the_others() -> None:
     together, alone = trainings(3), trainings(3)
     for each in (together, alone):
-        x, y = each[1].rows_at(7)
-        real, spoiled = each[1].rows_at, (torch.full_like(x, torch.inf), y)
+        x, y = each[0].rows_at(7)
+        real, spoiled = each[0].rows_at, (torch.full_like(x, torch.inf), y)
+        # The first of them: who parts is whoever is not like most.
         spoil = lambda step, real=real, spoiled=spoiled: spoiled if step == 7 else real(step)  # noqa: E731
-        object.__setattr__(each[1], "rows_at", spoil)
-        each[1].trainer.loss_at = lambda net, step, spoil=spoil: _loss(net, *spoil(step))
+        object.__setattr__(each[0], "rows_at", spoil)
+        each[0].trainer.loss_at = lambda net, step, spoil=spoil: _loss(net, *spoil(step))
     assert sorted(train_together(together)) == [(k, None) for k in range(3)]
     for training, twin in zip(together, alone, strict=True):
         twin.run()
-        assert training.trainer.record.restores == twin.trainer.record.restores == (training is together[1])
+        assert training.trainer.record.restores == twin.trainer.record.restores == (training is together[0])
         assert all(map(torch.equal, training.trainer.best.values(), twin.trainer.best.values()))
 
 

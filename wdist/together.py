@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,10 +52,15 @@ class Training:
     on_stop: Callable[[], None]
     on_wait: Callable[[float], None]
 
-    def run(self) -> None:
-        """Train alone, to the end. Raises Stopped."""
+    def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Train alone, to the end; `meanwhile` is called before each step. Raises Stopped."""
+
+        def should_stop() -> bool:
+            meanwhile()
+            return self.should_stop is not None and self.should_stop()
+
         try:
-            self.trainer.run(on_step=self.on_step, on_evaluation=self.on_evaluation, should_stop=self.should_stop)
+            self.trainer.run(on_step=self.on_step, on_evaluation=self.on_evaluation, should_stop=should_stop)
         except Stopped:
             self.on_stop()
             raise
@@ -231,18 +237,22 @@ def _gradient(p: Tensor) -> Tensor:
     return p.grad if p.grad is not None else torch.zeros_like(p)
 
 
-def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> Iterator[tuple[int, Stopped | None]]:
+def train_together(
+    trainings: Sequence[Training], *, exactly: bool = True, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[tuple[int, Stopped | None]]:
     """Train several of one kind and state to the end; (index, Stopped where it was told to) as soon as one has ended.
 
     One that parts from the others (a step of it was not finite) goes on alone, after them. `exactly`: only what gives
     the very numbers of training alone is done together; otherwise rounding may differ, and training amplifies that to
-    what another seed would do.
+    what another seed would do. `meanwhile` is called before each step.
     """
     for training in trainings:
         training.trainer.begin()
     members, apart = list(range(len(trainings))), []
     lockstep = Lockstep(trainings, exactly=exactly)
-    while members and not lockstep.has_failed:
+    while len(members) > 1 and not lockstep.has_failed:
+        meanwhile()
+        common = Counter(trainings[k].state for k in members).most_common(1)[0][0]
         going = []
         for k in members:
             if trainings[k].trainer.finished:
@@ -250,18 +260,19 @@ def train_together(trainings: Sequence[Training], *, exactly: bool = True) -> It
                 yield k, None
             elif (stopped := _stopped(trainings[k])) is not None:
                 yield k, stopped
-            elif trainings[k].state != trainings[members[0]].state:
+            elif trainings[k].state != common:
                 apart.append(k)
             else:
                 going.append(k)
         if going != members:
             members = going
-            lockstep = Lockstep([trainings[k] for k in members], exactly=exactly) if members else lockstep
+            if len(members) > 1:
+                lockstep = Lockstep([trainings[k] for k in members], exactly=exactly)
             continue
         for k, finite in zip(members, lockstep.step(), strict=True):
             trainings[k].trainer.go_on(finite, on_step=trainings[k].on_step, on_evaluation=trainings[k].on_evaluation)
     for k in [*members, *apart]:
-        yield k, _alone(trainings[k])
+        yield k, _alone(trainings[k], meanwhile)
 
 
 def _stopped(training: Training) -> Stopped | None:
@@ -273,9 +284,9 @@ def _stopped(training: Training) -> Stopped | None:
     return None
 
 
-def _alone(training: Training) -> Stopped | None:
+def _alone(training: Training, meanwhile: Callable[[], None]) -> Stopped | None:
     try:
-        training.run()
+        training.run(meanwhile)
     except Stopped as error:
         return error
     return None
@@ -290,24 +301,32 @@ def run_together(
     """Run estimates to their ends: each yields the trainings that it needs, and has Stopped thrown in where it was.
 
     What can be trained together at a moment is, where `is_worth_it` says so; anything else in turn. An error of a
-    common step, whosever it is, reaches all that took it as TogetherError.
+    common step, whosever it is, reaches all that took it as TogetherError. One that waits is stopped at once too.
     """
     waiting: dict[int, Training] = {}
     since: dict[int, float] = {}
 
     def go_on(k: int, error: Exception | None = None) -> None:
         waiting.pop(k, None)
+        running.discard(k)
         with contextlib.suppress(StopIteration):
             waiting[k] = next(members[k]) if error is None else members[k].throw(error)
             since[k] = time.perf_counter()
 
+    def look_at_others() -> None:
+        for k in waiting.keys() - running:
+            if (stopped := _stopped(waiting[k])) is not None:
+                go_on(k, stopped)
+
+    running: set[int] = set()
     for k in range(len(members)):
         go_on(k)
     while waiting:
         alike = max(_alike(waiting, is_worth_it), key=len)
         for k in alike:
             waiting[k].on_wait(time.perf_counter() - since[k])
-        for place, outcome in _outcomes([waiting[k] for k in alike], exactly):
+        running.update(alike)
+        for place, outcome in _outcomes([waiting[k] for k in alike], exactly, look_at_others):
             go_on(alike[place], outcome)
 
 
@@ -320,15 +339,17 @@ def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Trai
     return worth or [[min(waiting)]]
 
 
-def _outcomes(trainings: Sequence[Training], exactly: bool) -> Iterator[tuple[int, Exception | None]]:
+def _outcomes(
+    trainings: Sequence[Training], exactly: bool, meanwhile: Callable[[], None]
+) -> Iterator[tuple[int, Exception | None]]:
     """(Index, how it ended) of each, in the order in which they end."""
     left = set(range(len(trainings)))
     try:
         if len(trainings) == 1:
-            trainings[0].run()
+            trainings[0].run(meanwhile)
             yield 0, None
             return
-        for k, outcome in train_together(trainings, exactly=exactly):
+        for k, outcome in train_together(trainings, exactly=exactly, meanwhile=meanwhile):
             left.remove(k)
             yield k, outcome
     except Exception as error:

@@ -41,15 +41,20 @@ class Run:
         return self.is_fenced or self._stopped_at is not None
 
     def stop(self) -> None:
-        """Ask the trainer to give it up; after 10 s insist, which ends the trainer and so the others' attempts too."""
+        """Ask the trainer to give it up; after 10 s insist, which ends the trainer and so the others' attempts too.
+
+        With others it is given as much for each: it may be busy certifying one of them.
+        """
         with self.turn.lock:
             if self.is_over:
                 return
             if self._stopped_at is None:
                 self._stopped_at = time.monotonic()
                 self.turn.trainer.stop_job(self.name)
-            elif time.monotonic() - self._stopped_at > _STOP_SECONDS:
-                self.turn.trainer.kill(f"it did not stop within {_STOP_SECONDS:g} s of being asked to")
+                return
+            seconds = _STOP_SECONDS * sum(not run.is_over for run in self.turn.runs.values())
+            if time.monotonic() - self._stopped_at > seconds:
+                self.turn.trainer.kill(f"it did not stop within {seconds:g} s of being asked to")
 
     def fence(self) -> None:
         """The tables say that this attempt is no longer ours."""
