@@ -43,15 +43,13 @@ def strike(server: Server, dice: random.Random) -> str:
     return blow
 
 
-def submit_surely(server: Server, key: str, **body: Any) -> str:
-    """Submit until there is an answer; the Idempotency-Key makes one estimate of all tries."""
+def submit_surely(server: Server, path: str, key: str, **body: Any) -> str:
+    """Submit until there is an answer; the Idempotency-Key makes one estimate, or one batch, of all tries."""
     deadline = time.monotonic() + 60
     while True:
         try:
-            answer = httpx.post(
-                f"{server.url}/v1/estimates", json=body, headers={"Idempotency-Key": key}, timeout=10
-            )  # fmt: skip
-            if answer.status_code in (200, 202):
+            answer = httpx.post(f"{server.url}/v1/{path}", json=body, headers={"Idempotency-Key": key}, timeout=10)
+            if answer.status_code in (200, 201, 202):
                 return str(answer.json()["id"])
             assert answer.status_code == 503, answer.text
         except httpx.TransportError:
@@ -76,11 +74,18 @@ def run(make: MakeServer, estimates: int, strikes: int) -> None:
     accepted: list[str] = []
     blows: list[str] = []
     for number in range(strikes):
-        for _ in range(estimates - unfinished(server)):
-            source, target = dice.sample(sets, 2)
+        while (missing := estimates - unfinished(server)) > 0:
             key = f"{seed}-{len(accepted)}"
             options = {"critic": "groupsort", "steps": 60, "baseline_rows": 0, "seed": len(accepted)}
-            accepted.append(submit_surely(server, key, source=source, target=target, **options))
+            if missing > len(arrays) and dice.random() < 0.5:  # some are trained together
+                reference, *targets = dice.sample(sets, len(sets))
+                batch = submit_surely(server, "batches", key, reference=reference, targets=targets, **options)
+                rows = server.rows("SELECT id FROM estimates WHERE batch_id = :id", id=batch)
+                assert len(rows) == len(targets)
+                accepted += [row[0] for row in rows]
+            else:
+                source, target = dice.sample(sets, 2)
+                accepted.append(submit_surely(server, "estimates", key, source=source, target=target, **options))
         time.sleep(dice.uniform(0.2, 4.0))
         blows.append(strike(server, dice))
         if number % 10 == 9:
@@ -94,6 +99,8 @@ def run(make: MakeServer, estimates: int, strikes: int) -> None:
             break
         assert time.monotonic() < deadline, f"{left} are stuck; {story}; {server.log_end()}"
         time.sleep(0.3)
+    shared = server.rows("SELECT count(*) FROM estimates WHERE together > 1")[0][0]
+    sys.stdout.write(f"{shared} of {estimates} were trained with others in the end\n")
     ended = {row[0]: row[1] for row in server.rows("SELECT id, status FROM estimates")}
     assert ended == dict.fromkeys(accepted, "succeeded"), story
     said = server.rows("SELECT estimate_id, data FROM events WHERE type = 'status'")
