@@ -24,9 +24,13 @@ def die_with(parent: int) -> None:
 
 
 def die_with_supervisor() -> None:
-    """As `die_with`, and show a pulse, in a process that `wdist serve` started; one that a person started lives on."""
+    """As `die_with`, in a process that `wdist serve` started; one that a person started lives on."""
     if (parent := os.environ.get(SUPERVISOR_VARIABLE)) is not None:
         die_with(int(parent))
+
+
+def show_pulse() -> None:
+    """From here on show the supervisor, where there is one, that this process moves."""
     if (pulse := os.environ.pop(PULSE_VARIABLE, None)) is not None:
         os.set_inheritable(int(pulse), False)
         threading.Thread(target=_beat, args=(int(pulse),), name="pulse", daemon=True).start()

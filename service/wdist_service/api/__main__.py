@@ -6,19 +6,22 @@ import os
 import socket
 import sys
 
-import uvicorn
-
-from wdist_service import logs
-from wdist_service.api.app import build_services, create_app
-from wdist_service.api.protocol import MAX_HEADER_BYTES, GuardedProtocol
-from wdist_service.lifeline import die_with_supervisor
-from wdist_service.settings import SettingsError, load
+from wdist_service.lifeline import die_with_supervisor, show_pulse
 
 EX_CONFIG = 78
 
 
 def main() -> None:
+    # Before the imports, which take a second: a supervisor that is killed meanwhile would leave its address taken.
     die_with_supervisor()
+    import uvicorn
+
+    from wdist_service import logs
+    from wdist_service.api.app import build_services, create_app
+    from wdist_service.api.protocol import MAX_HEADER_BYTES, GuardedProtocol
+    from wdist_service.settings import SettingsError, load
+
+    show_pulse()
     settings = load()
     logs.configure(settings.log_level)
     try:

@@ -61,10 +61,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from wdist_service.database import file_of
-    from wdist_service.lifeline import SUPERVISOR_VARIABLE, die_with_supervisor
+    from wdist_service.lifeline import SUPERVISOR_VARIABLE, die_with_supervisor, show_pulse
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
+    show_pulse()
     try:
         settings = settings_of(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
