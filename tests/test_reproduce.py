@@ -93,12 +93,13 @@ def test_pages_show_what_the_result_files_hold(path: Path) -> None:
             assert f"| {row['value']:.3f}{deviation} | {row['lower_bound']:.3f} |" in page
 
 
-@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("mnist-*.safetensors")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("*.safetensors")), ids=lambda path: path.stem)
 def test_the_kept_weights_are_proven_again(path: Path) -> None:
     figures = json.loads(path.with_suffix(".json").read_text())
-    module = build_classifier(ClassifierConfig(**figures["config"]), (1, 28, 28))
+    shape = (1, 28, 28) if figures["dataset"] == "mnist" else (3, 32, 32)
+    module = build_classifier(ClassifierConfig(**figures["config"]), shape)
     module.load_state_dict(load_file(path))
     # every pair of classes: sqrt(2) times the constant of the features, up to the last layer's float32 rounding
-    bounds = pair_bounds(module, (1, 28, 28))
+    bounds = pair_bounds(module, shape)
     assert bounds.max() == pytest.approx(np.sqrt(2) * figures["test"]["lipschitz_bound"], rel=1e-6)
     assert figures["test"]["lipschitz_bound"] < 1 + 1e-6
