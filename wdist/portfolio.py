@@ -28,6 +28,7 @@ PILOT_SHARE, SEMIFINAL_SHARE = 0.04, 0.12
 EPSILON = 1e-9  # rounding of sums of shares
 CLOSE = 0.85  # of the leader's select value: below, a candidate has lost (MNIST: cone pilots reach 0.78 of GroupSort's)
 LEAST_STEPS_TO_SHARE = 100  # below, a share is too small to tell anything: 'auto' trains GroupSort alone
+LEAST_SECONDS_TO_SHARE = 20.0  # for images: see affordable
 DIMENSION_OF_TABLES = 64  # up to here rows are taken for tables: narrower nets, smaller rates
 FAMILIES = ("auto", "affine", "sliced", "groupsort", "cone", "bcop")
 
@@ -79,6 +80,18 @@ def contenders(critic: str, row_shape: tuple[int, ...], train_rows: int) -> list
                 raise OptionError(f"critic 'bcop' needs images, the rows have shape {row_shape}; use 'auto'")
             return [BCOPConfig()]
     raise OptionError(f"critic {critic!r} is unknown; choose one of {', '.join(FAMILIES)}")
+
+
+def affordable(
+    configs: list[TrainedConfig], steps: int | None, seconds: float | None, row_shape: tuple[int, ...]
+) -> list[TrainedConfig]:
+    """The configurations that a budget lets us try: all of them, or the first (GroupSort) alone.
+
+    On images cones have reached 0.78 of GroupSort's value at best (MNIST), and placing their anchors takes seconds.
+    """
+    is_short = steps is not None and steps < LEAST_STEPS_TO_SHARE
+    is_short |= seconds is not None and seconds < LEAST_SECONDS_TO_SHARE and len(row_shape) == 3
+    return configs[:1] if is_short else configs
 
 
 def groupsort_for(row_shape: tuple[int, ...]) -> GroupSortConfig:

@@ -31,9 +31,9 @@ from wdist.critics import (
 from wdist.errors import OptionError, WdistError
 from wdist.manifold import polish
 from wdist.portfolio import (
-    LEAST_STEPS_TO_SHARE,
     Budget,
     Stage,
+    affordable,
     batch_size,
     default_steps,
     next_stage,
@@ -80,9 +80,9 @@ class Search:
         self.steps = self.budget.steps
         if self.steps is None and self.budget.seconds is None:
             self.steps = default_steps(rows)
-        if len(trained) > 1 and self.steps is not None and self.steps < LEAST_STEPS_TO_SHARE:
-            trained = trained[:1]
-        self.trained: list[TrainedConfig] = trained
+        self.trained: list[TrainedConfig] = affordable(
+            trained, self.steps, self.budget.seconds, self.problem.takes.row_shape
+        )
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:

@@ -45,7 +45,9 @@ def test_help_is_quick_because_it_imports_little() -> None:
 
 
 def test_api_and_worker_processes_do_not_import_torch() -> None:
-    assert imports("import wdist_service.api.__main__", "torch", "fastapi", "numpy") == ["fastapi", "numpy"]
+    code = "import wdist_service.api.app, wdist_service.api.protocol"
+    assert imports(code, "torch", "fastapi", "numpy") == ["fastapi", "numpy"]
+    assert imports("import wdist_service.api.__main__", "uvicorn", "fastapi", "numpy") == []  # a second of them
     assert imports("import wdist_service.worker", "torch", "dbos") == ["dbos"]
 
 
