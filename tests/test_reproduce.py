@@ -54,13 +54,17 @@ def test_one_command_writes_a_whole_result(data: Path, capsys: pytest.CaptureFix
 def test_an_attack_can_follow_later(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = data / "results"
     command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "0.5"]
+    command += ["--loss", "cross-entropy", "--margin", "2.5"]
     assert main([*command, "--attack-images", "0"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["attack"] is None
+    assert (first["training"]["loss"], first["training"]["margin"]) == ("cross-entropy", 2.5)
+    assert first == json.loads((out / "mnist-small-bcop-maxmin-cross-entropy-0.json").read_text())
     assert list(out.glob("*.checkpoint"))
     assert main([*command, "--attack-images", "3"]) == 0
     printed = capsys.readouterr()
     assert "step" not in printed.err  # nothing was trained again
+    assert "broken" in printed.err
     second = json.loads(printed.out)
     assert second["test"] == first["test"]
     assert second["attack"]["images"] == 3
@@ -72,6 +76,8 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
     assert "cifar-10-binary.tar.gz is neither in" in capsys.readouterr().err
     assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--device", "abacus"]) == 2
     assert "device 'abacus' is unknown" in capsys.readouterr().err
+    assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--epochs", "0"]) == 2
+    assert "0.0 epochs" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
 

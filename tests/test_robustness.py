@@ -1,21 +1,24 @@
 """Robust classifiers: proven radii are never broken, training resumes, the attack finds what is not robust."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from wdist.attack import attack
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.robustness import (
     ClassifierConfig,
     RobustTraining,
-    attack,
     build_classifier,
     certified_accuracy,
     certified_radii,
     logits_of,
+    margin_loss,
     pair_bounds,
+    soft_margin_loss,
     train_robust_classifier,
 )
 
@@ -48,7 +51,9 @@ def test_no_certified_image_is_broken(layers: str) -> None:
     assert found.lipschitz_bound <= 1 + 1e-5
     assert record.value > 0.3
     radii = certified_radii(logits_of(module, TEST[0]), TEST[1], pair_bounds(module, (1, 8, 8)))
-    broken = attack(module, *TEST, RADIUS, steps=20, restarts=2)
+    told: list[tuple[int, int]] = []
+    broken = attack(module, *TEST, RADIUS, steps=20, restarts=2, progress=lambda *now: told.append(now))
+    assert told == [(200, broken.sum())]
     assert not np.any(broken & (radii > RADIUS))
     # and the attack is not a blunt one: at three times the median radius it breaks most
     assert attack(module, *TEST, 3 * float(np.median(radii)), steps=20, restarts=1).mean() > 0.5
@@ -94,11 +99,39 @@ def test_an_interrupted_training_ends_as_a_whole_one(tmp_path: Path) -> None:
     assert record.step == 30
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+    longer = replace(recipe, steps=33)
+    assert train_robust_classifier(config, *TRAIN, VALIDATION, longer, RADIUS, checkpoint=file)[1].step == 33
+    with pytest.raises(OptionError, match="a checkpoint of other options"):
+        train_robust_classifier(config, *TRAIN, VALIDATION, replace(recipe, margin=2.0), RADIUS, checkpoint=file)
+
+
+def test_the_soft_margin_is_the_hinge_of_the_nearest_wrong_class_up_to_its_temperature() -> None:
+    logits, labels = torch.randn(200, 10, generator=torch.Generator().manual_seed(0)), torch.arange(200) % 10
+    own = logits.gather(1, labels[:, None])
+    nearest = (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+    hinge = (1.5 - nearest).clamp_min(0).mean()
+    for temperature in (1.0, 0.1, 0.01):
+        excess = soft_margin_loss(logits, labels, 1.5, temperature) - hinge
+        assert -1e-6 <= excess <= temperature * np.log(10)  # log of a sum of 10 terms of at most 1, one of which is 1
+    two = soft_margin_loss(logits[:, :2], labels % 2, 1.5, 1e-3)  # one wrong class: both hinges are the same
+    assert two == pytest.approx(2 * margin_loss(logits[:, :2], labels % 2, 1.5).item(), abs=1e-3)
+
+
+def test_another_loss_reaches_the_same_places() -> None:
+    config, recipe = ClassifierConfig("small", classes=4), replace(RECIPE, loss="cross-entropy")
+    module, _ = train_robust_classifier(config, *TRAIN, VALIDATION, recipe, RADIUS)
+    found = certified_accuracy(module, *TEST, RADIUS)
+    assert found.clean > 0.95
+    assert found.certified > 0.3
 
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(OptionError, match="layers 'conv' is unknown; choose one of bcop"):
         ClassifierConfig(layers="conv")
+    with pytest.raises(OptionError, match="loss 'square' is unknown; choose one of hinge, cross-entropy"):
+        replace(RECIPE, loss="square")
+    with pytest.raises(OptionError, match="steps and batch must be at least 1"):
+        replace(RECIPE, steps=0)
     with pytest.raises(OptionError, match="not divisible by 4"):
         build_classifier(ClassifierConfig("small"), (1, 10, 10))
     module = build_classifier(ClassifierConfig("small", classes=4), (1, 8, 8))

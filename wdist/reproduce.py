@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from wdist.attack import attack
 from wdist.datasets import load_images
 from wdist.errors import OptionError
 from wdist.robustness import (
@@ -24,7 +25,6 @@ from wdist.robustness import (
     Labels,
     RobustTraining,
     Rows,
-    attack,
     certified_accuracy,
     certified_radii,
     logits_of,
@@ -67,33 +67,44 @@ def robustness(
     epochs: float,
     seed: int = 0,
     learning_rate: float = 0.02,
+    loss: str = "hinge",
+    margin: float | None = None,
     attack_images: int = 1_000,
     device: str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
+    attack_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Train one classifier of the paper, certify it on the test images once, and attack every image certified.
 
     Writes out/NAME.json, out/NAME.safetensors (weights) and, while it runs, out/NAME.checkpoint, from which a stopped
-    run goes on; the two are there before the attack begins. attack_images: how many of the first test images are
-    attacked besides, certified or not, for the accuracy under attack; 0: nothing is attacked, and the checkpoint stays,
-    so that another call attacks or trains on. progress: called with (steps done, steps, certified accuracy on
-    validation images).
+    run goes on; the two are there before the attack begins. loss, margin: of `RobustTraining`; the margin of the paper
+    by default. attack_images: how many of the first test images are attacked besides, certified or not, for the
+    accuracy under attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
+    progress: called with (steps done, steps, certified accuracy on validation images); attack_progress: with (images
+    attacked, broken so far).
 
     Raises:
-        SampleError: the published files are missing or damaged. OptionError: a data set or option is unknown. Stopped.
+        SampleError: the published files are missing or damaged. OptionError: a data set or option is unknown or out of
+        range, or a checkpoint is of others. Stopped.
     """
     if dataset not in SETTINGS:
         raise OptionError(f"data set {dataset!r} is unknown; choose one of {', '.join(SETTINGS)}")
+    if epochs <= 0 or attack_images < 0:
+        raise OptionError(f"{epochs} epochs, {attack_images} images to attack: need more than 0, and at least 0")
     check_device(device)
     setting = SETTINGS[dataset]
     images, labels = images_of(dataset, data, test=False)
     order = np.random.default_rng([seed, 11]).permutation(len(images))
     held, rest = order[:VALIDATION_IMAGES], order[VALIDATION_IMAGES:]
     steps = max(1, round(epochs * len(rest) / 128))
-    recipe = RobustTraining(steps, setting.margin, learning_rate, augment=setting.augment, seed=seed, device=device)
+    margin = setting.margin if margin is None else margin
+    recipe = RobustTraining(
+        steps, margin, learning_rate, augment=setting.augment, seed=seed, device=device, loss=loss
+    )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    name = f"{dataset}-{config.net}-{config.layers}-{config.activation}-{seed}"
+    parts = (dataset, config.net, config.layers, config.activation, *([] if loss == "hinge" else [loss]), str(seed))
+    name = "-".join(parts)
     checkpoint = out / f"{name}.checkpoint"
 
     def told(step: int, value: float) -> None:
@@ -129,15 +140,18 @@ def robustness(
     save_file({key: value.contiguous() for key, value in module.state_dict().items()}, out / f"{name}.safetensors")
     write_figures(out / f"{name}.json", figures)
     if attack_images > 0:
-        figures["attack"] = _attacked(module, test, test_labels, setting.radius, attack_images, recipe)
+        figures["attack"] = _attacked(
+            module, test, test_labels, setting.radius, attack_images, recipe, attack_progress
+        )  # fmt: skip
         write_figures(out / f"{name}.json", figures)
         checkpoint.unlink(missing_ok=True)
     return figures
 
 
 def _attacked(
-    module: torch.nn.Sequential, images: Rows, labels: Labels, radius: float, first: int, recipe: RobustTraining
-) -> dict[str, Any]:
+    module: torch.nn.Sequential, images: Rows, labels: Labels, radius: float, first: int, recipe: RobustTraining,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:  # fmt: skip
     """Accuracy that projected gradient ascent leaves, and how many certified images it broke: there can be none."""
     certified = certified_radii(logits_of(module, images), labels, pair_bounds(module, images.shape[1:])) > radius
     attacked = certified.copy()
@@ -146,7 +160,7 @@ def _attacked(
     broken = np.zeros(len(images), dtype=bool)
     broken[attacked] = attack(
         module, images[attacked], labels[attacked], radius,
-        steps=ATTACK_STEPS, restarts=ATTACK_RESTARTS, seed=recipe.seed, device=recipe.device,
+        steps=ATTACK_STEPS, restarts=ATTACK_RESTARTS, seed=recipe.seed, device=recipe.device, progress=progress,
     )  # fmt: skip
     return {
         "steps": ATTACK_STEPS,

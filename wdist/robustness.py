@@ -1,4 +1,4 @@
-"""Provably robust classifiers: Lipschitz nets, margin training, certified radii, and an attack to refute them.
+"""Provably robust classifiers: Lipschitz nets, margin training, certified radii; `wdist.attack` tries to refute them.
 
 The other half of Li et al., "Preventing Gradient Attenuation in Lipschitz Constrained Convolutional Networks" (NeurIPS
 2019). The logits are z = A h(x) + b with h proven L-Lipschitz, so that z_i - z_j has the Lipschitz constant
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ NETS: dict[str, tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]] = {
     "large": (((32, 3, 1), (32, 4, 2), (64, 3, 1), (64, 4, 2)), (512, 512)),
     "fc3": ((), (1024, 1024, 1024)),
 }
+LOSSES = ("hinge", "cross-entropy")
 _BLOCK = 1_000  # images that are scored at once
-_ATTACK_BLOCK = 250  # images that are attacked at once: 105 us a step and image on one core, 115 for 1,000
 _CLIP_EVERY = 50  # steps between two projections of SVCM layers
 
 
@@ -115,6 +115,16 @@ def margin_loss(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
     return loss
 
 
+def soft_margin_loss(logits: Tensor, labels: Tensor, margin: float, temperature: float) -> Tensor:
+    """T log(1 + sum over wrong classes j of exp((margin - (z_label - z_j)) / T)), mean over rows. (n, k), (n,) -> ().
+
+    Cross-entropy with the right logit lowered by the margin: near 0 temperature the hinge of the nearest wrong class,
+    which alone decides the radius; at any, images beyond the margin still count. Source: Prach and Lampert (2022).
+    """
+    lowered = logits - margin * functional.one_hot(labels, logits.shape[1])
+    return temperature * functional.cross_entropy(lowered / temperature, labels)
+
+
 def pair_bounds(module: nn.Sequential, image_shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Proven Lipschitz constants of z_i - z_j for all pairs of classes, (k, k), float64; 0 on the diagonal.
 
@@ -178,85 +188,25 @@ def certified_accuracy(module: nn.Sequential, images: Rows, labels: Labels, radi
 
     images (n, c, h, w) float32 with pixels in [0, 1], labels (n,) from 0. Raises SampleError for shapes that differ.
     """
-    _check(images, labels)
+    check_labelled(images, labels)
     features = _feature_bound(module, images.shape[1:])
     radii = certified_radii(logits_of(module, images), labels, features * _last_row_distances(module))
     return Robustness(len(images), radius, float((radii > 0).mean()), float((radii > radius).mean()), features)
 
 
-def _check(images: Rows, labels: Labels) -> None:
+def check_labelled(images: Rows, labels: Labels) -> None:
+    """Raises SampleError for shapes that do not fit and for values that are not finite."""
     if images.ndim != 4 or labels.shape != (len(images),) or len(images) == 0:
         raise SampleError(f"need images (n, c, h, w) and labels (n,), not {images.shape} and {labels.shape}")
     if not np.isfinite(images).all():
         raise SampleError("images hold values that are not finite")
 
 
-def attack(
-    module: nn.Sequential, images: Rows, labels: Labels, radius: float, *, steps: int = 100, restarts: int = 10,
-    seed: int = 0, device: str = "cpu",
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Which images projected gradient ascent makes the net misclassify within a Euclidean radius, (n,).
-
-    Madry et al. (2018): normalised gradient steps of 2.5 radius / steps on the smallest margin, projected onto the ball
-    and onto pixels in [0, 1]; the first start is the image itself, others are drawn in the ball. What it breaks is
-    broken; what it leaves may be so.
-    """
-    _check(images, labels)
-    net = copy.deepcopy(module).to(device).float().eval().requires_grad_(False)
-    for layer in net.modules():
-        if isinstance(layer, LipschitzConvolution):
-            layer.freeze()
-    generator = torch.Generator().manual_seed(seed)
-    broken = np.zeros(len(images), dtype=bool)
-    for start in range(0, len(images), _ATTACK_BLOCK):
-        x, y = (torch.from_numpy(array[start : start + _ATTACK_BLOCK]).to(device) for array in (images, labels))
-        found = torch.zeros(len(x), dtype=torch.bool, device=device)
-        for restart in range(restarts):
-            left = ~found
-            if not left.any():
-                break
-            # TF32, the default of NVIDIA's convolutions, would break images by its rounding.
-            with torch.backends.cudnn.flags(allow_tf32=False):
-                found[left] = _ascend(net, x[left], y[left], radius, steps, generator if restart else None)
-        broken[start : start + len(x)] = found.cpu().numpy()
-    return broken
-
-
-def _ascend(
-    net: nn.Sequential, x: Tensor, y: Tensor, radius: float, steps: int, generator: torch.Generator | None
-) -> Tensor:
-    """One restart: whether each image was misclassified on the way."""
-    delta = torch.zeros_like(x)
-    if generator is not None:
-        delta = torch.randn(x.shape, generator=generator).to(x.device)
-        lengths = radius * torch.rand(len(x), generator=generator).to(x.device) ** (1 / x[0].numel())
-        delta *= (lengths / delta.flatten(1).norm(dim=1)).reshape(-1, 1, 1, 1)
-    found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for _ in range(steps):
-        point = (x + delta).clamp(0, 1).requires_grad_(True)
-        excess = _excess(net, point, y)
-        found |= excess.detach() >= 0
-        (gradient,) = torch.autograd.grad(excess.sum(), point)
-        length = gradient.flatten(1).norm(dim=1).clamp_min(1e-30).reshape(-1, 1, 1, 1)
-        delta = point.detach() - x + 2.5 * radius / steps * gradient / length
-        delta = delta * (radius / delta.flatten(1).norm(dim=1).clamp_min(1e-30)).clamp_max(1).reshape(-1, 1, 1, 1)
-    with torch.no_grad():
-        found |= _excess(net, (x + delta).clamp(0, 1), y) >= 0
-    return found
-
-
-def _excess(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
-    """By how much the best wrong logit exceeds the right one, (n,)."""
-    logits = net(x)
-    own = logits.gather(1, y[:, None])
-    best: Tensor = (logits.scatter(1, y[:, None], -torch.inf).amax(1, keepdim=True) - own)[:, 0]
-    return best
-
-
 @dataclass(frozen=True)
 class RobustTraining:
-    """How a robust classifier is trained: margin of the hinge in logits, rates (Stiefel, Adam), batch, augmentation.
+    """How a robust classifier is trained: loss with its margin in logits, rates (Stiefel, Adam), batch, augmentation.
 
+    loss: 'hinge' (`margin_loss`, as in the paper) or 'cross-entropy' (`soft_margin_loss`, at `temperature`).
     device: 'cpu', 'cuda', ...; what is proven about the net is computed on the CPU all the same.
     """
 
@@ -268,6 +218,14 @@ class RobustTraining:
     augment: bool = False
     seed: int = 0
     device: str = "cpu"
+    loss: str = "hinge"
+    temperature: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise OptionError(f"loss {self.loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+        if min(self.steps, self.batch) < 1 or min(self.margin, self.temperature) <= 0:
+            raise OptionError("steps and batch must be at least 1, margin and temperature above 0")
 
 
 def train_robust_classifier(
@@ -286,19 +244,21 @@ def train_robust_classifier(
     """Train a net; the weights with the best certified accuracy at `radius` on the validation images are returned.
 
     images, validation[0]: (n, c, h, w) float32 in [0, 1]; labels from 0. With a checkpoint file, a stopped or killed
-    run goes on from it and ends as an uninterrupted one. progress: called with (steps done, certified accuracy).
+    run goes on from it and ends as an uninterrupted one; with more steps it trains on, at the rates that the longer
+    schedule has there. progress: called with (steps done, certified accuracy).
 
     Raises:
-        SampleError: shapes that do not fit. Stopped: should_stop() turned true (the checkpoint is written first).
+        SampleError: shapes that do not fit. OptionError: the checkpoint is of other options. Stopped: should_stop()
+        turned true (the checkpoint is written first).
     """
-    _check(images, labels)
-    _check(*validation)
+    check_labelled(images, labels)
+    check_labelled(*validation)
     shape: Any = images.shape[1:]
     module = build_classifier(config, shape, training.seed).to(training.device)
 
     def loss_at(net: nn.Module, step: int) -> Tensor:
         x, y = _batch(images, labels, training, step)
-        return margin_loss(net(x.to(training.device)), y.to(training.device), training.margin)
+        return _loss(net(x.to(training.device)), y.to(training.device), training)
 
     def value(_: nn.Module) -> float:
         return certified_accuracy(module, *validation, radius).certified
@@ -307,22 +267,41 @@ def train_robust_classifier(
         training.steps, training.learning_rate, training.euclidean_learning_rate, evaluations=40, patience=10_000
     )
     trainer = Trainer(module, loss_at, value, schedule)
+    identity = _identity(config, training, images)
     if checkpoint is not None and (found := read_checkpoint(checkpoint)) is not None:
+        if found[1].get("identity") != identity:
+            raise OptionError(f"{checkpoint} is a checkpoint of other options: remove it or name another folder")
         trainer.load_state(*found)
+
+    def save() -> None:
+        if checkpoint is not None:
+            tensors, document = trainer.state()
+            write_checkpoint(checkpoint, tensors, document | {"identity": identity})
 
     def on_step(step: int) -> None:
         clip_singular_values(module, step)
-        if checkpoint is not None and (step % checkpoint_every == 0 or trainer.finished):
-            write_checkpoint(checkpoint, *trainer.state())
+        if step % checkpoint_every == 0 or trainer.finished:
+            save()
 
     try:
         record = trainer.run(on_step=on_step, on_evaluation=progress, should_stop=should_stop)
     except Stopped:
-        if checkpoint is not None:
-            write_checkpoint(checkpoint, *trainer.state())
+        save()
         raise
     polish(module)
     return module.eval(), record
+
+
+def _identity(config: ClassifierConfig, training: RobustTraining, images: Rows) -> dict[str, Any]:
+    """What must agree for a checkpoint to be of this training, which may be made longer."""
+    recipe = {key: value for key, value in asdict(training).items() if key not in ("steps", "device")}
+    return {"config": asdict(config), "training": recipe, "images": list(images.shape)}
+
+
+def _loss(logits: Tensor, labels: Tensor, training: RobustTraining) -> Tensor:
+    if training.loss == "hinge":
+        return margin_loss(logits, labels, training.margin)
+    return soft_margin_loss(logits, labels, training.margin, training.temperature)
 
 
 def _batch(images: Rows, labels: Labels, training: RobustTraining, step: int) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,10 @@ def add(commands: Commands) -> None:
     robustness.add_argument("--activation", choices=["maxmin", "relu"], default="maxmin")
     robustness.add_argument("--epochs", type=float, default=30, help="passes over the images (default: %(default)s)")
     robustness.add_argument("--learning-rate", type=float, default=0.02, help="on the manifold (default: %(default)s)")
+    robustness.add_argument(
+        "--loss", choices=["hinge", "cross-entropy"], default="hinge", help="hinge: the paper's (default)"
+    )
+    robustness.add_argument("--margin", type=float, help="of the loss, in logits (default: the paper's)")
     robustness.add_argument("--seed", type=int, default=0)
     robustness.add_argument(
         "--attack-images",
@@ -109,6 +113,9 @@ def _robustness(options: argparse.Namespace) -> int:
     def told(step: int, steps: int, value: float) -> None:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
 
+    def told_attack(images: int, broken: int) -> None:
+        remark(f"attacked {images:,} images: {broken:,} broken")
+
     try:
         config = ClassifierConfig(options.net, options.layers, options.activation)
         figures = robustness(
@@ -119,9 +126,12 @@ def _robustness(options: argparse.Namespace) -> int:
             epochs=options.epochs,
             seed=options.seed,
             learning_rate=options.learning_rate,
+            loss=options.loss,
+            margin=options.margin,
             attack_images=options.attack_images,
             device=options.device,
             progress=told,
+            attack_progress=told_attack,
         )
     except WdistError as error:
         return fail(str(error))

@@ -1,0 +1,83 @@
+"""Projected gradient ascent within a ball: the attempt to break what `wdist.robustness` has proven.
+
+Shares no code with the proof: it sees the net as a function with gradients.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wdist.convolutions import LipschitzConvolution
+from wdist.robustness import Labels, Rows, check_labelled
+
+_BLOCK = 250  # images that are attacked at once: 105 us a step and image on one core, 115 for 1,000
+
+
+def attack(
+    module: nn.Sequential, images: Rows, labels: Labels, radius: float, *, steps: int = 100, restarts: int = 10,
+    seed: int = 0, device: str = "cpu", progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which images projected gradient ascent makes the net misclassify within a Euclidean radius, (n,).
+
+    Madry et al. (2018): normalised gradient steps of 2.5 radius / steps on the smallest margin, projected onto the ball
+    and onto pixels in [0, 1]; the first start is the image itself, others are drawn in the ball. What it breaks is
+    broken; what it leaves may be so. progress: called with (images done, broken so far). Raises SampleError.
+    """
+    check_labelled(images, labels)
+    net = copy.deepcopy(module).to(device).float().eval().requires_grad_(False)
+    for layer in net.modules():
+        if isinstance(layer, LipschitzConvolution):
+            layer.freeze()
+    generator = torch.Generator().manual_seed(seed)
+    broken = np.zeros(len(images), dtype=bool)
+    for start in range(0, len(images), _BLOCK):
+        x, y = (torch.from_numpy(array[start : start + _BLOCK]).to(device) for array in (images, labels))
+        found = torch.zeros(len(x), dtype=torch.bool, device=device)
+        for restart in range(restarts):
+            left = ~found
+            if not left.any():
+                break
+            # TF32, the default of NVIDIA's convolutions, would break images by its rounding.
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                found[left] = _ascend(net, x[left], y[left], radius, steps, generator if restart else None)
+        broken[start : start + len(x)] = found.cpu().numpy()
+        if progress is not None:
+            progress(start + len(x), int(broken.sum()))
+    return broken
+
+
+def _ascend(
+    net: nn.Sequential, x: Tensor, y: Tensor, radius: float, steps: int, generator: torch.Generator | None
+) -> Tensor:
+    """One restart: whether each image was misclassified on the way."""
+    delta = torch.zeros_like(x)
+    if generator is not None:
+        delta = torch.randn(x.shape, generator=generator).to(x.device)
+        lengths = radius * torch.rand(len(x), generator=generator).to(x.device) ** (1 / x[0].numel())
+        delta *= (lengths / delta.flatten(1).norm(dim=1)).reshape(-1, 1, 1, 1)
+    found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for _ in range(steps):
+        point = (x + delta).clamp(0, 1).requires_grad_(True)
+        excess = _excess(net, point, y)
+        found |= excess.detach() >= 0
+        (gradient,) = torch.autograd.grad(excess.sum(), point)
+        length = gradient.flatten(1).norm(dim=1).clamp_min(1e-30).reshape(-1, 1, 1, 1)
+        delta = point.detach() - x + 2.5 * radius / steps * gradient / length
+        delta = delta * (radius / delta.flatten(1).norm(dim=1).clamp_min(1e-30)).clamp_max(1).reshape(-1, 1, 1, 1)
+    with torch.no_grad():
+        found |= _excess(net, (x + delta).clamp(0, 1), y) >= 0
+    return found
+
+
+def _excess(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
+    """By how much the best wrong logit exceeds the right one, (n,)."""
+    logits = net(x)
+    own = logits.gather(1, y[:, None])
+    best: Tensor = (logits.scatter(1, y[:, None], -torch.inf).amax(1, keepdim=True) - own)[:, 0]
+    return best
