@@ -77,7 +77,7 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
     assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--device", "abacus"]) == 2
     assert "device 'abacus' is unknown" in capsys.readouterr().err
     assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--epochs", "0"]) == 2
-    assert "0.0 epochs" in capsys.readouterr().err
+    assert "epochs must be above 0" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
 

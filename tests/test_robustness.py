@@ -79,8 +79,10 @@ def test_radii_of_a_linear_net_are_distances_to_its_boundaries() -> None:
     assert radii.tolist() == [3.0, -1.0]
 
 
-@pytest.mark.parametrize(("net", "shape"), [("small", (1, 28, 28)), ("large", (3, 32, 32)), ("fc3", (1, 28, 28))])
-def test_nets_of_the_paper(net: str, shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("net", "shape"), [("small", (1, 28, 28)), ("large", (3, 32, 32)), ("fc3", (1, 28, 28)), ("deep", (1, 28, 28))]
+)
+def test_nets_are_proven(net: str, shape: tuple[int, int, int]) -> None:
     module = build_classifier(ClassifierConfig(net), shape)
     assert module(torch.zeros(2, *shape)).shape == (2, 10)
     assert pair_bounds(module, shape).max() <= np.sqrt(2) * (1 + 1e-5)

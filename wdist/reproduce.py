@@ -70,6 +70,7 @@ def robustness(
     loss: str = "hinge",
     margin: float | None = None,
     attack_images: int = 1_000,
+    attack_certified: int | None = None,
     device: str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
     attack_progress: Callable[[int, int], None] | None = None,
@@ -78,11 +79,15 @@ def robustness(
     """Train one classifier of the paper, certify it on the test images once, and attack every image certified.
 
     Writes out/NAME.json, out/NAME.safetensors (weights) and, while it runs, out/NAME.checkpoint, from which a stopped
-    run goes on; the two are there before the attack begins. loss, margin: of `RobustTraining`; the margin of the paper
-    by default. attack_images: how many of the first test images are attacked besides, certified or not, for the
-    accuracy under attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
-    progress: called with (steps done, steps, certified accuracy on validation images); attack_progress: with (images
-    attacked, broken so far).
+    run goes on; the two are there before the attack begins.
+
+    Args:
+        loss, margin: of `RobustTraining`; None: the margin of the paper.
+        attack_images: how many of the first test images are attacked besides, certified or not, for the accuracy under
+            attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
+        attack_certified: how many certified images are attacked, the first ones; None: all.
+        progress: called with (steps done, steps, certified accuracy on validation images).
+        attack_progress: called with (images attacked, broken so far).
 
     Raises:
         SampleError: the published files are missing or damaged. OptionError: a data set or option is unknown or out of
@@ -90,8 +95,8 @@ def robustness(
     """
     if dataset not in SETTINGS:
         raise OptionError(f"data set {dataset!r} is unknown; choose one of {', '.join(SETTINGS)}")
-    if epochs <= 0 or attack_images < 0:
-        raise OptionError(f"{epochs} epochs, {attack_images} images to attack: need more than 0, and at least 0")
+    if epochs <= 0 or min(attack_images, attack_certified or 0) < 0:
+        raise OptionError("epochs must be above 0, numbers of images to attack not below")
     check_device(device)
     setting = SETTINGS[dataset]
     images, labels = images_of(dataset, data, test=False)
@@ -99,9 +104,7 @@ def robustness(
     held, rest = order[:VALIDATION_IMAGES], order[VALIDATION_IMAGES:]
     steps = max(1, round(epochs * len(rest) / 128))
     margin = setting.margin if margin is None else margin
-    recipe = RobustTraining(
-        steps, margin, learning_rate, augment=setting.augment, seed=seed, device=device, loss=loss
-    )  # fmt: skip
+    recipe = RobustTraining(steps, margin, learning_rate, augment=setting.augment, seed=seed, device=device, loss=loss)
     out.mkdir(parents=True, exist_ok=True)
     parts = (dataset, config.net, config.layers, config.activation, *([] if loss == "hinge" else [loss]), str(seed))
     name = "-".join(parts)
@@ -141,20 +144,23 @@ def robustness(
     write_figures(out / f"{name}.json", figures)
     if attack_images > 0:
         figures["attack"] = _attacked(
-            module, test, test_labels, setting.radius, attack_images, recipe, attack_progress
-        )  # fmt: skip
+            module, test, test_labels, setting.radius, attack_images, attack_certified, recipe, attack_progress
+        )
         write_figures(out / f"{name}.json", figures)
         checkpoint.unlink(missing_ok=True)
     return figures
 
 
 def _attacked(
-    module: torch.nn.Sequential, images: Rows, labels: Labels, radius: float, first: int, recipe: RobustTraining,
-    progress: Callable[[int, int], None] | None,
+    module: torch.nn.Sequential, images: Rows, labels: Labels, radius: float, first: int, limit: int | None,
+    recipe: RobustTraining, progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Accuracy that projected gradient ascent leaves, and how many certified images it broke: there can be none."""
+    """Accuracy that projected gradient ascent leaves of the first images, and how many certified ones it broke.
+
+    Certified images are attacked wherever they are, up to a limit; none of them can be broken.
+    """
     certified = certified_radii(logits_of(module, images), labels, pair_bounds(module, images.shape[1:])) > radius
-    attacked = certified.copy()
+    attacked = certified & (np.cumsum(certified) <= (len(images) if limit is None else limit))
     attacked[:first] = True
     began = time.perf_counter()
     broken = np.zeros(len(images), dtype=bool)
@@ -168,7 +174,7 @@ def _attacked(
         "images": len(broken[:first]),
         "accuracy": float((~broken[:first]).mean()),
         "certified": float(certified[:first].mean()),
-        "certified_images": int(certified.sum()),
+        "certified_images": int((certified & attacked).sum()),
         "certified_and_broken": int((certified & broken).sum()),
         "seconds": time.perf_counter() - began,
     }

@@ -33,11 +33,13 @@ Labels = NDArray[np.int64]
 
 CONVOLUTIONS: dict[str, type[LipschitzConvolution]] = {"bcop": BCOP, "rko": RKO, "ossn": OSSN, "svcm": SVCM}
 ACTIVATIONS: dict[str, type[nn.Module]] = {"maxmin": MaxMin, "relu": nn.ReLU}
-# Li et al.: (out channels, kernel, stride) of the convolutions, then units of the dense layers before the last.
+# (out channels, kernel, stride) of the convolutions, then units of the dense layers before the last: the nets of Li et
+# al., and one of ours, whose convolutions keep every dimension and whose depth is in small dense layers.
 NETS: dict[str, tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]] = {
     "small": (((16, 4, 2), (32, 4, 2)), (100,)),
     "large": (((32, 3, 1), (32, 4, 2), (64, 3, 1), (64, 4, 2)), (512, 512)),
     "fc3": ((), (1024, 1024, 1024)),
+    "deep": (((16, 4, 2), (64, 4, 2)), (256, 256, 256, 256)),
 }
 LOSSES = ("hinge", "cross-entropy")
 _BLOCK = 1_000  # images that are scored at once
@@ -46,7 +48,7 @@ _CLIP_EVERY = 50  # steps between two projections of SVCM layers
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """net: small, large or fc3 of the paper; layers: bcop, rko, ossn or svcm; activation: maxmin or relu."""
+    """net: small, large or fc3 of the paper, or deep; layers: bcop, rko, ossn or svcm; activation: maxmin or relu."""
 
     net: str = "small"
     layers: str = "bcop"

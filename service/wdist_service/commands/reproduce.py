@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     robustness.add_argument("dataset", choices=DATASETS)
     robustness.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
     robustness.add_argument("--out", type=Path, default=Path("results"), help="result files (default: %(default)s)")
-    robustness.add_argument("--net", choices=["small", "large", "fc3"], default="small")
+    robustness.add_argument("--net", choices=["small", "large", "fc3", "deep"], default="small")
     robustness.add_argument("--layers", choices=["bcop", "rko", "ossn", "svcm"], default="bcop")
     robustness.add_argument("--activation", choices=["maxmin", "relu"], default="maxmin")
     robustness.add_argument("--epochs", type=float, default=30, help="passes over the images (default: %(default)s)")
@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
         default=1000,
         help="test images attacked besides all certified ones (default: %(default)s; 0: no attack yet)",
     )
+    robustness.add_argument("--attack-certified", type=int, help="certified images attacked (default: all)")
     robustness.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
     robustness.set_defaults(run=_robustness)
     _add_w1(below)
@@ -66,7 +67,7 @@ def _add_w1(below: Commands) -> None:
     w1.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
     w1.add_argument("--out", type=Path, default=Path("results"), help="result files (default: %(default)s)")
     w1.add_argument("--critics", nargs="+", metavar="NAME", help="such as bcop-maxmin, rko-relu, auto (default: all)")
-    w1.add_argument("--net", choices=["small", "large", "fc3"], default="small")
+    w1.add_argument("--net", choices=["small", "large", "fc3", "deep"], default="small")
     w1.add_argument("--steps", type=int, default=400, help="of each critic (default: %(default)s)")
     w1.add_argument("--batch", type=int, default=128, help="images a side in a step (default: %(default)s)")
     w1.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: %(default)s)")
@@ -129,6 +130,7 @@ def _robustness(options: argparse.Namespace) -> int:
             loss=options.loss,
             margin=options.margin,
             attack_images=options.attack_images,
+            attack_certified=options.attack_certified,
             device=options.device,
             progress=told,
             attack_progress=told_attack,
