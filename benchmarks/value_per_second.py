@@ -114,7 +114,7 @@ def geotorch_net(seed: int) -> nn.Sequential:
 
 
 METHODS: dict[str, tuple[Callable[[int], nn.Sequential], Callable[[nn.Module], object]]] = {
-    "manifold": (lambda s: net(OrthogonalLinear, s), lambda m: StiefelOptimizer(parameter_groups(m, lr=0.08))),
+    "manifold": (lambda s: net(OrthogonalLinear, s), lambda m: StiefelOptimizer(parameter_groups(m, lr=0.08, euclidean_lr=1e-2))),
     "bjorck": (lambda s: net(BjorckLinear, s), lambda m: torch.optim.Adam(m.parameters(), 2e-3)),
     "geotorch": (geotorch_net, lambda m: torch.optim.Adam(m.parameters(), 2e-3)),
     "tangent": (lambda s: net(OrthogonalLinear, s), lambda m: Together(m, TangentSteps, 0.05)),

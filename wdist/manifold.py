@@ -71,6 +71,9 @@ class StiefelOptimizer(Optimizer):
         nesterov: step along G + momentum M.
         betas, eps: of Adam, for Euclidean groups.
         correct_every: steps between two corrections of the accumulated rounding (1e-7 per step in float32).
+        direction_dtype: precision of the orthogonalised directions; None: bfloat16 for matrices of at least 192 rows
+            on devices that multiply it fast (held-out values are the same within their noise), otherwise the dtype of
+            the weight. Products that keep weights on the manifold always have the dtype of the weight.
 
     Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small
     step decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm
@@ -87,6 +90,7 @@ class StiefelOptimizer(Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         correct_every: int = 10,
+        direction_dtype: torch.dtype | None = None,
     ) -> None:
         if lr < 0 or not 0 <= momentum < 1 or correct_every < 1:
             raise OptionError(f"need lr >= 0, 0 <= momentum < 1, correct_every >= 1: {lr}, {momentum}, {correct_every}")
@@ -97,6 +101,7 @@ class StiefelOptimizer(Optimizer):
             "betas": betas,
             "eps": eps,
             "correct_every": correct_every,
+            "direction_dtype": direction_dtype,
             "manifold": "stiefel",
         }
         super().__init__(params, defaults)
@@ -154,7 +159,7 @@ class StiefelOptimizer(Optimizer):
             views = [_wide_batch(parameters[i]) for i in index]
             W = self._join("W", views)
             M = self._join("M", [_wide_batch(momenta[i]) for i in index])
-            W = stiefel_step(W, M, float(group["lr"]), self._space)
+            W = stiefel_step(W, M, float(group["lr"]), self._space, group["direction_dtype"])
             if self.state[parameters[index[0]]]["step"] % group["correct_every"] == 0:
                 W = restore_orthogonality(W)
             torch._foreach_copy_(views, list(torch.split(W, [len(view) for view in views])))

@@ -8,10 +8,6 @@ there cost p^3 instead of p^2 max(m, n).
 import torch
 from torch import Tensor
 
-# Quintic polynomial x (a + b x^2 + c x^4) of Jordan et al., "Muon" (2024): its slope 3.44 at 0 lifts small singular
-# values fast, and three compositions map [0.05, 1] into [0.7, 1.2], which is enough for a direction.
-QUINTIC = (3.4445, -4.7750, 2.0315)
-
 
 def wide(matrix: Tensor) -> Tensor:
     """The matrix or its transpose view, whichever has no more rows than columns."""
