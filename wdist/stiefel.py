@@ -128,7 +128,8 @@ def _sphere_step(W: Tensor, M: Tensor, lr: float) -> Tensor:
 
 
 def _rotation_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.dtype) -> Tensor:
-    C = torch.bmm(M, W.mT, out=space.like("C", W))
+    # Few buffers, used again as soon as they are free: the step has to fit beside the activations in the cache.
+    C = torch.bmm(M, W.mT, out=space.like("G", W))
     K = torch.sub(C, C.mT, out=space.like("K", W))
     # The second term keeps the rounding of a gradient without a tangent part from becoming a full step.
     size = torch.linalg.matrix_norm(K, keepdim=True).add_(torch.linalg.matrix_norm(C, keepdim=True), alpha=_noise(W))
@@ -136,8 +137,8 @@ def _rotation_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: tor
     if dtype != W.dtype:  # low precision leaves it not quite skew
         O = torch.sub(O, O.mT, out=K).mul_(0.5)  # noqa: E741
     # 1/2 + lr^2 / 8 makes the step exactly orthogonal to order lr^6 where sigma(O) = 1.
-    E = torch.baddbmm(O, O, O, beta=-lr, alpha=lr * lr * (0.5 + lr * lr / 8), out=space.like("C", W))
-    return torch.baddbmm(W, E, W, out=space.like("V", W))
+    E = torch.baddbmm(O, O, O, beta=-lr, alpha=lr * lr * (0.5 + lr * lr / 8), out=space.like("G", W))
+    return torch.baddbmm(W, E, W, out=space.like("G2", W))
 
 
 def _polar(X: Tensor, space: Workspace) -> Tensor:
