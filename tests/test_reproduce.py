@@ -53,21 +53,22 @@ def test_one_command_writes_a_whole_result(data: Path, capsys: pytest.CaptureFix
 
 def test_an_attack_can_follow_later(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = data / "results"
-    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "0.5"]
-    command += ["--loss", "cross-entropy", "--margin", "2.5"]
+    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "4"]
+    command += ["--loss", "cross-entropy", "--margin", "2.5", "--learning-rate", "0.05"]
     assert main([*command, "--attack-images", "0"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["attack"] is None
     assert (first["training"]["loss"], first["training"]["margin"]) == ("cross-entropy", 2.5)
     assert first == json.loads((out / "mnist-small-bcop-maxmin-cross-entropy-0.json").read_text())
     assert list(out.glob("*.checkpoint"))
-    assert main([*command, "--attack-images", "3"]) == 0
+    assert main([*command, "--attack-images", "3", "--attack-certified", "5"]) == 0
     printed = capsys.readouterr()
     assert "step" not in printed.err  # nothing was trained again
-    assert "broken" in printed.err
+    assert "attacked" in printed.err
     second = json.loads(printed.out)
     assert second["test"] == first["test"]
     assert second["attack"]["images"] == 3
+    assert second["attack"]["certified_images"] == 5
     assert not list(out.glob("*.checkpoint"))
 
 
