@@ -1,6 +1,8 @@
-"""Mini-batches of two sample sets for training: in memory where they are small, from the memory map where not."""
+"""Mini-batches of a sample set for training: in memory where it is small, read ahead from the memory map where not."""
 
 from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -17,7 +19,8 @@ class Feed:
 
     The order is a pure function of (seed, step): epochs are seeded permutations laid end to end, so a resumed run sees
     the batches that an uninterrupted one would have seen. `like`: a feed of the same rows in other batches, with which
-    memory is shared.
+    memory is shared. Rows that are not in memory are read one batch ahead, in a thread of its own, through pinned
+    memory where the device is a GPU.
     """
 
     def __init__(
@@ -37,16 +40,21 @@ class Feed:
         self.shift = None if shift is None else shift.float().to(device)
         self.seed, self.batch, self.device = seed, min(batch, len(index)), device
         self._epoch, self._order = -1, index
+        self._reader: ThreadPoolExecutor | None = None
+        self._ahead: tuple[int, Future[Tensor]] | None = None  # the step whose batch is being read
         self._all: Tensor | None
         if like is not None:
             self._all = like._all
         else:
             row_bytes = 4 * int(np.prod(samples.row_shape))
-            self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
+            self._all = self._in_units(self._read(index)) if row_bytes * len(index) <= PRELOAD_BYTES else None
 
-    def _read(self, index: NDArray[np.int64]) -> Tensor:
+    def _read(self, index: NDArray[np.int64], *, pinned: bool = False) -> Tensor:
         rows = self.scale.apply(self.samples.rows(index))
-        tensor = torch.as_tensor(np.ascontiguousarray(rows), dtype=torch.float32, device=self.device)
+        tensor = torch.as_tensor(np.ascontiguousarray(rows), dtype=torch.float32)
+        return (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
+
+    def _in_units(self, tensor: Tensor) -> Tensor:
         return (tensor if self.shift is None else tensor - self.shift) * (1 / self.unit)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
@@ -66,8 +74,18 @@ class Feed:
         positions = self.positions(step)
         if self._all is not None:
             return self._all[torch.as_tensor(positions, device=self.device)]
-        return self._read(np.sort(self.index[positions]))  # sorted: neighbouring rows share pages of the file
+        ahead, self._ahead = self._ahead, None
+        batch = ahead[1].result() if ahead is not None and ahead[0] == step else self._batch(positions)
+        if self._reader is None:
+            self._reader = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        self._ahead = (step + 1, self._reader.submit(self._batch, self.positions(step + 1)))
+        # Arithmetic stays in this thread: torch would start a second set of OpenMP threads for the other.
+        return self._in_units(batch)
+
+    def _batch(self, positions: NDArray[np.int64]) -> Tensor:
+        # sorted: neighbouring rows share pages of the file
+        return self._read(np.sort(self.index[positions]), pinned=self.device.type == "cuda")
 
     def head(self, rows: int) -> Tensor:
         """The first `rows` rows of the index, (min(rows, n), *row_shape)."""
-        return self._all[:rows] if self._all is not None else self._read(np.sort(self.index[:rows]))
+        return self._all[:rows] if self._all is not None else self._in_units(self._read(np.sort(self.index[:rows])))
