@@ -80,7 +80,7 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
     assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--epochs", "0"]) == 2
     assert "epochs must be above 0" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
-        reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, epochs=1)
+        reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, reproduce.RobustnessOptions())
 
 
 PAPER = Path(__file__).resolve().parent.parent / "docs" / "paper"

@@ -34,6 +34,7 @@ from wdist.robustness import (
 
 VALIDATION_IMAGES = 5_000  # held out of the training images: nothing is chosen on test images
 ATTACK_STEPS, ATTACK_RESTARTS = 100, 10
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,52 @@ def images_of(dataset: str, data: Path, *, test: bool) -> tuple[Rows, Labels]:
     return np.ascontiguousarray(rows, dtype=np.float32) / np.float32(255), labels.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class RobustnessOptions:
+    """How one classifier of the table is trained and attacked.
+
+    Attributes:
+        epochs: passes over the training images that are not held out.
+        loss, margin: of `RobustTraining`; margin None: the paper's.
+        attack_images: how many of the first test images are attacked besides those certified, for the accuracy under
+            attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
+        attack_certified: how many certified images are attacked, the first ones; None: all.
+    """
+
+    epochs: float = 30
+    learning_rate: float = 0.02
+    loss: str = "hinge"
+    margin: float | None = None
+    seed: int = 0
+    attack_images: int = 1_000
+    attack_certified: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or min(self.attack_images, self.attack_certified or 0) < 0:
+            raise OptionError("epochs must be above 0, numbers of images to attack not below")
+
+    def recipe(self, setting: Setting, images: int) -> RobustTraining:
+        """The training of so many images."""
+        return RobustTraining(
+            steps=max(1, round(self.epochs * images / BATCH)),
+            margin=setting.margin if self.margin is None else self.margin,
+            learning_rate=self.learning_rate,
+            batch=BATCH,
+            augment=setting.augment,
+            seed=self.seed,
+            device=self.device,
+            loss=self.loss,
+        )
+
+
 def robustness(
     dataset: str,
     config: ClassifierConfig,
     data: Path,
     out: Path,
+    options: RobustnessOptions,
     *,
-    epochs: float,
-    seed: int = 0,
-    learning_rate: float = 0.02,
-    loss: str = "hinge",
-    margin: float | None = None,
-    attack_images: int = 1_000,
-    attack_certified: int | None = None,
-    device: str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
     attack_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -79,15 +112,8 @@ def robustness(
     """Train one classifier of the paper, certify it on the test images once, and attack every image certified.
 
     Writes out/NAME.json, out/NAME.safetensors (weights) and, while it runs, out/NAME.checkpoint, from which a stopped
-    run goes on; the two are there before the attack begins.
-
-    Args:
-        loss, margin: of `RobustTraining`; None: the margin of the paper.
-        attack_images: how many of the first test images are attacked besides, certified or not, for the accuracy under
-            attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
-        attack_certified: how many certified images are attacked, the first ones; None: all.
-        progress: called with (steps done, steps, certified accuracy on validation images).
-        attack_progress: called with (images attacked, broken so far).
+    run goes on; the two are there before the attack begins. progress: called with (steps done, steps, certified
+    accuracy on validation images); attack_progress: with (images attacked, broken so far).
 
     Raises:
         SampleError: the published files are missing or damaged. OptionError: a data set or option is unknown or out of
@@ -95,25 +121,21 @@ def robustness(
     """
     if dataset not in SETTINGS:
         raise OptionError(f"data set {dataset!r} is unknown; choose one of {', '.join(SETTINGS)}")
-    if epochs <= 0 or min(attack_images, attack_certified or 0) < 0:
-        raise OptionError("epochs must be above 0, numbers of images to attack not below")
-    check_device(device)
+    check_device(options.device)
     setting = SETTINGS[dataset]
     images, labels = images_of(dataset, data, test=False)
-    order = np.random.default_rng([seed, 11]).permutation(len(images))
+    order = np.random.default_rng([options.seed, 11]).permutation(len(images))
     held, rest = order[:VALIDATION_IMAGES], order[VALIDATION_IMAGES:]
-    steps = max(1, round(epochs * len(rest) / 128))
-    margin = setting.margin if margin is None else margin
-    recipe = RobustTraining(steps, margin, learning_rate, augment=setting.augment, seed=seed, device=device, loss=loss)
+    recipe = options.recipe(setting, len(rest))
     out.mkdir(parents=True, exist_ok=True)
-    parts = (dataset, config.net, config.layers, config.activation, *([] if loss == "hinge" else [loss]), str(seed))
-    name = "-".join(parts)
-    checkpoint = out / f"{name}.checkpoint"
+    named = [options.loss] if options.loss != "hinge" else []
+    path = out / "-".join([dataset, config.net, config.layers, config.activation, *named, str(options.seed)])
 
     def told(step: int, value: float) -> None:
         if progress is not None:
-            progress(step, steps, value)
+            progress(step, recipe.steps, value)
 
+    checkpoint = path.with_suffix(".checkpoint")
     module, record = train_robust_classifier(
         config,
         images[rest],
@@ -125,48 +147,50 @@ def robustness(
         progress=told,
         should_stop=should_stop,
     )
-    test, test_labels = images_of(dataset, data, test=True)
-    found = certified_accuracy(module, test, test_labels, setting.radius)
+    test = images_of(dataset, data, test=True)
     figures: dict[str, Any] = {
         "experiment": "robustness",
         "dataset": dataset,
         "config": asdict(config),
         "training": asdict(recipe),
-        "epochs": epochs,
+        "epochs": options.epochs,
         "validation": {"images": len(held), "certified": record.value, "curve": record.curve},
-        "test": asdict(found),
+        "test": asdict(certified_accuracy(module, *test, setting.radius)),
         "attack": None,
         "training_seconds": record.curve[-1]["seconds"],
         "machine": machine(),
         "date": today(),
     }
-    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, out / f"{name}.safetensors")
-    write_figures(out / f"{name}.json", figures)
-    if attack_images > 0:
-        figures["attack"] = _attacked(
-            module, test, test_labels, setting.radius, attack_images, attack_certified, recipe, attack_progress
-        )
-        write_figures(out / f"{name}.json", figures)
+    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, path.with_suffix(".safetensors"))
+    write_figures(path.with_suffix(".json"), figures)
+    if options.attack_images > 0:
+        figures["attack"] = _attacked(module, *test, setting.radius, options, attack_progress)
+        write_figures(path.with_suffix(".json"), figures)
         checkpoint.unlink(missing_ok=True)
     return figures
 
 
 def _attacked(
-    module: torch.nn.Sequential, images: Rows, labels: Labels, radius: float, first: int, limit: int | None,
-    recipe: RobustTraining, progress: Callable[[int, int], None] | None,
-) -> dict[str, Any]:  # fmt: skip
+    module: torch.nn.Sequential,
+    images: Rows,
+    labels: Labels,
+    radius: float,
+    options: RobustnessOptions,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
     """Accuracy that projected gradient ascent leaves of the first images, and how many certified ones it broke.
 
     Certified images are attacked wherever they are, up to a limit; none of them can be broken.
     """
     certified = certified_radii(logits_of(module, images), labels, pair_bounds(module, images.shape[1:])) > radius
+    first, limit = options.attack_images, options.attack_certified
     attacked = certified & (np.cumsum(certified) <= (len(images) if limit is None else limit))
     attacked[:first] = True
     began = time.perf_counter()
     broken = np.zeros(len(images), dtype=bool)
     broken[attacked] = attack(
         module, images[attacked], labels[attacked], radius,
-        steps=ATTACK_STEPS, restarts=ATTACK_RESTARTS, seed=recipe.seed, device=recipe.device, progress=progress,
+        steps=ATTACK_STEPS, restarts=ATTACK_RESTARTS, seed=options.seed, device=options.device, progress=progress,
     )  # fmt: skip
     return {
         "steps": ATTACK_STEPS,

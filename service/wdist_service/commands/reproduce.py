@@ -108,7 +108,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _robustness(options: argparse.Namespace) -> int:
     from wdist.errors import WdistError
-    from wdist.reproduce import robustness
+    from wdist.reproduce import RobustnessOptions, robustness
     from wdist.robustness import ClassifierConfig
 
     def told(step: int, steps: int, value: float) -> None:
@@ -119,19 +119,22 @@ def _robustness(options: argparse.Namespace) -> int:
 
     try:
         config = ClassifierConfig(options.net, options.layers, options.activation)
+        settings = RobustnessOptions(
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            loss=options.loss,
+            margin=options.margin,
+            seed=options.seed,
+            attack_images=options.attack_images,
+            attack_certified=options.attack_certified,
+            device=options.device,
+        )
         figures = robustness(
             options.dataset,
             config,
             options.data,
             options.out,
-            epochs=options.epochs,
-            seed=options.seed,
-            learning_rate=options.learning_rate,
-            loss=options.loss,
-            margin=options.margin,
-            attack_images=options.attack_images,
-            attack_certified=options.attack_certified,
-            device=options.device,
+            settings,
             progress=told,
             attack_progress=told_attack,
         )
