@@ -115,7 +115,10 @@ def geotorch_net(seed: int) -> nn.Sequential:
 
 # Rates: the best of 0.002, 0.005, 0.01 (Adam) and of 0.025, 0.05, 0.1 (the last two), after 15 s on another seed.
 METHODS: dict[str, tuple[Callable[[int], nn.Sequential], Callable[[nn.Module], object]]] = {
-    "manifold": (lambda s: net(OrthogonalLinear, s), lambda m: StiefelOptimizer(parameter_groups(m, lr=0.08, euclidean_lr=1e-2))),
+    "manifold": (
+        lambda s: net(OrthogonalLinear, s),
+        lambda m: StiefelOptimizer(parameter_groups(m, lr=0.08, euclidean_lr=1e-2)),
+    ),
     "bjorck": (lambda s: net(BjorckLinear, s), lambda m: torch.optim.Adam(m.parameters(), 1e-2)),
     "geotorch": (geotorch_net, lambda m: torch.optim.Adam(m.parameters(), 1e-2)),
     "tangent": (lambda s: net(OrthogonalLinear, s), lambda m: Together(m, TangentSteps, 0.025)),

@@ -23,7 +23,16 @@ def samples(tmp_path: Path) -> SampleSet:
 def feed_of(samples: SampleSet) -> Feed:
     index = np.random.default_rng(0).permutation(ROWS)[:100]
     shift = torch.tensor([1.0, 2.0, 3.0])
-    return Feed(samples, index, Scale("none", np.array(1.0), np.array(0.0)), seed=5, batch=BATCH, device=torch.device("cpu"), shift=shift, unit=7.0)
+    return Feed(
+        samples,
+        index,
+        Scale("none", np.array(1.0), np.array(0.0)),
+        seed=5,
+        batch=BATCH,
+        device=torch.device("cpu"),
+        shift=shift,
+        unit=7.0,
+    )
 
 
 def in_order(rows: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from wdist.errors import OptionError, TrainingError
 from wdist.layers import MaxMin, OrthogonalLinear
 from wdist.manifold import StiefelOptimizer, parameter_groups, polish
 from wdist.orthogonal import orthogonality_error, polar, random_orthogonal, tangent
-from wdist.stiefel import restore_orthogonality, stiefel_step
+from wdist.stiefel import direction_precision, restore_orthogonality, stiefel_step
 
 SHAPES = [(1, 1), (1, 7), (2, 2), (3, 3), (3, 5), (16, 16), (16, 17), (20, 90), (64, 64)]
 
@@ -53,6 +53,33 @@ def test_step_follows_the_polar_direction_and_stays_on_the_manifold(shape, lr):
     rank = shape[0] - shape[0] % 2 if shape[0] == shape[1] else shape[0]
     cosine = -(velocity * ideal).sum((1, 2)) / (velocity.norm(dim=(1, 2)) * rank**0.5)
     assert cosine.min() > 0.7
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (8, 12), (64, 80)])
+@pytest.mark.parametrize("rank", [1, None])
+def test_a_direction_in_bfloat16_leaves_the_step_on_the_manifold(shape, rank):
+    """Rank one is the worst case for the scaling: nothing lies between the estimate of the norm and the norm."""
+    W = random_orthogonal(3, *shape)
+    M = torch.randn(3, *shape) if rank is None else torch.randn(3, shape[0], 1) @ torch.randn(3, 1, shape[1])
+    lr = 0.1
+    moved = stiefel_step(W, M, lr, direction_dtype=torch.bfloat16)
+    assert orthogonality_error(moved.double()).max() < 4 * lr**4 * shape[0] ** 0.5 + 1e-5
+    velocity = (moved - W) / lr
+    assert torch.linalg.svdvals(velocity).max() < 2.1
+    assert ((velocity * M).sum((1, 2)) < 0).all()
+    if rank is None:
+        # Values in [l, u] have a cosine of at least 2 sqrt(l u) / (l + u) to a constant: .76 for [.35, 1.65].
+        ideal = polar(tangent(W, M)).float()
+        cosine = -(velocity * ideal).sum((1, 2)) / (velocity.norm(dim=(1, 2)) * shape[0] ** 0.5)
+        assert cosine.min() > 0.75
+    still = stiefel_step(W, torch.zeros_like(W), lr, direction_dtype=torch.bfloat16)
+    assert torch.allclose(still, W, atol=1e-6)
+
+
+def test_only_large_float32_matrices_get_directions_of_low_precision():
+    assert direction_precision(torch.empty(1, 64, 4096)) == torch.float32
+    assert direction_precision(torch.empty(1, 512, 512, dtype=torch.float64)) == torch.float64
+    assert direction_precision(torch.empty(1, 512, 512)) in (torch.float32, torch.bfloat16)
 
 
 def test_zero_gradient_moves_nothing():

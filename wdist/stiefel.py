@@ -95,7 +95,7 @@ def stiefel_step(
         return _rotation_step(W, M, lr, space, dtype)
     if W.shape[-1] >= 4 * W.shape[-2]:
         return _very_wide_step(W, M, lr, space)
-    return _wide_step(W, M, lr, space) if dtype == W.dtype else _low_precision_wide_step(W, M, lr, space, dtype)
+    return _wide_step(W, M, lr, space, dtype)
 
 
 def direction_precision(W: Tensor) -> torch.dtype:
@@ -164,33 +164,21 @@ def _polar(X: Tensor, space: Workspace) -> Tensor:
     return X
 
 
-def _low_precision_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.dtype) -> Tensor:
-    """As `_wide_step`, the direction found by iterations on T itself.
-
-    Gram matrices square the singular values, so that in low precision the small ones would drown in rounding.
-    """
-    C = torch.bmm(M, W.mT, out=space.shaped("C", W, _small(W)))
-    S = torch.add(C, C.mT, out=space.shaped("S", W, _small(W))).mul_(0.5)
-    T = torch.baddbmm(M, S, W, alpha=-1, out=space.like("T", W))
-    size = torch.linalg.matrix_norm(T, keepdim=True).clamp_min_(TINY)
-    rounding = torch.linalg.matrix_norm(S, keepdim=True).mul_(_noise(W))
-    D = _polar(space.cast("X", T.div_(size), dtype), space)
-    V = torch.addcmul(W, D, size / (size + rounding), value=-lr, out=space.like("V", W))
-    N = torch.bmm(V, V.mT, out=C)
-    return torch.baddbmm(V, _retraction(N, space), V, out=T)
-
-
-def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor:
-    """Six products of full size, each done on the matrices themselves."""
+def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.dtype) -> Tensor:
+    """Six products of full size, each done on the matrices themselves; more, but cheaper ones, in low precision."""
     small = _small(W)
     C = torch.bmm(M, W.mT, out=space.shaped("C", W, small))
     S = torch.add(C, C.mT, out=space.shaped("S", W, small)).mul_(0.5)
     T = torch.baddbmm(M, S, W, alpha=-1, out=space.like("T", W))
     size = torch.linalg.matrix_norm(T, keepdim=True).clamp_min_(TINY)
-    A = torch.bmm(T, T.mT, out=C).div_(size.square())
     rounding = torch.linalg.matrix_norm(S, keepdim=True).mul_(_noise(W))
-    Q = _inverse_root(A, space).mul_(lr / (size + rounding))
-    V = torch.baddbmm(W, Q, T, alpha=-1, out=space.like("V", W))
+    if dtype == W.dtype:
+        A = torch.bmm(T, T.mT, out=C).div_(size.square())
+        Q = _inverse_root(A, space).mul_(lr / (size + rounding))
+        V = torch.baddbmm(W, Q, T, alpha=-1, out=space.like("V", W))
+    else:  # not by way of A: a Gram matrix squares the singular values, and the small ones would drown in rounding
+        D = _polar(space.cast("X", T.div_(size), dtype), space)
+        V = torch.addcmul(W, D, size / (size + rounding), value=-lr, out=space.like("V", W))
     N = torch.bmm(V, V.mT, out=C)
     return torch.baddbmm(V, _retraction(N, space), V, out=T)
 
