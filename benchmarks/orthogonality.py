@@ -1,6 +1,6 @@
 """How far trained layers are from orthogonal, after the final polish: kernels of 1 to 7, up to 256 channels.
 
-    python benchmarks/orthogonality.py [--steps 30]
+    python benchmarks/orthogonality.py [--steps 30] [--kernels 1 2 3]
 
 Each layer is trained alone to imitate random targets on a torus of 8 x 8, then polished; its singular values are those
 of the whole layer, in float64, from the weights as stored. max |sigma - 1| for BCOP and dense layers, max sigma - 1 for
@@ -21,7 +21,7 @@ from wdist.layers import OrthogonalLinear
 from wdist.manifold import StiefelOptimizer, parameter_groups, polish
 
 GRID = 8
-KERNELS = (1, 2, 3, 4, 5, 6, 7)
+KERNELS = [1, 2, 3, 4, 5, 6, 7]
 CHANNELS = ((1, 1), (3, 16), (16, 3), (32, 32), (64, 128), (256, 256))
 DENSE = ((10, 10), (128, 784), (784, 128), (256, 256), (512, 4096))
 
@@ -56,9 +56,9 @@ def dense_values(layer: nn.Module) -> torch.Tensor:
     return torch.linalg.svdvals(layer.weight.detach().double())
 
 
-def convolutions(steps: int) -> None:
+def convolutions(steps: int, kernels: list[int]) -> None:
     print("| kernel | BCOP float32 | BCOP float64 | RKO | OSSN | SVCM |\n" + "| --- " * 6 + "|")
-    for kernel in KERNELS:
+    for kernel in kernels:
         worst = [0.0] + 4 * [-1.0]
         for inner, outer in CHANNELS:
             torch.manual_seed(kernel)
@@ -89,10 +89,11 @@ def dense(steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=30)
-    steps = parser.parse_args().steps
+    parser.add_argument("--kernels", type=int, nargs="+", choices=KERNELS, default=KERNELS)
+    given = parser.parse_args()
     print(machine())
-    convolutions(steps)
-    dense(steps)
+    convolutions(given.steps, given.kernels)
+    dense(given.steps)
 
 
 if __name__ == "__main__":
