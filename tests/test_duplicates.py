@@ -1,11 +1,11 @@
-"""Copies across the split are found and explained; discrete data are left alone."""
+"""Copies across the split are found and explained; of discrete data it is said that they may be copies."""
 
 import numpy as np
 import pytest
 
 from wdist import estimate_w1
 from wdist.duplicates import duplicate_warnings, row_hashes
-from wdist.samples import open_samples, split_rows
+from wdist.samples import open_samples, split_groups, split_rows
 
 
 def warnings_for(x: np.ndarray, y: np.ndarray) -> list[str]:
@@ -21,9 +21,30 @@ def test_copies_are_named_with_their_consequence() -> None:
     assert "do not hold" in warning
 
 
-def test_distinct_rows_and_discrete_data_pass() -> None:
+@pytest.mark.parametrize("times", [3, 5, 10])
+def test_rows_copied_many_times_are_warned_of(times: int) -> None:
+    generator = np.random.default_rng(times)
+    x, y = (np.repeat(generator.standard_normal((500, 2)), times, axis=0) for _ in range(2))
+    warnings = warnings_for(x, y)
+    assert [warning.split(":")[0] for warning in warnings] == ["source", "target"]
+    assert all(f"500 of {500 * times:,} rows are distinct; if these are copies" in warning for warning in warnings)
+
+
+def test_copies_in_a_common_group_pass() -> None:
+    generator = np.random.default_rng(5)
+    labels = np.repeat(np.arange(200), 10)
+    x, y = (generator.standard_normal((200, 2))[labels] for _ in range(2))
+    splits = split_groups(labels, labels + 200, 0)[:2]
+    assert duplicate_warnings(open_samples(x, "source"), open_samples(y, "target"), *splits) == []
+
+
+def test_distinct_rows_pass_and_discrete_ones_may_be_copies() -> None:
     generator = np.random.default_rng(2)
-    assert warnings_for(generator.standard_normal((500, 3)), generator.integers(0, 3, (500, 2))) == []
+    assert warnings_for(generator.standard_normal((500, 3)), generator.standard_normal((500, 3))) == []
+    (warning,) = warnings_for(generator.standard_normal((500, 2)), generator.integers(0, 3, (500, 2)))
+    assert warning.startswith(
+        "target: 9 of 500 rows are distinct; if these are copies and not independent draws of discrete"
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, np.int64])
@@ -43,5 +64,7 @@ def test_a_set_against_itself_is_warned_of() -> None:
     (warning,) = estimate_w1(rows, rows, critic="affine", baseline_rows=0).warnings
     assert "300 of 300 rows of target are rows of source" in warning
     assert estimate_w1(rows, other, critic="affine", baseline_rows=0).warnings == []
-    few = generator.integers(0, 3, (300, 2)).astype(float)  # discrete data coincide
-    assert estimate_w1(few, few[::-1], critic="affine", baseline_rows=0).warnings == []
+    few = generator.integers(0, 3, (300, 2)).astype(float)  # of discrete data it says so, once for each set
+    first, second = estimate_w1(few, few[::-1], critic="affine", baseline_rows=0).warnings
+    assert "source: 9 of 300 rows are distinct" in first
+    assert "target: 9 of 300 rows are distinct" in second

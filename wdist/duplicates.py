@@ -11,9 +11,7 @@ Hashes = NDArray[np.uint64]
 BLOCK_WORDS = 1 << 15  # of 8 bytes hashed at once: three passes that stay in a core's cache
 SHARE = 0.01  # of the test rows; a few coincidences are left unmentioned
 SHARED_SHARE = 0.1  # of the target's rows: tables of two weeks may have some rows in common
-DISTINCT_SHARE = (
-    0.5  # below this share of distinct rows (of train and select) the data are discrete, and repeats are to be expected
-)
+DISTINCT_SHARE = 0.5  # below this share of distinct rows the values may be discrete, and repeats no sign of copies
 
 
 def row_hashes(samples: SampleSet) -> Hashes:
@@ -37,21 +35,32 @@ def row_hashes(samples: SampleSet) -> Hashes:
 def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split, target_split: Split) -> list[str]:
     """Warnings, in words, about test rows that also occur among the rows that critics were fitted on, or in both sets.
 
-    Repeats within discrete data (fewer than half of the rows distinct) are expected and left unmentioned.
+    Where fewer than half of the rows of a set are distinct, no program can tell copies from discrete values: the
+    warning says so, and rows that both sets have are left unmentioned.
     """
     warnings = []
     both = []
+    is_discrete = False
     for samples, split in ((source, source_split), (target, target_split)):
         hashes = row_hashes(samples)
         both.append(hashes)
         repeated = _repeated(np.concatenate([hashes[split.train], hashes[split.select]]), hashes[split.test])
-        if repeated > SHARE * len(split.test):
+        if repeated <= SHARE * len(split.test):
+            continue
+        if (distinct := _distinct(hashes)) < DISTINCT_SHARE * samples.n:
+            is_discrete = True
+            warnings.append(
+                f"{samples.name}: {distinct:,} of {samples.n:,} rows are distinct; if these are copies and not "
+                "independent draws of discrete values, the bound and the p-value do not hold: remove copies, or give "
+                "rows of one origin a common group"
+            )
+        else:
             warnings.append(
                 f"{samples.name}: {repeated:,} of {len(split.test):,} test rows are copies of rows that the critic was "
                 "fitted on; unless they are independent draws that happen to coincide, the bound and the p-value do "
                 "not hold: remove copies, or give rows of one origin a common group"
             )
-    shared = _repeated(*both)
+    shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
             f"{shared:,} of {target.n:,} rows of target are rows of source too: the sets are not independent draws, "
@@ -60,11 +69,15 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     return warnings
 
 
+def _distinct(hashes: Hashes) -> int:
+    """How many different ones there are; they are sorted in place."""
+    hashes.sort()
+    return 1 + int(np.count_nonzero(hashes[1:] != hashes[:-1]))
+
+
 def _repeated(known: Hashes, looked_up: Hashes) -> int:
-    """How many are among the known ones, which are sorted in place; 0 for discrete data, where that is expected."""
+    """How many are among the known ones, which are sorted in place."""
     # sorting in place and searching keep the peak at two arrays of n; np.unique and np.isin hold several more
     known.sort()
-    if 1 + np.count_nonzero(known[1:] != known[:-1]) < DISTINCT_SHARE * len(known):
-        return 0
     place = np.minimum(np.searchsorted(known, looked_up), len(known) - 1)
     return int(np.count_nonzero(known[place] == looked_up))
