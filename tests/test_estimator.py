@@ -24,6 +24,8 @@ NAMES = [
     "critic",
     "seed",
     "n",
+    "split",
+    "groups",
     "scale",
     "units",
     "trivial",

@@ -1,12 +1,14 @@
 """What is said beside the lower bound: certificate, groups, blocks of time, upper bound, empirical distance."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wdist import OptionError, SampleError, estimate_w1, verify_certificate
+from wdist import OptionError, SampleError, WdistError, estimate_w1, verify_certificate
 
 QUICK: dict[str, Any] = {"steps": 40, "baseline_rows": 0}
 
@@ -44,6 +46,12 @@ def test_blocks_of_time_are_called_approximate(tmp_path: Path) -> None:
     assert "p_value" not in str(result)
     assert result.p_value is None
     assert any("approximate" in warning for warning in result.warnings)
+    assert result.lower_bound > 0
+    assert result.meaning.startswith("With approximately 95 % confidence")
+    assert "true confidence may be far lower" in result.meaning
+    assert "with approximately 95 % confidence" in str(result)
+    assert "with 95 % confidence" not in str(result)
+    assert result.to_dict()["split"] == "blocks"
     result.certificate.save(tmp_path / "c.cert")
     assert verify_certificate(tmp_path / "c.cert", X, Y).valid
 
@@ -91,14 +99,28 @@ def test_groups_stay_whole_and_count_as_one() -> None:
     assert result.lower_bound == 0
     assert result.p_value is not None
     assert result.p_value > 0.01
-    moved = estimate_w1(x, y + 3, groups=(labels, labels + 1000), **QUICK)
+    moved = estimate_w1(x, y + 3, groups=(labels, labels + 1000), steps=40, baseline_rows=50)
     assert 1 < moved.lower_bound < 3 * np.sqrt(2) + 0.5
+    assert moved.groups == {"source": 50, "target": 50}  # 30 % of 120 groups are too few, 50 are the least
+    assert "a draw is a group and then a row of it" in moved.meaning
+    assert "on 50 or more held-out groups (1,000 or more rows) of each set" in moved.meaning
+    assert "50 rows of each set, not by group" in str(moved)
     with pytest.raises(OptionError, match=r"source has 2400 rows"):
         estimate_w1(x, y, groups=(labels[:7], labels), **QUICK)
     with pytest.raises(SampleError, match="groups"):
         estimate_w1(x, y, groups=(labels // 10, labels), **QUICK)
     with pytest.raises(OptionError, match="split"):
         estimate_w1(x, y, groups=(labels, labels), split="blocks", **QUICK)
+
+
+def test_beside_groups_the_trivial_bound_counts_groups_too() -> None:
+    # one large group in ten is elsewhere: by rows the means are 10 / 2.8 = 3.6 apart, by groups 1
+    labels = np.repeat(np.arange(200), np.where(np.arange(200) % 10 == 0, 10, 2))
+    centres = np.where(np.arange(200) % 10 == 0, 10.0, 0.0)
+    x, y = np.random.default_rng(6).normal(size=(2, len(labels), 1)) * 0.1
+    result = estimate_w1(x, y + centres[labels, None], groups=(labels, labels + 200), **QUICK)
+    assert result.trivial["mean_difference"] == pytest.approx(1, abs=1.5)  # 60 groups: sqrt(0.09 * 100 / 60) = 0.39
+    assert result.trivial["max_sliced"] is None
 
 
 def test_copies_across_the_parts_are_warned_of() -> None:
@@ -119,6 +141,26 @@ def test_a_difference_that_is_too_small_to_bound_is_not_called_none() -> None:
     assert result.p_value is not None
     assert result.p_value < 0.05
     assert "populations differ" in result.meaning
+
+
+@pytest.mark.parametrize("is_asked_before", [True, False])
+def test_results_are_pickled(is_asked_before: bool) -> None:
+    result = estimate_w1(X, Y, progress=lambda _: None, critic="affine", baseline_rows=0)
+    if is_asked_before:
+        assert result.certificate.content
+        assert len(result.witness.columns) == 3
+    other = pickle.loads(pickle.dumps(result))
+    assert other.to_dict() == result.to_dict()
+    assert np.array_equal(other.critic.evaluate(X), result.critic.evaluate(X))
+    assert copy.deepcopy(result).certificate.content == result.certificate.content, "a copy in this process keeps it"
+    if is_asked_before:
+        assert other.certificate.content == result.certificate.content
+        assert np.array_equal(other.witness.source_scores, result.witness.source_scores)
+    else:
+        with pytest.raises(WdistError, match="asked for before"):
+            _ = other.certificate
+        with pytest.raises(WdistError, match="asked for before"):
+            _ = other.witness
 
 
 def test_groups_are_a_pair() -> None:

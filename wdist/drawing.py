@@ -50,7 +50,8 @@ def _interval(axes: Any, result: Result) -> None:
     axes.plot([result.lower_bound] * 2, [-0.4, 0.4], color="tab:blue", linewidth=3)
     for row, (_, value) in enumerate(points, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
-    names = [f"W1, {100 * result.confidence:g} %", *(name for name, _ in points)]
+    about = "about " if result.split == "blocks" else ""
+    names = [f"W1, {about}{100 * result.confidence:g} %", *(name for name, _ in points)]
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)

@@ -22,13 +22,35 @@ def _percent(share: float) -> str:
     return f"{100 * share:.10g} %"
 
 
+class Later:
+    """A part of a result that is made when it is asked for; of a pickled result it is gone, as it needs the rows."""
+
+    def __init__(self, make: Callable[[], Any] | None = None) -> None:
+        self._make = make
+
+    def __call__(self) -> Any:
+        """Raises WdistError after pickling."""
+        if self._make is None:
+            raise WdistError("a pickled result keeps its certificate and its witness if they were asked for before")
+        return self._make()
+
+    def __reduce__(self) -> tuple[type[Later], tuple[()]]:
+        return Later, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Later:
+        return self
+
+
 @dataclass
 class Result:
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
 
+    It can be pickled (multiprocessing, joblib); `certificate` and `witness` go along if they were asked for before.
+
     Attributes:
         value: held-out mean difference of the critic over its proven Lipschitz bound; its expectation is <= W1.
-        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence.
+        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (approximately
+            so with `split` "blocks").
         upper_bound: one-sided upper bound, where one was asked for and can be had; None otherwise.
         confidence: 1 - alpha of the statement.
         simultaneous: {statements, lower_bound} where the estimate is one of several that are read together: all their
@@ -38,12 +60,16 @@ class Result:
         critic: the trained potential f; `critic.evaluate(rows)` scores new rows.
         seed: seed of the split and of training.
         n: rows of each set in the train, select and test parts.
+        split: "random" (independent rows), "groups" (P and Q are then those of drawing a group, and a row of it), or
+            "blocks" (rows ordered in time).
+        groups: {source, target}, test groups of each set where whole groups were split; None otherwise.
         scale: rescaling of the data before distances are taken (None: the data's own units).
         units: in which units `value` and the bounds are.
-        trivial: simpler bounds on the same test rows (same units): norm of the mean difference, max-sliced W1.
+        trivial: simpler bounds on the same test rows (same units) {mean_difference, max_sliced}: their mean difference
+            along the direction between the means of the train rows, and max-sliced W1 (None with groups).
         empirical: facts about the uploaded rows themselves {lower, upper, exact}, or None.
         null_baseline: exact optimal transport on `rows` rows a side {rows, between, within}: `within` compares two
-            disjoint parts of one set, so it shows the bias of the empirical distance; or None.
+            disjoint parts of one set, so it shows the bias of the empirical distance; or None. Rows count, not groups.
         steps, seconds, device: what was spent, and where.
         warnings: what a careful reader should know.
         curve: training curve, a list of {step, seconds, value}; values come from the select part: not certified.
@@ -69,32 +95,47 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     simultaneous: dict[str, float] | None = None
-    _certificate: Callable[[], Certificate] | None = field(default=None, repr=False, compare=False)
-    _witness: Callable[[], Witness] | None = field(default=None, repr=False, compare=False)
+    split: str = "random"
+    groups: dict[str, int] | None = None
+    _certificate: Later | None = field(default=None, repr=False, compare=False)
+    _witness: Later | None = field(default=None, repr=False, compare=False)
 
     @property
     def meaning(self) -> str:
         """The sentence that a person reads."""
-        held_out = min(self.n["source"]["test"], self.n["target"]["test"])
+        held_out, confidence = self._held_out, f"{_percent(self.confidence)} confidence"
+        drawn = ", of which a draw is a group and then a row of it," if self.split == "groups" else ""
+        if self.split == "blocks":
+            confidence = f"approximately {confidence}"
         if self.lower_bound > 0:
-            return (
-                f"With {_percent(self.confidence)} confidence, the Wasserstein-1 distance between the two "
-                f"populations is at least {self.lower_bound:.4g} ({self.units}); on {held_out:,} or more held-out "
-                f"rows of each set the critic measures {self.value:.4g}."
+            said = (
+                f"With {confidence}, the Wasserstein-1 distance between the two populations{drawn} is at least "
+                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic measures {self.value:.4g}."
             )
-        if self.p_value is not None and self.p_value <= 1 - self.confidence:
-            return (
-                f"The two populations differ (permutation p-value {self.p_value:.2g}), but {held_out:,} or more "
-                f"held-out rows of each set are too few to bound their distance away from 0 at "
-                f"{_percent(self.confidence)} confidence; the critic measures {self.value:.4g} ({self.units})."
+        elif self.p_value is not None and self.p_value <= 1 - self.confidence:
+            said = (
+                f"The two populations{drawn} differ (permutation p-value {self.p_value:.2g}), but {held_out} are too "
+                f"few to bound their distance away from 0 at {confidence}; the critic measures {self.value:.4g} "
+                f"({self.units})."
             )
-        return (
-            f"No evidence of a difference at {_percent(self.confidence)} confidence: on {held_out:,} or more held-out "
-            f"rows of each set the critic measures {self.value:.4g} ({self.units}). This does not show that the two "
-            "populations are equal."
-        )
+        else:
+            said = (
+                f"No evidence of a difference at {confidence}: on {held_out} the critic measures {self.value:.4g} "
+                f"({self.units}). This does not show that the two populations{drawn} are equal."
+            )
+        if self.split == "blocks":
+            said += " Rows ordered in time depend on their neighbours: the true confidence may be far lower."
+        return said
 
     @property
+    def _held_out(self) -> str:
+        """How much the statement rests on, in words: independent rows, or groups of them."""
+        rows = min(self.n["source"]["test"], self.n["target"]["test"])
+        if self.groups is None:
+            return f"{rows:,} or more held-out rows of each set"
+        return f"{min(self.groups.values()):,} or more held-out groups ({rows:,} or more rows) of each set"
+
+    @cached_property
     def certificate(self) -> Certificate:
         """The result as a file that anyone can check: `result.certificate.save("c.cert")`, then `wdist verify`.
 
@@ -105,7 +146,8 @@ class Result:
         """
         if self._certificate is None:
             raise WdistError("this result was not made by estimate_w1: it has no certificate")
-        return self._certificate()
+        certificate: Certificate = self._certificate()
+        return certificate
 
     @cached_property
     def witness(self) -> Witness:
@@ -118,7 +160,8 @@ class Result:
         """
         if self._witness is None:
             raise WdistError("this result was not made by estimate_w1: it has no witness")
-        return self._witness()
+        witness: Witness = self._witness()
+        return witness
 
     def plot(self) -> Figure:
         """The certified bound on a line from 0 and what it is compared with, the training curve, both sets' scores.
@@ -145,6 +188,8 @@ class Result:
             "critic": {"family": self.critic.family, "config": self.critic.config},
             "seed": self.seed,
             "n": self.n,
+            "split": self.split,
+            "groups": self.groups,
             "scale": self.scale,
             "units": self.units,
             "trivial": self.trivial,
@@ -165,13 +210,13 @@ class Result:
 
     def _lines(self) -> list[tuple[str, str, str]]:
         """(name, figure, what it means) of each line shown to a person."""
+        about = "approximately " if self.split == "blocks" else ""
+        unit = "rows" if self.groups is None else "groups"
+        at_least = f"W1 is at least this, with {about}{_percent(self.confidence)} confidence"
+        value = f"the critic's mean difference on held-out {unit}: the estimate, from below"
         lines = [
-            (
-                "lower_bound",
-                f"{self.lower_bound:.5g}",
-                f"W1 is at least this, with {_percent(self.confidence)} confidence",
-            ),
-            ("value", f"{self.value:.5g}", "the critic's mean difference on held-out rows: the estimate, from below"),
+            ("lower_bound", f"{self.lower_bound:.5g}", at_least),
+            ("value", f"{self.value:.5g}", value),
             ("lipschitz_bound", f"{self.lipschitz_bound:.8f}", "proven from the weights; value is divided by it"),
         ]
         if self.p_value is not None:
@@ -180,14 +225,16 @@ class Result:
             lines.insert(1, ("upper_bound", f"{self.upper_bound:.5g}", "W1 is at most this, at the same confidence"))
         if self.simultaneous is not None:
             figure, count = f"{self.simultaneous['lower_bound']:.5g}", int(self.simultaneous["statements"])
-            lines.insert(1, ("simultaneous", figure, f"at least this, together with all {count:,} statements"))
+            lines.insert(1, ("simultaneous", figure, f"{about}at least this, together with all {count:,} statements"))
         if (mean_difference := self.trivial.get("mean_difference")) is not None:
-            lines.append(("mean difference", f"{mean_difference:.5g}", "the trivial bound on the same held-out rows"))
-        if self.null_baseline is not None:
-            rows = int(self.null_baseline["rows"])
             lines.append(
-                ("exact OT", f"{self.null_baseline['between']:.5g}", f"empirical distance of {rows:,} rows of each set")
+                ("mean difference", f"{mean_difference:.5g}", f"the trivial bound on the same held-out {unit}")
             )
+        if self.null_baseline is not None:
+            rows = f"{int(self.null_baseline['rows']):,} rows of each set" + (
+                "" if unit == "rows" else ", not by group"
+            )
+            lines.append(("exact OT", f"{self.null_baseline['between']:.5g}", f"empirical distance of {rows}"))
             lines.append(
                 ("null baseline", f"{self.null_baseline['within']:.5g}", "the same between two parts of one set: bias")
             )

@@ -20,7 +20,7 @@ from wdist.groups import group_means, group_permutation_p_value
 from wdist.multiplicity import column_lower_bounds
 from wdist.plain import Clip
 from wdist.problem import SELECT_ROWS, Problem
-from wdist.result import Result
+from wdist.result import Later, Result
 from wdist.samples import SampleSet, Scale
 from wdist.stored import describe
 from wdist.upper import UpperBound, upper_bound
@@ -38,6 +38,7 @@ WITNESS_COLUMNS = (
 EMPIRICAL_ROWS = 1_500  # up to so many rows a side the exact empirical distance costs a second and is always told
 
 Scores = NDArray[np.float64]
+Codes = NDArray[np.int64]
 Prior = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -66,7 +67,7 @@ def certify(
     critic, (low, high), prior = _clipped(problem, chosen.critic, request.alpha)
     bound = critic.lipschitz_bound
     fx, fy = problem.scores(critic, "test")
-    used_x, used_y, p_value = _units_of_chance(problem, fx, fy, request)
+    used_x, used_y = _units_of_chance(problem, fx, fy)
     # Means of values in [low, high] may leave it by rounding.
     means = used_x.clip(low, high), used_y.clip(low, high)
     difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
@@ -77,7 +78,7 @@ def certify(
         simultaneous = {"statements": request.statements, "lower_bound": max(0.0, together / bound)}
     upper = _upper(problem, request)
     affine = candidates[0].critic
-    affine_x, affine_y = problem.scores(affine, "test")
+    affine_x, affine_y = _units_of_chance(problem, *problem.scores(affine, "test"))
     source, target = rescaled(problem)
     sizes = {"source": problem.source_split.sizes(), "target": problem.target_split.sizes()}
     result = Result(
@@ -86,7 +87,7 @@ def certify(
         upper_bound=None if upper is None else upper.value,
         confidence=request.confidence,
         simultaneous=simultaneous,
-        p_value=p_value,
+        p_value=_p_value(problem, used_x, used_y, request),
         lipschitz_bound=bound,
         critic=critic,
         seed=problem.seed,
@@ -95,7 +96,7 @@ def certify(
         units=_units(problem.source, problem.scale),
         trivial={
             "mean_difference": float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0),
-            "max_sliced": _max_sliced(problem),
+            "max_sliced": _max_sliced(problem) if problem.groups is None else None,  # it is about rows
         },
         empirical=_empirical(problem, critic, request),
         null_baseline=null_baseline(source, target, request.baseline_rows, problem.seed)
@@ -106,21 +107,36 @@ def certify(
         device=str(problem.device),
         warnings=[*warnings, *_caveats(request, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
+        split=request.split if problem.groups is None else "groups",
+        groups=None if problem.groups is None else {"source": len(used_x), "target": len(used_y)},
     )
     held_out = HeldOut(fx, fy, request.method, prior, problem.groups)
-    result._certificate = lambda: _certificate(problem, result, held_out, request)
-    result._witness = lambda: _witness(problem, chosen.critic, request, result.units)
+    result._certificate = Later(lambda: _certificate(problem, result, held_out, request))
+    result._witness = Later(lambda: _witness(problem, chosen.critic, request, result.units))
     return result
 
 
-def _units_of_chance(problem: Problem, fx: Scores, fy: Scores, request: Request) -> tuple[Scores, Scores, float | None]:
-    """What is independent: rows, or means of whole groups; and the permutation p-value that goes with it."""
+def _test_groups(problem: Problem) -> tuple[Codes, Codes] | None:
+    """Group of each test row, where whole groups were split."""
     if problem.groups is None:
-        return fx, fy, None if request.split == "blocks" else permutation_p_value(fx, fy, problem.seed)
+        return None
     codes_x, codes_y = problem.groups
-    means_x, names_x = group_means(fx, codes_x[problem.source_split.test])
-    means_y, names_y = group_means(fy, codes_y[problem.target_split.test])
-    return means_x, means_y, group_permutation_p_value(means_x, names_x, means_y, names_y, problem.seed)
+    return codes_x[problem.source_split.test], codes_y[problem.target_split.test]
+
+
+def _units_of_chance(problem: Problem, fx: Scores, fy: Scores) -> tuple[Scores, Scores]:
+    """Scores of what is independent: of test rows as they are, or means over whole groups of them."""
+    if (groups := _test_groups(problem)) is None:
+        return fx, fy
+    return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
+
+
+def _p_value(problem: Problem, used_x: Scores, used_y: Scores, request: Request) -> float | None:
+    """The permutation p-value of rows or of groups; none of rows that are ordered in time."""
+    if (groups := _test_groups(problem)) is None:
+        return None if request.split == "blocks" else permutation_p_value(used_x, used_y, problem.seed)
+    (_, names_x), (_, names_y) = (group_means(np.zeros(len(codes)), codes) for codes in groups)
+    return group_permutation_p_value(used_x, names_x, used_y, names_y, problem.seed)
 
 
 def _caveats(request: Request, upper: UpperBound | None) -> list[str]:

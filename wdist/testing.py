@@ -36,9 +36,10 @@ def assert_same_distribution(
     result = estimate_w1(x, y, confidence=confidence, **options)
     if result.lower_bound > tolerance:
         told = f"{message}\n" if message else ""
+        about = "approximate " if result.split == "blocks" else ""
         allowed = f"more than the tolerance of {tolerance:.6g}" if tolerance else "more than 0"
         raise AssertionError(
-            f"{told}the two sample sets differ: W1 is at least {result.lower_bound:.6g} with confidence "
+            f"{told}the two sample sets differ: W1 is at least {result.lower_bound:.6g} with {about}confidence "
             f"{confidence:g}, {allowed}\n{result}"
         )
     return result

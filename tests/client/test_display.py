@@ -47,6 +47,15 @@ def test_text_names_every_figure() -> None:
     assert "warning: few <rows>" in text
 
 
+def test_groups_and_blocks_of_time_are_named() -> None:
+    blocks = str(result(split="blocks", p_value=None))
+    assert "with approximate confidence 0.95" in blocks
+    assert "with confidence" not in blocks
+    groups = str(result(split="groups", groups={"source": 50, "target": 51}))
+    assert "mean difference on held-out groups" in groups
+    assert "1,000 rows of each set, not by group" in groups
+
+
 def test_html_is_well_formed_and_escaped() -> None:
     page = ElementTree.fromstring(result()._repr_html_())
     words = "".join(page.itertext())

@@ -80,14 +80,14 @@ class JobBar:
 
 def figures(result: Result) -> list[tuple[str, str, str]]:
     """(name, figure, what it means in a few words) of what a person should see."""
-    lines = [
-        ("lower bound", f"{result.lower_bound:.4g}", f"W1 is at least this, with confidence {result.confidence:g}")
-    ]
+    about = "approximate " if result.split == "blocks" else ""
+    unit = "rows" if result.groups is None else "groups"
+    at_least = f"W1 is at least this, with {about}confidence {result.confidence:g}"
+    lines = [("lower bound", f"{result.lower_bound:.4g}", at_least)]
     if result.upper_bound is not None:
         lines.append(("upper bound", f"{result.upper_bound:.4g}", "W1 is at most this, at the same confidence"))
-    lines.append(
-        ("value", f"{result.value:.4g}", "the critic's mean difference on held-out rows: the estimate, from below")
-    )
+    from_below = f"the critic's mean difference on held-out {unit}: the estimate, from below"
+    lines.append(("value", f"{result.value:.4g}", from_below))
     if result.p_value is not None:
         lines.append(("p-value", f"{result.p_value:.2g}", "how often two equal populations would show this much"))
     lines.append(
@@ -95,12 +95,15 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
     )
     if result.trivial.mean_difference is not None:
         lines.append(
-            ("mean difference", f"{result.trivial.mean_difference:.4g}", "the trivial bound on the same held-out rows")
+            (
+                "mean difference",
+                f"{result.trivial.mean_difference:.4g}",
+                f"the trivial bound on the same held-out {unit}",
+            )
         )
     if (baseline := result.null_baseline) is not None:
-        lines.append(
-            ("exact OT", f"{baseline.between:.4g}", f"empirical distance of {baseline.rows:,} rows of each set")
-        )
+        rows = f"{baseline.rows:,} rows of each set" + ("" if result.groups is None else ", not by group")
+        lines.append(("exact OT", f"{baseline.between:.4g}", f"empirical distance of {rows}"))
         lines.append(
             ("null baseline", f"{baseline.within:.4g}", "the same within one set: what exact OT says of no difference")
         )

@@ -144,6 +144,8 @@ class Result(Model):
         upper_bound: W1 is at most this, where one was asked for; otherwise None.
         p_value: how often equal populations would show this much; None where it cannot be had.
         lipschitz_bound: L, proven from the critic's weights; `value` is already divided by it.
+        split: random (independent rows), groups (a draw is a group, and a row of it; `groups` says how many were held
+            out), or blocks (rows ordered in time: the confidence is approximate).
         meaning: the sentence a person reads.
         Units, split, seed, baselines and cost are in the other fields.
     """
@@ -158,6 +160,8 @@ class Result(Model):
     critic: CriticInfo
     seed: int
     n: Rows
+    split: str = "random"
+    groups: dict[str, int] | None = None
     scale: Any = None
     units: str | None = None
     trivial: Trivial = Trivial()

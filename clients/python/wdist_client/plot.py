@@ -52,7 +52,9 @@ def _draw_interval(axes: Any, result: Result) -> None:
     axes.plot([result.lower_bound] * 2, [-0.4, 0.4], color="tab:blue", linewidth=3)
     for row, (_, value) in enumerate(lines, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
-    axes.set_yticks(range(len(lines) + 1), [f"W1, {100 * result.confidence:g} %", *(name for name, _ in lines)])
+    about = "about " if result.split == "blocks" else ""
+    names = [f"W1, {about}{100 * result.confidence:g} %", *(name for name, _ in lines)]
+    axes.set_yticks(range(len(lines) + 1), names)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units or "")

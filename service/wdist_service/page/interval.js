@@ -40,14 +40,14 @@ function drawInterval(width, domain, label, { lower_bound: lower, upper_bound: u
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
 /** {name, note, value, kind} of everything that can stand beside the bound, on one scale. */
-function comparisons({ lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline }) {
+function comparisons({ lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline, split, groups }) {
   const rows = [
-    { name: "Certified bound", note: `holds with ${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
-    { name: "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
+    { name: "Certified bound", note: `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
+    { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
     { name: "Distance of the means", note: "simple bound, no training", value: trivial?.mean_difference, kind: "plain" },
     { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
     { name: "These files, exactly", note: "empirical distance of all rows", value: empirical?.exact ?? null, kind: "hollow" },
-    { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows each; biased upwards`, value: baseline?.between, kind: "hollow" },
+    { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows each${groups ? ", not by group" : ""}; biased upwards`, value: baseline?.between, kind: "hollow" },
     { name: "The same within one set", note: "truth is 0: all of it is bias", value: baseline?.within, kind: "hollow" },
   ];
   return rows.filter((row) => Number.isFinite(row.value));

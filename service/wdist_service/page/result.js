@@ -20,7 +20,7 @@ function headline(result) {
   return h("section", { class: "card result" },
     h("p", { class: "big" }, isZero ? [h("span", { class: "bound-figure" }, "0"), " ", h("span", { class: "big-words" }, "no evidence of a difference")]
       : [h("span", { class: "big-words" }, "at least "), h("span", { class: "bound-figure" }, figure(result.lower_bound))]),
-    h("p", { class: "units" }, `Wasserstein-1 distance, ${percent(result.confidence)} confidence. Units: ${result.units}.`),
+    h("p", { class: "units" }, `Wasserstein-1 distance, ${result.split === "blocks" ? "approximately " : ""}${percent(result.confidence)} confidence. Units: ${result.units}.`),
     intervalPicture(result),
     h("p", { class: "meaning" }, result.meaning, " ", chance(result)),
     result.warnings.length > 0 && h("ul", { class: "warnings" }, result.warnings.map((warning) => h("li", null, warning))));
@@ -48,6 +48,7 @@ function figures(estimate) {
     line("lipschitz_bound", result.lipschitz_bound.toFixed(8), "L, proven from the critic’s weights in float64"),
     line("source rows", parts("source"), "train / select / test"),
     line("target rows", parts("target"), "train / select / test"),
+    result.groups && line("test groups", `${whole(result.groups.source)} and ${whole(result.groups.target)}`, "of source and target; a draw is a group, and a row of it"),
     line("critic", result.critic.family, `${whole(result.steps)} steps in ${duration(result.seconds)} on ${result.device}`),
     line("seed", String(result.seed), "of the split, of training and of the permutation test"),
     line("estimate", h("code", null, estimate.id), "its name in the API")));
