@@ -221,6 +221,31 @@ def test_what_is_not_proven_is_refused(build):
         lipschitz_bound(build(), (2,))
 
 
+def test_a_module_that_is_applied_twice_counts_twice():
+    double = Scale(2.0)
+    assert lipschitz_bound(nn.Sequential(double, MaxMin(), double), (2,)) == pytest.approx(4.0)
+    down = InvertibleDownsampling(2)
+    assert lipschitz_bound(nn.Sequential(down, down, nn.Flatten(), OrthogonalLinear(64, 1)), (1, 8, 8)) < 1.000001
+
+
+def test_a_sequence_that_may_do_anything_with_its_children_is_refused():
+    class Louder(nn.Sequential):
+        def __call__(self, x):
+            return 100 * super().__call__(x)
+
+    with pytest.raises(UnprovenError, match="Louder"):
+        lipschitz_bound(Louder(OrthogonalLinear(2, 2)), (2,))
+
+
+def test_what_hides_in_a_layer_is_found():
+    hooked, replaced = BCOP(2, 4, 4, stride=2), BCOP(2, 4, 4, stride=2)
+    hooked.downsample.register_forward_hook(lambda module, given, result: 5 * result)
+    replaced.downsample = nn.Sequential(InvertibleDownsampling(2), Scale(5.0))
+    for layer in (hooked, replaced):
+        with pytest.raises(UnprovenError):
+            lipschitz_bound(layer, (2, 8, 8))
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -237,7 +262,7 @@ def test_unproven_convolutions_are_refused(layer):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["dense", "bcop", "rko", "conv zeros"])
+@pytest.mark.parametrize("name", ["dense", "bcop", "rko", "ossn", "svcm", "conv zeros"])
 def test_weights_that_are_not_finite_have_no_bound(name, value):
     build, shape = LAYERS[name]
     module = build()

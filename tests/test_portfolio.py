@@ -28,3 +28,9 @@ def test_a_short_budget_goes_to_groupsort_alone(
     assert {type(config).__name__ for config in found} == (
         {"GroupSortConfig", "ConeConfig"} if is_shared else {"GroupSortConfig"}
     )
+
+
+def test_a_family_asked_for_keeps_both_signs_on_a_short_budget() -> None:
+    cones = contenders("cone", TABLE, 10_000)
+    assert affordable(cones, 5, None, TABLE) == cones  # type: ignore[arg-type]  # cones are all trained
+    assert affordable([], 5, None, TABLE) == []

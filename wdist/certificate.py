@@ -67,6 +67,9 @@ def register(*kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
 def lipschitz_bound(module: nn.Module, input_shape: Shape) -> float:
     """Proven upper bound of the Lipschitz constant of `module` on inputs of `input_shape` (no batch axis).
 
+    Of the map in exact arithmetic: kernels that are computed from float32 parameters in each forward carry the rounding
+    of float32 there (up to 1e-7). `freeze()` stores what is applied, and the stored kernel is what is bounded then.
+
     Raises UnprovenError for modules without a rule, hooks, parametrizations or non-finite weights.
     """
     bounds = layer_bounds(module, input_shape)
@@ -87,17 +90,23 @@ def layer_bounds(module: nn.Module, input_shape: Shape) -> list[LayerBound]:
 
 
 def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) -> Shape:
-    _refuse_hooks(module, name)
-    if type(module).forward is nn.Sequential.forward:
-        for child_name, child in module.named_children():
-            shape = _walk(child, shape, f"{name}.{child_name}" if name else child_name, bounds)
+    if type(module) is nn.Sequential:  # no subclass: what it does with its children could be anything
+        _refuse_hooks(module, name)
+        # named_children() would yield a module once that is applied twice.
+        for child_name, child in module._modules.items():
+            if child is not None:
+                shape = _walk(child, shape, f"{name}.{child_name}" if name else child_name, bounds)
         return shape
+    for part in module.modules():
+        _refuse_hooks(part, name)
     rule = _RULES.get(type(module))
     if rule is None:
         raise UnprovenError(
             f"no Lipschitz bound is known for module {name or '(root)'!r} of class {type(module).__name__}: "
             "use layers of wdist, or add a rule with wdist.certificate.register"
         )
+    if not all(bool(p.isfinite().all()) for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()):
+        raise UnprovenError(f"module {name or '(root)'!r} has non-finite weights: no bound exists")
     bound, shape = rule(module, shape)
     if not math.isfinite(bound):
         raise UnprovenError(f"module {name or '(root)'!r} has non-finite weights: no bound exists")
@@ -206,6 +215,10 @@ def _convolution(module: LipschitzConvolution, shape: Shape) -> tuple[float, Sha
     _expect(shape, 0, module.in_channels, module)
     if len(shape) != module.dimensions + 1 or any(size % module.stride for size in shape[1:]):
         raise UnprovenError(f"{type(module).__name__} of stride {module.stride} cannot take inputs of shape {shape}")
+    down: nn.Module | None = module.downsample
+    factor = down.factor if type(down) is InvertibleDownsampling else 1 if down is None else 0
+    if factor != module.stride:
+        raise UnprovenError(f"{type(module).__name__}.downsample was replaced: no bound is known")
     grid = tuple(size // module.stride for size in shape[1:])
     return convolution_norm_bound(_kernel64(module), grid), (module.out_channels, *grid)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wdist.errors import OptionError
+from wdist.errors import OptionError, TrainingError
 from wdist.layers import InvertibleDownsampling, require
 from wdist.orthogonal import append_projector, random_orthogonal
 from wdist.permutations import wrap
@@ -216,7 +216,10 @@ class OSSN(LipschitzConvolution):
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         V = self.unconstrained.double()
-        norm = largest_singular_value(V, self.grid) * self.slack
+        try:
+            norm = largest_singular_value(V, self.grid) * self.slack
+        except torch.linalg.LinAlgError:  # of NaN weights: the loss becomes NaN, which a training knows how to mend
+            norm = V.new_full((), math.nan)
         return (V / norm.clamp_min(1)).to(self.unconstrained.dtype if dtype is None else dtype)
 
 
@@ -230,10 +233,12 @@ class SVCM(OSSN):
 
     @torch.no_grad()
     def project(self, rounds: int = 1) -> "SVCM":
-        """Alternates clipping on the grid and masking, in float64."""
+        """Alternates clipping on the grid and masking, in float64. Raises TrainingError for non-finite weights."""
         grid = tuple(max(n, k) for n, k in zip(self.grid, self.inner_kernel, strict=True))
         axes = tuple(range(2, 2 + self.dimensions))
         V = self.unconstrained.double()
+        if not bool(V.isfinite().all()):
+            raise TrainingError(f"{type(self).__name__} has non-finite weights: restore earlier ones")
         for _ in range(rounds):
             U, sigma, Vh = torch.linalg.svd(transfer_matrices(V, grid, half=False), full_matrices=False)
             clipped = (U * sigma.clamp_max(1)[..., None, :]) @ Vh

@@ -134,8 +134,9 @@ def estimate_w1(
             approximate, and there is no p-value.
         groups: labels of the rows of x and of y, where rows belong together (a patient, a burst): groups stay whole in
             the split, and the statement is about drawing a group, then a row of it.
-        diameter: largest possible distance of two rows of either population, an assumption; gives upper_bound too,
-            lower and upper then share the error.
+        diameter: largest possible distance of two rows of either population, after `scale`, an assumption; gives
+            upper_bound too, lower and upper then share the error. Rows have to be independent draws: not with groups or
+            blocks, nor with 'standardize', whose units depend on the rows.
         empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
         statements: how many estimates are read together (the pairs of a matrix, the better of two models): the result
             then has a `simultaneous` lower bound too, and all of those hold at once with the given confidence.
@@ -178,6 +179,7 @@ class Estimation:
         should_stop: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
     ) -> None:
+        _check_diameter_applies(options, scale, groups)
         self._options = options
         self._problem, self._warnings = _open(x, y, options, scale, layout, groups)
         self._problem.progress, self._problem.should_stop = progress, should_stop
@@ -212,6 +214,25 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device {name!r} was asked for, but no CUDA device is at hand; use 'auto' or 'cpu'")
     return device
+
+
+def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any] | None) -> None:
+    """Raise OptionError where an upper bound would not be one: McDiarmid's inequality needs rows drawn independently
+    of each other, and a metric that was there before them.
+    """
+    if options.diameter is None:
+        return
+    if groups is not None or options.split == "blocks":
+        what = "groups" if groups is not None else "split='blocks'"
+        raise OptionError(
+            f"diameter bounds W1 from above by rows that are independent draws, which {what} denies: "
+            "leave out one of the two"
+        )
+    if isinstance(scale, str) and scale == "standardize":
+        raise OptionError(
+            "diameter is the largest distance after rescaling, which nobody knows before 'standardize' has seen the "
+            "rows: give scale as numbers, or leave out diameter"
+        )
 
 
 def _open(

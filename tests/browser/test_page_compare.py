@@ -194,13 +194,16 @@ def test_rarer_options_reach_the_server(open_page: OpenPage, server: ServerProce
     expect(alert(page)).to_contain_text("above 0")
     diameter.fill("20")
     page.get_by_label("The rows of a file").select_option("blocks")
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(alert(page)).to_contain_text("independent draws")
+    page.get_by_label("The rows of a file").select_option("random")
     page.get_by_label("Method of the bound").select_option("empirical_bernstein")
     estimate = fetch(f"{server.url}/v1/estimates/{start(page)}")
     card = result_of(page)
-    chosen = {name: estimate["options"][name] for name in ("diameter", "split", "method")}
-    assert chosen == {"diameter": 20, "split": "blocks", "method": "empirical_bernstein"}
+    chosen = {name: estimate["options"][name] for name in ("diameter", "method")}
+    assert chosen == {"diameter": 20, "method": "empirical_bernstein"}
     expect(card.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"lies between [\d.]+ and [\d.]+"))
-    expect(page.get_by_text("rows ordered in time")).to_be_visible()
+    expect(page.get_by_text("rows at most 20 apart")).to_be_visible()
 
 
 def test_failed_estimate_says_why(open_page: OpenPage, files: Files) -> None:

@@ -66,7 +66,8 @@ class Options(BaseModel):
         default=None,
         gt=0,
         le=1e300,
-        description="Largest possible distance of two rows, an assumption: gives upper_bound.",
+        description="Largest possible distance of two rows after scale, an assumption: gives upper_bound. "
+        "Rows have to be independent draws: not with groups, blocks or standardize.",
     )
     empirical: bool | None = Field(
         default=None, description="Bracket the distance of the uploaded rows themselves; null: where that is cheap."
@@ -95,6 +96,18 @@ class Options(BaseModel):
             raise ValueError("a group may be in both sets: method paired_betting needs independent ones; use betting")
         return groups
 
+    @field_validator("diameter")
+    @classmethod
+    def _of_independent_rows(cls, diameter: float | None, others: ValidationInfo) -> float | None:
+        given = others.data
+        if diameter is not None and (given.get("groups") is not None or given.get("split") == "blocks"):
+            raise ValueError(
+                "an upper bound needs rows that are independent draws: leave out diameter, or groups and blocks"
+            )
+        if diameter is not None and given.get("scale") == "standardize":
+            raise ValueError("the largest distance after standardize is not known beforehand: give scale as numbers")
+        return diameter
+
 
 class EstimateRequest(Options):
     """A comparison of two sample sets."""
@@ -117,7 +130,6 @@ class EstimateRequest(Options):
                     },
                     "steps": 500,
                     "method": "empirical_bernstein",
-                    "diameter": 12.5,
                     "empirical": True,
                 },
             ]
