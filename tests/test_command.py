@@ -137,15 +137,31 @@ def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["matrix", "x.npy", "y.npy", "y.csv", *QUICK, "--json", "--simultaneous"]) == 0
+    shutil.copy("y.npy", "again.npy")
+    assert main(["matrix", "x.npy", "y.npy", "again.npy", *QUICK, "--json"]) == 0
     matrix = json.loads(capsys.readouterr().out)
     bounds = np.array(matrix["lower_bound"])
-    assert matrix["rows"] == matrix["columns"] == ["x.npy", "y.npy", "y.csv"]
+    assert matrix["rows"] == matrix["columns"] == ["x.npy", "y.npy", "again.npy"]
     np.testing.assert_array_equal(bounds, bounds.T)
-    assert bounds[0, 1] > 0 == bounds[1, 2]  # y.npy and y.csv hold the same rows
-    assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
+    assert bounds[0, 1] > 0 == bounds[1, 2]  # the same rows twice
+    together = np.array(matrix["simultaneous_lower_bound"])
+    assert 0 < together[0, 1] < bounds[0, 1]
+    assert (matrix["confidence"], matrix["pairs"], matrix["split"]) == (0.95, 3, "random")
+    assert matrix["units"] == "Euclidean distance in the data's own units"
+    (warning,) = matrix["warnings"]
+    assert (warning["row"], warning["column"]) == ("y.npy", "again.npy")
+    assert "not independent draws" in warning["warning"]
+    between = f"{(together[0, 1] + bounds[0, 1]) / 2}"
+    three = ["matrix", "x.npy", "y.npy", "again.npy", *QUICK, "--fail-above", between]
+    assert main(three) == 1
+    capsys.readouterr()
+    assert main([*three, "--simultaneous"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert (shown[0], len(shown)) == ("W1 is at least", 3)
+    assert shown[0].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
+    assert shown[6] == "W1 is at least, all 3 pairs together with 95 % confidence"
+    assert shown[11].startswith("warning: y.npy (source) and again.npy (target): ")
+    assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
     assert main(["matrix", "x.npy"]) == 2
 
 

@@ -25,8 +25,8 @@ from wdist_service.models import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, S
 from wdist_service.quotas import Quota, admit_jobs
 
 MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
-FIGURES = ("value", "lower_bound", "p_value")
-_DIAGONAL = {"value": 0.0, "lower_bound": 0.0, "p_value": 1.0}  # a set against itself
+FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "p_value")
+_DIAGONAL = dict.fromkeys(FIGURES, 0.0) | {"p_value": 1.0}  # a set against itself
 _RESULTS_AT_ONCE = 200
 Kind = Literal["pairs", "matrix", "reference"]
 
@@ -185,7 +185,7 @@ class Batches:
                 finished += status in TERMINAL
                 for name in FIGURES if result else ():
                     i, j = places[position]
-                    figure = result.get(name)
+                    figure = _figure(result, name)
                     figures[name][i, j] = np.nan if figure is None else figure
                     if is_square:
                         figures[name][j, i] = figures[name][i, j]
@@ -194,6 +194,12 @@ class Batches:
                 np.fill_diagonal(array, _DIAGONAL[name])
         figures["adjusted_p_value"] = adjusted_matrix(figures["p_value"])
         return Matrix(list(rows), list(columns), figures, finished == batch.size)
+
+
+def _figure(result: dict[str, Any], name: str) -> float | None:
+    if name == "simultaneous_lower_bound":
+        return (result.get("simultaneous") or {}).get("lower_bound")
+    return result.get(name)
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:
@@ -218,12 +224,12 @@ def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[
 
 
 def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
-    """Options of each estimate. `simultaneous` splits the error among the pairs (Bonferroni)."""
+    """Options of each estimate. `simultaneous` asks for a second bound that holds with those of all pairs."""
     options = {name: value for name, value in given.options.items() if name != "simultaneous"}
     if options.get("groups") is not None:
         options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
     if given.options.get("simultaneous"):
-        options["confidence"] = 1 - (1 - options["confidence"]) / len(given.pairs)
+        options["statements"] = max(options.get("statements", 1), len(given.pairs))
     return options
 
 

@@ -171,7 +171,7 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
     page.get_by_role("region", name="Files").locator("input").set_input_files([files[name] for name in names])
     expect(page.get_by_text("600 rows of 4 numbers")).to_have_count(3, timeout=PATIENCE_MS)
     page.get_by_label("Kind of critic").select_option("affine")
-    page.get_by_label("What the confidence holds for").select_option("all pairs together")
+    page.get_by_label("What the confidence holds for").select_option("each pair, and all together")
     page.get_by_role("button", name="Estimate all pairs").click()
     settle(page, "batches")
     heads = page.locator(".heat thead th").all_inner_texts()

@@ -33,6 +33,9 @@ def test_a_matrix_is_labelled_mirrored_and_below_the_truth(client: Client) -> No
     np.testing.assert_array_equal(np.asarray(matrix), matrix.value)
     for text in (str(matrix), matrix._repr_html_()):
         assert "week 2" in text
+        assert "W1 is at least, each pair by itself with 95 % confidence" in text
+        assert "together" not in text
+    assert np.isnan(matrix.simultaneous_lower_bound[0, 1])
     assert [e.status for e in job.results()] == ["succeeded"] * 3
     again = client.batches.get(job.id)
     np.testing.assert_array_equal(again.matrix().value, matrix.value)
@@ -46,6 +49,9 @@ def test_one_reference_against_many(client: Client) -> None:
     assert isinstance(matrix, Matrix)
     assert (matrix.rows, matrix.columns) == ([reference.id], [t.id for t in targets])
     assert matrix.value.shape == (1, 2)
+    assert (matrix.simultaneous_lower_bound < matrix.lower_bound).all()
+    assert (matrix.simultaneous_lower_bound > 0).all()
+    assert "W1 is at least, all pairs together with 95 % confidence" in str(matrix)
 
 
 def test_what_is_no_batch_is_refused(client: Client) -> None:

@@ -66,6 +66,7 @@ def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -
     answer = server.client.get(url).json()
     assert answer["complete"] is True
     assert answer["rows"] == answer["columns"] == sets
+    assert answer["simultaneous_lower_bound"][0] == [0, None, None, None], "they were not asked for"
     for figure in ("value", "lower_bound", "p_value", "adjusted_p_value"):
         array = np.array(answer[figure])
         binary = server.client.get(url, params={"format": "npy", "figure": figure})
@@ -98,11 +99,15 @@ def test_explicit_pairs_keep_their_names_and_order(server: Server, sets: list[st
     assert refused.status_code == 409
 
 
-def test_simultaneous_splits_the_error(server: Server, sets: list[str]) -> None:
+def test_simultaneous_bounds_stand_beside_those_of_each_pair(server: Server, sets: list[str]) -> None:
     batch = submit(server, matrix=sets[:3], confidence=0.94, simultaneous=True)
-    # Three pairs: each bound may err with probability 0.06 / 3.
-    assert all(line["options"]["confidence"] == pytest.approx(0.98) for line in lines(server, batch))
+    assert all(line["options"]["statements"] == 3 for line in lines(server, batch))
     until_done(server, batch)
+    answer = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
+    assert answer["confidence"] == 0.94
+    alone, together = (np.array(answer[name])[0, 1:] for name in ("lower_bound", "simultaneous_lower_bound"))
+    assert (alone > together).all()
+    assert together[1] > 0
 
 
 @pytest.mark.both_stores

@@ -29,7 +29,10 @@ class Matrix:
 
     Attributes:
         rows, columns: names of the sets (ids where they have none).
-        value, lower_bound, p_value: float64, (rows, columns); a set against itself is 0, with p-value 1.
+        value, lower_bound, p_value: float64, (rows, columns); a set against itself is 0, with p-value 1. Each bound
+            holds by itself, with `confidence`.
+        simultaneous_lower_bound: weaker, and all of them hold together with `confidence`; nan unless the batch was
+            submitted with simultaneous=True.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
     """
@@ -41,6 +44,8 @@ class Matrix:
     p_value: Figures
     adjusted_p_value: Figures
     complete: bool
+    simultaneous_lower_bound: Figures
+    confidence: float | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
         """As an array it is `value`: numpy.asarray(matrix)."""
@@ -51,19 +56,36 @@ class Matrix:
     def __str__(self) -> str:
         width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
         head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
-        lines = [
-            f"{name:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers)
-            for name, numbers in zip(self.rows, self.lower_bound, strict=True)
-        ]
-        return "\n".join(["W1 is at least (nan: no result)", head, *lines])
+        parts = []
+        for title, bounds in self._bounds():
+            lines = [
+                f"{name:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers)
+                for name, numbers in zip(self.rows, bounds, strict=True)
+            ]
+            parts.append("\n".join([f"{title} (nan: no result)", head, *lines]))
+        return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{number:.4g}</td>' for number in numbers)}</tr>"
-            for name, numbers in zip(self.rows, self.lower_bound, strict=True)
-        )
-        return f"<table><caption>W1 is at least</caption><tr><th></th>{head}</tr>{body}</table>"
+        parts = []
+        for title, bounds in self._bounds():
+            body = "".join(
+                f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{number:.4g}</td>' for number in numbers)}</tr>"
+                for name, numbers in zip(self.rows, bounds, strict=True)
+            )
+            parts.append(f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{body}</table>")
+        return "".join(parts)
+
+    def _bounds(self) -> list[tuple[str, Figures]]:
+        """What is shown: the bounds that hold each by itself, and, where asked for, those that hold together."""
+        import numpy as np
+
+        sure = "" if self.confidence is None else f" with {100 * self.confidence:.10g} % confidence"
+        shown = [(f"W1 is at least, each pair by itself{sure}", self.lower_bound)]
+        pairs = ~(np.array(self.rows)[:, None] == np.array(self.columns))
+        if np.isfinite(self.simultaneous_lower_bound[pairs]).any():
+            shown.append((f"W1 is at least, all pairs together{sure}", self.simultaneous_lower_bound))
+        return shown
 
 
 class BatchRecord:
@@ -88,10 +110,13 @@ class BatchRecord:
     def named(self, record: MatrixRecord) -> Matrix:
         import numpy as np
 
-        given = record.value, record.lower_bound, record.p_value, record.adjusted_p_value or record.p_value
-        value, lower_bound, p_value, adjusted = (np.array(figure, dtype=np.float64) for figure in given)
+        together = record.simultaneous_lower_bound or [[None] * len(record.columns)] * len(record.rows)
+        given = record.value, record.lower_bound, record.p_value, record.adjusted_p_value or record.p_value, together
+        value, lower_bound, p_value, adjusted, simultaneous = (np.array(figure, dtype=np.float64) for figure in given)
         rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
-        return Matrix(rows, columns, value, lower_bound, p_value, adjusted, record.complete)
+        return Matrix(
+            rows, columns, value, lower_bound, p_value, adjusted, record.complete, simultaneous, record.confidence
+        )
 
 
 Pairs = Iterable[tuple[SampleSet | str, SampleSet | str] | tuple[SampleSet | str, SampleSet | str, str]]

@@ -306,6 +306,8 @@ class MatrixRecord(Model):
     columns: list[str]
     value: list[list[float | None]]
     lower_bound: list[list[float | None]]
+    simultaneous_lower_bound: list[list[float | None]] | None = None
+    confidence: float | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] | None = None
     complete: bool = True

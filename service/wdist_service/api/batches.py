@@ -28,7 +28,7 @@ _EXAMPLE: list[JsonValue] = [
 ]
 _MAX_SETS = 100  # 4,950 pairs
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "p_value", "adjusted_p_value"]
+Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value"]
 
 
 class PairRequest(BaseModel):
@@ -62,7 +62,8 @@ class BatchRequest(Options):
     reference: SetId | None = Field(default=None, description="The source of every pair.")
     targets: Annotated[list[SetId], Field(min_length=1, max_length=MAX_PAIRS)] | None = None
     simultaneous: bool = Field(
-        default=False, description="The confidence holds for all bounds of the batch together (Bonferroni)."
+        default=False,
+        description="Adds a simultaneous bound to each result: all of those of the batch hold together (Bonferroni).",
     )
     priority: Priority = "normal"
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
@@ -133,7 +134,11 @@ class MatrixView(BaseModel):
     rows: list[str]
     columns: list[str]
     value: list[list[float | None]]
-    lower_bound: list[list[float | None]]
+    confidence: float = Field(description="Of each lower bound by itself, and of the simultaneous ones all together.")
+    lower_bound: list[list[float | None]] = Field(description="Each holds by itself.")
+    simultaneous_lower_bound: list[list[float | None]] = Field(
+        description="All hold together; null unless the batch was asked for simultaneous bounds."
+    )
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(
         description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
@@ -268,5 +273,6 @@ def get_batch_matrix(
         for name, array in matrix.figures.items()
     }
     return MatrixView(
-        batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns, **figures
+        batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
+        confidence=batch.options["confidence"], **figures,
     )  # fmt: skip

@@ -216,6 +216,15 @@ class ResultView(BaseModel):
     critic: dict[str, Any]
     seed: int
     n: dict[str, dict[str, int]]
+    split: Literal["random", "groups", "blocks"] = Field(
+        default="random",
+        description="What is independent: rows; groups, of which a draw is one and then a row of it; blocks: rows "
+        "ordered in time, the confidence is approximate.",
+    )
+    groups: dict[str, int] | None = Field(default=None, description="Held-out groups of source and target.")
+    simultaneous: dict[str, Any] | None = Field(
+        default=None, description="statements, and the lower_bound that holds at once with those of all of them."
+    )
     scale: Any
     units: str
     trivial: dict[str, Any]

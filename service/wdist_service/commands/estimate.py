@@ -51,15 +51,17 @@ def add_matrix(commands: Commands) -> None:
     matrix = commands.add_parser(
         "matrix",
         help="compare all pairs of several sample sets here, without a server",
-        description="Compare all pairs of several sample sets here, without a server; prints the lower bounds.",
-        epilog="Each bound holds by itself unless --simultaneous is given. Exit status: 0 done; 1 a lower bound is "
-        "above --fail-above; 2 the data or an option is refused.",
+        description="Compare all pairs of several sample sets here, without a server; prints lower bounds that hold "
+        "each by itself, and weaker ones that hold all together.",
+        epilog="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
     )
     matrix.add_argument("sets", nargs="+", metavar="SET", help=HELP)
     _add_options(matrix)
     matrix.add_argument("--reference", action="store_true", help="only the first against each of the others")
     matrix.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when a lower bound exceeds W")
-    matrix.add_argument("--simultaneous", action="store_true", help="the confidence holds for all pairs together")
+    matrix.add_argument(
+        "--simultaneous", action="store_true", help="--fail-above is about the bounds that hold together"
+    )
     matrix.set_defaults(run=_matrix)
 
 
@@ -168,51 +170,91 @@ def _matrix(options: argparse.Namespace) -> int:
 
     if len(options.sets) < 2:
         return fail("give at least two sets")
-    chosen = _chosen(options)
     try:
         with Inputs(options.drop) as inputs:
             sets = inputs.open(options.sets)
             rows = sets[:1] if options.reference else sets
             columns = sets[1:] if options.reference else sets
             pairs = [(a, b) for i, a in enumerate(rows) for b in (columns if options.reference else sets[i + 1 :])]
-            if options.simultaneous:
-                from wdist.multiplicity import simultaneous_confidence
-
-                chosen["confidence"] = simultaneous_confidence(options.confidence, len(pairs))
+            chosen = _chosen(options) | {"statements": len(pairs)}
             found = {}
             for k, (a, b) in enumerate(pairs, start=1):
                 with _progress(options.progress, f"pair {k} of {len(pairs)}, {a.given} and {b.given}, ") as tell:
-                    found[a, b] = found[b, a] = _compared(a, b, dict(chosen), tell)
+                    found[a, b] = _compared(a, b, dict(chosen), tell)
     except WdistError as error:
         return fail(str(error))
-    _show_matrix(rows, columns, found, options.json)
-    highest = max(result.lower_bound for result in found.values())
+    matrix = _MatrixOfFiles(rows, columns, found)
+    say(json.dumps(matrix.to_dict(), indent=2) if options.json else matrix)
+    judged = _together if options.simultaneous else _alone
+    highest = max(judged(result) for result in found.values())
     if options.fail_above is not None and highest > options.fail_above:
-        remark(f"wdist: a lower bound, {highest:.6g}, is above {options.fail_above:g}")
+        kind = "simultaneous" if options.simultaneous else "lower"
+        remark(f"wdist: a {kind} bound, {highest:.6g}, is above {options.fail_above:g}")
         return EX_NO
     return 0
 
 
-def _show_matrix(
-    rows: list[Input], columns: list[Input], found: dict[tuple[Input, Input], Result], is_json: bool
-) -> None:
-    def figures(name: str) -> list[list[float | None]]:
-        same = 1.0 if name == "p_value" else 0.0
-        return [[same if a is b else getattr(found[a, b], name) for b in columns] for a in rows]
+def _alone(result: Result) -> float:
+    return result.lower_bound
 
-    names = [given.given for given in rows], [given.given for given in columns]
-    if is_json:
+
+def _together(result: Result) -> float:
+    """The bound that holds at once with those of all pairs; of a single pair it is the only one."""
+    return result.lower_bound if result.simultaneous is None else result.simultaneous["lower_bound"]
+
+
+class _MatrixOfFiles:
+    """Results by pair, with each bound by itself and all of them together."""
+
+    def __init__(self, rows: list[Input], columns: list[Input], found: dict[tuple[Input, Input], Result]) -> None:
+        self._rows, self._columns, self._found = rows, columns, found
+        self._first = next(iter(found.values()))  # options are the same for all
+
+    def _figures(self, of: Callable[[Result], float | None], diagonal: float = 0.0) -> list[list[float | None]]:
+        found = self._found | {(b, a): result for (a, b), result in self._found.items()}
+        return [[diagonal if a is b else of(found[a, b]) for b in self._columns] for a in self._rows]
+
+    def to_dict(self) -> dict[str, Any]:
         import numpy as np
 
         from wdist.multiplicity import adjusted_matrix
 
-        content = {name: figures(name) for name in ("value", "lower_bound", "p_value")}
-        adjusted = adjusted_matrix(np.array(content["p_value"], dtype=np.float64))  # None becomes nan
-        content["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted.tolist()]
-        say(json.dumps({"rows": names[0], "columns": names[1], **content}, indent=2))
-        return
-    width = max(10, *(len(name) for name in [*names[0], *names[1]]))
-    say("W1 is at least")
-    say(" " * width + "".join(f"  {name:>{width}}" for name in names[1]))
-    for name, numbers in zip(names[0], figures("lower_bound"), strict=True):
-        say(f"{name:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers))
+        p_values = self._figures(lambda result: result.p_value, 1.0)
+        adjusted = adjusted_matrix(np.array(p_values, dtype=np.float64)).tolist()  # None becomes nan
+        return {
+            "rows": [given.given for given in self._rows],
+            "columns": [given.given for given in self._columns],
+            "confidence": self._first.confidence,
+            "units": self._first.units,
+            "split": self._first.split,
+            "pairs": len(self._found),
+            "value": self._figures(lambda result: result.value),
+            "lower_bound": self._figures(_alone),
+            "simultaneous_lower_bound": self._figures(_together),
+            "p_value": p_values,
+            "adjusted_p_value": [[None if p != p else p for p in row] for row in adjusted],
+            "warnings": [
+                {"row": a.given, "column": b.given, "warning": warning}
+                for (a, b), result in self._found.items()
+                for warning in result.warnings
+            ],
+        }
+
+    def __str__(self) -> str:
+        about = "approximately " if self._first.split == "blocks" else ""
+        confidence = f"with {about}{100 * self._first.confidence:.10g} % confidence"
+        lines = [f"W1 is at least, each pair by itself {confidence} ({self._first.units})"]
+        lines += self._table(_alone)
+        if len(self._found) > 1:
+            lines += ["", f"W1 is at least, all {len(self._found):,} pairs together {confidence}"]
+            lines += self._table(_together)
+        for (a, b), result in self._found.items():
+            lines += [f"warning: {a.given} (source) and {b.given} (target): {warning}" for warning in result.warnings]
+        return "\n".join(lines)
+
+    def _table(self, of: Callable[[Result], float | None]) -> list[str]:
+        width = max(10, *(len(given.given) for given in [*self._rows, *self._columns]))
+        lines = [" " * width + "".join(f"  {given.given:>{width}}" for given in self._columns)]
+        for row, numbers in zip(self._rows, self._figures(of), strict=True):
+            lines.append(f"{row.given:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers))
+        return lines

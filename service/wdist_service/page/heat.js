@@ -4,7 +4,7 @@ import { clusterOrder } from "./cluster.js";
 import { h } from "./dom.js";
 import { figure } from "./format.js";
 
-const QUANTITIES = [["lower_bound", "certified bound"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
+const QUANTITIES = [["lower_bound", "certified bound, each by itself"], ["simultaneous_lower_bound", "certified bound, all together"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
 const ORDERS = [["near", "near sets together"], ["given", "as they were given"]];
 const NUMBERS_UP_TO = 12; // sets; beyond that, figures would not fit and colour must do
 
@@ -38,6 +38,9 @@ export function heatMap(card) {
     /** matrix as the API gives it; names: Map of set ids; estimates: ids by row and column, or null. */
     show(matrix, names, estimates) {
       const [rows, columns] = [matrix.rows, matrix.columns].map((ids) => ids.map((id) => names.get(id)));
+      const isTogether = matrix.simultaneous_lower_bound?.some((row, i) => row.some((bound, j) => Number.isFinite(bound) && matrix.rows[i] !== matrix.columns[j]));
+      const together = [...quantity.options].find((option) => option.value === "simultaneous_lower_bound");
+      together.hidden = together.disabled = !isTogether;
       state = { matrix, rows, columns, estimates, isSquare: rows.length === columns.length && matrix.rows.every((id, i) => id === matrix.columns[i]) };
       draw();
     },

@@ -13,7 +13,7 @@ const entries = new Map(); // key -> {name, set, progress, error}; kept while th
 let options = null;
 
 export async function showMatrix(main, signal) {
-  options ??= new OptionsForm(["The confidence holds for ", ["simultaneous", [["", "each pair by itself"], ["true", "all pairs together"]]], "."]);
+  options ??= new OptionsForm(["The confidence holds for ", ["simultaneous", [["", "each pair by itself"], ["true", "each pair, and all together"]]], "."]);
   const list = h("ul", { class: "set-list" });
   const message = h("div");
   const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));

@@ -243,14 +243,14 @@ def matrix(client: Client, options: argparse.Namespace) -> int:
     return 0 if job.batch.counts.failed == 0 else 1
 
 
-FIGURES = ("value", "lower_bound", "p_value", "adjusted_p_value")
+FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value")
 
 
 def matrix_record(found: Matrix) -> dict[str, Any]:
     """The matrix in JSON's types: null where there is no result."""
     figures = {name: getattr(found, name).tolist() for name in FIGURES}
     plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
-    return {"rows": found.rows, "columns": found.columns, **plain}
+    return {"rows": found.rows, "columns": found.columns, "confidence": found.confidence, **plain}
 
 
 def batch(client: Client, options: argparse.Namespace) -> int:

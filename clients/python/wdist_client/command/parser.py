@@ -160,7 +160,7 @@ def _batches(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     for made in (matrix, batch):
         _add_options(made)
-        made.add_argument("--simultaneous", action="store_true", help="the confidence holds for all pairs together")
+        made.add_argument("--simultaneous", action="store_true", help="adds bounds that hold for all pairs together")
         _add_wait(made)
     _add(commands, "batches", "list batches, newest first")
     results = _add(commands, "results", "print all estimates of a batch, one JSON object a line")

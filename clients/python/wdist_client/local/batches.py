@@ -63,9 +63,7 @@ class LocalBatches:
         if not pairs or (axes and len(set(axes[1])) != len(axes[1])):
             raise RefusalError(422, "Invalid batch", "name at least two sets, and none twice", kind)
         if body.pop("simultaneous", False):
-            from wdist.multiplicity import simultaneous_confidence
-
-            body["confidence"] = simultaneous_confidence(body.get("confidence", 0.95), len(pairs))
+            body["statements"] = max(body.get("statements", 1), len(pairs))
         check_options(body)
         jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
         record = {

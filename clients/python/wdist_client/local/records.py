@@ -81,18 +81,22 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
         if row == column:
             return 1.0 if name == "p_value" else 0.0
         result = found.get(frozenset((row, column)))
+        if name == "simultaneous_lower_bound":
+            return ((result or {}).get("simultaneous") or {}).get("lower_bound")
         return None if result is None else result[name]
 
     figures = {
         name: [[figure(row, column, name) for column in columns] for row in rows]
-        for name in ("value", "lower_bound", "p_value")
+        for name in ("value", "lower_bound", "simultaneous_lower_bound", "p_value")
     }
     from wdist.multiplicity import adjusted_matrix
 
     adjusted = adjusted_matrix([[math.nan if p is None else p for p in row] for row in figures["p_value"]]).tolist()
     figures["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted]
     complete = all(job.record["status"] in ENDED for job in batch.jobs)
-    return {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns, **figures}
+    confidence = batch.record["options"].get("confidence", 0.95)
+    named = {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns}
+    return {**named, "confidence": confidence, **figures}
 
 
 def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dict[str, Any]:
