@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from wdist import estimate_w1
 from wdist.errors import OptionError, SampleError
 from wdist.samples import open_samples
 from wdist.upper import diameter_from_ranges, upper_bound
@@ -61,3 +62,15 @@ def test_refused_diameters(diameter: float) -> None:
 def test_too_few_rows() -> None:
     with pytest.raises(SampleError, match="at least 2"):
         bound(np.zeros((1, 1)), np.ones((10, 1)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"split": "blocks"}, {"groups": (np.arange(200) // 2, np.arange(200) // 2)}, {"scale": "standardize"}],
+    ids=lambda options: next(iter(options)),
+)
+def test_refused_where_rows_are_no_independent_draws_in_a_known_metric(options: dict[str, object]) -> None:
+    """With groups of unequal sizes the bound over rows was below the lower bound over groups: .029 and .155."""
+    x, y = np.random.default_rng(0).random((2, 200, 2))
+    with pytest.raises(OptionError, match="diameter"):
+        estimate_w1(x, y, diameter=2.0, critic="affine", **options)  # type: ignore[arg-type]

@@ -216,10 +216,9 @@ class OSSN(LipschitzConvolution):
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         V = self.unconstrained.double()
-        try:
-            norm = largest_singular_value(V, self.grid) * self.slack
-        except torch.linalg.LinAlgError:  # of NaN weights: the loss becomes NaN, which a training knows how to mend
-            norm = V.new_full((), math.nan)
+        if not bool(V.isfinite().all()):  # no decomposition exists: the loss becomes NaN, which a training can mend
+            return torch.full_like(V, math.nan, dtype=self.unconstrained.dtype if dtype is None else dtype)
+        norm = largest_singular_value(V, self.grid) * self.slack
         return (V / norm.clamp_min(1)).to(self.unconstrained.dtype if dtype is None else dtype)
 
 

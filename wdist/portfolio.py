@@ -91,7 +91,7 @@ def affordable(
     """
     is_short = steps is not None and steps < LEAST_STEPS_TO_SHARE
     is_short |= seconds is not None and seconds < LEAST_SECONDS_TO_SHARE and len(row_shape) == 3
-    groupsort = [config for config in configs if isinstance(config, GroupSortConfig)]
+    groupsort: list[TrainedConfig] = [config for config in configs if isinstance(config, GroupSortConfig)]
     return groupsort if is_short and groupsort else configs
 
 

@@ -116,6 +116,16 @@ def test_labels_that_do_not_fit(server: Server, study: tuple[str, str, dict[str,
     assert answer.json()["errors"][0]["field"].startswith("groups")
 
 
+@pytest.mark.parametrize("options", [{"groups": True}, {"split": "blocks"}, {"scale": "standardize"}], ids=str)
+def test_no_upper_bound_without_independent_draws(
+    server: Server, study: tuple[str, str, dict[str, str]], options: dict[str, Any]
+) -> None:
+    given = {"groups": study[2]} if "groups" in options else options
+    body = {"source": study[0], "target": study[1], "diameter": 9.0, **given}
+    answer = server.client.post("/v1/estimates", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "diameter"), answer.text
+
+
 def test_too_few_groups_fail_in_words(server: Server, pair: tuple[str, str]) -> None:
     labels = server.upload(np.arange(300)[:, None] // 10)
     done = server.until_done(server.submit(*pair, groups=dict.fromkeys(pair, labels), **QUICK))

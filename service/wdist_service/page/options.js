@@ -80,7 +80,10 @@ export class OptionsForm {
     }
     const diameter = this.#field("diameter");
     if (diameter.validity.badInput || (diameter.value !== "" && !(diameter.valueAsNumber > 0))) return this.#refuse(diameter, "Give a number above 0, or leave it empty.");
-    if (diameter.value !== "") values.diameter = diameter.valueAsNumber;
+    if (diameter.value !== "") {
+      if (values.split === "blocks" || values.scale === "standardize") return this.#refuse(diameter, "An upper bound needs rows that are independent draws, and no standardised columns: leave one of the two out.");
+      values.diameter = diameter.valueAsNumber;
+    }
     for (const [name, initial] of [["seed", 0], ["baseline_rows", 1000]]) {
       const input = this.#field(name);
       if (!input.validity.valid || input.value === "") return this.#refuse(input, `Give a whole number${input.max ? ` from 0 to ${Number(input.max).toLocaleString("en-US")}` : ", 0 or more"}.`);
