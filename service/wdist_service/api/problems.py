@@ -123,7 +123,8 @@ async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
-        FieldError(field=_path(item["loc"]), message=str(item["msg"])[:500]) for item in list(error.errors())[:20]
+        FieldError(field=_path(item["loc"]), message=str(item["msg"]).removeprefix("Value error, ")[:500])
+        for item in list(error.errors())[:20]
     ]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
