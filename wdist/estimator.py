@@ -134,8 +134,9 @@ def estimate_w1(
             approximate, and there is no p-value.
         groups: labels of the rows of x and of y, where rows belong together (a patient, a burst): groups stay whole in
             the split, and the statement is about drawing a group, then a row of it.
-        diameter: largest possible distance of two rows of either population, after `scale`, an assumption; gives
-            upper_bound too, lower and upper then share the error. Rows have to be independent draws: not with groups or
+        diameter: largest possible distance of two rows of either population, after `scale`, an assumption (columns of
+            known ranges: `wdist.upper.diameter_from_ranges`); gives upper_bound too, lower and upper then share the
+            error. Rows have to be independent draws: not with groups or
             blocks, nor with 'standardize', whose units depend on the rows.
         empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
         statements: how many estimates are read together (the pairs of a matrix, the better of two models): the result

@@ -109,12 +109,6 @@ def random_orthogonal(
     return result.to(dtype).contiguous()
 
 
-def projector(R: Tensor) -> Tensor:
-    """The symmetric projector P = R R^T on the columns of R (..., n, k)."""
-    product: Tensor = R @ R.mT
-    return product
-
-
 def block_convolution(X: Tensor, Y: Tensor) -> Tensor:
     """[X box Y]_i = sum_j X_j Y_(i-j) of matrix-valued kernels (a, b, *k) and (b, c, *l): (a, c, *(k + l - 1)).
 
