@@ -136,8 +136,8 @@ def estimate_w1(
             the split, and the statement is about drawing a group, then a row of it.
         diameter: largest possible distance of two rows of either population, after `scale`, an assumption (columns of
             known ranges: `wdist.upper.diameter_from_ranges`); gives upper_bound too, lower and upper then share the
-            error. Rows have to be independent draws: not with groups or
-            blocks, nor with 'standardize', whose units depend on the rows.
+            error. Rows have to be independent draws: not with groups or blocks, nor with 'standardize', whose units
+            depend on the rows.
         empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
         statements: how many estimates are read together (the pairs of a matrix, the better of two models): the result
             then has a `simultaneous` lower bound too, and all of those hold at once with the given confidence.
