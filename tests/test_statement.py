@@ -53,7 +53,29 @@ def test_blocks_of_time_are_called_approximate(tmp_path: Path) -> None:
     assert "with 95 % confidence" not in str(result)
     assert result.to_dict()["split"] == "blocks"
     result.certificate.save(tmp_path / "c.cert")
-    assert verify_certificate(tmp_path / "c.cert", X, Y).valid
+    report = verify_certificate(tmp_path / "c.cert", X, Y)
+    assert report.valid, str(report)
+    assert "at approximate confidence 0.95" in report.sentence
+    assert "Units: Euclidean distance in the data's own units." in report.sentence
+    assert any("confidence itself" in point for point in report.not_checked)
+
+
+def test_the_verified_sentence_names_groups_scale_and_both_ends(tmp_path: Path) -> None:
+    def sentence(**options: Any) -> str:
+        estimate_w1(X, Y, critic="affine", baseline_rows=0, **options).certificate.save(tmp_path / "c.cert")
+        report = verify_certificate(tmp_path / "c.cert", X, Y)
+        assert report.valid, str(report)
+        return report.sentence
+
+    labels = np.arange(600) // 2, np.arange(700) // 2 + 1000
+    assert "those of drawing a group, and then a row of it" in sentence(groups=labels)
+    assert "Units: Euclidean distance after division by 2 (number)." in sentence(scale=2.0)
+    assert "Units: Euclidean distance after division by the stored divisors (vector)." in sentence(
+        scale=[1.0, 2.0, 3.0]
+    )
+    both = sentence(diameter=30.0)
+    assert "at confidence 0.975" in both
+    assert "both together have confidence 0.95" in both
 
 
 def test_upper_bound_shares_the_error() -> None:

@@ -44,6 +44,8 @@ def test_true_certificates_pass(case: Case, tmp_path: Path) -> None:
     assert report.valid, str(report)
     assert len(report.checks) == 9
     assert "VERIFIED: lower bound" in str(report)
+    assert "Units: Euclidean distance" in str(report)
+    assert "pproximate" not in str(report)
     assert any("fitted and chosen without the test rows" in point for point in report.not_checked)
     assert not any("--sha256" in point for point in report.not_checked)
 

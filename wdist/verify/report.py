@@ -53,5 +53,31 @@ class Report:
         figures = (
             f"lower bound {s['lower_bound']:.6g}, value {s['value']:.6g}, Lipschitz bound {s['lipschitz_bound']:.9g}"
         )
-        tail = "" if s.get("p_value") is None else f", p-value {s['p_value']:.2g}"
-        return f"VERIFIED: {figures}, at confidence {s['confidence']:.6g}{tail}."
+        p_value = "" if s.get("p_value") is None else f", p-value {s['p_value']:.2g}"
+        split = s.get("split", "random")
+        about = "approximate " if split == "blocks" else ""
+        lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']:.6g}{p_value}."]
+        lines.append(f"Units: {s['units']}.")
+        if split == "blocks":
+            lines.append(
+                "Approximate: rows ordered in time depend on their neighbours; the true confidence may be lower."
+            )
+        if split == "groups":
+            lines.append("The populations are those of drawing a group, and then a row of it.")
+        if s.get("is_one_of_two_bounds"):
+            both = 1 - 2 * (1 - s["confidence"])
+            lines.append(
+                f"The issuer reports an upper bound too (not checked): each end has half of the error, and "
+                f"both together have confidence {both:.6g}."
+            )
+        return "\n".join(lines)
+
+
+def units(taken: dict[str, Any]) -> str:
+    """In words, what a distance of 1 means, from the field "input" of a certificate, by which scores are computed."""
+    kind, own = taken["scale"]["kind"], "in the data's own units"
+    if kind == "none":
+        return f"Euclidean distance {'between images with pixels in [0, 1]' if taken['uint8'] else own}"
+    divisor = taken["scale"]["divisor"]
+    by = "the stored divisors" if isinstance(divisor, list) else f"{divisor:.6g}"
+    return f"Euclidean distance after division by {by} ({kind})"

@@ -23,7 +23,7 @@ from .contents import (
 )
 from .critic import Critic, build_critic
 from .groups import GROUP_PERMUTATIONS, group_means, group_p_value
-from .report import Check, Report
+from .report import Check, Report, units
 
 Values = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ THE_ISSUERS_WORD = [
     "that the critic was fitted and chosen without the test rows (verify --fresh on rows the issuer never saw needs no "
     "such trust)",
     "that the seed was fixed beforehand and not picked among several by its result",
-    "that the rows of each set are independent draws, and the sets independent of each other",
+    "that the rows of each set (or its groups of rows) are independent draws, and the sets independent of each other",
     'the figures under "reported" (trivial bounds, null baseline, upper bound, empirical bracket, times)',
 ]
 
@@ -59,7 +59,16 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
         run.step("confidence bounds", lambda: _bounds(certificate, scores))
         run.step("arithmetic", lambda: _arithmetic(certificate, scores))
         run.step("p-value", lambda: _p_value(certificate, scores, names))
-        run.statement = certificate["statement"] | {"lipschitz_bound": certificate["critic"]["lipschitz_bound"]}
+        run.statement = certificate["statement"] | {
+            "lipschitz_bound": certificate["critic"]["lipschitz_bound"],
+            "units": units(certificate["input"]),
+            "split": certificate["split"]["mode"],
+            "is_one_of_two_bounds": certificate["reported"].get("upper_bound") is not None,
+        }
+        if run.statement["split"] == "blocks":
+            not_checked.append(
+                "the confidence itself: rows ordered in time depend on their neighbours (split by blocks)"
+            )
     return Report(run.checks, run.statement, not_checked)
 
 
@@ -281,6 +290,7 @@ def _fresh_statement(
         "confidence": 1 - alpha,
         "p_value": statistics.permutation_p_value(fx, fy, seed),
         "lipschitz_bound": bound,
+        "units": units(certificate["input"]),
         "rows": {"source": len(fx), "target": len(fy)},
     }
     return f"value {statement['value']:.6g}, lower bound {statement['lower_bound']:.6g}", statement
