@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from wdist.errors import OptionError, SampleError
-from wdist.samples import Scale, check_pair, open_samples, split_groups, split_rows
+from wdist.samples import Scale, check_pair, open_samples, scale_warnings, split_groups, split_rows
 
 
 def table(n: int = 200, d: int = 3, seed: int = 0) -> np.ndarray:
@@ -232,9 +232,21 @@ def test_wide_columns_are_named() -> None:
     x, y = table(), table(seed=1)
     x[:, 1] *= 5_000
     y[:, 1] *= 5_000
-    (warning,) = pair(x, y)
+    (warning,) = warned_of_scale(x, y, None)
     assert "decided by column 1" in warning
-    assert "standardize" in warning
+    assert "consider scale='standardize'" in warning
+    assert warned_of_scale(x, y, "standardize") == []
+    factors = np.ones(x.shape[1])
+    assert "check the factors" in warned_of_scale(x, y, factors)[0]
+    factors[1] = 5_000
+    assert warned_of_scale(x, y, factors) == []
+    assert "decided by column 1" in warned_of_scale(x, y, 2.0)[0]
+
+
+def warned_of_scale(x: np.ndarray, y: np.ndarray, scale: object) -> list[str]:
+    sets = open_samples(x, "source"), open_samples(y, "target")
+    splits = split_rows(len(x), 0), split_rows(len(y), 0, 1)
+    return scale_warnings(*sets, Scale.fit(scale, *sets, *splits))  # type: ignore[arg-type]
 
 
 def test_statistics_are_those_of_numpy_under_a_large_offset() -> None:

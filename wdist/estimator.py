@@ -19,7 +19,16 @@ from wdist.errors import OptionError
 from wdist.portfolio import Budget, contenders
 from wdist.problem import Problem
 from wdist.result import Result
-from wdist.samples import SampleSet, Scale, Split, check_pair, open_samples, split_groups, split_rows
+from wdist.samples import (
+    SampleSet,
+    Scale,
+    Split,
+    check_pair,
+    open_samples,
+    scale_warnings,
+    split_groups,
+    split_rows,
+)
 from wdist.search import Search
 from wdist.splits import MINIMUM_ROWS
 from wdist.statement import Request, certify, rescaled
@@ -251,6 +260,7 @@ def _open(
     check_confidence(options.confidence, units[0], units[1], options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
     fitted = Scale.fit(scale, source, target, source_split, target_split)
+    warnings += scale_warnings(source, target, fitted)
     takes = CriticInput(source.row_shape, source.layout, source.divisor != 1, fitted.to_json())
     problem = Problem(source, target, source_split, target_split, fitted, options.seed, device, takes, codes)
     return problem, warnings

@@ -37,6 +37,7 @@ __all__ = [
     "heavy_tail_truth",
     "identical_truth",
     "open_samples",
+    "scale_warnings",
     "scaling_truth",
     "spheres_truth",
     "split_groups",
@@ -314,12 +315,11 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     _check_resolution(source, target)
     if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
         raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
-    warnings = [
+    return [
         f"{samples.name}: every row is the same (a point mass)"
         for samples, statistics in ((source, p), (target, q))
         if not np.any(statistics.deviation)
     ]
-    return warnings + _scale_warnings(source, target)
 
 
 def _shape_message(source: SampleSet, target: SampleSet) -> str:
@@ -354,17 +354,19 @@ def _check_resolution(source: SampleSet, target: SampleSet) -> None:
             )
 
 
-def _scale_warnings(source: SampleSet, target: SampleSet) -> list[str]:
-    """Name the columns of a table that are so wide that they decide the distance alone."""
-    if source.is_image:
+def scale_warnings(source: SampleSet, target: SampleSet, scale: Scale) -> list[str]:
+    """Name the columns of a table that are so wide, after `scale`, that they decide the distance alone."""
+    if source.is_image or scale.kind == "standardize":
         return []
-    deviation = _pooled_deviation(source, target)
+    deviation = _pooled_deviation(source, target) / scale.divisor
     varying = deviation[deviation > 0]
     if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
         return []
     wide = np.flatnonzero(deviation >= varying.max() / 10)
     shown = ", ".join(str(column) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    after = "" if scale.kind == "none" else " after division by the given scale"
+    advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
     return [
-        f"columns differ in scale by a factor of {varying.max() / varying.min():.3g} (deviations {varying.min():.3g} "
-        f"to {varying.max():.3g}): the distance is decided by column {shown}; consider scale='standardize'"
+        f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
+        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by column {shown}; {advice}"
     ]
