@@ -4,11 +4,12 @@
     .venv/bin/python benchmarks/funnels.py --rows 1000000 --seconds 60 --out cells.jsonl
     .venv/bin/python benchmarks/funnels.py --table cells.jsonl
 
-One estimate a cell by `estimate_w1` with critic "auto", then, at the same rows: the norm of the mean difference, the
-max-sliced distance (direction fitted on train rows), both held out, and exact transport on 3,000 rows a side. Cells go
-to --out as they are done and are not repeated. Pairs are those of wdist.known_truth.Funnels, in the manner of Korotin,
-Kolesov, Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022); their published figures for the GroupSort solver with
-orthogonal layers ("sort-out", 25 million fresh rows) stand beside: pairs drawn in the same way, not the same pairs.
+One estimate a cell by `estimate_w1` with critic "auto", then, at the same rows: the mean difference and the max-sliced
+distance, each held out, along a direction fitted on train rows (of the mean difference, that between their means), and
+exact transport on 3,000 rows a side. Cells go to --out as they are done and are not repeated. Pairs are those of
+wdist.known_truth.Funnels, in the manner of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022); their
+published figures for the GroupSort solver with orthogonal layers ("sort-out", 25 million fresh rows) stand beside: pairs
+drawn in the same way, not the same pairs.
 """
 
 from __future__ import annotations

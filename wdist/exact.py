@@ -113,7 +113,10 @@ def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> dict[str,
 def mean_difference(
     x: ArrayLike, y: ArrayLike, x_eval: ArrayLike | None = None, y_eval: ArrayLike | None = None
 ) -> float:
-    """The affine bound: ||mean y - mean x||, or, with evaluation rows, their mean difference along that direction."""
+    """The affine bound, held out: mean difference of the evaluation rows along mean y - mean x (which may be below 0).
+
+    Without evaluation rows: ||mean y - mean x||.
+    """
     direction = _flat(y).mean(axis=0) - _flat(x).mean(axis=0)
     length = float(np.linalg.norm(direction))
     if x_eval is None or y_eval is None:

@@ -44,7 +44,7 @@ function comparisons({ lower_bound, upper_bound, value, confidence, trivial, emp
   const rows = [
     { name: "Certified bound", note: `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
     { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
-    { name: "Distance of the means", note: "simple bound, no training", value: trivial?.mean_difference, kind: "plain" },
+    { name: "Mean difference", note: "held out, along the train rows’ means", value: trivial?.mean_difference, kind: "plain" },
     { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
     { name: "These files, exactly", note: "empirical distance of all rows", value: empirical?.exact ?? null, kind: "hollow" },
     { name: "Exact transport", note: baseline && `${whole(baseline.rows)} rows each${groups ? ", not by group" : ""}; biased upwards`, value: baseline?.between, kind: "hollow" },
