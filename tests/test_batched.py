@@ -45,10 +45,11 @@ def test_training_together_is_training_alone(build, shape):
         batched.zero_grad()
         (together(x) - together(y)).mean((1, 2)).sum().backward()
         batched.step()
-    # Rounding of 2^-53 per product over 10 steps, amplified where a direction is nearly degenerate.
+    # Rounding of 2^-53 per product, amplified where a direction is nearly degenerate: measured, tenfold a step for ten
+    # steps. A step that is not the same would differ by the rate.
     for net, twin in zip(alone, together.unstack(), strict=True):
         for p, q in zip(net.parameters(), twin.parameters(), strict=True):
-            assert torch.allclose(p, q, rtol=0, atol=1e-9)
+            assert torch.allclose(p, q, rtol=0, atol=1e-5)
 
 
 def test_each_critic_is_certified_alone():

@@ -1,6 +1,7 @@
 """The optimiser: stays on the manifold, descends, finds optima, and behaves like any torch optimiser."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from wdist.convolutions import BCOP
 from wdist.errors import OptionError, TrainingError
 from wdist.layers import MaxMin, OrthogonalLinear
 from wdist.manifold import StiefelOptimizer, parameter_groups, polish
-from wdist.orthogonal import orthogonality_error, polar, random_orthogonal, tangent
-from wdist.stiefel import direction_precision, restore_orthogonality, stiefel_step
+from wdist.orthogonal import gram, orthogonality_error, polar, random_orthogonal, tangent
+from wdist.stiefel import LARGEST_RATE, direction_precision, restore_orthogonality, stiefel_step
 
 SHAPES = [(1, 1), (1, 7), (2, 2), (3, 3), (3, 5), (16, 16), (16, 17), (20, 90), (64, 64)]
 
@@ -202,6 +203,21 @@ def test_euclidean_parameters_follow_adam():
     assert torch.allclose(q, twins[1], atol=1e-6)
 
 
+def test_adam_counts_the_steps_of_each_parameter():
+    p, q = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    twins = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))]
+    ours = StiefelOptimizer([{"params": [p, q], "manifold": "euclidean", "lr": 0.1}], betas=(0.9, 0.99))
+    adam = torch.optim.Adam(twins, lr=0.1, betas=(0.9, 0.99))
+    for step in range(40):
+        for each in (p, twins[0], *((q, twins[1]) if step >= 30 else ())):
+            each.grad = torch.full((3,), 1.0 + step % 3)
+        ours.step()
+        adam.step()
+    assert torch.allclose(p, twins[0], atol=1e-6)
+    assert torch.allclose(q, twins[1], atol=1e-6)
+    assert q[0] < 0.1  # it has moved by 0.1 in each of ten steps
+
+
 def test_closure_scheduler_and_missing_gradients():
     layer = OrthogonalLinear(4, 4)
     optimizer = StiefelOptimizer(parameter_groups(layer))
@@ -237,10 +253,117 @@ def test_groups_tell_manifold_and_euclidean_parameters_apart():
     assert parameter_groups(nn.Linear(2, 2))[0]["manifold"] == "euclidean"
 
 
-@pytest.mark.parametrize("options", [{"lr": -1.0}, {"momentum": 1.0}, {"correct_every": 0}])
-def test_bad_options_are_refused(options):
-    with pytest.raises(OptionError):
-        StiefelOptimizer([nn.Parameter(torch.eye(2))], **options)
+BAD_OPTIONS = [
+    ({"lr": -1.0}, r"in \[0, 0.15\]"),
+    ({"lr": math.nan}, r"in \[0, 0.15\]"),
+    ({"lr": 0.16}, r"in \[0, 0.15\]"),
+    ({"manifold": "euclidean", "lr": math.nan}, "lr"),
+    ({"manifold": "euclidean", "lr": math.inf}, "lr"),
+    ({"manifold": "Stiefel"}, '"stiefel" or "euclidean", not \'Stiefel\''),
+    ({"momentum": 1.0}, "momentum"),
+    ({"momentum": math.nan}, "momentum"),
+    ({"correct_every": 0}, "correct_every"),
+    ({"betas": (2, 3)}, "betas"),
+    ({"eps": -1.0}, "eps"),
+    ({"direction_dtype": torch.float16}, "direction_dtype"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        StiefelOptimizer([{"params": [nn.Parameter(torch.eye(2))], **options}])
+    optimizer = StiefelOptimizer([nn.Parameter(torch.eye(2))])
+    with pytest.raises(OptionError, match=message):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.eye(2))], **options})
+    assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("manifold", ["stiefel", "euclidean"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.complex64])
+def test_weights_of_other_dtypes_are_refused(manifold, dtype):
+    weight = nn.Parameter(torch.eye(4).to(dtype))
+    with pytest.raises(OptionError, match=r"parameter 0 of the group, \(4, 4\), is torch\..*module\.float\(\)"):
+        StiefelOptimizer([{"params": [weight], "manifold": manifold}])
+
+
+def test_parameters_that_are_not_on_the_manifold_are_refused():
+    with pytest.raises(OptionError, match=r"parameter 1 of the group, \(4,\), is no matrix.*parameter_groups"):
+        StiefelOptimizer(OrthogonalLinear(4, 4).parameters())
+    with pytest.raises(OptionError, match=r"bias, \(4,\), is no matrix"):
+        StiefelOptimizer(OrthogonalLinear(4, 4).named_parameters())
+    for weight in (nn.Linear(8, 8).weight, nn.Conv2d(4, 8, 3).weight, nn.Parameter(torch.full((4, 4), torch.nan))):
+        with pytest.raises(OptionError, match=r"not semi-orthogonal.*polar"):
+            StiefelOptimizer([weight])
+    stacked = random_orthogonal(3, 4, 8)
+    stacked[1] *= 1.1
+    with pytest.raises(OptionError, match=r"sigma\^2 - 1 of its singular values is 0.21"):
+        StiefelOptimizer([nn.Parameter(stacked)])
+
+
+def test_weights_in_training_frozen_and_empty_ones_are_taken():
+    """What is off by the drift of the largest rate, and what no step will move."""
+    stacked = nn.Parameter(random_orthogonal(2, 3, 4, 8) * 1.02)
+    frozen = nn.Parameter(torch.ones(5), requires_grad=False)
+    optimizer = StiefelOptimizer([stacked, frozen, nn.Parameter(torch.empty(0, 4))], lr=0.15)
+    stacked.grad = torch.randn_like(stacked)
+    for _ in range(10):
+        optimizer.step()
+    assert orthogonality_error(stacked.detach()).max() < 1e-5
+    assert torch.equal(frozen, torch.ones(5))
+
+
+def test_a_rate_that_a_schedule_makes_too_large_is_refused_before_a_step():
+    weight = nn.Parameter(random_orthogonal(4, 8))
+    before = weight.detach().clone()
+    optimizer = StiefelOptimizer([weight], lr=0.1)
+    weight.grad = torch.randn_like(weight)
+    for rate in (0.2, -0.2, math.nan):
+        optimizer.param_groups[0]["lr"] = rate
+        with pytest.raises(OptionError, match="rate of a group on the Stiefel manifold"):
+            optimizer.step()
+    assert torch.equal(weight, before)
+
+
+def gradients(W):
+    """Of rank one, ill-conditioned, normal to the manifold, mostly so, and any."""
+    *batch, p, n = W.shape
+    yield torch.randn(*batch, p, 1) @ torch.randn(*batch, 1, n)
+    yield (torch.randn(*batch, p, p) * torch.logspace(0, -5, p)) @ torch.randn(*batch, p, n)
+    yield -W.clone()
+    yield W + 0.1 * torch.randn(W.shape)
+    yield torch.randn(W.shape)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 20), (16, 128), (90, 100), (48, 320)])
+def test_the_largest_rate_keeps_weights_near_the_manifold(shape):
+    """The bounds on singular values that wdist.stiefel derives, for every path of the step."""
+    drift = (1 + 1.4 * LARGEST_RATE**4) ** 10 - 1  # of sigma^2, between two corrections
+    low, high = (1 - drift, 1 + drift) if shape[0] == shape[1] else (0.993, 1.02)
+    for kind in range(5):
+        weight = nn.Parameter(random_orthogonal(2, *shape))
+        optimizer = StiefelOptimizer([weight], lr=LARGEST_RATE)
+        for _ in range(30):
+            weight.grad = list(gradients(weight.detach()))[kind]
+            optimizer.step()
+            sigma = torch.linalg.eigvalsh(gram(weight.detach().double())).sqrt()
+            assert low < sigma.min() <= sigma.max() < high
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (16, 16), (16, 20), (16, 128), (90, 100), (48, 320)])
+def test_no_finite_gradient_breaks_a_weight(shape):
+    """The direction does not depend on the size; where float32 overflows or underflows there is no step."""
+    W, G = random_orthogonal(2, *shape), torch.randn(2, *shape)
+    usual = stiefel_step(W, G, 0.1)
+    for size in (1e-12, 1e-6, 1e6, 1e15):
+        assert torch.allclose(stiefel_step(W, G * size, 0.1), usual, atol=1e-4)
+    for size in (1e-42, 1e-35, 1e20, 1e25, 1e30, 1e35):
+        assert torch.allclose(stiefel_step(W, G * size, 0.1), W, atol=1e-5)
+    for size in (1e-30, 1e-25, 1e-20, 1e17, 1e18, 1e19):
+        moved = stiefel_step(W, G * size, 0.1)
+        assert torch.linalg.matrix_norm(moved - W, ord=2).max() < 0.171 + 0.1**2
+        assert orthogonality_error(moved.double()).max() < 4 * 0.1**4 * shape[0] ** 0.5 + 1e-5
+    assert stiefel_step(W, G * math.nan, 0.1).isnan().any()  # a trainer has to see it
 
 
 def test_polish_refuses_weights_that_are_not_finite():
