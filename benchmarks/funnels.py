@@ -8,8 +8,8 @@ One estimate a cell by `estimate_w1` with critic "auto", then, at the same rows:
 distance, each held out, along a direction fitted on train rows (of the mean difference, that between their means), and
 exact transport on 3,000 rows a side. Cells go to --out as they are done and are not repeated. Pairs are those of
 wdist.known_truth.Funnels, in the manner of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022); their
-published figures for the GroupSort solver with orthogonal layers ("sort-out", 25 million fresh rows) stand beside: pairs
-drawn in the same way, not the same pairs.
+published figures for the GroupSort solver with orthogonal layers ("sort-out", 25 million fresh rows) stand beside:
+pairs drawn in the same way, not the same pairs.
 """
 
 from __future__ import annotations

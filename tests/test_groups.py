@@ -1,12 +1,13 @@
 """Statements about groups: means per group, and a permutation test that keeps groups whole."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from wdist import estimate_w1
+from wdist import OptionError, estimate_w1
 from wdist.bounds import difference_lower_bound, permutation_p_value
-from wdist.groups import group_means, group_permutation_p_value
+from wdist.groups import checked_labels, group_means, group_permutation_p_value
 from wdist.samples import split_groups
 
 
@@ -14,6 +15,35 @@ def test_means_come_in_the_order_of_first_appearance() -> None:
     means, labels = group_means([1.0, 2.0, 3.0, 10.0], [7, 3, 7, 5])
     np.testing.assert_array_equal(labels, [7, 3, 5])
     np.testing.assert_array_equal(means, [2.0, 2.0, 10.0])
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        np.array([1.0, 2.0, np.nan]),
+        np.array(["a", "b", None], dtype=object),
+        np.array(["a", "b", np.nan], dtype=object),
+        pd.array([1, 2, pd.NA]),
+        np.array(["2026-01-01", "2026-01-02", "NaT"], dtype="datetime64[D]"),
+        np.ma.array([1, 2, 3], mask=[False, False, True]),
+    ],
+    ids=str,
+)
+def test_missing_labels_are_no_group(missing: object) -> None:
+    with pytest.raises(OptionError, match=r"row 2 of source is missing \(1 in all\)"):
+        checked_labels(missing, "source", 3)
+
+
+def test_labels_are_numbers_or_text() -> None:
+    np.testing.assert_array_equal(checked_labels(pd.Series(["b", "a"]), "source", 2), ["b", "a"])
+    assert checked_labels(np.array([3, 1], dtype=object), "source", 2).dtype.kind == "i"
+    with pytest.raises(OptionError, match="several types"):
+        checked_labels(np.array([3, "a"], dtype=object), "source", 2)
+    with pytest.raises(OptionError, match="target has 3 rows, but labels of shape"):
+        checked_labels([1, 2], "target", 3)
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    with pytest.raises(OptionError, match="text"):
+        estimate_w1(rows, rows + 1, groups=(np.arange(200), np.arange(200).astype(str)))
 
 
 def simulate(generator: np.random.Generator, shared: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -228,6 +228,14 @@ def test_constant_sets() -> None:
     ]
 
 
+def test_masked_values_are_refused() -> None:
+    x = np.ma.array(table(), mask=False)
+    np.testing.assert_array_equal(open_samples(x, "source").rows(slice(0, 5)), table()[:5].astype(np.float32))
+    x[3, 1] = np.ma.masked
+    with pytest.raises(SampleError, match="source: the value in row 3, column 1 is masked"):
+        open_samples(x, "source")
+
+
 def test_wide_columns_are_named() -> None:
     x, y = table(), table(seed=1)
     x[:, 1] *= 5_000

@@ -16,6 +16,7 @@ from wdist.bounds import METHODS, check_confidence
 from wdist.critics import CriticInput
 from wdist.duplicates import duplicate_warnings
 from wdist.errors import OptionError
+from wdist.groups import checked_labels
 from wdist.portfolio import Budget, contenders
 from wdist.problem import Problem
 from wdist.result import Result
@@ -279,8 +280,7 @@ def _split(
         raise OptionError("a group may be in both sets: method 'paired_betting' needs independent ones; use 'betting'")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
-    labels = [np.asarray(each) for each in groups]
-    for samples, given in zip((source, target), labels, strict=True):
-        if given.shape != (samples.n,):
-            raise OptionError(f"groups: {samples.name} has {samples.n} rows, but labels of shape {given.shape}")
+    labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]
+    if len({each.dtype.kind in "US" for each in labels}) > 1:
+        raise OptionError("groups: labels of one set are text, of the other numbers: a common group would not be seen")
     return split_groups(labels[0], labels[1], options.seed)

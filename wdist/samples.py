@@ -200,6 +200,8 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
     ambiguous. Raises SampleError for what is not an array of real numbers, OptionError for a layout that does not fit.
     """
     array = open_npy(Path(data), name) if isinstance(data, str | Path) else _as_array(data, name)
+    if isinstance(array, np.ma.MaskedArray):
+        array = _unmasked(array, name)
     if array.dtype.kind not in NUMERIC_KINDS:
         raise SampleError(_type_message(data, array, name))
     if array.ndim == 0 or array.ndim > 4:
@@ -251,6 +253,15 @@ def _as_array(data: Any, name: str) -> NDArray[Any]:
         return array
     except (ValueError, TypeError) as error:
         raise SampleError(f"{name}: not an array: {error}; give every row the same number of columns") from error
+
+
+def _unmasked(array: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[Any]:
+    """The values below a mask that hides none. Raises SampleError naming the first masked value."""
+    if np.ma.is_masked(array):
+        row, *rest = (int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
+        where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
+        raise SampleError(f"{name}: the value in row {row}{where} is masked; remove or impute such rows")
+    return np.asarray(array)
 
 
 def _kinds(frame: Any) -> list[Any]:
