@@ -170,14 +170,14 @@ class StiefelOptimizer(Optimizer):
         return loss
 
     def _stiefel(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        momenta, is_due = [], []
+        momenta, is_due = [], False
         for p in parameters:
             state = self.state[p]
             if not state:
                 state["step"] = 0
                 state["momentum"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
             state["step"] += 1
-            is_due.append(state["step"] % group["correct_every"] == 0)
+            is_due |= state["step"] % group["correct_every"] == 0
             momenta.append(state["momentum"])
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_mul_(momenta, group["momentum"])
@@ -192,7 +192,7 @@ class StiefelOptimizer(Optimizer):
             W = self._join("W", views)
             M = self._join("M", [_wide_batch(momenta[i]) for i in index])
             W = stiefel_step(W, M, float(group["lr"]), self._space, group["direction_dtype"])
-            if any(is_due[i] for i in index):
+            if is_due:
                 W = restore_orthogonality(W)
             torch._foreach_copy_(views, list(torch.split(W, [len(view) for view in views])))
 
@@ -211,8 +211,11 @@ class StiefelOptimizer(Optimizer):
                 state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
             state["step"] += 1
             steps.append(state["step"])
-        for step in sorted(set(steps)):  # usually one: parameters whose gradients began later are behind
-            self._adam_step([p for p, own in zip(parameters, steps, strict=True) if own == step], group, step)
+        distinct = set(steps)
+        for step in distinct:  # usually one: parameters whose gradients began later are behind
+            is_alone = len(distinct) == 1
+            alike = parameters if is_alone else [p for p, own in zip(parameters, steps, strict=True) if own == step]
+            self._adam_step(alike, group, step)
 
     def _adam_step(self, parameters: list[Tensor], group: dict[str, Any], step: int) -> None:
         """Adam's step number `step` of each: all have had as many gradients."""
