@@ -11,7 +11,7 @@ import { estimateSnippets } from "./snippets.js";
 export const STATUS_WORDS = {
   queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
 };
-const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random", device: "auto" };
+const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random", device: "auto", statements: 1 };
 
 export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
