@@ -105,10 +105,9 @@ def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) 
             f"no Lipschitz bound is known for module {name or '(root)'!r} of class {type(module).__name__}: "
             "use layers of wdist, or add a rule with wdist.certificate.register"
         )
-    if not all(bool(p.isfinite().all()) for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()):
-        raise UnprovenError(f"module {name or '(root)'!r} has non-finite weights: no bound exists")
     bound, shape = rule(module, shape)
-    if not math.isfinite(bound):
+    stored = (*module.parameters(), *module.buffers())  # biases too, which no bound depends on
+    if not math.isfinite(bound) or not all(bool(tensor.isfinite().all()) for tensor in stored):
         raise UnprovenError(f"module {name or '(root)'!r} has non-finite weights: no bound exists")
     bounds.append(LayerBound(name, type(module).__name__, bound))
     return shape

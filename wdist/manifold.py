@@ -211,11 +211,8 @@ class StiefelOptimizer(Optimizer):
                 state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
             state["step"] += 1
             steps.append(state["step"])
-        distinct = set(steps)
-        for step in distinct:  # usually one: parameters whose gradients began later are behind
-            is_alone = len(distinct) == 1
-            alike = parameters if is_alone else [p for p, own in zip(parameters, steps, strict=True) if own == step]
-            self._adam_step(alike, group, step)
+        for step in set(steps):  # usually one: parameters whose gradients began later are behind
+            self._adam_step([p for p, own in zip(parameters, steps, strict=True) if own == step], group, step)
 
     def _adam_step(self, parameters: list[Tensor], group: dict[str, Any], step: int) -> None:
         """Adam's step number `step` of each: all have had as many gradients."""

@@ -70,21 +70,16 @@ class Workspace:
         """An uninitialised contiguous buffer with the shape, dtype and device of `tensor`."""
         return self.shaped(name, tensor, tensor.shape)
 
-    def shaped(self, name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
-        """An uninitialised buffer of `shape` with the dtype and device of `tensor`."""
-        key = (name, shape, tensor.dtype, tensor.device)
+    def shaped(self, name: str, tensor: Tensor, shape: torch.Size, dtype: torch.dtype | None = None) -> Tensor:
+        """An uninitialised buffer of `shape` on the device of `tensor`, with its dtype unless another is given."""
+        key = (name, shape, dtype or tensor.dtype, tensor.device)
         if key not in self._buffers:
-            self._buffers[key] = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
+            self._buffers[key] = torch.empty(shape, dtype=key[2], device=tensor.device)
         return self._buffers[key]
 
     def cast(self, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         """`tensor` itself where it has the dtype, otherwise a copy in a buffer."""
-        if tensor.dtype == dtype:
-            return tensor
-        key = (name, tensor.shape, dtype, tensor.device)
-        if key not in self._buffers:
-            self._buffers[key] = torch.empty(tensor.shape, dtype=dtype, device=tensor.device)
-        return self._buffers[key].copy_(tensor)
+        return tensor if tensor.dtype == dtype else self.shaped(name, tensor, tensor.shape, dtype).copy_(tensor)
 
 
 def stiefel_step(
