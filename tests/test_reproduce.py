@@ -72,6 +72,32 @@ def test_an_attack_can_follow_later(data: Path, capsys: pytest.CaptureFixture[st
     assert not list(out.glob("*.checkpoint"))
 
 
+def test_a_classifier_is_checked_from_its_weights(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data / "results"
+    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--epochs", "4"]
+    assert main([*command, "--batch", "64", "--learning-rate", "0.05", "--attack-images", "0"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert (trained["training"]["batch"], trained["training"]["steps"]) == (64, 38)
+    result = out / "mnist-small-bcop-maxmin-0.json"
+    check = ["reproduce", "check", str(result), "--data", str(data), "--attack-images", "5"]
+    assert main([*check, "--update"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["test"] == trained["test"]
+    assert found["attack"]["certified_images"] == round(60 * found["test"]["certified"]) > 0
+    assert json.loads(result.read_text()) == trained | {"attack": found["attack"]}
+    claim = json.loads(result.read_text())
+    claim["test"]["certified"] /= 2
+    result.write_text(json.dumps(claim))
+    assert main(check) == 1
+    assert "claims {'images': 60" in capsys.readouterr().err
+    result.with_suffix(".safetensors").write_bytes(b"no weights")
+    assert main(check) == 2
+    assert "does not hold the weights" in capsys.readouterr().err
+    result.write_text("{}")
+    assert main(check) == 2
+    assert "is not a result file" in capsys.readouterr().err
+
+
 def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "robustness", "cifar10", "--data", str(tmp_path)]) == 2
     assert "cifar-10-binary.tar.gz is neither in" in capsys.readouterr().err
@@ -79,6 +105,8 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
     assert "device 'abacus' is unknown" in capsys.readouterr().err
     assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--epochs", "0"]) == 2
     assert "epochs must be above 0" in capsys.readouterr().err
+    assert main(["reproduce", "robustness", "mnist", "--data", str(tmp_path), "--batch", "0"]) == 2
+    assert "batch at least 1" in capsys.readouterr().err
     with pytest.raises(OptionError, match="'svhn' is unknown"):
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, reproduce.RobustnessOptions())
 

@@ -8,23 +8,25 @@ import platform
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from wdist.attack import attack
 from wdist.datasets import load_images
-from wdist.errors import OptionError
+from wdist.errors import OptionError, SampleError
 from wdist.robustness import (
     ClassifierConfig,
     Labels,
     RobustTraining,
     Rows,
+    build_classifier,
     certified_accuracy,
     certified_radii,
     logits_of,
@@ -64,7 +66,7 @@ class RobustnessOptions:
     """How one classifier of the table is trained and attacked.
 
     Attributes:
-        epochs: passes over the training images that are not held out.
+        epochs: passes over the training images that are not held out, in batches of so many images.
         loss, margin: of `RobustTraining`; margin None: the paper's.
         attack_images: how many of the first test images are attacked besides those certified, for the accuracy under
             attack; 0: nothing is attacked, and the checkpoint stays, so that another call attacks or trains on.
@@ -72,6 +74,7 @@ class RobustnessOptions:
     """
 
     epochs: float = 30
+    batch: int = BATCH
     learning_rate: float = 0.02
     loss: str = "hinge"
     margin: float | None = None
@@ -81,16 +84,16 @@ class RobustnessOptions:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or min(self.attack_images, self.attack_certified or 0) < 0:
-            raise OptionError("epochs must be above 0, numbers of images to attack not below")
+        if self.epochs <= 0 or self.batch < 1 or min(self.attack_images, self.attack_certified or 0) < 0:
+            raise OptionError("epochs must be above 0, batch at least 1, numbers of images to attack not below 0")
 
     def recipe(self, setting: Setting, images: int) -> RobustTraining:
         """The training of so many images."""
         return RobustTraining(
-            steps=max(1, round(self.epochs * images / BATCH)),
+            steps=max(1, round(self.epochs * images / self.batch)),
             margin=setting.margin if self.margin is None else self.margin,
             learning_rate=self.learning_rate,
-            batch=BATCH,
+            batch=self.batch,
             augment=setting.augment,
             seed=self.seed,
             device=self.device,
@@ -168,6 +171,45 @@ def robustness(
         write_figures(path.with_suffix(".json"), figures)
         checkpoint.unlink(missing_ok=True)
     return figures
+
+
+def check_classifier(
+    result: Path,
+    data: Path,
+    options: RobustnessOptions,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Certify the classifier of a result file again, from the weights beside it, and attack what is certified.
+
+    Nothing is trained, and no file is written. Returns `test` and `attack` as such a file holds them (None where
+    nothing was attacked), machine and date. Of the options those of the attack and the device count; the seed is the
+    file's. progress: called with (images attacked, broken so far).
+
+    Raises:
+        SampleError: the published files, the result file or its weights are missing or damaged. OptionError: no such
+        device.
+    """
+    check_device(options.device)
+    weights = result.with_suffix(".safetensors")
+    try:
+        figures = json.loads(result.read_text())
+        config, dataset, seed = ClassifierConfig(**figures["config"]), figures["dataset"], figures["training"]["seed"]
+        radius = SETTINGS[dataset].radius
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SampleError(f"{result} is not a result file of `wdist reproduce robustness`: {error!r}") from error
+    images, labels = images_of(dataset, data, test=True)
+    shape: Any = images.shape[1:]
+    module = build_classifier(config, shape)
+    try:
+        module.load_state_dict(load_file(weights))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise SampleError(f"{weights} does not hold the weights of {result}: {error}") from error
+    module.eval()
+    found: dict[str, Any] = {"test": asdict(certified_accuracy(module, images, labels, radius)), "attack": None}
+    if options.attack_images > 0:
+        found["attack"] = _attacked(module, images, labels, radius, replace(options, seed=seed), progress)
+    return found | {"machine": machine(), "date": today()}
 
 
 def _attacked(

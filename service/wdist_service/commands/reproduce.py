@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wdist_service.commands.output import Commands, fail, remark, say
+from wdist_service.commands.output import EX_NO, Commands, fail, remark, say
 
 DATASETS = ("mnist", "cifar10")
 
@@ -36,23 +37,39 @@ def add(commands: Commands) -> None:
     robustness.add_argument("--layers", choices=["bcop", "rko", "ossn", "svcm"], default="bcop")
     robustness.add_argument("--activation", choices=["maxmin", "relu"], default="maxmin")
     robustness.add_argument("--epochs", type=float, default=30, help="passes over the images (default: %(default)s)")
+    robustness.add_argument("--batch", type=int, default=128, help="images in a step (default: %(default)s)")
     robustness.add_argument("--learning-rate", type=float, default=0.02, help="on the manifold (default: %(default)s)")
     robustness.add_argument(
         "--loss", choices=["hinge", "cross-entropy"], default="hinge", help="hinge: the paper's (default)"
     )
     robustness.add_argument("--margin", type=float, help="of the loss, in logits (default: the paper's)")
     robustness.add_argument("--seed", type=int, default=0)
-    robustness.add_argument(
+    _add_attack(robustness)
+    robustness.set_defaults(run=_robustness)
+    check = below.add_parser(
+        "check",
+        help="certify and attack a classifier of a result file again, from its weights",
+        description="Certify the classifier of a result file of `wdist reproduce robustness` again, from the weights "
+        "beside it, and attack what is certified. Exit status 1 where the file claims otherwise or an image breaks.",
+    )
+    check.add_argument("result", type=Path, help="result file NAME.json, beside NAME.safetensors")
+    check.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
+    check.add_argument("--update", action="store_true", help="write the attack into the result file")
+    _add_attack(check)
+    check.set_defaults(run=_check)
+    _add_w1(below)
+    _add_train_gan(below)
+
+
+def _add_attack(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--attack-images",
         type=int,
         default=1000,
-        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack yet)",
+        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack)",
     )
-    robustness.add_argument("--attack-certified", type=int, help="certified images attacked (default: all)")
-    robustness.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
-    robustness.set_defaults(run=_robustness)
-    _add_w1(below)
-    _add_train_gan(below)
+    command.add_argument("--attack-certified", type=int, help="certified images attacked (default: all)")
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
 
 
 def _add_w1(below: Commands) -> None:
@@ -94,6 +111,22 @@ def _add_train_gan(below: Commands) -> None:
     gan.set_defaults(run=_train_gan)
 
 
+def _print(run: Callable[[], object]) -> int:
+    """What an experiment found, as JSON; one line where it refuses."""
+    from wdist.errors import WdistError
+
+    try:
+        found = run()
+    except WdistError as error:
+        return fail(str(error))
+    say(json.dumps(found, indent=1))
+    return 0
+
+
+def _told_attack(images: int, broken: int) -> None:
+    remark(f"attacked {images:,} images: {broken:,} broken")
+
+
 def _fetch(options: argparse.Namespace) -> int:
     from wdist.datasets import fetch
     from wdist.errors import WdistError
@@ -107,20 +140,16 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _robustness(options: argparse.Namespace) -> int:
-    from wdist.errors import WdistError
     from wdist.reproduce import RobustnessOptions, robustness
     from wdist.robustness import ClassifierConfig
 
     def told(step: int, steps: int, value: float) -> None:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
 
-    def told_attack(images: int, broken: int) -> None:
-        remark(f"attacked {images:,} images: {broken:,} broken")
-
-    try:
-        config = ClassifierConfig(options.net, options.layers, options.activation)
+    def run() -> dict[str, Any]:
         settings = RobustnessOptions(
             epochs=options.epochs,
+            batch=options.batch,
             learning_rate=options.learning_rate,
             loss=options.loss,
             margin=options.margin,
@@ -129,53 +158,59 @@ def _robustness(options: argparse.Namespace) -> int:
             attack_certified=options.attack_certified,
             device=options.device,
         )
-        figures = robustness(
-            options.dataset,
-            config,
-            options.data,
-            options.out,
-            settings,
-            progress=told,
-            attack_progress=told_attack,
+        config = ClassifierConfig(options.net, options.layers, options.activation)
+        return robustness(
+            options.dataset, config, options.data, options.out, settings, progress=told, attack_progress=_told_attack
         )
-    except WdistError as error:
-        return fail(str(error))
-    say(json.dumps(figures, indent=1))
-    return 0
+
+    return _print(run)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from wdist.reproduce import RobustnessOptions, check_classifier, write_figures
+
+    is_confirmed = False
+
+    def run() -> dict[str, Any]:
+        nonlocal is_confirmed
+        settings = RobustnessOptions(
+            attack_images=options.attack_images, attack_certified=options.attack_certified, device=options.device
+        )
+        found = check_classifier(options.result, options.data, settings, progress=_told_attack)
+        stored = json.loads(options.result.read_text())
+        broken = found["attack"]["certified_and_broken"] if found["attack"] else 0
+        is_confirmed = found["test"] == stored["test"] and broken == 0
+        if not is_confirmed:
+            remark(f"{options.result} claims {stored['test']}; {broken} certified images were broken")
+        if options.update and found["attack"]:
+            write_figures(options.result, stored | {"attack": found["attack"]})
+        return found
+
+    return _print(run) or (0 if is_confirmed else EX_NO)
 
 
 def _w1(options: argparse.Namespace) -> int:
-    from wdist.errors import WdistError
     from wdist.w1_table import TableOptions, w1_table
 
     def told(row: dict[str, Any]) -> None:
         remark(f"seed {row['seed']} {row['critic']:<12} {row['value']:.4f}, L {row['lipschitz_bound']:.7f}")
 
-    try:
+    def run() -> object:
         table = TableOptions(options.net, options.steps, options.batch, options.seeds, options.auto_steps)
-        figures = w1_table(
-            options.dataset,
-            options.generated,
-            options.data,
-            options.out,
-            table,
-            cells=options.critics,
-            progress=told,
-        )
-    except WdistError as error:
-        return fail(str(error))
-    say(json.dumps(figures["table"], indent=1))
-    return 0
+        return w1_table(
+            options.dataset, options.generated, options.data, options.out, table, cells=options.critics, progress=told
+        )["table"]
+
+    return _print(run)
 
 
 def _train_gan(options: argparse.Namespace) -> int:
-    from wdist.errors import WdistError
     from wdist.generator import GanOptions, train_generator
 
     def told(step: int, difference: float) -> None:
         remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
 
-    try:
+    def run() -> dict[str, Any]:
         settings = GanOptions(
             size=options.size,
             steps=options.steps,
@@ -184,8 +219,6 @@ def _train_gan(options: argparse.Namespace) -> int:
             seed=options.seed,
             device=options.device,
         )
-        figures = train_generator(options.dataset, options.data, options.out, settings, progress=told)
-    except WdistError as error:
-        return fail(str(error))
-    say(json.dumps(figures, indent=1))
-    return 0
+        return train_generator(options.dataset, options.data, options.out, settings, progress=told)
+
+    return _print(run)
