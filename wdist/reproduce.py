@@ -197,7 +197,8 @@ def check_classifier(
         config, dataset, seed = ClassifierConfig(**figures["config"]), figures["dataset"], figures["training"]["seed"]
         radius = SETTINGS[dataset].radius
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SampleError(f"{result} is not a result file of `wdist reproduce robustness`: {error!r}") from error
+        reason = getattr(error, "strerror", None) or repr(error)
+        raise SampleError(f"{result} is not a result file of `wdist reproduce robustness`: {reason}") from error
     images, labels = images_of(dataset, data, test=True)
     shape: Any = images.shape[1:]
     module = build_classifier(config, shape)
