@@ -103,12 +103,20 @@ def test_polars_frames_and_series() -> None:
         (np.array([[1j]]), "dtype complex128"),
         ([[1.0, 2.0], [3.0]], "not one array of numbers"),
         (3.0, "single number"),
+        (np.ma.masked_equal(np.arange(6.0).reshape(3, 2), 3.0), "row 1, column 1 is masked"),
+        (np.ma.masked_equal(np.arange(3.0), 2.0), "row 2 is masked"),
+        (np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 5), r"row 1, at \(0, 1\) is masked"),
         (Path("no such file.npy"), "cannot read"),
     ],
 )
 def test_what_is_not_numbers_is_refused_by_name(data: object, words: str) -> None:
     with pytest.raises(SampleError, match=words):
         payload(data)
+
+
+def test_a_mask_that_hides_nothing_is_no_obstacle() -> None:
+    array = np.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(received(np.ma.masked_array(array, mask=np.zeros((3, 2)))), array)
 
 
 def test_files_are_known_by_their_names(tmp_path: Path) -> None:

@@ -93,7 +93,15 @@ def as_array(data: Any) -> Array:
         raise SampleError(f"the data has dtype {array.dtype}; a sample set holds numbers: convert it, rows first")
     if array.ndim == 0:
         raise SampleError("the data is a single number; a sample set is an array with one row per sample")
+    if np.ma.is_masked(data):
+        raise SampleError(_masked_message(np.ma.getmaskarray(data)))
     return array
+
+
+def _masked_message(mask: Array) -> str:
+    row, *rest = (int(axis[0]) for axis in mask.nonzero())
+    where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
+    return f"the value in row {row}{where} is masked; remove or impute such rows"
 
 
 def _from_torch(tensor: Any) -> Any:
