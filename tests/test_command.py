@@ -119,6 +119,30 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     assert len(said.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["estimate", "x.npy"], "arguments are required: B; see wdist estimate --help"),
+        (["estimate", "x.npy", "y.npy", "--fail-above", "nan"], "--fail-above: 'nan' is not a finite number"),
+        (["matrix", "x.npy", "y.npy", "--fail-above", "inf"], "--fail-above: 'inf' is not a finite number"),
+        (["matrix", "x.npy", "y.npy", "--fail-above", "high"], "--fail-above: 'high' is not a finite number"),
+        (["remote", "estimate", "x.npy", "y.npy", "--fail-above", "nan"], "see wdist remote estimate --help"),
+        (["remote", "result", "est_1", "--fail-above", "nan"], "--fail-above: 'nan' is not a finite number"),
+        (["remote", "result", "est_1", "--timeout", "nan"], "--timeout: 'nan' is not a finite number"),
+        (["verify", "x.cert"], "see wdist verify --help"),
+        (["keys", "list", "--dada", "x"], "unrecognized arguments: --dada x; see wdist --help"),
+        (["esitmate"], "invalid choice: 'esitmate'"),
+    ],
+)
+def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+
+
 def test_a_bound_above_what_is_tolerated_is_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "1"]) == 0
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1"]) == 1
@@ -246,6 +270,9 @@ def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path, shell: s
 def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     assert main([]) == 2
     assert "estimate" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["verify", "--help"])
+    assert ".parquet" in capsys.readouterr().out
     (files / "notes.txt").write_text("not rows")
     assert main(["estimate", "notes.txt", "x.npy"]) == 2
     assert "notes.txt is not .npy, .npz" in capsys.readouterr().err
@@ -265,5 +292,18 @@ def test_a_certificate_of_tables_is_verified_with_the_same_files(
     capsys.readouterr()
     assert main(["verify", "c.cert", "a.csv", "b.csv"]) == 0
     assert "VERIFIED" in capsys.readouterr().out
-    assert main(["verify", "c.cert", "a.csv", "missing.csv"]) == 2
-    assert "missing.csv" in capsys.readouterr().err
+    assert main(["verify", "c.cert", "b.csv", "a.csv"]) == 1
+    assert "the two files are swapped" in capsys.readouterr().out
+    Path("text.npy").write_text("no array")
+    for given, words in (
+        (["c.cert", "a.csv", "missing.csv"], "missing.csv"),
+        (["c.cert", "text.npy", "text.npy"], "'text.npy' is not a .npy file"),
+        (["c.cert", "missing.npy", "missing.npy"], "'missing.npy': No such file"),
+        (["missing.cert", "a.csv", "b.csv"], "'missing.cert': No such file"),
+        ([".", "a.csv", "b.csv"], "'.': Is a directory"),
+    ):
+        assert main(["verify", *given]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert words in said.err
+        assert len(said.err.splitlines()) == 1

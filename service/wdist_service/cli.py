@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from wdist import __version__
 from wdist_service.commands import completion, doctor, estimate, keys, reproduce, serve
-from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, fail
+from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, Parser, fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    made = argparse.ArgumentParser(
+    made: argparse.ArgumentParser = Parser(
         prog="wdist",
         description="Lower bounds on the Wasserstein-1 distance that can be trusted.",
         epilog="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 69, 73, 78 a server that "
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     estimate.add_estimate(commands)
     estimate.add_matrix(commands)
-    commands.add_parser("verify", help="check a certificate against two .npy files; see wdist verify --help")
+    commands.add_parser("verify", help="check a certificate against the two sets of rows; see wdist verify --help")
     commands.add_parser("remote", help="work with a server; see wdist remote --help")
     serve.add_serve(commands)
     serve.add_worker(commands)
@@ -73,12 +73,12 @@ def _verify(arguments: list[str]) -> int:
     """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
     from wdist.verify.command import parser as verify_parser
     from wdist.verify.command import run
+    from wdist_service.commands.inputs import HELP, Inputs
 
-    options = verify_parser().parse_args(arguments)
+    options = verify_parser(rows=HELP).parse_args(arguments)
     if {options.source[-4:], options.target[-4:]} == {".npy"}:
         return run(options)
     from wdist.errors import SampleError
-    from wdist_service.commands.inputs import Inputs
 
     try:
         with Inputs() as inputs:

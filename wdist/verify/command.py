@@ -4,18 +4,29 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
+from .container import CertificateError
+from .rows import open_rows
 from .verifier import verify_certificate, verify_fresh
 
 
-def parser(prog: str = "wdist verify") -> argparse.ArgumentParser:
-    """The arguments, so that `wdist verify` and `python -m wdist.verify` take the same."""
-    result = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser(prog: str = "wdist verify", rows: str = "a .npy file") -> argparse.ArgumentParser:
+    """The arguments, so that `wdist verify` and `python -m wdist.verify` take the same; `rows` says what is read."""
+    result = Parser(
         prog=prog, description="Re-derive the statement of a certificate from its critic and the rows, in numpy alone."
     )
     result.add_argument("certificate", metavar="CERT", help="the certificate file")
-    result.add_argument("source", metavar="A", help="source rows, a .npy file")
-    result.add_argument("target", metavar="B", help="target rows, a .npy file")
+    result.add_argument("source", metavar="A", help=f"source rows: {rows}")
+    result.add_argument("target", metavar="B", help="target rows: the same")
     result.add_argument("--sha256", metavar="DIGEST", help="the file's digest, got from the issuer by another way")
     result.add_argument(
         "--fresh",
@@ -27,13 +38,28 @@ def parser(prog: str = "wdist verify") -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify and print the report; 0 when everything held, 1 when not (argparse: 2 for wrong usage)."""
+    """Verify and print the report; 0 when everything held, 1 when not, 2 for wrong usage or unreadable files."""
     return run(parser().parse_args(arguments))
 
 
 def run(options: argparse.Namespace) -> int:
     """What `main` does once the arguments are known."""
+    try:
+        with Path(options.certificate).open("rb"):
+            pass
+        for rows in (options.source, options.target):
+            open_rows(rows)
+    except CertificateError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"cannot read {options.certificate!r}: {error.strerror or error}")
     verify = verify_fresh if options.fresh else verify_certificate
     report = verify(options.certificate, options.source, options.target, options.sha256)
     sys.stdout.write((json.dumps(report.to_dict(), indent=1) if options.json else str(report)) + "\n")
     return 0 if report.valid else 1
+
+
+def _refuse(message: str) -> int:
+    """Nothing was verified, and so nothing refuted."""
+    sys.stderr.write(f"wdist verify: {message}\n")
+    return 2

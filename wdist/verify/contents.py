@@ -80,14 +80,20 @@ def tensor_names(certificate: dict[str, Any]) -> set[str]:
 
 def check_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str, list[NDArray[Any]]]:
     arrays = [open_rows(data) for data in given]
-    for side, array in zip(SIDES, arrays, strict=True):
+    digests = [rows_digest(array) for array in arrays]
+    certified = [certificate["data"][side]["sha256"] for side in SIDES]
+    require(
+        digests == certified or digests != certified[::-1],
+        "the two files are swapped: the first is the certified target and the second the source; give them in the "
+        "other order",
+    )
+    for side, array, digest in zip(SIDES, arrays, digests, strict=True):
         stored = certificate["data"][side]
         require(
             list(array.shape) == stored["shape"], f"{side} has shape {array.shape}, certified was {stored['shape']}"
         )
         dtype = np.dtype(stored["dtype"])
         require(array.dtype.newbyteorder("=") == dtype.newbyteorder("="), f"{side} has type {array.dtype}, not {dtype}")
-        digest = rows_digest(array)
         require(digest == stored["sha256"], f"{side} has digest {digest}, certified was {stored['sha256']}")
     return "both sets are the certified ones, by their digests", arrays
 

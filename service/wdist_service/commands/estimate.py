@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wdist_service.commands.inputs import HELP, Input, Inputs
-from wdist_service.commands.output import EX_NO, Commands, fail, remark, say
+from wdist_service.commands.output import EX_NO, Commands, fail, finite, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result
@@ -41,7 +41,7 @@ def add_estimate(commands: Commands) -> None:
         metavar="K",
         help="estimates that are read together: adds a bound that holds for all",
     )
-    estimate.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when the lower bound exceeds W")
+    estimate.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when the lower bound exceeds W")
     estimate.add_argument("--save-critic", type=Path, metavar="DIR", help="keep the trained critic in this directory")
     estimate.add_argument("--certificate", type=Path, metavar="FILE", help="write a certificate for `wdist verify`")
     estimate.set_defaults(run=_estimate)
@@ -58,7 +58,7 @@ def add_matrix(commands: Commands) -> None:
     matrix.add_argument("sets", nargs="+", metavar="SET", help=HELP)
     _add_options(matrix)
     matrix.add_argument("--reference", action="store_true", help="only the first against each of the others")
-    matrix.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when a lower bound exceeds W")
+    matrix.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
     matrix.add_argument(
         "--simultaneous", action="store_true", help="--fail-above is about the bounds that hold together"
     )

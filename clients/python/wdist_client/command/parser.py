@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from typing import NoReturn
 
 Commands = argparse._SubParsersAction  # the type has no public name
 
@@ -11,8 +13,15 @@ DATA = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong; its subcommands are of the same kind."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def parser(prog: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made: argparse.ArgumentParser = Parser(
         prog=prog,
         description="Work with a wdist server.",
         epilog="The server is --url, else WDIST_BASE_URL, else http://127.0.0.1:8000; the key is --key-file, else "
@@ -67,7 +76,7 @@ def _add_progress(made: argparse.ArgumentParser) -> None:
 
 def _add_wait(made: argparse.ArgumentParser) -> None:
     made.add_argument("--no-wait", dest="wait", action="store_false", help="print the id and return at once")
-    made.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer; the job goes on")
+    made.add_argument("--timeout", type=finite, metavar="SECONDS", help="wait no longer; the job goes on")
     _add_progress(made)
 
 
@@ -100,6 +109,17 @@ def scale(text: str) -> float | str | list[float]:
     return factors[0] if len(factors) == 1 else factors
 
 
+def finite(text: str) -> float:
+    """The type of an option that is compared with something: nothing is above nan, nor anything above infinity."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
 def label(text: str) -> tuple[str, str]:
     """A name and a text."""
     name, equals, value = text.partition("=")
@@ -117,7 +137,7 @@ def _estimates(commands: Commands[argparse.ArgumentParser]) -> None:
     estimate.add_argument(
         "--groups", nargs=2, metavar=("LABELS_A", "LABELS_B"), help="labels of the rows: groups stay whole"
     )
-    estimate.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when the lower bound exceeds W")
+    estimate.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when the lower bound exceeds W")
     _add_wait(estimate)
     listed = _add(commands, "list", "list estimates, newest first")
     listed.add_argument("--status", choices=["queued", "running", "canceling", "succeeded", "failed", "canceled"])
@@ -136,7 +156,7 @@ def _results(commands: Commands[argparse.ArgumentParser]) -> None:
     watch.add_argument("id", metavar="ID")
     result = _add(commands, "result", "print the result of an estimate, waiting for it where it has not ended")
     result.add_argument("id", metavar="ID")
-    result.add_argument("--fail-above", type=float, metavar="W", help="exit with 1 when the lower bound exceeds W")
+    result.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when the lower bound exceeds W")
     _add_wait(result)
     _add(commands, "curve", "print the training curve: step, seconds, value (not certified)").add_argument(
         "id", metavar="ID"
