@@ -23,7 +23,8 @@ from convex_adversarial import robust_loss
 from torch import nn
 
 from wdist.attack import attack
-from wdist.reproduce import SETTINGS, VALIDATION_IMAGES, images_of, machine, today
+from wdist.reproduce import SETTINGS, VALIDATION_IMAGES, images_of
+from wdist.result_file import provenance, write_figures
 
 SAVE_EVERY = 500  # steps
 CERTIFIED_AT_ONCE = 1  # 0.08 s an image on one core; 0.18 s in blocks of 4, which outgrow the cache
@@ -120,10 +121,9 @@ def main() -> None:
         "certified_and_broken": int((certified[:n] & broken).sum()),
         **times,
         "certificate_seconds": seconds,
-        "machine": machine(),
-        "date": today(),
+        **provenance(),
     }
-    (options.out / "convex-adversarial-mnist-small.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_figures(options.out / "convex-adversarial-mnist-small.json", figures)
     print(json.dumps(figures, indent=1))
 
 

@@ -83,7 +83,7 @@ def test_finished_cells_are_kept(data: Path) -> None:
     assert second["rko-relu"] == first["rko-relu"]
     assert run(["rko-relu"], w1_table.TableOptions(steps=3, batch=16, seeds=2))["rko-relu"]["deviation"] > 0
     assert told == ["rko-relu", "rko-maxmin", "rko-relu"]
-    with pytest.raises(OptionError, match="cells of other options or images"):
+    with pytest.raises(OptionError, match="cells of other options, images or version"):
         run(["rko-relu"], w1_table.TableOptions(steps=4, batch=16, seeds=1))
     with pytest.raises(OptionError, match="critic 'conv-maxmin' is unknown"):
         run(["conv-maxmin"])

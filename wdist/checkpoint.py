@@ -15,9 +15,15 @@ VERSION = 1
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
-    """Replace `path` as a whole: a crash at any moment leaves the old file or the new one, on the disk."""
+    """Replace `path` as a whole, by `replace_file`."""
     text = json.dumps({"version": VERSION} | document)
-    data = save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata={"document": text})
+    replace_file(
+        path, save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata={"document": text})
+    )
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace `path` as a whole: a crash at any moment leaves the old file or the new one, on the disk."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(data)

@@ -7,6 +7,7 @@ import hashlib
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """An idx file of unsigned bytes, compressed or not (format: LeCun, Cortes, Burges). Raises SampleError."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SampleError(f"{path} cannot be read: {error}; download it again") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _IDX_BYTES:
         raise SampleError(f"{path} is not an idx file of unsigned bytes")
@@ -79,7 +80,7 @@ def read_cifar10(path: Path, *, test: bool) -> tuple[Images, Labels]:
                 if not raw or len(raw) % _CIFAR_RECORD:
                     raise SampleError(f"{path}: {name} is not a batch of CIFAR-10; download it again")
                 records.append(np.frombuffer(raw, np.uint8).reshape(-1, _CIFAR_RECORD))
-    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise SampleError(f"{path} is not the binary archive of CIFAR-10: {error}; download it again") from error
     rows = np.concatenate(records)
     return np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), rows[:, 0].copy()
@@ -94,7 +95,14 @@ def load_images(name: str, folder: Path, *, test: bool) -> tuple[Images, Labels]
     if name == "cifar10":
         return read_cifar10(paths[0], test=test)
     images, labels = (read_idx(path) for path in (paths[2:] if test else paths[:2]))
+    if len(images) != len(labels):
+        raise SampleError(f"{folder}: {len(images):,} images have {len(labels):,} labels; download the files again")
     return images, labels
+
+
+def unpublished_files(name: str, folder: Path) -> list[str]:
+    """Names of the files of a data set whose checksum is not the published one: figures from them are of other data."""
+    return [file.name for file in FILES[name] if _md5(_find(folder, name, file.name)) != file.md5]
 
 
 def _find(folder: Path, name: str, file: str) -> Path:

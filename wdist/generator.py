@@ -6,6 +6,7 @@ image is an independent draw, whatever else is in its batch.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wdist.checkpoint import read_checkpoint, write_checkpoint
+from wdist.checkpoint import replace_file, write_checkpoint
 from wdist.errors import OptionError, Stopped
-from wdist.reproduce import check_device, images_of, machine, today, write_figures
+from wdist.reproduce import check_device, images_of
+from wdist.result_file import checkpoint_to_go_on_from, make_folder, provenance, write_figures
 
 SIZES = {"small": 16, "full": 64}  # channels at the finest grid; they double as it is halved
 NOISE = 128
@@ -32,7 +34,7 @@ class GanOptions:
     """size: of `SIZES`; steps of the generator, each after critic_steps of the critic; penalty: lambda of the paper."""
 
     size: str = "small"
-    steps: int = 2_000
+    steps: int = 10_000
     batch: int = 64
     critic_steps: int = 5
     penalty: float = 10.0
@@ -164,8 +166,8 @@ class GanTraining:
         write_checkpoint(path, tensors, document)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint, where there is one. Raises OptionError for one of other options."""
-        if (found := read_checkpoint(path)) is None:
+        """Go on from a checkpoint, if there is one. Raises OptionError for one that is damaged or of other options."""
+        if (found := checkpoint_to_go_on_from(path)) is None:
             return
         tensors, document = found
         if document["identity"] != self.identity:
@@ -210,7 +212,7 @@ def train_generator(
     check_device(options.device)
     images, _ = images_of(dataset, data, test=False)
     training = GanTraining(options, images)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / f"generated-{dataset}-{options.size}-{options.seed}.npy"
     checkpoint = path.with_suffix(".checkpoint")
     training.load(checkpoint)
@@ -224,7 +226,9 @@ def train_generator(
             training.save(checkpoint)
             if progress is not None:
                 progress(training.done, difference)
-    np.save(path, training.draw(options.samples, options.seed))
+    drawn = io.BytesIO()
+    np.save(drawn, training.draw(options.samples, options.seed))
+    replace_file(path, drawn.getvalue())
     figures = {
         "experiment": "train-gan",
         "dataset": dataset,
@@ -232,8 +236,7 @@ def train_generator(
         "images": options.samples,
         "training_seconds": training.seconds,
         "curve": training.curve,
-        "machine": machine(),
-        "date": today(),
+        **provenance(options.device),
     }
     write_figures(path.with_suffix(".json"), figures)
     return figures

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from wdist.attack import attack
-from wdist.datasets import load_images
+from wdist.checkpoint import replace_file
+from wdist.datasets import load_images, unpublished_files
 from wdist.errors import OptionError, SampleError
+from wdist.result_file import make_folder, provenance, write_figures
 from wdist.robustness import (
     ClassifierConfig,
     Labels,
@@ -84,7 +83,7 @@ class RobustnessOptions:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.batch < 1 or min(self.attack_images, self.attack_certified or 0) < 0:
+        if not 0 < self.epochs < math.inf or self.batch < 1 or min(self.attack_images, self.attack_certified or 0) < 0:
             raise OptionError("epochs must be above 0, batch at least 1, numbers of images to attack not below 0")
 
     def recipe(self, setting: Setting, images: int) -> RobustTraining:
@@ -130,7 +129,7 @@ def robustness(
     order = np.random.default_rng([options.seed, 11]).permutation(len(images))
     held, rest = order[:VALIDATION_IMAGES], order[VALIDATION_IMAGES:]
     recipe = options.recipe(setting, len(rest))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     named = [options.loss] if options.loss != "hinge" else []
     path = out / "-".join([dataset, config.net, config.layers, config.activation, *named, str(options.seed)])
 
@@ -139,6 +138,7 @@ def robustness(
             progress(step, recipe.steps, value)
 
     checkpoint = path.with_suffix(".checkpoint")
+    _refuse_to_replace(path.with_suffix(".json"), recipe, checkpoint)
     module, record = train_robust_classifier(
         config,
         images[rest],
@@ -157,20 +157,48 @@ def robustness(
         "config": asdict(config),
         "training": asdict(recipe),
         "epochs": options.epochs,
+        "steps_done": record.step,
+        "schedules": record.schedules,
+        "warnings": record.warnings,
+        "unpublished_files": unpublished_files(dataset, data),
         "validation": {"images": len(held), "certified": record.value, "curve": record.curve},
         "test": asdict(certified_accuracy(module, *test, setting.radius)),
         "attack": None,
         "training_seconds": record.curve[-1]["seconds"],
-        "machine": machine(),
-        "date": today(),
+        **provenance(options.device),
     }
-    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, path.with_suffix(".safetensors"))
+    weights = {key: value.contiguous().cpu() for key, value in module.state_dict().items()}
+    replace_file(path.with_suffix(".safetensors"), save(weights))
     write_figures(path.with_suffix(".json"), figures)
     if options.attack_images > 0:
         figures["attack"] = _attacked(module, *test, setting.radius, options, attack_progress)
         write_figures(path.with_suffix(".json"), figures)
         checkpoint.unlink(missing_ok=True)
     return figures
+
+
+def _refuse_to_replace(path: Path, recipe: RobustTraining, checkpoint: Path) -> None:
+    """A result of another training stays, unless it is trained on from its checkpoint. Raises OptionError."""
+    if not path.exists():
+        return
+    _, _, stored = read_result(path)
+    fields = asdict(recipe)
+    others = [name for name, value in asdict(stored).items() if name != "device" and fields[name] != value]
+    if others and (others != ["steps"] or not checkpoint.exists()):
+        told = ", ".join(f"{name} {getattr(stored, name)} there, {fields[name]} now" for name in others)
+        raise OptionError(f"{path} is the result of another training ({told}): name another folder")
+
+
+def read_result(path: Path) -> tuple[dict[str, Any], ClassifierConfig, RobustTraining]:
+    """A result file of `robustness`, with the net and its training. Raises SampleError for any other."""
+    try:
+        figures = json.loads(path.read_text())
+        if figures["dataset"] not in SETTINGS or not {"clean", "certified"} <= figures["test"].keys():
+            raise KeyError("dataset, test")
+        return figures, ClassifierConfig(**figures["config"]), RobustTraining(**figures["training"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "its content is another"
+        raise SampleError(f"{path} is not a result file of `wdist reproduce robustness`: {reason}") from error
 
 
 def check_classifier(
@@ -183,23 +211,19 @@ def check_classifier(
     """Certify the classifier of a result file again, from the weights beside it, and attack what is certified.
 
     Nothing is trained, and no file is written. Returns `test` and `attack` as such a file holds them (None where
-    nothing was attacked), machine and date. Of the options those of the attack and the device count; the seed is the
-    file's. progress: called with (images attacked, broken so far).
+    nothing was attacked), code, machine and date; `confirmed`: whether the counts of images are those of the file, the
+    Lipschitz bound too up to 1e-9 (another LAPACK rounds differently), and no certified image broke. Of the options
+    those of the attack count. progress: called with (images attacked, broken so far).
 
     Raises:
         SampleError: the published files, the result file or its weights are missing or damaged. OptionError: no such
         device.
     """
     check_device(options.device)
+    figures, config, _ = read_result(result)
+    radius = SETTINGS[figures["dataset"]].radius
     weights = result.with_suffix(".safetensors")
-    try:
-        figures = json.loads(result.read_text())
-        config, dataset, seed = ClassifierConfig(**figures["config"]), figures["dataset"], figures["training"]["seed"]
-        radius = SETTINGS[dataset].radius
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or repr(error)
-        raise SampleError(f"{result} is not a result file of `wdist reproduce robustness`: {reason}") from error
-    images, labels = images_of(dataset, data, test=True)
+    images, labels = images_of(figures["dataset"], data, test=True)
     shape: Any = images.shape[1:]
     module = build_classifier(config, shape)
     try:
@@ -207,10 +231,13 @@ def check_classifier(
     except (OSError, SafetensorError, RuntimeError) as error:
         raise SampleError(f"{weights} does not hold the weights of {result}: {error}") from error
     module.eval()
-    found: dict[str, Any] = {"test": asdict(certified_accuracy(module, images, labels, radius)), "attack": None}
-    if options.attack_images > 0:
-        found["attack"] = _attacked(module, images, labels, radius, replace(options, seed=seed), progress)
-    return found | {"machine": machine(), "date": today()}
+    test = asdict(certified_accuracy(module, images, labels, radius))
+    found = _attacked(module, images, labels, radius, options, progress) if options.attack_images > 0 else None
+    claimed = dict(figures["test"])
+    bound, claimed_bound = test["lipschitz_bound"], claimed.pop("lipschitz_bound")
+    same = claimed.items() <= test.items() and math.isclose(bound, claimed_bound, rel_tol=1e-9)
+    broken = found is not None and found["certified_and_broken"] > 0
+    return {"test": test, "attack": found, "confirmed": same and not broken} | provenance(options.device)
 
 
 def _attacked(
@@ -238,6 +265,7 @@ def _attacked(
     return {
         "steps": ATTACK_STEPS,
         "restarts": ATTACK_RESTARTS,
+        "seed": options.seed,
         "images": len(broken[:first]),
         "accuracy": float((~broken[:first]).mean()),
         "certified": float(certified[:first].mean()),
@@ -255,24 +283,3 @@ def check_device(name: str) -> None:
         raise OptionError(f"device {name!r} is unknown; choose 'cpu' or 'cuda'") from None
     if is_missing:
         raise OptionError(f"device {name!r} was asked for, but no CUDA device is at hand; use 'cpu'")
-
-
-def write_figures(path: Path, figures: dict[str, Any]) -> None:
-    """One result file."""
-    path.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def today() -> str:
-    """The date (UTC) as YYYY-MM-DD."""
-    return datetime.now(UTC).date().isoformat()
-
-
-def machine() -> str:
-    """What a run was measured on: processor, threads, versions."""
-    if torch.cuda.is_available():
-        where = torch.cuda.get_device_name()
-    else:
-        cores = Path("/proc/cpuinfo")
-        names = re.findall(r"model name\s*: (.+)", cores.read_text()) if cores.exists() else []
-        where = names[0] if names else platform.processor() or platform.machine()
-    return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"

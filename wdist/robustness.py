@@ -9,6 +9,8 @@ min_j (z_i - z_j) / (L ||a_i - a_j||) of x, in the Euclidean norm.
 from __future__ import annotations
 
 import copy
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,11 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.certificate import lipschitz_bound
-from wdist.checkpoint import read_checkpoint, write_checkpoint
+from wdist.checkpoint import write_checkpoint
 from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.layers import MaxMin, OrthogonalLinear
 from wdist.manifold import polish
+from wdist.result_file import checkpoint_to_go_on_from
 from wdist.training import Record, Schedule, Trainer
 
 Rows = NDArray[np.float32]
@@ -192,16 +195,21 @@ def certified_accuracy(module: nn.Sequential, images: Rows, labels: Labels, radi
     """
     check_labelled(images, labels)
     features = _feature_bound(module, images.shape[1:])
-    radii = certified_radii(logits_of(module, images), labels, features * _last_row_distances(module))
+    logits = logits_of(module, images)
+    if labels.max() >= logits.shape[1]:
+        raise SampleError(f"label {labels.max()} is none of the net's classes 0 to {logits.shape[1] - 1}")
+    radii = certified_radii(logits, labels, features * _last_row_distances(module))
     return Robustness(len(images), radius, float((radii > 0).mean()), float((radii > radius).mean()), features)
 
 
 def check_labelled(images: Rows, labels: Labels) -> None:
-    """Raises SampleError for shapes that do not fit and for values that are not finite."""
+    """Raises SampleError for shapes that do not fit, values that are not finite, labels that are no classes."""
     if images.ndim != 4 or labels.shape != (len(images),) or len(images) == 0:
         raise SampleError(f"need images (n, c, h, w) and labels (n,), not {images.shape} and {labels.shape}")
     if not np.isfinite(images).all():
         raise SampleError("images hold values that are not finite")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise SampleError("labels must be integers, the classes from 0 on")
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,9 @@ class RobustTraining:
             raise OptionError(f"loss {self.loss!r} is unknown; choose one of {', '.join(LOSSES)}")
         if min(self.steps, self.batch) < 1 or min(self.margin, self.temperature) <= 0:
             raise OptionError("steps and batch must be at least 1, margin and temperature above 0")
+        rates = (self.margin, self.temperature, self.learning_rate, self.euclidean_learning_rate)
+        if not all(math.isfinite(value) for value in rates):
+            raise OptionError("margin, temperature and learning rates must be finite")
 
 
 def train_robust_classifier(
@@ -239,7 +250,7 @@ def train_robust_classifier(
     radius: float,
     *,
     checkpoint: Path | None = None,
-    checkpoint_every: int = 500,
+    checkpoint_seconds: float = 30,
     progress: Callable[[int, float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[nn.Sequential, Record]:
@@ -247,14 +258,16 @@ def train_robust_classifier(
 
     images, validation[0]: (n, c, h, w) float32 in [0, 1]; labels from 0. With a checkpoint file, a stopped or killed
     run goes on from it and ends as an uninterrupted one; with more steps it trains on, at the rates that the longer
-    schedule has there. progress: called with (steps done, certified accuracy).
+    schedule has there (`Record.schedules` lists them). progress: called with (steps done, certified accuracy).
 
     Raises:
-        SampleError: shapes that do not fit. OptionError: the checkpoint is of other options. Stopped: should_stop()
-        turned true (the checkpoint is written first).
+        SampleError: shapes or labels that do not fit. OptionError: the checkpoint is damaged, of other options or of
+        more steps. Stopped: should_stop() turned true (the checkpoint is written first).
     """
-    check_labelled(images, labels)
-    check_labelled(*validation)
+    for rows, classes in ((images, labels), validation):
+        check_labelled(rows, classes)
+        if classes.max() >= config.classes:
+            raise SampleError(f"label {classes.max()} is none of the classes 0 to {config.classes - 1}")
     shape: Any = images.shape[1:]
     module = build_classifier(config, shape, training.seed).to(training.device)
 
@@ -270,19 +283,26 @@ def train_robust_classifier(
     )
     trainer = Trainer(module, loss_at, value, schedule)
     identity = _identity(config, training, images)
-    if checkpoint is not None and (found := read_checkpoint(checkpoint)) is not None:
+    if checkpoint is not None and (found := checkpoint_to_go_on_from(checkpoint)) is not None:
         if found[1].get("identity") != identity:
             raise OptionError(f"{checkpoint} is a checkpoint of other options: remove it or name another folder")
         trainer.load_state(*found)
+        if (done := trainer.record.step) > training.steps:
+            raise OptionError(
+                f"{checkpoint} has {done:,} steps behind it, more than {training.steps:,}: name another folder"
+            )
+    saved = time.monotonic()
 
     def save() -> None:
+        nonlocal saved
         if checkpoint is not None:
             tensors, document = trainer.state()
             write_checkpoint(checkpoint, tensors, document | {"identity": identity})
+        saved = time.monotonic()
 
     def on_step(step: int) -> None:
         clip_singular_values(module, step)
-        if step % checkpoint_every == 0 or trainer.finished:
+        if trainer.finished or time.monotonic() - saved > checkpoint_seconds:
             save()
 
     try:

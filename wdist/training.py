@@ -66,7 +66,10 @@ class Schedule:
 
 @dataclass
 class Record:
-    """What a training has done so far, apart from its tensors; `step` counts the steps done."""
+    """What a training has done so far, apart from its tensors; `step` counts the steps done.
+
+    schedules: the numbers of steps that it was planned with; more than one where it was trained on with more.
+    """
 
     step: int = 0
     value: float = -math.inf
@@ -75,6 +78,7 @@ class Record:
     restores: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    schedules: list[int] = field(default_factory=list)
 
 
 class Trainer:
@@ -129,6 +133,8 @@ class Trainer:
             self.best = self.good = _snapshot(self.module)
             self.record.value = self.held_out_value(self.module)
             self.record.curve = [{"step": 0, "seconds": 0.0, "value": self.record.value}]
+        if self.record.schedules[-1:] != [self.schedule.steps]:
+            self.record.schedules.append(self.schedule.steps)
         self._started = time.perf_counter() - self._seconds
 
     def check(self, should_stop: Callable[[], bool] | None) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wdist import __version__
+from wdist.checkpoint import replace_file
 from wdist.critics import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
 from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError
@@ -28,8 +31,8 @@ from wdist.estimator import estimate_w1
 from wdist.manifold import polish
 from wdist.portfolio import Budget
 from wdist.problem import Problem
-from wdist.reproduce import machine, today, write_figures
 from wdist.result import Result
+from wdist.result_file import make_folder, provenance, write_figures
 from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
 from wdist.samples import Scale, check_pair, open_samples, split_rows
 from wdist.search import Candidate, Search
@@ -73,7 +76,7 @@ def read_generated(path: Path) -> Images:
     try:
         stored = np.load(path)
         images = stored["images"] if path.suffix == ".npz" else stored
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SampleError(f"{path} cannot be read: {error}; it must be .npy, or .npz with an array `images`") from error
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise SampleError(f"{path} must hold uint8 images (n, h, w) or (n, h, w, c)")
@@ -115,18 +118,19 @@ def w1_table(
         SampleError: a file is missing or does not fit. OptionError: an unknown cell, or other options than the rows
         kept so far. Stopped.
     """
-    cells = [*CELLS, "auto"] if cells is None else cells
+    cells = [*CELLS, "auto"] if cells is None else list(dict.fromkeys(cells))
     if unknown := set(cells) - {*CELLS, "auto"}:
         raise OptionError(f"critic {min(unknown)!r} is unknown; choose of {', '.join([*CELLS, 'auto'])}")
     images = read_generated(generated)
     identity: dict[str, Any] = {
         "experiment": "w1",
+        "version": __version__,
         "dataset": dataset,
         "generated": {"file": generated.name, "images": len(images), "sha256": _sha256(images)},
         "options": asdict(options) | {"learning_rate": LEARNING_RATE, "adam_rate": ADAM_RATE},
     }
     identity["options"].pop("seeds")  # more of them go on from those that are there
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     kept = out / f"w1-{dataset}-{generated.stem}.jsonl"
     rows = _kept_rows(kept, identity)
     for seed in range(options.seeds):
@@ -141,7 +145,7 @@ def w1_table(
             rows.append(row)
             if progress is not None:
                 progress(row)
-    figures = identity | {"table": _summary(rows), "rows": rows, "machine": machine(), "date": today()}
+    figures = identity | {"table": _summary(rows), "rows": rows}
     write_figures(kept.with_suffix(".json"), figures)
     return figures
 
@@ -151,13 +155,18 @@ def _sha256(images: Images) -> str:
 
 
 def _kept_rows(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
-    """Finished cells of an earlier call; a new file begins with what must agree."""
+    """Finished cells of an earlier call; a new file begins with what must agree. A line cut off is dropped."""
     if not path.exists():
-        path.write_text(json.dumps(identity) + "\n")
+        replace_file(path, (json.dumps(identity) + "\n").encode())
         return []
-    first, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+    whole = path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1]
+    try:
+        first, *rows = [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise OptionError(f"{path} is damaged: remove it or name another folder") from error
     if first != json.loads(json.dumps(identity)):
-        raise OptionError(f"{path} holds cells of other options or images: remove it or name another folder")
+        raise OptionError(f"{path} holds cells of other options, images or version: remove it or name another folder")
+    replace_file(path, whole)
     return rows
 
 
@@ -202,6 +211,7 @@ def _cell(
         "rows": result.n,
         "seconds": round(time.perf_counter() - began, 2),
         "cpu_seconds": round(time.process_time() - spent, 2),
+        **provenance(),
     }
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from wdist_service.commands.output import EX_NO, Commands, fail, remark, say
 
 DATASETS = ("mnist", "cifar10")
+EX_STOPPED = 130  # as of a shell command that was interrupted
 
 
 def add(commands: Commands) -> None:
@@ -54,7 +57,8 @@ def add(commands: Commands) -> None:
     )
     check.add_argument("result", type=Path, help="result file NAME.json, beside NAME.safetensors")
     check.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
-    check.add_argument("--update", action="store_true", help="write the attack into the result file")
+    check.add_argument("--update", action="store_true", help="write an attack at least as wide into the result file")
+    check.add_argument("--seed", type=int, default=0, help="of the starts of the attack (default: %(default)s)")
     _add_attack(check)
     check.set_defaults(run=_check)
     _add_w1(below)
@@ -111,20 +115,51 @@ def _add_train_gan(below: Commands) -> None:
     gan.set_defaults(run=_train_gan)
 
 
-def _print(run: Callable[[], object]) -> int:
-    """What an experiment found, as JSON; one line where it refuses."""
-    from wdist.errors import WdistError
+ShouldStop: TypeAlias = Callable[[], bool]
+
+
+def _print(run: Callable[[ShouldStop], object]) -> int:
+    """What an experiment found, as JSON; one line where it refuses, or was told to stop: then what is done is kept."""
+    from wdist.errors import Stopped, WdistError
 
     try:
-        found = run()
+        with _stop_orders() as should_stop:
+            found = run(should_stop)
+    except Stopped as stop:
+        return fail(f"{stop}; the same command goes on", EX_STOPPED)
     except WdistError as error:
         return fail(str(error))
     say(json.dumps(found, indent=1))
     return 0
 
 
-def _told_attack(images: int, broken: int) -> None:
-    remark(f"attacked {images:,} images: {broken:,} broken")
+@contextmanager
+def _stop_orders() -> Iterator[ShouldStop]:
+    """Whether SIGINT or SIGTERM came; a second one ends the process at once."""
+    came: list[int] = []
+
+    def order(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(number, earlier[signal.Signals(number)])
+        remark("stopping; what is done is kept")
+
+    earlier = {number: signal.signal(number, order) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _attack_progress(should_stop: ShouldStop) -> Callable[[int, int], None]:
+    from wdist.errors import Stopped
+
+    def told(images: int, broken: int) -> None:
+        remark(f"attacked {images:,} images: {broken:,} broken")
+        if should_stop():
+            raise Stopped("stopped in the attack")
+
+    return told
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -146,7 +181,7 @@ def _robustness(options: argparse.Namespace) -> int:
     def told(step: int, steps: int, value: float) -> None:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
 
-    def run() -> dict[str, Any]:
+    def run(should_stop: ShouldStop) -> dict[str, Any]:
         settings = RobustnessOptions(
             epochs=options.epochs,
             batch=options.batch,
@@ -160,33 +195,46 @@ def _robustness(options: argparse.Namespace) -> int:
         )
         config = ClassifierConfig(options.net, options.layers, options.activation)
         return robustness(
-            options.dataset, config, options.data, options.out, settings, progress=told, attack_progress=_told_attack
-        )
+            options.dataset, config, options.data, options.out, settings,
+            progress=told, attack_progress=_attack_progress(should_stop), should_stop=should_stop,
+        )  # fmt: skip
 
     return _print(run)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from wdist.reproduce import RobustnessOptions, check_classifier, write_figures
+    from wdist.reproduce import RobustnessOptions, check_classifier, read_result
+    from wdist.result_file import write_figures
 
     is_confirmed = False
 
-    def run() -> dict[str, Any]:
+    def run(should_stop: ShouldStop) -> dict[str, Any]:
         nonlocal is_confirmed
         settings = RobustnessOptions(
-            attack_images=options.attack_images, attack_certified=options.attack_certified, device=options.device
+            seed=options.seed,
+            attack_images=options.attack_images,
+            attack_certified=options.attack_certified,
+            device=options.device,
         )
-        found = check_classifier(options.result, options.data, settings, progress=_told_attack)
-        stored = json.loads(options.result.read_text())
-        broken = found["attack"]["certified_and_broken"] if found["attack"] else 0
-        is_confirmed = found["test"] == stored["test"] and broken == 0
+        found = check_classifier(options.result, options.data, settings, progress=_attack_progress(should_stop))
+        is_confirmed = found["confirmed"]
+        stored, _, _ = read_result(options.result)
         if not is_confirmed:
-            remark(f"{options.result} claims {stored['test']}; {broken} certified images were broken")
-        if options.update and found["attack"]:
-            write_figures(options.result, stored | {"attack": found["attack"]})
+            remark(f"{options.result} is not confirmed: it claims {stored['test']}")
+        elif options.update:
+            if _is_as_wide(found["attack"], stored["attack"]):
+                write_figures(options.result, stored | {"attack": found["attack"]})
+            else:
+                remark(f"{options.result} stays as it is: it tells of more attacked images")
         return found
 
     return _print(run) or (0 if is_confirmed else EX_NO)
+
+
+def _is_as_wide(attack: dict[str, Any] | None, stored: dict[str, Any] | None) -> bool:
+    if attack is None or stored is None:
+        return attack is not None
+    return all(attack[name] >= stored[name] for name in ("images", "certified_images", "steps", "restarts"))
 
 
 def _w1(options: argparse.Namespace) -> int:
@@ -195,11 +243,12 @@ def _w1(options: argparse.Namespace) -> int:
     def told(row: dict[str, Any]) -> None:
         remark(f"seed {row['seed']} {row['critic']:<12} {row['value']:.4f}, L {row['lipschitz_bound']:.7f}")
 
-    def run() -> object:
+    def run(should_stop: ShouldStop) -> object:
         table = TableOptions(options.net, options.steps, options.batch, options.seeds, options.auto_steps)
         return w1_table(
-            options.dataset, options.generated, options.data, options.out, table, cells=options.critics, progress=told
-        )["table"]
+            options.dataset, options.generated, options.data, options.out, table,
+            cells=options.critics, progress=told, should_stop=should_stop,
+        )["table"]  # fmt: skip
 
     return _print(run)
 
@@ -210,7 +259,7 @@ def _train_gan(options: argparse.Namespace) -> int:
     def told(step: int, difference: float) -> None:
         remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
 
-    def run() -> dict[str, Any]:
+    def run(should_stop: ShouldStop) -> dict[str, Any]:
         settings = GanOptions(
             size=options.size,
             steps=options.steps,
@@ -219,6 +268,8 @@ def _train_gan(options: argparse.Namespace) -> int:
             seed=options.seed,
             device=options.device,
         )
-        return train_generator(options.dataset, options.data, options.out, settings, progress=told)
+        return train_generator(
+            options.dataset, options.data, options.out, settings, progress=told, should_stop=should_stop
+        )
 
     return _print(run)

@@ -1,0 +1,74 @@
+"""What every experiment writes beside its figures: code, machine, date; and files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wdist import __version__
+from wdist.checkpoint import read_checkpoint, replace_file
+from wdist.errors import OptionError
+
+
+def provenance(device: str = "cpu") -> dict[str, str]:
+    """Code, machine and date (UTC, YYYY-MM-DD) of a run on a device.
+
+    `source` tells versions of the code apart between two releases: two runs with the same digest ran the same lines.
+    """
+    return {
+        "version": __version__,
+        "source": SOURCE,
+        "machine": machine(device),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _source_digest() -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the package's modules, in the order of their paths."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+SOURCE = _source_digest()  # when the code is loaded: the files may change while it runs
+
+
+def machine(device: str = "cpu") -> str:
+    """What a run was measured on: processor or GPU, threads, versions."""
+    if torch.device(device).type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    else:
+        cores = Path("/proc/cpuinfo")
+        names = re.findall(r"model name\s*: (.+)", cores.read_text()) if cores.exists() else []
+        where = names[0] if names else platform.processor() or platform.machine()
+    return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def write_figures(path: Path, figures: dict[str, Any]) -> None:
+    """One result file, replaced as a whole."""
+    replace_file(path, (json.dumps(figures, indent=1, allow_nan=False) + "\n").encode())
+
+
+def make_folder(path: Path) -> None:
+    """The folder of results. Raises OptionError where there cannot be one."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{path} cannot be a folder of results: {error.strerror}; name another one") from error
+
+
+def checkpoint_to_go_on_from(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """A checkpoint, None where there is none. Raises OptionError for a damaged one: hours may be behind it."""
+    found = read_checkpoint(path)
+    if found is None and path.exists():
+        raise OptionError(f"{path} is damaged or of another version: remove it to begin again, or restore it")
+    return found
