@@ -183,10 +183,50 @@ def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
     assert shown[6] == "W1 is at least, all 3 pairs together with 95 % confidence"
-    assert shown[11].startswith("warning: y.npy (source) and again.npy (target): ")
+    assert shown[12].startswith("p-value: how often equal populations would show this much, adjusted so that all 3")
+    assert [shown[k].split()[k % 6 - 1] for k in (2, 3, 4, 8, 9, 10, 14, 15, 16)] == ["-"] * 9
+    assert float(shown[14].split()[2]) == pytest.approx(matrix["adjusted_p_value"][0][1], rel=1e-3)
+    assert 0 < matrix["p_value"][0][1] < matrix["adjusted_p_value"][0][1] < 0.05 < matrix["adjusted_p_value"][1][2]
+    assert shown[17].startswith("warning: y.npy (source) and again.npy (target): ")
+    assert not any("at most" in line for line in shown)
+    assert matrix["upper_bound"][0][1] is None
     assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    alone = capsys.readouterr().out.splitlines()
+    assert len(alone) == 7
+    assert alone[4] == "p-value: how often equal populations would show this much"
     assert main(["matrix", "x.npy"]) == 2
+
+
+def test_a_matrix_with_a_diameter_has_upper_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("y.npy", "again.npy")
+    sets = ["x.npy", "y.npy", "again.npy", *QUICK, "--diameter", "20"]
+    assert main(["matrix", *sets, "--json"]) == 0
+    matrix = json.loads(capsys.readouterr().out)
+    assert main(["estimate", "x.npy", "y.npy", *QUICK, "--diameter", "20", "--statements", "3", "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert matrix["upper_bound"][0][1] == matrix["upper_bound"][1][0] == alone["upper_bound"] >= 1
+    assert matrix["lower_bound"][0][1] == alone["lower_bound"]
+    assert main(["matrix", *sets]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[12] == "W1 is at most, each pair by itself with 95 % confidence"
+    assert shown[14].split()[:3] == ["x.npy", "-", f"{alone['upper_bound']:.4g}"]
+
+
+def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+    broken, same = np.load("x.npy"), np.ones((200, 3), np.float32)
+    broken[5, 1] = np.nan
+    for name, rows in (("nan.npy", broken), ("same.npy", same), ("same2.npy", same), ("wide.npy", np.ones((200, 4)))):
+        np.save(name, rows)
+    for sets, words in (
+        (["x.npy", "y.npy", "nan.npy"], "wdist: nan.npy (target): the value nan in row 5, column 1"),
+        (["nan.npy", "y.npy"], "wdist: nan.npy (source): the value nan in row 5, column 1"),
+        (["same.npy", "same2.npy"], "wdist: same.npy and same2.npy: every row of both sets is the same"),
+        (["x.npy", "wide.npy"], "wdist: x.npy and wide.npy: source has 3 columns and target has 4"),
+    ):
+        assert main(["matrix", *sets, *QUICK]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(words)
+        assert len(said.splitlines()) == 1
 
 
 def test_the_doctor_finds_this_machine_in_order(

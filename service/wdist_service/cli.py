@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from wdist import __version__
-from wdist_service.commands import completion, doctor, estimate, keys, reproduce, serve
+from wdist_service.commands import completion, doctor, estimate, keys, matrix, reproduce, serve
 from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, Parser, fail
 
 
@@ -56,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"wdist {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    estimate.add_estimate(commands)
-    estimate.add_matrix(commands)
+    estimate.add(commands)
+    matrix.add(commands)
     commands.add_parser("verify", help="check a certificate against the two sets of rows; see wdist verify --help")
     commands.add_parser("remote", help="work with a server; see wdist remote --help")
     serve.add_serve(commands)

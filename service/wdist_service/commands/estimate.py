@@ -1,4 +1,4 @@
-"""`wdist estimate` and `wdist matrix`: the library on files of this machine, without a server."""
+"""`wdist estimate`: the library on two files of this machine, without a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def add_estimate(commands: Commands) -> None:
+def add(commands: Commands) -> None:
     estimate = commands.add_parser(
         "estimate",
         help="compare two sample sets here, without a server",
@@ -32,7 +32,7 @@ def add_estimate(commands: Commands) -> None:
     )
     estimate.add_argument("source", metavar="A", help=f"the first set (P): {HELP}")
     estimate.add_argument("target", metavar="B", help="the second set (Q)")
-    _add_options(estimate)
+    add_options(estimate)
     estimate.add_argument("--groups", metavar="COLUMN", help="column of tables with labels: groups stay whole")
     estimate.add_argument(
         "--statements",
@@ -47,25 +47,7 @@ def add_estimate(commands: Commands) -> None:
     estimate.set_defaults(run=_estimate)
 
 
-def add_matrix(commands: Commands) -> None:
-    matrix = commands.add_parser(
-        "matrix",
-        help="compare all pairs of several sample sets here, without a server",
-        description="Compare all pairs of several sample sets here, without a server; prints lower bounds that hold "
-        "each by itself, and weaker ones that hold all together.",
-        epilog="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
-    )
-    matrix.add_argument("sets", nargs="+", metavar="SET", help=HELP)
-    _add_options(matrix)
-    matrix.add_argument("--reference", action="store_true", help="only the first against each of the others")
-    matrix.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
-    matrix.add_argument(
-        "--simultaneous", action="store_true", help="--fail-above is about the bounds that hold together"
-    )
-    matrix.set_defaults(run=_matrix)
-
-
-def _add_options(made: argparse.ArgumentParser) -> None:
+def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--confidence", type=float, default=0.95, help="of the lower bound (default: %(default)s)")
     made.add_argument("--critic", default="auto", metavar="FAMILY", help="family of critics (default: %(default)s)")
     made.add_argument("--seed", type=int, default=0, help="of the split and of training (default: %(default)s)")
@@ -97,7 +79,7 @@ def scale(text: str) -> float | str | list[float] | None:
     return factors[0] if len(factors) == 1 else factors
 
 
-def _chosen(options: argparse.Namespace) -> dict[str, Any]:
+def chosen(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in OPTIONS if hasattr(options, name)}
 
 
@@ -107,14 +89,14 @@ def _estimate(options: argparse.Namespace) -> int:
     try:
         with Inputs(options.drop, options.groups) as inputs:
             source, target = inputs.open([options.source, options.target])
-            with _progress(options.progress) as tell:
-                result = _compared(source, target, _chosen(options), tell)
+            with ProgressLine(options.progress) as tell:
+                result = compared(source, target, chosen(options), tell)
             if options.save_critic is not None:
                 result.critic.save(options.save_critic)
             if options.certificate is not None:
                 result.certificate.save(options.certificate)
     except WdistError as error:
-        return fail(_with_names(str(error), options))
+        return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
     say(json.dumps(result.to_dict(), indent=2) if options.json else result)
@@ -124,25 +106,38 @@ def _estimate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_names(message: str, options: argparse.Namespace) -> str:
-    """The library says source and target; here they have names."""
-    for side, given in (("source", options.source), ("target", options.target)):
-        if message.startswith(f"{side}:"):
-            return f"{given} ({side}){message[len(side) :]}"
-    return message
-
-
-def _compared(source: Input, target: Input, chosen: dict[str, Any], tell: Callable[[Progress], None] | None) -> Result:
+def compared(source: Input, target: Input, options: dict[str, Any], tell: Callable[[Progress], None] | None) -> Result:
+    """Raises WdistError, in words that name the files."""
     import numpy as np
 
+    from wdist.errors import OptionError, SampleError
     from wdist.estimator import estimate_w1
 
     if source.labels is not None and target.labels is not None:
-        chosen["groups"] = tuple(np.load(labels).reshape(-1) for labels in (source.labels, target.labels))
-    return estimate_w1(source.path, target.path, progress=tell, **chosen)
+        options["groups"] = tuple(np.load(labels).reshape(-1) for labels in (source.labels, target.labels))
+    try:
+        return estimate_w1(source.path, target.path, progress=tell, **options)
+    except SampleError as error:
+        raise SampleError(
+            _named(str(error), source, target) or f"{source.given} and {target.given}: {error}"
+        ) from error
+    except OptionError as error:
+        raise OptionError(_named(str(error), source, target) or str(error)) from error
 
 
-class _progress:  # noqa: N801 - used like a function
+def _named(message: str, source: Input, target: Input) -> str | None:
+    """A message that begins with the side it is about, with the file's name; the library knows the sides alone."""
+    for side, name in (
+        ("source and target", f"{source.given} and {target.given}"),
+        ("source", f"{source.given} (source)"),
+        ("target", f"{target.given} (target)"),
+    ):
+        if message.startswith(f"{side}:"):
+            return name + message[len(side) :]
+    return None
+
+
+class ProgressLine:
     """One line on standard error that is written again and again; gives None where nobody watches."""
 
     def __init__(self, wanted: bool | None, prefix: str = "") -> None:
@@ -163,98 +158,3 @@ class _progress:  # noqa: N801 - used like a function
         so_far = "" if now.value is None else f", so far {now.value:.4g} (not certified)"
         sys.stderr.write(f"\r\x1b[K{self._prefix}{now.trying or 'training'}: step {now.step} of {now.steps}{so_far}")
         sys.stderr.flush()
-
-
-def _matrix(options: argparse.Namespace) -> int:
-    from wdist.errors import WdistError
-
-    if len(options.sets) < 2:
-        return fail("give at least two sets")
-    try:
-        with Inputs(options.drop) as inputs:
-            sets = inputs.open(options.sets)
-            rows = sets[:1] if options.reference else sets
-            columns = sets[1:] if options.reference else sets
-            pairs = [(a, b) for i, a in enumerate(rows) for b in (columns if options.reference else sets[i + 1 :])]
-            chosen = _chosen(options) | {"statements": len(pairs)}
-            found = {}
-            for k, (a, b) in enumerate(pairs, start=1):
-                with _progress(options.progress, f"pair {k} of {len(pairs)}, {a.given} and {b.given}, ") as tell:
-                    found[a, b] = _compared(a, b, dict(chosen), tell)
-    except WdistError as error:
-        return fail(str(error))
-    matrix = _MatrixOfFiles(rows, columns, found)
-    say(json.dumps(matrix.to_dict(), indent=2) if options.json else matrix)
-    judged = _together if options.simultaneous else _alone
-    highest = max(judged(result) for result in found.values())
-    if options.fail_above is not None and highest > options.fail_above:
-        kind = "simultaneous" if options.simultaneous else "lower"
-        remark(f"wdist: a {kind} bound, {highest:.6g}, is above {options.fail_above:g}")
-        return EX_NO
-    return 0
-
-
-def _alone(result: Result) -> float:
-    return result.lower_bound
-
-
-def _together(result: Result) -> float:
-    """The bound that holds at once with those of all pairs; of a single pair it is the only one."""
-    return result.lower_bound if result.simultaneous is None else result.simultaneous["lower_bound"]
-
-
-class _MatrixOfFiles:
-    """Results by pair, with each bound by itself and all of them together."""
-
-    def __init__(self, rows: list[Input], columns: list[Input], found: dict[tuple[Input, Input], Result]) -> None:
-        self._rows, self._columns, self._found = rows, columns, found
-        self._first = next(iter(found.values()))  # options are the same for all
-
-    def _figures(self, of: Callable[[Result], float | None], diagonal: float = 0.0) -> list[list[float | None]]:
-        found = self._found | {(b, a): result for (a, b), result in self._found.items()}
-        return [[diagonal if a is b else of(found[a, b]) for b in self._columns] for a in self._rows]
-
-    def to_dict(self) -> dict[str, Any]:
-        import numpy as np
-
-        from wdist.multiplicity import adjusted_matrix
-
-        p_values = self._figures(lambda result: result.p_value, 1.0)
-        adjusted = adjusted_matrix(np.array(p_values, dtype=np.float64)).tolist()  # None becomes nan
-        return {
-            "rows": [given.given for given in self._rows],
-            "columns": [given.given for given in self._columns],
-            "confidence": self._first.confidence,
-            "units": self._first.units,
-            "split": self._first.split,
-            "pairs": len(self._found),
-            "value": self._figures(lambda result: result.value),
-            "lower_bound": self._figures(_alone),
-            "simultaneous_lower_bound": self._figures(_together),
-            "p_value": p_values,
-            "adjusted_p_value": [[None if p != p else p for p in row] for row in adjusted],
-            "warnings": [
-                {"row": a.given, "column": b.given, "warning": warning}
-                for (a, b), result in self._found.items()
-                for warning in result.warnings
-            ],
-        }
-
-    def __str__(self) -> str:
-        about = "approximately " if self._first.split == "blocks" else ""
-        confidence = f"with {about}{100 * self._first.confidence:.10g} % confidence"
-        lines = [f"W1 is at least, each pair by itself {confidence} ({self._first.units})"]
-        lines += self._table(_alone)
-        if len(self._found) > 1:
-            lines += ["", f"W1 is at least, all {len(self._found):,} pairs together {confidence}"]
-            lines += self._table(_together)
-        for (a, b), result in self._found.items():
-            lines += [f"warning: {a.given} (source) and {b.given} (target): {warning}" for warning in result.warnings]
-        return "\n".join(lines)
-
-    def _table(self, of: Callable[[Result], float | None]) -> list[str]:
-        width = max(10, *(len(given.given) for given in [*self._rows, *self._columns]))
-        lines = [" " * width + "".join(f"  {given.given:>{width}}" for given in self._columns)]
-        for row, numbers in zip(self._rows, self._figures(of), strict=True):
-            lines.append(f"{row.given:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers))
-        return lines
