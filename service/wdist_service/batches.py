@@ -25,7 +25,7 @@ from wdist_service.models import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, S
 from wdist_service.quotas import Quota, admit_jobs
 
 MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
-FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "p_value")
+FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
 _DIAGONAL = dict.fromkeys(FIGURES, 0.0) | {"p_value": 1.0}  # a set against itself
 _RESULTS_AT_ONCE = 200
 Kind = Literal["pairs", "matrix", "reference"]

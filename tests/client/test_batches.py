@@ -34,7 +34,17 @@ def test_a_matrix_is_labelled_mirrored_and_below_the_truth(client: Client) -> No
     for text in (str(matrix), matrix._repr_html_()):
         assert "week 2" in text
         assert "W1 is at least, each pair by itself with 95 % confidence" in text
-        assert "together" not in text
+        assert "all pairs together" not in text
+        assert "at most" not in text
+        assert "p-value, adjusted for all 3 pairs together (Holm)" in text
+    assert str(matrix).splitlines()[3].split() == [
+        "week",
+        "1",
+        f"{matrix.lower_bound[1, 0]:.4g}",
+        "-",
+        f"{matrix.lower_bound[1, 2]:.4g}",
+    ]
+    assert np.isnan(matrix.upper_bound[0, 1])
     assert np.isnan(matrix.simultaneous_lower_bound[0, 1])
     assert [e.status for e in job.results()] == ["succeeded"] * 3
     again = client.batches.get(job.id)
@@ -52,6 +62,19 @@ def test_one_reference_against_many(client: Client) -> None:
     assert (matrix.simultaneous_lower_bound < matrix.lower_bound).all()
     assert (matrix.simultaneous_lower_bound > 0).all()
     assert "W1 is at least, all pairs together with 95 % confidence" in str(matrix)
+
+
+def test_a_diameter_gives_upper_bounds_of_pairs(client: Client) -> None:
+    sets = [client.sample_sets.create(rows(170 + i, shift=float(i)), name=f"week {i}") for i in range(2)]
+    job = client.batches.matrix(sets, diameter=20.0, **QUICK)
+    matrix = job.wait(timeout=100)
+    (estimate,) = job.results()
+    assert estimate.result is not None
+    assert matrix.upper_bound[0, 1] == matrix.upper_bound[1, 0] == estimate.result.upper_bound
+    assert matrix.upper_bound[0, 1] >= np.sqrt(2)
+    np.testing.assert_array_equal(np.diag(matrix.upper_bound), 0)
+    assert "W1 is at most, each pair by itself with 95 % confidence" in str(matrix)
+    assert f"{matrix.upper_bound[0, 1]:.4g}" in matrix._repr_html_()
 
 
 def test_what_is_no_batch_is_refused(client: Client) -> None:

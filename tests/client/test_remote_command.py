@@ -107,7 +107,9 @@ def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert batch in Ran(capsys, "batches").out
     assert len(Ran(capsys, "results", batch).lines) == 3
     assert json.loads(Ran(capsys, "show", batch).out)["kind"] == "matrix"
-    assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 3
+    assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 7
+    bounded = Ran(capsys, "matrix", "x.npy", "y.npy", *QUICK, "--diameter", "30", "--json")
+    assert json.loads(bounded.out)["upper_bound"][0][1] >= np.sqrt(2)
     x, y, z = Ran(capsys, "upload", "x.npy", "y.npy", "z.npy").lines
     pairs = [{"source": x, "target": y}, {"source": x, "target": z, "custom_id": "far"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(json.dumps, pairs))))

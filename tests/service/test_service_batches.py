@@ -108,6 +108,17 @@ def test_simultaneous_bounds_stand_beside_those_of_each_pair(server: Server, set
     alone, together = (np.array(answer[name])[0, 1:] for name in ("lower_bound", "simultaneous_lower_bound"))
     assert (alone > together).all()
     assert together[1] > 0
+    assert answer["upper_bound"][0] == [0, None, None], "no diameter was given"
+
+
+def test_a_diameter_gives_upper_bounds(server: Server, sets: list[str]) -> None:
+    batch = until_done(server, submit(server, reference=sets[0], targets=sets[1:3], diameter=30.0))
+    url = f"/v1/batches/{batch['id']}/matrix"
+    bounds = server.client.get(url).json()["upper_bound"]
+    assert bounds == [[line["result"]["upper_bound"] for line in lines(server, batch)]]
+    assert bounds[0][1] >= 2 * 2**0.5
+    binary = server.client.get(url, params={"format": "npy", "figure": "upper_bound"})
+    np.testing.assert_array_equal(np.load(io.BytesIO(binary.content)), bounds)
 
 
 @pytest.mark.both_stores

@@ -33,6 +33,7 @@ class Matrix:
             holds by itself, with `confidence`.
         simultaneous_lower_bound: weaker, and all of them hold together with `confidence`; nan unless the batch was
             submitted with simultaneous=True.
+        upper_bound: each holds by itself, with `confidence`; nan unless the batch was given a diameter.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
     """
@@ -45,6 +46,7 @@ class Matrix:
     adjusted_p_value: Figures
     complete: bool
     simultaneous_lower_bound: Figures
+    upper_bound: Figures
     confidence: float | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
@@ -57,10 +59,10 @@ class Matrix:
         width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
         head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
         parts = []
-        for title, bounds in self._bounds():
+        for title, figures in self._shown():
             lines = [
-                f"{name:<{width}}" + "".join(f"  {number:>{width}.4g}" for number in numbers)
-                for name, numbers in zip(self.rows, bounds, strict=True)
+                f"{name:<{width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
+                for name, cells in zip(self.rows, self._cells(figures), strict=True)
             ]
             parts.append("\n".join([f"{title} (nan: no result)", head, *lines]))
         return "\n\n".join(parts)
@@ -68,24 +70,50 @@ class Matrix:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         parts = []
-        for title, bounds in self._bounds():
+        for title, figures in self._shown():
             body = "".join(
-                f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{number:.4g}</td>' for number in numbers)}</tr>"
-                for name, numbers in zip(self.rows, bounds, strict=True)
+                f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+                for name, cells in zip(self.rows, self._cells(figures), strict=True)
             )
             parts.append(f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{body}</table>")
         return "".join(parts)
 
-    def _bounds(self) -> list[tuple[str, Figures]]:
-        """What is shown: the bounds that hold each by itself, and, where asked for, those that hold together."""
+    @property
+    def _pairs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Where two sets are compared: off the diagonal, which a reference against targets does not have."""
+        import numpy as np
+
+        pairs = np.ones(self.value.shape, dtype=np.bool_)
+        if len(self.rows) > 1:
+            np.fill_diagonal(pairs, val=False)
+        return pairs
+
+    def _cells(self, figures: Figures) -> list[list[str]]:
+        """Figures as text; "-" where a set meets itself, for 0 is what pairs have that show no difference."""
+        return [
+            [f"{number:.4g}" if is_pair else "-" for number, is_pair in zip(numbers, pairs, strict=True)]
+            for numbers, pairs in zip(figures.tolist(), self._pairs.tolist(), strict=True)
+        ]
+
+    def _shown(self) -> list[tuple[str, Figures]]:
+        """The bounds that hold each by itself, those that there are besides, and p-values of all pairs together."""
         import numpy as np
 
         sure = "" if self.confidence is None else f" with {100 * self.confidence:.10g} % confidence"
+        several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
         shown = [(f"W1 is at least, each pair by itself{sure}", self.lower_bound)]
-        pairs = ~(np.array(self.rows)[:, None] == np.array(self.columns))
-        if np.isfinite(self.simultaneous_lower_bound[pairs]).any():
-            shown.append((f"W1 is at least, all pairs together{sure}", self.simultaneous_lower_bound))
+        for title, figures in (
+            (f"W1 is at least, all pairs together{sure}", self.simultaneous_lower_bound),
+            (f"W1 is at most, each pair by itself{sure}", self.upper_bound),
+            (f"p-value{several}", self.adjusted_p_value),
+        ):
+            if np.isfinite(figures[self._pairs]).any():
+                shown.append((title, figures))
         return shown
+
+    @property
+    def _count(self) -> int:
+        return int(self._pairs.sum()) // (1 if len(self.rows) == 1 else 2)
 
 
 class BatchRecord:
@@ -110,12 +138,22 @@ class BatchRecord:
     def named(self, record: MatrixRecord) -> Matrix:
         import numpy as np
 
-        together = record.simultaneous_lower_bound or [[None] * len(record.columns)] * len(record.rows)
-        given = record.value, record.lower_bound, record.p_value, record.adjusted_p_value or record.p_value, together
-        value, lower_bound, p_value, adjusted, simultaneous = (np.array(figure, dtype=np.float64) for figure in given)
+        def figure(given: list[list[float | None]] | None) -> Figures:
+            unknown: list[list[float | None]] = [[None] * len(record.columns)] * len(record.rows)
+            return np.array(unknown if given is None else given, dtype=np.float64)
+
         rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
         return Matrix(
-            rows, columns, value, lower_bound, p_value, adjusted, record.complete, simultaneous, record.confidence
+            rows,
+            columns,
+            value=figure(record.value),
+            lower_bound=figure(record.lower_bound),
+            p_value=figure(record.p_value),
+            adjusted_p_value=figure(record.adjusted_p_value or record.p_value),
+            complete=record.complete,
+            simultaneous_lower_bound=figure(record.simultaneous_lower_bound),
+            upper_bound=figure(record.upper_bound),
+            confidence=record.confidence,
         )
 
 

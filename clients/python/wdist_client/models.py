@@ -307,6 +307,7 @@ class MatrixRecord(Model):
     value: list[list[float | None]]
     lower_bound: list[list[float | None]]
     simultaneous_lower_bound: list[list[float | None]] | None = None
+    upper_bound: list[list[float | None]] | None = None
     confidence: float | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] | None = None

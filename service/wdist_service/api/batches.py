@@ -28,7 +28,7 @@ _EXAMPLE: list[JsonValue] = [
 ]
 _MAX_SETS = 100  # 4,950 pairs
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value"]
+Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value"]
 
 
 class PairRequest(BaseModel):
@@ -138,6 +138,9 @@ class MatrixView(BaseModel):
     lower_bound: list[list[float | None]] = Field(description="Each holds by itself.")
     simultaneous_lower_bound: list[list[float | None]] = Field(
         description="All hold together; null unless the batch was asked for simultaneous bounds."
+    )
+    upper_bound: list[list[float | None]] = Field(
+        description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."
     )
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(

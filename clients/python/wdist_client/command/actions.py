@@ -243,7 +243,7 @@ def matrix(client: Client, options: argparse.Namespace) -> int:
     return 0 if job.batch.counts.failed == 0 else 1
 
 
-FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value")
+FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value")
 
 
 def matrix_record(found: Matrix) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
 
     figures = {
         name: [[figure(row, column, name) for column in columns] for row in rows]
-        for name in ("value", "lower_bound", "simultaneous_lower_bound", "p_value")
+        for name in ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
     }
     from wdist.multiplicity import adjusted_matrix
 
