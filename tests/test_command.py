@@ -36,6 +36,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.to_csv(folder / "y.csv", index=False, float_format="%.9g")
     frame.to_parquet(folder / "y.parquet")
     frame.rename(columns={"c": "d"}).to_csv(folder / "other.csv", index=False)
+    frame.assign(b=frame.b.where(frame.index != 5)).to_csv(folder / "holes.csv", index=False)
+    (folder / "bin.csv").write_bytes(bytes(range(10)) * 30 + b"\n")
     for name, rows in (("gx", x), ("gy", y)):
         table = pd.DataFrame(rows, columns=["a", "b", "c"]).assign(who=[f"p{i // 4}" for i in range(400)])
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -105,6 +107,8 @@ def test_a_column_of_groups_is_left_out_and_kept_whole(capsys: pytest.CaptureFix
         (["gx.csv", "x.npy"], "column 'who'"),
         (["y.csv", "other.csv"], "different columns"),
         (["-", "-"], "only one"),
+        (["holes.csv", "x.npy"], "holes.csv: column 'b', line 7 holds nan, which is not a finite number; remove"),
+        (["bin.csv", "x.npy"], "bin.csv: it is binary, not CSV; let its name end in what it is"),
         (["x.npy", "y.csv", "--groups", "a"], "no names of columns"),
         (["x.npy", "y.npy", "--confidence", "2"], "confidence"),
         (["x.npy", "y.npy", "--certificate", "no/where"], "No such file"),
@@ -220,6 +224,7 @@ def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[st
     for sets, words in (
         (["x.npy", "y.npy", "nan.npy"], "wdist: nan.npy (target): the value nan in row 5, column 1"),
         (["nan.npy", "y.npy"], "wdist: nan.npy (source): the value nan in row 5, column 1"),
+        (["x.npy", "holes.csv", "y.npy"], "wdist: holes.csv: column 'b', line 7 holds nan"),
         (["same.npy", "same2.npy"], "wdist: same.npy and same2.npy: every row of both sets is the same"),
         (["x.npy", "wide.npy"], "wdist: x.npy and wide.npy: source has 3 columns and target has 4"),
     ):

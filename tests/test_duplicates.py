@@ -30,6 +30,10 @@ def test_rows_copied_many_times_are_warned_of(times: int) -> None:
     assert all(f"500 of {500 * times:,} rows are distinct; if these are copies" in warning for warning in warnings)
 
 
+def test_a_point_mass_is_warned_of_elsewhere() -> None:
+    assert warnings_for(np.ones((200, 2)), np.random.default_rng(0).standard_normal((200, 2))) == []
+
+
 def test_copies_in_a_common_group_pass() -> None:
     generator = np.random.default_rng(5)
     labels = np.repeat(np.arange(200), 10)

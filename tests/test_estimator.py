@@ -160,6 +160,31 @@ def test_progress_is_told_and_stop_obeyed() -> None:
         estimate_w1(gaussian(200, 3, 1), gaussian(200, 3, 2), should_stop=lambda: True, **QUICK)
 
 
+def test_the_time_left_is_never_more_than_the_budget_while_critics_are_compared() -> None:
+    seen: list[Progress] = []
+    x, y = gaussian(400, 3, 1), gaussian(400, 3, 2, 0.5)
+    estimate_w1(x, y, max_seconds=1.5, baseline_rows=0, progress=seen.append)
+    compared = [p for p in seen if p.steps != seen[-1].steps]  # the last stage's number of steps is known only there
+    assert compared
+    assert all(p.eta_seconds is not None and p.eta_seconds <= 1.5 for p in compared)
+
+
+def test_a_critic_that_shows_less_than_the_means_do_is_warned_of() -> None:
+    x, y = gaussian(400, 3, 1), gaussian(400, 3, 2, 0.5)
+    (warning,) = estimate_w1(x, y, critic="cone", steps=5, baseline_rows=0).warnings
+    assert "the mean difference alone shows" in warning
+    assert "critic='auto'" in warning
+    assert estimate_w1(x, y, critic="affine", baseline_rows=0).warnings == []
+
+
+def test_confidence_is_not_rounded_up_to_certainty() -> None:
+    x, y = gaussian(400, 3, 1), gaussian(400, 3, 2, 0.5)
+    text = str(estimate_w1(x, y, critic="affine", confidence=0.99999999999, baseline_rows=0))
+    assert "99.999999999 % confidence" in text
+    assert "100 %" not in text
+    assert "closed form" in text  # and not 0 steps
+
+
 def test_max_seconds_is_kept_roughly() -> None:
     result = estimate_w1(gaussian(2000, 8, 1), gaussian(2000, 8, 2, 0.1), max_seconds=1.0, baseline_rows=0)
     assert result.steps >= 20

@@ -1,18 +1,9 @@
 """Statements made together hold together."""
 
 import numpy as np
-import pytest
 from scipy import stats
 
-from wdist.errors import OptionError
-from wdist.multiplicity import adjusted_matrix, adjusted_p_values, column_lower_bounds, simultaneous_confidence
-
-
-def test_bonferroni() -> None:
-    assert simultaneous_confidence(0.95, 10) == pytest.approx(0.995)
-    assert simultaneous_confidence(0.95, 1) == pytest.approx(0.95)
-    with pytest.raises(OptionError, match="at least one"):
-        simultaneous_confidence(0.95, 0)
+from wdist.multiplicity import adjusted_matrix, adjusted_p_values, column_lower_bounds
 
 
 def test_holm_by_hand_with_gaps_in_a_matrix() -> None:

@@ -1,6 +1,10 @@
 """`wdist reproduce`: one command from published files to a result file."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,9 @@ from idx_files import idx
 from safetensors.torch import load_file
 
 from wdist import reproduce
+from wdist.checkpoint import read_checkpoint
 from wdist.errors import OptionError
+from wdist.result_file import SOURCE
 from wdist.robustness import ClassifierConfig, build_classifier, pair_bounds
 from wdist_service.cli import main
 
@@ -85,17 +91,63 @@ def test_a_classifier_is_checked_from_its_weights(data: Path, capsys: pytest.Cap
     assert found["test"] == trained["test"]
     assert found["attack"]["certified_images"] == round(60 * found["test"]["certified"]) > 0
     assert json.loads(result.read_text()) == trained | {"attack": found["attack"]}
+    narrower = [*check, "--attack-certified", "3", "--update", "--seed", "1"]
+    assert main(narrower) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["attack"]["seed"] == 1
+    assert "stays as it is" in captured.err
+    assert json.loads(result.read_text())["attack"] == found["attack"]
     claim = json.loads(result.read_text())
     claim["test"]["certified"] /= 2
     result.write_text(json.dumps(claim))
     assert main(check) == 1
-    assert "claims {'images': 60" in capsys.readouterr().err
+    assert "is not confirmed: it claims {'images': 60" in capsys.readouterr().err
     result.with_suffix(".safetensors").write_bytes(b"no weights")
     assert main(check) == 2
     assert "does not hold the weights" in capsys.readouterr().err
     result.write_text("{}")
     assert main(check) == 2
     assert "is not a result file" in capsys.readouterr().err
+
+
+def test_a_result_of_another_training_stays(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data / "results"
+    command = ["reproduce", "robustness", "mnist", "--data", str(data), "--out", str(out), "--attack-images", "0"]
+    assert main([*command, "--epochs", "2"]) == 0
+    result = out / "mnist-small-bcop-maxmin-0.json"
+    first = json.loads(result.read_text())
+    assert (first["steps_done"], first["schedules"], first["warnings"]) == (9, [9], [])
+    assert sorted(first["unpublished_files"])[0] == "t10k-images-idx3-ubyte.gz"  # of this test, not LeCun's
+    assert first["source"] == SOURCE
+    assert main([*command, "--epochs", "3", "--margin", "3"]) == 2
+    assert "is the result of another training (steps 9 there, 14 now, margin 2.12" in capsys.readouterr().err
+    assert main([*command, "--epochs", "1"]) == 2
+    assert "has 9 steps behind it" in capsys.readouterr().err
+    assert json.loads(result.read_text()) == first
+    assert main([*command, "--epochs", "3"]) == 0
+    assert json.loads(result.read_text())["schedules"] == [9, 14]
+    (out / "mnist-small-bcop-maxmin-0.checkpoint").unlink()
+    assert main([*command, "--epochs", "4"]) == 2
+    assert "steps 14 there, 19 now" in capsys.readouterr().err
+
+
+def test_an_order_to_stop_keeps_what_is_done(data: Path) -> None:
+    command = [sys.executable, "-m", "wdist_service", "reproduce", "robustness", "mnist", "--epochs", "400"]
+    command += ["--data", str(data), "--out", str(data / "results"), "--attack-images", "0"]
+    (data / "sitecustomize.py").write_text("import wdist.reproduce\nwdist.reproduce.VALIDATION_IMAGES = 100\n")
+    environment = os.environ | {"PYTHONPATH": str(data), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        first = run.stderr.readline()
+        assert "certified on validation images" in first
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+    assert run.returncode == 130
+    assert "stopping; what is done is kept" in rest
+    assert "steps; the same command goes on" in rest
+    found = read_checkpoint(data / "results" / "mnist-small-bcop-maxmin-0.checkpoint")
+    assert found is not None
+    assert found[1]["record"]["step"] >= int(first.split()[1])
 
 
 def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,10 +101,17 @@ def test_an_interrupted_training_ends_as_a_whole_one(tmp_path: Path) -> None:
     assert record.step == 30
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+    assert record.schedules == [30]
     longer = replace(recipe, steps=33)
-    assert train_robust_classifier(config, *TRAIN, VALIDATION, longer, RADIUS, checkpoint=file)[1].step == 33
+    record = train_robust_classifier(config, *TRAIN, VALIDATION, longer, RADIUS, checkpoint=file)[1]
+    assert (record.step, record.schedules) == (33, [30, 33])
+    with pytest.raises(OptionError, match="has 33 steps behind it, more than 30"):
+        train_robust_classifier(config, *TRAIN, VALIDATION, recipe, RADIUS, checkpoint=file)
     with pytest.raises(OptionError, match="a checkpoint of other options"):
         train_robust_classifier(config, *TRAIN, VALIDATION, replace(recipe, margin=2.0), RADIUS, checkpoint=file)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(OptionError, match="is damaged or of another version: remove it to begin again"):
+        train_robust_classifier(config, *TRAIN, VALIDATION, longer, RADIUS, checkpoint=file)
 
 
 def test_the_soft_margin_is_the_hinge_of_the_nearest_wrong_class_up_to_its_temperature() -> None:
@@ -141,3 +148,23 @@ def test_bad_input_is_named() -> None:
         certified_accuracy(module, TEST[0][:, 0], TEST[1], RADIUS)
     with pytest.raises(SampleError, match="not finite"):
         certified_accuracy(module, np.full((2, 1, 8, 8), np.nan, dtype=np.float32), np.array([0, 1]), RADIUS)
+    for labels, message in (([-1, 0], "integers, the classes from 0"), ([0.0, 1.0], "integers"), ([0, 7], "label 7")):
+        with pytest.raises(SampleError, match=message):
+            certified_accuracy(module, TEST[0][:2], np.array(labels), RADIUS)
+    with pytest.raises(SampleError, match="label 3 is none of the classes 0 to 2"):
+        train_robust_classifier(ClassifierConfig(classes=3), *TRAIN, VALIDATION, RECIPE, RADIUS)
+    with pytest.raises(SampleError, match=r"outside \[0, 1\]"):
+        attack(module, TEST[0] - 0.5, TEST[1], RADIUS)
+    with pytest.raises(OptionError, match="must be finite"):
+        replace(RECIPE, margin=np.nan)
+
+
+def test_an_image_counts_as_broken_only_in_float64() -> None:
+    """Both classes score the same up to float32: the attack sees ties everywhere, of which none is one in float64."""
+    module = build_classifier(ClassifierConfig("small", classes=2), (1, 8, 8))
+    with torch.no_grad():
+        module[-1].weight[:] = 50 * module[-1].weight[0]
+        module[-1].bias.copy_(torch.tensor([1.0, 1.0 - 2**-24]))
+    labels = np.zeros(20, dtype=np.int64)
+    assert not attack(module, TEST[0][:20], labels, RADIUS, steps=2, restarts=1).any()
+    assert attack(module, TEST[0][:20], labels + 1, RADIUS, steps=2, restarts=1).all()

@@ -448,3 +448,8 @@ def test_a_frame_with_truth_values_beside_numbers() -> None:
     assert opened.rows(slice(0, 2)).tolist() == [[0.0, 1.0], [1.0, 0.0]]
     with pytest.raises(SampleError, match="column c holds 'x'"):
         open_samples(frame.assign(c="x"), "source")
+    missing = pd.DataFrame({"a": pd.array([1, None] * 100, dtype="Int64"), "b": 1.0})
+    with pytest.raises(SampleError, match="row 1, column a holds <NA>, not a number"):
+        open_samples(missing, "source")
+    with pytest.raises(SampleError, match="more than one column is named 'a'"):
+        open_samples(frame.rename(columns={"b": "a"}), "source")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import torch
 from idx_files import idx
 from torch import nn
 
-from wdist import w1_table
+from wdist import __version__, w1_table
 from wdist.critics import BCOPConfig, Critic, CriticInput, freeze
 from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.generator import GanOptions, GanTraining, gradient_penalty, train_generator
 from wdist.manifold import polish
+from wdist.result_file import SOURCE
 from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net
 from wdist_service.cli import main
 
@@ -89,6 +91,28 @@ def test_finished_cells_are_kept(data: Path) -> None:
         run(["conv-maxmin"])
 
 
+def test_a_killed_table_goes_on(data: Path) -> None:
+    """The kill came while a row was written; a cell named twice is one cell."""
+    kept = data / "results" / "w1-mnist-brighter.jsonl"
+
+    def run(cells: list[str]) -> dict[str, Any]:
+        options = w1_table.TableOptions(steps=3, batch=16, seeds=1)
+        return w1_table.w1_table("mnist", data / "brighter.npy", data, data / "results", options, cells=cells)
+
+    first = run(["rko-relu", "rko-relu"])["table"]["rko-relu"]
+    assert (first["seeds"], first["deviation"]) == (1, None)
+    with kept.open("a") as file:
+        file.write('{"critic": "rko-maxmin", "se')
+    again = run(["rko-relu", "rko-maxmin"])
+    assert again["table"]["rko-relu"] == first
+    assert [row["critic"] for row in again["rows"]] == ["rko-relu", "rko-maxmin"]
+    assert all(row["source"] == SOURCE and row["version"] == __version__ for row in again["rows"])
+    assert len([json.loads(line) for line in kept.read_text().splitlines()]) == 3
+    kept.write_text("no table\n")
+    with pytest.raises(OptionError, match="is damaged: remove it"):
+        run(["rko-relu"])
+
+
 def test_test_rows_are_test_images(data: Path) -> None:
     rows = w1_table.real_images("mnist", data, 300, seed=1)
     train, test = (load_images("mnist", data, test=is_test)[0].reshape(-1, 784) for is_test in (False, True))
@@ -124,6 +148,11 @@ def test_the_stored_form_of_every_kind_is_the_same_function(layers: str, activat
 
 
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    for name in ("empty.npy", "broken.npz"):
+        with pytest.raises(SampleError, match=f"{name} cannot be read"):
+            w1_table.read_generated(tmp_path / name)
     np.save(tmp_path / "a.npy", np.zeros((5, 28, 28)))
     np.savez(tmp_path / "b.npz", other=np.zeros((5, 28, 28), np.uint8))
     np.savez(tmp_path / "c.npz", images=np.ones((5, 28, 28), np.uint8))
@@ -160,6 +189,10 @@ def test_an_interrupted_gan_ends_as_a_whole_one(data: Path) -> None:
     assert np.array_equal(np.load(data / "whole" / name), np.load(data / "parts" / name))
     with pytest.raises(OptionError, match="a checkpoint of other options"):
         train_generator("mnist", data, data / "parts", GanOptions(steps=6, batch=4, samples=20))
+    checkpoint = data / "parts" / "generated-mnist-small-0.checkpoint"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(OptionError, match=r"checkpoint is damaged or of another version: remove it"):
+        train_generator("mnist", data, data / "parts", options)
 
 
 def test_a_generator_learns_a_constant_image() -> None:

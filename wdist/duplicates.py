@@ -49,6 +49,8 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
             continue
         if (distinct := _distinct(hashes)) < DISTINCT_SHARE * samples.n:
             is_discrete = True
+            if distinct == 1:  # a point mass, of which `check_pair` has warned
+                continue
             warnings.append(
                 f"{samples.name}: {distinct:,} of {samples.n:,} rows are distinct; if these are copies and not "
                 "independent draws of discrete values, the bound and the p-value do not hold: remove copies, or give "

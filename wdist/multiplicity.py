@@ -4,19 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.bounds import clip_interval, difference_lower_bound
-from wdist.errors import OptionError
 from wdist.sliced import evaluate_potential, fit_potential
 
 Values = NDArray[np.float64]
-
-
-def simultaneous_confidence(confidence: float, statements: int) -> float:
-    """Confidence at which each of k statements is made so that all hold together with `confidence` (Bonferroni)."""
-    if not 0 < confidence < 1:
-        raise OptionError(f"confidence {confidence} is outside (0, 1)")
-    if statements < 1:
-        raise OptionError(f"{statements} statements; there must be at least one")
-    return 1 - (1 - confidence) / statements
 
 
 def adjusted_p_values(p_values: ArrayLike) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,8 +107,10 @@ class Problem:
             means.append(total / len(split.train))
         return means[0], means[1]
 
-    def tell(self, step: int, steps: int, trying: str, here: int, seconds: float) -> None:
+    def tell(
+        self, step: int, steps: int, trying: str, here: int, seconds: float, budget_left: float = math.inf
+    ) -> None:
         """Report progress: `step` of `steps` in all; `here` of them were done in the last `seconds`, in this stage."""
         if self.progress is not None:
-            eta = seconds / here * (steps - step) if here else None
+            eta = min(seconds / here * (steps - step), budget_left) if here else None
             self.progress(Progress(step, steps, time.perf_counter() - self.started, self.best, eta, trying))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.10g} %"
+    return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"  # exactly what was asked for: 99.999999999, not 100
 
 
 class Later:
@@ -65,8 +66,8 @@ class Result:
         groups: {source, target}, test groups of each set where whole groups were split; None otherwise.
         scale: rescaling of the data before distances are taken (None: the data's own units).
         units: in which units `value` and the bounds are.
-        trivial: simpler bounds on the same test rows (same units) {mean_difference, max_sliced}: their mean difference
-            along the direction between the means of the train rows, and max-sliced W1 (None with groups).
+        trivial: simpler estimates on the same test rows (same units) {mean_difference, max_sliced}: their mean
+            difference along the direction between the means of the train rows, and max-sliced W1 (None with groups).
         empirical: facts about the uploaded rows themselves {lower, upper, exact}, or None.
         null_baseline: exact optimal transport on `rows` rows a side {rows, between, within}: `within` compares two
             disjoint parts of one set, so it shows the bias of the empirical distance; or None. Rows count, not groups.
@@ -228,7 +229,11 @@ class Result:
             lines.insert(1, ("simultaneous", figure, f"{about}at least this, together with all {count:,} statements"))
         if (mean_difference := self.trivial.get("mean_difference")) is not None:
             lines.append(
-                ("mean difference", f"{mean_difference:.5g}", f"the trivial bound on the same held-out {unit}")
+                (
+                    "mean difference",
+                    f"{mean_difference:.5g}",
+                    f"the trivial estimate on the same held-out {unit}: compare with value",
+                )
             )
         if self.null_baseline is not None:
             rows = f"{int(self.null_baseline['rows']):,} rows of each set" + (
@@ -243,7 +248,8 @@ class Result:
     def __str__(self) -> str:
         lines = [self.meaning, ""]
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in self._lines()]
-        lines += [f"  critic {self.critic.family}, {self.steps} steps, {self.seconds:.1f} s on {self.device}"]
+        trained = f"{self.steps} steps" if self.steps else "closed form"
+        lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

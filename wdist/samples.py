@@ -210,12 +210,15 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
         )
     if 0 in array.shape:
         raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give at least {MINIMUM_ROWS} rows")
-    return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array))
+    return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array, name))
 
 
-def _column_names(data: Any, array: NDArray[Any]) -> list[str] | None:
-    """A frame's own names; numbers from 0, which frames get by themselves, are none."""
+def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
+    """A frame's own names; numbers from 0, which frames get by themselves, are none. Raises SampleError for doubles."""
     names = [str(each) for each in getattr(data, "columns", ())] if array.ndim == 2 else []
+    if len(set(names)) < len(names):
+        twice = next(each for k, each in enumerate(names) if each in names[:k])
+        raise SampleError(f"{name}: more than one column is named {twice!r}; give each a name of its own")
     if len(names) != array.shape[-1] or names == [str(i) for i in range(len(names))]:
         return None
     return names
@@ -249,8 +252,13 @@ def _as_array(data: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(data)
         if array.dtype == object and all(getattr(kind, "kind", "O") in NUMERIC_KINDS for kind in _kinds(data)):
-            array = array.astype(np.float64)  # a frame whose columns are numbers and truth values
+            try:
+                return array.astype(np.float64)  # a frame whose columns are numbers and truth values
+            except TypeError:  # or which says <NA> somewhere
+                raise SampleError(_type_message(data, array, name)) from None
         return array
+    except SampleError:
+        raise
     except (ValueError, TypeError) as error:
         raise SampleError(f"{name}: not an array: {error}; give every row the same number of columns") from error
 

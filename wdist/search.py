@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -184,7 +185,11 @@ class Search:
 
         def on_step(step: int) -> None:
             seconds = time.perf_counter() - started
-            problem.tell(offset + step, total, family_of(stage.config), step - resumed, seconds)
+            # Critics that are only compared have steps of other lengths than the last one: seconds are known better.
+            left = math.inf
+            if self.budget.seconds is not None and not stage.is_final:
+                left = max(0.0, self.budget.seconds - self.spent - seconds)
+            problem.tell(offset + step, total, family_of(stage.config), step - resumed, seconds, left)
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 

@@ -81,9 +81,17 @@ def certify(
     affine_x, affine_y = _units_of_chance(problem, *problem.scores(affine, "test"))
     source, target = rescaled(problem)
     sizes = {"source": problem.source_split.sizes(), "target": problem.target_split.sizes()}
+    value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
+    mean_difference = float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0)
+    if mean_difference > value + (value - difference / bound):  # by more than chance: the margin of the bound
+        warnings = [
+            *warnings,
+            f"the mean difference alone shows {mean_difference:.4g}, more than this critic's {value:.4g}: train it for "
+            "longer, or let critic='auto' choose",
+        ]
     result = Result(
-        value=float(used_y.mean() - used_x.mean()) / bound,
-        lower_bound=max(0.0, difference / bound),
+        value=value,
+        lower_bound=lower_bound,
         upper_bound=None if upper is None else upper.value,
         confidence=request.confidence,
         simultaneous=simultaneous,
@@ -95,7 +103,7 @@ def certify(
         scale=None if problem.scale.kind == "none" else problem.scale.to_json(),
         units=_units(problem.source, problem.scale),
         trivial={
-            "mean_difference": float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0),
+            "mean_difference": mean_difference,
             "max_sliced": _max_sliced(problem) if problem.groups is None else None,  # it is about rows
         },
         empirical=_empirical(problem, critic, request),

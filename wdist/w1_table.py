@@ -74,8 +74,9 @@ def read_generated(path: Path) -> Images:
     Raises SampleError for a file that is not one.
     """
     try:
-        stored = np.load(path)
-        images = stored["images"] if path.suffix == ".npz" else stored
+        with path.open("rb") as file:
+            stored = np.load(file)
+            images = stored["images"] if path.suffix == ".npz" else stored
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SampleError(f"{path} cannot be read: {error}; it must be .npy, or .npz with an array `images`") from error
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in (3, 4):

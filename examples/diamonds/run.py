@@ -190,7 +190,7 @@ def report(result: Result, source: SampleSet, target: SampleSet) -> None:
     lines.append(("Lipschitz bound", f"{result.lipschitz_bound:.7f}", meaning))
     beside = []
     if result.trivial.mean_difference is not None:
-        meaning = "The trivial bound: the held-out stones, seen only along the line between two averages."
+        meaning = "The trivial estimate: the held-out stones, seen only along the line between two averages."
         beside.append(("mean difference", f"{result.trivial.mean_difference:.4f}", meaning))
     if (baseline := result.null_baseline) is not None:
         meaning = f"Exact optimal transport between {baseline.rows:,} stones of each kind; biased upwards."
