@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from wdist.errors import SampleError
 from wdist.npy import HEADER_LIMIT, NpyHeader
@@ -16,11 +17,14 @@ _MAX_AXIS = 1 << 40  # rows or columns; keeps every product far from 64 bits
 def read_header(start: bytes) -> NpyHeader | None:
     """Header at the start of a body; None while `start` is too short to tell.
 
-    Raises SampleError unless it declares numbers of shape (rows, columns) or images (rows, h, w[, channels]).
+    An array (rows,) is a table of one column. Raises SampleError unless it declares numbers of shape (rows,),
+    (rows, columns) or images (rows, h, w[, channels]).
     """
     if start.startswith(_MAGIC[: len(start)]) and len(start) < _needed(start):
         return None
     header = parse_header(io.BytesIO(start), _BODY)
+    if len(header.shape) == 1:
+        header = replace(header, shape=(*header.shape, 1))
     if len(header.shape) not in (2, 3, 4):
         raise SampleError(
             f"{_BODY}: an array of shape {header.shape} is neither a table (rows, columns) nor images "

@@ -16,6 +16,7 @@ import pytest
 import torch
 from server_process import ServerProcess
 
+from wdist.verify import verify_certificate
 from wdist_client import (
     AsyncClient,
     Client,
@@ -81,6 +82,22 @@ def test_one_call(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = w1(rows(1), rows(2, shift=2.0).tolist(), **QUICK)
     assert isinstance(result, Result)
     assert 0 < float(result) < 4.0
+
+
+def test_one_column_needs_no_second_axis(client: Client, tmp_path: Path) -> None:
+    x, y = (np.random.default_rng(seed).normal(seed, 1, 400) for seed in range(2))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    source = client.sample_sets.create(x)
+    assert (source.shape, source.rows) == ([400, 1], 400)
+    targets = [client.sample_sets.create(given) for given in (y, pd.Series(y), tmp_path / "y.npy", y[:, None])]
+    jobs = [client.estimates.create(source, target, **QUICK) for target in targets]
+    bounds = [job.wait(timeout=60).lower_bound for job in jobs]
+    assert 0 < bounds[0] <= 1
+    assert bounds == [bounds[0]] * 4
+    assert jobs[0].evaluate(y[:7]).shape == (7,)
+    jobs[0].certificate(tmp_path / "c.cert")
+    assert verify_certificate(tmp_path / "c.cert", tmp_path / "x.npy", tmp_path / "y.npy").valid
 
 
 def test_same_bytes_are_sent_once_whatever_holds_them(client: Client, tmp_path: Path) -> None:

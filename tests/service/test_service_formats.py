@@ -95,6 +95,33 @@ def test_npz_keeps_the_array_and_its_type(small: Server) -> None:
     assert post(small, npy(ROWS))[1]["id"] == made["id"]
 
 
+@pytest.mark.parametrize("shape", [(150, 3), (1500, 1), (11, 12)])
+def test_one_array_is_one_set_in_whatever_format_it_came(server: Server, shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(7).normal(size=shape)
+    table = pa.table({f"c{k}": values[:, k] for k in range(shape[1])})
+    made = [
+        post(server, npy(values)),
+        post(server, npz(values=values), format="npz"),
+        post(server, "\n".join(",".join(map(repr, row)) for row in values.tolist()).encode(), format="csv"),
+        post(server, csv(table), format="csv"),
+        post(server, parquet(table), format="parquet"),
+        post(server, json.dumps({"samples": values.tolist()}).encode(), format="json"),
+    ]
+    assert [status for status, _ in made] == [201, *[200] * 5]
+    assert {answer["id"] for _, answer in made} == {made[0][1]["id"]}
+    assert made[0][1]["sha256"] == hashlib.sha256(npy(values)).hexdigest()
+    assert server.client.get(f"/v1/sample-sets/{made[0][1]['id']}").json()["columns"] == table.column_names
+
+
+def test_a_value_that_is_missing_is_found_far_into_a_table(server: Server) -> None:
+    lines = ["name,x,y", *(f"p{k},{k}.5,{k}.25" for k in range(60_000))]
+    lines[1000:1000] = ["", ""]
+    lines[50_000] = "p,1.5,NA"
+    status, problem = post(server, "\r\n".join(lines).encode(), format="csv", drop="name")
+    assert status == 422
+    assert "column 'y', line 50001 holds nan" in problem["detail"]
+
+
 def test_npz_with_several_arrays_needs_a_choice(small: Server) -> None:
     body = npz(real=ROWS, fake=ROWS + 1)
     status, problem = post(small, body, format="npz")
@@ -280,14 +307,15 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "parquet bomb": ("parquet", parquet_bomb, "declares"),
     "parquet of text": ("parquet", dictionary_bomb, "column 'x'"),
     "parquet with gaps": ("parquet", lambda: parquet(pa.table({"x": [1.0, None, 2.0]})), "missing"),
+    "parquet with nan": ("parquet", lambda: parquet(pa.table({"x": [1.0, 2.0, np.nan]})), "column 'x', row 2 (the"),
     "parquet of ragged lists": ("parquet", lambda: parquet(pa.table({"x": [[1.0], [1.0, 2.0], [3.0]]})), "lengths"),
     "parquet of dates": ("parquet", lambda: parquet(pa.table({"t": pa.array([1, 2], pa.timestamp("s"))})), "'t'"),
     "parquet truncated": ("parquet", lambda: parquet(TABLE)[:-30], "Parquet"),
     "parquet damaged": ("parquet", lambda: bytes(b ^ (60 < k < 900) for k, b in enumerate(parquet(TABLE))), ""),
     "csv of text": ("csv", lambda: b"carat,cut\n0.2,Ideal\n", "column 'cut', line 2"),
-    "csv with gaps": ("csv", lambda: b"a,b\n1,2\n3,\n", "row 1, column 1"),
+    "csv with gaps": ("csv", lambda: b"a,b\n\n1,2\n3,\n", "column 'b', line 4 holds nan"),
     "csv ragged": ("csv", lambda: b"a,b\n1,2\n1,2,3\n", "line 3"),
-    "csv of infinity": ("csv", lambda: b"a,b\n1,inf\n2,3\n", "row 0, column 1"),
+    "csv of infinity": ("csv", lambda: b"1,inf\n2,3\n", "column 1, line 1 holds inf"),
     "csv of one endless line": ("csv", lambda: b"1," * 9_000_000, "line"),
     "csv of many columns": ("csv", lambda: b"1," * 200_000, "columns"),
     "csv that is binary": ("csv", lambda: bytes(range(256)) * 100, "binary"),

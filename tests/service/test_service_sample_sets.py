@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import json
 import re
 import resource
 import socket
@@ -137,7 +139,8 @@ BAD = {
     "code in header": (declaring("(2, 2)", descr="__import__('os').getcwd()"), "body", "header"),
     "huge shape": (declaring("(9999999999999999999, 9999999999)"), "body", "shape"),
     "negative shape": (declaring("(-1, 2)"), "body", "header"),
-    "one axis": (npy(np.zeros(200, dtype=np.float32)), "body", "reshape"),
+    "no axis": (npy(np.zeros((), dtype=np.float32)), "body", "reshape"),
+    "nan in one axis": (npy(np.array([0.0, 1.0, np.nan])), "body", "row 2, column 0"),
     "five axes": (npy(np.zeros((100, 1, 1, 1, 1), dtype=np.float32)), "body", "reshape"),
     "no rows": (npy(np.zeros((0, 3), dtype=np.float32)), "body", "no values"),
     "nan": (nan_at(250, 2, np.nan), "body", "row 250, column 2"),
@@ -159,6 +162,40 @@ def test_bad_bodies_are_refused_and_leave_nothing(server: Server, case: str) -> 
     assert problem["errors"][0]["field"] == field
     assert words in problem["detail"]
     assert stored_files(server) == before
+
+
+def test_numbers_in_one_axis_are_a_column(server: Server) -> None:
+    """Stored as they came: a certificate is about the array of the file, whose shape is part of its digest."""
+    x, y = (np.random.default_rng(seed).normal(seed, 1, 400).astype(np.float32) for seed in range(2))
+    flat, archived = io.BytesIO(), io.BytesIO()
+    np.save(flat, x)
+    np.savez(archived, x=x)
+    post = lambda body, **query: server.client.post("/v1/sample-sets", content=body, params=query).json()  # noqa: E731
+    one = post(flat.getvalue())
+    assert (one["shape"], one["rows"], len(one["statistics"]["columns"])) == ([400, 1], 400, 1)
+    assert post(archived.getvalue(), format="npz")["id"] == one["id"]
+    content = server.client.get(f"/v1/sample-sets/{one['id']}/content").content
+    assert content == flat.getvalue()
+    listed = post(json.dumps({"samples": y.tolist(), "columns": ["y"]}).encode(), format="json")
+    assert (listed["shape"], listed["columns"]) == ([400, 1], ["y"])
+    assert post(npy(y[:, None].astype(np.float64)))["id"] == listed["id"]
+    two = post(npy(y[:, None]))
+    labels = post(npy(np.arange(400) // 4))
+    options = {"critic": "affine", "steps": 1, "baseline_rows": 0}
+    groups = {"groups": {one["id"]: labels["id"], two["id"]: labels["id"]}}
+    for more in ({}, groups):
+        body = {"source": one["id"], "target": two["id"], **options, **more}
+        estimate = server.client.post("/v1/estimates", json=body, headers={"Prefer": "wait=60"}).json()
+        assert 0 < estimate["result"]["lower_bound"] <= 1, estimate
+    rows = {"content-type": "application/x-npy"}
+    scores = [
+        server.client.post(f"/v1/estimates/{estimate['id']}/evaluate", content=npy(given), headers=rows).json()[
+            "values"
+        ]
+        for given in (x, x[:, None])
+    ]
+    assert scores[0] == scores[1]
+    assert len(scores[0]) == 400
 
 
 def test_nan_in_fortran_order_is_named_by_row_and_column(server: Server) -> None:

@@ -147,7 +147,9 @@ class InlineSamples(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    samples: list[list[float]] = Field(min_length=1, description="Rows.")
+    samples: Annotated[list[list[float]], Field(min_length=1)] | Annotated[list[float], Field(min_length=1)] = Field(
+        description="Rows; numbers alone are one column."
+    )
     columns: list[str] | None = Field(default=None, description="Names of the columns.")
     name: Name | None = None
 

@@ -25,6 +25,10 @@ HELP = ".npy, .npz (or FILE.npz:NAME), .parquet, .csv, .zip of images, a folder 
 _ENDINGS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".zip": "images"}
 _IMAGES = (".png", ".jpg", ".jpeg")
 _MAGIC = {b"\x93NUMPY": "npy", b"PAR1": "parquet"}
+_HERE = {  # what the decoders say of requests, in terms of files
+    "?member=NAME": "FILE.npz:NAME",
+    "say with ?format= what it is": "let its name end in what it is: .npy, .npz, .parquet or .zip",
+}
 _NO_LIMIT = 1 << 62
 
 
@@ -129,7 +133,10 @@ class Inputs(AbstractContextManager["Inputs"]):
             with path.open("rb") as source, target.open("wb") as output:
                 columns = _decoded(source, ArrayWriter(output.fileno(), _NO_LIMIT), kind, take)
         except DecodeError as error:
-            raise SampleError(f"{text}: {str(error).replace('?member=NAME', 'FILE.npz:NAME')}") from error
+            message = str(error)
+            for there, here in _HERE.items():
+                message = message.replace(there, here)
+            raise SampleError(f"{text}: {message}") from error
         except OSError as error:
             raise SampleError(f"{text}: {error.strerror or error}") from error
         return target, columns

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_HEADER_BYTES = 256  # room for any shape; a multiple of 64, as numpy aligns
 
 
 class DecodeError(Exception):
@@ -37,7 +36,7 @@ class ArrayWriter:
     def begin(self, row_shape: Sequence[int], dtype: np.dtype[Any]) -> None:
         """Declare what every row is."""
         self._row_shape, self._dtype = tuple(row_shape), dtype
-        self.raw(b" " * _HEADER_BYTES)
+        self.raw(self._header())
 
     def append(self, rows: NDArray[Any]) -> None:
         """Add rows (k, *row_shape)."""
@@ -48,11 +47,17 @@ class ArrayWriter:
 
     def end(self) -> None:
         """Write the header."""
-        shape = "".join(f"{extent}, " for extent in (self._rows, *self._row_shape))
-        text = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': ({shape}), }}"
-        size = _HEADER_BYTES - 10
-        header = b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + text.ljust(size - 1).encode() + b"\n"
-        os.pwrite(self._descriptor, header, 0)
+        os.pwrite(self._descriptor, self._header(), 0)
+
+    def _header(self) -> bytes:
+        """As numpy.save writes it, so that the same array is the same file in whatever format it came.
+
+        Of one length for any number of rows: numpy leaves room for 21 digits of them.
+        """
+        header = io.BytesIO()
+        described = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, *self._row_shape)}
+        np.lib.format.write_array_header_1_0(header, described)
+        return header.getvalue()
 
     def raw(self, data: bytes | memoryview) -> None:
         """Add bytes as they are."""

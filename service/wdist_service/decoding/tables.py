@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -29,7 +31,7 @@ _CSV_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
     """Comma, semicolon or tab separated numbers, float64; names from the first line where it is not numbers.
 
-    A missing value becomes NaN, which the checks that follow refuse by row and column. Of `take` the columns that are
+    A missing or infinite value is refused by column and line. Of `take` the columns that are
     left out or are labels are found by their names.
     """
     line = source.readline(MAX_LINE_BYTES)
@@ -41,7 +43,7 @@ def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[s
         raise DecodeError("the first line is not UTF-8 text; save the table as CSV in UTF-8") from error
     delimiter = max(",;\t", key=text.count)
     if "\0" in text:
-        raise DecodeError("it is binary, not text; say with ?format= what it is")
+        raise DecodeError("it is binary, not CSV; say with ?format= what it is")
     cells = next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
     if not cells:
         raise DecodeError("it begins with an empty line; the first line must hold names or numbers")
@@ -67,11 +69,18 @@ def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[s
             ),
         )  # fmt: skip
         writer.begin((len(chosen),), np.dtype(np.float64 if take.labels is None else np.int64))
+        taken = int(has_names)
         for batch in reader:
             if take.labels is not None:
                 writer.append(codes(batch.column(0), take.labels))
                 continue
-            writer.append(np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]))
+            rows = np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
+            if (at := _not_finite(rows)) is not None:
+                column = chosen[at[1]]
+                where = f"{_column(column, cells if has_names else None)}, line {_line_of(source, taken + at[0])}"
+                raise DecodeError(f"{where} {_holds(rows[at])}")
+            taken += len(rows)
+            writer.append(rows)
     except pa.ArrowInvalid as error:
         raise DecodeError(_explain_csv(str(error), cells if has_names else None)) from error
     writer.end()
@@ -89,13 +98,44 @@ def _is_number(cell: str) -> bool:
 def _explain_csv(message: str, names: list[str] | None) -> str:
     if match := _CSV_ERROR.search(message):
         column = int(match[1])
-        where = f"column {names[column][:100]!r}" if names and column < len(names) else f"column {column}"
-        line = f", line {match[2]}" if match[2] else ""
-        return f"{where}{line} holds {match[3][:100]!r}, which is not a number; drop or encode that column"
+        where = _column(column, names) + (f", line {match[2]}" if match[2] else "")
+        return f"{where} holds {match[3][:100]!r}, which is not a number; drop or encode that column"
     if match := _CSV_WIDTH.search(message):
         line = f"line {match[1]}" if match[1] else "a line"
         return f"{line} has {match[3]} columns, the first line has {match[2]}; give all lines the same columns"
     return "it cannot be read as CSV: " + message.splitlines()[0][:200]
+
+
+def _column(column: int, names: list[str] | None) -> str:
+    return f"column {names[column][:100]!r}" if names and column < len(names) else f"column {column}"
+
+
+def _holds(value: float) -> str:
+    return f"holds {value}, which is not a finite number; remove or impute such rows"
+
+
+def _not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
+    """Row and column of the first value that is not a finite number."""
+    if rows.dtype.kind != "f" or (is_finite := np.isfinite(rows)).all():
+        return None
+    row, column = np.argwhere(~is_finite)[0]
+    return int(row), int(column)
+
+
+def _line_of(source: BinaryIO, row: int) -> int:
+    """Number, from 1, of the line that is row 0, 1, ... (of names, too) where empty lines are none."""
+    filled = (number for number, line in enumerate(_lines(source.fileno()), start=1) if line.strip(b"\r"))
+    return next(itertools.islice(filled, row, None))
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """From the beginning; the position of the file is left alone, as the reader reads ahead."""
+    rest, at = b"", 0
+    while block := os.pread(descriptor, _BLOCK_BYTES, at):
+        at += len(block)
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+    yield rest
 
 
 def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
@@ -128,7 +168,7 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> li
             raise TooLargeError(f"it declares {declared:,} bytes of values, the limit is {writer.max_bytes:,}")
         rows = max(1, min(65_536, _BLOCK_BYTES // (dtype.itemsize * len(schema))))
         batches = table.iter_batches(batch_size=rows, use_threads=False, columns=schema.names)
-        _write(_matrices(batches, schema, dtype, is_lists), writer, dtype)
+        _write(_matrices(batches, schema, dtype, is_lists), writer, dtype, None if is_lists else schema.names)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # of the disk, not of the file
@@ -136,12 +176,16 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> li
     return None if is_lists else list(schema.names)
 
 
-def _write(matrices: Iterator[NDArray[Any]], writer: ArrayWriter, dtype: np.dtype[Any]) -> None:
-    first = True
+def _write(
+    matrices: Iterator[NDArray[Any]], writer: ArrayWriter, dtype: np.dtype[Any], names: list[str] | None
+) -> None:
+    taken = 0
     for matrix in matrices:
-        if first:
+        if not taken:
             writer.begin(matrix.shape[1:], dtype)
-            first = False
+        if (at := _not_finite(matrix)) is not None:
+            raise DecodeError(f"{_column(at[1], names)}, row {taken + at[0]} (the first is 0) {_holds(matrix[at])}")
+        taken += len(matrix)
         writer.append(matrix)
     writer.end()
 
@@ -187,7 +231,7 @@ def _numeric(field: pa.Field) -> np.dtype[Any]:
 
 
 def decode_json(source: BinaryIO, writer: ArrayWriter) -> tuple[list[str] | None, str | None]:
-    """{"samples": [[...], ...]}, float64; optionally "columns" (names) and "name"."""
+    """{"samples": [[...], ...]}, or a list of numbers as one column; float64; optionally "columns" (names), "name"."""
     try:
         body = json.loads(source.read())
     except RecursionError as error:
@@ -202,8 +246,10 @@ def decode_json(source: BinaryIO, writer: ArrayWriter) -> tuple[list[str] | None
         rows = np.array(body["samples"])
     except (ValueError, RecursionError, OverflowError) as error:
         raise DecodeError("samples has rows of different lengths; give all the same number of values") from error
+    if rows.ndim == 1:
+        rows = rows[:, None]
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
-        raise DecodeError("samples must be a list of rows of numbers: [[1.5, 2], [0.3, 4]]")
+        raise DecodeError("samples must be a list of rows of numbers: [[1.5, 2], [0.3, 4]], or of numbers: [1.5, 0.3]")
     columns, name = body.get("columns"), body.get("name")
     if columns is not None and (not isinstance(columns, list) or len(columns) != rows.shape[1]):
         raise DecodeError(f"columns must be a list of {rows.shape[1]} names")
@@ -217,4 +263,4 @@ def decode_json(source: BinaryIO, writer: ArrayWriter) -> tuple[list[str] | None
 
 def _check_width(columns: int) -> None:
     if columns > MAX_COLUMNS:
-        raise TooLargeError(f"it has {columns:,} columns, the limit is {MAX_COLUMNS:,}; send wide data as .npy")
+        raise TooLargeError(f"it has {columns:,} columns, the limit is {MAX_COLUMNS:,}; give wide data as .npy")

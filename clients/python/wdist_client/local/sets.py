@@ -43,10 +43,11 @@ class LocalSets:
         if statistics is None:
             detail = f"an array of shape {opened.array.shape} holds no values"
             raise RefusalError(422, "Invalid samples", detail, "body")
+        shape = opened.array.shape if opened.array.ndim > 1 else (opened.n, 1)
         name = new_id("ss_")
         record = {
             "id": name, "object": "sample_set", "name": request.params.get("name"), "sha256": payload.sha256().hex(),
-            "bytes": payload.length, "rows": opened.n, "shape": list(opened.array.shape), "dtype": str(opened.dtype),
+            "bytes": payload.length, "rows": opened.n, "shape": list(shape), "dtype": str(opened.dtype),
             "created_at": now(), "statistics": per_column(statistics),
         }  # fmt: skip
         self._stored[name] = StoredSet(record, rows)
