@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from wdist_service.database import Database
+from wdist_service.database import Database, file_of
 from wdist_service.errors import NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_secret
@@ -114,6 +114,21 @@ class Keys:
 
     def _digest(self, token: str) -> str:
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
+
+
+def has_any(settings: Settings) -> bool:
+    """Whether a key was ever made in the database of these settings; makes neither a database nor tables."""
+    file = file_of(settings)
+    if file is not None and not file.exists():
+        return False
+    database = Database(settings)
+    try:
+        if not inspect(database.engine).has_table(ApiKey.__tablename__):
+            return False
+        with database.read() as session:
+            return session.execute(select(ApiKey.id).limit(1)).first() is not None
+    finally:
+        database.close()
 
 
 def ensure_tenant(session: Session, tenant_id: str) -> None:

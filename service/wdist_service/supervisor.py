@@ -104,8 +104,8 @@ class Child:
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or Ctrl-C; returns the exit status. Raises StartError."""
-    lock = prepare_data(settings)
     check_exposure(settings)
+    lock = prepare_data(settings)
     listener = listen(settings)
     address = _address(settings, listener)
     module = [sys.executable, "-P", "-m"]  # -P: a folder named wdist where the server was started is not the library
@@ -161,17 +161,12 @@ def prepare_data(settings: Settings) -> IO[str]:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond this machine while there is no key."""
+    """Refuse to listen beyond this machine while there is no key; leaves nothing behind."""
     if settings.is_loopback or settings.bootstrap_key_file is not None:
         return
-    from wdist_service.database import Database
-    from wdist_service.keys import Keys
+    from wdist_service.keys import has_any
 
-    database = Database(settings)
-    database.migrate()
-    is_open = Keys(database, settings).is_open()
-    database.close()
-    if is_open:
+    if not has_any(settings):
         raise StartError(
             f"refusing to listen on {settings.host} without an API key: anyone could use this server. Make one first "
             f"with `wdist keys create --role admin --data {settings.data}`, or set WDIST_SERVER_BOOTSTRAP_KEY_FILE",

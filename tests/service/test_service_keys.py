@@ -160,6 +160,27 @@ def test_keys_on_the_command_line(tmp_path: Path) -> None:
     assert "key_none" in missing.stderr
 
 
+def test_keys_are_looked_for_only_where_a_server_keeps_them(tmp_path: Path) -> None:
+    nowhere = tmp_path / "tpyo"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for data in (nowhere, empty):
+        for action in (["list"], ["revoke", "key_none"]):
+            refused = wdist("keys", *action, "--data", str(data))
+            assert (refused.returncode, refused.stdout) == (2, "")
+            assert f"no server keeps its keys in {data}" in refused.stderr
+            assert len(refused.stderr.splitlines()) == 1
+    assert not nowhere.exists()
+    assert not list(empty.iterdir())
+
+
+@pytest.mark.local_stores
+def test_a_server_without_keys_says_so(server: Server) -> None:
+    listed = wdist("keys", "list", "--data", str(server.data))
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert "has no keys" in listed.stderr
+
+
 def test_bootstrap_key_of_a_container(own_server: MakeServer, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("wd_" + "0123456789abcdef" * 3 + "\n")
@@ -171,8 +192,20 @@ def test_bootstrap_key_of_a_container(own_server: MakeServer, tmp_path: Path) ->
 
 
 def test_refuses_the_network_without_a_key(tmp_path: Path) -> None:
-    data = str(tmp_path / "data")
-    refused = wdist("serve", "--host", "0.0.0.0", "--port", "0", "--data", data)
+    data = tmp_path / "data"
+    refused = wdist("serve", "--host", "0.0.0.0", "--port", "0", "--data", str(data))
+    assert not data.exists()
     assert refused.returncode == 78
     assert "without an API key" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.local_stores
+def test_refuses_the_network_with_a_database_that_has_no_key(server: Server) -> None:
+    server.stop()
+    before = {path for path in server.data.rglob("*") if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
+    refused = wdist("serve", "--host", "0.0.0.0", "--port", "0", "--data", str(server.data))
+    assert refused.returncode == 78
+    assert "without an API key" in refused.stderr
+    after = {path for path in server.data.rglob("*") if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
+    assert after == before

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from wdist_service.commands.output import EX_CONFIG, Commands, fail
+from wdist_service.commands.output import EX_CONFIG, Commands, fail, remark
 from wdist_service.commands.serve import add_server_options, settings_of
 
 if TYPE_CHECKING:
@@ -31,13 +31,17 @@ def add(commands: Commands) -> None:
 
 
 def _keys(options: argparse.Namespace) -> int:
-    from wdist_service.database import Database
+    from wdist_service.database import Database, file_of
     from wdist_service.errors import RequestError
     from wdist_service.keys import Keys
     from wdist_service.settings import SettingsError
 
     try:
         settings = settings_of(options, "data", "database_url")
+        if options.action is not _create_key:
+            kept = (file_of(settings), settings.secret_file or settings.data / "secret")
+            if (missing := next((file for file in kept if file is not None and not file.exists()), None)) is not None:
+                return fail(f"no server keeps its keys in {settings.data}, there is no {missing}: name its --data")
         settings.data.mkdir(parents=True, exist_ok=True)
         options.data = settings.data
         with contextlib.closing(Database(settings)) as database:
@@ -66,8 +70,10 @@ def _create_key(options: argparse.Namespace, keys: Keys) -> int:
     return 0
 
 
-def _list_keys(_options: argparse.Namespace, keys: Keys) -> int:
-    for key in keys.list():
+def _list_keys(options: argparse.Namespace, keys: Keys) -> int:
+    if not (found := keys.list()):
+        remark(f"the server of {options.data} has no keys: make one with wdist keys create --role admin")
+    for key in found:
         state = "revoked" if key.revoked_at else "valid"
         sys.stdout.write(f"{key.id}  {key.tenant_id}  {key.role}  {state}  {key.name or ''}\n")
     return 0
