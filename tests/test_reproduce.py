@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -166,21 +168,32 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
 PAPER = Path(__file__).resolve().parent.parent / "docs" / "paper"
 
 
-@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("*.json")), ids=lambda path: path.stem)
-def test_pages_show_what_the_result_files_hold(path: Path) -> None:
-    figures = json.loads(path.read_text())
-    page = "".join(p.read_text() for p in PAPER.glob("*.md"))
-    if figures["experiment"] == "robustness":
-        clean, certified = (100 * figures["test"][name] for name in ("clean", "certified"))
-        assert f"| {figures['config']['layers'].upper()} | {clean:.2f} | {certified:.2f} |" in page
-        assert figures["attack"] is None or figures["attack"]["certified_and_broken"] == 0
-    elif figures["experiment"] == "w1":
-        for row in figures["table"].values():
-            deviation = "" if row["deviation"] is None else f" ± {row['deviation']:.3f}"
-            assert f"| {row['value']:.3f}{deviation} | {row['lower_bound']:.3f} |" in page
+RESULTS = PAPER / "results"
 
 
-@pytest.mark.parametrize("path", sorted((PAPER / "results").glob("*.safetensors")), ids=lambda path: path.stem)
+def paper_tables() -> dict[tuple[str, str], str]:
+    """What `python benchmarks/paper_tables.py` prints."""
+    return runpy.run_path(str(PAPER.parent.parent / "benchmarks" / "paper_tables.py"))["tables"](RESULTS)
+
+
+@pytest.mark.parametrize(("page", "heading"), paper_tables())
+def test_pages_show_what_the_result_files_hold(page: str, heading: str) -> None:
+    """Whole tables, each below its heading: a row in the wrong place, an old one or a missing one fails."""
+    (section,) = re.findall(rf"^##+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", (PAPER / page).read_text(), re.M | re.S)
+    shown = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    expected = paper_tables()[page, heading]
+    assert shown == "\n".join(line for line in expected.splitlines() if line.startswith("|"))
+    assert expected.splitlines()[-1] in section
+
+
+def test_no_certified_image_of_the_kept_results_was_broken() -> None:
+    results = [json.loads(path.read_text()) for path in RESULTS.rglob("*.json")]
+    attacks = [figures["attack"] for figures in results if figures["experiment"] == "robustness"]
+    assert attacks
+    assert all(attack is None or attack["certified_and_broken"] == 0 for attack in attacks)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.safetensors")), ids=lambda path: path.stem)
 def test_the_kept_weights_are_proven_again(path: Path) -> None:
     figures = json.loads(path.with_suffix(".json").read_text())
     shape = (1, 28, 28) if figures["dataset"] == "mnist" else (3, 32, 32)
