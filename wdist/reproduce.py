@@ -212,8 +212,8 @@ def check_classifier(
 
     Nothing is trained, and no file is written. Returns `test` and `attack` as such a file holds them (None where
     nothing was attacked), code, machine and date; `confirmed`: whether the counts of images are those of the file, the
-    Lipschitz bound too up to 1e-7 (versions and LAPACKs round differently), and no certified image broke. Of the options
-    those of the attack count. progress: called with (images attacked, broken so far).
+    Lipschitz bound too up to 1e-7 (versions and LAPACKs round differently), and no certified image broke. Of the
+    options those of the attack count. progress: called with (images attacked, broken so far).
 
     Raises:
         SampleError: the published files, the result file or its weights are missing or damaged. OptionError: no such
