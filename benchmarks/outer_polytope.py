@@ -11,6 +11,7 @@ weights after the last step are taken, so that nothing is chosen. A stopped run 
 """
 
 import argparse
+import io
 import json
 import math
 import time
@@ -23,6 +24,7 @@ from convex_adversarial import robust_loss
 from torch import nn
 
 from wdist.attack import attack
+from wdist.checkpoint import replace_file
 from wdist.reproduce import SETTINGS, VALIDATION_IMAGES, images_of
 from wdist.result_file import provenance, write_figures
 
@@ -55,8 +57,11 @@ def train(options: argparse.Namespace, radius: float) -> tuple[nn.Sequential, di
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     saved = options.out / "convex-adversarial-mnist-small.checkpoint"
     first, seconds, cpu = 0, 0.0, 0.0
+    identity = [options.epochs, options.batch, options.projections]
     if saved.exists():
         state = torch.load(saved)
+        if state["identity"] != identity:
+            raise SystemExit(f"{saved} is a checkpoint of other epochs, batch or projections: remove it")
         net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
         first, seconds, cpu = state["step"], state["seconds"], state["cpu"]
@@ -75,8 +80,10 @@ def train(options: argparse.Namespace, radius: float) -> tuple[nn.Sequential, di
         optimizer.step()
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             seconds, cpu = time.perf_counter() - began, time.process_time() - spent
-            state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(state | {"step": step + 1, "seconds": seconds, "cpu": cpu}, saved)
+            state = {"identity": identity, "net": net.state_dict(), "optimizer": optimizer.state_dict()}
+            written = io.BytesIO()
+            torch.save(state | {"step": step + 1, "seconds": seconds, "cpu": cpu}, written)
+            replace_file(saved, written.getvalue())
             print(f"step {step + 1:,} of {steps:,}: radius {now:.2f} loss {loss:.3f} error {error:.2f}", flush=True)
     return net.eval(), {"training_seconds": seconds, "training_cpu_seconds": cpu}
 

@@ -79,6 +79,7 @@ def test_sequences_of_linked_operations(keyed: tuple[Server, str], tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # 5,300 requests: 3 minutes where nothing else runs, over 5 beside other work
 def test_the_contract_at_length(keyed: tuple[Server, str], tmp_path: Path) -> None:
     schemathesis(keyed, tmp_path, "--max-examples", "100")
 
