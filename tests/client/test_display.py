@@ -49,7 +49,8 @@ def test_text_names_every_figure() -> None:
 
 def test_groups_and_blocks_of_time_are_named() -> None:
     blocks = str(result(split="blocks", p_value=None))
-    assert "with approximate confidence 0.95" in blocks
+    assert "with approximate 95 % confidence" in blocks
+    assert "with 99.999999999 % confidence" in str(result(confidence=0.99999999999))
     assert "with confidence" not in blocks
     groups = str(result(split="groups", groups={"source": 50, "target": 51}))
     assert "mean difference on held-out groups" in groups

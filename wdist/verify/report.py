@@ -56,7 +56,7 @@ class Report:
         p_value = "" if s.get("p_value") is None else f", p-value {s['p_value']:.2g}"
         split = s.get("split", "random")
         about = "approximate " if split == "blocks" else ""
-        lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']:.6g}{p_value}."]
+        lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{p_value}."]
         lines.append(f"Units: {s['units']}.")
         if split == "blocks":
             lines.append(
@@ -68,7 +68,7 @@ class Report:
             both = 1 - 2 * (1 - s["confidence"])
             lines.append(
                 f"The issuer reports an upper bound too (not checked): each end has half of the error, and "
-                f"both together have confidence {both:.6g}."
+                f"both together have confidence {both:.12g}."
             )
         return "\n".join(lines)
 

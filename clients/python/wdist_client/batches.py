@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import protocol
-from wdist_client.display import watched
+from wdist_client.display import percent, watched
 from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
 from wdist_client.flows import Flow, Retries, Sleep, send
 from wdist_client.models import Batch, Estimate, MatrixRecord, SampleSet
@@ -99,7 +99,7 @@ class Matrix:
         """The bounds that hold each by itself, those that there are besides, and p-values of all pairs together."""
         import numpy as np
 
-        sure = "" if self.confidence is None else f" with {100 * self.confidence:.10g} % confidence"
+        sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
         several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
         shown = [(f"W1 is at least, each pair by itself{sure}", self.lower_bound)]
         for title, figures in (

@@ -6,6 +6,7 @@ import html
 import math
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.errors import WdistError
@@ -20,6 +21,11 @@ def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
 
     disable = (total < 8 << 20 or not watched()) if progress is None else not progress
     return tqdm(total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, disable=disable, leave=False)
+
+
+def percent(share: float) -> str:
+    """A confidence in per cent, exactly: 0.99999999999 is not 100 %."""
+    return f"{(100 * Decimal(repr(share))).normalize():f} %"
 
 
 def watched() -> bool:
@@ -82,7 +88,7 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
     """(name, figure, what it means in a few words) of what a person should see."""
     about = "approximate " if result.split == "blocks" else ""
     unit = "rows" if result.groups is None else "groups"
-    at_least = f"W1 is at least this, with {about}confidence {result.confidence:g}"
+    at_least = f"W1 is at least this, with {about}{percent(result.confidence)} confidence"
     lines = [("lower bound", f"{result.lower_bound:.4g}", at_least)]
     if result.upper_bound is not None:
         lines.append(("upper bound", f"{result.upper_bound:.4g}", "W1 is at most this, at the same confidence"))
@@ -98,7 +104,7 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
             (
                 "mean difference",
                 f"{result.trivial.mean_difference:.4g}",
-                f"the trivial bound on the same held-out {unit}",
+                f"the trivial estimate on the same held-out {unit}: compare with value",
             )
         )
     if (baseline := result.null_baseline) is not None:
@@ -132,7 +138,7 @@ def result_html(result: Result) -> str:
 
 
 def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
-    """The training curve, the trivial bound dotted across it; nothing where the curve cannot be had."""
+    """The training curve, the trivial estimate dotted across it; nothing where the curve cannot be had."""
     try:
         points = [(point.step, point.value) for point in result.curve if math.isfinite(point.value)]
     except WdistError:  # the server is gone: the result is shown without

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wdist_client.display import percent
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _draw_interval(axes: Any, result: Result) -> None:
     for row, (_, value) in enumerate(lines, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
     about = "about " if result.split == "blocks" else ""
-    names = [f"W1, {about}{100 * result.confidence:g} %", *(name for name, _ in lines)]
+    names = [f"W1, {about}{percent(result.confidence)}", *(name for name, _ in lines)]
     axes.set_yticks(range(len(lines) + 1), names)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)

@@ -13,7 +13,8 @@ export function figure(value, digits = 4) {
 }
 
 export const whole = (value) => value.toLocaleString("en-US");
-export const percent = (share) => `${+(100 * share).toPrecision(6)}${THIN}%`;
+/** Twelve digits: a confidence of 0.9999999 is not 100 %. */
+export const percent = (share) => `${+(100 * share).toPrecision(12)}${THIN}%`;
 
 export function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
