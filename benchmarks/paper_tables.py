@@ -5,6 +5,7 @@ A test compares the pages with what this prints.
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,10 @@ def tables(folder: Path) -> dict[tuple[str, str], str]:
     for path, figures in results.items():
         if figures["experiment"] == "w1":
             seeds = max(row["seeds"] for row in figures["table"].values())
-            name = next((name for key, name in headings.items() if key in path), "CIFAR-10")
+            name = next((name for key, name in headings.items() if key in path), "")
+            if not name:  # a generator of `train-gan`: after how many steps is in the file's name
+                (steps,) = re.findall(r"-(\d+)-steps", path)
+                name = f"CIFAR-10 after {int(steps):,} steps"
             found["w1.md", f"{name}, {seeds} seed{'s' * (seeds > 1)}"] = w1_table(figures)
         elif figures["experiment"] == "convex_adversarial":
             found["baselines.md", "Measured"] = polytope_table(figures)
