@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,7 +142,7 @@ def _stop_orders() -> Iterator[ShouldStop]:
     def order(number: int, _: object) -> None:
         came.append(number)
         signal.signal(number, earlier[signal.Signals(number)])
-        remark("stopping; what is done is kept")
+        os.write(2, b"stopping; what is done is kept\n")  # sys.stderr may be in the middle of a line: not reentrant
 
     earlier = {number: signal.signal(number, order) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
