@@ -32,7 +32,8 @@ def percent(share: float, digits: int = 2) -> str:
 def robust_row(figures: dict[str, Any]) -> list[str]:
     config, training, attack = figures["config"], figures["training"], figures["attack"]
     dense = config["net"] == "fc3"  # no convolutions: only the name of the file has them
-    first = "" if attack is None else f"{percent(attack['accuracy'], 1)} / {percent(attack['certified'], 1)}"
+    whole = attack is not None and attack["images"] == 1_000  # of fewer, only the certified ones are told
+    first = "" if not whole else f"{percent(attack['accuracy'], 1)} / {percent(attack['certified'], 1)}"
     return [
         NETS[config["net"]],
         "none" if dense else NAMES[config["layers"]],
