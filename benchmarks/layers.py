@@ -11,7 +11,7 @@ from nets import large, machine, milliseconds, mlp
 from torch import nn
 
 from wdist.batched import BatchedModule
-from wdist.manifold import StiefelOptimizer, parameter_groups
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 
 
 def training_step(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:

@@ -11,9 +11,9 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from wdist.convolutions import BCOP, circular_pad
-from wdist.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.orthogonal import block_convolution
+from wdist.nn.convolutions import BCOP, circular_pad
+from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.nn.orthogonal import block_convolution
 
 
 def machine() -> str:

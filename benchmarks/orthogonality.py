@@ -15,10 +15,10 @@ import torch
 from nets import machine
 from torch import nn
 
-from wdist.certificate import singular_values
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
-from wdist.layers import OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, parameter_groups, polish
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
+from wdist.nn.layers import OrthogonalLinear
+from wdist.nn.lipschitz import singular_values
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
 
 GRID = 8
 KERNELS = [1, 2, 3, 4, 5, 6, 7]

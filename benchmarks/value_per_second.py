@@ -20,10 +20,10 @@ import torch
 from nets import data_folder, machine
 from torch import Tensor, nn
 
-from wdist.certificate import lipschitz_bound
-from wdist.layers import BjorckLinear, MaxMin, OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, manifold_parameters, parameter_groups, polish
-from wdist.orthogonal import newton_schulz, tangent
+from wdist.nn.layers import BjorckLinear, MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import lipschitz_bound
+from wdist.nn.orthogonal import newton_schulz, tangent
+from wdist.stiefel.optimizer import StiefelOptimizer, manifold_parameters, parameter_groups, polish
 
 WIDTH, DEPTH, BATCH = 256, 5, 256
 

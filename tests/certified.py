@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from wdist.bounds import difference_lower_bound, permutation_p_value
-from wdist.certificate import layer_bounds
 from wdist.certificate_file import HeldOut, StoredCritic, build_certificate
 from wdist.critics import (
     AffineConfig,
@@ -21,8 +20,9 @@ from wdist.critics import (
     freeze,
     sliced,
 )
-from wdist.layers import GroupSort
-from wdist.plain import Clip
+from wdist.nn.frozen import Clip
+from wdist.nn.layers import GroupSort
+from wdist.nn.lipschitz import layer_bounds
 from wdist.samples import Scale, open_samples, split_rows
 from wdist.sliced import fit_direction, fit_sliced
 from wdist.stored import describe

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from wdist.batched import BatchedModule
-from wdist.certificate import lipschitz_bound
-from wdist.convolutions import BCOP
 from wdist.errors import OptionError
-from wdist.layers import GroupSort, MaxMin, OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, parameter_groups, polish
+from wdist.nn.convolutions import BCOP
+from wdist.nn.layers import GroupSort, MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import lipschitz_bound
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from wdist.certificate import layer_bounds, lipschitz_bound, register
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.errors import UnprovenError
-from wdist.layers import BjorckLinear, GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear, Scale
-from wdist.plain import CircularConv2d, Cone
-from wdist.spectra import any_grid, convolution_norm_bound, matrix_norm_bound, zero_padded_norm_bound
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
+from wdist.nn.frozen import CircularConv2d, Cone
+from wdist.nn.layers import BjorckLinear, GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear, Scale
+from wdist.nn.lipschitz import layer_bounds, lipschitz_bound, register
+from wdist.nn.spectra import any_grid, convolution_norm_bound, matrix_norm_bound, zero_padded_norm_bound
 
 
 @pytest.fixture(autouse=True)

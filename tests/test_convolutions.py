@@ -6,10 +6,10 @@ import pytest
 import torch
 from dense import dense_matrix
 
-from wdist.certificate import lipschitz_bound, singular_values
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.errors import OptionError
-from wdist.manifold import StiefelOptimizer, parameter_groups, polish
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
+from wdist.nn.lipschitz import lipschitz_bound, singular_values
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
 
 KINDS = [BCOP, RKO, OSSN, SVCM]
 # in, out, kernel, stride, grid: shrinking, growing, odd, one channel, even kernels, non-square, as large as the grid

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from wdist.certificate import lipschitz_bound
 from wdist.critics import (
     AffineConfig,
     BCOPConfig,
@@ -22,7 +21,8 @@ from wdist.critics import (
     load_critic,
 )
 from wdist.errors import OptionError, SampleError, WdistError
-from wdist.plain import Clip
+from wdist.nn.frozen import Clip
+from wdist.nn.lipschitz import lipschitz_bound
 
 NO_SCALE = {"kind": "none", "divisor": 1.0, "center": 0.0, "data_divisor": 1.0}
 TABLE = CriticInput((6,), None, False, NO_SCALE)

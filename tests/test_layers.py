@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wdist.errors import OptionError
-from wdist.layers import (
+from wdist.nn.layers import (
     Abs,
     BjorckLinear,
     FullSort,

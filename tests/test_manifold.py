@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from wdist.certificate import lipschitz_bound
-from wdist.convolutions import BCOP
 from wdist.errors import OptionError, TrainingError
-from wdist.layers import MaxMin, OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, parameter_groups, polish
-from wdist.orthogonal import gram, orthogonality_error, polar, random_orthogonal, tangent
-from wdist.stiefel import LARGEST_RATE, direction_precision, restore_orthogonality, stiefel_step
+from wdist.nn.convolutions import BCOP
+from wdist.nn.layers import MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import lipschitz_bound
+from wdist.nn.orthogonal import gram, orthogonality_error, polar, random_orthogonal, tangent
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
+from wdist.stiefel.step import LARGEST_RATE, direction_precision, restore_orthogonality, stiefel_step
 
 SHAPES = [(1, 1), (1, 7), (2, 2), (3, 3), (3, 5), (16, 16), (16, 17), (20, 90), (64, 64)]
 
@@ -41,7 +41,7 @@ def test_step_follows_the_polar_direction_and_stays_on_the_manifold(shape, lr):
     W = random_orthogonal(3, *shape, dtype=torch.float64)
     M = torch.randn(3, *shape, dtype=torch.float64)
     moved = stiefel_step(W, M, lr)
-    # Four-term series of the retraction, directions of at most 2: see wdist.stiefel.
+    # Four-term series of the retraction, directions of at most 2: see wdist.stiefel.step.
     assert orthogonality_error(moved).max() < 4 * lr**4 * shape[0] ** 0.5 + 1e-5 * lr
     if shape == (1, 1):
         assert torch.equal(moved, W)  # O(1) is two points
@@ -337,7 +337,7 @@ def gradients(W):
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 20), (16, 128), (90, 100), (48, 320)])
 def test_the_largest_rate_keeps_weights_near_the_manifold(shape):
-    """The bounds on singular values that wdist.stiefel derives, for every path of the step."""
+    """The bounds on singular values that wdist.stiefel.step derives, for every path of the step."""
     drift = (1 + 1.4 * LARGEST_RATE**4) ** 10 - 1  # of sigma^2, between two corrections
     low, high = (1 - drift, 1 + drift) if shape[0] == shape[1] else (0.993, 1.02)
     for kind in range(5):

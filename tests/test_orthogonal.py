@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wdist.orthogonal import (
+from wdist.nn.orthogonal import (
     append_projector,
     bjorck,
     block_convolution,

@@ -8,11 +8,11 @@ from dense import dense_matrix
 from torch import nn
 
 from wdist.components import common_kernel, components, double_channels, invariant, projector_kernel
-from wdist.convolutions import BCOP
 from wdist.errors import OptionError
-from wdist.layers import Abs, GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, polish
-from wdist.orthogonal import append_projector, random_orthogonal
+from wdist.nn.convolutions import BCOP
+from wdist.nn.layers import Abs, GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.nn.orthogonal import append_projector, random_orthogonal
+from wdist.stiefel.optimizer import StiefelOptimizer, polish
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from wdist.critics import BCOPConfig, Critic, CriticInput, freeze
 from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.generator import GanOptions, GanTraining, gradient_penalty, train_generator
-from wdist.manifold import polish
 from wdist.result_file import SOURCE
 from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net
+from wdist.stiefel.optimizer import polish
 from wdist_service.cli import main
 
 SHIFT = 40  # grey levels between "real" and "generated": W1 = 28 * 40 / 255, attained by an affine critic

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wdist.convolutions import LipschitzConvolution
 from wdist.errors import SampleError
+from wdist.nn.convolutions import LipschitzConvolution
 from wdist.robustness import Labels, Rows, check_labelled
 
 _BLOCK = 250  # images that are attacked at once: 105 us a step and image on one core, 115 for 1,000

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wdist.errors import OptionError
-from wdist.layers import stiefel_names
+from wdist.nn.layers import stiefel_names
 
 
 class BatchedModule(nn.Module):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from wdist.errors import OptionError
-from wdist.orthogonal import append_projector
-from wdist.spectra import transfer_matrices
+from wdist.nn.orthogonal import append_projector
+from wdist.nn.spectra import transfer_matrices
 
 
 def projector_kernel(H: Tensor, R: Sequence[Tensor]) -> Tensor:

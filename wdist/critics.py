@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from wdist.certificate import lipschitz_bound
-from wdist.convolutions import BCOP, LipschitzConvolution
 from wdist.errors import OptionError, SampleError, WdistError
-from wdist.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.plain import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
+from wdist.nn.convolutions import BCOP, LipschitzConvolution
+from wdist.nn.frozen import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
+from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import lipschitz_bound
 from wdist.samples import SampleSet, Scale, open_samples
 from wdist.stored import describe, restore
 

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wdist.certificate import lipschitz_bound
 from wdist.checkpoint import write_checkpoint
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
 from wdist.errors import OptionError, SampleError, Stopped
-from wdist.layers import MaxMin, OrthogonalLinear
-from wdist.manifold import polish
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
+from wdist.nn.layers import MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import lipschitz_bound
 from wdist.result_file import checkpoint_to_go_on_from
+from wdist.stiefel.optimizer import polish
 from wdist.training import Record, Schedule, Trainer
 
 Rows = NDArray[np.float32]

@@ -30,7 +30,6 @@ from wdist.critics import (
     sliced,
 )
 from wdist.errors import OptionError, WdistError
-from wdist.manifold import polish
 from wdist.portfolio import (
     Budget,
     Stage,
@@ -42,6 +41,7 @@ from wdist.portfolio import (
 )
 from wdist.problem import SELECT_ROWS, Problem
 from wdist.sliced import fit_sliced
+from wdist.stiefel.optimizer import polish
 from wdist.together import Training, mean_difference
 from wdist.training import Record, Trainer, steps_for_seconds
 

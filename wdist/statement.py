@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wdist.bounds import clip_interval, difference_lower_bound, permutation_p_value
-from wdist.certificate import layer_bounds
 from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
 from wdist.critics import Critic
 from wdist.empirical import empirical_bracket
 from wdist.exact import null_baseline, one_dimensional_w1
 from wdist.groups import group_means, group_permutation_p_value
 from wdist.multiplicity import column_lower_bounds
-from wdist.plain import Clip
+from wdist.nn.frozen import Clip
+from wdist.nn.lipschitz import layer_bounds
 from wdist.problem import SELECT_ROWS, Problem
 from wdist.result import Later, Result
 from wdist.samples import SampleSet, Scale

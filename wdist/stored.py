@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from wdist.errors import WdistError
-from wdist.layers import GroupSort, InvertibleDownsampling, MaxMin
-from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift, plain_linear
+from wdist.nn.frozen import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift, plain_linear
+from wdist.nn.layers import GroupSort, InvertibleDownsampling, MaxMin
 
 
 def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:

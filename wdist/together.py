@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wdist.batched import BatchedModule, flat_name
 from wdist.errors import Stopped
-from wdist.manifold import StiefelOptimizer, parameter_groups
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training import Trainer
 
 # One CPU thread, 64 x 6 critics, 240 to 512 rows a step: 2 at once are 0.94 to 1.05 times as fast as one after the

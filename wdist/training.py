@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from wdist.errors import Stopped
-from wdist.manifold import StiefelOptimizer, parameter_groups
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 
 _TRIAL_STEPS = 4  # steps timed to turn seconds into steps; two more before them warm the caches
 _RESTORES = 3  # non-finite steps forgiven before training stops with the best so far

@@ -28,7 +28,6 @@ from wdist.critics import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
 from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError
 from wdist.estimator import estimate_w1
-from wdist.manifold import polish
 from wdist.portfolio import Budget
 from wdist.problem import Problem
 from wdist.result import Result
@@ -38,6 +37,7 @@ from wdist.samples import Scale, check_pair, open_samples, split_rows
 from wdist.search import Candidate, Search
 from wdist.splits import TEST_SHARE, part_sizes
 from wdist.statement import Request, certify
+from wdist.stiefel.optimizer import polish
 from wdist.training import Schedule, Trainer
 
 Images = NDArray[np.uint8]

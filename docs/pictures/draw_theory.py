@@ -10,12 +10,12 @@ import matplotlib as mpl
 import torch
 from torch import Tensor, nn
 
-from wdist.certificate import singular_values
 from wdist.components import invariant, projector_kernel
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM
-from wdist.layers import MaxMin, OrthogonalLinear
-from wdist.manifold import StiefelOptimizer, parameter_groups, polish
-from wdist.orthogonal import random_orthogonal
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
+from wdist.nn.layers import MaxMin, OrthogonalLinear
+from wdist.nn.lipschitz import singular_values
+from wdist.nn.orthogonal import random_orthogonal
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
 
 mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "wdist", "svg.fonttype": "none", "font.size": 9})

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.errors import OptionError, TrainingError
-from wdist.layers import InvertibleDownsampling, require
-from wdist.orthogonal import append_projector, random_orthogonal
-from wdist.permutations import wrap
-from wdist.spectra import any_grid, largest_singular_value, transfer_matrices
+from wdist.nn.layers import InvertibleDownsampling, require
+from wdist.nn.orthogonal import append_projector, random_orthogonal
+from wdist.nn.permutations import wrap
+from wdist.nn.spectra import any_grid, largest_singular_value, transfer_matrices
 
 
 def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
@@ -226,7 +226,7 @@ class SVCM(OSSN):
     """Singular value clipping and masking: `project` clips the singular values to 1, then cuts to the kernel's support.
 
     Cutting undoes part of the clip (norm 1.41 after one round, 1.05 after nine), so that the exact norm divides last,
-    as in OSSN. Call `project` (or `wdist.manifold.polish`) every few dozen steps and at the end. Source: Sedghi, Gupta,
+    as in OSSN. Call `project` (or `wdist.stiefel.polish`) every few dozen steps and at the end. Source: Sedghi, Gupta,
     Long (2019).
     """
 

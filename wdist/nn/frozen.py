@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wdist.convolutions import circular_pad
+from wdist.nn.convolutions import circular_pad
 
 
 def plain_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

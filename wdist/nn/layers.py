@@ -1,7 +1,7 @@
 """Dense layers and activations that are 1-Lipschitz, gradient-norm preserving where that is possible.
 
 Manifold parameters: a module lists the names of its parameters that have to stay semi-orthogonal in the class attribute
-`stiefel_parameters`; `wdist.manifold.StiefelOptimizer` keeps them there. Any other optimiser needs the Björck twins.
+`stiefel_parameters`; `wdist.stiefel.StiefelOptimizer` keeps them there. Any other optimiser needs the Björck twins.
 """
 
 import math
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.errors import OptionError
-from wdist.orthogonal import bjorck, random_orthogonal
-from wdist.permutations import sort_pairs
+from wdist.nn.orthogonal import bjorck, random_orthogonal
+from wdist.nn.permutations import sort_pairs
 
 
 def require(condition: bool, message: str) -> None:
@@ -32,7 +32,7 @@ class OrthogonalLinear(nn.Module):
     """y = W x + b with W semi-orthogonal: sigma(W) = 1, the weight itself is the parameter.
 
     (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained
-    with `wdist.manifold.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
+    with `wdist.stiefel.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
     """
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("weight",)

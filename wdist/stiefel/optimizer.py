@@ -1,6 +1,6 @@
 """Optimisation on the Stiefel manifold: weights stay semi-orthogonal while they are trained.
 
-See `wdist.stiefel` for the mathematics of one step; this module is the torch.optim side of it.
+See `wdist.stiefel.step` for the mathematics of one step; this module is the torch.optim side of it.
 """
 
 import inspect
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wdist.convolutions import SVCM
 from wdist.errors import OptionError, TrainingError
-from wdist.layers import stiefel_names
-from wdist.orthogonal import orthogonality_error, polar
-from wdist.stiefel import LARGEST_RATE, Workspace, restore_orthogonality, stiefel_step
+from wdist.nn.convolutions import SVCM
+from wdist.nn.layers import stiefel_names
+from wdist.nn.orthogonal import orthogonality_error, polar
+from wdist.stiefel.step import LARGEST_RATE, Workspace, restore_orthogonality, stiefel_step
 
 # torch wraps it for torch.compile, and loads the whole compiler on its first call: 1.4 s of a cold start.
 _add_param_group = inspect.unwrap(Optimizer.add_param_group)
-# Of sigma^2 from 1, root mean square. Trained weights that are not polished yet are within .04 (see wdist.stiefel); a
+# Root mean square of sigma^2 - 1. Trained weights that are not polished yet are within .04 (wdist.stiefel.step), and a
 # fresh nn.Linear is .6 off. Corrections mend anything below.
 _FAR = 0.1
 _DIRECTION_DTYPES = (None, torch.bfloat16, torch.float32, torch.float64)
@@ -84,7 +84,7 @@ class StiefelOptimizer(Optimizer):
 
     Args:
         lr: change of a weight per step, in spectral norm; 0.02 to 0.1 with warm-up and decay to 0. At most 0.15 on the
-            manifold (`wdist.stiefel.LARGEST_RATE`): up to there weights stay on it whatever the gradients are.
+            manifold (`wdist.stiefel.step.LARGEST_RATE`): up to there weights stay on it whatever the gradients are.
         momentum: decay of the Euclidean momentum M <- momentum M + G, projected at the current weight.
         nesterov: step along G + momentum M.
         betas, eps: of Adam, for Euclidean groups.
@@ -97,7 +97,7 @@ class StiefelOptimizer(Optimizer):
 
     Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small
     step decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm
-    (Bernstein and Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel`.
+    (Bernstein and Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel.step`.
 
     Raises OptionError for groups that cannot be trained: an option out of range, a manifold that does not exist,
     weights that are neither float32 nor float64, trainable ones on the manifold that are not semi-orthogonal matrices.
@@ -265,7 +265,7 @@ def _check_matrix(name: str, p: Tensor) -> None:
     if not error <= _FAR:
         raise OptionError(
             f"{name}, is not semi-orthogonal: sigma^2 - 1 of its singular values is {error:.2g}, root mean square. "
-            "Start from wdist.orthogonal.random_orthogonal, or move it there by wdist.orthogonal.polar; "
+            "Start from wdist.nn.orthogonal.random_orthogonal, or move it there by wdist.nn.orthogonal.polar; "
             f"{everything_else}"
         )
 

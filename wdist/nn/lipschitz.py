@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wdist.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
 from wdist.errors import UnprovenError
-from wdist.layers import (
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
+from wdist.nn.frozen import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
+from wdist.nn.layers import (
     Abs,
     BjorckLinear,
     FullSort,
@@ -25,8 +26,7 @@ from wdist.layers import (
     OrthogonalLinear,
     Scale,
 )
-from wdist.plain import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
-from wdist.spectra import (
+from wdist.nn.spectra import (
     EPSILON,
     convolution_norm_bound,
     convolution_singular_values,
@@ -103,7 +103,7 @@ def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) 
     if rule is None:
         raise UnprovenError(
             f"no Lipschitz bound is known for module {name or '(root)'!r} of class {type(module).__name__}: "
-            "use layers of wdist, or add a rule with wdist.certificate.register"
+            "use layers of wdist, or add a rule with wdist.nn.lipschitz.register"
         )
     bound, shape = rule(module, shape)
     stored = (*module.parameters(), *module.buffers())  # biases too, which no bound depends on

@@ -1,0 +1,34 @@
+"""1-Lipschitz layers and convolutions, and the proof of a composition's Lipschitz bound from its weights."""
+
+from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
+from wdist.nn.layers import (
+    Abs,
+    BjorckLinear,
+    FullSort,
+    GroupSort,
+    InvertibleDownsampling,
+    InvertibleUpsampling,
+    MaxMin,
+    OrthogonalLinear,
+    Scale,
+)
+from wdist.nn.lipschitz import LayerBound, layer_bounds, lipschitz_bound
+
+__all__ = [
+    "BCOP",
+    "OSSN",
+    "RKO",
+    "SVCM",
+    "Abs",
+    "BjorckLinear",
+    "FullSort",
+    "GroupSort",
+    "InvertibleDownsampling",
+    "InvertibleUpsampling",
+    "LayerBound",
+    "MaxMin",
+    "OrthogonalLinear",
+    "Scale",
+    "layer_bounds",
+    "lipschitz_bound",
+]
