@@ -26,8 +26,8 @@ import numpy as np
 from scipy import stats
 
 from wdist import estimate_w1
-from wdist.bounds import clip_interval, difference_lower_bound
-from wdist.known_truth import Funnels, KnownTruth, heavy_tail_truth, identical_truth, translation_truth
+from wdist.data.known_truth import Funnels, KnownTruth, heavy_tail_truth, identical_truth, translation_truth
+from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
 
 ALPHA = 0.05
 STEPS = 40

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from wdist import Result, estimate_w1
-from wdist.splits import split_rows
+from wdist.data.splits import split_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 20_000

@@ -7,9 +7,9 @@
 One estimate a cell by `estimate_w1` with critic "auto", then, at the same rows: the mean difference and the max-sliced
 distance, each held out, along a direction fitted on train rows (of the mean difference, that between their means), and
 exact transport on 3,000 rows a side. Cells go to --out as they are done and are not repeated. Pairs are those of
-wdist.known_truth.Funnels, in the manner of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022); their
-published figures for the GroupSort solver with orthogonal layers ("sort-out", 25 million fresh rows) stand beside:
-pairs drawn in the same way, not the same pairs.
+wdist.data.known_truth.Funnels, in the manner of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022);
+their published figures for the GroupSort solver with orthogonal layers ("sort-out", 25 million fresh rows) stand
+beside: pairs drawn in the same way, not the same pairs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from wdist import estimate_w1
-from wdist.exact import exact_w1
-from wdist.known_truth import Funnels
+from wdist.data.known_truth import Funnels
+from wdist.transport.exact import exact_w1
 
 DIMS = (2, 4, 8, 16, 32, 64, 128)
 FUNNELS = (4, 16, 64, 256)

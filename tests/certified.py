@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from wdist.bounds import difference_lower_bound, permutation_p_value
 from wdist.certificate_file import HeldOut, StoredCritic, build_certificate
 from wdist.critics import (
     AffineConfig,
@@ -20,12 +19,15 @@ from wdist.critics import (
     freeze,
     sliced,
 )
+from wdist.data.samples import open_samples
+from wdist.data.scaling import Scaling
+from wdist.data.splits import split_rows
+from wdist.inference.mean_bounds import difference_lower_bound, permutation_p_value
 from wdist.nn.frozen import Clip
 from wdist.nn.layers import GroupSort
 from wdist.nn.lipschitz import layer_bounds
-from wdist.samples import Scale, open_samples, split_rows
-from wdist.sliced import fit_direction, fit_sliced
 from wdist.stored import describe
+from wdist.transport.sliced import fit_direction, fit_sliced
 
 FAMILIES = ["affine", "sliced", "groupsort", "groupsort-4", "cone", "cone-negative", "bcop"]
 
@@ -74,7 +76,7 @@ class Case:
         config, frozen = module(family, *self.arrays)
         self.samples = open_samples(self.arrays[0], "source"), open_samples(self.arrays[1], "target")
         self.splits = split_rows(n, 4, 0), split_rows(n + 50, 4, 1)
-        scale = Scale.fit("standardize" if family == "groupsort" else None, *self.samples, *self.splits)
+        scale = Scaling.fit("standardize" if family == "groupsort" else None, *self.samples, *self.splits)
         takes = CriticInput(self.samples[0].row_shape, self.samples[0].layout, family == "bcop", scale.to_json())
         bare = Critic(config, frozen, takes)
         select = [bare.evaluate(a[s.select]) for a, s in zip(self.arrays, self.splits, strict=True)]

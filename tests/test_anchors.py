@@ -3,8 +3,8 @@
 import numpy as np
 
 from wdist.anchors import kmeans_anchors
-from wdist.exact import distances
-from wdist.samples import Funnels
+from wdist.data.known_truth import Funnels
+from wdist.transport.exact import distances
 
 
 def test_separate_clusters_each_get_an_anchor() -> None:

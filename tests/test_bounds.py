@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wdist import bounds
+from wdist.data.splits import split_rows
 from wdist.errors import OptionError, SampleError
-from wdist.samples import split_rows
+from wdist.inference import mean_bounds as bounds
 
 RUNS = 1_000
 Draw = Callable[[np.random.Generator, int], np.ndarray]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from wdist import estimate_w1
-from wdist.duplicates import duplicate_warnings, row_hashes
-from wdist.samples import open_samples, split_groups, split_rows
+from wdist.data.duplicates import duplicate_warnings, row_hashes
+from wdist.data.samples import open_samples
+from wdist.data.splits import split_groups, split_rows
 
 
 def warnings_for(x: np.ndarray, y: np.ndarray) -> list[str]:

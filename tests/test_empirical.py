@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from wdist import empirical
-from wdist.exact import distances, exact_w1
-from wdist.samples import Funnels
+from wdist.data.known_truth import Funnels
+from wdist.transport import bracket as empirical
+from wdist.transport.exact import distances, exact_w1
 
 GENERATOR = np.random.default_rng(0)
 X, Y = GENERATOR.standard_normal((700, 3)), GENERATOR.standard_normal((900, 3)) * 1.5 + 0.5

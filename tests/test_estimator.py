@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from wdist import OptionError, Result, SampleError, estimate_w1, load_critic
+from wdist.data.known_truth import funnel_pair
 from wdist.errors import Stopped
-from wdist.samples import funnel_pair
 from wdist.training import Progress
 
 NAMES = [

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
 
-from wdist import exact
+from wdist.data.samples import open_samples
 from wdist.errors import SampleError
-from wdist.samples import open_samples
+from wdist.transport import exact
 
 
 def rows(n: int, d: int, seed: int) -> np.ndarray:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from wdist import feed
-from wdist.feed import Feed
-from wdist.samples import SampleSet, Scale, open_samples
+from wdist.data import batches as feed
+from wdist.data.batches import Feed
+from wdist.data.samples import SampleSet, open_samples
+from wdist.data.scaling import Scaling
 
 ROWS, COLUMNS, BATCH = 200, 3, 16
 
@@ -26,7 +27,7 @@ def feed_of(samples: SampleSet) -> Feed:
     return Feed(
         samples,
         index,
-        Scale("none", np.array(1.0), np.array(0.0)),
+        Scaling("none", np.array(1.0), np.array(0.0)),
         seed=5,
         batch=BATCH,
         device=torch.device("cpu"),

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from wdist.errors import OptionError
-from wdist.exact import distances, exact_w1
-from wdist.samples import (
+from wdist.data.known_truth import (
     Funnels,
     KnownTruth,
     funnel_pair,
@@ -15,6 +13,8 @@ from wdist.samples import (
     spheres_truth,
     translation_truth,
 )
+from wdist.errors import OptionError
+from wdist.transport.exact import distances, exact_w1
 
 FUNNELS = Funnels(3, 5, seed=1)
 TRUTHS = [

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from wdist.multiplicity import adjusted_matrix, adjusted_p_values, column_lower_bounds
+from wdist.inference.simultaneous import adjusted_matrix, adjusted_p_values, column_lower_bounds
 
 
 def test_holm_by_hand_with_gaps_in_a_matrix() -> None:

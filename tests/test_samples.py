@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from wdist.data.samples import check_pair, open_samples, scale_warnings
+from wdist.data.scaling import Scaling
+from wdist.data.splits import split_groups, split_rows
 from wdist.errors import OptionError, SampleError
-from wdist.samples import Scale, check_pair, open_samples, scale_warnings, split_groups, split_rows
 
 
 def table(n: int = 200, d: int = 3, seed: int = 0) -> np.ndarray:
@@ -254,7 +256,7 @@ def test_wide_columns_are_named() -> None:
 def warned_of_scale(x: np.ndarray, y: np.ndarray, scale: object) -> list[str]:
     sets = open_samples(x, "source"), open_samples(y, "target")
     splits = split_rows(len(x), 0), split_rows(len(y), 0, 1)
-    return scale_warnings(*sets, Scale.fit(scale, *sets, *splits))  # type: ignore[arg-type]
+    return scale_warnings(*sets, Scaling.fit(scale, *sets, *splits))  # type: ignore[arg-type]
 
 
 def test_statistics_are_those_of_numpy_under_a_large_offset() -> None:
@@ -270,8 +272,8 @@ def test_statistics_are_those_of_numpy_under_a_large_offset() -> None:
 MEMORY_PROBE = """
 import sys, threading, time
 import numpy as np
-from wdist.duplicates import duplicate_warnings
-from wdist.samples import check_pair, open_samples, split_rows, Scale
+from wdist.data.duplicates import duplicate_warnings
+from wdist.data.samples import check_pair, open_samples, split_rows, Scaling
 
 def anonymous():
     for line in open("/proc/self/status"):
@@ -287,7 +289,7 @@ thread = threading.Thread(target=watch); thread.start()
 x, y = (open_samples(sys.argv[1], name) for name in ("source", "target"))
 check_pair(x, y)
 splits = [split_rows(s.n, 0, side) for side, s in enumerate((x, y))]
-Scale.fit("standardize", x, y, *splits)
+Scaling.fit("standardize", x, y, *splits)
 duplicate_warnings(x, y, *splits)
 x.sha256
 done = True; thread.join()
@@ -387,9 +389,9 @@ def test_too_few_groups() -> None:
 # --- scaling -------------------------------------------------------------------------------------------------------
 
 
-def fitted(option: object, x: np.ndarray, y: np.ndarray) -> Scale:
+def fitted(option: object, x: np.ndarray, y: np.ndarray) -> Scaling:
     source, target = open_samples(x, "source"), open_samples(y, "target")
-    return Scale.fit(option, source, target, split_rows(len(x), 0, 0), split_rows(len(y), 0, 1))  # type: ignore[arg-type]
+    return Scaling.fit(option, source, target, split_rows(len(x), 0, 0), split_rows(len(y), 0, 1))  # type: ignore[arg-type]
 
 
 def test_standardize_looks_at_train_rows_only() -> None:
@@ -421,7 +423,7 @@ def test_numbers_and_vectors_divide() -> None:
 def test_scale_survives_json_exactly() -> None:
     x = table()
     scale = fitted("standardize", x, x)
-    again = Scale.from_json(scale.to_json())
+    again = Scaling.from_json(scale.to_json())
     np.testing.assert_array_equal(again.apply(x), scale.apply(x))
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from wdist.exact import one_dimensional_w1
-from wdist.samples import KnownTruth, identical_truth, scaling_truth, translation_truth
-from wdist.sliced import evaluate_potential, evaluate_sliced, fit_direction, fit_potential, fit_sliced
+from wdist.data.known_truth import KnownTruth, identical_truth, scaling_truth, translation_truth
+from wdist.transport.exact import one_dimensional_w1
+from wdist.transport.sliced import evaluate_potential, evaluate_sliced, fit_direction, fit_potential, fit_sliced
 
 
 def fit_and_evaluate(truth: KnownTruth, n: int, seed: int) -> float:

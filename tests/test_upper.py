@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from wdist import estimate_w1
+from wdist.data.samples import open_samples
 from wdist.errors import OptionError, SampleError
-from wdist.samples import open_samples
-from wdist.upper import diameter_from_ranges, upper_bound
+from wdist.transport.upper import diameter_from_ranges, upper_bound
 
 
 def bound(x: np.ndarray, y: np.ndarray, alpha: float = 0.1, diameter: float = 2.0, **options: int) -> float:

@@ -73,7 +73,7 @@ def test_empirical_bernstein_and_null_p_values_are_verified_too(table: Case, tmp
     low, high = table.certificate.document["statement"]["clip"]
     bound = table.certificate.document["critic"]["lipschitz_bound"]
     document = copy.deepcopy(table.certificate.document)
-    from wdist.bounds import mean_lower_bound, mean_upper_bound
+    from wdist.inference.mean_bounds import mean_lower_bound, mean_upper_bound
 
     upper, lower = (
         f(s, low, high, 0.025, "empirical_bernstein") for f, s in ((mean_upper_bound, fx), (mean_lower_bound, fy))

@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from wdist.data.samples import SampleSet, open_samples
+from wdist.data.scaling import Scaling
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.convolutions import BCOP, LipschitzConvolution
 from wdist.nn.frozen import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
 from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import lipschitz_bound
-from wdist.samples import SampleSet, Scale, open_samples
 from wdist.stored import describe, restore
 
 FORMAT = 1
@@ -192,7 +193,7 @@ class CriticInput:
         row_shape: shape of one row as the net sees it, (d,) or (channels, height, width).
         layout: 'nhwc', 'nchw' or None, for images.
         uint8: whether grey levels 0..255 are expected (and divided by 255).
-        scale: the rescaling that was asked for, as `Scale.to_json` gives it.
+        scale: the rescaling that was asked for, as `Scaling.to_json` gives it.
     """
 
     row_shape: tuple[int, ...]
@@ -260,7 +261,7 @@ class Critic:
         Raises:
             SampleError: when the rows do not look like the sample sets that the critic was trained on.
         """
-        return self.scores(Scale.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
+        return self.scores(Scaling.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
 
     def gradient(self, rows: ArrayLike) -> NDArray[np.float64]:
         """Gradient of f at rows as the user has them, with respect to them (images as (n, c, h, w), pixels in [0, 1]).
@@ -271,7 +272,7 @@ class Critic:
         Raises:
             SampleError: as `evaluate`.
         """
-        scale = Scale.from_json(self.takes.scale)
+        scale = Scaling.from_json(self.takes.scale)
         return self.slopes(scale.apply(self._opened(rows).rows(slice(None)))) / scale.divisor
 
     def _opened(self, rows: ArrayLike) -> SampleSet:

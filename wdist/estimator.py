@@ -12,30 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wdist.bounds import METHODS, check_confidence
 from wdist.critics import CriticInput
-from wdist.duplicates import duplicate_warnings
+from wdist.data.duplicates import duplicate_warnings
+from wdist.data.groups import checked_labels
+from wdist.data.samples import SampleSet, check_pair, open_samples, scale_warnings
+from wdist.data.scaling import Scaling
+from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.errors import OptionError
-from wdist.groups import checked_labels
+from wdist.inference.mean_bounds import METHODS, check_confidence
 from wdist.portfolio import Budget, contenders
 from wdist.problem import Problem
 from wdist.result import Result
-from wdist.samples import (
-    SampleSet,
-    Scale,
-    Split,
-    check_pair,
-    open_samples,
-    scale_warnings,
-    split_groups,
-    split_rows,
-)
 from wdist.search import Search
-from wdist.splits import MINIMUM_ROWS
 from wdist.statement import Request, certify, rescaled
 from wdist.together import Training
 from wdist.training import Progress as Progress
-from wdist.upper import check_diameter
+from wdist.transport.upper import check_diameter
 
 MAX_STEPS = 1_000_000
 MAX_STATEMENTS = 1_000_000
@@ -145,7 +137,7 @@ def estimate_w1(
         groups: labels of the rows of x and of y, where rows belong together (a patient, a burst): groups stay whole in
             the split, and the statement is about drawing a group, then a row of it.
         diameter: largest possible distance of two rows of either population, after `scale`, an assumption (columns of
-            known ranges: `wdist.upper.diameter_from_ranges`); gives upper_bound too, lower and upper then share the
+            known ranges: `wdist.transport.diameter_from_ranges`); gives upper_bound too, lower and upper then share the
             error. Rows have to be independent draws: not with groups or blocks, nor with 'standardize', whose units
             depend on the rows.
         empirical: whether the distance of the uploaded rows themselves is bracketed; None: where that is cheap.
@@ -260,7 +252,7 @@ def _open(
         units = [len(np.unique(c[split.test])) for c, split in zip(codes, (source_split, target_split), strict=True)]
     check_confidence(options.confidence, units[0], units[1], options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
-    fitted = Scale.fit(scale, source, target, source_split, target_split)
+    fitted = Scaling.fit(scale, source, target, source_split, target_split)
     warnings += scale_warnings(source, target, fitted)
     takes = CriticInput(source.row_shape, source.layout, source.divisor != 1, fitted.to_json())
     problem = Problem(source, target, source_split, target_split, fitted, options.seed, device, takes, codes)

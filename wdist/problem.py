@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from wdist.critics import Critic, CriticInput
-from wdist.feed import Feed
-from wdist.samples import SampleSet, Scale, Split
-from wdist.sliced import fit_direction
+from wdist.data.batches import Feed
+from wdist.data.samples import SampleSet
+from wdist.data.scaling import Scaling
+from wdist.data.splits import Split
 from wdist.training import Progress
+from wdist.transport.sliced import fit_direction
 
 DIRECTION_ROWS = 20_000  # train rows a side, of which the search for a direction draws its own
 SELECT_ROWS = 20_000  # rows a side on which the held-out value is followed while training
@@ -31,7 +33,7 @@ class Problem:
     target: SampleSet
     source_split: Split
     target_split: Split
-    scale: Scale
+    scale: Scaling
     seed: int
     device: torch.device
     takes: CriticInput

@@ -40,10 +40,10 @@ from wdist.portfolio import (
     schedule_for,
 )
 from wdist.problem import SELECT_ROWS, Problem
-from wdist.sliced import fit_sliced
 from wdist.stiefel.optimizer import polish
 from wdist.together import Training, mean_difference
 from wdist.training import Record, Trainer, steps_for_seconds
+from wdist.transport.sliced import fit_sliced
 
 ANCHOR_ROWS = 50_000  # train rows behind the k-means that places anchors
 SLICED_ROWS = 50_000  # train rows a side behind a sliced critic

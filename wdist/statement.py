@@ -10,20 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wdist.bounds import clip_interval, difference_lower_bound, permutation_p_value
 from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
 from wdist.critics import Critic
-from wdist.empirical import empirical_bracket
-from wdist.exact import null_baseline, one_dimensional_w1
-from wdist.groups import group_means, group_permutation_p_value
-from wdist.multiplicity import column_lower_bounds
+from wdist.data.groups import group_means, group_permutation_p_value
+from wdist.data.samples import SampleSet
+from wdist.data.scaling import Scaling
+from wdist.inference.mean_bounds import clip_interval, difference_lower_bound, permutation_p_value
+from wdist.inference.simultaneous import column_lower_bounds
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
 from wdist.problem import SELECT_ROWS, Problem
 from wdist.result import Later, Result
-from wdist.samples import SampleSet, Scale
 from wdist.stored import describe
-from wdist.upper import UpperBound, upper_bound
+from wdist.transport.bracket import empirical_bracket
+from wdist.transport.exact import null_baseline, one_dimensional_w1
+from wdist.transport.upper import UpperBound, upper_bound
 from wdist.witness import Column, Witness
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _columns(problem: Problem, critic: Critic, request: Request) -> list[Column]
 class _Rescaled:
     """Rows of a sample set under the metric of the estimate."""
 
-    def __init__(self, samples: SampleSet, scale: Scale) -> None:
+    def __init__(self, samples: SampleSet, scale: Scaling) -> None:
         self.samples, self.scale, self.n = samples, scale, samples.n
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
@@ -256,7 +257,7 @@ def _max_sliced(problem: Problem) -> float:
     return one_dimensional_w1(on_x, on_y)
 
 
-def _units(source: SampleSet, scale: Scale) -> str:
+def _units(source: SampleSet, scale: Scaling) -> str:
     """In words, what a distance of 1 means."""
     match scale.kind:
         case "none" if source.divisor != 1:

@@ -25,6 +25,9 @@ from torch import Tensor, nn
 from wdist import __version__
 from wdist.checkpoint import replace_file
 from wdist.critics import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
+from wdist.data.samples import check_pair, open_samples
+from wdist.data.scaling import Scaling
+from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
 from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError
 from wdist.estimator import estimate_w1
@@ -33,9 +36,7 @@ from wdist.problem import Problem
 from wdist.result import Result
 from wdist.result_file import make_folder, provenance, write_figures
 from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
-from wdist.samples import Scale, check_pair, open_samples, split_rows
 from wdist.search import Candidate, Search
-from wdist.splits import TEST_SHARE, part_sizes
 from wdist.statement import Request, certify
 from wdist.stiefel.optimizer import polish
 from wdist.training import Schedule, Trainer
@@ -256,7 +257,7 @@ def _problem(pair: tuple[Images, Images], seed: int) -> Problem:
     source, target = (open_samples(rows, name) for rows, name in zip(pair, ("source", "target"), strict=True))
     check_pair(source, target)
     splits = [split_rows(samples.n, seed, side, mode="blocks") for side, samples in enumerate((source, target))]
-    scale = Scale.fit(None, source, target, *splits)
+    scale = Scaling.fit(None, source, target, *splits)
     takes = CriticInput(source.row_shape, source.layout, True, scale.to_json())
     return Problem(source, target, splits[0], splits[1], scale, seed, torch.device("cpu"), takes)
 

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wdist import estimate_w1
-from wdist.exact import exact_w1
-from wdist.known_truth import Funnels
+from wdist.data.known_truth import Funnels
+from wdist.transport.exact import exact_w1
 
 HERE = Path(__file__).parent
 DIAMONDS = HERE.parents[1] / "examples/diamonds"

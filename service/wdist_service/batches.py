@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wdist.multiplicity import adjusted_matrix
+from wdist.inference.simultaneous import adjusted_matrix
 from wdist_service import tenancy
 from wdist_service.cost import job_seconds
 from wdist_service.database import Database

@@ -26,7 +26,7 @@ def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> 
     """Write f of some rows, shape (n,), or its gradient, shape (n, *row_shape); float64."""
     import numpy as np
 
-    from wdist.npy import open_npy
+    from wdist.data.npy import open_npy
     from wdist.verify import read_critic
 
     critic = read_critic(directory)

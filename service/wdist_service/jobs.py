@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
+from wdist.data.samples import check_names, open_samples
+from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
-from wdist.samples import check_names, open_samples
-from wdist.splits import MINIMUM_ROWS
 from wdist_service import tenancy
 from wdist_service.cost import job_seconds
 from wdist_service.database import Database

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+from wdist.data.npy import HEADER_LIMIT, NpyHeader
+from wdist.data.npy import read_header as parse_header
 from wdist.errors import SampleError
-from wdist.npy import HEADER_LIMIT, NpyHeader
-from wdist.npy import read_header as parse_header
 
 _BODY = "the body"
 _MAGIC = b"\x93NUMPY"

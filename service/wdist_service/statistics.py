@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.npy import NpyHeader
 from wdist.errors import SampleError
-from wdist.npy import NpyHeader
 
 MAX_COLUMNS = 256  # per-column figures are kept up to here
 _LINE_VALUES = 512  # rows are taken side by side, so many values wide: numpy's inner loops are long then

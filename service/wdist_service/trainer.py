@@ -122,9 +122,9 @@ class Trainer:
         self, job: dict[str, Any], on_progress: Callable[[Progress], None]
     ) -> Generator[Training, None, dict[str, Any]]:
         """The library's work: result, curve, and the critic's files written to the job's directory."""
+        from wdist.data.npy import open_npy
         from wdist.errors import WdistError
         from wdist.estimator import Estimation, Options
-        from wdist.npy import open_npy
 
         options = {name: value for name, value in job["options"].items() if value is not None}
         others = {name: options.pop(name) for name in ("scale", "layout") if name in options}

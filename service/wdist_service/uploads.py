@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from wdist.data.npy import HEADER_LIMIT
 from wdist.errors import SampleError
-from wdist.npy import HEADER_LIMIT
 from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
 from wdist_service.decoding import formats

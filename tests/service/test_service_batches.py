@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from service_process import Server, normal
 
-from wdist.multiplicity import adjusted_p_values
+from wdist.inference.simultaneous import adjusted_p_values
 
 QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 

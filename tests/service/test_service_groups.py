@@ -14,7 +14,7 @@ import pytest
 from service_process import Server, normal, npy
 
 from wdist import estimate_w1, estimator
-from wdist.bounds import METHODS
+from wdist.inference.mean_bounds import METHODS
 from wdist.verify import verify_certificate
 from wdist_service.api import schemas
 

@@ -92,7 +92,7 @@ class _MatrixOfFiles:
     def _adjusted(self) -> list[list[float | None]]:
         import numpy as np
 
-        from wdist.multiplicity import adjusted_matrix
+        from wdist.inference.simultaneous import adjusted_matrix
 
         adjusted = adjusted_matrix(np.array(self._p_values(), dtype=np.float64)).tolist()  # None becomes nan
         return [[None if p != p else p for p in row] for row in adjusted]

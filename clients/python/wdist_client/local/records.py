@@ -89,7 +89,7 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
         name: [[figure(row, column, name) for column in columns] for row in rows]
         for name in ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
     }
-    from wdist.multiplicity import adjusted_matrix
+    from wdist.inference.simultaneous import adjusted_matrix
 
     adjusted = adjusted_matrix([[math.nan if p is None else p for p in row] for row in figures["p_value"]]).tolist()
     figures["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted]

@@ -26,8 +26,8 @@ class LocalSets:
         """Opens an array or an .npy file as the library does; raises RefusalError for what it refuses."""
         import numpy as np
 
+        from wdist.data.samples import open_samples
         from wdist.errors import WdistError as LibraryError
-        from wdist.samples import open_samples
 
         assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
         payload = request.content.payload

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wdist.samples import SampleSet, Scale
+from wdist.data.samples import SampleSet
+from wdist.data.scaling import Scaling
 
 PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so that memory does not grow with n
 
@@ -27,7 +28,7 @@ class Feed:
         self,
         samples: SampleSet,
         index: NDArray[np.int64],
-        scale: Scale,
+        scale: Scaling,
         *,
         seed: int,
         batch: int,

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wdist.bounds import clip_interval, difference_lower_bound
-from wdist.sliced import evaluate_potential, fit_potential
+from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
+from wdist.transport.sliced import evaluate_potential, fit_potential
 
 Values = NDArray[np.float64]
 

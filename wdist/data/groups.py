@@ -50,7 +50,7 @@ def group_means(scores: ArrayLike, groups: ArrayLike) -> tuple[Values, Codes]:
     """Mean score of each group and the group's label, in the order in which groups first appear.
 
     scores (n,), groups (n,) whole numbers. The order of first appearance is that of the seeded permutation of groups
-    (`wdist.splits.split_groups`), as betting bounds need it.
+    (`wdist.data.splits.split_groups`), as betting bounds need it.
     """
     values, labels = np.asarray(scores, dtype=np.float64), np.asarray(groups)
     names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -10,40 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.npy import NUMERIC_KINDS, open_npy
+from wdist.data.scaling import Scaling
+from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
-from wdist.known_truth import (
-    Funnels,
-    KnownTruth,
-    funnel_pair,
-    heavy_tail_truth,
-    identical_truth,
-    scaling_truth,
-    spheres_truth,
-    translation_truth,
-)
-from wdist.npy import NUMERIC_KINDS, open_npy
-from wdist.scales import Scale
-from wdist.splits import MINIMUM_ROWS, Split, split_groups, split_rows
-
-__all__ = [
-    "ColumnStatistics",
-    "Funnels",
-    "KnownTruth",
-    "SampleSet",
-    "Scale",
-    "Split",
-    "check_pair",
-    "funnel_pair",
-    "heavy_tail_truth",
-    "identical_truth",
-    "open_samples",
-    "scale_warnings",
-    "scaling_truth",
-    "spheres_truth",
-    "split_groups",
-    "split_rows",
-    "translation_truth",
-]
 
 Layout = Literal["nhwc", "nchw"]
 Rows = NDArray[np.float32]
@@ -373,7 +343,7 @@ def _check_resolution(source: SampleSet, target: SampleSet) -> None:
             )
 
 
-def scale_warnings(source: SampleSet, target: SampleSet, scale: Scale) -> list[str]:
+def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
     """Name the columns of a table that are so wide, after `scale`, that they decide the distance alone."""
     if source.is_image or scale.kind == "standardize":
         return []

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.errors import OptionError, SampleError
-from wdist.exact import RowSource, exact_w1
+from wdist.transport.exact import RowSource, exact_w1
 
 
 @dataclass(frozen=True)

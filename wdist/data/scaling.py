@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.splits import Split
 from wdist.errors import OptionError
-from wdist.splits import Split
 
 if TYPE_CHECKING:
-    from wdist.samples import SampleSet
+    from wdist.data.samples import SampleSet
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scaling:
     """x -> (x - center) / divisor, per number of a row: the metric becomes ||(x - y) / divisor||_2.
 
     kind: "none", "number", "vector" or "standardize"; divisor and center: float64, shape () or row_shape;
@@ -35,7 +35,7 @@ class Scale:
         target: "SampleSet",
         source_split: Split,
         target_split: Split,
-    ) -> "Scale":
+    ) -> "Scaling":
         """Build the scale that `option` asks for; "standardize" looks at the train rows of both sets only.
 
         Raises OptionError for an unknown word, a number that is not positive, or a vector of the wrong length.
@@ -74,7 +74,7 @@ class Scale:
         }
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "Scale":
+    def from_json(cls, stored: dict[str, Any]) -> "Scaling":
         """The inverse of `to_json`."""
         return cls(
             str(stored["kind"]),

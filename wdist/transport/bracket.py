@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import SampleError
-from wdist.exact import distances, exact_w1, transport_cost
+from wdist.transport.exact import distances, exact_w1, transport_cost
 
 Values = NDArray[np.float64]
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.samples import SampleSet
-from wdist.splits import Split
+from wdist.data.samples import SampleSet
+from wdist.data.splits import Split
 
 Hashes = NDArray[np.uint64]
 

@@ -1,0 +1,6 @@
+"""Optimal transport between sets of rows: exact solvers, the bracket of two files, upper bounds, projections."""
+
+from wdist.transport.exact import exact_w1
+from wdist.transport.upper import diameter_from_ranges, upper_bound
+
+__all__ = ["diameter_from_ranges", "exact_w1", "upper_bound"]
