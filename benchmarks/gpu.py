@@ -13,7 +13,7 @@ from layers import training_step
 from nets import dcgan, large, machine, milliseconds, mlp
 from torch import nn
 
-from wdist.batched import BatchedModule
+from wdist.training.stacked import BatchedModule
 
 
 def captured(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:

@@ -10,8 +10,8 @@ import torch
 from nets import large, machine, milliseconds, mlp
 from torch import nn
 
-from wdist.batched import BatchedModule
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
+from wdist.training.stacked import BatchedModule
 
 
 def training_step(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:

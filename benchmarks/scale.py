@@ -30,7 +30,7 @@ _CHILD = textwrap.dedent("""
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
 
-    import torch, wdist.search, ot
+    import torch, wdist.training.selection, ot
     torch.ones(100, 100) @ torch.ones(100, 100)
     before, peak = anonymous(), [0.0]
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from wdist.certificate_file import HeldOut, StoredCritic, build_certificate
-from wdist.critics import (
+from wdist.certificate.file import HeldOut, StoredCritic, build_certificate
+from wdist.critics.critic import (
     AffineConfig,
     BCOPConfig,
     ConeConfig,
@@ -19,6 +19,7 @@ from wdist.critics import (
     freeze,
     sliced,
 )
+from wdist.critics.frozen import describe
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
@@ -26,7 +27,6 @@ from wdist.inference.mean_bounds import difference_lower_bound, permutation_p_va
 from wdist.nn.frozen import Clip
 from wdist.nn.layers import GroupSort
 from wdist.nn.lipschitz import layer_bounds
-from wdist.stored import describe
 from wdist.transport.sliced import fit_direction, fit_sliced
 
 FAMILIES = ["affine", "sliced", "groupsort", "groupsort-4", "cone", "cone-negative", "bcop"]

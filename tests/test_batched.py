@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from wdist.batched import BatchedModule
 from wdist.errors import OptionError
 from wdist.nn.convolutions import BCOP
 from wdist.nn.layers import GroupSort, MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import lipschitz_bound
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
+from wdist.training.stacked import BatchedModule
 
 
 @pytest.fixture(autouse=True)

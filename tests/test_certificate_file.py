@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wdist import Result, estimate_w1, verify_certificate
-from wdist.certificate_file import Certificate, load_certificate
+from wdist.certificate.file import Certificate, load_certificate
 from wdist.errors import OptionError
 from wdist.verify import verify_fresh
 from wdist.verify.container import write_container

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from wdist.critics import (
+from wdist.critics.critic import (
     AffineConfig,
     BCOPConfig,
     Config,

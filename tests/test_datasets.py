@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from idx_files import idx
 
-from wdist import datasets
-from wdist.datasets import PublishedFile, fetch, load_images, read_idx
 from wdist.errors import SampleError
+from wdist.paper import datasets
+from wdist.paper.datasets import PublishedFile, fetch, load_images, read_idx
 
 
 @pytest.fixture

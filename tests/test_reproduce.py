@@ -14,11 +14,11 @@ import pytest
 from idx_files import idx
 from safetensors.torch import load_file
 
-from wdist import reproduce
-from wdist.checkpoint import read_checkpoint
 from wdist.errors import OptionError
-from wdist.result_file import SOURCE
-from wdist.robustness import ClassifierConfig, build_classifier, pair_bounds
+from wdist.paper import robustness_table as reproduce
+from wdist.paper.result_files import SOURCE
+from wdist.paper.robustness import ClassifierConfig, build_classifier, pair_bounds
+from wdist.training.checkpoint import read_checkpoint
 from wdist_service.cli import main
 
 
@@ -136,7 +136,9 @@ def test_a_result_of_another_training_stays(data: Path, capsys: pytest.CaptureFi
 def test_an_order_to_stop_keeps_what_is_done(data: Path) -> None:
     command = [sys.executable, "-m", "wdist_service", "reproduce", "robustness", "mnist", "--epochs", "400"]
     command += ["--data", str(data), "--out", str(data / "results"), "--attack-images", "0"]
-    (data / "sitecustomize.py").write_text("import wdist.reproduce\nwdist.reproduce.VALIDATION_IMAGES = 100\n")
+    (data / "sitecustomize.py").write_text(
+        "import wdist.paper.robustness_table\nwdist.reproduce.VALIDATION_IMAGES = 100\n"
+    )
     environment = os.environ | {"PYTHONPATH": str(data), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from wdist.attack import attack
 from wdist.errors import OptionError, SampleError, Stopped
-from wdist.robustness import (
+from wdist.paper.attack import attack
+from wdist.paper.robustness import (
     ClassifierConfig,
     RobustTraining,
     build_classifier,

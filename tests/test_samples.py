@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from wdist.data.samples import check_pair, open_samples, scale_warnings
+from wdist.data.checks import check_pair, scale_warnings
+from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_groups, split_rows
 from wdist.errors import OptionError, SampleError

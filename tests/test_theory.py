@@ -7,11 +7,11 @@ import torch
 from dense import dense_matrix
 from torch import nn
 
-from wdist.components import common_kernel, components, double_channels, invariant, projector_kernel
 from wdist.errors import OptionError
 from wdist.nn.convolutions import BCOP
 from wdist.nn.layers import Abs, GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
 from wdist.nn.orthogonal import append_projector, random_orthogonal
+from wdist.paper.components import common_kernel, components, double_channels, invariant, projector_kernel
 from wdist.stiefel.optimizer import StiefelOptimizer, polish
 
 

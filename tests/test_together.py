@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from wdist.errors import OptionError, Stopped
-from wdist.estimator import Estimation, Options, estimate_w1
+from wdist.estimate import Estimation, Options, estimate_w1
 from wdist.result import Result
-from wdist.together import Lockstep, TogetherError, Training, is_cheaper, run_together, train_together
+from wdist.training.lockstep import Lockstep, TogetherError, Training, is_cheaper, run_together, train_together
 
 Pair = tuple[np.ndarray, np.ndarray]
 STEPS = {"critic": "groupsort", "steps": 24, "baseline_rows": 0}

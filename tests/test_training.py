@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wdist.errors import Stopped
 from wdist.nn.layers import MaxMin, OrthogonalLinear
-from wdist.training import HeldOutValue, LossAt, Record, Schedule, Trainer, steps_for_seconds
+from wdist.training.trainer import HeldOutValue, LossAt, Record, Schedule, Trainer, steps_for_seconds
 
 ROWS = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
 

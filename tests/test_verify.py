@@ -16,7 +16,7 @@ from certified import FAMILIES, Case, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wdist.certificate_file import Certificate, load_certificate
+from wdist.certificate.file import Certificate, load_certificate
 from wdist.errors import WdistError
 from wdist.verify import CertificateError, verify_certificate, verify_fresh
 from wdist.verify.container import read_container, write_container

@@ -10,13 +10,14 @@ import torch
 from idx_files import idx
 from torch import nn
 
-from wdist import __version__, w1_table
-from wdist.critics import BCOPConfig, Critic, CriticInput, freeze
-from wdist.datasets import load_images
+from wdist import __version__
+from wdist.critics.critic import BCOPConfig, Critic, CriticInput, freeze
 from wdist.errors import OptionError, SampleError, Stopped
-from wdist.generator import GanOptions, GanTraining, gradient_penalty, train_generator
-from wdist.result_file import SOURCE
-from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net
+from wdist.paper import w1_table
+from wdist.paper.datasets import load_images
+from wdist.paper.generator import GanOptions, GanTraining, gradient_penalty, train_generator
+from wdist.paper.result_files import SOURCE
+from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net
 from wdist.stiefel.optimizer import polish
 from wdist_service.cli import main
 

@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wdist.critics import load_critic as load_critic
+    from wdist.critics.critic import load_critic as load_critic
     from wdist.errors import OptionError as OptionError
     from wdist.errors import SampleError as SampleError
     from wdist.errors import WdistError as WdistError
-    from wdist.estimator import estimate_w1 as estimate_w1
+    from wdist.estimate import estimate_w1 as estimate_w1
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "estimate_w1": "wdist.estimator",
-    "load_critic": "wdist.critics",
+    "estimate_w1": "wdist.estimate",
+    "load_critic": "wdist.critics.critic",
     "Result": "wdist.result",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",

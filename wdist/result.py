@@ -14,8 +14,8 @@ from wdist.errors import WdistError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wdist.certificate_file import Certificate
-    from wdist.critics import Critic
+    from wdist.certificate.file import Certificate
+    from wdist.critics.critic import Critic
     from wdist.witness import Witness
 
 
@@ -172,7 +172,7 @@ class Result:
         Raises:
             WdistError: where matplotlib is not installed.
         """
-        from wdist.drawing import draw_result
+        from wdist.plot import draw_result
 
         return draw_result(self)
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from wdist.errors import OptionError
-from wdist.estimator import estimate_w1
+from wdist.estimate import estimate_w1
 from wdist.result import Result
 
 

@@ -10,11 +10,11 @@ import matplotlib as mpl
 import torch
 from torch import Tensor, nn
 
-from wdist.components import invariant, projector_kernel
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.nn.layers import MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import singular_values
 from wdist.nn.orthogonal import random_orthogonal
+from wdist.paper.components import invariant, projector_kernel
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups, polish
 
 mpl.use("svg")

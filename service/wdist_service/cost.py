@@ -33,7 +33,7 @@ def job_seconds(source: SampleSet, target: SampleSet, options: dict[str, Any]) -
 
 
 def default_steps(train_rows: int) -> int:
-    """As wdist.portfolio chooses; written again here because that module imports torch (a test compares)."""
+    """As wdist.training.halving chooses; written again here because that module imports torch (a test compares)."""
     return int(min(2000, max(200, 45 * train_rows / 256)))
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
-from wdist.data.samples import check_names, open_samples
+from wdist.data.checks import check_names
+from wdist.data.samples import open_samples
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
 from wdist_service import tenancy

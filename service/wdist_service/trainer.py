@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from wdist_service.lifeline import die_with
 
 if TYPE_CHECKING:
-    from wdist.together import Training
-    from wdist.training import Progress
+    from wdist.training.lockstep import Training
+    from wdist.training.trainer import Progress
 
 _PROGRESS_SECONDS = 0.1
 _ALIVE_SECONDS = 1.0
@@ -88,7 +88,7 @@ class Trainer:
         os._exit(0)  # the parent is gone: nobody wants the result
 
     def _run(self, jobs: list[dict[str, Any]], *, exactly: bool) -> None:
-        from wdist.together import is_cheaper, run_together
+        from wdist.training.lockstep import is_cheaper, run_together
 
         pause = _PROGRESS_SECONDS * len(jobs)
         run_together([self._member(job, pause) for job in jobs], is_cheaper, exactly=exactly)
@@ -97,7 +97,7 @@ class Trainer:
     def _member(self, job: dict[str, Any], pause: float) -> Generator[Training, None, None]:
         """One job: its trainings, run by whoever asked for them, then its last message, whatever happens."""
         from wdist.errors import Stopped, WdistError
-        from wdist.together import TogetherError
+        from wdist.training.lockstep import TogetherError
 
         send = partial(self._channel.send, job=job["name"])
         try:
@@ -124,7 +124,7 @@ class Trainer:
         """The library's work: result, curve, and the critic's files written to the job's directory."""
         from wdist.data.npy import open_npy
         from wdist.errors import WdistError
-        from wdist.estimator import Estimation, Options
+        from wdist.estimate import Estimation, Options
 
         options = {name: value for name, value in job["options"].items() if value is not None}
         others = {name: options.pop(name) for name in ("scale", "layout") if name in options}
@@ -171,7 +171,7 @@ def _warm_up() -> None:
     """Run a tiny estimate before there is a job: torch and what training imports late took the first one 2.4 s."""
     import numpy as np
 
-    from wdist.estimator import estimate_w1
+    from wdist.estimate import estimate_w1
 
     rows = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from service_process import Server, normal, npy
 
-from wdist.critics import load_critic
+from wdist.critics.critic import load_critic
 from wdist.verify import verify_certificate
 
 RESULT_NAMES = {

@@ -13,7 +13,8 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from service_process import Server, normal, npy
 
-from wdist import estimate_w1, estimator
+from wdist import estimate as estimator
+from wdist import estimate_w1
 from wdist.inference.mean_bounds import METHODS
 from wdist.verify import verify_certificate
 from wdist_service.api import schemas

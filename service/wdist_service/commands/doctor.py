@@ -149,7 +149,7 @@ def _speed() -> Iterator[Finding]:
     """Trains a critic on two sets whose distance is 1, and sees that the bound is not above it."""
     import numpy as np
 
-    from wdist.estimator import estimate_w1
+    from wdist.estimate import estimate_w1
 
     rows = np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS)).astype(np.float32)
     rows[1, :, 0] += 1

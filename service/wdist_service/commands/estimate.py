@@ -15,7 +15,7 @@ from wdist_service.commands.output import EX_NO, Commands, fail, finite, remark,
 
 if TYPE_CHECKING:
     from wdist.result import Result
-    from wdist.training import Progress
+    from wdist.training.trainer import Progress
 
 OPTIONS = (
     "confidence", "critic", "seed", "device", "steps", "max_seconds", "scale", "layout", "baseline_rows", "method",
@@ -111,7 +111,7 @@ def compared(source: Input, target: Input, options: dict[str, Any], tell: Callab
     import numpy as np
 
     from wdist.errors import OptionError, SampleError
-    from wdist.estimator import estimate_w1
+    from wdist.estimate import estimate_w1
 
     if source.labels is not None and target.labels is not None:
         options["groups"] = tuple(np.load(labels).reshape(-1) for labels in (source.labels, target.labels))

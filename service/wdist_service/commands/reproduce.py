@@ -164,8 +164,8 @@ def _attack_progress(should_stop: ShouldStop) -> Callable[[int, int], None]:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from wdist.datasets import fetch
     from wdist.errors import WdistError
+    from wdist.paper.datasets import fetch
 
     try:
         for path in fetch(options.dataset, options.data):
@@ -176,8 +176,8 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _robustness(options: argparse.Namespace) -> int:
-    from wdist.reproduce import RobustnessOptions, robustness
-    from wdist.robustness import ClassifierConfig
+    from wdist.paper.robustness import ClassifierConfig
+    from wdist.paper.robustness_table import RobustnessOptions, robustness
 
     def told(step: int, steps: int, value: float) -> None:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
@@ -204,8 +204,8 @@ def _robustness(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from wdist.reproduce import RobustnessOptions, check_classifier, read_result
-    from wdist.result_file import write_figures
+    from wdist.paper.result_files import write_figures
+    from wdist.paper.robustness_table import RobustnessOptions, check_classifier, read_result
 
     is_confirmed = False
 
@@ -239,7 +239,7 @@ def _is_as_wide(attack: dict[str, Any] | None, stored: dict[str, Any] | None) ->
 
 
 def _w1(options: argparse.Namespace) -> int:
-    from wdist.w1_table import TableOptions, w1_table
+    from wdist.paper.w1_table import TableOptions, w1_table
 
     def told(row: dict[str, Any]) -> None:
         remark(f"seed {row['seed']} {row['critic']:<12} {row['value']:.4f}, L {row['lipschitz_bound']:.7f}")
@@ -255,7 +255,7 @@ def _w1(options: argparse.Namespace) -> int:
 
 
 def _train_gan(options: argparse.Namespace) -> int:
-    from wdist.generator import GanOptions, train_generator
+    from wdist.paper.generator import GanOptions, train_generator
 
     def told(step: int, difference: float) -> None:
         remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")

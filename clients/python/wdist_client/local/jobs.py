@@ -167,7 +167,7 @@ class LocalJobs:
     def _estimate(self, job: StoredJob, source: Any, target: Any, options: dict[str, Any]) -> dict[str, Any]:
         """Runs the estimate; what its record says in the end."""
         from wdist.errors import Stopped
-        from wdist.estimator import estimate_w1
+        from wdist.estimate import estimate_w1
 
         def tell(progress: Any) -> None:
             with self._lock:
@@ -189,8 +189,8 @@ class LocalJobs:
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
     from wdist.errors import OptionError
-    from wdist.estimator import Options, estimate_w1
-    from wdist.portfolio import FAMILIES
+    from wdist.estimate import Options, estimate_w1
+    from wdist.training.halving import FAMILIES
 
     if (critic := options.get("critic", "auto")) not in FAMILIES:
         raise RefusalError(422, "Invalid option", f"critic {critic!r} is none of {', '.join(FAMILIES)}", "critic")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wdist.critics import (
+from wdist.critics.critic import (
     AffineConfig,
     BCOPConfig,
     ConeConfig,
@@ -22,7 +22,7 @@ from wdist.critics import (
     family_of,
 )
 from wdist.errors import OptionError
-from wdist.training import Schedule
+from wdist.training.trainer import Schedule
 
 PILOT_SHARE, SEMIFINAL_SHARE = 0.04, 0.12
 EPSILON = 1e-9  # rounding of sums of shares

@@ -12,21 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wdist.critics import CriticInput
+from wdist.certify import Request, certify, rescaled
+from wdist.critics.critic import CriticInput
+from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
 from wdist.data.groups import checked_labels
-from wdist.data.samples import SampleSet, check_pair, open_samples, scale_warnings
+from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import METHODS, check_confidence
-from wdist.portfolio import Budget, contenders
-from wdist.problem import Problem
 from wdist.result import Result
-from wdist.search import Search
-from wdist.statement import Request, certify, rescaled
-from wdist.together import Training
-from wdist.training import Progress as Progress
+from wdist.training.halving import Budget, contenders
+from wdist.training.lockstep import Training
+from wdist.training.pair import Problem
+from wdist.training.selection import Search
+from wdist.training.trainer import Progress as Progress
 from wdist.transport.upper import check_diameter
 
 MAX_STEPS = 1_000_000
@@ -167,7 +168,7 @@ def estimate_w1(
 
 
 class Estimation:
-    """`estimate_w1` in its parts, for those who train several at once (`wdist.together`); arguments are the same."""
+    """`estimate_w1` in its parts, for callers that train several at once (`training.lockstep`); same arguments."""
 
     def __init__(
         self,

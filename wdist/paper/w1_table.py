@@ -23,23 +23,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wdist import __version__
-from wdist.checkpoint import replace_file
-from wdist.critics import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
-from wdist.data.samples import check_pair, open_samples
+from wdist.certify import Request, certify
+from wdist.critics.critic import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
+from wdist.data.checks import check_pair
+from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
-from wdist.datasets import load_images
 from wdist.errors import OptionError, SampleError
-from wdist.estimator import estimate_w1
-from wdist.portfolio import Budget
-from wdist.problem import Problem
+from wdist.estimate import estimate_w1
+from wdist.paper.datasets import load_images
+from wdist.paper.result_files import make_folder, provenance, write_figures
+from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
 from wdist.result import Result
-from wdist.result_file import make_folder, provenance, write_figures
-from wdist.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
-from wdist.search import Candidate, Search
-from wdist.statement import Request, certify
 from wdist.stiefel.optimizer import polish
-from wdist.training import Schedule, Trainer
+from wdist.training.checkpoint import replace_file
+from wdist.training.halving import Budget
+from wdist.training.pair import Problem
+from wdist.training.selection import Candidate, Search
+from wdist.training.trainer import Schedule, Trainer
 
 Images = NDArray[np.uint8]
 
@@ -53,7 +54,7 @@ CELLS = [f"{layers}-{activation}" for layers in CONVOLUTIONS for activation in A
 class TableOptions:
     """What every critic of a table shares.
 
-    net: of `wdist.robustness.NETS`, with one output; steps and batch (rows a side): its budget; auto_steps: of
+    net: of `wdist.paper.robustness.NETS`, with one output; steps and batch (rows a side): its budget; auto_steps: of
     `estimate_w1`, None for its own default; baseline_rows: of the exact transport beside it.
     """
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from wdist import __version__
-from wdist.checkpoint import read_checkpoint, replace_file
 from wdist.errors import OptionError
+from wdist.training.checkpoint import read_checkpoint, replace_file
 
 
 def provenance(device: str = "cpu") -> dict[str, str]:
@@ -32,7 +32,7 @@ def provenance(device: str = "cpu") -> dict[str, str]:
 
 def _source_digest() -> str:
     """First 12 hexadecimal digits of the SHA-256 of the package's modules, in the order of their paths."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

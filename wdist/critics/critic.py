@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from wdist.critics.frozen import describe, restore
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.errors import OptionError, SampleError, WdistError
@@ -26,7 +27,6 @@ from wdist.nn.convolutions import BCOP, LipschitzConvolution
 from wdist.nn.frozen import CircularConv2d, Cone, PiecewiseLinear, Shift, plain_linear
 from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import lipschitz_bound
-from wdist.stored import describe, restore
 
 FORMAT = 1
 _BLOCK_BYTES = 32 << 20  # evaluation streams in blocks of rows of about this size (float64)

@@ -1,4 +1,4 @@
-"""Projected gradient ascent within a ball: the attempt to break what `wdist.robustness` has proven.
+"""Projected gradient ascent within a ball: the attempt to break what `wdist.paper.robustness` has proven.
 
 It evaluates the net and its gradients, and uses nothing of the proof: no bound, no radius but the given one.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wdist.errors import SampleError
 from wdist.nn.convolutions import LipschitzConvolution
-from wdist.robustness import Labels, Rows, check_labelled
+from wdist.paper.robustness import Labels, Rows, check_labelled
 
 _BLOCK = 250  # images that are attacked at once: 105 us a step and image on one core, 115 for 1,000
 

@@ -1,4 +1,4 @@
-"""Provably robust classifiers: Lipschitz nets, margin training, certified radii; `wdist.attack` tries to refute them.
+"""Provably robust classifiers: Lipschitz nets, margin training, certified radii; `attack` tries to refute them.
 
 The other half of Li et al., "Preventing Gradient Attenuation in Lipschitz Constrained Convolutional Networks" (NeurIPS
 2019). The logits are z = A h(x) + b with h proven L-Lipschitz, so that z_i - z_j has the Lipschitz constant
@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wdist.checkpoint import write_checkpoint
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM, LipschitzConvolution
 from wdist.nn.layers import MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import lipschitz_bound
-from wdist.result_file import checkpoint_to_go_on_from
+from wdist.paper.result_files import checkpoint_to_go_on_from
 from wdist.stiefel.optimizer import polish
-from wdist.training import Record, Schedule, Trainer
+from wdist.training.checkpoint import write_checkpoint
+from wdist.training.trainer import Record, Schedule, Trainer
 
 Rows = NDArray[np.float32]
 Labels = NDArray[np.int64]

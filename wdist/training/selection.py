@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wdist.anchors import kmeans_anchors
-from wdist.checkpoint import read_checkpoint, write_checkpoint
-from wdist.critics import (
+from wdist.critics.anchors import kmeans_anchors
+from wdist.critics.critic import (
     AffineConfig,
     ConeConfig,
     Config,
@@ -30,7 +29,9 @@ from wdist.critics import (
     sliced,
 )
 from wdist.errors import OptionError, WdistError
-from wdist.portfolio import (
+from wdist.stiefel.optimizer import polish
+from wdist.training.checkpoint import read_checkpoint, write_checkpoint
+from wdist.training.halving import (
     Budget,
     Stage,
     affordable,
@@ -39,10 +40,9 @@ from wdist.portfolio import (
     next_stage,
     schedule_for,
 )
-from wdist.problem import SELECT_ROWS, Problem
-from wdist.stiefel.optimizer import polish
-from wdist.together import Training, mean_difference
-from wdist.training import Record, Trainer, steps_for_seconds
+from wdist.training.lockstep import Training, mean_difference
+from wdist.training.pair import SELECT_ROWS, Problem
+from wdist.training.trainer import Record, Trainer, steps_for_seconds
 from wdist.transport.sliced import fit_sliced
 
 ANCHOR_ROWS = 50_000  # train rows behind the k-means that places anchors

@@ -15,12 +15,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from wdist.attack import attack
-from wdist.checkpoint import replace_file
-from wdist.datasets import load_images, unpublished_files
 from wdist.errors import OptionError, SampleError
-from wdist.result_file import make_folder, provenance, write_figures
-from wdist.robustness import (
+from wdist.paper.attack import attack
+from wdist.paper.datasets import load_images, unpublished_files
+from wdist.paper.result_files import make_folder, provenance, write_figures
+from wdist.paper.robustness import (
     ClassifierConfig,
     Labels,
     RobustTraining,
@@ -32,6 +31,7 @@ from wdist.robustness import (
     pair_bounds,
     train_robust_classifier,
 )
+from wdist.training.checkpoint import replace_file
 
 VALIDATION_IMAGES = 5_000  # held out of the training images: nothing is chosen on test images
 ATTACK_STEPS, ATTACK_RESTARTS = 100, 10

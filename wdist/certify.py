@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wdist.certificate_file import Certificate, HeldOut, StoredCritic, build_certificate
-from wdist.critics import Critic
+from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_certificate
+from wdist.critics.critic import Critic
+from wdist.critics.frozen import describe
 from wdist.data.groups import group_means, group_permutation_p_value
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
@@ -19,16 +20,15 @@ from wdist.inference.mean_bounds import clip_interval, difference_lower_bound, p
 from wdist.inference.simultaneous import column_lower_bounds
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
-from wdist.problem import SELECT_ROWS, Problem
 from wdist.result import Later, Result
-from wdist.stored import describe
+from wdist.training.pair import SELECT_ROWS, Problem
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
 from wdist.transport.upper import UpperBound, upper_bound
 from wdist.witness import Column, Witness
 
 if TYPE_CHECKING:
-    from wdist.search import Candidate
+    from wdist.training.selection import Candidate
 
 SLICED_ROWS = 4_000  # rows a side behind the max-sliced distance shown for comparison
 COLUMN_ROWS = 100_000  # rows a side behind the one-dimensional distances of the columns

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wdist.critics import Critic, CriticInput
+from wdist.critics.critic import Critic, CriticInput
 from wdist.data.batches import Feed
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import Split
-from wdist.training import Progress
+from wdist.training.trainer import Progress
 from wdist.transport.sliced import fit_direction
 
 DIRECTION_ROWS = 20_000  # train rows a side, of which the search for a direction draws its own

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wdist.batched import BatchedModule, flat_name
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
-from wdist.training import Trainer
+from wdist.training.stacked import BatchedModule, flat_name
+from wdist.training.trainer import Trainer
 
 # One CPU thread, 64 x 6 critics, 240 to 512 rows a step: 2 at once are 0.94 to 1.05 times as fast as one after the
 # other, 4 are 1.2 to 1.5, 8 and 16 are 1.3 to 2.3; critics of 256 x 5, 0.56 to 1.04: arithmetic, which batching does

@@ -1,0 +1,109 @@
+"""Whether two sample sets can be compared, and what a reader should know about their columns."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.data.samples import SampleSet
+from wdist.data.scaling import Scaling
+from wdist.data.splits import MINIMUM_ROWS
+from wdist.errors import SampleError
+
+SCALE_RATIO = 1_000.0  # a column this much wider than the median one decides the Euclidean metric alone
+ROUNDING_SHARE = 0.01  # of a column's deviation that storage as float32 may cost
+
+
+def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM_ROWS) -> list[str]:
+    """Check that two sets can be compared, in one streamed pass over each; return warnings in words.
+
+    Raises SampleError naming the set, the row and the column: different shapes, uint8 against other types, fewer than
+    `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, two equal constant sets.
+    """
+    if source.row_shape != target.row_shape:
+        raise SampleError(_shape_message(source, target))
+    check_names(source.names, target.names)
+    if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
+        raise SampleError(
+            f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
+            "not; convert both to the same type and range"
+        )
+    for samples in (source, target):
+        if samples.n < minimum_rows:
+            raise SampleError(
+                f"{samples.name}: {samples.n} rows are too few; at least {minimum_rows} are needed "
+                "to train on some and certify on others"
+            )
+    p, q = source.statistics, target.statistics
+    _check_resolution(source, target)
+    if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
+        raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
+    return [
+        f"{samples.name}: every row is the same (a point mass)"
+        for samples, statistics in ((source, p), (target, q))
+        if not np.any(statistics.deviation)
+    ]
+
+
+def check_names(source: list[str] | None, target: list[str] | None) -> None:
+    """Refuse tables whose columns have other names, or the same in another order: a distance would mix them up.
+
+    As many on both sides; None, for columns without names, fits any. Raises SampleError.
+    """
+    if source is None or target is None or source == target:
+        return
+    if sorted(source) == sorted(target):
+        raise SampleError("target has the columns of source in another order: put both into one order")
+    k = next(k for k, (one, other) in enumerate(zip(source, target, strict=True)) if one != other)
+    raise SampleError(
+        f"column {k} is {source[k]!r} in source and {target[k]!r} in target; give both the same columns in the same "
+        "order"
+    )
+
+
+def _shape_message(source: SampleSet, target: SampleSet) -> str:
+    if len(source.row_shape) == len(target.row_shape) == 1:
+        return (
+            f"source has {source.row_shape[0]} columns and target has {target.row_shape[0]}; "
+            "give both the same columns in the same order"
+        )
+    return f"source has rows of shape {source.row_shape} and target of {target.row_shape}; make them equal"
+
+
+def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
+    """Deviation of each column over both sets together, from their statistics."""
+    p, q = source.statistics, target.statistics
+    share = source.n / (source.n + target.n)
+    between = share * (1 - share) * (p.mean - q.mean) ** 2
+    return np.sqrt(share * p.deviation**2 + (1 - share) * q.deviation**2 + between)
+
+
+def _check_resolution(source: SampleSet, target: SampleSet) -> None:
+    """Refuse columns (time stamps, identifiers) that lose their variation when stored as float32."""
+    deviation = _pooled_deviation(source, target)
+    for samples in (source, target):
+        statistics = samples.statistics
+        largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
+        lost = (deviation > 0) & (largest * 2.0**-24 > ROUNDING_SHARE * deviation)
+        if np.any(lost) and samples.dtype != np.float32:
+            column = int(np.argmax(lost))
+            raise SampleError(
+                f"{samples.name}: {samples.column_name(column)} reaches {largest[column]:.6g} but varies by only "
+                f"{deviation[column]:.3g}: computing in float32 would lose it; subtract a constant (the same from both)"
+            )
+
+
+def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
+    """Name the columns of a table that are so wide, after `scale`, that they decide the distance alone."""
+    if source.is_image or scale.kind == "standardize":
+        return []
+    deviation = _pooled_deviation(source, target) / scale.divisor
+    varying = deviation[deviation > 0]
+    if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
+        return []
+    wide = np.flatnonzero(deviation >= varying.max() / 10)
+    shown = ", ".join(str(column) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    after = "" if scale.kind == "none" else " after division by the given scale"
+    advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
+    return [
+        f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
+        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by column {shown}; {advice}"
+    ]
