@@ -11,7 +11,7 @@ import torch
 from wdist import OptionError, Result, SampleError, estimate_w1, load_critic
 from wdist.data.known_truth import funnel_pair
 from wdist.errors import Stopped
-from wdist.training.trainer import Progress
+from wdist.training.progress import Progress
 
 NAMES = [
     "value",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wdist.data import batches as feed
-from wdist.data.batches import Feed
+from wdist.data.batches import Batches
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 
@@ -21,10 +21,10 @@ def samples(tmp_path: Path) -> SampleSet:
     return open_samples(path, "rows")
 
 
-def feed_of(samples: SampleSet) -> Feed:
+def feed_of(samples: SampleSet) -> Batches:
     index = np.random.default_rng(0).permutation(ROWS)[:100]
     shift = torch.tensor([1.0, 2.0, 3.0])
-    return Feed(
+    return Batches(
         samples,
         index,
         Scaling("none", np.array(1.0), np.array(0.0)),

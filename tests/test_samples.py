@@ -274,7 +274,10 @@ MEMORY_PROBE = """
 import sys, threading, time
 import numpy as np
 from wdist.data.duplicates import duplicate_warnings
-from wdist.data.samples import check_pair, open_samples, split_rows, Scaling
+from wdist.data.checks import check_pair
+from wdist.data.samples import open_samples
+from wdist.data.scaling import Scaling
+from wdist.data.splits import split_rows
 
 def anonymous():
     for line in open("/proc/self/status"):

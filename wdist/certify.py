@@ -14,6 +14,7 @@ from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_cer
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
 from wdist.data.groups import group_means, group_permutation_p_value
+from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound, permutation_p_value
@@ -21,7 +22,6 @@ from wdist.inference.simultaneous import column_lower_bounds
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
 from wdist.result import Later, Result
-from wdist.training.pair import SELECT_ROWS, Problem
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
 from wdist.transport.upper import UpperBound, upper_bound
@@ -62,13 +62,21 @@ class Request:
 
 
 def certify(
-    problem: Problem, chosen: Candidate, candidates: list[Candidate], request: Request, warnings: list[str]
+    pair: SamplePair,
+    chosen: Candidate,
+    candidates: list[Candidate],
+    request: Request,
+    warnings: list[str],
+    started: float,
 ) -> Result:
-    """Clip the chosen critic, look at the test rows once, and state what follows."""
-    critic, (low, high), prior = _clipped(problem, chosen.critic, request.alpha)
+    """Clip the chosen critic, look at the test rows once, and state what follows.
+
+    started: when the estimate began, on the clock of `time.perf_counter`.
+    """
+    critic, (low, high), prior = _clipped(pair, chosen.critic, request.alpha)
     bound = critic.lipschitz_bound
-    fx, fy = problem.scores(critic, "test")
-    used_x, used_y = _units_of_chance(problem, fx, fy)
+    fx, fy = pair.scores(critic, "test")
+    used_x, used_y = _units_of_chance(pair, fx, fy)
     # Means of values in [low, high] may leave it by rounding.
     means = used_x.clip(low, high), used_y.clip(low, high)
     difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
@@ -77,11 +85,11 @@ def certify(
         alpha = request.alpha / request.statements
         together = difference_lower_bound(*means, low, high, alpha, request.method, prior)
         simultaneous = {"statements": request.statements, "lower_bound": max(0.0, together / bound)}
-    upper = _upper(problem, request)
+    upper = _upper(pair, request)
     affine = candidates[0].critic
-    affine_x, affine_y = _units_of_chance(problem, *problem.scores(affine, "test"))
-    source, target = rescaled(problem)
-    sizes = {"source": problem.source_split.sizes(), "target": problem.target_split.sizes()}
+    affine_x, affine_y = _units_of_chance(pair, *pair.scores(affine, "test"))
+    source, target = rescaled(pair)
+    sizes = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
     mean_difference = float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0)
     if mean_difference > value + (value - difference / bound):  # by more than chance: the margin of the bound
@@ -96,56 +104,56 @@ def certify(
         upper_bound=None if upper is None else upper.value,
         confidence=request.confidence,
         simultaneous=simultaneous,
-        p_value=_p_value(problem, used_x, used_y, request),
+        p_value=_p_value(pair, used_x, used_y, request),
         lipschitz_bound=bound,
         critic=critic,
-        seed=problem.seed,
+        seed=pair.seed,
         n=sizes,
-        scale=None if problem.scale.kind == "none" else problem.scale.to_json(),
-        units=_units(problem.source, problem.scale),
+        scale=None if pair.scaling.kind == "none" else pair.scaling.to_json(),
+        units=_units(pair.source, pair.scaling),
         trivial={
             "mean_difference": mean_difference,
-            "max_sliced": _max_sliced(problem) if problem.groups is None else None,  # it is about rows
+            "max_sliced": _max_sliced(pair) if pair.groups is None else None,  # it is about rows
         },
-        empirical=_empirical(problem, critic, request),
-        null_baseline=null_baseline(source, target, request.baseline_rows, problem.seed)
+        empirical=_empirical(pair, critic, request),
+        null_baseline=null_baseline(source, target, request.baseline_rows, pair.seed)
         if request.baseline_rows
         else None,
         steps=sum(candidate.record.step for candidate in candidates),
-        seconds=time.perf_counter() - problem.started,
-        device=str(problem.device),
+        seconds=time.perf_counter() - started,
+        device=str(pair.device),
         warnings=[*warnings, *_caveats(request, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
-        split=request.split if problem.groups is None else "groups",
-        groups=None if problem.groups is None else {"source": len(used_x), "target": len(used_y)},
+        split=request.split if pair.groups is None else "groups",
+        groups=None if pair.groups is None else {"source": len(used_x), "target": len(used_y)},
     )
-    held_out = HeldOut(fx, fy, request.method, prior, problem.groups)
-    result._certificate = Later(lambda: _certificate(problem, result, held_out, request))
-    result._witness = Later(lambda: _witness(problem, chosen.critic, request, result.units))
+    held_out = HeldOut(fx, fy, request.method, prior, pair.groups)
+    result._certificate = Later(lambda: _certificate(pair, result, held_out, request))
+    result._witness = Later(lambda: _witness(pair, chosen.critic, request, result.units))
     return result
 
 
-def _test_groups(problem: Problem) -> tuple[Codes, Codes] | None:
+def _test_groups(pair: SamplePair) -> tuple[Codes, Codes] | None:
     """Group of each test row, where whole groups were split."""
-    if problem.groups is None:
+    if pair.groups is None:
         return None
-    codes_x, codes_y = problem.groups
-    return codes_x[problem.source_split.test], codes_y[problem.target_split.test]
+    codes_x, codes_y = pair.groups
+    return codes_x[pair.source_split.test], codes_y[pair.target_split.test]
 
 
-def _units_of_chance(problem: Problem, fx: Scores, fy: Scores) -> tuple[Scores, Scores]:
+def _units_of_chance(pair: SamplePair, fx: Scores, fy: Scores) -> tuple[Scores, Scores]:
     """Scores of what is independent: of test rows as they are, or means over whole groups of them."""
-    if (groups := _test_groups(problem)) is None:
+    if (groups := _test_groups(pair)) is None:
         return fx, fy
     return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
 
 
-def _p_value(problem: Problem, used_x: Scores, used_y: Scores, request: Request) -> float | None:
+def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: Request) -> float | None:
     """The permutation p-value of rows or of groups; none of rows that are ordered in time."""
-    if (groups := _test_groups(problem)) is None:
-        return None if request.split == "blocks" else permutation_p_value(used_x, used_y, problem.seed)
+    if (groups := _test_groups(pair)) is None:
+        return None if request.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
     (_, names_x), (_, names_y) = (group_means(np.zeros(len(codes)), codes) for codes in groups)
-    return group_permutation_p_value(used_x, names_x, used_y, names_y, problem.seed)
+    return group_permutation_p_value(used_x, names_x, used_y, names_y, pair.seed)
 
 
 def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
@@ -161,22 +169,22 @@ def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
     return caveats
 
 
-def _upper(problem: Problem, request: Request) -> UpperBound | None:
+def _upper(pair: SamplePair, request: Request) -> UpperBound | None:
     if request.diameter is None:
         return None
-    return upper_bound(*rescaled(problem), request.alpha, request.diameter, seed=problem.seed, is_checked=True)
+    return upper_bound(*rescaled(pair), request.alpha, request.diameter, seed=pair.seed, is_checked=True)
 
 
-def _empirical(problem: Problem, critic: Critic, request: Request) -> dict[str, float | None] | None:
+def _empirical(pair: SamplePair, critic: Critic, request: Request) -> dict[str, float | None] | None:
     """The bracket of the empirical distance of all rows, where it was asked for or costs next to nothing."""
-    n, m = problem.source.n, problem.target.n
+    n, m = pair.source.n, pair.target.n
     if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
         return None
-    x, y = (rows.rows(slice(None)) for rows in rescaled(problem))
+    x, y = (rows.rows(slice(None)) for rows in rescaled(pair))
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
-def _certificate(problem: Problem, result: Result, held_out: HeldOut, request: Request) -> Certificate:
+def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: Request) -> Certificate:
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
@@ -191,33 +199,33 @@ def _certificate(problem: Problem, result: Result, held_out: HeldOut, request: R
     return build_certificate(
         result.to_dict() | {"confidence": 1 - request.alpha},
         stored,
-        (problem.source, problem.target),
-        (problem.source_split, problem.target_split),
+        (pair.source, pair.target),
+        (pair.source_split, pair.target_split),
         held_out,
         request.split,
     )
 
 
-def _witness(problem: Problem, critic: Critic, request: Request, units: str) -> Witness:
+def _witness(pair: SamplePair, critic: Critic, request: Request, units: str) -> Witness:
     """Scores of the held-out rows by the critic before clipping, and for tables what each column carries."""
     bound = critic.lipschitz_bound
-    fx, fy = problem.scores(critic, "test")
-    is_table = not problem.source.is_image and problem.source.dimension <= WITNESS_COLUMNS
-    columns = _columns(problem, critic, request) if is_table else []
-    rows = problem.source_split.test, problem.target_split.test
+    fx, fy = pair.scores(critic, "test")
+    is_table = not pair.source.is_image and pair.source.dimension <= WITNESS_COLUMNS
+    columns = _columns(pair, critic, request) if is_table else []
+    rows = pair.source_split.test, pair.target_split.test
     return Witness(rows[0], rows[1], fx / bound, fy / bound, columns, units)
 
 
-def _columns(problem: Problem, critic: Critic, request: Request) -> list[Column]:
-    fit_x, fit_y = problem.rows("train", COLUMN_ROWS)
-    test_x, test_y = problem.rows("test", COLUMN_ROWS)
+def _columns(pair: SamplePair, critic: Critic, request: Request) -> list[Column]:
+    fit_x, fit_y = pair.rows("train", COLUMN_ROWS)
+    test_x, test_y = pair.rows("test", COLUMN_ROWS)
     slopes = np.concatenate([critic.slopes(rows[:SLOPE_ROWS]) for rows in (test_x, test_y)])
     attribution = np.abs(slopes).reshape(len(slopes), -1).mean(axis=0) / critic.lipschitz_bound
     values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, request.alpha)
-    is_independent = problem.groups is None and request.split != "blocks"
+    is_independent = pair.groups is None and request.split != "blocks"
     columns = [
         Column(name, float(share), float(value), float(bound) if is_independent else None)
-        for name, share, value, bound in zip(problem.source.columns, attribution, values, bounds, strict=True)
+        for name, share, value, bound in zip(pair.source.columns, attribution, values, bounds, strict=True)
     ]
     return sorted(columns, key=lambda column: -column.attribution)
 
@@ -232,28 +240,28 @@ class _Rescaled:
         return self.scale.apply(self.samples.rows(index))
 
 
-def rescaled(problem: Problem) -> tuple[_Rescaled, _Rescaled]:
+def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
     """Both sets under the metric of the estimate."""
-    return _Rescaled(problem.source, problem.scale), _Rescaled(problem.target, problem.scale)
+    return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
 
 
-def _clipped(problem: Problem, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
+def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
     """The critic clipped to an interval chosen on train and select rows, that interval, and moments to start the bets.
 
     The moments come from select rows: scores of train rows are further apart than held-out ones.
     """
-    train, select = (problem.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
+    train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, len(problem.source_split.test), len(problem.target_split.test), alpha)
+    low, high = clip_interval(fx, fy, len(pair.source_split.test), len(pair.target_split.test), alpha)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
     prior_x, prior_y = ((float(side.clip(low, high).mean()), float(side.clip(low, high).std())) for side in select)
     return clipped, (low, high), (prior_x, prior_y)
 
 
-def _max_sliced(problem: Problem) -> float:
+def _max_sliced(pair: SamplePair) -> float:
     """Max-sliced W1 of test rows along the direction fitted on train rows (empirical: biased upwards a little)."""
-    on_x, on_y = (rows.reshape(len(rows), -1) @ problem.direction for rows in problem.rows("test", SLICED_ROWS))
+    on_x, on_y = (rows.reshape(len(rows), -1) @ pair.direction for rows in pair.rows("test", SLICED_ROWS))
     return one_dimensional_w1(on_x, on_y)
 
 

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from wdist.certify import Request, certify, rescaled
-from wdist.critics.critic import CriticInput
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
 from wdist.data.groups import checked_labels
+from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
@@ -25,9 +25,9 @@ from wdist.inference.mean_bounds import METHODS, check_confidence
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
-from wdist.training.pair import Problem
-from wdist.training.selection import Search
-from wdist.training.trainer import Progress as Progress
+from wdist.training.progress import Progress as Progress
+from wdist.training.progress import Reporter
+from wdist.training.selection import CriticSelection
 from wdist.transport.upper import check_diameter
 
 MAX_STEPS = 1_000_000
@@ -185,25 +185,26 @@ class Estimation:
     ) -> None:
         _check_diameter_applies(options, scale, groups)
         self._options = options
-        self._problem, self._warnings = _open(x, y, options, scale, layout, groups)
-        self._problem.progress, self._problem.should_stop = progress, should_stop
+        self._pair, self._warnings = _open(x, y, options, scale, layout, groups)
+        self._reporter = Reporter(progress, should_stop)
         if options.diameter is not None:
-            check_diameter(*rescaled(self._problem), options.diameter)  # here, and not after the training
-        rows = min(len(self._problem.source_split.train), len(self._problem.target_split.train))
-        configs = contenders(options.critic, self._problem.source.row_shape, rows)
+            check_diameter(*rescaled(self._pair), options.diameter)  # here, and not after the training
+        rows = min(len(self._pair.source_split.train), len(self._pair.target_split.train))
+        configs = contenders(options.critic, self._pair.source.row_shape, rows)
         budget = Budget(options.steps, options.max_seconds)
-        self._search = Search(self._problem, configs, budget, None if checkpoint is None else Path(checkpoint))
+        path = None if checkpoint is None else Path(checkpoint)
+        self._selection = CriticSelection(self._pair, configs, budget, self._reporter, path)
 
     def trainings(self) -> Iterator[Training]:
         """Train every candidate: each training has to be run before the next is asked for."""
-        return self._search.trainings()
+        return self._selection.trainings()
 
     def result(self) -> Result:
         """Choose by the select value, then certify: only here test rows are looked at."""
-        candidates = self._search.candidates()
+        candidates = self._selection.candidates()
         competing = [c for c in candidates if self._options.critic in ("auto", c.critic.family)]
         chosen = max(competing, key=lambda candidate: candidate.select_value)
-        return certify(self._problem, chosen, candidates, self._options.request, self._warnings)
+        return certify(self._pair, chosen, candidates, self._options.request, self._warnings, self._reporter.started)
 
 
 def _device(name: str) -> torch.device:
@@ -241,7 +242,7 @@ def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any
 
 def _open(
     x: Any, y: Any, options: Options, scale: Any, layout: str | None, groups: tuple[Any, Any] | None
-) -> tuple[Problem, list[str]]:
+) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
     source, target = open_samples(x, "source", layout), open_samples(y, "target", layout)
@@ -255,9 +256,7 @@ def _open(
     warnings += duplicate_warnings(source, target, source_split, target_split)
     fitted = Scaling.fit(scale, source, target, source_split, target_split)
     warnings += scale_warnings(source, target, fitted)
-    takes = CriticInput(source.row_shape, source.layout, source.divisor != 1, fitted.to_json())
-    problem = Problem(source, target, source_split, target_split, fitted, options.seed, device, takes, codes)
-    return problem, warnings
+    return SamplePair(source, target, source_split, target_split, fitted, options.seed, device, codes), warnings
 
 
 def _split(

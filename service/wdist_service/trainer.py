@@ -27,7 +27,7 @@ from wdist_service.lifeline import die_with
 
 if TYPE_CHECKING:
     from wdist.training.lockstep import Training
-    from wdist.training.trainer import Progress
+    from wdist.training.progress import Progress
 
 _PROGRESS_SECONDS = 0.1
 _ALIVE_SECONDS = 1.0

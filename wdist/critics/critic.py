@@ -201,6 +201,11 @@ class CriticInput:
     uint8: bool
     scale: Any
 
+    @classmethod
+    def of(cls, samples: SampleSet, scaling: Scaling) -> CriticInput:
+        """What a critic takes that is trained on such samples."""
+        return cls(samples.row_shape, samples.layout, samples.divisor != 1, scaling.to_json())
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
         return asdict(self) | {"row_shape": list(self.row_shape)}

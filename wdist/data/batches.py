@@ -15,11 +15,11 @@ from wdist.data.scaling import Scaling
 PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so that memory does not grow with n
 
 
-class Feed:
+class Batches:
     """Rows of one sample set as tensors (batch, *row_shape), float32: scaled, shifted, and divided by `unit`.
 
     The order is a pure function of (seed, step): epochs are seeded permutations laid end to end, so a resumed run sees
-    the batches that an uninterrupted one would have seen. `like`: a feed of the same rows in other batches, with which
+    the batches that an uninterrupted one would have seen. `like`: batches of another size of the same rows, with which
     memory is shared. Rows that are not in memory are read one batch ahead, in a thread of its own, through pinned
     memory where the device is a GPU.
     """
@@ -35,7 +35,7 @@ class Feed:
         device: torch.device,
         shift: Tensor | None = None,
         unit: float = 1.0,
-        like: Feed | None = None,
+        like: Batches | None = None,
     ) -> None:
         self.samples, self.index, self.scale, self.unit = samples, index, scale, unit
         self.shift = None if shift is None else shift.float().to(device)
@@ -78,7 +78,7 @@ class Feed:
         ahead, self._ahead = self._ahead, None
         batch = ahead[1].result() if ahead is not None and ahead[0] == step else self._batch(positions)
         if self._reader is None:
-            self._reader = ThreadPoolExecutor(1, thread_name_prefix="feed")
+            self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead = (step + 1, self._reader.submit(self._batch, self.positions(step + 1)))
         # Arithmetic stays in this thread: torch would start a second set of OpenMP threads for the other.
         return self._in_units(batch)

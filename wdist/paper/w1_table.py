@@ -26,6 +26,7 @@ from wdist import __version__
 from wdist.certify import Request, certify
 from wdist.critics.critic import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
 from wdist.data.checks import check_pair
+from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
@@ -38,8 +39,7 @@ from wdist.result import Result
 from wdist.stiefel.optimizer import polish
 from wdist.training.checkpoint import replace_file
 from wdist.training.halving import Budget
-from wdist.training.pair import Problem
-from wdist.training.selection import Candidate, Search
+from wdist.training.selection import Candidate, CriticSelection
 from wdist.training.trainer import Schedule, Trainer
 
 Images = NDArray[np.uint8]
@@ -226,10 +226,11 @@ def _critic_of(
     should_stop: Callable[[], bool] | None,
 ) -> Result:
     """Train one critic as `estimate_w1` trains its own, and certify it in the same way on the same rows."""
-    problem = _problem(pair, seed)
-    source, target = problem.feeds("train", options.batch)
-    select = tuple(feed.head(2_000) for feed in problem.feeds("select", options.batch))
-    module = build_net(config, problem.takes.row_shape, 1, seed)  # type: ignore[arg-type]
+    sets, started = _sample_pair(pair, seed), time.perf_counter()
+    source, target = sets.batches("train", options.batch)
+    select = tuple(batches.head(2_000) for batches in sets.batches("select", options.batch))
+    takes = CriticInput.of(sets.source, sets.scaling)
+    module = build_net(config, takes.row_shape, 1, seed)  # type: ignore[arg-type]
 
     def loss_at(net: nn.Module, step: int) -> Tensor:
         x, y = source.rows(step), target.rows(step)
@@ -238,7 +239,7 @@ def _critic_of(
 
     def select_value(net: nn.Module) -> float:
         with torch.no_grad():
-            return problem.unit * float(net(select[1]).double().mean() - net(select[0]).double().mean())
+            return sets.unit * float(net(select[1]).double().mean() - net(select[0]).double().mean())
 
     schedule = Schedule(options.steps, LEARNING_RATE, ADAM_RATE, evaluations=10, patience=10)
     record = Trainer(module, loss_at, select_value, schedule).run(
@@ -246,21 +247,20 @@ def _critic_of(
     )
     polish(module)
     # The stored form tells of layers, not of how they were trained: BCOPConfig names the family of convolutions.
-    critic = Critic(BCOPConfig(), freeze(module, problem.shift, problem.unit), problem.takes)
-    trivial = Search(problem, [AffineConfig()], Budget(1, None)).run()
+    critic = Critic(BCOPConfig(), freeze(module, sets.shift, sets.unit), takes)
+    trivial = CriticSelection(sets, [AffineConfig()], Budget(1, None)).run()
     request = Request(CONFIDENCE, "betting", "blocks", 0, None, False)
     return certify(
-        problem, Candidate(critic, record.value, record), [*trivial, Candidate(critic, 0, record)], request, []
+        sets, Candidate(critic, record.value, record), [*trivial, Candidate(critic, 0, record)], request, [], started
     )
 
 
-def _problem(pair: tuple[Images, Images], seed: int) -> Problem:
+def _sample_pair(pair: tuple[Images, Images], seed: int) -> SamplePair:
     source, target = (open_samples(rows, name) for rows, name in zip(pair, ("source", "target"), strict=True))
     check_pair(source, target)
     splits = [split_rows(samples.n, seed, side, mode="blocks") for side, samples in enumerate((source, target))]
-    scale = Scaling.fit(None, source, target, *splits)
-    takes = CriticInput(source.row_shape, source.layout, True, scale.to_json())
-    return Problem(source, target, splits[0], splits[1], scale, seed, torch.device("cpu"), takes)
+    scaling = Scaling.fit(None, source, target, *splits)
+    return SamplePair(source, target, splits[0], splits[1], scaling, seed, torch.device("cpu"))
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | int | None]]:

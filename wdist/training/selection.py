@@ -1,4 +1,4 @@
-"""The search for a critic: the stages of the portfolio, one after the other, resumable at any step."""
+"""The selection of a critic: stages of successive halving, one after the other, resumable at any step."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from wdist.critics.critic import (
     ConeConfig,
     Config,
     Critic,
+    CriticInput,
     SlicedConfig,
     TrainedConfig,
     affine,
@@ -28,6 +29,7 @@ from wdist.critics.critic import (
     freeze,
     sliced,
 )
+from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.errors import OptionError, WdistError
 from wdist.stiefel.optimizer import polish
 from wdist.training.checkpoint import read_checkpoint, write_checkpoint
@@ -41,7 +43,7 @@ from wdist.training.halving import (
     schedule_for,
 )
 from wdist.training.lockstep import Training, mean_difference
-from wdist.training.pair import SELECT_ROWS, Problem
+from wdist.training.progress import Reporter
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
 from wdist.transport.sliced import fit_sliced
 
@@ -60,15 +62,17 @@ class Candidate:
 
 
 @dataclass
-class Search:
-    """Trains the configurations of a problem within a budget; the best by select value wins."""
+class CriticSelection:
+    """Trains configurations of critics on a pair of sample sets within a budget; the best by select value wins."""
 
-    problem: Problem
+    pair: SamplePair
     configs: list[Config]
     budget: Budget
+    reporter: Reporter = field(default_factory=Reporter)
     checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
+        self.takes = CriticInput.of(self.pair.source, self.pair.scaling)
         self.stages: list[Stage] = []
         self.planned: list[int] = []  # steps of each stage, decided once
         self.records: list[Record] = []
@@ -77,13 +81,11 @@ class Search:
         self._trivial: list[Candidate] = []
         self._saved = time.perf_counter()
         trained = [c for c in self.configs if not isinstance(c, AffineConfig | SlicedConfig)]
-        rows = min(len(self.problem.source_split.train), len(self.problem.target_split.train))
+        rows = min(len(self.pair.source_split.train), len(self.pair.target_split.train))
         self.steps = self.budget.steps
         if self.steps is None and self.budget.seconds is None:
             self.steps = default_steps(rows)
-        self.trained: list[TrainedConfig] = affordable(
-            trained, self.steps, self.budget.seconds, self.problem.takes.row_shape
-        )
+        self.trained: list[TrainedConfig] = affordable(trained, self.steps, self.budget.seconds, self.takes.row_shape)
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:
@@ -97,7 +99,7 @@ class Search:
         self._trivial = [self._affine()]
         if any(isinstance(config, SlicedConfig) for config in self.configs):
             self._trivial.append(self._sliced())
-        self._noted(max(c.select_value for c in self._trivial))
+        self.reporter.note(max(c.select_value for c in self._trivial))
         pending = self._resume()
         while (stage := next_stage(self.trained, [r.value for r in self.records], self.stages)) is not None:
             began = time.perf_counter()
@@ -115,52 +117,52 @@ class Search:
         return self._trivial + [self._frozen(i) for i in range(len(self.stages))]
 
     def _affine(self) -> Candidate:
-        source, target = self.problem.mean_rows()
+        source, target = self.pair.mean_rows()
         direction = target - source
         if not direction.any():  # equal means: any direction is as good, and a critic of slope 0 has no use
             direction.flat[0] = 1.0
         return self._evaluated(AffineConfig(), affine(torch.from_numpy(direction)))
 
     def _sliced(self) -> Candidate:
-        train, select = (self.problem.rows(part, SLICED_ROWS) for part in ("train", "select"))
-        direction, knots, values = fit_sliced(*train, *select, self.problem.direction)
+        train, select = (self.pair.rows(part, SLICED_ROWS) for part in ("train", "select"))
+        direction, knots, values = fit_sliced(*train, *select, self.pair.direction)
         return self._evaluated(SlicedConfig(), sliced(direction, knots, values))
 
     def _evaluated(self, config: Config, module: nn.Sequential) -> Candidate:
-        critic = Critic(config, module.eval().requires_grad_(False), self.problem.takes)
-        fx, fy = self.problem.scores(critic, "select", SELECT_ROWS)
+        critic = Critic(config, module.eval().requires_grad_(False), self.takes)
+        fx, fy = self.pair.scores(critic, "select", SELECT_ROWS)
         return Candidate(critic, float(fy.mean() - fx.mean()) / max(critic.lipschitz_bound, 1.0))
 
     def _frozen(self, i: int) -> Candidate:
         module = self._module(self.stages[i].config, i)
         polish(module)
         config, record = self.stages[i].config, self.records[i]
-        plain = freeze(module, self.problem.shift, self.problem.unit)
-        return Candidate(Critic(config, plain, self.problem.takes), record.value, record)
+        plain = freeze(module, self.pair.shift, self.pair.unit)
+        return Candidate(Critic(config, plain, self.takes), record.value, record)
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
         """A net of a configuration, fresh or with the weights that a stage ended with."""
         anchors = None
         if isinstance(config, ConeConfig):
-            width = int(np.prod(self.problem.takes.row_shape))
+            width = int(np.prod(self.takes.row_shape))
             anchors = torch.zeros(config.anchors, width) if weights_of is not None else self._anchors(config)
-        module = build(config, self.problem.takes.row_shape, self.problem.seed, anchors)
+        module = build(config, self.takes.row_shape, self.pair.seed, anchors)
         if weights_of is not None:
             module.load_state_dict(self.weights[weights_of])
-        return module.to(self.problem.device)
+        return module.to(self.pair.device)
 
     def _anchors(self, config: ConeConfig) -> Tensor:
         """Cones open upwards from anchors on the source, where f is to be small, or downwards from the target."""
         side = 0 if config.sign > 0 else 1
-        rows = self.problem.feeds("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
-        return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.problem.seed))
+        rows = self.pair.batches("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
+        return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.pair.seed))
 
     def _prepared(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> Training:
         """One stage, from the beginning or from a checkpoint in the middle of it."""
-        problem, index = self.problem, len(self.stages)
+        pair, reporter, index = self.pair, self.reporter, len(self.stages)
         batch = batch_size(stage.config, self._train_rows)
-        source, target = problem.feeds("train", batch)
-        select = tuple(feed.head(SELECT_ROWS) for feed in problem.feeds("select", batch))
+        source, target = pair.batches("train", batch)
+        select = tuple(batches.head(SELECT_ROWS) for batches in pair.batches("select", batch))
         module = self._module(stage.config, stage.after)
         offset = sum(r.step for r in self.records)
 
@@ -172,11 +174,11 @@ class Search:
 
         def select_value(net: nn.Module) -> float:
             with torch.no_grad():
-                return problem.unit * float(_mean(net, select[1]) - _mean(net, select[0]))
+                return pair.unit * float(_mean(net, select[1]) - _mean(net, select[0]))
 
         if len(self.planned) <= index:
             self.planned.append(self._plan(stage, module, loss_at))
-        schedule = schedule_for(stage.config, self.planned[index], problem.takes.row_shape, final=stage.is_final)
+        schedule = schedule_for(stage.config, self.planned[index], self.takes.row_shape, final=stage.is_final)
         trainer = Trainer(module, loss_at, select_value, schedule)
         if pending is not None:
             trainer.load_state(*pending)
@@ -189,20 +191,20 @@ class Search:
             left = math.inf
             if self.budget.seconds is not None and not stage.is_final:
                 left = max(0.0, self.budget.seconds - self.spent - seconds)
-            problem.tell(offset + step, total, family_of(stage.config), step - resumed, seconds, left)
+            reporter.tell(offset + step, total, family_of(stage.config), step - resumed, seconds, left)
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 
         def on_wait(seconds: float) -> None:
             nonlocal started
             started += seconds
-            problem.started += seconds
+            reporter.started += seconds
             self.spent -= seconds
 
         return Training(
-            trainer, (stage.config, schedule, problem.takes.row_shape, problem.device, source.batch, target.batch),
-            rows_at, on_step=on_step, on_evaluation=lambda _, value: self._noted(value),
-            should_stop=problem.should_stop, on_stop=lambda: self._save(trainer), on_wait=on_wait,
+            trainer, (stage.config, schedule, self.takes.row_shape, pair.device, source.batch, target.batch),
+            rows_at, on_step=on_step, on_evaluation=lambda _, value: reporter.note(value),
+            should_stop=reporter.should_stop, on_stop=lambda: self._save(trainer), on_wait=on_wait,
         )  # fmt: skip
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
@@ -223,19 +225,16 @@ class Search:
         left = max(0.0, 1 - sum(s.share for s in self.stages) - stage.share)
         return round(done + self.planned[-1] * left / stage.share)
 
-    def _noted(self, value: float) -> None:
-        self.problem.best = value if self.problem.best is None else max(self.problem.best, value)
-
     def _identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be of this search; the unit and shift depend on the data."""
         return {
             "configs": [[family_of(config), asdict(config)] for config in self.configs],
             "budget": asdict(self.budget),
-            "seed": self.problem.seed,
-            "shape": list(self.problem.takes.row_shape),
-            "rows": [self.problem.source.n, self.problem.target.n],
-            "unit": self.problem.unit,
-            "shift": float(self.problem.shift.sum()),
+            "seed": self.pair.seed,
+            "shape": list(self.takes.row_shape),
+            "rows": [self.pair.source.n, self.pair.target.n],
+            "unit": self.pair.unit,
+            "shift": float(self.pair.shift.sum()),
         }
 
     def _save(self, trainer: Trainer) -> None:
@@ -251,7 +250,7 @@ class Search:
             "planned": self.planned,
             "records": [asdict(record) for record in self.records],
             "spent": self.spent,
-            "best": self.problem.best,
+            "best": self.reporter.best,
             "current": document,
         }
         write_checkpoint(self.checkpoint, tensors, state)
@@ -265,7 +264,7 @@ class Search:
         if state["identity"] != json.loads(json.dumps(self._identity())):
             raise OptionError(f"{self.checkpoint} is a checkpoint of other data or options: remove it or name another")
         self.planned, self.spent = list(state["planned"]), float(state["spent"])
-        self.problem.best = state["best"]
+        self.reporter.best = state["best"]
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             group, key = name.split(".", 1)

@@ -27,18 +27,6 @@ HeldOutValue = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a running estimate tells: `value` comes from select rows and is not certified."""
-
-    step: int
-    steps: int
-    seconds: float
-    value: float | None
-    eta_seconds: float | None
-    trying: str
-
-
-@dataclass(frozen=True)
 class Schedule:
     """How a critic is trained.
 

@@ -15,7 +15,7 @@ from wdist_service.commands.output import EX_NO, Commands, fail, finite, remark,
 
 if TYPE_CHECKING:
     from wdist.result import Result
-    from wdist.training.trainer import Progress
+    from wdist.training.progress import Progress
 
 OPTIONS = (
     "confidence", "critic", "seed", "device", "steps", "max_seconds", "scale", "layout", "baseline_rows", "method",

@@ -1,0 +1,46 @@
+"""What a running estimate tells its caller, and how the caller stops it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running estimate tells: `value` comes from select rows and is not certified."""
+
+    step: int
+    steps: int
+    seconds: float
+    value: float | None
+    eta_seconds: float | None
+    trying: str
+
+
+@dataclass
+class Reporter:
+    """Tells the caller of one estimate how far training is.
+
+    progress: called with each `Progress`; should_stop: polled before each step; started: when the estimate began, on
+    the clock of `time.perf_counter`; best: the best select value of all candidates so far.
+    """
+
+    progress: Callable[[Progress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+    started: float = field(default_factory=time.perf_counter)
+    best: float | None = None
+
+    def tell(
+        self, step: int, steps: int, trying: str, here: int, seconds: float, budget_left: float = math.inf
+    ) -> None:
+        """Report `step` of `steps` in all; `here` of them took the last `seconds`, in this stage."""
+        if self.progress is not None:
+            eta = min(seconds / here * (steps - step), budget_left) if here else None
+            self.progress(Progress(step, steps, time.perf_counter() - self.started, self.best, eta, trying))
+
+    def note(self, value: float) -> None:
+        """Remember the best select value."""
+        self.best = value if self.best is None else max(self.best, value)
