@@ -5,25 +5,24 @@ import torch
 from torch import nn
 
 from wdist.certificate.file import HeldOut, StoredCritic, build_certificate
-from wdist.critics.critic import (
+from wdist.critics.critic import Critic, CriticInput
+from wdist.critics.families import (
     AffineConfig,
     BCOPConfig,
     ConeConfig,
     Config,
-    Critic,
-    CriticInput,
     GroupSortConfig,
     SlicedConfig,
     affine,
     build,
-    freeze,
     sliced,
 )
-from wdist.critics.frozen import describe
+from wdist.critics.frozen import describe, freeze
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
-from wdist.inference.mean_bounds import difference_lower_bound, permutation_p_value
+from wdist.inference.mean_bounds import difference_lower_bound
+from wdist.inference.permutation_test import permutation_p_value
 from wdist.nn.frozen import Clip
 from wdist.nn.layers import GroupSort
 from wdist.nn.lipschitz import layer_bounds

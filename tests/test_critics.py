@@ -8,18 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from wdist.critics.critic import (
-    AffineConfig,
-    BCOPConfig,
-    Config,
-    Critic,
-    CriticInput,
-    GroupSortConfig,
-    affine,
-    build,
-    freeze,
-    load_critic,
-)
+from wdist.critics.critic import Critic, CriticInput, load_critic
+from wdist.critics.families import AffineConfig, BCOPConfig, Config, GroupSortConfig, affine, build
+from wdist.critics.frozen import freeze
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import lipschitz_bound

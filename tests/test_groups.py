@@ -6,9 +6,10 @@ import pytest
 from scipy import stats
 
 from wdist import OptionError, estimate_w1
-from wdist.data.groups import checked_labels, group_means, group_permutation_p_value
+from wdist.data.groups import checked_labels, group_means
 from wdist.data.splits import split_groups
-from wdist.inference.mean_bounds import difference_lower_bound, permutation_p_value
+from wdist.inference.mean_bounds import difference_lower_bound
+from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value
 
 
 def test_means_come_in_the_order_of_first_appearance() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wdist.critics.critic import AffineConfig, SlicedConfig
+from wdist.critics.families import AffineConfig, SlicedConfig
 from wdist.training.halving import LEAST_SECONDS_TO_SHARE, LEAST_STEPS_TO_SHARE, affordable, contenders
 
 IMAGE, TABLE = (1, 28, 28), (128,)

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from wdist.errors import OptionError, Stopped
-from wdist.estimate import Estimation, Options, estimate_w1
+from wdist.estimate import Estimation, estimate_w1
+from wdist.options import Options
 from wdist.result import Result
 from wdist.training.lockstep import Lockstep, TogetherError, Training, is_cheaper, run_together, train_together
 

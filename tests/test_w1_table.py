@@ -11,7 +11,9 @@ from idx_files import idx
 from torch import nn
 
 from wdist import __version__
-from wdist.critics.critic import BCOPConfig, Critic, CriticInput, freeze
+from wdist.critics.critic import Critic, CriticInput
+from wdist.critics.families import BCOPConfig
+from wdist.critics.frozen import freeze
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.paper import w1_table
 from wdist.paper.datasets import load_images

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,16 @@ from torch import nn
 from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_certificate
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
-from wdist.data.groups import group_means, group_permutation_p_value
+from wdist.data.groups import group_means
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
-from wdist.inference.mean_bounds import clip_interval, difference_lower_bound, permutation_p_value
+from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
+from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value
 from wdist.inference.simultaneous import column_lower_bounds
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
+from wdist.options import StatementOptions
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
@@ -43,29 +44,11 @@ Codes = NDArray[np.int64]
 Prior = tuple[tuple[float, float], tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be stated, and how: see `estimate_w1`."""
-
-    confidence: float
-    method: str
-    split: str
-    baseline_rows: int
-    diameter: float | None
-    empirical: bool | None
-    statements: int = 1
-
-    @property
-    def alpha(self) -> float:
-        """Error of the lower bound: with an upper bound beside it, each end gets half."""
-        return (1 - self.confidence) / (1 if self.diameter is None else 2)
-
-
 def certify(
     pair: SamplePair,
     chosen: Candidate,
     candidates: list[Candidate],
-    request: Request,
+    request: StatementOptions,
     warnings: list[str],
     started: float,
 ) -> Result:
@@ -148,7 +131,7 @@ def _units_of_chance(pair: SamplePair, fx: Scores, fy: Scores) -> tuple[Scores, 
     return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
 
 
-def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: Request) -> float | None:
+def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: StatementOptions) -> float | None:
     """The permutation p-value of rows or of groups; none of rows that are ordered in time."""
     if (groups := _test_groups(pair)) is None:
         return None if request.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
@@ -156,7 +139,7 @@ def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: Request)
     return group_permutation_p_value(used_x, names_x, used_y, names_y, pair.seed)
 
 
-def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
+def _caveats(request: StatementOptions, upper: UpperBound | None) -> list[str]:
     """What the reader has to grant or to doubt."""
     caveats = []
     if request.split == "blocks":
@@ -169,13 +152,13 @@ def _caveats(request: Request, upper: UpperBound | None) -> list[str]:
     return caveats
 
 
-def _upper(pair: SamplePair, request: Request) -> UpperBound | None:
+def _upper(pair: SamplePair, request: StatementOptions) -> UpperBound | None:
     if request.diameter is None:
         return None
     return upper_bound(*rescaled(pair), request.alpha, request.diameter, seed=pair.seed, is_checked=True)
 
 
-def _empirical(pair: SamplePair, critic: Critic, request: Request) -> dict[str, float | None] | None:
+def _empirical(pair: SamplePair, critic: Critic, request: StatementOptions) -> dict[str, float | None] | None:
     """The bracket of the empirical distance of all rows, where it was asked for or costs next to nothing."""
     n, m = pair.source.n, pair.target.n
     if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
@@ -184,7 +167,7 @@ def _empirical(pair: SamplePair, critic: Critic, request: Request) -> dict[str, 
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
-def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: Request) -> Certificate:
+def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: StatementOptions) -> Certificate:
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
@@ -206,7 +189,7 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: R
     )
 
 
-def _witness(pair: SamplePair, critic: Critic, request: Request, units: str) -> Witness:
+def _witness(pair: SamplePair, critic: Critic, request: StatementOptions, units: str) -> Witness:
     """Scores of the held-out rows by the critic before clipping, and for tables what each column carries."""
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
@@ -216,7 +199,7 @@ def _witness(pair: SamplePair, critic: Critic, request: Request, units: str) -> 
     return Witness(rows[0], rows[1], fx / bound, fy / bound, columns, units)
 
 
-def _columns(pair: SamplePair, critic: Critic, request: Request) -> list[Column]:
+def _columns(pair: SamplePair, critic: Critic, request: StatementOptions) -> list[Column]:
     fit_x, fit_y = pair.rows("train", COLUMN_ROWS)
     test_x, test_y = pair.rows("test", COLUMN_ROWS)
     slopes = np.concatenate([critic.slopes(rows[:SLOPE_ROWS]) for rows in (test_x, test_y)])

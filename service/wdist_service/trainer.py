@@ -124,7 +124,8 @@ class Trainer:
         """The library's work: result, curve, and the critic's files written to the job's directory."""
         from wdist.data.npy import open_npy
         from wdist.errors import WdistError
-        from wdist.estimate import Estimation, Options
+        from wdist.estimate import Estimation
+        from wdist.options import Options
 
         options = {name: value for name, value in job["options"].items() if value is not None}
         others = {name: options.pop(name) for name in ("scale", "layout") if name in options}

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wdist
-from wdist.data.groups import GROUP_PERMUTATIONS, group_means
+from wdist.data.groups import group_means
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
 from wdist.errors import WdistError
-from wdist.inference.mean_bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound, permutation_count
+from wdist.inference.mean_bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound
+from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
 from wdist.verify.container import CertificateError, read_container, write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
 

@@ -1,4 +1,9 @@
-"""The stored form of a frozen critic: its architecture as JSON, its tensors by name."""
+"""The frozen form of a critic, which is certified and stored: made from the trained net, written, and read again.
+
+A critic is trained in units where the data has size about 1 and stored in the data's own units. All activations used
+here are positively homogeneous, sigma(s z) = s sigma(z), so f(x) = s g((x - c) / s) is the same net with biases times
+s: the stored net has no rescaling layer, and its Lipschitz constant is that of g.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,39 @@ from typing import Any
 from torch import Tensor, nn
 
 from wdist.errors import WdistError
+from wdist.nn.convolutions import LipschitzConvolution
 from wdist.nn.frozen import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift, plain_linear
-from wdist.nn.layers import GroupSort, InvertibleDownsampling, MaxMin
+from wdist.nn.layers import GroupSort, InvertibleDownsampling, MaxMin, OrthogonalLinear
+
+
+def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Sequential:
+    """The plain form of a trained net in the data's own units: f(x) = unit g((x - shift) / unit), float32."""
+    layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
+    for layer in module:
+        if isinstance(layer, OrthogonalLinear | nn.Linear):
+            layers.append(plain_linear(layer.weight, _scaled(layer.bias, unit)))
+        elif isinstance(layer, LipschitzConvolution):
+            if layer.downsample is not None:
+                layers.append(layer.downsample)
+            layers.append(_plain_convolution(layer, unit))
+        elif isinstance(layer, Cone):
+            layers.append(_rescaled_cone(layer, unit))
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers).eval().requires_grad_(False)
+
+
+def _scaled(bias: Tensor | None, unit: float) -> Tensor | None:
+    return None if bias is None else (bias.detach().double() * unit).float().cpu()
+
+
+def _rescaled_cone(layer: Cone, unit: float) -> Cone:
+    anchors, offsets = ((t.detach().double().cpu() * unit).float() for t in (layer.anchors, layer.offsets))
+    return Cone(anchors, offsets, layer.sign)
+
+
+def _plain_convolution(layer: LipschitzConvolution, unit: float) -> nn.Module:
+    return CircularConv2d(layer.weight.detach().float().cpu(), _scaled(layer.bias, unit))
 
 
 def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:

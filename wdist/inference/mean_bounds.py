@@ -1,4 +1,4 @@
-"""Confidence bounds for means of bounded held-out scores, and permutation p-values.
+"""Confidence bounds for means of bounded held-out scores.
 
 All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. Scores are in the
 order of the seeded permutation: a betting bound is only valid for an order fixed without looking at the scores.
@@ -17,8 +17,6 @@ METHODS = (*MEAN_METHODS, "paired_betting")  # of a difference of means
 CHUNK = 1 << 16  # values of a betting pass held at once: fits a core's cache
 SMALLEST_MEAN = 1e-12  # of the unit interval: a hypothesis of mean 0 allows no finite stake
 STAKE_LIMIT = 0.75  # c: a bet never risks more than this share of the capital in one step
-PERMUTATIONS = 9_999
-CYCLIC_ROWS = 10_000  # held-out scores of both sides from which on cyclic shifts give at least as many permutations
 
 
 def mean_lower_bound(
@@ -234,42 +232,6 @@ def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: st
                 f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "
                 f"{needed} (about {math.ceil(needed / 0.3)} rows in all); give more rows or ask for less confidence"
             )
-
-
-def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: int | None = None) -> float:
-    """P-value of P = Q against mean f(Y) > mean f(X), from permuted labels of held-out scores: (k + 1) / (B + 1).
-
-    Exact for a critic that did not see these rows and whose sign was fixed before. fx (n,), fy (m,). Up to 10,000
-    scores in all, B = 9,999 random permutations. Beyond, all B = n + m - 1 cyclic shifts of the labels over the scores,
-    which are first put in random order: the shifts form a group, so the test is exact (Hemerik and Goeman, "Exact
-    testing with random permutations", 2018, theorem 1), and one Fourier transform gives all of them, from every row.
-    """
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
-    x, y = np.asarray(fx, dtype=np.float64), np.asarray(fy, dtype=np.float64)
-    pooled = np.concatenate([x, y])
-    pooled -= pooled.mean()
-    # with the pooled sum fixed the mean difference grows with the sum over Y alone; equal sums added in another order
-    # must count as ties
-    threshold = pooled[len(x) :].sum() - 1e-12 * np.abs(pooled).sum()
-    if permutations is None and len(pooled) > CYCLIC_ROWS:
-        order = generator.permutation(len(pooled))
-        labels = (order >= len(x)).astype(np.float64)
-        shifts = np.fft.irfft(np.fft.rfft(pooled[order]) * np.fft.rfft(labels).conj(), len(pooled))
-        return float((shifts[1:] >= threshold).sum() + 1) / len(pooled)
-    count = PERMUTATIONS if permutations is None else permutations
-    batch = max(1, (1 << 21) // len(pooled))
-    reached, done = 0, 0
-    while done < count:
-        size = min(batch, count - done)
-        shuffled = generator.permuted(np.broadcast_to(pooled, (size, len(pooled))), axis=1)
-        reached += int((shuffled[:, len(x) :].sum(axis=1) >= threshold).sum())
-        done += size
-    return (reached + 1) / (count + 1)
-
-
-def permutation_count(n: int, m: int) -> int:
-    """Permutations that `permutation_p_value` takes for n and m scores unless told otherwise."""
-    return PERMUTATIONS if n + m <= CYCLIC_ROWS else n + m - 1
 
 
 def clip_interval(

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wdist import __version__
-from wdist.certify import Request, certify
-from wdist.critics.critic import AffineConfig, BCOPConfig, Critic, CriticInput, freeze
+from wdist.certify import certify
+from wdist.critics.critic import Critic, CriticInput
+from wdist.critics.families import AffineConfig, BCOPConfig
+from wdist.critics.frozen import freeze
 from wdist.data.checks import check_pair
 from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
@@ -32,6 +34,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
+from wdist.options import StatementOptions
 from wdist.paper.datasets import load_images
 from wdist.paper.result_files import make_folder, provenance, write_figures
 from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
@@ -249,7 +252,7 @@ def _critic_of(
     # The stored form tells of layers, not of how they were trained: BCOPConfig names the family of convolutions.
     critic = Critic(BCOPConfig(), freeze(module, sets.shift, sets.unit), takes)
     trivial = CriticSelection(sets, [AffineConfig()], Budget(1, None)).run()
-    request = Request(CONFIDENCE, "betting", "blocks", 0, None, False)
+    request = StatementOptions(CONFIDENCE, "betting", "blocks", 0, None, False)
     return certify(
         sets, Candidate(critic, record.value, record), [*trivial, Candidate(critic, 0, record)], request, [], started
     )

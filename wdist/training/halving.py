@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wdist.critics.critic import (
+from wdist.critics.families import (
     AffineConfig,
     BCOPConfig,
     ConeConfig,

@@ -15,20 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from wdist.critics.anchors import kmeans_anchors
-from wdist.critics.critic import (
+from wdist.critics.critic import Critic, CriticInput
+from wdist.critics.families import (
     AffineConfig,
     ConeConfig,
     Config,
-    Critic,
-    CriticInput,
     SlicedConfig,
     TrainedConfig,
     affine,
     build,
     family_of,
-    freeze,
     sliced,
 )
+from wdist.critics.frozen import freeze
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.errors import OptionError, WdistError
 from wdist.stiefel.optimizer import polish

@@ -189,7 +189,8 @@ class LocalJobs:
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
     from wdist.errors import OptionError
-    from wdist.estimate import Options, estimate_w1
+    from wdist.estimate import estimate_w1
+    from wdist.options import Options
     from wdist.training.halving import FAMILIES
 
     if (critic := options.get("critic", "auto")) not in FAMILIES:
