@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from wdist_service.cli import main
+from wdist.cli.main import main
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 HELP = """
 from contextlib import suppress
-from wdist_service import cli
+from wdist.cli.main import main
 with suppress(SystemExit):
-    cli.main(["--help"])
+    main(["--help"])
 """
 # Loaded by these imports, torch would cost its second and its 200 MB of memory in a process that never uses it.
 WITHOUT_TORCH = {

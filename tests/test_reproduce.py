@@ -14,12 +14,12 @@ import pytest
 from idx_files import idx
 from safetensors.torch import load_file
 
+from wdist.cli.main import main
 from wdist.errors import OptionError
 from wdist.paper import robustness_table as reproduce
 from wdist.paper.result_files import SOURCE
 from wdist.paper.robustness import ClassifierConfig, build_classifier, pair_bounds
 from wdist.training.checkpoint import read_checkpoint
-from wdist_service.cli import main
 
 
 @pytest.fixture

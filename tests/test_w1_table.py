@@ -11,6 +11,7 @@ from idx_files import idx
 from torch import nn
 
 from wdist import __version__
+from wdist.cli.main import main
 from wdist.critics.critic import Critic, CriticInput
 from wdist.critics.families import BCOPConfig
 from wdist.critics.frozen import freeze
@@ -21,7 +22,6 @@ from wdist.paper.generator import GanOptions, GanTraining, gradient_penalty, tra
 from wdist.paper.result_files import SOURCE
 from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net
 from wdist.stiefel.optimizer import polish
-from wdist_service.cli import main
 
 SHIFT = 40  # grey levels between "real" and "generated": W1 = 28 * 40 / 255, attained by an affine critic
 

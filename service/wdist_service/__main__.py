@@ -1,5 +1,5 @@
 """`python -m wdist_service` is the `wdist` command."""
 
-from wdist_service.cli import main
+from wdist.cli.main import main
 
 raise SystemExit(main())

@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wdist.data.readers.selection import Selection
 from wdist.errors import SampleError
 from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
 from wdist_service.decoding.formats import Format
 from wdist_service.decoding.runner import Decoders
-from wdist_service.decoding.selection import Selection
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet

@@ -20,12 +20,12 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from wdist.data.npy import HEADER_LIMIT
+from wdist.data.readers.selection import Selection
 from wdist.errors import SampleError
 from wdist_service import jobs, npy, tenancy
 from wdist_service.database import Database
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format
-from wdist_service.decoding.selection import Selection
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.models import SampleSet, Upload, UploadPart

@@ -12,8 +12,8 @@ import pytest
 from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
+from wdist.cli.main import main as wdist
 from wdist_client.command import main
-from wdist_service.cli import main as wdist
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 

@@ -40,7 +40,7 @@ def test_help_and_version() -> None:
 
 
 def test_help_is_quick_because_it_imports_little() -> None:
-    code = "from wdist_service.cli import main\ntry:\n main(['--help'])\nexcept SystemExit: pass"
+    code = "from wdist.cli.main import main\ntry:\n main(['--help'])\nexcept SystemExit: pass"
     assert imports(code, "torch", "numpy", "fastapi", "sqlalchemy", "dbos", "pydantic") == []
 
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
+from wdist.data.readers.selection import Selection
 from wdist_service import tenancy
 from wdist_service.api.bodies import pump
 from wdist_service.api.dependencies import AfterSampleSet, CallerDep, IdPath, LimitQuery, ServicesDep
@@ -22,7 +23,6 @@ from wdist_service.api.problems import responses
 from wdist_service.api.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import MEDIA_TYPES, Format, check_selection
-from wdist_service.decoding.selection import Selection
 from wdist_service.errors import TooLargeError
 from wdist_service.models import SampleSet
 from wdist_service.quotas import admit_bytes

@@ -1,1 +1,1 @@
-"""One module for each command of `wdist`: `add` declares its arguments, `run` carries it out."""
+"""The server's commands; `wdist.cli` loads them by name."""

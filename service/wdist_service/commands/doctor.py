@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wdist_service.commands.output import EX_NO, Commands, say
+from wdist.cli.output import EX_NO, Commands, say
 
 if TYPE_CHECKING:
     from wdist_service.settings import Settings

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from wdist_service.commands.output import EX_CONFIG, Commands, fail, remark
+from wdist.cli.output import EX_CONFIG, Commands, fail, remark
 from wdist_service.commands.serve import add_server_options, settings_of
 
 if TYPE_CHECKING:

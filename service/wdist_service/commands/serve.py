@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wdist_service.commands.output import EX_CONFIG, Commands, fail
+from wdist.cli.output import EX_CONFIG, Commands, fail
 
 if TYPE_CHECKING:
     from wdist_service.settings import Settings
@@ -23,7 +23,13 @@ def _add_worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="threads of each trainer; default: cores / slots")
 
 
-def add_serve(commands: Commands) -> None:
+def add(commands: Commands) -> None:
+    """Declare `wdist serve` and `wdist worker`."""
+    _add_serve(commands)
+    _add_worker(commands)
+
+
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser("serve", help="run the server: HTTP API and workers")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1); others only with an API key")
     serve.add_argument("--port", type=int, help="TCP port (default: 8000; 0: any free one)")
@@ -33,7 +39,7 @@ def add_serve(commands: Commands) -> None:
     serve.set_defaults(run=_serve)
 
 
-def add_worker(commands: Commands) -> None:
+def _add_worker(commands: Commands) -> None:
     worker = commands.add_parser("worker", help="run one more worker on the database of a server")
     add_server_options(worker)
     _add_worker_options(worker)

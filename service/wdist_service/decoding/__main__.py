@@ -30,22 +30,22 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
 
 def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
-    from wdist_service.decoding.output import ArrayWriter
-    from wdist_service.decoding.selection import Selection
+    from wdist.data.readers.selection import Selection
+    from wdist.data.readers.writer import ArrayWriter
 
     writer = ArrayWriter(descriptor, max_bytes)
     take = Selection.from_json(selection)
     source = sys.stdin.buffer
     columns, name = None, None
     if kind in {"npz", "images"}:
-        from wdist_service.decoding import archives
+        from wdist.data.readers import archives
 
         if kind == "npz":
             archives.decode_npz(source, writer, take.member)
         else:
             archives.decode_images(source, writer)
     else:
-        from wdist_service.decoding import tables
+        from wdist.data.readers import tables
 
         if kind == "csv":
             columns = tables.decode_csv(source, writer, take)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _kind(error: Exception) -> str:
-    from wdist_service.decoding.output import DecodeError, TooLargeError
+    from wdist.data.readers.writer import DecodeError, TooLargeError
 
     if isinstance(error, TooLargeError):
         return "too_large"

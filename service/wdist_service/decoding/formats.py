@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from wdist_service.decoding.selection import Selection
+from wdist.data.readers.selection import Selection
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 
 Format = Literal["npy", "npz", "parquet", "csv", "images", "json"]

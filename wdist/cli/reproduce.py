@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from wdist_service.commands.output import EX_NO, Commands, fail, remark, say
+from wdist.cli.output import EX_NO, Commands, fail, remark, say
 
 DATASETS = ("mnist", "cifar10")
 EX_STOPPED = 130  # as of a shell command that was interrupted

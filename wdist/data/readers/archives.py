@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist_service.decoding.output import ArrayWriter, DecodeError, TooLargeError
+from wdist.data.readers.writer import ArrayWriter, DecodeError, TooLargeError
 
 MAX_ARRAYS = 64
 MAX_IMAGES = 250_000

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 
-from wdist_service.commands.output import Commands, say
+from wdist.cli.output import Commands, say
 
 HOW = {
     "bash": "wdist completion bash > ~/.local/share/bash-completion/completions/wdist",
@@ -44,11 +45,11 @@ def _completion(shell: str, whole: argparse.ArgumentParser) -> int:
 
     tree.below["verify"] = _node(verify())
     try:
-        from wdist_client.command.parser import parser as remote
+        client = import_module("wdist_client.command.parser")
     except ModuleNotFoundError:
         pass  # the client is not installed, so there is nothing to complete
     else:
-        tree.below["remote"] = _node(remote("wdist remote"))
+        tree.below["remote"] = _node(client.parser("wdist remote"))
     say({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](tree))
     return 0
 

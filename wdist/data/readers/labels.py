@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wdist_service.decoding.output import DecodeError
-from wdist_service.decoding.selection import Selection
+from wdist.data.readers.selection import Selection
+from wdist.data.readers.writer import DecodeError
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 

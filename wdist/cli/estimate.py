@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wdist_service.commands.inputs import HELP, Input, Inputs
-from wdist_service.commands.output import EX_NO, Commands, fail, finite, remark, say
+from wdist.cli.inputs import HELP, Input, Inputs
+from wdist.cli.output import EX_NO, Commands, fail, finite, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result

@@ -12,10 +12,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from wdist import __version__
-from wdist_service.commands import completion, doctor, estimate, keys, matrix, reproduce, serve
-from wdist_service.commands.output import EX_SOFTWARE, EX_USAGE, Parser, fail
+from wdist.cli import completion, estimate, matrix, reproduce
+from wdist.cli.output import EX_SOFTWARE, EX_USAGE, Parser, fail
+
+# Loaded by name: the library imports nothing of the server or the client.
+SERVER_COMMANDS = ("wdist_service.commands.serve", "wdist_service.commands.keys", "wdist_service.commands.doctor")
+CLIENT_COMMAND = "wdist_client.command"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +65,8 @@ def parser() -> argparse.ArgumentParser:
     matrix.add(commands)
     commands.add_parser("verify", help="check a certificate against the two sets of rows; see wdist verify --help")
     commands.add_parser("remote", help="work with a server; see wdist remote --help")
-    serve.add_serve(commands)
-    serve.add_worker(commands)
-    keys.add(commands)
-    doctor.add(commands)
+    for module in SERVER_COMMANDS:
+        import_module(module).add(commands)
     reproduce.add(commands)
     completion.add(commands, parser)
     return made
@@ -71,9 +74,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _verify(arguments: list[str]) -> int:
     """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
+    from wdist.cli.inputs import HELP, Inputs
     from wdist.verify.command import parser as verify_parser
     from wdist.verify.command import run
-    from wdist_service.commands.inputs import HELP, Inputs
 
     options = verify_parser(rows=HELP).parse_args(arguments)
     if {options.source[-4:], options.target[-4:]} == {".npy"}:
@@ -91,12 +94,12 @@ def _verify(arguments: list[str]) -> int:
 
 def _remote(arguments: list[str]) -> int:
     try:
-        from wdist_client.command import main as remote
+        remote = import_module(CLIENT_COMMAND)
     except ModuleNotFoundError as error:
         if error.name != "wdist_client":
             raise
         return fail("remote needs the client: pip install wdist-client")
-    return remote(arguments, prog="wdist remote")
+    return int(remote.main(arguments, prog="wdist remote"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from wdist.errors import SampleError
 
 if TYPE_CHECKING:
-    from wdist_service.decoding.selection import Selection
+    from wdist.data.readers.selection import Selection
 
 HELP = ".npy, .npz (or FILE.npz:NAME), .parquet, .csv, .zip of images, a folder of images, or - for standard input"
 _ENDINGS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".zip": "images"}
@@ -123,8 +123,8 @@ class Inputs(AbstractContextManager["Inputs"]):
     def _decode(
         self, text: str, path: Path, kind: str, member: str | None, labels: str | None = None
     ) -> tuple[Path, list[str] | None]:
-        from wdist_service.decoding.output import ArrayWriter, DecodeError
-        from wdist_service.decoding.selection import Selection
+        from wdist.data.readers.selection import Selection
+        from wdist.data.readers.writer import ArrayWriter, DecodeError
 
         dropped = (*self._drop, self._groups) if self._groups else self._drop
         take = Selection(member, labels, () if labels or kind not in {"csv", "parquet"} else dropped)
@@ -144,18 +144,18 @@ class Inputs(AbstractContextManager["Inputs"]):
 
 def _decoded(source: BinaryIO, writer: object, kind: str, take: Selection) -> list[str] | None:
     """Names of the columns, of a table that has some."""
-    from wdist_service.decoding.output import ArrayWriter
+    from wdist.data.readers.writer import ArrayWriter
 
     assert isinstance(writer, ArrayWriter)  # noqa: S101 - for the type checker
     if kind in {"npz", "images"}:
-        from wdist_service.decoding import archives
+        from wdist.data.readers import archives
 
         if kind == "npz":
             archives.decode_npz(source, writer, take.member)
         else:
             archives.decode_images(source, writer)
         return None
-    from wdist_service.decoding import tables
+    from wdist.data.readers import tables
 
     decode = tables.decode_csv if kind == "csv" else tables.decode_parquet
     return decode(source, writer, take)

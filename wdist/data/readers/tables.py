@@ -16,9 +16,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
-from wdist_service.decoding.labels import choose, codes
-from wdist_service.decoding.output import ArrayWriter, DecodeError, TooLargeError
-from wdist_service.decoding.selection import Selection
+from wdist.data.readers.labels import choose, codes
+from wdist.data.readers.selection import Selection
+from wdist.data.readers.writer import ArrayWriter, DecodeError, TooLargeError
 
 MAX_COLUMNS = 1 << 17
 MAX_LINE_BYTES = 16 << 20

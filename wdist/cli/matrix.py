@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from wdist_service.commands.estimate import ProgressLine, add_options, chosen, compared
-from wdist_service.commands.inputs import HELP, Input, Inputs
-from wdist_service.commands.output import EX_NO, Commands, fail, finite, remark, say
+from wdist.cli.estimate import ProgressLine, add_options, chosen, compared
+from wdist.cli.inputs import HELP, Input, Inputs
+from wdist.cli.output import EX_NO, Commands, fail, finite, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result

@@ -1,0 +1,1 @@
+"""The `wdist` command: one module for each subcommand."""
