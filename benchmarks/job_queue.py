@@ -161,14 +161,14 @@ def table(folder: Path, _jobs: int) -> list[Row]:
             pages.append(time.perf_counter() - begun)
             after = page.json()["next"]
         server.stop()
-        from wdist_service import engine
-        from wdist_service.attempts import Attempts
         from wdist_service.database import Database
+        from wdist_service.estimates.service import Jobs, Submission
         from wdist_service.ids import new_id
-        from wdist_service.jobs import Jobs, Submission
-        from wdist_service.object_storage import open_storage
-        from wdist_service.quotas import Quota
+        from wdist_service.keys.quotas import Quota
+        from wdist_service.queue import dispatch as engine
+        from wdist_service.queue.attempts import Attempts
         from wdist_service.settings import Settings
+        from wdist_service.storage.objects import open_storage
 
         settings = Settings(data=server.data)
         database, storage = Database(settings), open_storage(settings)

@@ -24,7 +24,7 @@ _COMMON = {"400", "401", "403", "429", "503"}
 
 def contract() -> dict[str, Any]:
     """The contract of a server with default settings and nothing in it."""
-    from wdist_service.api.app import build_services, create_app
+    from wdist_service.app import build_services, create_app
     from wdist_service.settings import load
 
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ with suppress(SystemExit):
 WITHOUT_TORCH = {
     "library": "import wdist",
     "client": "import wdist_client",
-    "API": "import wdist_service.api.app",
+    "API": "import wdist_service.app",
     "command line": HELP,
     "verifier": "import wdist.verify",
 }

@@ -9,9 +9,9 @@ import secrets
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
-from wdist_service.models import Property
 from wdist_service.settings import SettingsError
-from wdist_service.storage import Storage
+from wdist_service.storage.files import Storage
+from wdist_service.tables import Property
 
 _LOCK = "f" * 64  # not the sha256 of anything: held while an entry is made, so that two first starts agree
 

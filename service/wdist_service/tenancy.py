@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, NotFoundError
-from wdist_service.models import ApiKey, Batch, Estimate, Evaluation, SampleSet, Upload
+from wdist_service.tables import ApiKey, Batch, Estimate, Evaluation, SampleSet, Upload
 
 Owned = TypeVar("Owned", SampleSet, Estimate, Batch, Upload, Evaluation, ApiKey)
 _NOUN = {

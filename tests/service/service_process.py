@@ -20,9 +20,9 @@ from stores import rows, write
 
 TERMINAL = {"succeeded", "failed", "canceled"}
 _PROCESSES = {
-    "api": "wdist_service.api",
+    "api": "wdist_service.processes.api",
     "worker": "wdist_service worker",
-    "trainer": "wdist_service.trainer",
+    "trainer": "wdist_service.worker.trainer",
 }
 
 
@@ -98,8 +98,8 @@ class Server(ServerProcess):
 
     def until_checkpoint(self, estimate_id: str, seconds: float = 60) -> None:
         """Wait until this host has copied a checkpoint of the estimate to the bucket."""
-        from wdist_service.object_storage import Bucket
         from wdist_service.settings import Settings
+        from wdist_service.storage.objects import Bucket
 
         names = ("storage_url", "storage_endpoint", "storage_access_key", "storage_secret_key")
         bucket = Bucket(Settings(**{name: self._environment[f"WDIST_SERVER_{name.upper()}"] for name in names}))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from s3_process import S3Server
 
-from wdist_service import object_storage
 from wdist_service.errors import StorageUnavailableError
-from wdist_service.object_storage import Bucket, ObjectStorage
 from wdist_service.settings import Settings, SettingsError, load
+from wdist_service.storage import objects as object_storage
+from wdist_service.storage.objects import Bucket, ObjectStorage
 
 MakeHost = Callable[..., ObjectStorage]
 

@@ -15,20 +15,20 @@ from service_process import normal, npy
 from sqlalchemy import delete, select, update
 from stores import Stores
 
-from wdist_service import engine
-from wdist_service.attempts import Attempts, Finished
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
+from wdist_service.estimates.service import Jobs, Submission, discard_unused
 from wdist_service.ids import new_id
-from wdist_service.jobs import Jobs, Submission, discard_unused
-from wdist_service.keys import ensure_tenant
-from wdist_service.models import Estimate, Event, SampleSet, Worker
-from wdist_service.object_storage import open_storage
-from wdist_service.quotas import Quota, TooManyJobsError, admit_jobs, usage
-from wdist_service.sample_sets import NpyReceiver
+from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, usage
+from wdist_service.keys.service import ensure_tenant
+from wdist_service.queue import dispatch as engine
+from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
-from wdist_service.storage import Storage
-from wdist_service.tidy import forget_deleted, keep_tidy
+from wdist_service.storage.eviction import forget_deleted, keep_tidy
+from wdist_service.storage.files import Storage
+from wdist_service.storage.objects import open_storage
+from wdist_service.tables import Estimate, Event, SampleSet, Worker
 
 LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores

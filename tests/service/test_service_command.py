@@ -45,10 +45,10 @@ def test_help_is_quick_because_it_imports_little() -> None:
 
 
 def test_api_and_worker_processes_do_not_import_torch() -> None:
-    code = "import wdist_service.api.app, wdist_service.api.protocol"
+    code = "import wdist_service.app, wdist_service.http.connections"
     assert imports(code, "torch", "fastapi", "numpy") == ["fastapi", "numpy"]
-    assert imports("import wdist_service.api.__main__", "uvicorn", "fastapi", "numpy") == []  # a second of them
-    assert imports("import wdist_service.worker", "torch", "dbos") == ["dbos"]
+    assert imports("import wdist_service.processes.api", "uvicorn", "fastapi", "numpy") == []  # a second of them
+    assert imports("import wdist_service.worker.worker", "torch", "dbos") == ["dbos"]
 
 
 def test_estimate_prints_a_result(tmp_path: Path) -> None:

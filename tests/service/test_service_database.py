@@ -17,8 +17,8 @@ from stores import Stores
 import wdist_service.migrations
 from wdist_service import database as database_module
 from wdist_service.database import Database
-from wdist_service.models import Base
 from wdist_service.settings import Settings
+from wdist_service.tables import Base
 
 
 def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare: object) -> bool:
@@ -48,7 +48,7 @@ def test_several_processes_may_start_at_once_on_an_empty_database(tmp_path: Path
         "bootstrap_key_file": str(tmp_path / "key"), "data": str(tmp_path / "data"),
     }  # fmt: skip
     code = (
-        "import json, sys; from wdist_service.api.app import build_services; "
+        "import json, sys; from wdist_service.app import build_services; "
         "from wdist_service.settings import Settings; build_services(Settings(**json.loads(sys.argv[1])))"
     )
     (tmp_path / "data").mkdir()

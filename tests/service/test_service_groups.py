@@ -17,7 +17,7 @@ from wdist import estimate as estimator
 from wdist import estimate_w1
 from wdist.inference.mean_bounds import METHODS
 from wdist.verify import verify_certificate
-from wdist_service.api import schemas
+from wdist_service.http import schemas
 
 GROUPS, SIZE = 120, 3
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}

@@ -14,7 +14,7 @@ from service_process import Server, normal, npy
 from stores import Stores
 
 from wdist.training.halving import default_steps as steps_of_the_library
-from wdist_service.cost import default_steps, job_seconds
+from wdist_service.estimates.cost import default_steps, job_seconds
 
 TUS = {"Tus-Resumable": "1.0.0"}
 

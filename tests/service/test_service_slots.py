@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from service_process import is_alive, normal, npy
 
-from wdist_service import slots as slots_module
 from wdist_service.settings import Settings
-from wdist_service.slots import Slots, TrainerDied, machine_memory
+from wdist_service.worker import trainer_pool as slots_module
+from wdist_service.worker.trainer_pool import Slots, TrainerDied, machine_memory
 
 
 @pytest.fixture

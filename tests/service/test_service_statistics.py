@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from service_process import npy
 
 from wdist.errors import SampleError
-from wdist_service.npy import read_header
-from wdist_service.statistics import Statistics
+from wdist_service.sample_sets.npy import read_header
+from wdist_service.sample_sets.statistics import Statistics
 
 SHAPES = [(1, 1), (7, 3), (1000, 64), (70_001, 3), (513, 300), (2000, 256), (50, 9, 9, 3)]
 TYPES = ["f4", "f8", "u1", "i1", "i8", "f2", ">f4", "b1", "u2"]

@@ -260,7 +260,7 @@ def replica(own_server: Callable[..., Server], stores: Stores) -> Iterator[tuple
     data = server.data.with_name("other host") if stores.are_shared else server.data
     environment = server.replica(data, lease_seconds="2").environment
     process = subprocess.Popen(
-        [sys.executable, "-m", "wdist_service.api", str(listener.fileno())],
+        [sys.executable, "-m", "wdist_service.processes.api", str(listener.fileno())],
         env=environment, pass_fds=[listener.fileno()],
     )  # fmt: skip
     other = Server(data)

@@ -12,7 +12,7 @@ from wdist.cli.output import EX_CONFIG, Commands, fail, remark
 from wdist_service.commands.serve import add_server_options, settings_of
 
 if TYPE_CHECKING:
-    from wdist_service.keys import Keys
+    from wdist_service.keys.service import Keys
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 def _keys(options: argparse.Namespace) -> int:
     from wdist_service.database import Database, file_of
     from wdist_service.errors import RequestError
-    from wdist_service.keys import Keys
+    from wdist_service.keys.service import Keys
     from wdist_service.settings import SettingsError
 
     try:

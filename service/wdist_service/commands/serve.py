@@ -53,8 +53,8 @@ def settings_of(options: argparse.Namespace, *names: str) -> Settings:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from wdist_service.processes.supervisor import StartError, serve
     from wdist_service.settings import SettingsError
-    from wdist_service.supervisor import StartError, serve
 
     try:
         names = ("host", "port", "data", "database_url", "workers", "slots", "threads")
@@ -67,7 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from wdist_service.database import file_of
-    from wdist_service.lifeline import SUPERVISOR_VARIABLE, die_with_supervisor, show_pulse
+    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_pulse
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
@@ -80,12 +80,12 @@ def _worker(options: argparse.Namespace) -> int:
     if file is not None and not file.exists() and SUPERVISOR_VARIABLE not in os.environ:
         return fail(f"no server has worked in {settings.data}: start `wdist serve`, or name its --data", EX_CONFIG)
     from wdist_service import logs
-    from wdist_service.slots import Slots
+    from wdist_service.worker.trainer_pool import Slots
 
     logs.configure(settings.log_level)
     slots = Slots(settings)
     slots.tend()  # trainers import torch while this process imports the rest
-    from wdist_service import worker
+    from wdist_service.worker import worker
 
     worker.main(settings, slots)
     return 0

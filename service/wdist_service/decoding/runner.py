@@ -16,7 +16,7 @@ from wdist.data.readers.selection import Selection
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.settings import Settings
-from wdist_service.storage import Decoded, DiskFullError
+from wdist_service.storage.files import Decoded, DiskFullError
 
 log = logging.getLogger("wdist.decoding")
 _MAX_REPORT_BYTES = 8 << 20

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from wdist_service.models import Base
+from wdist_service.tables import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
 context.run_migrations()

@@ -1,0 +1,189 @@
+"""The application: services, middleware, routes, contract."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from wdist import __version__
+from wdist_service.batches import endpoints as batches
+from wdist_service.batches.service import Batches
+from wdist_service.database import Database
+from wdist_service.decoding.runner import Decoders
+from wdist_service.estimates import endpoints as estimates
+from wdist_service.estimates import event_stream as events
+from wdist_service.estimates.events import News
+from wdist_service.estimates.service import Jobs
+from wdist_service.evaluations import endpoints as evaluate
+from wdist_service.evaluations.evaluator import Evaluations
+from wdist_service.evaluations.service import EvaluationJobs
+from wdist_service.http import problems
+from wdist_service.http.dependencies import Services
+from wdist_service.http.examples import EXAMPLES
+from wdist_service.http.metrics import HttpMetrics
+from wdist_service.http.middleware import BodyLimit, OpenServerGuard, RequestContext
+from wdist_service.installation import check_storage
+from wdist_service.keys import endpoints as keys
+from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.operations import endpoints as operations
+from wdist_service.page import endpoints as page
+from wdist_service.queue import dispatch as engine
+from wdist_service.sample_sets import endpoints as sample_sets
+from wdist_service.sample_sets.service import SampleSets
+from wdist_service.settings import Settings
+from wdist_service.storage.eviction import keep_tidy
+from wdist_service.storage.objects import open_storage
+from wdist_service.tables import LOCAL_TENANT
+from wdist_service.uploads import endpoints as uploads
+from wdist_service.uploads.service import Uploads
+
+_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
+_DESCRIPTION = """Lower bounds on the Wasserstein-1 distance that can be trusted.
+
+Upload two sample sets, start an estimate, follow it, read `lower_bound`: with the stated confidence the distance
+between the two populations is at least that. Errors are `application/problem+json`; every answer has `X-Request-Id`."""
+
+
+def build_services(settings: Settings) -> Services:
+    """Open database, storage and queue, bring the tables up to date, and tidy up after a crash."""
+    database = Database(settings)
+    storage = open_storage(settings)
+    database.migrate()
+    engine.migrate(database)
+    with database.write() as session:
+        ensure_tenant(session, LOCAL_TENANT)
+    queue = engine.Queue(database)
+    api_keys = Keys(database, settings)
+    check_storage(database, storage)
+    if settings.bootstrap_key_file is not None:
+        api_keys.bootstrap(settings.bootstrap_key_file)
+    sets = SampleSets(database, storage, Decoders(settings))
+    if storage.kind == "files":
+        sets.sweep()
+    else:  # listing a bucket takes long
+        threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
+    jobs = Jobs(database, queue, storage)
+    evaluations = Evaluations(storage.scratch)
+    return Services(
+        settings=settings,
+        database=database,
+        storage=storage,
+        queue=queue,
+        jobs=jobs,
+        sample_sets=sets,
+        keys=api_keys,
+        uploads=Uploads(database, storage, sets, settings),
+        batches=Batches(database, queue, jobs),
+        news=News(database),
+        http_metrics=HttpMetrics(),
+        evaluations=evaluations,
+        evaluation_jobs=EvaluationJobs(database, storage, evaluations, settings),
+    )
+
+
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        closing = threading.Event()
+        keep_tidy(services.database, services.storage, closing)
+        services.evaluation_jobs.start()
+        yield
+        closing.set()
+        await asyncio.to_thread(services.evaluation_jobs.close)
+        services.queue.close()
+        services.database.close()
+
+    app = FastAPI(
+        title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
+        generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
+    )  # fmt: skip
+    app.state.services = services
+    for router in (
+        sample_sets.router,
+        uploads.router,
+        estimates.router,
+        events.router,
+        evaluate.router,
+        batches.router,
+        keys.router,
+        operations.router,
+        page.router,
+    ):
+        app.include_router(router)
+    problems.install(app)
+    _declare_problems(app)
+    # The last one added runs first.
+    app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services.keys)
+    app.add_middleware(uploads.ProtocolVersion)
+    app.add_middleware(RequestContext, metrics=services.http_metrics)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _declare_problems(app: FastAPI) -> None:
+    """Put Problem in the contract, in place of FastAPI's own validation error."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        contract = original()
+        schemas = contract.setdefault("components", {}).setdefault("schemas", {})
+        definition = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(definition.pop("$defs"))
+        schemas["Problem"] = definition
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for name, example in EXAMPLES.items():
+            schemas[name]["examples"] = [example]
+        for path, methods in contract["paths"].items():
+            for operation in methods.values():
+                _declare_everywhere(operation, is_versioned=path.startswith("/v1/"))
+        return contract
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _links(*operations: str, parameter: str) -> dict[str, Any]:
+    return {name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}} for name in operations}
+
+
+# What can be done next with what an operation made; tools follow these links.
+_NEXT = {
+    ("create_sample_set", "201"): _links("get_sample_set", "delete_sample_set", parameter="sample_set_id"),
+    ("create_estimate", "202"): _links(
+        "get_estimate", "cancel_estimate", "delete_estimate", "get_curve", "get_critic", parameter="estimate_id"
+    ),
+    ("create_batch", "202"): _links(
+        "get_batch", "cancel_batch", "get_batch_results", "get_batch_matrix", parameter="batch_id"
+    ),
+    ("create_key", "201"): _links("revoke_key", parameter="key_id"),
+}
+
+
+def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> None:
+    """Answers that every operation can give, and the headers of all of them."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "tus-resumable":  # without it 412, as the protocol says, and not FastAPI's 422
+            parameter |= {"required": True, "schema": {"type": "string", "const": "1.0.0"}}
+    answers = operation["responses"]
+    for status, answer in problems.responses(*((400, 403, 429) if is_versioned else (400, 403))).items():
+        answers.setdefault(str(status), answer)
+    for status, answer in answers.items():
+        if links := _NEXT.get((operation["operationId"], status)):
+            answer["links"] = links
+        headers = answer.setdefault("headers", {})
+        headers["X-Request-Id"] = {"schema": {"type": "string"}, "description": "Also in the server's log."}
+        if status in {"429", "503"}:
+            headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}

@@ -1,0 +1,1 @@
+"""Batches: many estimates submitted together, and their matrix."""

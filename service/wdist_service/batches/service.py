@@ -1,0 +1,246 @@
+"""Batches: many estimates submitted together, all or none of them; a matrix is every pair of K sets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wdist.inference.simultaneous import adjusted_matrix
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.errors import ConflictError, InvalidError, NotFoundError
+from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.service import Jobs, Submission, check_groups, record_status
+from wdist_service.ids import new_id
+from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.queue.dispatch import Queue
+from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
+
+MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
+FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
+_DIAGONAL = dict.fromkeys(FIGURES, 0.0) | {"p_value": 1.0}  # a set against itself
+_RESULTS_AT_ONCE = 200
+Kind = Literal["pairs", "matrix", "reference"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison of a batch; `where` is its place in the request, for messages."""
+
+    source: str
+    target: str
+    where: str
+    custom_id: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchSubmission:
+    """A validated request for a batch. `sets`: of a matrix all; else the reference, then the targets."""
+
+    kind: Kind
+    pairs: list[Pair]
+    sets: list[str] | None
+    options: dict[str, Any]
+    priority: str = "normal"
+    labels: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+
+
+def matrix_pairs(sets: list[str]) -> list[Pair]:
+    """Every pair i < j."""
+    return [Pair(sets[i], sets[j], f"matrix.{j}") for i, j in combinations(range(len(sets)), 2)]
+
+
+def reference_pairs(reference: str, targets: list[str]) -> list[Pair]:
+    """The reference against each target."""
+    return [Pair(reference, target, f"targets.{k}") for k, target in enumerate(targets)]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is known of a matrix: arrays (K, K), or (1, targets) of a reference batch; nan where nothing is yet."""
+
+    rows: list[str]
+    columns: list[str]
+    figures: dict[str, NDArray[np.float64]]
+    is_complete: bool
+
+
+class Batches:
+    """The batches of all tenants."""
+
+    def __init__(self, database: Database, queue: Queue, jobs: Jobs) -> None:
+        self._database = database
+        self._queue = queue
+        self._jobs = jobs
+
+    def submit(self, tenant_id: str, given: BatchSubmission, quota: Quota) -> Batch:
+        """All estimates durable and queued, or none.
+
+        Raises NotFoundError and InvalidError that name the pair, and what `quotas.admit_jobs` raises.
+        """
+        with self._database.write() as session:
+            if (earlier := _earlier(session, tenant_id, given)) is not None:
+                return earlier
+            costs = self._check(session, tenant_id, given)
+            admit_jobs(session, tenant_id, quota, costs, time.time())
+            batch = Batch(
+                id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
+                options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
+                idempotency_key=given.idempotency_key, request_digest=given.request_digest,
+            )  # fmt: skip
+            session.add(batch)
+            submissions = [
+                Submission(
+                    pair.source, pair.target, _options_of_pair(given, pair), given.priority, given.labels,
+                    batch_id=batch.id, custom_id=pair.custom_id, position=position, cost_seconds=cost,
+                )
+                for position, (pair, cost) in enumerate(zip(given.pairs, costs, strict=True))
+            ]  # fmt: skip
+            self._jobs.submit_all(session, tenant_id, submissions)
+            return batch
+
+    def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> list[float]:
+        """Estimated seconds of each pair, all of which can be compared."""
+        sets = _sets(session, tenant_id, (key for pair in given.pairs for key in (pair.source, pair.target)))
+        for pair in given.pairs:
+            for identifier in (pair.source, pair.target):
+                if identifier not in sets:
+                    raise NotFoundError(f"there is no sample set {identifier!r}", field=pair.where)
+            try:
+                self._jobs.check_pair(sets[pair.source], sets[pair.target], given.options)
+            except InvalidError as error:
+                is_option = error.field not in {"source", "target"}
+                where = error.field if is_option else pair.where
+                message = f"{pair.source} against {pair.target}: {error.detail}"
+                raise InvalidError(error.detail if is_option else message, field=where) from error
+        if (groups := given.options.get("groups")) is not None:
+            labels = _sets(session, tenant_id, groups.values())
+            if missing := sorted(set(groups.values()) - set(labels)):
+                raise NotFoundError(f"there is no sample set {missing[0]!r}", field="groups")
+            check_groups({key: labels[name] for key, name in groups.items()}, sets.values())
+        return [job_seconds(sets[pair.source], sets[pair.target], given.options) for pair in given.pairs]
+
+    def counts(self, session: Session, batch: Batch) -> dict[str, int]:
+        """Estimates of the batch by state; those deleted since are not counted."""
+        query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch.id).group_by(Estimate.status)
+        found: dict[str, int] = {str(status): count for status, count in session.execute(query).tuples()}
+        return {str(status): found.get(status, 0) for status in Status}
+
+    def cancel(self, tenant_id: str, batch_id: str) -> Batch:
+        """Stop every estimate that is not finished, in one transaction."""
+        with self._database.write() as session:
+            batch = tenancy.find(session, Batch, tenant_id, batch_id)
+            active = Estimate.batch_id == batch_id, Estimate.status.in_(ACTIVE)
+            query = select(Estimate).where(*active).order_by(Estimate.id).with_for_update()
+            estimates = list(session.execute(query).scalars())
+            if estimates and batch.canceled_at is None:
+                batch.canceled_at = time.time()
+            withdrawn = []
+            for estimate in estimates:
+                if estimate.status == Status.QUEUED:
+                    withdrawn.append((estimate.id, estimate.attempt))
+                    estimate.status, estimate.finished_at = Status.CANCELED, time.time()
+                elif estimate.status == Status.RUNNING:
+                    estimate.status = Status.CANCELING
+                else:
+                    continue
+                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+        self._queue.withdraw(withdrawn)
+        return batch
+
+    def results(self, batch_id: str) -> Iterator[list[Estimate]]:
+        """The batch's estimates in the order of submission, some at a time."""
+        position = -1
+        while True:
+            with self._database.read() as session:
+                query = select(Estimate).where(Estimate.batch_id == batch_id, Estimate.position > position)
+                rows = list(session.execute(query.order_by(Estimate.position).limit(_RESULTS_AT_ONCE)).scalars())
+            if not rows:
+                return
+            yield rows
+            position = rows[-1].position or 0
+
+    def matrix(self, batch: Batch) -> Matrix:
+        """Raises ConflictError for a batch of explicit pairs."""
+        if batch.sets is None:
+            raise ConflictError(f"{batch.id} is a batch of explicit pairs; it has results, and no matrix")
+        is_square = batch.kind == "matrix"
+        rows, columns = (batch.sets, batch.sets) if is_square else (batch.sets[:1], batch.sets[1:])
+        figures = {name: np.full((len(rows), len(columns)), np.nan) for name in FIGURES}
+        places = list(combinations(range(len(rows)), 2)) if is_square else [(0, k) for k in range(len(columns))]
+        finished = 0
+        with self._database.read() as session:
+            query = select(Estimate.position, Estimate.status, Estimate.result).where(Estimate.batch_id == batch.id)
+            for position, status, result in session.execute(query):
+                finished += status in TERMINAL
+                for name in FIGURES if result else ():
+                    i, j = places[position]
+                    figure = _figure(result, name)
+                    figures[name][i, j] = np.nan if figure is None else figure
+                    if is_square:
+                        figures[name][j, i] = figures[name][i, j]
+        if is_square:
+            for name, array in figures.items():
+                np.fill_diagonal(array, _DIAGONAL[name])
+        figures["adjusted_p_value"] = adjusted_matrix(figures["p_value"])
+        return Matrix(list(rows), list(columns), figures, finished == batch.size)
+
+
+def _figure(result: dict[str, Any], name: str) -> float | None:
+    if name == "simultaneous_lower_bound":
+        return (result.get("simultaneous") or {}).get("lower_bound")
+    return result.get(name)
+
+
+def status_of(batch: Batch, counts: dict[str, int]) -> str:
+    """State of a batch with these estimates: queued, running, canceling, finished or canceled."""
+    active = sum(counts[status] for status in ACTIVE)
+    if batch.canceled_at is not None:
+        return "canceling" if active else "canceled"
+    if not active:
+        return "finished"
+    return "queued" if counts[Status.QUEUED] == batch.size else "running"
+
+
+def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[str, SampleSet]:
+    """Those of the tenant's sets that there are, by id."""
+    named = sorted(key for key in set(identifiers) if "\0" not in key)  # which PostgreSQL refuses
+    sets: dict[str, SampleSet] = {}
+    for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
+        query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))
+        locked = query.order_by(SampleSet.id).with_for_update(read=True)  # nobody deletes them meanwhile
+        sets |= {row.id: row for row in session.execute(locked).scalars()}
+    return sets
+
+
+def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
+    """Options of each estimate. `simultaneous` asks for a second bound that holds with those of all pairs."""
+    options = {name: value for name, value in given.options.items() if name != "simultaneous"}
+    if options.get("groups") is not None:
+        options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
+    if given.options.get("simultaneous"):
+        options["statements"] = max(options.get("statements", 1), len(given.pairs))
+    return options
+
+
+def _earlier(session: Session, tenant_id: str, given: BatchSubmission) -> Batch | None:
+    if given.idempotency_key is None:
+        return None
+    query = tenancy.owned(Batch, tenant_id).where(Batch.idempotency_key == given.idempotency_key)
+    earlier = session.execute(query).scalar_one_or_none()
+    if earlier is not None and earlier.request_digest != given.request_digest:
+        raise InvalidError(
+            f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
+            field="Idempotency-Key",
+        )
+    return earlier

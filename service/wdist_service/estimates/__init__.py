@@ -1,0 +1,1 @@
+"""Estimates: jobs that compare two sample sets, their events and results."""

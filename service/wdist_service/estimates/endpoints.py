@@ -1,0 +1,186 @@
+"""/v1/estimates: submit, follow, cancel, and fetch what came out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+import time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import StringConstraints
+from sqlalchemy import select
+
+from wdist_service import tenancy
+from wdist_service.errors import ConflictError, NotFoundError
+from wdist_service.estimates.service import Submission
+from wdist_service.http.dependencies import (
+    AfterEstimate,
+    Caller,
+    CallerDep,
+    IdPath,
+    LimitQuery,
+    ServicesDep,
+    require_json,
+)
+from wdist_service.http.files import FILE, stored_file
+from wdist_service.http.problems import responses
+from wdist_service.http.schemas import CurveView, EstimateRequest, EstimateView, Page, StatusName, estimate_view
+from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
+
+router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
+log = logging.getLogger("wdist.api")
+_MAX_WAIT_SECONDS = 60
+POLL_SECONDS = 0.1
+MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
+_CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
+_CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
+
+
+@router.post(
+    "",
+    status_code=202,
+    dependencies=[Depends(require_json)],
+    responses={
+        201: {"description": "Done within the time of `Prefer: wait`: with its result", "model": EstimateView},
+        202: {"headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}}},
+        **responses(400, 404, 408, 413, 415, 422, 507),
+    },
+)
+async def create_estimate(
+    body: EstimateRequest,
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=255, description="The same key and body: the same estimate.")
+    ] = None,
+    prefer: Annotated[
+        str | None, Header(max_length=500, description="wait=N: answer within N <= 60 s if done.")
+    ] = None,
+) -> EstimateView:
+    """Compare two sample sets."""
+    options = body.model_dump(exclude={"source", "target", "priority", "metadata"})
+    submission = Submission(
+        source=body.source, target=body.target, options=options, priority=body.priority, labels=body.metadata,
+        idempotency_key=idempotency_key,
+        request_digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if idempotency_key else None,
+    )  # fmt: skip
+    estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission, caller.quota)
+    log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
+    if seconds := wanted_wait(prefer):
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        estimate = await _wait(services, caller, estimate, seconds)
+    response.headers["Location"] = f"/v1/estimates/{estimate.id}"
+    if estimate.status in TERMINAL:
+        response.status_code = 201
+    else:
+        response.headers["Retry-After"] = "1"
+    return estimate_view(estimate)
+
+
+def wanted_wait(prefer: str | None) -> int:
+    match = _WAIT.search(prefer or "")
+    return min(int(match[1]), _MAX_WAIT_SECONDS) if match else 0
+
+
+async def _wait(services: ServicesDep, caller: CallerDep, estimate: Estimate, seconds: int) -> Estimate:
+    deadline = time.monotonic() + seconds
+    while estimate.status not in TERMINAL and time.monotonic() < deadline and not services.news.is_closing():
+        await asyncio.sleep(POLL_SECONDS)
+        estimate = await asyncio.to_thread(_read, services, caller, estimate.id)
+    return estimate
+
+
+def _read(services: ServicesDep, caller: CallerDep, estimate_id: str) -> Estimate:
+    with services.database.read() as session:
+        return tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+
+
+@router.get("", responses=responses(422))
+def list_estimates(
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 20,
+    after: AfterEstimate = None,
+    status: Annotated[list[StatusName] | None, Query(description="Only these states.")] = None,
+    metadata: Annotated[
+        list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
+    ] = None,
+) -> Page[EstimateView]:
+    """The caller's estimates, newest first."""
+    query = tenancy.owned(Estimate, caller.tenant_id)
+    if status:
+        query = query.where(Estimate.status.in_(status))
+    for label in metadata or []:
+        key, _, value = label.partition(":")
+        query = query.where(Estimate.labels[key].as_string() == value)
+    with services.database.read() as session:
+        rows, has_more = tenancy.page(session, query, Estimate, limit, after)
+    return Page(data=[estimate_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+
+
+@router.get("/{estimate_id}", responses=responses(404, 422))
+def get_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
+    """Status, progress, and the result once there is one."""
+    return estimate_view(_read(services, caller, estimate_id))
+
+
+@router.post("/{estimate_id}/cancel", responses=responses(404, 422))
+def cancel_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
+    """Stop a queued or running estimate; a finished one is left alone."""
+    return estimate_view(services.jobs.cancel(caller.tenant_id, estimate_id))
+
+
+@router.delete("/{estimate_id}", status_code=204, responses=responses(404, 409, 422))
+def delete_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Forget a finished estimate and its files."""
+    services.jobs.delete(caller.tenant_id, estimate_id)
+
+
+@router.get("/{estimate_id}/curve", responses=responses(404, 422))
+def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> CurveView:
+    """Training curve; of a running estimate, as far as it is."""
+    with services.database.read() as session:
+        estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+        if estimate.status == Status.SUCCEEDED:
+            return CurveView(data=estimate.curve or [], complete=True)
+        query = select(Event.data).where(Event.estimate_id == estimate_id, Event.type == "progress").order_by(Event.id)
+        points = [
+            {name: data[name] for name in ("step", "seconds", "value")} for data in session.execute(query).scalars()
+        ]
+        return CurveView(data=points, complete=estimate.status in TERMINAL)
+
+
+@router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_CRITIC)
+def get_critic(
+    estimate_id: IdPath,
+    request: Request,
+    caller: CallerDep,
+    services: ServicesDep,
+    part: Annotated[Literal["weights", "config"], Query(description="safetensors, or its JSON.")] = "weights",
+) -> Response:
+    """The trained critic: weights as safetensors, configuration as JSON."""
+    return _download(request, services, caller, estimate_id, _CRITIC_FILES[part])
+
+
+@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=FILE)
+def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
+    """The result as a file that `wdist verify` checks against both sample sets, without this server."""
+    return _download(request, services, caller, estimate_id, "certificate")
+
+
+def _download(request: Request, services: ServicesDep, caller: Caller, estimate_id: str, name: str) -> Response:
+    with services.database.read() as session:
+        estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+        if estimate.status != Status.SUCCEEDED:
+            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {name} once it has succeeded")
+        artifact = session.get(Artifact, (estimate_id, name))
+    if artifact is None:
+        raise NotFoundError(f"{estimate_id} has no {name}")
+    return stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}")

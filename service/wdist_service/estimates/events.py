@@ -1,0 +1,132 @@
+"""Who listens to which estimate in this process, and what is new for them: one query per turn, however many listen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+
+from wdist_service.database import Database
+from wdist_service.tables import TERMINAL, Event
+
+_POLL_SECONDS = 0.2
+_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Item:
+    """One event as every listener receives it; `is_end` when it says that the estimate has ended."""
+
+    id: int
+    text: str
+    is_end: bool
+
+    @classmethod
+    def of(cls, event: Event) -> Item:
+        is_end = event.type == "status" and event.data.get("status") in TERMINAL
+        return cls(event.id, format_event(event.type, json.dumps(event.data), event.id), is_end)
+
+
+@dataclass
+class _Feed:
+    """The events of one estimate after `start`, as far as they are known."""
+
+    start: int
+    newest: int
+    items: list[Item] = field(default_factory=list)
+
+    def add(self, item: Item) -> None:
+        self.items.append(item)
+        self.newest = item.id
+        if len(self.items) > _KEPT:
+            self.start = self.items.pop(0).id
+
+
+class News:
+    """Wakes those who listen to an estimate when it has new events, and reads these once for all of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listeners: Counter[str] = Counter()
+        self._feeds: dict[str, _Feed] = {}
+        self._turn = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self.is_closing: Callable[[], bool] = lambda: False  # set by the process: streams end, listeners come back
+
+    @contextlib.contextmanager
+    def listening(self, estimate_id: str) -> Iterator[None]:
+        """Have an estimate watched."""
+        self._listeners[estimate_id] += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            self._listeners[estimate_id] -= 1
+            if not self._listeners[estimate_id]:
+                del self._listeners[estimate_id]
+                self._feeds.pop(estimate_id, None)
+
+    def after(self, estimate_id: str, last: int) -> list[Item] | None:
+        """Known events after `last`; None when some of them may have to be read from the table."""
+        feed = self._feeds.get(estimate_id)
+        if feed is None or last < feed.start:
+            return None
+        return [item for item in feed.items if item.id > last]
+
+    async def wait(self, estimate_id: str, last: int, seconds: float) -> None:
+        """Return when there is an event after `last`, when the server is closing, or after that many seconds."""
+
+        def is_new() -> bool:
+            feed = self._feeds.get(estimate_id)
+            return self.is_closing() or (feed is not None and feed.newest > last)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._turn:
+                await self._turn.wait_for(is_new)
+
+    async def _watch(self) -> None:
+        while self._listeners:
+            known = {estimate_id: feed.newest for estimate_id, feed in self._feeds.items()}
+            with contextlib.suppress(Exception):  # a database that is away: the listeners' own reads will say so
+                begun, found = await asyncio.to_thread(self._look, list(self._listeners), known)
+                self._take(begun, found)
+            async with self._turn:
+                self._turn.notify_all()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _take(self, begun: dict[str, int], found: list[tuple[str, Item]]) -> None:
+        for estimate_id, newest in begun.items():
+            if estimate_id in self._listeners:
+                self._feeds.setdefault(estimate_id, _Feed(newest, newest))
+        for estimate_id, item in found:
+            feed = self._feeds.get(estimate_id)
+            if feed is not None and item.id > feed.newest:
+                feed.add(item)
+
+    def _look(self, wanted: list[str], known: dict[str, int]) -> tuple[dict[str, int], list[tuple[str, Item]]]:
+        """(newest event of estimates that nobody watched until now, new events of the others)."""
+        fresh = [estimate_id for estimate_id in wanted if estimate_id not in known]
+        begun, found = dict.fromkeys(fresh, 0), []
+        with self._database.read() as session:
+            if known:
+                query = (
+                    select(Event).where(Event.estimate_id.in_(known), Event.id > min(known.values())).order_by(Event.id)
+                )
+                for event in session.execute(query).scalars():
+                    if event.id > known[event.estimate_id]:
+                        found.append((event.estimate_id, Item.of(event)))
+            if fresh:
+                newest = select(Event.estimate_id, func.max(Event.id)).where(Event.estimate_id.in_(fresh))
+                begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.estimate_id))}
+        return begun, found
+
+
+def format_event(type_: str, data: str, identifier: int) -> str:
+    """One event in the format of https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    return f"id: {identifier}\nevent: {type_}\ndata: {data}\n\n"

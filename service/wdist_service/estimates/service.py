@@ -1,0 +1,302 @@
+"""Estimates as their owners see them: submit, cancel, delete. What workers do to them is in attempts.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Text, cast, delete, func, select
+from sqlalchemy.orm import Session
+
+from wdist.data.checks import check_names
+from wdist.data.samples import open_samples
+from wdist.data.splits import MINIMUM_ROWS
+from wdist.errors import OptionError, SampleError
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.errors import ConflictError, InvalidError
+from wdist_service.estimates.cost import job_seconds
+from wdist_service.ids import new_id
+from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.queue.dispatch import Queue
+from wdist_service.storage.files import Storage
+from wdist_service.tables import (
+    ACTIVE,
+    TERMINAL,
+    Artifact,
+    DeviceUse,
+    Estimate,
+    Evaluation,
+    Event,
+    SampleSet,
+    Status,
+    UploadPart,
+)
+
+PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+_CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A validated request for one estimate."""
+
+    source: str
+    target: str
+    options: dict[str, Any]
+    priority: str = "normal"
+    labels: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    batch_id: str | None = None
+    custom_id: str | None = None
+    position: int | None = None
+    cost_seconds: float | None = None
+
+
+class Jobs:
+    """Submits, cancels and deletes estimates; row and queue entry change in one transaction."""
+
+    def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
+        self._database = database
+        self._queue = queue
+        self._storage = storage
+
+    def submit(self, tenant_id: str, submission: Submission, quota: Quota) -> tuple[Estimate, bool]:
+        """The estimate, durable and queued, and whether it is new (an Idempotency-Key finds its first one).
+
+        Raises NotFoundError for unknown sets, InvalidError for sets or options that can never give a result, and what
+        `quotas.admit_jobs` raises.
+        """
+        with self._database.write() as session:
+            if (earlier := self._earlier(session, tenant_id, submission)) is not None:
+                return earlier, False
+            source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
+            target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
+            self.check_pair(source, target, submission.options)
+            if (groups := submission.options.get("groups")) is not None:
+                labels = {
+                    key: tenancy.find(session, SampleSet, tenant_id, name, "groups", "share")
+                    for key, name in groups.items()
+                }
+                check_groups(labels, [source, target])
+            submission = replace(submission, cost_seconds=job_seconds(source, target, submission.options))
+            admit_jobs(session, tenant_id, quota, [submission.cost_seconds or 0.0], time.time())
+            waiting = count_waiting(session, tenant_id, submission.priority)
+            estimate = self.rows(tenant_id, [submission])[0]
+            session.add(estimate)
+            session.flush()
+            record_status(session, estimate.id, Status.QUEUED, 1)
+            self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
+            return estimate, True
+
+    def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> None:
+        """Queue checked submissions of one priority, all in the caller's transaction."""
+        if not submissions:
+            return
+        waiting = count_waiting(session, tenant_id, submissions[0].priority)
+        estimates = self.rows(tenant_id, submissions)
+        session.add_all(estimates)
+        session.flush()
+        for number, estimate in enumerate(estimates):
+            record_status(session, estimate.id, Status.QUEUED, 1)
+            self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
+
+    def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
+        """New rows, queued and not yet added."""
+        return [
+            Estimate(
+                id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
+                target_id=given.target, options=given.options, priority=given.priority, labels=given.labels,
+                created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
+                request_digest=given.request_digest, batch_id=given.batch_id, custom_id=given.custom_id,
+                position=given.position, cost_seconds=given.cost_seconds,
+            )
+            for given in submissions
+        ]  # fmt: skip
+
+    def _earlier(self, session: Session, tenant_id: str, submission: Submission) -> Estimate | None:
+        key = submission.idempotency_key
+        if key is None:
+            return None
+        query = tenancy.owned(Estimate, tenant_id).where(Estimate.idempotency_key == key)
+        earlier = session.execute(query).scalar_one_or_none()
+        if earlier is not None and earlier.request_digest != submission.request_digest:
+            raise InvalidError(
+                f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
+                field="Idempotency-Key",
+            )
+        return earlier
+
+    def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
+        """Refuse at once what the estimator would refuse after waiting in the queue; reads no values."""
+        opened = {}
+        for name, row in (("source", source), ("target", target)):
+            if row.rows < MINIMUM_ROWS:
+                raise InvalidError(
+                    f"{row.id} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and certify "
+                    "on others",
+                    field=name,
+                )
+            try:
+                opened[name] = open_samples(_shaped(row), name, options.get("layout"))
+            except OptionError as error:
+                raise InvalidError(str(error), field="layout") from error
+            except SampleError as error:
+                raise InvalidError(str(error), field=name) from error
+        one, other = opened["source"], opened["target"]
+        if one.row_shape != other.row_shape:
+            raise InvalidError(
+                f"source has rows of shape {one.row_shape} and target of {other.row_shape}; give both the same columns "
+                "in the same order",
+                field="target",
+            )
+        try:
+            check_names(source.column_names, target.column_names)
+        except SampleError as error:
+            raise InvalidError(str(error), field="target") from error
+        if options.get("critic") == "bcop" and not one.is_image:
+            raise InvalidError(
+                f"critic bcop needs images, the rows have shape {one.row_shape}; use auto", field="critic"
+            )
+        scale = options.get("scale")
+        if isinstance(scale, list) and len(scale) != one.dimension:
+            raise InvalidError(f"scale has {len(scale)} factors, a row has {one.dimension} numbers", field="scale")
+        if one.is_image and (one.divisor != other.divisor):
+            raise InvalidError(
+                f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "
+                "not; convert both to the same type and range",
+                field="target",
+            )
+        if source.statistics["constant"] and target.statistics["constant"] and (
+            source.statistics["columns"] == target.statistics["columns"]
+        ) and source.statistics["mean"] == target.statistics["mean"]:  # fmt: skip
+            raise InvalidError("every row of both sets is the same; there is nothing to compare", field="target")
+
+    def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
+        """Ask for a stop: at once when queued, within seconds when running; a finished estimate is left alone."""
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
+            was = estimate.status
+            if was == Status.QUEUED:
+                estimate.status = Status.CANCELED
+                estimate.finished_at = time.time()
+            elif was == Status.RUNNING:
+                estimate.status = Status.CANCELING
+            if estimate.status != was:
+                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+        if was == Status.QUEUED:
+            self._queue.withdraw([(estimate.id, estimate.attempt)])
+        return estimate
+
+    def delete(self, tenant_id: str, estimate_id: str) -> None:
+        """Forget a finished estimate and its files. Raises ConflictError while it is queued or running."""
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
+            if estimate.status not in TERMINAL:
+                raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
+            hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())
+            evaluations = delete(Evaluation).where(Evaluation.estimate_id == estimate_id).returning(Evaluation.sha256)
+            hashes += [sha256 for sha256 in session.execute(evaluations).scalars() if sha256 is not None]
+            session.execute(delete(Event).where(Event.estimate_id == estimate_id))
+            session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
+            if estimate.started_at is not None and estimate.finished_at is not None:
+                seconds = (estimate.finished_at - estimate.started_at) / (estimate.together or 1)
+                session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
+            session.delete(estimate)
+        discard_unused(self._database, self._storage, hashes)
+
+
+def _shaped(row: SampleSet) -> NDArray[Any]:
+    """An array of the set's shape and type, without its values: the file may be on another machine."""
+    return np.broadcast_to(np.zeros((), row.dtype), row.shape)
+
+
+def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet]) -> None:
+    """Refuse labels (by id of the set) that do not fit. Whether there are enough groups, the trainer says.
+
+    Raises InvalidError.
+    """
+    sets = {row.id: row for row in compared}
+    if stray := sorted(set(labels) - set(sets)):
+        raise InvalidError(f"groups names {stray[0]}, which is not compared here", field="groups")
+    for key, row in sets.items():
+        if key not in labels:
+            raise InvalidError(f"groups has no labels for {key}; give them for every set compared", field="groups")
+        given = labels[key]
+        if given.shape != [row.rows, 1]:
+            raise InvalidError(
+                f"groups: {key} has {row.rows:,} rows, but {given.id} has the shape {tuple(given.shape)}; give one "
+                f"column with one label for each row, ({row.rows}, 1)",
+                field="groups",
+            )
+
+
+def virtual_time(priority: str, waiting: int) -> int:
+    """DBOS priority (lower starts first) of a tenant's next job while `waiting` of its jobs wait in that class.
+
+    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one do not
+    delay another's first.
+    """
+    return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
+
+
+def count_waiting(session: Session, tenant_id: str, priority: str) -> int:
+    query = select(func.count()).where(
+        Estimate.tenant_id == tenant_id, Estimate.status == Status.QUEUED, Estimate.priority == priority
+    )
+    return session.execute(query).scalar_one()
+
+
+def record_status(session: Session, estimate_id: str, status: Status, attempt: int) -> None:
+    """Append a status event."""
+    data = {"status": str(status), "attempt": attempt}
+    session.add(Event(estimate_id=estimate_id, type="status", data=data, created_at=time.time()))
+
+
+def is_in_use(session: Session, sample_set_id: str) -> bool:
+    """Whether a queued or running estimate or evaluation needs the set."""
+    evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
+    if session.execute(evaluated.where(Evaluation.status.in_((Status.QUEUED, Status.RUNNING))).limit(1)).first():
+        return True
+    for column in (Estimate.source_id, Estimate.target_id):
+        query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
+        if session.execute(query).first() is not None:
+            return True
+    # Labels of groups are named in the options only; few estimates are active at a time.
+    named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
+    query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
+    return session.execute(query).first() is not None
+
+
+def is_named(session: Session, sha256: str) -> bool:
+    """Whether any row still names the file."""
+    return any(
+        session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
+        for model in (SampleSet, Artifact, UploadPart, Evaluation)
+    )
+
+
+def named(session: Session, hashes: list[str]) -> set[str]:
+    """Those of the files that a row still names."""
+    found: set[str] = set()
+    for start in range(0, len(hashes), 500):  # SQLite bounds the variables of a statement
+        for model in (SampleSet, Artifact, UploadPart, Evaluation):
+            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
+            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+    return found
+
+
+def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
+    """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
+    if not hashes:
+        return
+    with database.write() as session:
+        database.hold(session, *hashes)  # keeps an upload of the same content from naming the file now
+        for sha256 in hashes:
+            if not is_named(session, sha256):
+                storage.discard(sha256)

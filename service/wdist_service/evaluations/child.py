@@ -1,0 +1,54 @@
+"""The child process that evaluates a critic.
+
+`python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT ...`
+
+The numpy reader of wdist.verify computes f (WHAT is `values`) or its gradient (`gradient`) on rows START to STOP of an
+.npy file; the result goes to OUT as .npy, one JSON object {} or {error, kind} to standard output. Two more arguments,
+bytes of memory and seconds, are limits that are set before anything is read.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from pathlib import Path
+
+
+def limit(memory_bytes: int, seconds: int) -> None:
+    """Address space, processor and wall-clock seconds, no core file."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(seconds)
+
+
+def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> None:
+    """Write f of some rows, shape (n,), or its gradient, shape (n, *row_shape); float64."""
+    import numpy as np
+
+    from wdist.data.npy import open_npy
+    from wdist.verify import read_critic
+
+    critic = read_critic(directory)
+    array = open_npy(rows, "rows")[part]
+    with out.open("wb") as file:
+        np.save(file, critic.gradient(array) if what == "gradient" else critic.evaluate(array))
+
+
+def main() -> None:
+    directory, rows, start, stop, out, what, memory_bytes, seconds = sys.argv[1:]
+    limit(int(memory_bytes), int(seconds))
+    report = {}
+    try:
+        evaluate(Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what)
+    except MemoryError:
+        report = {"kind": "memory", "error": ""}
+    except ValueError as error:  # SampleError and CertificateError are such
+        report = {"kind": "invalid", "error": str(error)[:1000]}
+    sys.stdout.write(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The trained critic f, and its gradient, on rows of the caller's: at once, or as a job for a large stored set."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from wdist_service import tenancy
+from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
+from wdist_service.estimates.endpoints import POLL_SECONDS, wanted_wait
+from wdist_service.evaluations.evaluator import MAX_ROWS
+from wdist_service.evaluations.service import critic_files, find
+from wdist_service.http.bodies import pump
+from wdist_service.http.dependencies import (
+    AfterEvaluation,
+    Caller,
+    CallerDep,
+    IdPath,
+    LimitQuery,
+    Services,
+    ServicesDep,
+)
+from wdist_service.http.files import FILE, stored_file
+from wdist_service.http.problems import responses
+from wdist_service.http.schemas import ErrorView, Page, rfc3339
+from wdist_service.sample_sets.service import NpyReceiver
+from wdist_service.tables import Estimate, Evaluation, SampleSet, Status
+
+router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
+_MAX_JSON_NUMBERS = 1_000_000
+_NPY = "application/x-npy"
+_NPY_TYPES = frozenset({"application/octet-stream", _NPY, "application/npy", "application/vnd.numpy.npy"})
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+class EvaluationView(BaseModel):
+    """f of the rows, in their order, and its gradient where it was asked for."""
+
+    values: list[float] = Field(description="f(x) of each row; higher on target rows.")
+    gradient: list[Any] | None = Field(default=None, description="Gradient of f at each row, shaped as the row.")
+
+
+class EvaluationJobView(BaseModel):
+    """An evaluation of every row of a stored set; `content` has it once `status` is succeeded."""
+
+    id: str
+    object: Literal["evaluation"] = "evaluation"
+    status: Literal["queued", "running", "succeeded", "failed"]
+    estimate: str
+    sample_set: str
+    gradient: bool
+    rows: int
+    done: int = Field(description="Rows that are evaluated.")
+    bytes: int | None = Field(description="Of the result, an .npy file of float64.")
+    error: ErrorView | None
+    created_at: str
+    finished_at: str | None
+
+
+@router.post(
+    "/{estimate_id}/evaluate",
+    response_model=EvaluationView,
+    responses={
+        200: {
+            "content": {_NPY: _BINARY},
+            "description": "JSON; or, by Accept, .npy: values, or with gradient=true that",
+        },
+        201: {"description": "A job that was done within the time of `Prefer: wait`", "model": EvaluationJobView},
+        202: {
+            "description": "A job: the stored set has more than 10,000 rows, or `Prefer: respond-async`",
+            "model": EvaluationJobView,
+            "headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}},
+        },
+        **responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
+    },
+    openapi_extra={"requestBody": {"required": False, "content": {_NPY: _BINARY, "application/octet-stream": _BINARY}}},
+)
+async def evaluate(
+    request: Request,
+    estimate_id: IdPath,
+    caller: CallerDep,
+    services: ServicesDep,
+    gradient: Annotated[
+        bool, Query(description="The gradient of f: beside the values in JSON, alone in .npy.")
+    ] = False,
+    sample_set: Annotated[str | None, Query(max_length=64, description="A stored set in place of a body.")] = None,
+    prefer: Annotated[
+        str | None, Header(max_length=500, description="wait=N: answer a job within N <= 60 s if done; respond-async.")
+    ] = None,
+) -> Response:
+    """Evaluate the critic on up to 10,000 rows sent as an .npy file, or on a stored set of any size."""
+    estimate, critic = await asyncio.to_thread(_critic, services, caller, estimate_id)
+    wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
+    if sample_set is not None:
+        row = await asyncio.to_thread(_stored, services, caller, sample_set)
+        if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
+            return await _job(services, caller, estimate, row, gradient, prefer)
+        return await asyncio.to_thread(
+            _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy
+        )
+    kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
+    if kind not in _NPY_TYPES:
+        raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
+    file = await asyncio.to_thread(services.storage.incoming)
+    with file:
+        receiver = NpyReceiver(file)
+        await pump(request.stream(), receiver.feed)
+        row = await asyncio.to_thread(receiver.finish, caller.tenant_id, None)
+        _check_rows(row)
+        return await asyncio.to_thread(_answer, services, critic, file.path, gradient, wants_npy)
+
+
+async def _job(
+    services: Services, caller: Caller, estimate: Estimate, row: SampleSet, gradient: bool, prefer: str | None
+) -> Response:
+    """Begin an evaluation, or find the same one, and wait for it as long as the caller would like."""
+    submit = services.evaluation_jobs.submit
+    job = await asyncio.to_thread(
+        submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota
+    )  # fmt: skip
+    deadline = time.monotonic() + wanted_wait(prefer)
+    while job.finished_at is None and time.monotonic() < deadline and not services.news.is_closing():
+        await asyncio.sleep(POLL_SECONDS)
+        job = await asyncio.to_thread(_find, services, caller, estimate.id, job.id)
+    headers = {"Location": f"/v1/estimates/{estimate.id}/evaluations/{job.id}"}
+    if job.finished_at is None:
+        headers["Retry-After"] = "1"
+    status = 202 if job.finished_at is None else 201
+    return Response(job_view(job).model_dump_json(), status, headers, media_type="application/json")
+
+
+@router.get("/{estimate_id}/evaluations", responses=responses(401, 403, 404, 422, 503))
+def list_evaluations(
+    estimate_id: IdPath, caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterEvaluation = None
+) -> Page[EvaluationJobView]:
+    """Evaluations of the estimate's critic on stored sets, newest first."""
+    with services.database.read() as session:
+        tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+        query = tenancy.owned(Evaluation, caller.tenant_id).where(Evaluation.estimate_id == estimate_id)
+        rows, has_more = tenancy.page(session, query, Evaluation, limit, after)
+    return Page(data=[job_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+
+
+@router.get("/{estimate_id}/evaluations/{evaluation_id}", responses=responses(401, 403, 404, 422, 503))
+def get_evaluation(
+    estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep
+) -> EvaluationJobView:
+    """How far an evaluation is."""
+    return job_view(_find(services, caller, estimate_id, evaluation_id))
+
+
+@router.get(
+    "/{estimate_id}/evaluations/{evaluation_id}/content",
+    response_class=FileResponse,
+    responses={**FILE, **responses(401, 403, 503)},
+)
+def get_evaluation_content(
+    estimate_id: IdPath, evaluation_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
+) -> Response:
+    """The values (rows,) or gradients (rows, ...) of all rows, in their order, as an .npy file."""
+    row = _find(services, caller, estimate_id, evaluation_id)
+    if row.sha256 is None:
+        raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
+
+
+@router.delete(
+    "/{estimate_id}/evaluations/{evaluation_id}", status_code=204, responses=responses(401, 403, 404, 422, 503)
+)
+def delete_evaluation(estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Forget an evaluation; one that is under way is stopped."""
+    services.evaluation_jobs.delete(caller.tenant_id, evaluation_id, estimate_id)
+
+
+def job_view(row: Evaluation) -> EvaluationJobView:
+    is_done = row.sha256 is not None
+    return EvaluationJobView.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "estimate": row.estimate_id,
+            "sample_set": row.sample_set_id,
+            "gradient": row.gradient,
+            "rows": row.rows,
+            "done": row.rows if is_done else row.done,
+            "bytes": row.bytes if is_done else None,
+            "error": row.error,
+            "created_at": rfc3339(row.created_at),
+            "finished_at": None if row.finished_at is None else rfc3339(row.finished_at),
+        }
+    )
+
+
+def _find(services: Services, caller: Caller, estimate_id: str, evaluation_id: str) -> Evaluation:
+    with services.database.read() as session:
+        return find(session, caller.tenant_id, evaluation_id, estimate_id)
+
+
+def _critic(services: Services, caller: Caller, estimate_id: str) -> tuple[Estimate, dict[str, Path]]:
+    with services.database.read() as session:
+        estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
+        if estimate.status != Status.SUCCEEDED:
+            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a critic once it has succeeded")
+        return estimate, critic_files(session, services.storage, estimate_id)
+
+
+def _stored(services: Services, caller: Caller, sample_set_id: str) -> SampleSet:
+    with services.database.read() as session:
+        return tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id, field="sample_set")
+
+
+def _check_rows(row: SampleSet) -> None:
+    if row.rows > MAX_ROWS:
+        raise TooLargeError(f"{row.rows:,} rows; at most {MAX_ROWS:,} are evaluated at once; store the set and name it")
+
+
+def _answer(services: Services, critic: dict[str, Path], rows: Path, gradient: bool, wants_npy: bool) -> Response:
+    with services.evaluations.folder() as folder:
+        if wants_npy:
+            out = services.evaluations.run(folder, critic, rows, "gradient" if gradient else "values")
+            return Response(out.read_bytes(), media_type=_NPY)
+        values = np.load(services.evaluations.run(folder, critic, rows, "values"), allow_pickle=False)
+        slopes = None
+        if gradient:
+            slopes = np.load(services.evaluations.run(folder, critic, rows, "gradient"), allow_pickle=False)
+            if slopes.size > _MAX_JSON_NUMBERS:
+                raise InvalidError(
+                    f"{slopes.size:,} numbers are too many for JSON; ask for Accept: {_NPY}", field="gradient"
+                )
+        view = EvaluationView(values=values.tolist(), gradient=None if slopes is None else slopes.tolist())
+        return Response(view.model_dump_json(), media_type="application/json")

@@ -1,0 +1,102 @@
+"""Evaluates stored critics on rows, each time in a child process that is limited in memory and time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from wdist_service.errors import InvalidError
+
+MAX_ROWS = 10_000
+_MEMORY_BYTES = 4 << 30
+_SECONDS = 60
+_GRACE_SECONDS = 5.0
+_AT_ONCE = 2
+_PREFIX = "evaluate-"
+_NEW_SECONDS = 1.0  # between making a folder and holding it
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class TooMuchError(InvalidError):
+    """Rows that take more memory or time than one evaluation may."""
+
+
+class Evaluations:
+    """Runs evaluators, two at a time."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._sweep()
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Room for the files of one evaluation."""
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as name:
+            held = os.open(name, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)  # a folder that nobody holds belongs to a dead process
+            try:
+                yield Path(name)
+            finally:
+                os.close(held)
+
+    def _sweep(self) -> None:
+        """Remove what dead processes left behind."""
+        for folder in self._scratch.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # held, or gone already
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if time.time() - folder.stat().st_mtime > _NEW_SECONDS:
+                        shutil.rmtree(folder)
+                finally:
+                    os.close(descriptor)
+
+    def run(
+        self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str, part: tuple[int, int] = (0, MAX_ROWS)
+    ) -> Path:
+        """f or its gradient on rows (start, stop) of an .npy file, as an .npy file in `folder`.
+
+        `critic` maps the names that a critic's directory holds to stored files. Raises TooMuchError where the limits
+        ended it, InvalidError where the rows do not fit.
+        """
+        directory = folder / "critic"
+        directory.mkdir(exist_ok=True)
+        for name, path in critic.items():
+            if not (directory / name).exists():
+                (directory / name).symlink_to(path)
+        out = folder / f"{what}.npy"
+        command = [sys.executable, "-I", "-m", "wdist_service.evaluations.child", str(directory), str(rows)]
+        command += [str(part[0]), str(part[1]), str(out), what]
+        memory = _MEMORY_BYTES + rows.stat().st_size  # the file is mapped, not read
+        with self._places:
+            output = _communicate([*command, str(memory), str(_SECONDS)])
+        if output is None or output.get("kind") == "memory":
+            raise TooMuchError(f"this takes more than {_MEMORY_BYTES >> 30} GiB or {_SECONDS} s; send fewer rows")
+        if "error" in output:
+            raise InvalidError(output["error"], field="body")
+        return out
+
+
+def _communicate(command: list[str]) -> dict[str, str] | None:
+    """What the child reports; None when it was ended by its limits."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, no shell
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
+            env=_ENVIRONMENT, timeout=_SECONDS + _GRACE_SECONDS, check=False,
+        )  # fmt: skip
+        report = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError):
+        return None
+    return report if isinstance(report, dict) else None

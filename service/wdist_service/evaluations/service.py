@@ -1,0 +1,273 @@
+"""Evaluations of a critic on a stored set of any size: rows of a table, worked on by the API processes in turn.
+
+A row is held by one process at a time, on the database's clock, and every write carries the holder: a process that
+died or froze changes nothing, and another one begins the evaluation anew when its hold has run out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.errors import InvalidError, RequestError, StorageUnavailableError, TooLargeError
+from wdist_service.estimates import service as jobs
+from wdist_service.evaluations.evaluator import Evaluations, TooMuchError
+from wdist_service.ids import new_id
+from wdist_service.keys.quotas import Quota, admit_bytes, admit_evaluation
+from wdist_service.queue.leases import renewed
+from wdist_service.settings import Settings
+from wdist_service.storage.files import DiskFullError, Incoming, Storage
+from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
+
+log = logging.getLogger("wdist.evaluations")
+_POLL_SECONDS = 2.0
+_PART_SECONDS = 10.0  # how long one child should take: progress, and what a crash costs
+_FIRST_ROWS, _MOST_ROWS = 1_000, 200_000
+_RENEWALS = 3  # of the hold, within a lease
+_OPEN = (Status.QUEUED, Status.RUNNING)
+
+
+class LostError(Exception):
+    """The row is gone, or another process works on it."""
+
+
+class EvaluationJobs:
+    """Accepts evaluations, and works on one after the other in a thread of its own."""
+
+    def __init__(self, database: Database, storage: Storage, evaluations: Evaluations, settings: Settings) -> None:
+        self._database = database
+        self._storage = storage
+        self._evaluations = evaluations
+        self._settings = settings
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- for the callers
+
+    def submit(
+        self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, gradient: bool, quota: Quota
+    ) -> Evaluation:
+        """The evaluation, durable and queued; the one that there is where the same was asked for before.
+
+        Raises what `quotas.admit_bytes` and `quotas.admit_evaluation` raise, and TooLargeError.
+        """
+        size = 8 * sample_set.rows * (math.prod(sample_set.shape[1:]) if gradient else 1) + 128
+        if size > self._settings.max_upload_bytes:
+            raise TooLargeError(
+                f"the result would have {size:,} bytes, the limit is {self._settings.max_upload_bytes:,}; evaluate "
+                "the set in parts",
+                field="sample_set",
+            )
+        with self._database.write() as session:
+            same = tenancy.owned(Evaluation, tenant_id).where(
+                Evaluation.estimate_id == estimate.id, Evaluation.sample_set_id == sample_set.id,
+                Evaluation.gradient == gradient, Evaluation.status != Status.FAILED,
+            )  # fmt: skip
+            if (earlier := session.execute(same.limit(1)).scalar_one_or_none()) is not None:
+                return earlier
+            tenancy.find(session, SampleSet, tenant_id, sample_set.id, field="sample_set", lock="share")
+            tenancy.find(session, Estimate, tenant_id, estimate.id, lock="share")
+            now = time.time()
+            admit_bytes(session, tenant_id, quota, size, now)
+            admit_evaluation(session, tenant_id, quota)
+            row = Evaluation(
+                id=new_id("ev"), tenant_id=tenant_id, estimate_id=estimate.id, sample_set_id=sample_set.id,
+                gradient=gradient, status=Status.QUEUED, rows=sample_set.rows, done=0, bytes=size, created_at=now,
+                held_until=0.0,
+            )  # fmt: skip
+            session.add(row)
+        self._wake.set()
+        return row
+
+    def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
+        """Stop an evaluation where it is under way, and forget it."""
+        with self._database.write() as session:
+            row = find(session, tenant_id, evaluation_id, estimate_id)
+            session.delete(row)
+        if row.sha256 is not None:
+            jobs.discard_unused(self._database, self._storage, [row.sha256])
+
+    # --- the thread
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="evaluations", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give back what is under way; another process, or the next start, takes it up."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_PART_SECONDS)
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                if not self.work():
+                    self._wake.wait(_POLL_SECONDS)
+            except Exception:  # a database or a bucket that is away comes back; this thread must still be there then
+                log.exception("evaluations rest for a while")
+                self._stopping.wait(_POLL_SECONDS)
+
+    def work(self) -> bool:
+        """Do the evaluation that waits longest; False where none waits."""
+        token = secrets.token_hex(16)
+        row = self._claim(token)
+        if row is None:
+            return False
+        try:
+            with self._kept(row, token):
+                self._evaluate(row, token)
+        except LostError:
+            pass
+        except (StorageUnavailableError, DatabaseError):
+            self._give_back(row, token)
+            raise
+        except (RequestError, DiskFullError) as error:
+            self._fail(row, token, "invalid", error.detail if isinstance(error, RequestError) else "the disk is full")
+        except Exception as error:
+            log.exception("an evaluation failed", extra={"evaluation": row.id})
+            self._fail(
+                row, token, "internal_error", f"the server met an unexpected {type(error).__name__}; see its log"
+            )
+        return True
+
+    def _fail(self, row: Evaluation, token: str, type_: str, message: str) -> None:
+        ended = {"status": Status.FAILED, "finished_at": time.time(), "holder": None, "bytes": 0}
+        with contextlib.suppress(LostError):
+            self._write(row, token, error={"type": type_, "message": message}, **ended)
+
+    def _give_back(self, row: Evaluation, token: str) -> None:
+        """Let another process, or this one later, begin it anew."""
+        with self._database.write() as session:
+            held = Evaluation.id == row.id, Evaluation.holder == token, Evaluation.status == Status.RUNNING
+            given_back = {"status": Status.QUEUED, "holder": None, "held_until": 0.0, "done": 0}
+            session.execute(update(Evaluation).where(*held).values(**given_back))
+
+    def _claim(self, token: str) -> Evaluation | None:
+        with self._database.read() as session:
+            free = or_(Evaluation.status == Status.QUEUED, Evaluation.held_until < self._database.now(session))
+            query = select(Evaluation.id).where(Evaluation.status.in_(_OPEN), free).order_by(Evaluation.id).limit(1)
+            if (found := session.execute(query).scalar_one_or_none()) is None:
+                return None
+        with self._database.write() as session:
+            now = self._database.now(session)
+            free = or_(Evaluation.status == Status.QUEUED, Evaluation.held_until < now)
+            values = {"status": Status.RUNNING, "holder": token, "held_until": now + self._settings.lease_seconds}
+            taken = update(Evaluation).where(Evaluation.id == found, Evaluation.status.in_(_OPEN), free)
+            if session.execute(taken.values(done=0, **values).returning(Evaluation.id)).first() is None:
+                return None
+            return session.get_one(Evaluation, found)
+
+    def _evaluate(self, row: Evaluation, token: str) -> None:
+        """Part after part into one .npy file. Raises LostError, RequestError, DiskFullError."""
+        with self._database.read() as session:
+            sample_set = session.get(SampleSet, row.sample_set_id)
+            critic = critic_files(session, self._storage, row.estimate_id)
+        if sample_set is None:
+            raise InvalidError(f"there is no sample set {row.sample_set_id!r} any more")
+        with self._evaluations.folder() as folder, self._storage.incoming() as file:
+            rows = self._storage.keep(sample_set.sha256, folder)
+            for done in self._parts(row, critic, rows, file):
+                self._write(row, token, done=done)
+            file.seal()
+            self._storage.send(file)
+            with self._database.write() as session:
+                self._database.hold(session, file.sha256)
+                ended = {"status": Status.SUCCEEDED, "sha256": file.sha256, "bytes": file.bytes}
+                self._change(session, row, token, ended | {"finished_at": time.time(), "holder": None})
+                self._storage.place(file)
+
+    def _parts(self, row: Evaluation, critic: Mapping[str, Path], rows: Path, file: Incoming) -> Iterator[int]:
+        """Write the result; yields how many rows are done. Parts are so long that a child takes some seconds."""
+        done, size = 0, _FIRST_ROWS
+        while done < row.rows:
+            if self._stopping.is_set():
+                raise LostError
+            stop = min(row.rows, done + size)
+            started = time.monotonic()
+            try:
+                with self._evaluations.folder() as folder:
+                    what = "gradient" if row.gradient else "values"
+                    part = np.load(self._evaluations.run(folder, critic, rows, what, (done, stop)), mmap_mode="r")
+                    if done == 0:
+                        file.write(_header(row.rows, part))
+                    file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+            except TooMuchError:
+                if size == 1:
+                    raise
+                size = max(1, size // 4)
+                continue
+            done = stop
+            seconds = max(0.1, time.monotonic() - started)
+            size = min(_MOST_ROWS, max(1, int(size * min(8.0, _PART_SECONDS / seconds))))
+            yield done
+
+    @contextmanager
+    def _kept(self, row: Evaluation, token: str) -> Iterator[None]:
+        """Renew the hold until the block ends; given back where this process stops."""
+
+        def renew() -> bool:
+            with contextlib.suppress(LostError, DatabaseError):  # then the next write finds it lost, or tries again
+                self._write(row, token)
+            return True
+
+        try:
+            with renewed(self._settings.lease_seconds / _RENEWALS, renew):
+                yield
+        finally:
+            if self._stopping.is_set():
+                self._give_back(row, token)
+
+    def _write(self, row: Evaluation, token: str, **values: object) -> None:
+        with self._database.write() as session:
+            self._change(session, row, token, values)
+
+    def _change(self, session: Session, row: Evaluation, token: str, values: Mapping[str, object]) -> None:
+        held_until = self._database.now(session) + self._settings.lease_seconds
+        held = Evaluation.id == row.id, Evaluation.holder == token
+        statement = update(Evaluation).where(*held).values(**{"held_until": held_until, **values})
+        if session.execute(statement.returning(Evaluation.id)).first() is None:
+            raise LostError
+
+
+def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str) -> Evaluation:
+    """One evaluation of one estimate. Raises NotFoundError."""
+    tenancy.find(session, Estimate, tenant_id, estimate_id)
+    row = tenancy.find(session, Evaluation, tenant_id, evaluation_id)
+    if row.estimate_id != estimate_id:
+        raise tenancy.missing(Evaluation, evaluation_id)
+    return row
+
+
+def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[str, Path]:
+    """The stored files of an estimate's critic, by the names that its directory has."""
+    query = select(Artifact).where(Artifact.estimate_id == estimate_id, Artifact.name.like("critic.%"))
+    return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+
+
+def _header(rows: int, part: NDArray[Any]) -> bytes:
+    """Start of an .npy file that holds so many rows like these."""
+    header = io.BytesIO()
+    described = {"descr": part.dtype.str, "fortran_order": False, "shape": (rows, *part.shape[1:])}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()

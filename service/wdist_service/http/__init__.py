@@ -1,0 +1,1 @@
+"""What every request passes through, and what all endpoints share."""

@@ -1,0 +1,28 @@
+"""Answers that are stored files: Range, ETag, and 304 for a caller whose copy is still right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse
+
+from wdist_service.http.problems import responses
+from wdist_service.storage.files import Storage
+
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": _BINARY},
+    206: {"description": "The bytes of Range", "content": _BINARY},
+    304: {"description": "The caller's copy (If-None-Match) is still right"},
+    **responses(404, 409, 416, 422),
+}
+
+
+def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:
+    """A blob as a download; content is named by its sha256, which is its ETag too."""
+    etag = f'"{sha256}"'
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": etag})
+    media_type = "application/json" if filename.endswith(".json") else "application/octet-stream"
+    return FileResponse(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})

@@ -1,0 +1,198 @@
+"""What every request passes through: an id, an access log, limits on its body, and who may call an open server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import DatabaseError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wdist_service.errors import ForbiddenError, RequestError, TooLargeError
+from wdist_service.http.metrics import HttpMetrics
+from wdist_service.http.problems import of_request_error, problem
+from wdist_service.ids import new_id
+from wdist_service.keys.service import Keys
+from wdist_service.settings import LOOPBACK, Settings
+
+access_log = logging.getLogger("wdist.access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LEAST_BYTES_PER_SECOND = 1024  # after the first pause that is allowed; a body drop by drop holds a connection
+_DRAIN_BYTES, _DRAIN_SECONDS = 64 << 20, 5.0
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class BodyTimeoutError(RequestError):
+    """The sender paused for too long."""
+
+    status, type, title = 408, "body_timeout", "The body came too slowly"
+
+
+class RequestContext:
+    """Gives each request an id (X-Request-Id, the caller's own if it is a plain one), a log line, and a count."""
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("X-Frame-Options", "DENY")
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+                if (allowance := scope.get("rate_limit")) is not None:
+                    headers.update(allowance.headers())
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            access_log.exception("unexpected error", extra={"request_id": request_id})
+            if status:  # the answer is under way: all that is left is to break it off
+                raise
+            detail = f"this is a fault of the server; its log has the details under {request_id}"
+            answer = problem(request_id, 500, "internal_error", "Internal server error", detail)
+            await answer(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.count(scope["method"], route, status, seconds, scope.get("received_bytes", 0))
+            if scope["path"] not in _QUIET:
+                access_log.info(
+                    "%s %s %s", scope["method"], scope["path"], status,
+                    extra={
+                        "request_id": request_id, "status": status, "seconds": round(seconds, 4)
+                    },
+                )  # fmt: skip
+
+
+class BodyLimit:
+    """Counts the bytes of a body (Starlette does not) and the time between them."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, large: re.Pattern[str]) -> None:
+        self._app = app
+        self._settings = settings
+        self._large = large
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_large = scope["method"] in {"POST", "PATCH"} and self._large.fullmatch(scope["path"])
+        limit = self._settings.max_upload_bytes if is_large else self._settings.max_json_bytes
+        error = TooLargeError(f"the body is longer than {limit:,} bytes")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            if "expect" not in headers:  # with `Expect: 100-continue` the body has not been sent yet
+                await _drain(receive, 0)
+            await of_request_error(scope["request_id"], error)(scope, receive, send)
+            return
+        taken = 0
+        is_over = False
+        started = time.monotonic()
+
+        async def receive_counted() -> Message:
+            nonlocal taken, is_over
+            if is_over:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._settings.body_timeout_seconds):  # wait_for makes a task each time
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
+            late = time.monotonic() - started - self._settings.body_timeout_seconds
+            if taken < late * _LEAST_BYTES_PER_SECOND:
+                raise BodyTimeoutError("the body comes too slowly; send it faster, or in parts (/v1/uploads)")
+            if message["type"] == "http.request":
+                taken += len(message.get("body", b""))
+                scope["received_bytes"] = taken
+                if taken > limit:
+                    await _drain(receive, taken)
+                    raise error
+                is_over = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+async def _drain(receive: Receive, taken: int) -> None:
+    """Read on for a little: a client that is still writing would see a reset connection instead of the answer."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while taken < _DRAIN_BYTES and (left := deadline - time.monotonic()) > 0:
+        try:
+            message = await asyncio.wait_for(receive(), left)
+        except TimeoutError:
+            return
+        taken += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+
+
+class OpenServerGuard:
+    """Protects a server without keys from web pages: other sites' requests, and names that were made to point here."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+        self._hosts = {host.lower() for host in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
+            await of_request_error(scope["request_id"], refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> RequestError | None:
+        headers = Headers(scope=scope)
+        host = _host(headers.get("host", ""))
+        try:
+            is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
+        except DatabaseError:  # away: guard as without keys, which is stricter; what needs the database says so itself
+            is_open = True
+        allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
+        if allowed is not None and host not in allowed:
+            return ForbiddenError(f"this server does not answer to the name {host!r}; see WDIST_SERVER_ALLOWED_HOSTS")
+        if is_open and _is_cross_site(headers, host) and not _follows_a_link_to_the_page(scope, headers):
+            return ForbiddenError("other sites may not call a server without keys; make one with `wdist keys create`")
+        return None
+
+
+def _host(value: str) -> str:
+    try:
+        return (urlsplit("//" + value).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_cross_site(headers: Headers, host: str) -> bool:
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and (urlsplit(origin).hostname or "") != host
+
+
+def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:
+    """A person clicked a link on another site: the window opens the page, which holds no data and cannot be framed."""
+    opens_window = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return scope["method"] == "GET" and scope["path"] == "/" and opens_window

@@ -1,0 +1,1 @@
+"""API keys: who calls, and how much they may use."""

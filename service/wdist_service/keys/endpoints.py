@@ -1,0 +1,36 @@
+"""/v1/api-keys: create, list, revoke; for admins."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from wdist_service.errors import InvalidError
+from wdist_service.http.dependencies import AdminDep, IdPath, ServicesDep, require_json
+from wdist_service.http.problems import responses
+from wdist_service.http.schemas import KeyRequest, KeyView, NewKeyView, Page, key_view
+
+router = APIRouter(prefix="/v1/api-keys", tags=["API keys"], responses=responses(401, 403, 503))
+
+
+@router.post(
+    "", status_code=201, dependencies=[Depends(require_json)], responses=responses(400, 408, 413, 415, 422)
+)  # fmt: skip
+def create_key(body: KeyRequest, _admin: AdminDep, services: ServicesDep) -> NewKeyView:
+    """Make a key; its secret is shown this once. The first one closes an open server and must be an admin's."""
+    if services.keys.is_open() and body.role != "admin":
+        raise InvalidError("the first key must have the role admin: nobody could make another one", field="role")
+    quota = None if body.quota is None else body.quota.model_dump(exclude_none=True)
+    key, secret = services.keys.create(tenant_id=body.tenant, name=body.name, role=body.role, quota=quota)
+    return NewKeyView(**key_view(key).model_dump(), secret=secret)
+
+
+@router.get("")
+def list_keys(_admin: AdminDep, services: ServicesDep) -> Page[KeyView]:
+    """All keys of all tenants, newest first."""
+    return Page(data=[key_view(key) for key in services.keys.list()], has_more=False, next=None)
+
+
+@router.delete("/{key_id}", responses=responses(404, 422))
+def revoke_key(key_id: IdPath, _admin: AdminDep, services: ServicesDep) -> KeyView:
+    """End a key at once."""
+    return key_view(services.keys.revoke(key_id))

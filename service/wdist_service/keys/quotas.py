@@ -1,0 +1,186 @@
+"""What a key may use: a key's limits, held against what its tenant uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wdist_service.errors import InvalidError, RequestError
+from wdist_service.settings import Settings
+from wdist_service.tables import (
+    ACTIVE,
+    DEVICE_SECONDS,
+    ApiKey,
+    DeviceUse,
+    Estimate,
+    Evaluation,
+    SampleSet,
+    Status,
+    Tenant,
+    Upload,
+)
+
+DEVICE_DAYS = 30  # device seconds count this long
+_RETRY_SECONDS = 30
+
+
+class QuotaError(RequestError):
+    status, type, title = 403, "quota_exceeded", "The quota of this key is used up"
+
+
+class TooManyJobsError(RequestError):
+    status, type, title = 429, "too_many_jobs", "Too many jobs are waiting"
+
+
+class TooCostlyError(InvalidError):
+    type, title = "too_costly", "This job would take too long"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Limits; None is none. Bytes and jobs are those of the tenant, device seconds those of its last 30 days."""
+
+    bytes: int | None = None
+    queued_jobs: int | None = None
+    device_seconds: float | None = None
+    requests_per_minute: int | None = None
+    job_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tenant uses."""
+
+    bytes: int
+    queued_jobs: int
+    device_seconds: float
+
+
+def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
+    """A key's own limits over the server's; without a key only the limit of a single job."""
+    if key is None:
+        return Quota(job_seconds=settings.max_job_seconds)
+    given = key.quota or {}
+
+    def choose(name: str, default: float | None) -> float | None:
+        return given[name] if given.get(name) is not None else default
+
+    whole = {
+        name: None if (number := choose(name, default)) is None else int(number)
+        for name, default in (
+            ("bytes", settings.quota_bytes),
+            ("queued_jobs", settings.quota_queued_jobs),
+            ("requests_per_minute", settings.requests_per_minute),
+        )
+    }
+    return Quota(
+        **whole,
+        device_seconds=choose("device_seconds", settings.quota_device_seconds),
+        job_seconds=settings.max_job_seconds,
+    )
+
+
+def usage(session: Session, tenant_id: str, now: float) -> Usage:
+    """Stored bytes and those promised to unfinished uploads; waiting jobs; device seconds used in 30 days."""
+    return Usage(
+        _bytes(session, tenant_id, now), _queued(session, tenant_id)[0], _device_seconds(session, tenant_id, now)
+    )
+
+
+def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: float) -> None:
+    """Raise QuotaError where the tenant would hold more than the key allows."""
+    if quota.bytes is None:
+        return
+    _wait_in_turn(session, tenant_id)
+    used = _bytes(session, tenant_id, now)
+    if used + more > quota.bytes:
+        raise QuotaError(
+            f"{more:,} bytes more than the {used:,} stored exceed this key's quota of {quota.bytes:,}; delete sample "
+            "sets, or ask the server's admin",
+            field="quota.bytes",
+        )
+
+
+def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[float], now: float) -> None:
+    """Raise TooCostlyError, TooManyJobsError or QuotaError, each with the estimated seconds."""
+    worst, total = max(costs), sum(costs)
+    if quota.job_seconds is not None and worst > quota.job_seconds:
+        raise TooCostlyError(
+            f"this job would take about {worst:,.0f} s of a device, the limit of this server is "
+            f"{quota.job_seconds:,.0f} s; give max_seconds, or fewer steps or baseline_rows",
+            field="steps",
+        )
+    if quota.queued_jobs is None and quota.device_seconds is None:
+        return
+    _wait_in_turn(session, tenant_id)
+    waiting, promised = _queued(session, tenant_id)
+    if quota.queued_jobs is not None and waiting + len(costs) > quota.queued_jobs:
+        raise TooManyJobsError(
+            f"{len(costs):,} more than the {waiting:,} waiting jobs exceed this key's quota of {quota.queued_jobs:,}; "
+            "try again when some have finished",
+            field="quota.queued_jobs",
+            retry_after=_RETRY_SECONDS,
+        )
+    if quota.device_seconds is not None:
+        used = _device_seconds(session, tenant_id, now)
+        if used + promised + total > quota.device_seconds:
+            raise QuotaError(
+                f"about {total:,.0f} s of a device more than the {used:,.1f} s used in {DEVICE_DAYS} days and "
+                f"{promised:,.0f} s waiting exceed this key's quota of {quota.device_seconds:,.0f} s; give "
+                "max_seconds or fewer steps, or ask the server's admin",
+                field="quota.device_seconds",
+            )
+
+
+def admit_evaluation(session: Session, tenant_id: str, quota: Quota) -> None:
+    """Raise TooManyJobsError where one evaluation more would wait than the key allows."""
+    if quota.queued_jobs is None:
+        return
+    _wait_in_turn(session, tenant_id)
+    if _queued(session, tenant_id)[0] + 1 > quota.queued_jobs:
+        raise TooManyJobsError(
+            f"{quota.queued_jobs:,} jobs of this key wait already; try again when some have finished",
+            field="quota.queued_jobs",
+            retry_after=_RETRY_SECONDS,
+        )
+
+
+def _wait_in_turn(session: Session, tenant_id: str) -> None:
+    """From here to the commit, one admission of a tenant at a time, whichever replica it came to: what follows counts.
+
+    FOR NO KEY UPDATE, so that rows which refer to the tenant are added meanwhile; on SQLite the write lock is held.
+    """
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+
+
+def _bytes(session: Session, tenant_id: str, now: float) -> int:
+    stored = select(func.coalesce(func.sum(SampleSet.bytes), 0)).where(SampleSet.tenant_id == tenant_id)
+    promised = select(func.coalesce(func.sum(Upload.length), 0)).where(
+        Upload.tenant_id == tenant_id, Upload.sample_set_id.is_(None), Upload.error.is_(None), Upload.expires_at > now
+    )
+    values = select(func.coalesce(func.sum(Evaluation.bytes), 0)).where(
+        Evaluation.tenant_id == tenant_id, Evaluation.status != Status.FAILED
+    )
+    return sum(int(session.execute(query).scalar_one()) for query in (stored, promised, values))
+
+
+def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
+    """Jobs that wait, and what those that wait or run were estimated to take."""
+    mine = Estimate.tenant_id == tenant_id
+    waiting = select(func.count()).where(mine, Estimate.status == Status.QUEUED)
+    evaluations = select(func.count()).where(Evaluation.tenant_id == tenant_id, Evaluation.status == Status.QUEUED)
+    cost = select(func.sum(Estimate.cost_seconds)).where(mine, Estimate.status.in_(ACTIVE))
+    count = session.execute(waiting).scalar_one() + session.execute(evaluations).scalar_one()
+    return count, float(session.execute(cost).scalar_one() or 0)
+
+
+def _device_seconds(session: Session, tenant_id: str, now: float) -> float:
+    since = now - DEVICE_DAYS * 86_400
+    taken = select(func.sum(DEVICE_SECONDS)).where(
+        Estimate.tenant_id == tenant_id, Estimate.started_at.is_not(None), Estimate.finished_at > since
+    )
+    deleted = select(func.sum(DeviceUse.seconds)).where(DeviceUse.tenant_id == tenant_id, DeviceUse.finished_at > since)
+    return float(session.execute(taken).scalar_one() or 0) + float(session.execute(deleted).scalar_one() or 0)

@@ -1,0 +1,158 @@
+"""API keys: bearer secrets of which only a keyed hash is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import inspect, select, text
+from sqlalchemy.orm import Session
+
+from wdist_service.database import Database, file_of
+from wdist_service.errors import NotFoundError
+from wdist_service.ids import new_id
+from wdist_service.installation import check_secret
+from wdist_service.settings import Settings, SettingsError
+from wdist_service.tables import LOCAL_TENANT, ApiKey
+
+PREFIX = "wd_"
+_MIN_TOKEN = 24
+
+
+class Keys:
+    """All keys of a server. A server that never had one is open (and then only on loopback)."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._secret = _load_secret(settings)
+        check_secret(database, self._secret)
+        self._seen_any = False
+
+    def is_open(self) -> bool:
+        """Whether no key was ever made. Revoked keys count: revoking the last one must not open the server."""
+        if not self._seen_any:
+            with self._database.read() as session:
+                self._seen_any = session.execute(select(ApiKey.id).limit(1)).first() is not None
+        return not self._seen_any
+
+    @property
+    def may_be_open(self) -> bool:
+        """False once a key has been seen: then `is_open` need not be asked again."""
+        return not self._seen_any
+
+    def create(
+        self,
+        *,
+        tenant_id: str = LOCAL_TENANT,
+        name: str | None = None,
+        role: str = "user",
+        quota: dict[str, Any] | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is never shown again. The tenant is made if it is new."""
+        token = PREFIX + secrets.token_urlsafe(32)
+        with self._database.write() as session:
+            return self._add(session, token, tenant_id, name, role, quota), token
+
+    def bootstrap(self, file: Path) -> None:
+        """Admit the key in a file as an admin of the local tenant; once is enough. Raises SettingsError."""
+        try:
+            token = file.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"WDIST_SERVER_BOOTSTRAP_KEY_FILE: cannot read {file}: {error.strerror}") from None
+        if not token.startswith(PREFIX) or len(token) < _MIN_TOKEN:
+            raise SettingsError(
+                f"WDIST_SERVER_BOOTSTRAP_KEY_FILE: the key must start with {PREFIX!r} and be at least {_MIN_TOKEN} "
+                f"characters long; make one with: echo {PREFIX}$(openssl rand -hex 24)"
+            )
+        with self._database.write() as session:
+            self._database.hold(session, self._digest(token))  # replicas that start together add it once
+            known = session.execute(select(ApiKey.id).where(ApiKey.digest == self._digest(token))).first()
+            if known is None:
+                self._add(session, token, LOCAL_TENANT, "bootstrap", "admin")
+
+    def find(self, token: str) -> ApiKey | None:
+        """The valid key with this secret."""
+        with self._database.read() as session:
+            query = select(ApiKey).where(ApiKey.digest == self._digest(token), ApiKey.revoked_at.is_(None))
+            return session.execute(query).scalar_one_or_none()
+
+    def list(self) -> list[ApiKey]:
+        """All keys of all tenants, newest first."""
+        with self._database.read() as session:
+            return list(session.execute(select(ApiKey).order_by(ApiKey.id.desc())).scalars())
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """End a key at once. Raises NotFoundError."""
+        with self._database.write() as session:
+            key = session.get(ApiKey, key_id)
+            if key is None:
+                raise NotFoundError(f"there is no API key {key_id!r}")
+            key.revoked_at = key.revoked_at or time.time()
+            return key
+
+    def _add(
+        self,
+        session: Session,
+        token: str,
+        tenant_id: str,
+        name: str | None,
+        role: str,
+        quota: dict[str, Any] | None = None,
+    ) -> ApiKey:
+        ensure_tenant(session, tenant_id)
+        key = ApiKey(
+            id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self._digest(token),
+            created_at=time.time(), quota=quota,
+        )  # fmt: skip
+        session.add(key)
+        return key
+
+    def _digest(self, token: str) -> str:
+        return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
+
+
+def has_any(settings: Settings) -> bool:
+    """Whether a key was ever made in the database of these settings; makes neither a database nor tables."""
+    file = file_of(settings)
+    if file is not None and not file.exists():
+        return False
+    database = Database(settings)
+    try:
+        if not inspect(database.engine).has_table(ApiKey.__tablename__):
+            return False
+        with database.read() as session:
+            return session.execute(select(ApiKey.id).limit(1)).first() is not None
+    finally:
+        database.close()
+
+
+def ensure_tenant(session: Session, tenant_id: str) -> None:
+    """Add the tenant if it is new; replicas may do so at once."""
+    statement = text("INSERT INTO tenants (id, created_at) VALUES (:id, :now) ON CONFLICT DO NOTHING")
+    session.execute(statement, {"id": tenant_id, "now": time.time()})
+
+
+def _load_secret(settings: Settings) -> bytes:
+    path = settings.secret_file or settings.data / "secret"
+    if settings.secret_file is None and not path.exists():
+        fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(32))
+        try:
+            os.link(fresh, path)  # fails where another process was first
+        except FileExistsError:
+            pass  # its secret is read below
+        finally:
+            fresh.unlink()
+    try:
+        secret = path.read_text().strip().encode()
+    except OSError as error:
+        raise SettingsError(f"cannot read the secret of the key hashes in {path}: {error.strerror}") from None
+    if len(secret) < 32:
+        raise SettingsError(f"the secret in {path} is too short: 32 characters at least")
+    return secret

@@ -1,0 +1,61 @@
+"""Health, figures and version, for whatever watches the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from sqlalchemy import func, select
+
+from wdist import __version__
+from wdist_service.http.dependencies import AdminDep, ServicesDep
+from wdist_service.http.metrics import CONTENT_TYPE, job_lines
+from wdist_service.http.problems import responses
+from wdist_service.tables import Estimate, Status, Worker
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Database or storage cannot be used"}})
+def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
+    """Database and storage work; fresh workers are counted but not required: they may be scaled to zero."""
+    checks: dict[str, Any] = {"database": "ok", "storage": "ok"}
+    try:
+        with services.database.read() as session:
+            now = services.database.now(session)
+            fresh = Worker.beat_at > now - services.settings.lease_seconds
+            workers, newest = session.execute(select(func.count(), func.max(Worker.beat_at)).where(fresh)).one()
+            queued = session.execute(select(func.count()).where(Estimate.status == Status.QUEUED)).scalar_one()
+        checks["workers"] = {"fresh": workers, "seconds_since_beat": round(now - newest, 1) if newest else None}
+        checks["queued"] = queued
+    except Exception as error:  # whatever it is: not ready
+        checks["database"] = type(error).__name__
+    if (problem := services.storage.problem()) is not None:
+        checks["storage"] = problem
+    ok = checks["database"] == checks["storage"] == "ok"
+    response.status_code = 200 if ok else 503
+    return {"status": "ok" if ok else "unavailable", "storage_kind": services.storage.kind, **checks}
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403, 503)},
+)
+def metrics(_admin: AdminDep, services: ServicesDep) -> PlainTextResponse:
+    """Figures in Prometheus' text format; with keys, for admins."""
+    lines = [*services.http_metrics.lines(), *job_lines(services.database, services.settings.lease_seconds)]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
+
+
+@router.get("/version")
+async def version() -> dict[str, str]:
+    """What is running."""
+    return {"name": "wdist", "version": __version__, "api": "v1"}

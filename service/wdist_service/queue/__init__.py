@@ -1,0 +1,1 @@
+"""The queue of jobs: dispatch, attempts, leases, and who is still alive."""

@@ -1,0 +1,1 @@
+"""Sample sets: uploaded arrays, immutable, named by their content."""

@@ -1,0 +1,174 @@
+"""/v1/sample-sets: upload, look, download, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse
+from sqlalchemy.orm import Session
+
+from wdist.data.readers.selection import Selection
+from wdist_service import tenancy
+from wdist_service.decoding import formats
+from wdist_service.decoding.formats import MEDIA_TYPES, Format, check_selection
+from wdist_service.errors import TooLargeError
+from wdist_service.http.bodies import pump
+from wdist_service.http.dependencies import AfterSampleSet, CallerDep, IdPath, LimitQuery, ServicesDep
+from wdist_service.http.files import FILE, stored_file
+from wdist_service.http.problems import responses
+from wdist_service.http.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
+from wdist_service.keys.quotas import admit_bytes
+from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver
+from wdist_service.settings import Settings
+from wdist_service.storage.files import Incoming
+from wdist_service.tables import SampleSet
+
+router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
+_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BODIES = {
+    **dict.fromkeys(MEDIA_TYPES, _BINARY),
+    "text/csv": {"schema": {"type": "string"}, "example": "carat,price\n0.23,326\n0.31,335\n"},
+    "application/json": {
+        "schema": InlineSamples.model_json_schema(),
+        "example": {"columns": ["carat", "price"], "samples": [[0.23, 326], [0.31, 335]]},
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        200: {"description": "The same content was uploaded before: that set", "model": SampleSetView},
+        201: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **responses(400, 408, 409, 413, 415, 422, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
+)
+async def create_sample_set(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    name: Annotated[Name | None, Query(description="Your name for it.")] = None,
+    format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
+    member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
+    labels: Annotated[
+        Member | None, Query(description="Take this column of a table only: labels of groups, which may be text.")
+    ] = None,
+    drop: Annotated[
+        list[Member] | None, Query(max_length=100, description="Leave this column of a table out; repeatable.")
+    ] = None,
+    repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
+) -> SampleSetView:
+    """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
+    kind = formats.choose(request.headers.get("content-type"), format)
+    take = Selection(member, labels, tuple(drop or ()))
+    check_selection(take, kind)
+    expected = _parse_digest(repr_digest)
+
+    def admit(session: Session, more: int) -> None:
+        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
+
+    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
+    file = await asyncio.to_thread(services.storage.incoming)
+    with file:
+        if kind == "npy":
+            receiver = NpyReceiver(file)
+            await pump(request.stream(), receiver.feed)
+            row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
+            _check_digest(expected, file)
+            row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row, None, admit)
+        else:
+            await pump(request.stream(), _limited(file, services.settings, kind))
+            _check_digest(expected, file)
+            await asyncio.to_thread(file.seal)
+            row, is_new = await asyncio.to_thread(
+                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
+            )
+    response.headers["Location"] = f"/v1/sample-sets/{row.id}"
+    response.status_code = 201 if is_new else 200
+    return sample_set_view(row)
+
+
+def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
+    """Refuse at once what the quota cannot hold; what was not declared is refused at the end."""
+    with services.database.read() as session:
+        admit(session, int(declared) if declared and declared.isdigit() else 0)
+
+
+def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
+    """Writes to the file; inline JSON is for small sets, as all of it is in memory at once."""
+    limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
+
+    def write(data: memoryview) -> None:
+        if file.bytes + len(data) > limit:
+            raise TooLargeError(
+                f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
+            )
+        file.write(data)
+
+    return write
+
+
+def _check_digest(expected: str | None, file: Incoming) -> None:
+    if expected is not None and expected != file.sha256:
+        raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
+
+
+def _parse_digest(header: str | None) -> str | None:
+    """sha256 in hexadecimal from a Repr-Digest header (RFC 9530)."""
+    if header is None or not (match := _DIGEST.search(header)):
+        return None
+    try:
+        return base64.b64decode(match[1], validate=True).hex()
+    except binascii.Error:
+        raise DigestError("Repr-Digest is not base64", field="Repr-Digest") from None
+
+
+@router.get("", responses=responses(422))
+def list_sample_sets(
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 20,
+    after: AfterSampleSet = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find a set by its content.")] = None,
+) -> Page[SampleSetView]:
+    """The caller's sets, newest first."""
+    query = tenancy.owned(SampleSet, caller.tenant_id)
+    if sha256 is not None:
+        query = query.where(SampleSet.sha256 == sha256)
+    with services.database.read() as session:
+        rows, has_more = tenancy.page(session, query, SampleSet, limit, after)
+    return Page(data=[sample_set_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+
+
+@router.get("/{sample_set_id}", responses=responses(404, 422))
+def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> SampleSetView:
+    """Shape, type, size and summary statistics."""
+    with services.database.read() as session:
+        return sample_set_view(tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id))
+
+
+@router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)
+def get_sample_set_content(
+    sample_set_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
+) -> Response:
+    """The array as an .npy file."""
+    with services.database.read() as session:
+        row = tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id)
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
+
+
+@router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
+def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Forget a set that no queued or running estimate uses."""
+    services.sample_sets.delete(caller.tenant_id, sample_set_id)

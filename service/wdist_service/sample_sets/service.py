@@ -1,0 +1,207 @@
+"""Uploaded arrays: received in blocks, checked while they pass, stored under their sha256."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from wdist.data.readers.selection import Selection
+from wdist.errors import SampleError
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.decoding.formats import Format
+from wdist_service.decoding.runner import Decoders
+from wdist_service.errors import ConflictError, InvalidError, RequestError
+from wdist_service.estimates import service as jobs
+from wdist_service.ids import new_id
+from wdist_service.sample_sets import npy
+from wdist_service.sample_sets.statistics import Statistics
+from wdist_service.storage.files import Incoming, Storage
+from wdist_service.tables import SampleSet
+
+_BLOCK_BYTES = 1 << 20
+_pool = ThreadPoolExecutor(8, "statistics")
+Also = Callable[[Session, SampleSet], None]
+Admit = Callable[[Session, int], None]  # raises where so many bytes more are too many
+
+
+class DigestError(RequestError):
+    """The body is not what its sender sent."""
+
+    status, type, title = 400, "digest_mismatch", "The body was damaged on its way"
+
+
+class NpyReceiver:
+    """Takes an .npy body block by block. Raises InvalidError as soon as something cannot be a sample set."""
+
+    def __init__(self, file: Incoming) -> None:
+        self._file = file
+        self._start = b""
+        self._statistics: Statistics | None = None
+        self._expected_bytes = 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Check and store the next bytes."""
+        try:
+            if self._statistics is None:
+                self._start += data
+                if (header := npy.read_header(self._start)) is None:
+                    return
+                self._expected_bytes = npy.total_bytes(header)
+                self._statistics = Statistics(header)
+                self._shape, self._dtype = header.shape, header.dtype.str
+                self._take(memoryview(self._start), header.offset)
+                self._start = b""
+            else:
+                self._take(memoryview(data), 0)
+        except SampleError as error:
+            raise InvalidError(str(error), field="body") from error
+
+    def _take(self, data: memoryview, offset: int) -> None:
+        if self._file.bytes + len(data) > self._expected_bytes:
+            raise InvalidError(
+                f"the body is longer than the {self._expected_bytes:,} bytes that its header declares", field="body"
+            )
+        # Beside each other: sums and sha256 each take about as long as the disk, and both leave the interpreter free.
+        checked = _pool.submit(self._statistics.update, data[offset:]) if self._statistics is not None else None
+        try:
+            self._file.write(data)
+        finally:
+            if checked is not None:
+                checked.result()
+
+    def finish(self, tenant_id: str, name: str | None) -> SampleSet:
+        """The row to store; everything is on the disk."""
+        if self._statistics is None:
+            what = "is empty" if not self._start else "ends inside the .npy header"
+            raise InvalidError(f"the body {what}; send the array as numpy.save writes it", field="body")
+        if self._file.bytes != self._expected_bytes:
+            raise InvalidError(
+                f"the body is truncated: its header declares {self._expected_bytes:,} bytes, {self._file.bytes:,} "
+                "came; send it again",
+                field="body",
+            )
+        try:
+            self._statistics.end()
+        except SampleError as error:
+            raise InvalidError(str(error), field="body") from error
+        self._file.seal()
+        return SampleSet(
+            id=new_id("ss"), tenant_id=tenant_id, name=name, sha256=self._file.sha256, bytes=self._file.bytes,
+            rows=self._shape[0], shape=list(self._shape), dtype=self._dtype, statistics=self._statistics.to_json(),
+            created_at=time.time(),
+        )  # fmt: skip
+
+
+def _check_same_names(known: SampleSet, row: SampleSet) -> None:
+    """A set is its values: under other names of columns, later comparisons would be refused, or wrongly accepted."""
+    if None not in (known.column_names, row.column_names) and known.column_names != row.column_names:
+        raise ConflictError(
+            f"these values are stored already, as {known.id}, with other names of columns "
+            f"({', '.join(known.column_names or ())[:200]}): delete that set first, or send the same names"
+        )
+
+
+class SampleSets:
+    """The sample sets of all tenants."""
+
+    def __init__(self, database: Database, storage: Storage, decoders: Decoders) -> None:
+        self._database = database
+        self._storage = storage
+        self._decoders = decoders
+
+    def add_parts(
+        self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
+    ) -> tuple[SampleSet, bool]:
+        """Check and store a body that lies in several files."""
+        with self._storage.incoming() as file:
+            if kind != "npy":
+                for block in _blocks(parts):
+                    file.write(block)
+                file.seal()
+                return self.add_decoded(tenant_id, name, file.path, kind, take, also)
+            receiver = NpyReceiver(file)
+            for block in _blocks(parts):
+                receiver.feed(block)
+            return self.add(file, receiver.finish(tenant_id, name), also)
+
+    def add_decoded(
+        self,
+        tenant_id: str,
+        name: str | None,
+        body: Path,
+        kind: Format,
+        take: Selection,
+        also: Also | None = None,
+        admit: Admit | None = None,
+    ) -> tuple[SampleSet, bool]:
+        """Decode a whole body of another format than .npy, then check and store it as .npy."""
+        with self._storage.decoded() as file:
+            report = self._decoders.decode(body, kind, take, file)
+            receiver = NpyReceiver(file)
+            for block in _blocks([file.path]):
+                receiver.feed(block)
+            row = receiver.finish(tenant_id, name if name is not None else report.name)
+            row.column_names = report.columns
+            return self.add(file, row, also, admit)
+
+    def add(
+        self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
+    ) -> tuple[SampleSet, bool]:
+        """Store a received set; (the set, whether it is new): the same content is kept once per tenant.
+
+        `admit` and `also` run in the same transaction, before and after.
+        """
+        self._storage.send(file)
+        with self._database.write() as session:
+            self._database.hold(session, row.sha256)
+            known = _by_sha256(session, row.tenant_id, row.sha256)
+            if known is not None:
+                _check_same_names(known, row)
+                known.column_names = known.column_names or row.column_names
+            else:
+                if admit is not None:
+                    admit(session, row.bytes)
+                self._storage.place(file)
+                session.add(row)
+            kept = known or row
+            if also is not None:
+                also(session, kept)
+            return kept, known is None
+
+    def delete(self, tenant_id: str, sample_set_id: str) -> None:
+        """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
+        with self._database.write() as session:
+            row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
+            if jobs.is_in_use(session, row.id):
+                raise ConflictError(f"{row.id} is used by a queued or running estimate; wait for it or cancel it")
+            session.delete(row)
+        jobs.discard_unused(self._database, self._storage, [row.sha256])
+
+    def sweep(self) -> int:
+        """Remove files that a crash left behind; returns how many."""
+        removed = self._storage.sweep_unfinished()
+        for sha256 in self._storage.stored():
+            with self._database.read() as session:
+                is_used = jobs.is_named(session, sha256)
+            if not is_used:
+                jobs.discard_unused(self._database, self._storage, [sha256])
+                removed += 1
+        return removed
+
+
+def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:
+    query = select(SampleSet).where(SampleSet.tenant_id == tenant_id, SampleSet.sha256 == sha256)
+    return session.execute(query).scalar_one_or_none()
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block

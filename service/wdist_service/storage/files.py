@@ -1,0 +1,224 @@
+"""Files named by their sha256 under the data directory: written aside, fsynced, then renamed into place."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from wdist_service.settings import Settings
+from wdist_service.storage.checkpoints import Checkpoints
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SYNC_BYTES = 8 << 20
+_SYNC_FILE_RANGE_WRITE = 2
+_libc = ctypes.CDLL(None)
+_syncer = ThreadPoolExecutor(4, "sync")
+
+
+def _begin_writing(descriptor: int, start: int, size: int) -> None:
+    """Have the kernel write a range to the disk, without waiting; errors come with the fsync at the end."""
+    if sys.platform == "linux":  # fdatasync would wait for the journal each time
+        _libc.sync_file_range(descriptor, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
+    else:
+        os.fsync(descriptor)
+
+
+class DiskFullError(Exception):
+    """No room is left for a file; nothing of it is kept."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an OSError says that there is no room."""
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
+
+
+class Incoming:
+    """A file being written. Leaving the block without `keep()` removes it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # a file that nobody holds belongs to a dead process: see `sweep`
+        self.path = Path(self._file.name)
+        self.bytes = 0
+        self._hash = hashlib.sha256()
+        self._syncing: Future[None] | None = None
+        self._synced, self._sync_at = 0, _SYNC_BYTES
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+        self.bytes += len(data)
+        if self.bytes >= self._sync_at and (self._syncing is None or self._syncing.done()):
+            # The disk works while the rest arrives, so that the fsync at the end has little left to wait for.
+            self._syncing = _syncer.submit(_begin_writing, self._file.fileno(), self._synced, self.bytes - self._synced)
+            self._synced, self._sync_at = self.bytes, self.bytes + _SYNC_BYTES
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def seal(self) -> None:
+        """Everything written is on the disk."""
+        if self._syncing is not None:
+            self._syncing.result()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._syncing is not None:
+            wait([self._syncing])  # it holds the descriptor
+        if not self._file.closed:
+            try:
+                self._file.close()
+            except OSError:  # the flush of a full disk
+                if kind is None:
+                    raise
+        self.path.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise DiskFullError(str(error)) from error
+
+
+class Decoded(Incoming):
+    """A file that a child process fills; what is read back from it passes `write`, which only hashes and counts."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self.bytes += len(data)
+
+    @property
+    def descriptor(self) -> int:
+        """Open for writing; the child inherits it."""
+        return self._file.fileno()
+
+
+Kind = TypeVar("Kind", bound=Incoming)
+
+
+class Storage:
+    """Blobs as files in the data directory; object_storage.py has the kind that several hosts share.
+
+    `place` and `discard` belong inside a database transaction that holds the content (`Database.hold`), so that a file
+    is never removed while a row that names it is being added.
+    """
+
+    kind = "files"
+
+    def __init__(self, settings: Settings) -> None:
+        self._blobs = settings.data / "blobs"
+        self._incoming = settings.data / "incoming"
+        self._identity = settings.data / "identity"
+        self.scratch = settings.data / "scratch"
+        self.checkpoints = Checkpoints(settings.data / "checkpoints")
+        self._min_free_bytes = settings.min_free_bytes
+        for directory in (self._blobs, self._incoming, self.scratch):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def incoming(self) -> Incoming:
+        """Begin a file. Raises DiskFullError when the disk is nearly full already."""
+        return self._begin(Incoming)
+
+    def decoded(self) -> Decoded:
+        """Begin a file that a decoder fills. Raises DiskFullError as `incoming` does."""
+        return self._begin(Decoded)
+
+    def _begin(self, kind: type[Kind]) -> Kind:
+        if self.free_bytes() < self._min_free_bytes:
+            raise DiskFullError(f"less than {self._min_free_bytes:,} bytes are free on the server's disk")
+        return kind(self._incoming)
+
+    def send(self, file: Incoming) -> None:
+        """Bring a sealed file to where blobs are, before the transaction that places it: this may take long."""
+
+    def place(self, file: Incoming) -> None:
+        """Give a sealed file its name; the same content twice is one file."""
+        path = self._blob(file.sha256)
+        if path.exists():
+            return
+        path.parent.mkdir(exist_ok=True)
+        file.path.rename(path)
+        _sync_directory(path.parent)
+
+    def path(self, sha256: str) -> Path:
+        """A local file with this content, for use at once."""
+        return self._blob(sha256)
+
+    def keep(self, sha256: str, directory: Path) -> Path:
+        """A local file with this content that stays at least as long as `directory`, which the caller removes."""
+        return self._blob(sha256)
+
+    def discard(self, sha256: str) -> None:
+        self._blob(sha256).unlink(missing_ok=True)
+
+    def _blob(self, sha256: str) -> Path:
+        return self._blobs / sha256[:2] / sha256
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._blobs).free
+
+    def problem(self) -> str | None:
+        """Why nothing can be stored now; None when something can."""
+        try:
+            with self.incoming() as file:
+                file.write(b"wdist")
+                file.seal()
+        except (OSError, DiskFullError):
+            return "not writable, or full"
+        return None
+
+    def sweep_unfinished(self) -> int:
+        """Remove what dead processes began to write; returns how many files."""
+        return sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
+
+    def stored(self) -> Iterator[str]:
+        """Content that is stored, and old enough that a row should name it."""
+        for path in self._blobs.glob("??/*"):
+            yield path.name
+
+    def cached(self) -> Iterator[str]:
+        """Content of which this host has a copy beside the stored one, and which was not used just now."""
+        yield from ()
+
+    def forget(self, sha256: str) -> None:
+        """Remove this host's copy, if that is all that it is."""
+
+    def read_identity(self) -> str | None:
+        """What `write_identity` wrote into this storage."""
+        return self._identity.read_text().strip() if self._identity.exists() else None
+
+    def write_identity(self, identity: str) -> None:
+        """Mark this storage as the one of a database."""
+        self._identity.write_text(identity + "\n")
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+    except OSError:  # held by the process that writes it, or gone already
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

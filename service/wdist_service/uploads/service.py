@@ -1,0 +1,380 @@
+"""Resumable uploads: offset and lock in the database, bytes in blob storage, so that any replica can continue one.
+
+An upload is a row of `uploads` and its parts. A request that adds to it holds the row's lock for a few seconds at a
+time; every write carries the lock, so that a request that lost it (a frozen process, a dead line) changes nothing.
+The last part is not recorded before the sample set exists: a crash in between leaves an upload that can be resumed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+import time
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from wdist.data.npy import HEADER_LIMIT
+from wdist.data.readers.selection import Selection
+from wdist.errors import SampleError
+from wdist_service import tenancy
+from wdist_service.database import Database
+from wdist_service.decoding import formats
+from wdist_service.decoding.formats import Format
+from wdist_service.errors import InvalidError, RequestError, TooLargeError
+from wdist_service.estimates import service as jobs
+from wdist_service.ids import new_id
+from wdist_service.keys.quotas import Quota, admit_bytes
+from wdist_service.queue.leases import renewed
+from wdist_service.sample_sets import npy
+from wdist_service.sample_sets.service import SampleSets
+from wdist_service.settings import Settings
+from wdist_service.storage.files import Incoming, Storage
+from wdist_service.tables import SampleSet, Upload, UploadPart
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+
+PART_BYTES = 16 << 20  # at most this much is sent again after a crash
+_RENEWALS = 3  # of the lock, within a lease
+CHECKSUMS = ("sha1", "sha256", "sha512")
+_MAX_METADATA = 4096
+_EXPIRED_AT_ONCE = 50
+
+
+class GoneError(RequestError):
+    status, type, title = 410, "gone", "This upload has ended"
+
+
+class LockedError(RequestError):
+    status, type, title = 423, "locked", "Another request is adding to this upload"
+
+
+class OffsetError(RequestError):
+    status, type, title = 409, "offset_mismatch", "The upload continues elsewhere"
+
+
+class ChecksumError(RequestError):
+    status, type, title = 460, "checksum_mismatch", "The bytes were damaged on their way"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What Upload-Metadata says about the file."""
+
+    name: str | None
+    kind: Format
+    take: Selection
+    given: str
+
+
+def describe(header: str | None) -> Description:
+    """Read an Upload-Metadata header: pairs of a key and a base64 value; drop has one name a line.
+
+    Known are name, filename, filetype, format, member, labels, drop.
+    """
+    given = header or ""
+    if len(given) > _MAX_METADATA:
+        raise InvalidError(f"more than {_MAX_METADATA} characters", field="Upload-Metadata")
+    values: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in given.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            values[key] = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise InvalidError(
+                f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
+            ) from None
+    name = values.get("name") or values.get("filename") or None
+    drop = tuple(values["drop"].split("\n")) if values.get("drop") else ()
+    take = Selection(values.get("member") or None, values.get("labels") or None, drop)
+    for text in (name, take.member, take.labels, *drop):
+        if text is not None and (len(text) > 200 or not text.isprintable()):
+            raise InvalidError("names are at most 200 printable characters", field="Upload-Metadata")
+    if "format" in values:
+        kind = formats.named(values["format"])
+    else:
+        by_type = formats.MEDIA_TYPES.get(values.get("filetype", "").split(";")[0].strip().lower(), "npy")
+        kind = formats.of_file_name(values.get("filename", "")) or by_type
+    formats.check_selection(take, kind)
+    return Description(name, kind, take, given)
+
+
+class Uploads:
+    """The resumable uploads of all tenants."""
+
+    def __init__(self, database: Database, storage: Storage, sample_sets: SampleSets, settings: Settings) -> None:
+        self._database = database
+        self._storage = storage
+        self._sample_sets = sample_sets
+        self._settings = settings
+        self.renew_seconds = settings.lease_seconds / _RENEWALS
+
+    def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
+        """Begin an upload of that many bytes, which count as stored. Raises TooLargeError and QuotaError."""
+        limit = self._settings.max_json_bytes if description.kind == "json" else self._settings.max_upload_bytes
+        if length > limit:
+            raise TooLargeError(f"{length:,} bytes are more than the limit of {limit:,}", field="Upload-Length")
+        self.expire()
+        with self._database.write() as session:
+            now = self._database.now(session)
+            admit_bytes(session, tenant_id, quota, length, now)
+            upload = Upload(
+                id=new_id("up"), tenant_id=tenant_id, length=length, offset=0, name=description.name,
+                format=description.kind, member=description.take.member, given=description.given,
+                created_at=time.time(), expires_at=now + self._settings.upload_expiry_seconds, locked_until=0.0,
+            )  # fmt: skip
+            session.add(upload)
+            return upload
+
+    def get(self, tenant_id: str, upload_id: str) -> Upload:
+        """Raises NotFoundError, and GoneError once it has expired."""
+        with self._database.read() as session:
+            upload = tenancy.find(session, Upload, tenant_id, upload_id)
+            if upload.expires_at < self._database.now(session):
+                raise GoneError(f"{upload_id} has expired; begin a new upload")
+            return upload
+
+    def append(self, tenant_id: str, upload_id: str, offset: int, checksum: str | None) -> Appending:
+        """Take the lock to add bytes at that offset. Raises OffsetError, LockedError, GoneError, NotFoundError."""
+        hasher, expected = _parse_checksum(checksum)
+        upload = self.get(tenant_id, upload_id)
+        if upload.error is not None:
+            raise GoneError(f"{upload_id} cannot become a sample set: {upload.error}")
+        token = secrets.token_hex(16)
+        with self._database.write() as session:
+            now = self._database.now(session)
+            taken = session.execute(
+                update(Upload)
+                .where(Upload.id == upload_id, Upload.offset == offset)
+                .where(or_(Upload.lock.is_(None), Upload.locked_until < now))
+                .values(lock=token, locked_until=now + self._settings.lease_seconds)
+                .returning(Upload.id)
+            ).first()
+            if taken is None:
+                upload = tenancy.find(session, Upload, tenant_id, upload_id)
+                if upload.offset != offset:
+                    raise OffsetError(
+                        f"{upload_id} is at offset {upload.offset:,}, not {offset:,}", field="Upload-Offset"
+                    )
+                raise LockedError(f"{upload_id} is being added to; ask for its offset and try again", retry_after=2)
+        return Appending(self, upload, token, hasher, expected)
+
+    def terminate(self, tenant_id: str, upload_id: str) -> None:
+        """Forget an upload and its bytes; a sample set that it became stays."""
+        with self._database.write() as session:
+            upload = tenancy.find(session, Upload, tenant_id, upload_id)
+            hashes = _forget(session, [upload.id])
+        jobs.discard_unused(self._database, self._storage, hashes)
+
+    def expire(self) -> int:
+        """Forget uploads whose time is over; returns how many."""
+        with self._database.read() as session:
+            now = self._database.now(session)
+            query = select(Upload.id).where(Upload.expires_at < now).limit(_EXPIRED_AT_ONCE)
+            if not (ids := list(session.execute(query).scalars())):
+                return 0
+        with self._database.write() as session:
+            hashes = _forget(session, ids)
+        jobs.discard_unused(self._database, self._storage, hashes)
+        return len(ids)
+
+    # --- for Appending
+
+    def part(self) -> Incoming:
+        return self._storage.incoming()
+
+    def renew(self, upload: Upload, token: str) -> None:
+        """Keep the lock for another lease. Raises LockedError if it was lost."""
+        with self._database.write() as session:
+            self._touch(session, upload, token, {})
+
+    def release(self, upload: Upload, token: str) -> None:
+        with self._database.write() as session:
+            held = Upload.id == upload.id, Upload.lock == token
+            session.execute(update(Upload).where(*held).values(lock=None, locked_until=0.0))
+
+    def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
+        """Add sealed parts behind `offset`, all or none."""
+        for file in files:
+            self._storage.send(file)
+        with self._database.write() as session:
+            self._database.hold(session, *(file.sha256 for file in files))
+            end = offset + sum(file.bytes for file in files)
+            self._touch(session, upload, token, {"offset": end, "expires_at": self._expiry(session)})
+            for file in files:
+                self._storage.place(file)
+                session.add(UploadPart(upload_id=upload.id, offset=offset, bytes=file.bytes, sha256=file.sha256))
+                offset += file.bytes
+
+    def complete(self, upload: Upload, token: str, last: list[Incoming]) -> SampleSet:
+        """Make the sample set of the recorded parts and the last ones. Raises InvalidError for what cannot be one."""
+        with self._database.read() as session:
+            query = select(UploadPart.sha256).where(UploadPart.upload_id == upload.id).order_by(UploadPart.offset)
+            hashes = list(session.execute(query).scalars())
+        paths = [self._storage.path(sha256) for sha256 in hashes] + [file.path for file in last]
+
+        def mark(session: Session, row: SampleSet) -> None:
+            ended = {"offset": upload.length, "sample_set_id": row.id, "expires_at": self._expiry(session)}
+            self._touch(session, upload, token, ended)
+            session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
+
+        try:
+            with self._kept(upload, token):
+                row, _ = self._sample_sets.add_parts(
+                    upload.tenant_id,
+                    upload.name,
+                    paths,
+                    formats.named(upload.format),
+                    describe(upload.given).take,
+                    mark,
+                )
+        except (InvalidError, TooLargeError) as error:
+            self._fail(upload, token, error.detail)
+            raise
+        finally:
+            jobs.discard_unused(self._database, self._storage, hashes)
+        return row
+
+    def refuse(self, upload: Upload, token: str, start: bytes) -> None:
+        """Raise InvalidError at once for an .npy header that this upload's length can never fulfil."""
+        try:
+            header = npy.read_header(start)
+            if header is None or npy.total_bytes(header) == upload.length:
+                return
+            reason = f"its header declares {npy.total_bytes(header):,} bytes, Upload-Length is {upload.length:,}"
+        except SampleError as error:
+            reason = str(error)
+        self._fail(upload, token, reason)
+        raise InvalidError(reason, field="body")
+
+    def _fail(self, upload: Upload, token: str, reason: str) -> None:
+        with self._database.write() as session:
+            self._touch(session, upload, token, {"error": reason})
+            query = delete(UploadPart).where(UploadPart.upload_id == upload.id).returning(UploadPart.sha256)
+            hashes = list(session.execute(query).scalars())
+        jobs.discard_unused(self._database, self._storage, hashes)
+
+    def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
+        lease = {"locked_until": self._database.now(session) + self._settings.lease_seconds}
+        held = Upload.id == upload.id, Upload.lock == token
+        if session.execute(update(Upload).where(*held).values(**lease, **values).returning(Upload.id)).first() is None:
+            raise LockedError(f"{upload.id} was continued by another request, or ended", retry_after=1)
+
+    def _expiry(self, session: Session) -> float:
+        return self._database.now(session) + self._settings.upload_expiry_seconds
+
+    def _kept(self, upload: Upload, token: str) -> AbstractContextManager[None]:
+        """Renew the lock during work that may outlast a lease."""
+
+        def renew() -> bool:
+            try:
+                self.renew(upload, token)
+            except LockedError:  # then the transaction at the end finds it lost
+                return False
+            return True
+
+        return renewed(self.renew_seconds, renew)
+
+
+class Appending:
+    """One request that adds bytes. Use in `with`: leaving it gives the lock back and removes what is not recorded.
+
+    With a checksum nothing counts before all of it is there; without one each part counts once it is on the disk.
+    """
+
+    def __init__(self, uploads: Uploads, upload: Upload, token: str, hasher: HASH | None, expected: bytes) -> None:
+        self._uploads, self._upload, self._token = uploads, upload, token
+        self._hasher, self._expected = hasher, expected
+        self._files = ExitStack()
+        self._sealed: list[Incoming] = []
+        self._current: Incoming | None = None
+        self._received = 0
+        self._renewed = time.monotonic()
+        self._start = b""
+        self.offset = upload.offset
+        self.sample_set: SampleSet | None = None
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the request's body."""
+        if self._upload.offset + self._received + len(data) > self._upload.length:
+            raise TooLargeError(f"the body goes beyond Upload-Length, {self._upload.length:,} bytes", field="body")
+        if self._upload.format == "npy" and self._upload.offset == 0 and len(self._start) < HEADER_LIMIT:
+            self._start += bytes(data[:HEADER_LIMIT])
+            self._uploads.refuse(self._upload, self._token, self._start)
+        if self._hasher is not None:
+            self._hasher.update(data)
+        self._received += len(data)
+        if self._current is None:
+            self._current = self._files.enter_context(self._uploads.part())
+        self._current.write(data)
+        if self._current.bytes >= PART_BYTES and self._hasher is None:
+            self._seal()
+            self._record(is_end=False)
+        if time.monotonic() - self._renewed > self._uploads.renew_seconds:
+            self._uploads.renew(self._upload, self._token)
+            self._renewed = time.monotonic()
+
+    def finish(self) -> None:
+        """The whole body is there. Raises ChecksumError, and InvalidError where the file cannot be a sample set."""
+        if self._hasher is not None and self._hasher.digest() != self._expected:
+            raise ChecksumError("the bytes are not those of Upload-Checksum; send them again", field="Upload-Checksum")
+        self._hasher = None
+        self._seal()
+        self._record(is_end=True)
+
+    def keep(self) -> None:
+        """The connection broke: what came still counts, unless only the whole could be checked."""
+        if self._hasher is None:
+            self._seal()
+            self._record(is_end=True)
+
+    def _seal(self) -> None:
+        if self._current is not None:
+            self._current.seal()
+            self._sealed.append(self._current)
+            self._current = None
+
+    def _record(self, *, is_end: bool) -> None:
+        if self._hasher is not None or not self._sealed:
+            return
+        end = self._upload.offset + self._received
+        if end == self._upload.length:
+            if not is_end:
+                return  # bytes beyond the end may still come, and are an error
+            self.sample_set = self._uploads.complete(self._upload, self._token, self._sealed)
+        else:
+            self._uploads.record(self._upload, self._token, self.offset, self._sealed)
+        self._sealed, self.offset, self._renewed = [], end, time.monotonic()
+        self._files.close()
+
+    def __enter__(self) -> Appending:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+        self._uploads.release(self._upload, self._token)
+
+
+def _parse_checksum(header: str | None) -> tuple[HASH | None, bytes]:
+    if header is None:
+        return None, b""
+    algorithm, _, value = header.partition(" ")
+    if algorithm not in CHECKSUMS:
+        raise RequestError(f"the checksum {algorithm[:20]!r} is not known; use one of {', '.join(CHECKSUMS)}")
+    try:
+        return hashlib.new(algorithm, usedforsecurity=False), base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise RequestError("the checksum is not base64", field="Upload-Checksum") from None
+
+
+def _forget(session: Session, ids: list[str]) -> list[str]:
+    query = delete(UploadPart).where(UploadPart.upload_id.in_(ids)).returning(UploadPart.sha256)
+    hashes = list(session.execute(query).scalars())
+    session.execute(delete(Upload).where(Upload.id.in_(ids)))
+    return hashes

@@ -1,0 +1,204 @@
+"""The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
+
+A line {"jobs": [...]} is run together, {"stop": name} gives up one of them at its next step; every message but "ready"
+and "alive" names its job. It knows no database and no credentials. It ends when its parent does: stdin closes, and
+PR_SET_PDEATHSIG for the case that it is too busy to notice. SIGTERM means stop: what is under way is given up at its
+next step, then the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wdist_service.processes.heartbeat import die_with
+
+if TYPE_CHECKING:
+    from wdist.training.lockstep import Training
+    from wdist.training.progress import Progress
+
+_PROGRESS_SECONDS = 0.1
+_ALIVE_SECONDS = 1.0
+log = logging.getLogger("wdist.trainer")
+
+
+class Channel:
+    """Where messages to the parent go."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "w", buffering=1)
+        self._lock = threading.Lock()
+
+    def send(self, type_: str, **data: Any) -> None:
+        line = json.dumps({"type": type_, **data}, allow_nan=False) + "\n"
+        with self._lock:
+            self._file.write(line)
+
+
+class Trainer:
+    """Runs jobs until told to end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._stop = False
+        self._stopped: set[str] = set()
+        self._is_busy = threading.Event()
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_stop)
+        threading.Thread(target=self._read_jobs, daemon=True).start()
+        threading.Thread(target=self._show_life, daemon=True).start()
+        _warm_up()
+        self._channel.send("ready")
+        while not self._stop and (command := self._jobs.get()) is not None:
+            self._is_busy.set()
+            self._run(command["jobs"], exactly=command["exactly"])
+            self._is_busy.clear()
+
+    def _show_life(self) -> None:
+        """While a job runs, a message now and then, whatever the job does: silence means that the process is frozen."""
+        while self._is_busy.wait():
+            self._channel.send("alive")
+            time.sleep(_ALIVE_SECONDS)
+
+    def _on_stop(self, _signal: int, _frame: object) -> None:
+        self._stop = True
+        self._jobs.put(None)
+
+    def _read_jobs(self) -> None:
+        for line in sys.stdin:
+            command = json.loads(line)
+            if "stop" in command:
+                self._stopped.add(command["stop"])
+            else:
+                self._jobs.put(command)
+        os._exit(0)  # the parent is gone: nobody wants the result
+
+    def _run(self, jobs: list[dict[str, Any]], *, exactly: bool) -> None:
+        from wdist.training.lockstep import is_cheaper, run_together
+
+        pause = _PROGRESS_SECONDS * len(jobs)
+        run_together([self._member(job, pause) for job in jobs], is_cheaper, exactly=exactly)
+        self._stopped -= {job["name"] for job in jobs}
+
+    def _member(self, job: dict[str, Any], pause: float) -> Generator[Training, None, None]:
+        """One job: its trainings, run by whoever asked for them, then its last message, whatever happens."""
+        from wdist.errors import Stopped, WdistError
+        from wdist.training.lockstep import TogetherError
+
+        send = partial(self._channel.send, job=job["name"])
+        try:
+            send("result", **(yield from self._estimate(job, _Reporter(send, pause))))
+        except Stopped:
+            send("stopped")
+        except TogetherError as error:
+            send("apart", message=str(error)[:1000])
+        except WdistError as error:
+            send("failed", error={"type": _snake_case(type(error).__name__), "message": str(error)})
+        except MemoryError as error:
+            send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+        except Exception as error:
+            traceback.print_exc()
+            if type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
+                send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
+                return
+            message = f"the trainer met an unexpected {type(error).__name__}: {error}"
+            send("failed", error={"type": "internal_error", "message": message[:1000]})
+
+    def _estimate(
+        self, job: dict[str, Any], on_progress: Callable[[Progress], None]
+    ) -> Generator[Training, None, dict[str, Any]]:
+        """The library's work: result, curve, and the critic's files written to the job's directory."""
+        from wdist.data.npy import open_npy
+        from wdist.errors import WdistError
+        from wdist.estimate import Estimation
+        from wdist.options import Options
+
+        options = {name: value for name, value in job["options"].items() if value is not None}
+        others = {name: options.pop(name) for name in ("scale", "layout") if name in options}
+        if job["groups"] is not None:
+            others["groups"] = tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
+        estimation = Estimation(
+            Path(job["source"]), Path(job["target"]), Options(**options), **others, progress=on_progress,
+            should_stop=lambda: self._stop or job["name"] in self._stopped, checkpoint=job["checkpoint"],
+        )  # fmt: skip
+        yield from estimation.trainings()
+        result = estimation.result()
+        directory = Path(job["directory"])
+        result.critic.save(directory)
+        with contextlib.suppress(WdistError):  # a result that no certificate can state yet
+            result.certificate.save(directory / "certificate")
+        return {
+            "result": result.to_dict(),
+            "curve": result.curve,
+            "files": sorted(path.name for path in directory.iterdir()),
+        }
+
+
+class _Reporter:
+    """Tells of a job's progress, but not too often."""
+
+    def __init__(self, send: Callable[..., None], pause: float) -> None:
+        self._send = send
+        self._pause = pause
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < self._pause:
+            return
+        self._last = now
+        self._send(
+            "progress",
+            step=progress.step, steps=progress.steps, seconds=progress.seconds, value=_finite(progress.value),
+            eta_seconds=_finite(progress.eta_seconds), trying=progress.trying,
+        )  # fmt: skip
+
+
+def _warm_up() -> None:
+    """Run a tiny estimate before there is a job: torch and what training imports late took the first one 2.4 s."""
+    import numpy as np
+
+    from wdist.estimate import estimate_w1
+
+    rows = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    try:
+        estimate_w1(rows, rows + 1, critic="groupsort", steps=2, baseline_rows=20)
+    except Exception:  # then estimates fail too, and each says so itself
+        log.exception("the warm-up failed")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < float("inf") else None
+
+
+def _no_memory(error: BaseException) -> str:
+    return f"not enough memory for this estimate ({error}); use fewer rows or a smaller critic"[:500]
+
+
+def _snake_case(name: str) -> str:
+    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")
+
+
+def main() -> None:
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    die_with(parent)
+    os.dup2(2, 1)  # whatever a library prints is log, not protocol
+    Trainer(Channel(descriptor)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""A worker's slots: places where one trainer runs one job at a time, each with its trainer kept warm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, Self, cast
+
+from wdist_service.settings import Settings
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
+_JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+_SPARE_SECONDS = 10.0
+_MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker together
+log = logging.getLogger("wdist.worker")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class TrainerDied(Exception):  # noqa: N818 - an event, not a mistake
+    """The child process ended without an answer; the message says how."""
+
+
+class TrainerProcess:
+    """The parent's end of a trainer (trainer.py).
+
+    Start it from a thread that lives as long as the worker: the kernel kills the child when the *thread* ends.
+    """
+
+    def __init__(self, device: str | None, threads: int) -> None:
+        read_end, write_end = os.pipe()
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device or ""}
+        # OpenMP's threads spin while they wait for each other: on a machine with other work to do, 300 steps took 234 s
+        # with spinning and 19 s without.
+        environment.setdefault("OMP_WAIT_POLICY", "passive")
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-P", "-m", "wdist_service.worker.trainer", str(write_end), str(os.getpid())],
+                stdin=subprocess.PIPE, pass_fds=[write_end], env=environment, process_group=0, text=True,
+            )  # fmt: skip
+        finally:
+            os.close(write_end)
+        self._commands = cast(IO[str], self._process.stdin)
+        self._read_end = read_end
+        self._buffer = b""
+        self._turn = threading.Lock()
+        self.jobs = 0
+        self.is_ready = False
+        self._reason: str | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def become_ready(self) -> bool:
+        """Whether it has imported what it needs and can take a job. Raises TrainerDied."""
+        if not self.is_ready and (message := self.receive(0.0)) is not None:
+            self.is_ready = message["type"] == "ready"
+        return self.is_ready
+
+    def send(self, jobs: list[dict[str, Any]], *, exactly: bool = True) -> None:
+        """Hand over jobs to be run together, each with a name of its own. Raises TrainerDied."""
+        self.jobs += len(jobs)
+        try:
+            self._write({"jobs": jobs, "exactly": exactly})
+        except OSError:
+            raise TrainerDied(self.epitaph()) from None
+
+    def stop_job(self, name: str) -> None:
+        """Ask it to give up one of its jobs; one that has ended is left alone."""
+        with contextlib.suppress(OSError):  # it is dead: whoever follows it finds out
+            self._write({"stop": name})
+
+    def _write(self, command: dict[str, Any]) -> None:
+        with self._turn:
+            self._commands.write(json.dumps(command) + "\n")
+            self._commands.flush()
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message, or None after that many seconds. Raises TrainerDied."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            if not select.select([self._read_end], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                return None
+            if not (data := os.read(self._read_end, 1 << 16)):
+                raise TrainerDied(self.epitaph())
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def epitaph(self) -> str:
+        """How it ended, in words."""
+        code = self._process.wait()
+        if self._reason:
+            return self._reason
+        if code == -signal.SIGKILL:
+            return "it was killed (SIGKILL), as the system does when memory runs out"
+        if code < 0:
+            return f"it crashed with {signal.Signals(-code).name}"
+        return f"it ended by itself with exit code {code}"
+
+    def resident_bytes(self) -> int:
+        """Memory it holds in RAM; 0 where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (
+            int(fields[1]) - int(fields[2])
+        ) * _PAGE_BYTES  # without shared pages: mapped data files are not its own
+
+    def stop(self) -> None:
+        """Ask it to give up all of its jobs and end."""
+        self._process.terminate()
+
+    def kill(self, reason: str | None = None) -> None:
+        """End it at once; `reason`: what its epitaph is to say."""
+        self._reason = reason or self._reason
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it for good and release its descriptors."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._commands.close()
+        os.close(self._read_end)
+
+
+class Slot:
+    """One place for a job: a device, a number of threads, and a warm trainer."""
+
+    def __init__(self, device: str | None, threads: int) -> None:
+        self.device = device
+        self.threads = threads
+        self.trainer: TrainerProcess | None = None
+        self.is_taken = False
+        self._pause = 0.0
+        self._not_before = 0.0
+
+    def is_ready(self) -> bool:
+        """Whether its trainer can take a job now."""
+        return self.trainer is not None and self.trainer.is_ready and self.trainer.is_alive()
+
+    def fill(self) -> bool:
+        """Make sure that there is a trainer and look whether it is ready.
+
+        One that cannot even start (a broken installation, no memory) is no fault of any estimate: it is tried again
+        after a growing pause, and no estimate is claimed meanwhile.
+        """
+        if self.trainer is None and time.monotonic() >= self._not_before:
+            self.trainer = TrainerProcess(self.device, self.threads)
+        if self.trainer is None:
+            return False
+        try:
+            if self.trainer.become_ready() and self.trainer.is_alive():
+                self._pause = 0.0
+                return True
+            if self.trainer.is_alive():
+                return False
+            raise TrainerDied(self.trainer.epitaph())
+        except TrainerDied as died:
+            self.trainer.close()
+            self.trainer = None
+            self._pause = min(30.0, max(0.5, 2 * self._pause))
+            self._not_before = time.monotonic() + self._pause
+            log.error("a trainer does not start (%s); its own message is above", died)
+            return False
+
+
+class Place:
+    """A slot in use, with its trainer. Leaving the block gives it back, where that was not done before."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._slot, self.trainer = slots.take()
+        self._is_given_back = False
+
+    def give_back(self, *, is_reusable: bool) -> None:
+        """Free the slot for the next job; `is_reusable`: the trainer too."""
+        if not self._is_given_back:
+            self._is_given_back = True
+            self._slots.give_back(self._slot, is_reusable=is_reusable)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back(is_reusable=False)
+
+
+class Slots:
+    """All slots of a worker. `tend` (in the worker's permanent thread) keeps a live trainer in each."""
+
+    def __init__(self, settings: Settings) -> None:
+        devices = visible_gpus()
+        cores = len(os.sched_getaffinity(0))
+        count = settings.slots or len(devices) or max(1, cores // 4)
+        threads = settings.threads or max(1, cores // count)
+        self.all = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
+        self._memory_bytes = settings.trainer_memory_bytes or int(_MEMORY_SHARE * machine_memory() / count)
+        self._changed = threading.Condition()
+        # A GPU's trainer is bound to it when it starts, so that a spare would have to be kept for each.
+        self._spare = Slot(None, threads) if settings.spare_trainer and not devices else None
+        self._spare_after = math.inf
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def devices(self) -> list[str]:
+        return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.all]
+
+    def take(self) -> tuple[Slot, TrainerProcess]:
+        """A free slot whose trainer is ready; waits for one."""
+        with self._changed:
+            while True:
+                for slot in self.all:
+                    if not slot.is_taken and slot.trainer is not None and slot.trainer.is_ready:
+                        slot.is_taken = True
+                        return slot, slot.trainer
+                self._changed.wait(timeout=1.0)
+
+    def taken(self) -> Place:
+        """`take`, to be used in `with`."""
+        return Place(self)
+
+    def give_back(self, slot: Slot, *, is_reusable: bool) -> None:
+        """Free a slot; a trainer that failed, stopped or grew old is replaced by `tend`."""
+        with self._changed:
+            trainer = slot.trainer
+            if trainer is not None and not (is_reusable and trainer.jobs < _JOBS_PER_TRAINER):
+                trainer.close()
+                slot.trainer = None
+            slot.is_taken = False
+            self._changed.notify_all()
+
+    def tend(self) -> None:
+        """Start missing trainers, and end those that hold more memory than allowed."""
+        with self._changed:
+            for slot in self.all:
+                if slot.trainer is None and self._spare is not None and self._spare.is_ready():
+                    slot.trainer, self._spare.trainer = self._spare.trainer, None
+                    self._spare_after = time.monotonic() + _SPARE_SECONDS
+                if not slot.is_taken and slot.fill():
+                    self._changed.notify_all()
+                if slot.trainer is not None:
+                    self._limit(slot.trainer)
+            self._tend_spare()
+
+    def _tend_spare(self) -> None:
+        """Start the spare some time after all slots can work: it must not compete with the first job for the cores."""
+        if self._spare is None:
+            return
+        if self._spare_after == math.inf and all(slot.is_ready() for slot in self.all):
+            self._spare_after = time.monotonic() + _SPARE_SECONDS
+        if time.monotonic() >= self._spare_after:
+            self._spare.fill()
+
+    def _limit(self, trainer: TrainerProcess) -> None:
+        if (held := trainer.resident_bytes()) > self._memory_bytes:
+            trainer.kill(
+                f"it held {held:,} bytes of memory, the limit is {self._memory_bytes:,} "
+                "(WDIST_SERVER_TRAINER_MEMORY_BYTES); use fewer rows or a smaller critic"
+            )
+
+    def close(self) -> None:
+        for slot in [*self.all, *([self._spare] if self._spare else [])]:
+            if slot.trainer is not None:
+                slot.trainer.close()
+                slot.trainer = None
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may count on: the machine's, or its control group's where that is less."""
+    memory = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+    with contextlib.suppress(OSError, ValueError):
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
+
+
+def visible_gpus() -> list[str]:
+    """Indices of the NVIDIA GPUs that this process may use, found without importing torch."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    directory = Path("/proc/driver/nvidia/gpus")
+    return [str(index) for index, _ in enumerate(directory.iterdir())] if directory.is_dir() else []

@@ -1,0 +1,367 @@
+"""The worker process: takes attempts off the queue, has trainers run them, and keeps its lease alive."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, NoReturn, TypeVar
+
+from sqlalchemy.exc import DatabaseError
+
+from wdist_service.database import Database, wait_for
+from wdist_service.errors import StorageUnavailableError
+from wdist_service.ids import new_id
+from wdist_service.installation import check_storage
+from wdist_service.queue import dispatch as engine
+from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.settings import Settings, SettingsError
+from wdist_service.storage.eviction import keep_tidy
+from wdist_service.storage.files import DiskFullError
+from wdist_service.storage.objects import open_storage
+from wdist_service.tables import Status
+from wdist_service.worker.job_runner import Run, Turn
+from wdist_service.worker.trainer_pool import Place, Slots, TrainerDied
+
+log = logging.getLogger("wdist.worker")
+_TICK_SECONDS = 0.2
+_STRAY_SECONDS = 5.0
+_SHORT_SECONDS = 2.0
+_VIGIL_BEATS = 2.5  # a worker that lives moves within so many
+_STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
+_PURGE_SECONDS = 30.0
+_EX_CONFIG = 78
+_PUBLISH_SECONDS = 2.0
+Answer = TypeVar("Answer")
+
+
+class Worker:
+    """Everything that a worker process is made of. `run` returns after SIGTERM."""
+
+    def __init__(self, settings: Settings, slots: Slots) -> None:
+        self._settings = settings
+        self._database = Database(settings)
+        self._storage = open_storage(settings)
+        self._slots = slots
+        self._runs: dict[tuple[str, int], Run] = {}
+        self._strays: dict[tuple[str, int], float] = {}
+        self._stopping = threading.Event()
+        self._lock, self._name = _take_name(settings.data)
+        self.id = new_id("wrk")
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        wait_for(self._database, seconds=30)
+        self._database.migrate()
+        engine.migrate(self._database)
+        _until_stored(lambda: check_storage(self._database, self._storage))
+        self._queue = engine.Queue(self._database)
+        self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
+        self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+        _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
+        self._queue.open()
+        engine.Consumer(self._database, self.id, self._run_attempt, self._at_once)
+        threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
+        keep_tidy(self._database, self._storage, self._stopping)
+        log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
+        try:
+            self._control()
+        finally:
+            self._leave()
+
+    # --- the permanent thread: leases, cancels, trainers -------------------------------------------------------------
+
+    def _control(self) -> None:
+        turns = [
+            _Every(_TICK_SECONDS, self._watch),
+            _Every(_TICK_SECONDS, self._slots.tend),
+            _Every(self._settings.beat_seconds, self._beat),
+            _Every(self._settings.beat_seconds / 2, self._take_over),
+            _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
+        ]
+        while not self._stopping.wait(_TICK_SECONDS):
+            for turn in turns:
+                try:
+                    turn.maybe()
+                except DatabaseError as error:
+                    log.warning("database error, trying again: %s", error.orig)
+                    # While we could not write, others could not beat either: judge nobody for one lease.
+                    self._attempts.vigil.pause(self._settings.lease_seconds)
+
+    def _beat(self) -> None:
+        if not self._attempts.beat():
+            self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+
+    def _take_over(self) -> None:
+        moved = self._attempts.take_over(self._settings.lease_seconds, _VIGIL_BEATS * self._settings.beat_seconds)
+        if moved:
+            log.warning("took over attempts of a dead worker", extra={"attempts": moved})
+
+    def _watch(self) -> None:
+        """Compare what runs here with what the tables say: stop what was canceled, kill what is no longer ours."""
+        runs = dict(self._runs)
+        ours = self._attempts.watch()
+        for (estimate_id, attempt), run in runs.items():
+            held = ours.get(estimate_id)
+            if held is None or held[0] != attempt:
+                run.fence()
+            elif held[1] == Status.CANCELING:
+                run.stop()
+        latest = {}
+        for key, run in runs.items():
+            if run.progress is not None:
+                latest[key], run.progress = run.progress, None
+        self._attempts.report(latest)
+        self._give_up_strays({(estimate_id, attempt) for estimate_id, (attempt, _) in ours.items()} - runs.keys())
+
+    def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
+        """Hand over what the tables say is ours and nothing here runs: a thread of ours ended in an unforeseen way."""
+        now = time.monotonic()
+        self._strays = {key: self._strays.get(key, now) for key in strays}
+        for key, since in self._strays.items():
+            if now - since > _STRAY_SECONDS:
+                log.error("nothing runs this attempt; handing it over", extra={"estimate": key[0], "attempt": key[1]})
+                self._attempts.died(*key, "the worker lost it", self._settings.max_attempts)
+
+    def _leave(self) -> NoReturn:
+        """Graceful end: attempts under way go back to the queue, for another worker or the next life of this one.
+
+        What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
+        """
+        log.info("worker stopping")
+        time.sleep(3 * engine.POLLING_SECONDS)  # until the queue knows that `_at_once` is 0 now
+        for run in list(self._runs.values()):
+            run.stop()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._runs and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for key, run in list(self._runs.items()):  # too busy to write a checkpoint
+            self._attempts.hand_over(*key)
+            run.fence()
+        self._attempts.leave()
+        self._slots.close()
+        logging.shutdown()
+        os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
+
+    # --- one thread per attempt --------------------------------------------------------------------------------------
+
+    def _at_once(self) -> int:
+        """Attempts to take off the queue: one more than slots while all that run are short.
+
+        It waits here for the next free slot, unclaimed, which takes the queue's latency out of a row of short jobs;
+        behind a long one it would wait while another worker is idle. None while the worker ends: what it handed over
+        would come straight back, and count as one more attempt.
+        """
+        if self._stopping.is_set():
+            return 0
+        runs = list(self._runs.values())
+        is_short = all(_seconds_left(run.turn) <= _SHORT_SECONDS for run in runs)
+        return len(self._slots) + (1 if runs and is_short else 0)
+
+    def _run_attempt(self, estimate_id: str, attempt: int) -> None:
+        if self._stopping.is_set():
+            threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
+        with self._slots.taken() as place:
+            most = self._settings.together
+            claims = _until_stored(lambda: self._attempts.claim_together(estimate_id, attempt, most))
+            if not claims:
+                place.give_back(is_reusable=True)
+                return
+            turn = Turn(claims, place.trainer, self._storage.scratch)
+            self._runs |= {run.key: run for run in turn.runs.values()}
+            try:
+                self._train(turn, place)
+            finally:
+                for run in turn.runs.values():
+                    self._runs.pop(run.key, None)
+
+    def _train(self, turn: Turn, place: Place) -> None:
+        """Have the trainer run a turn, and store how each attempt ended while the others, and the next turn, train."""
+        stored: list[Future[None]] = []
+        with ThreadPoolExecutor(1, "store") as storing:
+            try:
+                jobs = [job for run in turn.runs.values() if (job := self._prepare(run)) is not None]
+                if jobs:
+                    turn.trainer.send(jobs, exactly=self._settings.together_exactly)
+                turn.follow(
+                    self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end))
+                )
+                place.give_back(is_reusable=turn.is_reusable)
+            except TrainerDied as died:
+                place.give_back(is_reusable=False)
+                for run in [run for run in turn.runs.values() if not run.is_over]:
+                    run.end()
+                    stored.append(storing.submit(self._store_death, run, str(died)))
+        for each in stored:
+            each.result()  # what went wrong in an unforeseen way is the queue's to log
+
+    def _prepare(self, run: Run) -> dict[str, Any] | None:
+        """What the trainer is told, with data and checkpoint brought to this host; None where they cannot be.
+
+        Raises TrainerDied where it was stopped while it waited for them.
+        """
+        shutil.rmtree(run.directory, ignore_errors=True)
+        (run.directory / "data").mkdir(parents=True)
+        (run.directory / "result").mkdir()
+        try:
+            return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
+        except (FileNotFoundError, DiskFullError) as error:
+            run.end()
+            reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
+            self._finish(run, lambda: self._attempts.fail(*run.key, reason), "storage_incomplete")
+            return None
+
+    def _job(self, run: Run) -> dict[str, Any]:
+        claim, data = run.claim, run.directory / "data"
+        return {
+            "name": run.name,
+            "source": str(self._storage.keep(claim.source, data)),
+            "target": str(self._storage.keep(claim.target, data)),
+            "options": claim.options,
+            "groups": None if claim.groups is None else [str(self._storage.keep(key, data)) for key in claim.groups],
+            "directory": str(run.directory / "result"),
+            "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),
+        }
+
+    def _publish(self, run: Run) -> None:
+        """Copy the attempt's checkpoint to shared storage, where there is one; the newest that arrives counts."""
+        if not run.is_fenced:
+            with contextlib.suppress(StorageUnavailableError):
+                self._storage.checkpoints.publish(*run.key)
+
+    def _publish_all(self) -> None:
+        """A thread of its own: nothing else waits while the storage is slow or away."""
+        while not self._stopping.wait(_PUBLISH_SECONDS):
+            for run in list(self._runs.values()):
+                self._publish(run)
+
+    def _store(self, run: Run, message: dict[str, Any]) -> None:
+        """How an attempt ended."""
+        match message["type"]:
+            case "result":
+                self._finish(run, lambda: self._succeed(run, message), "result")
+            case "stopped":
+                self._finish(run, lambda: self._attempts.stopped(*run.key), "stopped", or_else=self._hand_over)
+            case "apart":
+                self._store_death(run, message["message"])
+            case _:
+                self._finish(run, lambda: self._attempts.fail(*run.key, message["error"]), message["type"])
+
+    def _succeed(self, run: Run, message: dict[str, Any]) -> bool:
+        files = {name: run.directory / "result" / name for name in message["files"]}
+        try:
+            return self._attempts.succeed(*run.key, Finished(message["result"], message["curve"], files))
+        except DiskFullError:
+            reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
+            return self._attempts.fail(*run.key, reason)
+
+    def _hand_over(self, run: Run) -> None:
+        """Nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint."""
+        self._publish(run)
+        _until_stored(lambda: self._attempts.hand_over(*run.key))
+
+    def _finish(
+        self, run: Run, write: Callable[[], bool], how: str, or_else: Callable[[Run], None] = lambda _: None
+    ) -> None:
+        """Write the end of an attempt, `or_else` where it was not ours to write, and clear up."""
+        if done := _until_stored(write):
+            with contextlib.suppress(StorageUnavailableError):  # the sweep at a worker's start finds it
+                self._storage.checkpoints.forget(run.claim.estimate_id)
+        else:
+            or_else(run)
+        log.info(
+            "attempt ended" if done else "attempt was fenced",
+            extra={"estimate": run.key[0], "attempt": run.key[1], "how": how},
+        )
+        self._clear(run)
+
+    def _store_death(self, run: Run, reason: str) -> None:
+        if not run.is_fenced:  # else we killed it: its estimate lives on elsewhere
+            self._publish(run)
+            log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
+            cap, alone = self._settings.max_attempts, not run.turn.is_shared
+            _until_stored(lambda: self._attempts.died(*run.key, reason, cap, alone=alone))
+        self._clear(run)
+
+    def _clear(self, run: Run) -> None:
+        shutil.rmtree(run.directory, ignore_errors=True)
+        self._runs.pop(run.key, None)
+
+
+def _seconds_left(turn: Turn) -> float:
+    return sum(run.claim.cost_seconds for run in turn.runs.values() if not run.is_over)
+
+
+class _Every:
+    """Calls something at most once per interval."""
+
+    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._action = action
+        self._next = 0.0
+
+    def maybe(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._action()
+
+
+def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
+    """Repeat a write until database and storage take it: an outcome is never dropped because one of them was away."""
+    pause = 0.1
+    while True:
+        try:
+            return write()
+        except (DatabaseError, StorageUnavailableError) as error:
+            if is_over():
+                raise TrainerDied("it was stopped before it began") from error
+            log.warning("trying again: %s", error.orig if isinstance(error, DatabaseError) else error)
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+def _take_name(data: Path) -> tuple[IO[str], str]:
+    """A name for this worker, held exclusively as long as the process lives: `host-5f3a/0`, `host-5f3a/1`, ...
+
+    Hosts may have the same host name (cloned machines do); their data directories tell them apart.
+    """
+    directory = data / "workers"
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "id").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if not (place := file.read().strip()):
+            place = secrets.token_hex(4)
+            file.write(place)
+    for number in range(1024):
+        file = (directory / f"{number}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        return file, f"{socket.gethostname()}-{place}/{number}"
+    raise RuntimeError("1,024 workers share this data directory; give this one another")
+
+
+def main(settings: Settings, slots: Slots) -> None:
+    """Run a worker until SIGTERM. Ends with EX_CONFIG where starting again is useless."""
+    try:
+        Worker(settings, slots).run()
+    except SettingsError as error:
+        slots.close()
+        sys.stderr.write(f"wdist: {error}\n")
+        raise SystemExit(_EX_CONFIG) from None
