@@ -162,21 +162,23 @@ def table(folder: Path, _jobs: int) -> list[Row]:
             after = page.json()["next"]
         server.stop()
         from wdist_service.database import Database
-        from wdist_service.estimates.service import Jobs, Submission
+        from wdist_service.estimates.service import Estimates, Submission
         from wdist_service.ids import new_id
         from wdist_service.keys.quotas import Quota
-        from wdist_service.queue import dispatch as engine
+        from wdist_service.queue import dispatch
         from wdist_service.queue.attempts import Attempts
         from wdist_service.settings import Settings
         from wdist_service.storage.objects import open_storage
 
         settings = Settings(data=server.data)
         database, storage = Database(settings), open_storage(settings)
-        queue = engine.Queue(database)
+        queue = dispatch.Queue(database)
         attempts = Attempts(database, queue, storage, new_id("wrk"))
         attempts.declare("benchmark", 1, ["cpu"])
         for _ in range(50):
-            estimate, _is_new = Jobs(database, queue, storage).submit("local", Submission(*sets, options={}), Quota())
+            estimate, _is_new = Estimates(database, queue, storage).submit(
+                "local", Submission(*sets, options={}), Quota()
+            )
             begun = time.perf_counter()
             assert attempts.claim(estimate.id, 1)
             claims.append(time.perf_counter() - begun)

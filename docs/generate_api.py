@@ -25,13 +25,14 @@ _COMMON = {"400", "401", "403", "429", "503"}
 def contract() -> dict[str, Any]:
     """The contract of a server with default settings and nothing in it."""
     from wdist_service.app import build_services, create_app
+    from wdist_service.queue.dispatch import Queue
     from wdist_service.settings import load
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WDIST_SERVER_DATA"] = folder
         services = build_services(load())
         made: dict[str, Any] = create_app(services).openapi()
-        services.queue.close()
+        services[Queue].close()
         services.database.close()
         return made
 

@@ -13,6 +13,7 @@ from scipy import stats
 from wdist.data.splits import split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.inference import mean_bounds as bounds
+from wdist.inference import permutation_test
 
 RUNS = 1_000
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -259,7 +260,7 @@ def test_p_value_matches_the_exact_test() -> None:
 
 
 def test_cyclic_shifts_are_as_uniform_as_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "CYCLIC_ROWS", 50)  # so that a thousand tests are affordable
+    monkeypatch.setattr(permutation_test, "CYCLIC_ROWS", 50)  # so that a thousand tests are affordable
     generator = np.random.default_rng(9)
     for draw in (lambda n: generator.standard_normal(n), lambda n: generator.integers(0, 3, n).astype(float)):
         p = np.array([bounds.permutation_p_value(draw(90), draw(61), seed) for seed in range(RUNS)])
@@ -275,7 +276,7 @@ def test_cyclic_shifts_match_a_direct_count(monkeypatch: pytest.MonkeyPatch) -> 
     scores, labels = np.concatenate([x, y])[order], order >= 40
     sums = [scores[np.roll(labels, shift)].sum() for shift in range(73)]
     assert sums[0] == pytest.approx(y.sum())
-    monkeypatch.setattr(bounds, "CYCLIC_ROWS", 50)
+    monkeypatch.setattr(permutation_test, "CYCLIC_ROWS", 50)
     assert bounds.permutation_p_value(x, y, 5) == sum(s >= sums[0] - 1e-9 for s in sums) / 73
 
 

@@ -19,22 +19,24 @@ from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
 from wdist_service.estimates import endpoints as estimates
 from wdist_service.estimates import event_stream as events
-from wdist_service.estimates.events import News
-from wdist_service.estimates.service import Jobs
+from wdist_service.estimates.events import EventFeed
+from wdist_service.estimates.service import Estimates
 from wdist_service.evaluations import endpoints as evaluate
-from wdist_service.evaluations.evaluator import Evaluations
-from wdist_service.evaluations.service import EvaluationJobs
+from wdist_service.evaluations.evaluator import Evaluator
+from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.metrics import HttpMetrics
-from wdist_service.http.middleware import BodyLimit, OpenServerGuard, RequestContext
+from wdist_service.http.middleware import BodyLimit, RequestContext
+from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
+from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.service import Keys, ensure_tenant
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
-from wdist_service.queue import dispatch as engine
+from wdist_service.queue import dispatch
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
@@ -56,10 +58,10 @@ def build_services(settings: Settings) -> Services:
     database = Database(settings)
     storage = open_storage(settings)
     database.migrate()
-    engine.migrate(database)
+    dispatch.migrate(database)
     with database.write() as session:
         ensure_tenant(session, LOCAL_TENANT)
-    queue = engine.Queue(database)
+    queue = dispatch.Queue(database)
     api_keys = Keys(database, settings)
     check_storage(database, storage)
     if settings.bootstrap_key_file is not None:
@@ -69,22 +71,23 @@ def build_services(settings: Settings) -> Services:
         sets.sweep()
     else:  # listing a bucket takes long
         threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
-    jobs = Jobs(database, queue, storage)
-    evaluations = Evaluations(storage.scratch)
+    jobs = Estimates(database, queue, storage)
+    evaluator = Evaluator(storage.scratch)
     return Services(
-        settings=settings,
-        database=database,
-        storage=storage,
-        queue=queue,
-        jobs=jobs,
-        sample_sets=sets,
-        keys=api_keys,
-        uploads=Uploads(database, storage, sets, settings),
-        batches=Batches(database, queue, jobs),
-        news=News(database),
-        http_metrics=HttpMetrics(),
-        evaluations=evaluations,
-        evaluation_jobs=EvaluationJobs(database, storage, evaluations, settings),
+        settings,
+        database,
+        storage,
+        queue,
+        jobs,
+        sets,
+        api_keys,
+        Uploads(database, storage, sets, settings),
+        Batches(database, queue, jobs),
+        EventFeed(database),
+        HttpMetrics(),
+        evaluator,
+        Evaluations(database, storage, evaluator, settings),
+        RateLimiter(),
     )
 
 
@@ -95,11 +98,11 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
         keep_tidy(services.database, services.storage, closing)
-        services.evaluation_jobs.start()
+        services[Evaluations].start()
         yield
         closing.set()
-        await asyncio.to_thread(services.evaluation_jobs.close)
-        services.queue.close()
+        await asyncio.to_thread(services[Evaluations].close)
+        services[dispatch.Queue].close()
         services.database.close()
 
     app = FastAPI(
@@ -123,9 +126,9 @@ def create_app(services: Services) -> FastAPI:
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
-    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services.keys)
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
     app.add_middleware(uploads.ProtocolVersion)
-    app.add_middleware(RequestContext, metrics=services.http_metrics)
+    app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
 
 

@@ -11,7 +11,7 @@ from s3_process import S3Server
 
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.settings import Settings, SettingsError, load
-from wdist_service.storage import objects as object_storage
+from wdist_service.storage import objects
 from wdist_service.storage.objects import Bucket, ObjectStorage
 
 MakeHost = Callable[..., ObjectStorage]
@@ -65,7 +65,7 @@ def test_the_cache_stays_within_its_limit_and_jobs_keep_their_files(
         other.path(sha256)
     cached = lambda: sum(path.stat().st_size for path in (tmp_path / "other/cache").rglob("*") if path.is_file())  # noqa: E731
     assert cached() == 500_000, "files that were just given away stay"
-    monkeypatch.setattr(object_storage, "_IN_USE_SECONDS", 0.0)
+    monkeypatch.setattr(objects, "_IN_USE_SECONDS", 0.0)
     last = add(one, b"one more")
     other.path(last)
     assert cached() <= 250_000
@@ -98,7 +98,7 @@ def test_orphans_are_listed_once_they_are_old(host: MakeHost, monkeypatch: pytes
     one, other = host("one"), host("other")
     sha256 = add(one, b"content")
     assert list(other.stored()) == [], "its transaction may still come"
-    monkeypatch.setattr(object_storage, "_ORPHAN_SECONDS", -1e9)
+    monkeypatch.setattr(objects, "_ORPHAN_SECONDS", -1e9)
     assert list(other.stored()) == [sha256]
     assert list(one.stored()) == [sha256, sha256], "in the cache too"
 
@@ -121,7 +121,7 @@ def test_checkpoints_reach_other_hosts(host: MakeHost, monkeypatch: pytest.Monke
     assert not other.prepare("est_1", 4).exists()
     other.prepare("est_2", 1).write_bytes(b"ended elsewhere")
     other.publish("est_2", 1)
-    monkeypatch.setattr(object_storage, "_ORPHAN_SECONDS", -1e9)
+    monkeypatch.setattr(objects, "_ORPHAN_SECONDS", -1e9)
     one.sweep(lambda estimate: False)
     assert not one.prepare("est_2", 2).exists()
 

@@ -17,17 +17,18 @@ from stores import Stores
 
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
-from wdist_service.estimates.service import Jobs, Submission, discard_unused
+from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, usage
 from wdist_service.keys.service import ensure_tenant
-from wdist_service.queue import dispatch as engine
+from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage.eviction import forget_deleted, keep_tidy
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Estimate, Event, SampleSet, Worker
 
 LEASE_SECONDS = 10.0
@@ -38,9 +39,9 @@ pytestmark = pytest.mark.both_stores
 class Bench:
     settings: Settings
     database: Database
-    queue: engine.Queue
+    queue: dispatch.Queue
     storage: Storage
-    jobs: Jobs
+    jobs: Estimates
     sets: tuple[str, str]
 
     def worker(self, name: str) -> Attempts:
@@ -85,8 +86,8 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
     settings = Settings(data=tmp_path, min_free_bytes=0, **stores.settings())
     database, storage = Database(settings), open_storage(settings)
     database.migrate()
-    engine.migrate(database)
-    queue = engine.Queue(database)
+    dispatch.migrate(database)
+    queue = dispatch.Queue(database)
     sets = []
     with database.write() as session:
         ensure_tenant(session, "local")
@@ -98,7 +99,7 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
                 storage.place(file)
                 session.add(row)
                 sets.append(row.id)
-    yield Bench(settings, database, queue, storage, Jobs(database, queue, storage), (sets[0], sets[1]))
+    yield Bench(settings, database, queue, storage, Estimates(database, queue, storage), (sets[0], sets[1]))
     queue.close()
     database.close()
 
@@ -349,7 +350,7 @@ def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
     first = bench.submit("other")
     taken: list[str] = []
     bench.queue.open()
-    consumer = engine.Consumer(
+    consumer = dispatch.Consumer(
         bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate), lambda: 1
     )
     deadline = time.monotonic() + 30

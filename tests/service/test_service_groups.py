@@ -13,11 +13,10 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from service_process import Server, normal, npy
 
-from wdist import estimate as estimator
-from wdist import estimate_w1
+from wdist import estimate_w1, options
 from wdist.inference.mean_bounds import METHODS
 from wdist.verify import verify_certificate
-from wdist_service.http import schemas
+from wdist_service.estimates import schemas
 
 GROUPS, SIZE = 120, 3
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -223,5 +222,5 @@ def test_every_option_reaches_the_library(
 
 def test_choices_and_bounds_are_the_library_s() -> None:
     assert get_args(schemas.Method) == METHODS
-    assert schemas.MAX_BASELINE_ROWS == estimator.MAX_BASELINE_ROWS
-    assert schemas.MAX_STEPS == estimator.MAX_STEPS
+    assert schemas.MAX_BASELINE_ROWS == options.MAX_BASELINE_ROWS
+    assert schemas.MAX_STEPS == options.MAX_STEPS

@@ -12,7 +12,7 @@ import pytest
 from service_process import is_alive, normal, npy
 
 from wdist_service.settings import Settings
-from wdist_service.worker import trainer_pool as slots_module
+from wdist_service.worker import trainer_pool
 from wdist_service.worker.trainer_pool import Slots, TrainerDied, machine_memory
 
 
@@ -92,7 +92,7 @@ def test_one_of_several_jobs_is_stopped(slots: Slots, tmp_path: Path) -> None:
     assert final(trainer)["type"] == "result"
 
 
-def final(trainer: slots_module.TrainerProcess) -> dict:
+def final(trainer: trainer_pool.TrainerProcess) -> dict:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = trainer.receive(1.0)
@@ -133,7 +133,7 @@ def test_an_idle_trainer_that_dies_is_replaced(cold_slots: Slots) -> None:
 
 
 def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "_SPARE_SECONDS", 0.0)
+    monkeypatch.setattr(trainer_pool, "_SPARE_SECONDS", 0.0)
     slots = Slots(Settings(data=tmp_path, slots=1, threads=1))
     try:
         spare = slots._spare

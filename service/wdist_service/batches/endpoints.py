@@ -2,155 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from wdist_service import tenancy
-from wdist_service.batches.service import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs, status_of
-from wdist_service.http.dependencies import AfterBatch, CallerDep, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView
+from wdist_service.batches.service import (
+    Batches,
+    status_of,
+)
+from wdist_service.estimates.schemas import estimate_view
+from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Label, Metadata, Options, Page, Priority, SetId, estimate_view, rfc3339
+from wdist_service.http.schemas import Page, rfc3339
+from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Batch, Estimate
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=responses(401, 403, 429, 503))
-_EXAMPLE: list[JsonValue] = [
-    "ss_01jd3v5q3k8e9x7w2m4n6p8r0t",
-    "ss_01jd3v5zz0c2e4g6j8m0p2r4t6",
-    "ss_01jd3v6b1d3f5h7k9n1q3s5v7x",
-]
-_MAX_SETS = 100  # 4,950 pairs
-BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value"]
-
-
-class PairRequest(BaseModel):
-    """One comparison."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    source: SetId
-    target: SetId
-    custom_id: Label | None = Field(default=None, description="Your name for this pair, unique in the batch.")
-
-
-class BatchRequest(Options):
-    """Exactly one of `pairs`, `matrix`, or `reference` with `targets`; the options hold for every pair."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"matrix": _EXAMPLE, "confidence": 0.99},
-                {"reference": _EXAMPLE[0], "targets": _EXAMPLE[1:]},
-                {"pairs": [{"custom_id": "week-47", "source": _EXAMPLE[0], "target": _EXAMPLE[1]}]},
-            ]
-        },
-    )
-
-    pairs: Annotated[list[PairRequest], Field(min_length=1, max_length=MAX_PAIRS)] | None = None
-    matrix: Annotated[list[SetId], Field(min_length=2, max_length=_MAX_SETS)] | None = Field(
-        default=None, description="Every pair of these sets."
-    )
-    reference: SetId | None = Field(default=None, description="The source of every pair.")
-    targets: Annotated[list[SetId], Field(min_length=1, max_length=MAX_PAIRS)] | None = None
-    simultaneous: bool = Field(
-        default=False,
-        description="Adds a simultaneous bound to each result: all of those of the batch hold together (Bonferroni).",
-    )
-    priority: Priority = "normal"
-    metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.reference is None) != (self.targets is None):
-            raise ValueError("reference and targets belong together")
-        if sum(given is not None for given in (self.pairs, self.matrix, self.targets)) != 1:
-            raise ValueError("give exactly one of pairs, matrix, or reference with targets")
-        for name in ("matrix", "targets"):
-            sets = getattr(self, name)
-            if sets is not None and len(set(sets)) != len(sets):
-                raise ValueError(f"{name} names a set twice")
-        names = [pair.custom_id for pair in self.pairs or () if pair.custom_id is not None]
-        if len(set(names)) != len(names):
-            raise ValueError("pairs uses a custom_id twice")
-        return self
-
-    def submission(self, idempotency_key: str | None) -> BatchSubmission:
-        options = self.model_dump(include={*Options.model_fields, "simultaneous"})
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest() if idempotency_key else None
-        common = (options, self.priority, self.metadata, idempotency_key, digest)
-        if self.matrix is not None:
-            return BatchSubmission("matrix", matrix_pairs(self.matrix), self.matrix, *common)
-        if self.reference is not None and self.targets is not None:
-            pairs = reference_pairs(self.reference, self.targets)
-            return BatchSubmission("reference", pairs, [self.reference, *self.targets], *common)
-        pairs = [
-            Pair(pair.source, pair.target, f"pairs.{k}", pair.custom_id) for k, pair in enumerate(self.pairs or ())
-        ]  # fmt: skip
-        return BatchSubmission("pairs", pairs, None, *common)
-
-
-class CountsView(BaseModel):
-    """Estimates by state."""
-
-    total: int
-    queued: int
-    running: int
-    canceling: int
-    succeeded: int
-    failed: int
-    canceled: int
-
-
-class BatchView(BaseModel):
-    """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets."""
-
-    id: str
-    object: Literal["batch"] = "batch"
-    status: BatchStatus
-    kind: Literal["pairs", "matrix", "reference"]
-    counts: CountsView
-    sets: list[str] | None
-    options: dict[str, Any]
-    priority: Priority
-    metadata: dict[str, str]
-    created_at: str
-    canceled_at: str | None
-
-
-class MatrixView(BaseModel):
-    """Figures by row and column: null where there is no result (yet); a set against itself is 0 with p-value 1."""
-
-    batch: str
-    complete: bool = Field(description="No estimate is queued or running.")
-    rows: list[str]
-    columns: list[str]
-    value: list[list[float | None]]
-    confidence: float = Field(description="Of each lower bound by itself, and of the simultaneous ones all together.")
-    lower_bound: list[list[float | None]] = Field(description="Each holds by itself.")
-    simultaneous_lower_bound: list[list[float | None]] = Field(
-        description="All hold together; null unless the batch was asked for simultaneous bounds."
-    )
-    upper_bound: list[list[float | None]] = Field(
-        description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."
-    )
-    p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
-    adjusted_p_value: list[list[float | None]] = Field(
-        description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
-    )
 
 
 def _view(services: ServicesDep, batch: Batch) -> BatchView:
     with services.database.read() as session:
-        counts = services.batches.counts(session, batch)
+        counts = services[Batches].counts(session, batch)
     return BatchView.model_validate(
         {
             "id": batch.id,
@@ -191,7 +70,7 @@ def create_batch(
     ] = None,
 ) -> BatchView:
     """Queue many estimates, all or none of them."""
-    batch = services.batches.submit(caller.tenant_id, body.submission(idempotency_key), caller.quota)
+    batch = services[Batches].submit(caller.tenant_id, body.submission(idempotency_key), caller.quota)
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     response.headers["Retry-After"] = "1"
     return _view(services, batch)
@@ -218,7 +97,7 @@ def get_batch(batch_id: IdPath, caller: CallerDep, services: ServicesDep) -> Bat
 @router.post("/{batch_id}/cancel", responses=responses(404, 422))
 def cancel_batch(batch_id: IdPath, caller: CallerDep, services: ServicesDep) -> BatchView:
     """Stop every estimate of the batch that is not finished."""
-    return _view(services, services.batches.cancel(caller.tenant_id, batch_id))
+    return _view(services, services[Batches].cancel(caller.tenant_id, batch_id))
 
 
 @router.get(
@@ -237,7 +116,7 @@ def get_batch_results(batch_id: IdPath, caller: CallerDep, services: ServicesDep
     batch = _find(services, caller, batch_id)
 
     def lines() -> Iterator[str]:
-        for rows in services.batches.results(batch.id):
+        for rows in services[Batches].results(batch.id):
             yield "".join(_line(row) + "\n" for row in rows)
 
     return StreamingResponse(lines(), media_type="application/jsonl")
@@ -265,7 +144,7 @@ def get_batch_matrix(
 ) -> Any:
     """Distances of a matrix (K x K, mirrored, diagonal 0) or of a reference batch (1 x targets)."""
     batch = _find(services, caller, batch_id)
-    matrix = services.batches.matrix(batch)
+    matrix = services[Batches].matrix(batch)
     if format == "npy":
         buffer = io.BytesIO()
         np.save(buffer, matrix.figures[figure], allow_pickle=False)

@@ -18,10 +18,11 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.cost import job_seconds
-from wdist_service.estimates.service import Jobs, Submission, check_groups, record_status
+from wdist_service.estimates.service import Estimates, Submission, check_groups
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
+from wdist_service.queue.status import record_status
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
 MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
@@ -78,7 +79,7 @@ class Matrix:
 class Batches:
     """The batches of all tenants."""
 
-    def __init__(self, database: Database, queue: Queue, jobs: Jobs) -> None:
+    def __init__(self, database: Database, queue: Queue, jobs: Estimates) -> None:
         self._database = database
         self._queue = queue
         self._jobs = jobs

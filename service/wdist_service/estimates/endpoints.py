@@ -16,19 +16,14 @@ from sqlalchemy import select
 
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
-from wdist_service.estimates.service import Submission
-from wdist_service.http.dependencies import (
-    AfterEstimate,
-    Caller,
-    CallerDep,
-    IdPath,
-    LimitQuery,
-    ServicesDep,
-    require_json,
-)
+from wdist_service.estimates.events import EventFeed
+from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
+from wdist_service.estimates.service import Estimates, Submission
+from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import CurveView, EstimateRequest, EstimateView, Page, StatusName, estimate_view
+from wdist_service.http.schemas import Page
+from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
@@ -71,7 +66,7 @@ async def create_estimate(
         idempotency_key=idempotency_key,
         request_digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if idempotency_key else None,
     )  # fmt: skip
-    estimate, _ = await asyncio.to_thread(services.jobs.submit, caller.tenant_id, submission, caller.quota)
+    estimate, _ = await asyncio.to_thread(services[Estimates].submit, caller.tenant_id, submission, caller.quota)
     log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
     if seconds := wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
@@ -91,7 +86,7 @@ def wanted_wait(prefer: str | None) -> int:
 
 async def _wait(services: ServicesDep, caller: CallerDep, estimate: Estimate, seconds: int) -> Estimate:
     deadline = time.monotonic() + seconds
-    while estimate.status not in TERMINAL and time.monotonic() < deadline and not services.news.is_closing():
+    while estimate.status not in TERMINAL and time.monotonic() < deadline and not services[EventFeed].is_closing():
         await asyncio.sleep(POLL_SECONDS)
         estimate = await asyncio.to_thread(_read, services, caller, estimate.id)
     return estimate
@@ -134,13 +129,13 @@ def get_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) 
 @router.post("/{estimate_id}/cancel", responses=responses(404, 422))
 def cancel_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
     """Stop a queued or running estimate; a finished one is left alone."""
-    return estimate_view(services.jobs.cancel(caller.tenant_id, estimate_id))
+    return estimate_view(services[Estimates].cancel(caller.tenant_id, estimate_id))
 
 
 @router.delete("/{estimate_id}", status_code=204, responses=responses(404, 409, 422))
 def delete_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a finished estimate and its files."""
-    services.jobs.delete(caller.tenant_id, estimate_id)
+    services[Estimates].delete(caller.tenant_id, estimate_id)
 
 
 @router.get("/{estimate_id}/curve", responses=responses(404, 422))

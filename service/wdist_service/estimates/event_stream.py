@@ -15,10 +15,11 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 
 from wdist_service import tenancy
-from wdist_service.estimates.events import Item, format_event
-from wdist_service.http.dependencies import Caller, CallerDep, IdPath, Services, ServicesDep
+from wdist_service.estimates.events import EventFeed, Item, format_event
+from wdist_service.estimates.schemas import estimate_view
+from wdist_service.http.dependencies import IdPath, Services, ServicesDep
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import estimate_view
+from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Estimate, Event
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
@@ -62,7 +63,7 @@ async def get_events(
 
 async def _stream(services: Services, caller: Caller, estimate_id: str, last: int) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    news = services.news
+    news = services[EventFeed]
     with news.listening(estimate_id):
         while not news.is_closing():
             known = news.after(estimate_id, last)

@@ -47,7 +47,7 @@ class _Feed:
             self.start = self.items.pop(0).id
 
 
-class News:
+class EventFeed:
     """Wakes those who listen to an estimate when it has new events, and reads these once for all of them."""
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Estimates as their owners see them: submit, cancel, delete. What workers do to them is in attempts.py."""
+"""Estimates as their owners see them: submit, cancel, delete. What workers do to them is in queue/attempts.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Text, cast, delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from wdist.data.checks import check_names
@@ -23,9 +23,11 @@ from wdist_service.estimates.cost import job_seconds
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
+from wdist_service.queue.fairness import count_waiting, virtual_time
+from wdist_service.queue.status import record_status
 from wdist_service.storage.files import Storage
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import (
-    ACTIVE,
     TERMINAL,
     Artifact,
     DeviceUse,
@@ -34,11 +36,7 @@ from wdist_service.tables import (
     Event,
     SampleSet,
     Status,
-    UploadPart,
 )
-
-PRIORITIES = {"high": 0, "normal": 1, "low": 2}
-_CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Submission:
     cost_seconds: float | None = None
 
 
-class Jobs:
+class Estimates:
     """Submits, cancels and deletes estimates; row and queue entry change in one transaction."""
 
     def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
@@ -234,69 +232,3 @@ def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet])
                 f"column with one label for each row, ({row.rows}, 1)",
                 field="groups",
             )
-
-
-def virtual_time(priority: str, waiting: int) -> int:
-    """DBOS priority (lower starts first) of a tenant's next job while `waiting` of its jobs wait in that class.
-
-    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one do not
-    delay another's first.
-    """
-    return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
-
-
-def count_waiting(session: Session, tenant_id: str, priority: str) -> int:
-    query = select(func.count()).where(
-        Estimate.tenant_id == tenant_id, Estimate.status == Status.QUEUED, Estimate.priority == priority
-    )
-    return session.execute(query).scalar_one()
-
-
-def record_status(session: Session, estimate_id: str, status: Status, attempt: int) -> None:
-    """Append a status event."""
-    data = {"status": str(status), "attempt": attempt}
-    session.add(Event(estimate_id=estimate_id, type="status", data=data, created_at=time.time()))
-
-
-def is_in_use(session: Session, sample_set_id: str) -> bool:
-    """Whether a queued or running estimate or evaluation needs the set."""
-    evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
-    if session.execute(evaluated.where(Evaluation.status.in_((Status.QUEUED, Status.RUNNING))).limit(1)).first():
-        return True
-    for column in (Estimate.source_id, Estimate.target_id):
-        query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
-        if session.execute(query).first() is not None:
-            return True
-    # Labels of groups are named in the options only; few estimates are active at a time.
-    named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
-    query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
-    return session.execute(query).first() is not None
-
-
-def is_named(session: Session, sha256: str) -> bool:
-    """Whether any row still names the file."""
-    return any(
-        session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
-        for model in (SampleSet, Artifact, UploadPart, Evaluation)
-    )
-
-
-def named(session: Session, hashes: list[str]) -> set[str]:
-    """Those of the files that a row still names."""
-    found: set[str] = set()
-    for start in range(0, len(hashes), 500):  # SQLite bounds the variables of a statement
-        for model in (SampleSet, Artifact, UploadPart, Evaluation):
-            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
-            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
-    return found
-
-
-def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
-    """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
-    if not hashes:
-        return
-    with database.write() as session:
-        database.hold(session, *hashes)  # keeps an upload of the same content from naming the file now
-        for sha256 in hashes:
-            if not is_named(session, sha256):
-                storage.discard(sha256)

@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
 
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
 from wdist_service.estimates.endpoints import POLL_SECONDS, wanted_wait
-from wdist_service.evaluations.evaluator import MAX_ROWS
-from wdist_service.evaluations.service import critic_files, find
+from wdist_service.estimates.events import EventFeed
+from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
+from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
+from wdist_service.evaluations.service import Evaluations, critic_files, find
 from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import (
-    AfterEvaluation,
-    Caller,
-    CallerDep,
-    IdPath,
-    LimitQuery,
-    Services,
-    ServicesDep,
-)
+from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import ErrorView, Page, rfc3339
+from wdist_service.http.schemas import Page
+from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.tables import Estimate, Evaluation, SampleSet, Status
 
@@ -38,30 +32,6 @@ _MAX_JSON_NUMBERS = 1_000_000
 _NPY = "application/x-npy"
 _NPY_TYPES = frozenset({"application/octet-stream", _NPY, "application/npy", "application/vnd.numpy.npy"})
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-
-
-class EvaluationView(BaseModel):
-    """f of the rows, in their order, and its gradient where it was asked for."""
-
-    values: list[float] = Field(description="f(x) of each row; higher on target rows.")
-    gradient: list[Any] | None = Field(default=None, description="Gradient of f at each row, shaped as the row.")
-
-
-class EvaluationJobView(BaseModel):
-    """An evaluation of every row of a stored set; `content` has it once `status` is succeeded."""
-
-    id: str
-    object: Literal["evaluation"] = "evaluation"
-    status: Literal["queued", "running", "succeeded", "failed"]
-    estimate: str
-    sample_set: str
-    gradient: bool
-    rows: int
-    done: int = Field(description="Rows that are evaluated.")
-    bytes: int | None = Field(description="Of the result, an .npy file of float64.")
-    error: ErrorView | None
-    created_at: str
-    finished_at: str | None
 
 
 @router.post(
@@ -121,12 +91,12 @@ async def _job(
     services: Services, caller: Caller, estimate: Estimate, row: SampleSet, gradient: bool, prefer: str | None
 ) -> Response:
     """Begin an evaluation, or find the same one, and wait for it as long as the caller would like."""
-    submit = services.evaluation_jobs.submit
+    submit = services[Evaluations].submit
     job = await asyncio.to_thread(
         submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota
     )  # fmt: skip
     deadline = time.monotonic() + wanted_wait(prefer)
-    while job.finished_at is None and time.monotonic() < deadline and not services.news.is_closing():
+    while job.finished_at is None and time.monotonic() < deadline and not services[EventFeed].is_closing():
         await asyncio.sleep(POLL_SECONDS)
         job = await asyncio.to_thread(_find, services, caller, estimate.id, job.id)
     headers = {"Location": f"/v1/estimates/{estimate.id}/evaluations/{job.id}"}
@@ -176,26 +146,7 @@ def get_evaluation_content(
 )
 def delete_evaluation(estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget an evaluation; one that is under way is stopped."""
-    services.evaluation_jobs.delete(caller.tenant_id, evaluation_id, estimate_id)
-
-
-def job_view(row: Evaluation) -> EvaluationJobView:
-    is_done = row.sha256 is not None
-    return EvaluationJobView.model_validate(
-        {
-            "id": row.id,
-            "status": row.status,
-            "estimate": row.estimate_id,
-            "sample_set": row.sample_set_id,
-            "gradient": row.gradient,
-            "rows": row.rows,
-            "done": row.rows if is_done else row.done,
-            "bytes": row.bytes if is_done else None,
-            "error": row.error,
-            "created_at": rfc3339(row.created_at),
-            "finished_at": None if row.finished_at is None else rfc3339(row.finished_at),
-        }
-    )
+    services[Evaluations].delete(caller.tenant_id, evaluation_id, estimate_id)
 
 
 def _find(services: Services, caller: Caller, estimate_id: str, evaluation_id: str) -> Evaluation:
@@ -222,14 +173,14 @@ def _check_rows(row: SampleSet) -> None:
 
 
 def _answer(services: Services, critic: dict[str, Path], rows: Path, gradient: bool, wants_npy: bool) -> Response:
-    with services.evaluations.folder() as folder:
+    with services[Evaluator].folder() as folder:
         if wants_npy:
-            out = services.evaluations.run(folder, critic, rows, "gradient" if gradient else "values")
+            out = services[Evaluator].run(folder, critic, rows, "gradient" if gradient else "values")
             return Response(out.read_bytes(), media_type=_NPY)
-        values = np.load(services.evaluations.run(folder, critic, rows, "values"), allow_pickle=False)
+        values = np.load(services[Evaluator].run(folder, critic, rows, "values"), allow_pickle=False)
         slopes = None
         if gradient:
-            slopes = np.load(services.evaluations.run(folder, critic, rows, "gradient"), allow_pickle=False)
+            slopes = np.load(services[Evaluator].run(folder, critic, rows, "gradient"), allow_pickle=False)
             if slopes.size > _MAX_JSON_NUMBERS:
                 raise InvalidError(
                     f"{slopes.size:,} numbers are too many for JSON; ask for Accept: {_NPY}", field="gradient"

@@ -32,7 +32,7 @@ class TooMuchError(InvalidError):
     """Rows that take more memory or time than one evaluation may."""
 
 
-class Evaluations:
+class Evaluator:
     """Runs evaluators, two at a time."""
 
     def __init__(self, scratch: Path) -> None:

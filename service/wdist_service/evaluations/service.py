@@ -27,13 +27,13 @@ from sqlalchemy.orm import Session
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import InvalidError, RequestError, StorageUnavailableError, TooLargeError
-from wdist_service.estimates import service as jobs
-from wdist_service.evaluations.evaluator import Evaluations, TooMuchError
+from wdist_service.evaluations.evaluator import Evaluator, TooMuchError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes, admit_evaluation
 from wdist_service.queue.leases import renewed
 from wdist_service.settings import Settings
 from wdist_service.storage.files import DiskFullError, Incoming, Storage
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
 
 log = logging.getLogger("wdist.evaluations")
@@ -48,10 +48,10 @@ class LostError(Exception):
     """The row is gone, or another process works on it."""
 
 
-class EvaluationJobs:
+class Evaluations:
     """Accepts evaluations, and works on one after the other in a thread of its own."""
 
-    def __init__(self, database: Database, storage: Storage, evaluations: Evaluations, settings: Settings) -> None:
+    def __init__(self, database: Database, storage: Storage, evaluations: Evaluator, settings: Settings) -> None:
         self._database = database
         self._storage = storage
         self._evaluations = evaluations
@@ -103,7 +103,7 @@ class EvaluationJobs:
             row = find(session, tenant_id, evaluation_id, estimate_id)
             session.delete(row)
         if row.sha256 is not None:
-            jobs.discard_unused(self._database, self._storage, [row.sha256])
+            discard_unused(self._database, self._storage, [row.sha256])
 
     # --- the thread
 

@@ -1,62 +1,31 @@
-"""What endpoints ask for, as annotated aliases."""
+"""What endpoints of every resource ask for, as annotated aliases."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from wdist_service.batches.service import Batches
 from wdist_service.database import Database
-from wdist_service.errors import ForbiddenError, UnauthorizedError, UnsupportedTypeError
-from wdist_service.estimates.events import News
-from wdist_service.estimates.service import Jobs
-from wdist_service.evaluations.evaluator import Evaluations
-from wdist_service.evaluations.service import EvaluationJobs
-from wdist_service.http.metrics import HttpMetrics
-from wdist_service.http.rate_limits import RateLimiter, TooManyRequestsError
-from wdist_service.keys.quotas import Quota, quota_of
-from wdist_service.keys.service import Keys
-from wdist_service.queue.dispatch import Queue
-from wdist_service.sample_sets.service import SampleSets
+from wdist_service.errors import UnsupportedTypeError
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
-from wdist_service.tables import LOCAL_TENANT
-from wdist_service.uploads.service import Uploads
+
+Service = TypeVar("Service")
 
 
-@dataclass(frozen=True)
 class Services:
-    """Everything an endpoint can use."""
+    """Everything an endpoint can use: what all share, and one service of each kind, found by its class."""
 
-    settings: Settings
-    database: Database
-    storage: Storage
-    queue: Queue
-    jobs: Jobs
-    sample_sets: SampleSets
-    keys: Keys
-    uploads: Uploads
-    batches: Batches
-    news: News
-    http_metrics: HttpMetrics
-    evaluations: Evaluations
-    evaluation_jobs: EvaluationJobs
-    rates: RateLimiter = field(default_factory=RateLimiter)
+    def __init__(self, settings: Settings, database: Database, storage: Storage, *others: object) -> None:
+        self.settings, self.database, self.storage = settings, database, storage
+        self._by_kind = {type(service): service for service in others}
 
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls: the tenant whose data it is, and what the key allows."""
-
-    tenant_id: str
-    role: str
-    quota: Quota
-
-
-_bearer = HTTPBearer(auto_error=False, description="An API key, `wd_...`; none is needed on an open local server.")
+    def __getitem__(self, kind: type[Service]) -> Service:
+        """The service of a class. Raises KeyError where the application was built without it."""
+        service = self._by_kind[kind]
+        assert isinstance(service, kind)  # noqa: S101 - for the type checker
+        return service
 
 
 def get_services(request: Request) -> Services:
@@ -65,41 +34,6 @@ def get_services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
-
-
-def get_caller(
-    request: Request,
-    services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
-    if services.keys.is_open():
-        return Caller(LOCAL_TENANT, "admin", quota_of(services.settings, None))
-    if credentials is None:
-        raise UnauthorizedError("send an API key in the header Authorization: Bearer wd_...")
-    key = services.keys.find(credentials.credentials)
-    if key is None:
-        raise UnauthorizedError("this API key is unknown or revoked")
-    quota = quota_of(services.settings, key)
-    if quota.requests_per_minute is not None:
-        allowance, may_pass = services.rates.take(key.id, quota.requests_per_minute)
-        request.scope["rate_limit"] = allowance
-        if not may_pass:
-            raise TooManyRequestsError(
-                f"this key may send {allowance.limit:,} requests a minute; wait", retry_after=allowance.reset_seconds
-            )
-    return Caller(key.tenant_id, key.role, quota)
-
-
-CallerDep = Annotated[Caller, Depends(get_caller)]
-
-
-def get_admin(caller: CallerDep) -> Caller:
-    if caller.role != "admin":
-        raise ForbiddenError("this needs a key with the role admin")
-    return caller
-
-
-AdminDep = Annotated[Caller, Depends(get_admin)]
 
 
 def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:

@@ -6,18 +6,15 @@ import asyncio
 import logging
 import re
 import time
-from urllib.parse import urlsplit
 
-from sqlalchemy.exc import DatabaseError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wdist_service.errors import ForbiddenError, RequestError, TooLargeError
+from wdist_service.errors import RequestError, TooLargeError
 from wdist_service.http.metrics import HttpMetrics
 from wdist_service.http.problems import of_request_error, problem
 from wdist_service.ids import new_id
-from wdist_service.keys.service import Keys
-from wdist_service.settings import LOOPBACK, Settings
+from wdist_service.settings import Settings
 
 access_log = logging.getLogger("wdist.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -147,52 +144,3 @@ async def _drain(receive: Receive, taken: int) -> None:
         taken += len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body", False):
             return
-
-
-class OpenServerGuard:
-    """Protects a server without keys from web pages: other sites' requests, and names that were made to point here."""
-
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
-        self._app = app
-        self._keys = keys
-        self._hosts = {host.lower() for host in settings.allowed_hosts}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
-            await of_request_error(scope["request_id"], refusal)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    async def _refusal(self, scope: Scope) -> RequestError | None:
-        headers = Headers(scope=scope)
-        host = _host(headers.get("host", ""))
-        try:
-            is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
-        except DatabaseError:  # away: guard as without keys, which is stricter; what needs the database says so itself
-            is_open = True
-        allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
-        if allowed is not None and host not in allowed:
-            return ForbiddenError(f"this server does not answer to the name {host!r}; see WDIST_SERVER_ALLOWED_HOSTS")
-        if is_open and _is_cross_site(headers, host) and not _follows_a_link_to_the_page(scope, headers):
-            return ForbiddenError("other sites may not call a server without keys; make one with `wdist keys create`")
-        return None
-
-
-def _host(value: str) -> str:
-    try:
-        return (urlsplit("//" + value).hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _is_cross_site(headers: Headers, host: str) -> bool:
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return True
-    origin = headers.get("origin")
-    return origin is not None and (urlsplit(origin).hostname or "") != host
-
-
-def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:
-    """A person clicked a link on another site: the window opens the page, which holds no data and cannot be framed."""
-    opens_window = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return scope["method"] == "GET" and scope["path"] == "/" and opens_window

@@ -5,9 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from wdist_service.errors import InvalidError
-from wdist_service.http.dependencies import AdminDep, IdPath, ServicesDep, require_json
+from wdist_service.http.dependencies import IdPath, ServicesDep, require_json
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import KeyRequest, KeyView, NewKeyView, Page, key_view
+from wdist_service.http.schemas import Page
+from wdist_service.keys.caller import AdminDep
+from wdist_service.keys.schemas import KeyRequest, KeyView, NewKeyView, key_view
+from wdist_service.keys.service import Keys
 
 router = APIRouter(prefix="/v1/api-keys", tags=["API keys"], responses=responses(401, 403, 503))
 
@@ -17,20 +20,20 @@ router = APIRouter(prefix="/v1/api-keys", tags=["API keys"], responses=responses
 )  # fmt: skip
 def create_key(body: KeyRequest, _admin: AdminDep, services: ServicesDep) -> NewKeyView:
     """Make a key; its secret is shown this once. The first one closes an open server and must be an admin's."""
-    if services.keys.is_open() and body.role != "admin":
+    if services[Keys].is_open() and body.role != "admin":
         raise InvalidError("the first key must have the role admin: nobody could make another one", field="role")
     quota = None if body.quota is None else body.quota.model_dump(exclude_none=True)
-    key, secret = services.keys.create(tenant_id=body.tenant, name=body.name, role=body.role, quota=quota)
+    key, secret = services[Keys].create(tenant_id=body.tenant, name=body.name, role=body.role, quota=quota)
     return NewKeyView(**key_view(key).model_dump(), secret=secret)
 
 
 @router.get("")
 def list_keys(_admin: AdminDep, services: ServicesDep) -> Page[KeyView]:
     """All keys of all tenants, newest first."""
-    return Page(data=[key_view(key) for key in services.keys.list()], has_more=False, next=None)
+    return Page(data=[key_view(key) for key in services[Keys].list()], has_more=False, next=None)
 
 
 @router.delete("/{key_id}", responses=responses(404, 422))
 def revoke_key(key_id: IdPath, _admin: AdminDep, services: ServicesDep) -> KeyView:
     """End a key at once."""
-    return key_view(services.keys.revoke(key_id))
+    return key_view(services[Keys].revoke(key_id))

@@ -9,9 +9,10 @@ from fastapi.responses import PlainTextResponse
 from sqlalchemy import func, select
 
 from wdist import __version__
-from wdist_service.http.dependencies import AdminDep, ServicesDep
-from wdist_service.http.metrics import CONTENT_TYPE, job_lines
+from wdist_service.http.dependencies import ServicesDep
+from wdist_service.http.metrics import CONTENT_TYPE, HttpMetrics, job_lines
 from wdist_service.http.problems import responses
+from wdist_service.keys.caller import AdminDep
 from wdist_service.tables import Estimate, Status, Worker
 
 router = APIRouter(tags=["operations"])
@@ -51,7 +52,7 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
 )
 def metrics(_admin: AdminDep, services: ServicesDep) -> PlainTextResponse:
     """Figures in Prometheus' text format; with keys, for admins."""
-    lines = [*services.http_metrics.lines(), *job_lines(services.database, services.settings.lease_seconds)]
+    lines = [*services[HttpMetrics].lines(), *job_lines(services.database, services.settings.lease_seconds)]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 
+from wdist_service.estimates.events import EventFeed
 from wdist_service.processes.heartbeat import die_with_supervisor, show_pulse
 
 EX_CONFIG = 78
@@ -36,7 +37,7 @@ def main() -> None:
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    services.news.is_closing = lambda: server.should_exit
+    services[EventFeed].is_closing = lambda: server.should_exit
     server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 
 

@@ -16,9 +16,10 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
-from wdist_service.estimates.service import record_status, virtual_time
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.liveness import Vigil
+from wdist_service.queue.fairness import virtual_time
+from wdist_service.queue.liveness import Liveness
+from wdist_service.queue.status import record_status
 from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
 
@@ -57,7 +58,7 @@ class Attempts:
         self._queue = queue
         self._storage = storage
         self.worker_id = worker_id
-        self.vigil = Vigil()
+        self.vigil = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
         """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _LOOK_SECONDS = 2.0  # a longer pause between two looks says nothing: this process was frozen, or the machine slept
 
 
-class Vigil:
+class Liveness:
     """Seconds in which each worker's last beat stayed the same before our eyes.
 
     A clock that steps forward ends every lease at once, one that steps back keeps a dead worker's lease for as long:

@@ -20,12 +20,14 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import MEDIA_TYPES, Format, check_selection
 from wdist_service.errors import TooLargeError
 from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import AfterSampleSet, CallerDep, IdPath, LimitQuery, ServicesDep
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import InlineSamples, Member, Name, Page, SampleSetView, sample_set_view
+from wdist_service.http.schemas import Name, Page
+from wdist_service.keys.caller import CallerDep
 from wdist_service.keys.quotas import admit_bytes
-from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver
+from wdist_service.sample_sets.schemas import InlineSamples, Member, SampleSetView, sample_set_view
+from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import SampleSet
@@ -86,13 +88,13 @@ async def create_sample_set(
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
             _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services.sample_sets.add, file, row, None, admit)
+            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, None, admit)
         else:
             await pump(request.stream(), _limited(file, services.settings, kind))
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
-                services.sample_sets.add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
+                services[SampleSets].add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
             )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
@@ -171,4 +173,4 @@ def get_sample_set_content(
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
 def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a set that no queued or running estimate uses."""
-    services.sample_sets.delete(caller.tenant_id, sample_set_id)
+    services[SampleSets].delete(caller.tenant_id, sample_set_id)

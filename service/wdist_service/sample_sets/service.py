@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.selection import Selection
@@ -17,12 +17,12 @@ from wdist_service.database import Database
 from wdist_service.decoding.formats import Format
 from wdist_service.decoding.runner import Decoders
 from wdist_service.errors import ConflictError, InvalidError, RequestError
-from wdist_service.estimates import service as jobs
 from wdist_service.ids import new_id
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
-from wdist_service.tables import SampleSet
+from wdist_service.storage.references import discard_unused, is_named
+from wdist_service.tables import ACTIVE, Estimate, Evaluation, SampleSet, Status
 
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
@@ -178,19 +178,19 @@ class SampleSets:
         """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
-            if jobs.is_in_use(session, row.id):
+            if is_in_use(session, row.id):
                 raise ConflictError(f"{row.id} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
-        jobs.discard_unused(self._database, self._storage, [row.sha256])
+        discard_unused(self._database, self._storage, [row.sha256])
 
     def sweep(self) -> int:
         """Remove files that a crash left behind; returns how many."""
         removed = self._storage.sweep_unfinished()
         for sha256 in self._storage.stored():
             with self._database.read() as session:
-                is_used = jobs.is_named(session, sha256)
+                is_used = is_named(session, sha256)
             if not is_used:
-                jobs.discard_unused(self._database, self._storage, [sha256])
+                discard_unused(self._database, self._storage, [sha256])
                 removed += 1
         return removed
 
@@ -205,3 +205,18 @@ def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
         with path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 yield block
+
+
+def is_in_use(session: Session, sample_set_id: str) -> bool:
+    """Whether a queued or running estimate or evaluation needs the set."""
+    evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
+    if session.execute(evaluated.where(Evaluation.status.in_((Status.QUEUED, Status.RUNNING))).limit(1)).first():
+        return True
+    for column in (Estimate.source_id, Estimate.target_id):
+        query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
+        if session.execute(query).first() is not None:
+            return True
+    # Labels of groups are named in the options only; few estimates are active at a time.
+    named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
+    query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
+    return session.execute(query).first() is not None

@@ -8,8 +8,8 @@ import threading
 from sqlalchemy.exc import DatabaseError
 
 from wdist_service.database import Database
-from wdist_service.estimates.service import named
 from wdist_service.storage.files import Storage
+from wdist_service.storage.references import named
 
 log = logging.getLogger("wdist.storage")
 TIDY_SECONDS = 60.0

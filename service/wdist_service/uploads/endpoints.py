@@ -12,12 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wdist_service.errors import InvalidError, RequestError, UnsupportedTypeError
 from wdist_service.http.bodies import BrokenBodyError, pump
-from wdist_service.http.dependencies import CallerDep, IdPath, ServicesDep
+from wdist_service.http.dependencies import IdPath, ServicesDep
 from wdist_service.http.middleware import BodyTimeoutError
 from wdist_service.http.problems import MEDIA_TYPE, responses
-from wdist_service.http.schemas import UploadView, upload_view
+from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Upload
-from wdist_service.uploads.service import CHECKSUMS, describe
+from wdist_service.uploads.schemas import UploadView, upload_view
+from wdist_service.uploads.service import CHECKSUMS, Uploads, describe
 
 VERSION = "1.0.0"
 _PATH = "/v1/uploads"
@@ -101,7 +102,7 @@ def create_upload(
     ] = None,
 ) -> Response:
     """Begin a resumable upload."""
-    upload = services.uploads.create(caller.tenant_id, upload_length, describe(upload_metadata), caller.quota)
+    upload = services[Uploads].create(caller.tenant_id, upload_length, describe(upload_metadata), caller.quota)
     return Response(status_code=201, headers={"Location": f"{_PATH}/{upload.id}", **_progress(upload, 0)})
 
 
@@ -120,7 +121,7 @@ def create_upload(
 )
 def get_upload_offset(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> Response:
     """Bytes that are safe, and so where to continue."""
-    upload = services.uploads.get(caller.tenant_id, upload_id)
+    upload = services[Uploads].get(caller.tenant_id, upload_id)
     headers = {"Upload-Length": str(upload.length), **_progress(upload, upload.offset)}
     if upload.given:
         headers["Upload-Metadata"] = upload.given
@@ -130,7 +131,7 @@ def get_upload_offset(upload_id: IdPath, caller: CallerDep, services: ServicesDe
 @router.get("/{upload_id}", responses=responses(404, 410, 422))
 def get_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> UploadView:
     """How far it is, and the sample set that it became or why it cannot be one."""
-    return upload_view(services.uploads.get(caller.tenant_id, upload_id))
+    return upload_view(services[Uploads].get(caller.tenant_id, upload_id))
 
 
 @router.patch("/{upload_id}", **_appending)
@@ -146,7 +147,7 @@ async def append_to_upload(
     if request.headers.get("content-type", "") != _BODY_TYPE:
         raise UnsupportedTypeError(f"send the bytes as {_BODY_TYPE}")
     appending = await asyncio.to_thread(
-        services.uploads.append, caller.tenant_id, upload_id, upload_offset, upload_checksum
+        services[Uploads].append, caller.tenant_id, upload_id, upload_offset, upload_checksum
     )
     try:
         try:
@@ -157,14 +158,14 @@ async def append_to_upload(
         await asyncio.to_thread(appending.finish)
     finally:
         await asyncio.to_thread(appending.__exit__)
-    upload = await asyncio.to_thread(services.uploads.get, caller.tenant_id, upload_id)
+    upload = await asyncio.to_thread(services[Uploads].get, caller.tenant_id, upload_id)
     return Response(status_code=204, headers=_progress(upload, appending.offset))
 
 
 @router.delete("/{upload_id}", status_code=204, dependencies=_versioned, responses=responses(404, 412, 422))
 def delete_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget an upload; a sample set that it became stays."""
-    services.uploads.terminate(caller.tenant_id, upload_id)
+    services[Uploads].terminate(caller.tenant_id, upload_id)
 
 
 @router.post("/{upload_id}", **_appending)

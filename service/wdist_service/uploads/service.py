@@ -27,7 +27,6 @@ from wdist_service.database import Database
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
-from wdist_service.estimates import service as jobs
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes
 from wdist_service.queue.leases import renewed
@@ -35,6 +34,7 @@ from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Uploads:
         with self._database.write() as session:
             upload = tenancy.find(session, Upload, tenant_id, upload_id)
             hashes = _forget(session, [upload.id])
-        jobs.discard_unused(self._database, self._storage, hashes)
+        discard_unused(self._database, self._storage, hashes)
 
     def expire(self) -> int:
         """Forget uploads whose time is over; returns how many."""
@@ -181,7 +181,7 @@ class Uploads:
                 return 0
         with self._database.write() as session:
             hashes = _forget(session, ids)
-        jobs.discard_unused(self._database, self._storage, hashes)
+        discard_unused(self._database, self._storage, hashes)
         return len(ids)
 
     # --- for Appending
@@ -238,7 +238,7 @@ class Uploads:
             self._fail(upload, token, error.detail)
             raise
         finally:
-            jobs.discard_unused(self._database, self._storage, hashes)
+            discard_unused(self._database, self._storage, hashes)
         return row
 
     def refuse(self, upload: Upload, token: str, start: bytes) -> None:
@@ -258,7 +258,7 @@ class Uploads:
             self._touch(session, upload, token, {"error": reason})
             query = delete(UploadPart).where(UploadPart.upload_id == upload.id).returning(UploadPart.sha256)
             hashes = list(session.execute(query).scalars())
-        jobs.discard_unused(self._database, self._storage, hashes)
+        discard_unused(self._database, self._storage, hashes)
 
     def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
         lease = {"locked_until": self._database.now(session) + self._settings.lease_seconds}

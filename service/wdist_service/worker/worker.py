@@ -24,7 +24,7 @@ from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
-from wdist_service.queue import dispatch as engine
+from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.storage.eviction import keep_tidy
@@ -65,14 +65,14 @@ class Worker:
             signal.signal(number, lambda *_: self._stopping.set())
         wait_for(self._database, seconds=30)
         self._database.migrate()
-        engine.migrate(self._database)
+        dispatch.migrate(self._database)
         _until_stored(lambda: check_storage(self._database, self._storage))
-        self._queue = engine.Queue(self._database)
+        self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
         self._attempts.declare(self._name, len(self._slots), self._slots.devices)
         _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
-        engine.Consumer(self._database, self.id, self._run_attempt, self._at_once)
+        dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
         keep_tidy(self._database, self._storage, self._stopping)
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
@@ -141,7 +141,7 @@ class Worker:
         What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
         """
         log.info("worker stopping")
-        time.sleep(3 * engine.POLLING_SECONDS)  # until the queue knows that `_at_once` is 0 now
+        time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue knows that `_at_once` is 0 now
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + _STOP_SECONDS

@@ -1,0 +1,39 @@
+"""Which stored files the rows of the database still name, and removal of those that none names."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from wdist_service.database import Database
+from wdist_service.storage.files import Storage
+from wdist_service.tables import Artifact, Evaluation, SampleSet, UploadPart
+
+
+def is_named(session: Session, sha256: str) -> bool:
+    """Whether any row still names the file."""
+    return any(
+        session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
+        for model in (SampleSet, Artifact, UploadPart, Evaluation)
+    )
+
+
+def named(session: Session, hashes: list[str]) -> set[str]:
+    """Those of the files that a row still names."""
+    found: set[str] = set()
+    for start in range(0, len(hashes), 500):  # SQLite bounds the variables of a statement
+        for model in (SampleSet, Artifact, UploadPart, Evaluation):
+            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
+            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+    return found
+
+
+def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
+    """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
+    if not hashes:
+        return
+    with database.write() as session:
+        database.hold(session, *hashes)  # keeps an upload of the same content from naming the file now
+        for sha256 in hashes:
+            if not is_named(session, sha256):
+                storage.discard(sha256)
