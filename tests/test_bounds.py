@@ -33,13 +33,13 @@ def allowed(alpha: float, runs: int = RUNS) -> int:
     return int(stats.binom.ppf(0.9999, runs, alpha))
 
 
-@pytest.mark.parametrize("method", bounds.MEAN_METHODS)
+@pytest.mark.parametrize("method", mean_bounds.MEAN_METHODS)
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("n", [50, 400])
 def test_lower_bound_is_violated_no_more_often_than_alpha(name: str, n: int, method: str) -> None:
     draw, mean = DISTRIBUTIONS[name]
     alpha, generator = 0.05, np.random.default_rng([n, len(name)])
-    lower = [bounds.mean_lower_bound(draw(generator, n), 0, 1, alpha, method) for _ in range(RUNS)]
+    lower = [mean_bounds.mean_lower_bound(draw(generator, n), 0, 1, alpha, method) for _ in range(RUNS)]
     assert sum(bound > mean for bound in lower) <= allowed(alpha)
 
 
@@ -47,18 +47,18 @@ def test_a_misleading_prior_does_not_touch_validity() -> None:
     draw, mean = DISTRIBUTIONS["rare"]
     for prior in ((0.9, 0.001), (0.0, 0.5), (2.0, 1e-9)):
         generator = np.random.default_rng(11)
-        lower = [bounds.mean_lower_bound(draw(generator, 100), 0, 1, 0.05, prior=prior) for _ in range(RUNS)]
+        lower = [mean_bounds.mean_lower_bound(draw(generator, 100), 0, 1, 0.05, prior=prior) for _ in range(RUNS)]
         assert sum(bound > mean for bound in lower) <= allowed(0.05)
 
 
-@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize("method", mean_bounds.METHODS)
 def test_difference_bound_with_oracle_scores(method: str) -> None:
     alpha, generator, truth = 0.1, np.random.default_rng(0), 0.3
     violations = 0
     for _ in range(RUNS):
         fx = np.clip(generator.standard_normal(200), -3, 3)
         fy = np.clip(generator.standard_normal(120), -3, 3) + truth
-        violations += bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
+        violations += mean_bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
     assert violations <= allowed(alpha)
 
 
@@ -68,16 +68,16 @@ def test_paired_bound_is_valid_where_it_could_fail(n: int, m: int) -> None:
     alpha, generator, violations = 0.1, np.random.default_rng([n, m]), 0
     for _ in range(RUNS):
         fx, fy = (generator.random(n) < 0.1).astype(float), (generator.random(m) < 0.4).astype(float)
-        violations += bounds.difference_lower_bound(fx, fy, 0, 1, alpha, "paired_betting") > 0.3
+        violations += mean_bounds.difference_lower_bound(fx, fy, 0, 1, alpha, "paired_betting") > 0.3
     assert violations <= allowed(alpha)
 
 
 def test_pairs_use_both_sides_in_their_given_order() -> None:
-    differences, prior = bounds.paired_differences([1.0, 2.0], [3.0, 5.0, 4.0, 4.0, 9.0], 0, 9, ((1, 1), (4, 2)))
+    differences, prior = mean_bounds.paired_differences([1.0, 2.0], [3.0, 5.0, 4.0, 4.0, 9.0], 0, 9, ((1, 1), (4, 2)))
     np.testing.assert_array_equal(differences, [3.0, 2.0])
     assert prior == (3, math.sqrt(1 + 4 / 2))
     with pytest.raises(OptionError, match="clipped"):
-        bounds.paired_differences([1.0, 2.0], [3.0, 5.0], 0, 4, None)
+        mean_bounds.paired_differences([1.0, 2.0], [3.0, 5.0], 0, 4, None)
 
 
 def test_pairing_narrows_the_margin_by_a_third() -> None:
@@ -85,8 +85,8 @@ def test_pairing_narrows_the_margin_by_a_third() -> None:
     x, y = generator.beta(2, 2, 5_000), generator.beta(2, 2, 5_000)
     prior = ((0.5, float(x.std())), (0.5, float(y.std())))
     margins = {
-        method: y.mean() - x.mean() - bounds.difference_lower_bound(x, y, 0, 1, 0.05, method, prior)
-        for method in bounds.METHODS
+        method: y.mean() - x.mean() - mean_bounds.difference_lower_bound(x, y, 0, 1, 0.05, method, prior)
+        for method in mean_bounds.METHODS
     }
     # sqrt(2 ln 20) sqrt(2) = 3.46 against sqrt(2 ln 40) 2 = 5.43 deviations, both up to early stops of the maximum
     assert margins["paired_betting"] < 0.8 * margins["betting"]
@@ -104,17 +104,17 @@ def test_descending_order_is_the_trap_and_the_seeded_permutation_avoids_it() -> 
     trapped = safe = 0
     for seed in range(60):
         descending = np.sort(np.random.default_rng(seed).random(1_000))[::-1]
-        trapped += bounds.mean_lower_bound(descending[:300], 0, 1, 0.05) > 0.5
-        trapped_whole = bounds.mean_lower_bound(descending, 0, 1, 0.05)
+        trapped += mean_bounds.mean_lower_bound(descending[:300], 0, 1, 0.05) > 0.5
+        trapped_whole = mean_bounds.mean_lower_bound(descending, 0, 1, 0.05)
         assert trapped_whole > descending.mean()
-        safe += bounds.mean_lower_bound(descending[split_rows(1_000, seed).test], 0, 1, 0.05) > 0.5
+        safe += mean_bounds.mean_lower_bound(descending[split_rows(1_000, seed).test], 0, 1, 0.05) > 0.5
     assert trapped == 60
     assert safe <= allowed(0.05, 60)
 
 
 def test_betting_agrees_with_a_direct_evaluation_of_the_capital() -> None:
     x, alpha = np.random.default_rng(2).beta(2, 5, 300), 0.05
-    bound = bounds.mean_lower_bound(x, 0, 1, alpha)
+    bound = mean_bounds.mean_lower_bound(x, 0, 1, alpha)
 
     def capital(m: float) -> float:
         mean_sum, square_sum, log_capital, best = 0.5, 0.25, 0.0, -math.inf
@@ -136,12 +136,14 @@ def test_empirical_bernstein_closed_form() -> None:
     x = np.array([0.0, 0.5, 1.0, 0.5] * 50)
     log_term = math.log(2 / 0.05)
     expected = 0.5 - math.sqrt(2 * x.var(ddof=1) * log_term / 200) - 7 * log_term / (3 * 199)
-    assert bounds.mean_lower_bound(x, 0, 1, 0.05, "empirical_bernstein") == pytest.approx(expected, abs=1e-15)
+    assert mean_bounds.mean_lower_bound(x, 0, 1, 0.05, "empirical_bernstein") == pytest.approx(expected, abs=1e-15)
 
 
 def test_betting_is_tighter_than_bernstein_and_never_tighter_than_gauss_by_much() -> None:
     x = np.clip(0.5 + 0.1 * np.random.default_rng(3).standard_normal(5_000), 0, 1)
-    margins = {method: x.mean() - bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in bounds.MEAN_METHODS}
+    margins = {
+        method: x.mean() - mean_bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in mean_bounds.MEAN_METHODS
+    }
     assert margins["betting"] < 0.7 * margins["empirical_bernstein"]
     # Ville with a fixed stake costs sqrt(2 ln 40) = 2.72 deviations where the normal quantile is 1.96
     assert margins["betting"] < 1.1 * 2.72 * x.std() / math.sqrt(5_000)
@@ -157,22 +159,22 @@ def test_bounds_move_with_the_units(shift: float, factor: float, values: list[fl
     x = np.array(values)
     low, high = shift, shift + factor
     moved = np.clip(shift + factor * x, low, high)
-    plain = bounds.mean_lower_bound(x, 0, 1, 0.05)
-    bound = bounds.mean_lower_bound(moved, low, high, 0.05)
+    plain = mean_bounds.mean_lower_bound(x, 0, 1, 0.05)
+    bound = mean_bounds.mean_lower_bound(moved, low, high, 0.05)
     # bisection stops at 1e-4 of its bracket, which is at most the unit interval
     assert bound == pytest.approx(shift + factor * plain, abs=2e-4 * factor + 1e-9 * abs(shift))
-    assert low <= bound <= bounds.mean_upper_bound(moved, low, high, 0.05) <= high
+    assert low <= bound <= mean_bounds.mean_upper_bound(moved, low, high, 0.05) <= high
 
 
 def test_upper_bound_mirrors_the_lower() -> None:
     x = np.random.default_rng(4).beta(2, 5, 500)
-    lower = bounds.mean_lower_bound(1 - x, 0, 1, 0.05, prior=(0.7, 0.2))
-    assert bounds.mean_upper_bound(x, 0, 1, 0.05, prior=(0.3, 0.2)) == pytest.approx(1 - lower, abs=1e-9)
+    lower = mean_bounds.mean_lower_bound(1 - x, 0, 1, 0.05, prior=(0.7, 0.2))
+    assert mean_bounds.mean_upper_bound(x, 0, 1, 0.05, prior=(0.3, 0.2)) == pytest.approx(1 - lower, abs=1e-9)
 
 
 def test_a_point_interval_is_its_own_bound() -> None:
-    assert bounds.mean_lower_bound([2.0, 2.0], 2.0, 2.0, 0.05) == 2.0
-    assert bounds.difference_lower_bound([2.0, 2.0], [2.0, 2.0], 2.0, 2.0, 0.05) == 0.0
+    assert mean_bounds.mean_lower_bound([2.0, 2.0], 2.0, 2.0, 0.05) == 2.0
+    assert mean_bounds.difference_lower_bound([2.0, 2.0], [2.0, 2.0], 2.0, 2.0, 0.05) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -189,27 +191,27 @@ def test_a_point_interval_is_its_own_bound() -> None:
 )
 def test_refusals(values: list[float], low: float, high: float, alpha: float, method: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        bounds.mean_lower_bound(values, low, high, alpha, method)
+        mean_bounds.mean_lower_bound(values, low, high, alpha, method)
 
 
 def test_ten_million_values_in_seconds() -> None:
     x = np.random.default_rng(5).random(10_000_000)
     start = time.perf_counter()
-    bound = bounds.mean_lower_bound(x, 0, 1, 0.025)
+    bound = mean_bounds.mean_lower_bound(x, 0, 1, 0.025)
     assert time.perf_counter() - start < 30  # about 4 s alone on two cores; the rest is for a busy machine
     margin = math.sqrt(2 * math.log(40) / 12 / len(x))
     # the running maximum may have been reached early, hence the wide lower end
     assert 0.3 * margin < x.mean() - bound < 1.1 * margin
 
 
-@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize("method", mean_bounds.METHODS)
 @pytest.mark.parametrize("confidence", [0.9, 0.99, 1 - 1e-9])
 def test_rows_needed_is_where_perfect_separation_starts_to_count(confidence: float, method: str) -> None:
-    needed = bounds.rows_needed(1 - confidence, method)
+    needed = mean_bounds.rows_needed(1 - confidence, method)
 
     def bound(n: int) -> float:
         prior = ((0.0, 1e-3), (1.0, 1e-3))
-        return bounds.difference_lower_bound(np.zeros(n), np.ones(n), 0, 1, 1 - confidence, method, prior)
+        return mean_bounds.difference_lower_bound(np.zeros(n), np.ones(n), 0, 1, 1 - confidence, method, prior)
 
     assert bound(needed) > 0
     if needed > 6:
@@ -217,13 +219,13 @@ def test_rows_needed_is_where_perfect_separation_starts_to_count(confidence: flo
 
 
 def test_confidence_that_the_rows_cannot_carry() -> None:
-    bounds.check_confidence(0.95, 50, 50)
+    mean_bounds.check_confidence(0.95, 50, 50)
     with pytest.raises(
         SampleError, match=r"target: 50 test rows are too few .* even perfectly separated sets need \d+"
     ):
-        bounds.check_confidence(1 - 1e-14, 1_000, 50)
+        mean_bounds.check_confidence(1 - 1e-14, 1_000, 50)
     with pytest.raises(OptionError, match="outside"):
-        bounds.check_confidence(1.0, 50, 50)
+        mean_bounds.check_confidence(1.0, 50, 50)
 
 
 # --- permutation test ----------------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ def test_confidence_that_the_rows_cannot_carry() -> None:
 def test_p_values_are_uniform_or_conservative_under_the_null() -> None:
     generator = np.random.default_rng(6)
     for draw in (lambda n: generator.standard_normal(n), lambda n: generator.integers(0, 3, n).astype(float)):
-        p = np.array([bounds.permutation_p_value(draw(60), draw(80), seed, 199) for seed in range(RUNS)])
+        p = np.array([permutation_test.permutation_p_value(draw(60), draw(80), seed, 199) for seed in range(RUNS)])
         for level in (0.01, 0.05, 0.2, 0.5):
             assert (p <= level).sum() <= allowed(level)
     assert (p <= 0.5).mean() > 0.3  # ties make discrete scores conservative, not useless
@@ -241,12 +243,12 @@ def test_p_values_are_uniform_or_conservative_under_the_null() -> None:
 def test_p_value_sees_a_shift_in_its_direction_only() -> None:
     generator = np.random.default_rng(7)
     x, y = generator.standard_normal(300), generator.standard_normal(300) + 1
-    assert bounds.permutation_p_value(x, y, 0) == 1 / 10_000
-    assert bounds.permutation_p_value(y, x, 0) == 1.0
+    assert permutation_test.permutation_p_value(x, y, 0) == 1 / 10_000
+    assert permutation_test.permutation_p_value(y, x, 0) == 1.0
 
 
 def test_p_value_counts_the_observed_statistic_and_ties() -> None:
-    assert bounds.permutation_p_value(np.full(60, 0.1), np.full(60, 0.1), 0, 99) == 1.0
+    assert permutation_test.permutation_p_value(np.full(60, 0.1), np.full(60, 0.1), 0, 99) == 1.0
 
 
 def test_p_value_matches_the_exact_test() -> None:
@@ -255,7 +257,7 @@ def test_p_value_matches_the_exact_test() -> None:
     exact = stats.permutation_test(
         (y, x), lambda a, b: a.mean() - b.mean(), alternative="greater", n_resamples=np.inf
     ).pvalue
-    p = bounds.permutation_p_value(x, y, 0, 20_000)
+    p = permutation_test.permutation_p_value(x, y, 0, 20_000)
     assert abs(p - exact) < 4 * math.sqrt(exact * (1 - exact) / 20_000) + 1e-4
 
 
@@ -263,7 +265,7 @@ def test_cyclic_shifts_are_as_uniform_as_shuffles(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(permutation_test, "CYCLIC_ROWS", 50)  # so that a thousand tests are affordable
     generator = np.random.default_rng(9)
     for draw in (lambda n: generator.standard_normal(n), lambda n: generator.integers(0, 3, n).astype(float)):
-        p = np.array([bounds.permutation_p_value(draw(90), draw(61), seed) for seed in range(RUNS)])
+        p = np.array([permutation_test.permutation_p_value(draw(90), draw(61), seed) for seed in range(RUNS)])
         for level in (0.01, 0.05, 0.2, 0.5):
             assert (p <= level).sum() <= allowed(level)
         assert (p <= 0.5).mean() > 0.3
@@ -277,7 +279,7 @@ def test_cyclic_shifts_match_a_direct_count(monkeypatch: pytest.MonkeyPatch) -> 
     sums = [scores[np.roll(labels, shift)].sum() for shift in range(73)]
     assert sums[0] == pytest.approx(y.sum())
     monkeypatch.setattr(permutation_test, "CYCLIC_ROWS", 50)
-    assert bounds.permutation_p_value(x, y, 5) == sum(s >= sums[0] - 1e-9 for s in sums) / 73
+    assert permutation_test.permutation_p_value(x, y, 5) == sum(s >= sums[0] - 1e-9 for s in sums) / 73
 
 
 def test_large_inputs_are_quick_and_use_every_row() -> None:
@@ -285,7 +287,7 @@ def test_large_inputs_are_quick_and_use_every_row() -> None:
     x, y = generator.standard_normal(1_000_000), generator.standard_normal(500_000) + 0.01
     start = time.perf_counter()
     # 0.01 is 5.8 standard errors: seen only if all rows count
-    assert bounds.permutation_p_value(x, y, 3) <= 1e-5
+    assert permutation_test.permutation_p_value(x, y, 3) <= 1e-5
     assert time.perf_counter() - start < 10
 
 
@@ -295,11 +297,11 @@ def test_large_inputs_are_quick_and_use_every_row() -> None:
 def test_light_tails_are_hardly_clipped_and_heavy_tails_are() -> None:
     generator = np.random.default_rng(10)
     x, y = generator.random(5_000), generator.random(5_000) + 0.5
-    low, high = bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
+    low, high = mean_bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
     assert low < 0.01
     assert high > 1.49
     x, y = generator.standard_t(2.5, 5_000), generator.standard_t(2.5, 5_000) + 1
-    low, high = bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
+    low, high = mean_bounds.clip_interval(x, y, 2_000, 2_000, 0.05)
     assert high - low < 0.5 * (max(x.max(), y.max()) - min(x.min(), y.min()))
 
 
@@ -307,10 +309,10 @@ def test_clipping_pays_off_in_the_bound() -> None:
     def bound(draw: Callable[[int], np.ndarray], clip: bool) -> float:
         fit_x, fit_y, x, y = draw(5_000), draw(5_000) + 0.5, draw(2_000), draw(2_000) + 0.5
         if clip:
-            low, high = bounds.clip_interval(fit_x, fit_y, 2_000, 2_000, 0.05)
+            low, high = mean_bounds.clip_interval(fit_x, fit_y, 2_000, 2_000, 0.05)
         else:
             low, high = float(min(fit_x.min(), fit_y.min())), float(max(fit_x.max(), fit_y.max()))
-        return bounds.difference_lower_bound(np.clip(x, low, high), np.clip(y, low, high), low, high, 0.05)
+        return mean_bounds.difference_lower_bound(np.clip(x, low, high), np.clip(y, low, high), low, high, 0.05)
 
     generators = [np.random.default_rng(12) for _ in range(2)]
     with_clip, without = (
@@ -321,5 +323,5 @@ def test_clipping_pays_off_in_the_bound() -> None:
 
 
 def test_clip_interval_of_equal_scores() -> None:
-    low, high = bounds.clip_interval(np.ones(50), np.ones(50), 50, 50, 0.05)
+    low, high = mean_bounds.clip_interval(np.ones(50), np.ones(50), 50, 50, 0.05)
     assert low == high == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wdist_client import Estimate, Result
-from wdist_client.display import JobBar, interval_svg
+from wdist_client.display.text import JobBar, interval_svg
 
 RESULT: dict[str, Any] = {
     "value": 0.73, "lower_bound": 0.63, "upper_bound": None, "confidence": 0.95, "p_value": 0.0001,

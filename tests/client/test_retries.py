@@ -34,7 +34,7 @@ from wdist_client import (
     UnsupportedFormat,
     w1,
 )
-from wdist_client.protocol import retry_after
+from wdist_client.requests import retry_after
 
 SET: dict[str, Any] = {
     "id": "ss_1", "object": "sample_set", "name": None, "sha256": "00", "bytes": 1, "rows": 1, "shape": [1, 1],

@@ -9,15 +9,15 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wdist_client import batches, flows, protocol
+from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.connection import connect_async
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
 from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
+from wdist_client.transports.connect import connect_async
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ class AsyncClient:
     async def _send(self, request: Request) -> Response:
         return await self._run(flows.send(request, self._retries))
 
-    async def _pages(self, path: str, page: type[Page[M]], **filters: protocol.Filter) -> AsyncIterator[M]:
+    async def _pages(self, path: str, page: type[Page[M]], **filters: requests.Filter) -> AsyncIterator[M]:
         after: str | None = None
         while True:
-            found = (await self._send(protocol.listing(path, after, filters))).read(page)
+            found = (await self._send(requests.listing(path, after, filters))).read(page)
             for record in found.data:
                 yield record
             if not found.has_more or found.next is None:
@@ -124,16 +124,16 @@ class AsyncSampleSets:
 
     async def get(self, sample_set: SampleSet | str) -> SampleSet:
         """As `SampleSets.get`."""
-        path = f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"
+        path = f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"
         return (await self._client._send(Request("GET", path))).read(SampleSet)
 
     def list(self, *, sha256: str | None = None) -> AsyncIterator[SampleSet]:
         """As `SampleSets.list`, for `async for`."""
-        return self._client._pages("/v1/sample-sets", protocol.SampleSetPage, sha256=sha256)
+        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256)
 
     async def delete(self, sample_set: SampleSet | str) -> None:
         """As `SampleSets.delete`."""
-        await self._client._send(Request("DELETE", f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"))
+        await self._client._send(Request("DELETE", f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"))
 
 
 class AsyncEstimates:
@@ -146,31 +146,31 @@ class AsyncEstimates:
         self, source: SampleSet | str, target: SampleSet | str, **options: Unpack[EstimateOptions]
     ) -> AsyncJob:
         """As `Estimates.create`."""
-        answer = await self._client._send(protocol.create_estimate(source, target, options))
+        answer = await self._client._send(requests.create_estimate(source, target, options))
         return AsyncJob(self._client, answer.read(Estimate))
 
     async def get(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
         """As `Estimates.get`."""
-        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}"
         return AsyncJob(self._client, (await self._client._send(Request("GET", path))).read(Estimate))
 
     async def list(
         self, *, status: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> AsyncIterator[AsyncJob]:
         """As `Estimates.list`, for `async for`."""
-        labels = protocol.labels(metadata)
-        found = self._client._pages("/v1/estimates", protocol.EstimatePage, status=status, metadata=labels)
+        labels = requests.labels(metadata)
+        found = self._client._pages("/v1/estimates", requests.EstimatePage, status=status, metadata=labels)
         async for record in found:
             yield AsyncJob(self._client, record)
 
     async def cancel(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
         """As `Estimates.cancel`."""
-        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}/cancel"
-        return AsyncJob(self._client, (await self._client._send(protocol.post(path))).read(Estimate))
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/cancel"
+        return AsyncJob(self._client, (await self._client._send(requests.post(path))).read(Estimate))
 
     async def delete(self, estimate: str | JobRecord | Estimate) -> None:
         """As `Estimates.delete`."""
-        await self._client._send(Request("DELETE", f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"))
+        await self._client._send(Request("DELETE", f"/v1/estimates/{requests.identifier(estimate, 'est_')}"))
 
 
 class AsyncBatches:
@@ -203,12 +203,12 @@ class AsyncBatches:
 
     async def get(self, batch: str | BatchRecord | Batch) -> AsyncBatchJob:
         """The batch with this id."""
-        path = f"/v1/batches/{protocol.identifier(batch, 'batch_')}"
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return AsyncBatchJob(self._client, (await self._client._send(Request("GET", path))).read(Batch), {})
 
     async def list(self) -> AsyncIterator[AsyncBatchJob]:
         """All batches, newest first."""
-        async for record in self._client._pages("/v1/batches", protocol.BatchPage):
+        async for record in self._client._pages("/v1/batches", requests.BatchPage):
             yield AsyncBatchJob(self._client, record, {})
 
 
@@ -238,7 +238,7 @@ class AsyncBatchJob(BatchRecord):
     async def cancel(self) -> Self:
         """Cancels every estimate of the batch that has not ended."""
         path = f"/v1/batches/{self.id}/cancel"
-        self.batch = (await self._client._send(protocol.post(path))).read(Batch)
+        self.batch = (await self._client._send(requests.post(path))).read(Batch)
         return self
 
 
@@ -265,7 +265,7 @@ class AsyncJob(JobRecord):
     async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
         """As `Job.certificate`."""
         answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return protocol.saved(answer.body, path)
+        return requests.saved(answer.body, path)
 
     async def events(self, after: str | None = None) -> AsyncIterator[Event]:
         """As `Job.events`, for `async for`."""

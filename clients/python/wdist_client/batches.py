@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wdist_client import protocol
-from wdist_client.display import percent, watched
+from wdist_client import requests
+from wdist_client.display.text import percent, watched
 from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
 from wdist_client.flows import Flow, Retries, Sleep, send
 from wdist_client.models import Batch, Estimate, MatrixRecord, SampleSet
 from wdist_client.options import BatchOptions, given
-from wdist_client.protocol import Request
+from wdist_client.requests import Request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +164,7 @@ def create(kind: Mapping[str, Any], options: BatchOptions) -> Request:
     """Submits a batch; options that are None are left to the server."""
     body = given(options)
     key = body.pop("idempotency_key", None)
-    return protocol.post("/v1/batches", {**kind, **body}, key)
+    return requests.post("/v1/batches", {**kind, **body}, key)
 
 
 def explicit(pairs: Pairs) -> list[dict[str, str]]:
@@ -177,7 +177,7 @@ def explicit(pairs: Pairs) -> list[dict[str, str]]:
 
 
 def identifiers(sets: Sequence[SampleSet | str]) -> list[str]:
-    return [protocol.identifier(sample_set, "ss_") for sample_set in sets]
+    return [requests.identifier(sample_set, "ss_") for sample_set in sets]
 
 
 def names_of(sets: Sequence[SampleSet | str]) -> dict[str, str]:

@@ -8,15 +8,15 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wdist_client import batches, flows, protocol
+from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.connection import connect
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
 from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
 from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
+from wdist_client.transports.connect import connect
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ class Client:
     def _send(self, request: Request) -> Response:
         return self._run(flows.send(request, self._retries))
 
-    def _pages(self, path: str, page: type[Page[M]], **filters: protocol.Filter) -> Iterator[M]:
+    def _pages(self, path: str, page: type[Page[M]], **filters: requests.Filter) -> Iterator[M]:
         after: str | None = None
         while True:
-            found = self._send(protocol.listing(path, after, filters)).read(page)
+            found = self._send(requests.listing(path, after, filters)).read(page)
             yield from found.data
             if not found.has_more or found.next is None:
                 return
@@ -145,16 +145,16 @@ class SampleSets:
 
     def get(self, sample_set: SampleSet | str) -> SampleSet:
         """The record of one set; raises NotFound."""
-        path = f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"
+        path = f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"
         return self._client._send(Request("GET", path)).read(SampleSet)
 
     def list(self, *, sha256: str | None = None) -> Iterator[SampleSet]:
         """All sets, newest first, fetched page by page as they are asked for."""
-        return self._client._pages("/v1/sample-sets", protocol.SampleSetPage, sha256=sha256)
+        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256)
 
     def delete(self, sample_set: SampleSet | str) -> None:
         """Deletes a set; raises Conflict while a queued or running estimate uses it."""
-        self._client._send(Request("DELETE", f"/v1/sample-sets/{protocol.identifier(sample_set, 'ss_')}"))
+        self._client._send(Request("DELETE", f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"))
 
 
 class Estimates:
@@ -189,28 +189,28 @@ class Estimates:
 
         Raises InvalidRequest for an option the server refuses, NotFound for an unknown set.
         """
-        answer = self._client._send(protocol.create_estimate(source, target, options))
+        answer = self._client._send(requests.create_estimate(source, target, options))
         return Job(self._client, answer.read(Estimate))
 
     def get(self, estimate: str | JobRecord | Estimate) -> Job:
         """The job with this id; raises NotFound."""
-        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}"
         return Job(self._client, self._client._send(Request("GET", path)).read(Estimate))
 
     def list(self, *, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Job]:
         """All jobs, or those in one state or with these labels, newest first, fetched page by page."""
-        labels = protocol.labels(metadata)
-        for record in self._client._pages("/v1/estimates", protocol.EstimatePage, status=status, metadata=labels):
+        labels = requests.labels(metadata)
+        for record in self._client._pages("/v1/estimates", requests.EstimatePage, status=status, metadata=labels):
             yield Job(self._client, record)
 
     def cancel(self, estimate: str | JobRecord | Estimate) -> Job:
         """Cancels a queued or running job; one that has ended is left as it is."""
-        path = f"/v1/estimates/{protocol.identifier(estimate, 'est_')}/cancel"
-        return Job(self._client, self._client._send(protocol.post(path)).read(Estimate))
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/cancel"
+        return Job(self._client, self._client._send(requests.post(path)).read(Estimate))
 
     def delete(self, estimate: str | JobRecord | Estimate) -> None:
         """Deletes the record of a job."""
-        self._client._send(Request("DELETE", f"/v1/estimates/{protocol.identifier(estimate, 'est_')}"))
+        self._client._send(Request("DELETE", f"/v1/estimates/{requests.identifier(estimate, 'est_')}"))
 
 
 class Batches:
@@ -241,12 +241,12 @@ class Batches:
 
     def get(self, batch: str | BatchRecord | Batch) -> BatchJob:
         """The batch with this id; raises NotFound."""
-        path = f"/v1/batches/{protocol.identifier(batch, 'batch_')}"
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return BatchJob(self._client, (self._client._send(Request("GET", path))).read(Batch), {})
 
     def list(self) -> Iterator[BatchJob]:
         """All batches, newest first."""
-        for record in self._client._pages("/v1/batches", protocol.BatchPage):
+        for record in self._client._pages("/v1/batches", requests.BatchPage):
             yield BatchJob(self._client, record, {})
 
 
@@ -279,7 +279,7 @@ class BatchJob(BatchRecord):
     def cancel(self) -> Self:
         """Cancels every estimate of the batch that has not ended."""
         path = f"/v1/batches/{self.id}/cancel"
-        self.batch = (self._client._send(protocol.post(path))).read(Batch)
+        self.batch = (self._client._send(requests.post(path))).read(Batch)
         return self
 
 
@@ -315,7 +315,7 @@ class Job(JobRecord):
     def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
         """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given."""
         answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return protocol.saved(answer.body, path)
+        return requests.saved(answer.body, path)
 
     def events(self, after: str | None = None) -> Iterator[Event]:
         """What happens to the job, from its beginning (or after an event's id) until it has ended.

@@ -7,7 +7,7 @@ import json
 from wdist_client.errors import APIConnectionError, APIStatusError, WdistError
 from wdist_client.flows import Retries
 from wdist_client.models import Estimate, Event
-from wdist_client.protocol import Request
+from wdist_client.requests import Request
 
 
 class EventStream:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wdist_client import protocol
-from wdist_client.display import JobBar
+from wdist_client import requests
+from wdist_client.display.text import JobBar
 from wdist_client.errors import (
     APIConnectionError,
     APIStatusError,
@@ -26,7 +26,7 @@ from wdist_client.errors import (
 )
 from wdist_client.models import Estimate, Progress, Result, SampleSet
 from wdist_client.payload import as_array, payload
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,14 +197,14 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
     parts = []
     for start in range(0, len(array), MAX_EVALUATED_ROWS):
         part = payload(array[start : start + MAX_EVALUATED_ROWS])
-        answer = yield from send(protocol.evaluate(f"/v1/estimates/{identifier}/evaluate", part), retries)
+        answer = yield from send(requests.evaluate(f"/v1/estimates/{identifier}/evaluate", part), retries)
         parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes]:
     """The scores as .npy: at once, or from the job that the server makes of a large set."""
-    answer = yield from send(protocol.evaluate_stored(path, rows), retries)
+    answer = yield from send(requests.evaluate_stored(path, rows), retries)
     if answer.status == 200:
         return answer.body
     place = answer.headers["location"]

@@ -195,12 +195,12 @@ class Result(Model):
         return format(self.lower_bound, spec) if spec else str(self)
 
     def __str__(self) -> str:
-        from wdist_client.display import result_text
+        from wdist_client.display.text import result_text
 
         return result_text(self)
 
     def _repr_html_(self) -> str:
-        from wdist_client.display import result_html
+        from wdist_client.display.text import result_html
 
         return result_html(self)
 
@@ -211,7 +211,7 @@ class Result(Model):
 
         Needs matplotlib: pip install "wdist-client[plot]".
         """
-        from wdist_client.plot import plot_result
+        from wdist_client.display.plot import plot_result
 
         return plot_result(self, self.curve if curve is None else curve)
 

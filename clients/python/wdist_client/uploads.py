@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wdist_client import protocol
-from wdist_client.display import bytes_bar
+from wdist_client import requests
+from wdist_client.display.text import bytes_bar
 from wdist_client.errors import APIConnectionError, APIStatusError, UnexpectedAnswerError
 from wdist_client.flows import Compute, Flow, Retries, Sleep, send
 from wdist_client.models import SampleSet
 from wdist_client.payload import payload
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
 
 if TYPE_CHECKING:
     from wdist_client.options import SetOptions
@@ -32,15 +32,15 @@ def create_sample_set(
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
         digest: bytes = yield Compute(lambda: body.sha256(bar.update))
     if body.format == "npy":  # other formats are converted: what is stored has another digest
-        answer = yield from send(protocol.find_sample_set(digest), retries)
-        if known := answer.read(protocol.SampleSetPage).data:
+        answer = yield from send(requests.find_sample_set(digest), retries)
+        if known := answer.read(requests.SampleSetPage).data:
             return described(known[0], name, data)
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         if body.length >= RESUMABLE_BYTES:
             stored = yield from send_resumably(body, name, part, bar, retries)
         else:
-            request = protocol.create_sample_set(body, digest, name, part)
-            answer = yield from send(protocol.watched(request, bar.reset, bar.update), retries)
+            request = requests.create_sample_set(body, digest, name, part)
+            answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
             stored = answer.read(SampleSet)
     if body.format == "npy" and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
@@ -60,14 +60,14 @@ def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
 
 def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries) -> Flow[SampleSet]:
     """Sends by tus: after a broken connection it goes on from the bytes that the server has."""
-    begun = yield from send(protocol.begin_upload(body, name, part), retries)
+    begun = yield from send(requests.begin_upload(body, name, part), retries)
     path = begun.headers["location"]
     offset, failures, locked = 0, 0, 0.0
     while True:
-        request = protocol.continue_upload(path, body, offset)
+        request = requests.continue_upload(path, body, offset)
         answer: Response | None = None
         try:
-            answer = yield protocol.watched(request, partial(_move, bar, offset), bar.update)
+            answer = yield requests.watched(request, partial(_move, bar, offset), bar.update)
             if answer.status < 400:
                 break
             error: APIConnectionError | APIStatusError = answer.error()
@@ -83,7 +83,7 @@ def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, 
         if pause is None:
             raise error
         yield Sleep(pause)
-        safe = yield from send(Request("HEAD", path, {}, protocol.TUS), retries)
+        safe = yield from send(Request("HEAD", path, {}, requests.TUS), retries)
         if "wdist-sample-set" in safe.headers:  # all had arrived, only the answer was lost
             answer = safe
             break

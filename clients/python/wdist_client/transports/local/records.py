@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.models import ENDED
-from wdist_client.protocol import Response
+from wdist_client.requests import Response
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wdist_client.display import percent
+from wdist_client.display.text import percent
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:

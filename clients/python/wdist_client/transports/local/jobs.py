@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wdist_client.local.records import RefusalError, StoredJob, find, new_id, now
-from wdist_client.local.sets import LocalSets
 from wdist_client.models import ENDED
-from wdist_client.protocol import Request, Response, Upload
+from wdist_client.requests import Request, Response, Upload
+from wdist_client.transports.local.records import RefusalError, StoredJob, find, new_id, now
+from wdist_client.transports.local.sets import LocalSets
 
 NOT_SENT = frozenset({"progress", "should_stop", "checkpoint"})
 

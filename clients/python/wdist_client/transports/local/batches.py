@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wdist_client.local.jobs import LocalJobs, check_options
-from wdist_client.local.records import (
+from wdist_client.requests import Request, Response
+from wdist_client.transports.local.jobs import LocalJobs, check_options
+from wdist_client.transports.local.records import (
     RefusalError,
     StoredBatch,
     StoredJob,
@@ -18,8 +19,7 @@ from wdist_client.local.records import (
     now,
     page_answer,
 )
-from wdist_client.local.sets import LocalSets
-from wdist_client.protocol import Request, Response
+from wdist_client.transports.local.sets import LocalSets
 
 Pairs = list[tuple[str, str, str | None]]
 

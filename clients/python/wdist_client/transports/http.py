@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from wdist_client.errors import APIConnectionError, APITimeoutError, WdistError
-from wdist_client.protocol import Request, Response, Upload
+from wdist_client.requests import Request, Response, Upload
 
 _KEY = re.compile(r"[\w.~-]+", re.ASCII)
 

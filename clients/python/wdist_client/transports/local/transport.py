@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from wdist_client.connection import LOCAL
 from wdist_client.errors import WdistError
-from wdist_client.local.batches import LocalBatches
-from wdist_client.local.jobs import LocalJobs
-from wdist_client.local.records import RefusalError, json_answer, page_answer
-from wdist_client.local.sets import LocalSets
 from wdist_client.models import ENDED
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
+from wdist_client.transports.address import LOCAL
+from wdist_client.transports.local.batches import LocalBatches
+from wdist_client.transports.local.jobs import LocalJobs
+from wdist_client.transports.local.records import RefusalError, json_answer, page_answer
+from wdist_client.transports.local.sets import LocalSets
 
 POLL_SECONDS = 0.05
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wdist_client.local.records import RefusalError, StoredSet, find, new_id, now, per_column
-from wdist_client.protocol import Request, Upload
+from wdist_client.requests import Request, Upload
+from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, per_column
 
 
 class LocalSets:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from wdist_client.connection import LOCAL
-from wdist_client.local.transport import LocalTransport
-from wdist_client.protocol import Request, Response
+from wdist_client.requests import Request, Response
+from wdist_client.transports.address import LOCAL
+from wdist_client.transports.local.transport import LocalTransport
 
 
 class AsyncLocalTransport:
