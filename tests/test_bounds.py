@@ -12,8 +12,7 @@ from scipy import stats
 
 from wdist.data.splits import split_rows
 from wdist.errors import OptionError, SampleError
-from wdist.inference import mean_bounds as bounds
-from wdist.inference import permutation_test
+from wdist.inference import mean_bounds, permutation_test
 
 RUNS = 1_000
 Draw = Callable[[np.random.Generator, int], np.ndarray]
