@@ -1,6 +1,6 @@
 """The names that people rely on, computed from the code: public_names.txt lists them, test_public_names.py compares.
 
-What is imported from inside the packages is imported here, at the top: when a module moves, this is the place to follow.
+What is imported from inside the packages is imported here, at the top: when a module moves, follow it here.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from wdist.verify.command import parser as verify_parser
 from wdist_client.command.parser import parser as remote_parser
 from wdist_service import engine
 from wdist_service.api.app import build_services, create_app
+from wdist_service.api.estimates import _CRITIC_FILES as CRITIC_FILES
 from wdist_service.cli import parser as whole_parser
 from wdist_service.errors import RequestError
 from wdist_service.logs import JsonFormatter
@@ -51,7 +52,7 @@ _METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 def client() -> set[str]:
     """Classes and functions of the client, their public attributes, methods and arguments."""
     names: set[str] = set()
-    for name in dir(wdist_client):
+    for name in wdist_client.__all__:
         names |= members(f"wdist_client.{name}", getattr(wdist_client, name))
     with wdist_client.Client("http://127.0.0.1:1") as made:
         names |= _resources("wdist_client.Client", made)
@@ -239,7 +240,7 @@ def files() -> set[str]:
 
 
 def formats() -> set[str]:
-    """Names and numbers inside the files of critics and checkpoints, and the suffixes of experiments."""
+    """Words in the files of critics and checkpoints, names of the files of an estimate, suffixes of experiments."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.checkpoint"
         write_checkpoint(path, {}, {})
@@ -249,6 +250,7 @@ def formats() -> set[str]:
     names |= {f"layer kind {kind}" for kind in LAYER_KINDS.values()}
     for family, config in FAMILIES.items():
         names |= {f"critic family {family}"} | {f"critic config {family}.{field.name}" for field in fields(config)}
+    names |= {f"artifact {name}" for name in {*CRITIC_FILES.values(), *source.artifacts()}}
     return names | {f"result file NAME{suffix}" for suffix in source.suffixes()}
 
 
@@ -266,7 +268,9 @@ def queue() -> set[str]:
 
 def tables() -> set[str]:
     """Tables, columns, and the revisions that a database may be at."""
-    columns = {f"column {table}.{column.name}" for table, made in Base.metadata.tables.items() for column in made.columns}
+    columns = {
+        f"column {table}.{column.name}" for table, made in Base.metadata.tables.items() for column in made.columns
+    }
     return {f"table {name}" for name in Base.metadata.tables} | columns | {f"revision {n}" for n in source.revisions()}
 
 

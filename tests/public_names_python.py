@@ -16,17 +16,22 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 import wdist
+import wdist_client
 from wdist.testing import assert_same_distribution
 from wdist.verify import verify_certificate, verify_fresh
 
 _FROM = re.compile(r"^[ >]*from (wdist[\w.]*) import (\([^)]*\)|[^\n#;`]+)", re.MULTILINE)
-_REFERENCE = re.compile(r"^\.\. auto(\w+):: ([\w.]+)\n(?:   :members:([\w, ]*)\n)?", re.MULTILINE)
+_MODULE = re.compile(r"^[ >]*import (wdist[\w.]*)", re.MULTILINE)
+_REFERENCE = re.compile(r"^\.\. auto(\w+):: ([\w.]+)\n(?:   (:members:)([\w, ]*)\n)?", re.MULTILINE)
 _READ = ("README.md", "clients/python/README.md", "docs/**/*.md", "docs/**/*.ipynb", "examples/**/*.py")
 _LISTS = ("wdist", "wdist_client", "wdist.verify")  # modules whose __all__ is for everybody
 
 
 def documented_imports(root: Path) -> set[str]:
-    """`module:name` for what the documentation imports, what the reference describes, and the public lists."""
+    """`module:name` for what the documentation imports, what the reference describes, and the public lists.
+
+    `import wdist.verify` is the name `wdist.verify`.
+    """
     names = {f"{module}:{name}" for module in _LISTS for name in import_module(module).__all__}
     names |= {"wdist:__version__", "wdist_client:__version__"}
     for path in (path for pattern in _READ for path in root.glob(pattern)):
@@ -34,8 +39,9 @@ def documented_imports(root: Path) -> set[str]:
         for module, given in _FROM.findall(text):
             parts = (part.split(" as ")[0].strip() for part in given.strip().strip("()").split(","))
             names |= {f"{module}:{name}" for name in parts if name}
-        for kind, target, some in _REFERENCE.findall(text):
-            names |= set(_described(kind, target, some.strip(), "   :members:" in text))
+        names |= set(_MODULE.findall(text))
+        for kind, target, option, some in _REFERENCE.findall(text):
+            names |= set(_described(kind, target, some.strip(), bool(option)))
     return names
 
 
@@ -70,16 +76,16 @@ def members(name: str, thing: Any) -> set[str]:
 
 
 def _own_classes(kind: type) -> list[type]:
-    return [base for base in kind.__mro__ if base.__module__.startswith("wdist")]
+    """The class and those bases of ours whose members are not listed under a public name of their own."""
+    bases = [base for base in kind.__mro__[1:] if getattr(wdist_client, base.__name__, None) is not base]
+    return [base for base in (kind, *bases) if base.__module__.startswith("wdist")]
 
 
 def _of_class(name: str, kind: type) -> Iterator[str]:
     attributes = {**kind.__dict__, **dict.fromkeys(inspect.get_annotations(kind)), **dict.fromkeys(_set_by(kind))}
     for attribute, value in attributes.items():
-        if attribute.startswith("_") or attribute == "model_config":
+        if attribute.startswith(("_", "model_")):  # model_...: pydantic's own
             continue
-        if "model_fields" in attribute or attribute.startswith("model_"):
-            continue  # pydantic's
         yield f"{name}.{attribute}"
         if inspect.isfunction(value):
             yield from arguments(f"{name}.{attribute}", value)
@@ -103,48 +109,71 @@ def arguments(name: str, function: Any) -> Iterator[str]:
     for argument in inspect.signature(function).parameters.values():
         if options := re.fullmatch(r"Unpack\[(\w+)\]", str(argument.annotation)):
             yield from (f"{name}({option})" for option in function.__globals__[options[1]].__annotations__)
-        elif argument.name != "self":
+        elif argument.name != "self" and argument.kind != argument.VAR_KEYWORD:
             yield f"{name}({argument.name})"
+
+
+_FUNCTIONS = {
+    "wdist.estimate_w1": wdist.estimate_w1,
+    "wdist.load_critic": wdist.load_critic,
+    "wdist.verify_certificate": verify_certificate,
+    "wdist.verify.verify_fresh": verify_fresh,
+    "wdist.testing.assert_same_distribution": assert_same_distribution,
+}
 
 
 def library_names(x: NDArray[np.float64], y: NDArray[np.float64]) -> set[str]:
     """What the public functions take, and what a real result, its witness, certificate and critic are made of."""
     names: set[str] = set()
-    for function in (wdist.estimate_w1, wdist.load_critic, assert_same_distribution, verify_certificate, verify_fresh):
-        names |= {found for found in arguments(function.__name__, function)}
-    options = {"critic": "affine", "steps": 5, "baseline_rows": 50, "seed": 0}
+    for name, function in _FUNCTIONS.items():
+        names |= members(name, function)
     seen: list[Any] = []
-    result = wdist.estimate_w1(x, y, diameter=30.0, empirical=True, statements=2, progress=seen.append, **options)
+    result = wdist.estimate_w1(
+        x, y, critic="groupsort", steps=5, baseline_rows=50, diameter=30.0, empirical=True, statements=2,
+        progress=seen.append,
+    )  # fmt: skip
     labels = np.arange(len(x)) // 2
-    grouped = wdist.estimate_w1(x, y, groups=(labels, labels), **options)
+    grouped = wdist.estimate_w1(x, y, critic="affine", baseline_rows=50, groups=(labels, labels))
     for one in (result, grouped):
-        names |= {f"Result.to_dict: {path}" for path in paths(one.to_dict())}
+        names |= {f"wdist.Result.to_dict: {path}" for path in paths(one.to_dict())}
         names |= {f"certificate {path}" for path in paths(one.certificate.document)}
         names |= {f"certificate tensor {re.sub(r'[0-9]+', 'N', name)}" for name in one.certificate.tensors}
     names |= {f"certificate {name} = {result.certificate.document[name]}" for name in ("format", "version")}
-    names |= {f"Result.curve: {path}" for path in paths(grouped.curve)}
-    names |= {f"Result.witness.to_dict: {path}" for path in paths(result.witness.to_dict())}
-    for name, part in (("Result", result), ("Result.witness", result.witness), ("Result.certificate", result.certificate),
-                       ("Result.critic", result.critic), ("progress", seen[0])):  # fmt: skip
+    names |= {f"wdist.Result.curve: {path}" for path in paths(result.curve)}
+    names |= {f"wdist.Result.witness.to_dict: {path}" for path in paths(result.witness.to_dict())}
+    parts = {
+        "wdist.Result": result,
+        "wdist.Result.witness": result.witness,
+        "wdist.Result.certificate": result.certificate,
+        "wdist.Result.critic": result.critic,
+        "progress": seen[0],
+    }
+    for name, part in parts.items():
         names |= members(name, type(part))
-    return names | _files_of(result)
+    others = [wdist.estimate_w1(x, y, critic=critic, steps=5, baseline_rows=0) for critic in ("cone", "sliced")]
+    return names.union(*(_stored(one.critic) for one in (result, *others)), _certified(result))
 
 
-def _files_of(result: wdist.Result) -> set[str]:
-    """A stored critic; the report of a verification."""
+def _stored(critic: Any) -> set[str]:
+    """The files of a critic, and the names in them."""
     with TemporaryDirectory() as folder:
-        result.critic.save(folder)
+        critic.save(folder)
         names = {path.name for path in Path(folder).iterdir()}
         document = json.loads((Path(folder) / "critic.json").read_text())
         names |= {f"critic.json: {path}" for path in paths(document)} | {f"critic.json: format = {document['format']}"}
         with safe_open(Path(folder) / "critic.safetensors", framework="np") as file:
-            names |= {f"critic.safetensors: {re.sub(r'[0-9]+', 'N', name)}" for name in file.keys()}  # noqa: SIM118
-        result.certificate.save(Path(folder) / "c.cert")
+            return names | {f"critic.safetensors: {re.sub(r'[0-9]+', 'N', name)}" for name in file.keys()}  # noqa: SIM118
+
+
+def _certified(result: wdist.Result) -> set[str]:
+    """The report of a verification."""
+    with TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.npy"
         np.save(rows, np.zeros((2, 2)))
+        result.certificate.save(Path(folder) / "c.cert")
         report = verify_fresh(Path(folder) / "c.cert", rows, rows)
-    names |= members("Report", type(report)) | members("Report.checks", type(report.checks[0]))
-    return names | {f"Report.to_dict: {path}" for path in paths(report.to_dict())}
+    names = {f"wdist.verify.Report.to_dict: {path}" for path in paths(report.to_dict())}
+    return names | members("wdist.verify.Report", type(report))
 
 
 def paths(document: Any, prefix: str = "") -> Iterator[str]:

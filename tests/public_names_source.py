@@ -22,10 +22,14 @@ def modules(package: str) -> dict[str, ast.Module]:
     return {".".join((package, *p.relative_to(top).with_suffix("").parts)): ast.parse(p.read_text()) for p in paths}
 
 
+@cache
+def _all_nodes(package: str) -> list[ast.AST]:
+    return [node for tree in modules(package).values() for node in ast.walk(tree)]
+
+
 def _nodes(packages: Sequence[str] = PACKAGES) -> Iterator[ast.AST]:
     for package in packages:
-        for tree in modules(package).values():
-            yield from ast.walk(tree)
+        yield from _all_nodes(package)
 
 
 def _calls(name: str, packages: Sequence[str] = PACKAGES) -> Iterator[ast.Call]:
@@ -101,7 +105,9 @@ def log_keys() -> set[str]:
         for call in _calls(level, ["wdist", "wdist_service"]):
             for keyword in call.keywords:
                 if keyword.arg == "extra":
-                    assert isinstance(keyword.value, ast.Dict), "write extra={...} in the call, so that its keys are seen"
+                    assert isinstance(keyword.value, ast.Dict), (
+                        "write extra={...} in the call, so that its keys are seen"
+                    )
                     found |= {key for node in keyword.value.keys if node and (key := _text(node))}
     return found
 
@@ -120,7 +126,9 @@ def bucket_keys() -> set[str]:
             if getattr(node.func.value, "attr", "") == "_bucket" and node.args:
                 found.add(_pattern(node.args[0]))
         elif isinstance(node, ast.FunctionDef) and node.name == "_key":
-            found |= {_pattern(inside.value) for inside in ast.walk(node) if isinstance(inside, ast.Return) and inside.value}
+            found |= {
+                _pattern(inside.value) for inside in ast.walk(node) if isinstance(inside, ast.Return) and inside.value
+            }
     return {key for key in found if key}
 
 
@@ -131,10 +139,15 @@ def _pattern(node: ast.expr) -> str:
     return _text(node) or ""
 
 
+def artifacts() -> set[str]:
+    """Names under which the files of an estimate are stored, where a download names them in the call."""
+    return {name for call in _calls("_download", ["wdist_service"]) if (name := _argument(call, 4))}
+
+
 def suffixes() -> set[str]:
-    """Suffixes of the files that experiments write beside each other."""
+    """Suffixes of the files that experiments write beside each other; .part is one that is not complete."""
     found = {_argument(call, 0) for call in _calls("with_suffix", ["wdist"])}
-    return {suffix for suffix in found if suffix}
+    return {suffix for suffix in found if suffix and suffix != ".part"}
 
 
 def revisions() -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARY, SERVICE, CLIENT = PACKAGES = ("wdist", "service/wdist_service", "clients/python/wdist_client")
 DOCUMENTS = ("README.md", "docs/**/*.md", "docs/**/*.ipynb", "examples/**/*", "clients/python/README.md")
 # The server starts these with descriptors that they inherit; nobody else can.
@@ -193,6 +193,11 @@ def paths(*packages: str) -> set[str]:
         elif isinstance(node, ast.Call) and _called(node) == "with_suffix" and (text := _text(node.args[0])):
             found.add(f"*{text}")
     return found
+
+
+def created_tables() -> set[str]:
+    """Tables that the migrations make."""
+    return {text for call in _calls(SERVICE, "create_table") if (text := _text(call.args[0])) is not None}
 
 
 def object_keys() -> set[str]:
