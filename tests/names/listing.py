@@ -74,38 +74,31 @@ def differences(listing: Listing, section: str, now: Set[str]) -> list[str]:
 
 def change_faults(listing: Listing, now: Mapping[str, Set[str]], changelog: str) -> list[str]:
     """What is wrong with the lines in [changed]."""
-    return [
-        f"{old} -> {listing.changes[old]}: {fault}" for old in listing.changes for fault in _faults(listing, old, now)
-    ] + [
-        f"{old} -> {new}: no entry of CHANGELOG.md names {' and '.join(_as_told(name) for name in _told(old, new))}"
-        for old, new in listing.changes.items()
-        if not any(all(_names(entry, name) for name in _told(old, new)) for entry in _entries(changelog))
-    ]
+    entries, found = _entries(changelog), []
+    for old, new in listing.changes.items():
+        found += [f"{old} -> {new}: {fault}" for fault in _faults(listing, old, now)]
+        told = [old] if new.startswith(REMOVED) else [old, new]
+        if not any(all(_names(entry, name) for name in told) for entry in entries):
+            names = " and ".join(_as_told(name) for name in told)
+            found.append(f"{old} -> {new}: no entry of CHANGELOG.md names {names}")
+    return found
 
 
 def _faults(listing: Listing, old: str, now: Mapping[str, Set[str]]) -> Iterator[str]:
-    concerned = [
-        (section, name)
-        for section, names in listing.sections.items()
-        for name in names
-        if listing.change_of(name) == old
-    ]
+    """What is wrong with one line, CHANGELOG.md apart."""
+    listed = [(section, name) for section, names in listing.sections.items() for name in names]
+    concerned = [(section, name) for section, name in listed if listing.change_of(name) == old]
+    gone = [(section, name) for section, name in concerned if name not in now[section]]
     if not concerned:
         yield "no such name is listed: the old name stays in its section until the next release"
-    for section, name in concerned:
-        if name in now[section]:
-            if old[-1] != "*":
-                yield "it is still there"
-            continue
+    elif not gone:
+        yield "it is still there"
+    for section, name in gone:
         new = listing.new_name_of(name)
-        if new is not None and new not in now[section]:
-            yield f"there is no {new}"
-        elif new is not None and new not in listing.sections[section]:
+        if new is not None and new not in listing.sections[section]:
             yield f"add {new} to [{section}]"
-
-
-def _told(old: str, new: str) -> list[str]:
-    return [old] if new.startswith(REMOVED) else [old, new]
+        elif new is not None and new not in now[section]:
+            yield f"there is no {new}"
 
 
 def _entries(changelog: str) -> list[str]:

@@ -37,19 +37,17 @@ def _observed() -> dict[str, Any]:
         for setting in settings():
             patch.delenv(setting, raising=False)
         folder = Path(name)
-        services = build_services(load(data=folder))
-        try:
-            said = asyncio.run(_ask(create_app(services)))
-        finally:
-            services.queue.close()
-            services.database.close()
+        said = asyncio.run(_ask(create_app(build_services(load(data=folder)))))
         return said | _left_in(folder)
 
 
 async def _ask(app: Any) -> dict[str, Any]:
     """Submit a job, which no worker takes, and read all that a server tells of itself."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    async with (
+        app.router.lifespan_context(app),  # closes the database and the queue
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client,
+    ):
 
         async def ask(method: str, path: str, **body: Any) -> httpx.Response:
             answer = await client.request(method, path, **body)
