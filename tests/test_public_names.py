@@ -47,6 +47,11 @@ def test_the_names_are_those_of_the_list(section: str) -> None:
     assert not found, "\n".join(found)
 
 
+def test_each_import_that_is_offered_works() -> None:
+    broken = sorted(name for name in python.offered_imports() if not python.is_importable(name))
+    assert not broken, f"the documentation, or __all__, names {', '.join(broken)}"
+
+
 def test_what_became_of_changed_names_is_told() -> None:
     now = {section: names() for section, names in SECTIONS.items()} if LISTING.changes else {}
     changelog = (HERE.parent / "CHANGELOG.md").read_text()

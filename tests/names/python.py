@@ -21,11 +21,15 @@ from names import source
 from wdist.testing import assert_same_distribution
 
 
-def imports(listed: Iterable[str] = ()) -> set[str]:
-    """Of the listed imports, and of those that the documentation and the packages name, the ones that work."""
+def offered_imports() -> set[str]:
+    """What the documentation, the examples, the reference and the packages' __all__ name."""
     named = source.documented_imports() | source.documented_reference()
-    named |= {f"{package.__name__}:{name}" for package in (wdist, wdist_client) for name in package.__all__}
-    return {name for name in named | set(listed) if is_importable(name)}
+    return named | {f"{package.__name__}:{name}" for package in (wdist, wdist_client) for name in package.__all__}
+
+
+def imports(listed: Iterable[str] = ()) -> set[str]:
+    """Of the listed imports, and of those that are offered, the ones that work."""
+    return {name for name in offered_imports() | set(listed) if is_importable(name)}
 
 
 def is_importable(name: str) -> bool:
