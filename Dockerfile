@@ -24,7 +24,7 @@ COPY wdist ./wdist
 COPY service ./service
 RUN /opt/wdist/bin/pip install --constraint constraints.txt '.[server]'
 
-# What the API imports has no torch in it; tests/test_imports.py watches that.
+# What the API imports has no torch in it; tests/house/test_imports.py watches that.
 FROM build AS build-api
 RUN /opt/wdist/bin/pip uninstall --yes torch sympy mpmath networkx
 

@@ -22,7 +22,7 @@ exclude_patterns = ["Thumbs.db"]
 myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_heading_anchors = 3
 suppress_warnings = [
-    "myst.xref_missing",  # links to the source tree; tests/test_docs.py checks them
+    "myst.xref_missing",  # links to the source tree; tests/docs/test_docs.py checks them
     "ref.python",  # library and client have errors of the same names
 ]
 

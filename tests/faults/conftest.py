@@ -1,10 +1,5 @@
 """The servers of the tests of the service, here to be hurt."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "service"))
-
 from service_fixtures import own_server, postgres_server, pytest_generate_tests, s3_server, stores
 
 __all__ = ["own_server", "postgres_server", "pytest_generate_tests", "s3_server", "stores"]

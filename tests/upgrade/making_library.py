@@ -14,13 +14,13 @@ import torch
 from archives import pack
 from striped_images import VALIDATION, small_classes, write_mnist
 from torch import nn
-
-from wdist import estimate_w1
 from wdist.checkpoint import read_checkpoint
-from wdist.critics import BCOPConfig, Critic, CriticInput, build, freeze
-from wdist.errors import Stopped
 from wdist.plain import Clip
 from wdist.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
+
+from wdist import estimate_w1
+from wdist.critics import BCOPConfig, Critic, CriticInput, build, freeze
+from wdist.errors import Stopped
 
 TRAIN, TEST = VALIDATION + 256, 200  # images of the classifier's data
 STOP_AT = 150

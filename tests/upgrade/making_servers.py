@@ -19,7 +19,6 @@ from archives import objects_of, pack
 from postgres_process import postgres, programs
 from s3_process import s3
 from service_process import Server, npy
-
 from wdist.checkpoint import read_checkpoint
 
 RUNNING_STEPS = 2_200  # a checkpoint comes after 5 s, in the middle of these

@@ -3,13 +3,10 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "service"))
-
 from service_fixtures import postgres_server, pytest_generate_tests, s3_server, stores
 from service_process import Server
 from stores import Stores, rows
-
-from wdist.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
+from wdist.paper.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
 
 __all__ = [
     "WDIST",

@@ -291,7 +291,7 @@ def test_command_line(table: Case, tmp_path: Path) -> None:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "wdist.verify", "c.wdist", "a.npy", "b.npy", *arguments]
-        environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""}
+        environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     good = run("--sha256", digest)

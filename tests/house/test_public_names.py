@@ -54,7 +54,7 @@ def test_each_import_that_is_offered_works() -> None:
 
 def test_what_became_of_changed_names_is_told() -> None:
     now = {section: names() for section, names in SECTIONS.items()} if LISTING.changes else {}
-    changelog = (HERE.parent / "CHANGELOG.md").read_text()
+    changelog = (HERE.parents[1] / "CHANGELOG.md").read_text()
     found = change_faults(LISTING, now, changelog)
     assert not found, "\n".join(found)
 
@@ -63,7 +63,7 @@ def test_a_flag_that_is_gone_and_one_that_is_new_are_named() -> None:
     now = programs.commands() - {"wdist estimate --seed"} | {"wdist estimate --sneed"}
     found = differences(LISTING, "commands", now)
     assert any(text.startswith("wdist estimate --seed is gone") for text in found)
-    assert "wdist estimate --sneed is new: add it to [commands] of tests/public_names.txt" in found
+    assert "wdist estimate --sneed is new: add it to [commands] of tests/house/public_names.txt" in found
 
 
 def test_an_import_that_does_not_work_is_gone() -> None:
@@ -117,7 +117,7 @@ def test_a_new_name_has_to_be_listed_where_the_old_one_is() -> None:
     (fault,) = change_faults(listing, {"imports": {"wdist.b:f"}}, "- `wdist.a.f` is now `wdist.b.f`.")
     assert fault.endswith("add wdist.b:f to [imports]")
     assert differences(listing, "imports", {"wdist.b:f"}) == [
-        "wdist.b:f is new: add it to [imports] of tests/public_names.txt"
+        "wdist.b:f is new: add it to [imports] of tests/house/public_names.txt"
     ]
 
 

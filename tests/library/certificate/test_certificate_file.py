@@ -114,7 +114,7 @@ def test_forged_groups_are_found_out(
 def test_the_specification_names_every_field_layer_and_tensor(
     grouped: tuple[np.ndarray, np.ndarray, Certificate, Result],
 ) -> None:
-    page = (Path(__file__).parents[1] / "docs/certificate.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/certificate.md").read_text()
     _, _, certificate, _ = grouped
     document = certificate.document
     fields = [*document, *document["statement"], *document["input"], *document["input"]["scale"], *document["critic"]]

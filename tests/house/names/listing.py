@@ -1,4 +1,4 @@
-"""Reads tests/public_names.txt and says where it differs from the code, and from what CHANGELOG.md tells."""
+"""Reads tests/house/public_names.txt and says where it differs from the code, and from what CHANGELOG.md tells."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def differences(listing: Listing, section: str, now: Set[str]) -> list[str]:
             f"{name} is gone: bring it back, or say in [changed] what became of it, and in CHANGELOG.md"
             for name in gone
         ),
-        *(f"{name} is new: add it to [{section}] of tests/public_names.txt" for name in added),
+        *(f"{name} is new: add it to [{section}] of tests/house/public_names.txt" for name in added),
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LIBRARY, SERVICE, CLIENT = PACKAGES = ("wdist", "service/wdist_service", "clients/python/wdist_client")
 DOCUMENTS = ("README.md", "docs/**/*.md", "docs/**/*.ipynb", "examples/**/*", "clients/python/README.md")
 # The server starts these with descriptors that they inherit; nobody else can.

@@ -21,7 +21,7 @@ from server_process import ServerProcess
 from wdist_client import Client
 from wdist_service.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 KEY = "wd_" + "0123456789abcdef" * 3
 

@@ -167,7 +167,7 @@ def test_missing_data_and_unknown_sets_are_named(tmp_path: Path, capsys: pytest.
         reproduce.robustness("svhn", ClassifierConfig(), tmp_path, tmp_path, reproduce.RobustnessOptions())
 
 
-PAPER = Path(__file__).resolve().parent.parent / "docs" / "paper"
+PAPER = Path(__file__).resolve().parents[3] / "docs" / "paper"
 
 
 RESULTS = PAPER / "results"

@@ -1,1 +1,0 @@
-"""The names that people may rely on, as the code has them now; tests/public_names.txt is the list."""
