@@ -1,8 +1,6 @@
-"""One side of benchmarks/parity.py: run the cases with the checkout TREE, and write one JSON document a case.
+"""One side of benchmarks/parity.py, which starts it: run the cases with the checkout TREE, write one document a case.
 
-    python benchmarks/parity_cases TREE OUT [NAME ...]
-
-A name is that of a case, library/affine, or of a surface, library.
+python benchmarks/parity_cases TREE OUT [NAME ...]
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def matrix(_: Bench) -> dict[str, Any]:
 
     x, y = samples.normals(91)
     with Client(":local:") as client:
-        sets = [client.sample_sets.create(rows, name) for name, rows in zip("abc", (x, y, y + np.float32(1)), strict=True)]
+        sets = [
+            client.sample_sets.create(rows, name) for name, rows in zip("abc", (x, y, y + np.float32(1)), strict=True)
+        ]
         options: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0, "device": "cpu"}
         job = client.batches.matrix(sets, simultaneous=True, diameter=40.0, **options)
         found = job.wait(timeout=300)

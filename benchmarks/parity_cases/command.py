@@ -32,7 +32,8 @@ def estimate(bench: Bench) -> dict[str, Any]:
     kept = ("--save-critic", "critic", "--certificate", "result.cert", "--fail-above", "0.001")
     found = in_json(bench.run("estimate", *given, *kept))
     verified = bench.run("verify", "result.cert", "a.npy", "b.npy")
-    verified["stdout"] = [line for line in verified["stdout"].splitlines() if "SHA-256" not in line]
+    lines = [line.partition(": ") for line in verified["stdout"].splitlines()]
+    verified["stdout"] = {" ".join(head.split()): rest for head, _, rest in lines}
     return {
         "estimate": found,
         "certificate": of_certificate((bench.folder / "result.cert").read_bytes()),

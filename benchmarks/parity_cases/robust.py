@@ -30,9 +30,7 @@ def _train(layers: str, steps: int, recipe: dict[str, Any], bench: Bench, stop_a
     if stop_after is not None:
         left = iter(range(stop_after))
         try:
-            train(
-                config, *data, training, RADIUS, checkpoint=checkpoint, should_stop=lambda: next(left, None) is None
-            )
+            train(config, *data, training, RADIUS, checkpoint=checkpoint, should_stop=lambda: next(left, None) is None)
             raise AssertionError(f"training was not stopped after {stop_after} steps")
         except internal("Stopped"):
             pass

@@ -165,10 +165,9 @@ def _parsed(line: str) -> dict[str, Any]:
 
 
 def refusals(bench: Bench) -> dict[str, Any]:
-    """Problem details of requests that cannot be met."""
+    """Problem details of requests that cannot be met, and an estimate that fails."""
     server = bench.server
     source, target = (server.upload(f"refused {k}", rows)["id"] for k, rows in enumerate(samples.normals(120)))
-    narrow = server.upload("refused narrow", samples.normals(121, columns=2)[0])["id"]
     pair = {"source": source, "target": target}
     answers = {
         "unknown set": server.try_to("POST", "/v1/estimates", json={**pair, "target": "ss_" + "0" * 26}),
@@ -179,7 +178,7 @@ def refusals(bench: Bench) -> dict[str, Any]:
         "one set": server.try_to("POST", "/v1/batches", json={"matrix": [source]}),
         "nowhere": server.try_to("GET", "/v1/nothing"),
     }
-    failed = server.finished("/v1/estimates", {**pair, "target": narrow, **AFFINE}, "estimate that failed")
+    failed = server.finished("/v1/estimates", {**pair, "diameter": 0.1, **AFFINE}, "estimate that failed")
     return dict(server.named({"answers": answers, "failed": {"record": failed}}))
 
 
@@ -197,7 +196,9 @@ def contract(bench: Bench) -> dict[str, Any]:
 
 CASES: dict[str, Case] = {
     "estimate": estimated(lambda: samples.mixtures(100), {**GROUPSORT, "statements": 5, "confidence": 0.9}, "mixtures"),
-    "auto": estimated(lambda: samples.diamonds(40), {"steps": 120, "scale": "standardize", "device": "cpu"}, "diamonds"),
+    "auto": estimated(
+        lambda: samples.diamonds(40), {"steps": 120, "scale": "standardize", "device": "cpu"}, "diamonds"
+    ),
     "images": estimated(
         lambda: samples.coloured(102),
         {**AFFINE, "critic": "bcop", "steps": 4, "layout": "nhwc", "confidence": 0.9},
