@@ -57,6 +57,18 @@ def images(bench: Bench) -> dict[str, Any]:
     return in_json(bench.run("estimate", *given, *QUICK, "--steps", "4"))
 
 
+def formats(bench: Bench) -> dict[str, Any]:
+    """A matrix of files of different kinds, and one of images."""
+    made = samples.files(85)
+    for name, file in (("parquet", "a.parquet"), ("csv", "b.csv"), ("zip", "c.zip")):
+        (bench.folder / file).write_bytes(made[name][0])
+    np.savez(bench.folder / "d.npz", samples.coloured(86)[1])
+    return {
+        "tables": in_json(bench.run("matrix", "a.parquet", "b.csv", "--json", "--drop", "patient", *QUICK)),
+        "images": in_json(bench.run("matrix", "c.zip", "d.npz", "--json", "--layout", "nhwc", *QUICK)),
+    }
+
+
 def matrix(bench: Bench) -> dict[str, Any]:
     """Of three sets, with upper bounds."""
     x, y = samples.normals(83)
@@ -83,5 +95,10 @@ def refusals(bench: Bench) -> dict[str, Any]:
 
 
 CASES: dict[str, Case] = {
-    "estimate": estimate, "tables": tables, "images": images, "matrix": matrix, "refusals": refusals,
-}  # fmt: skip
+    "estimate": estimate,
+    "tables": tables,
+    "images": images,
+    "formats": formats,
+    "matrix": matrix,
+    "refusals": refusals,
+}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,3 +90,47 @@ def quadrants(seed: int, rows: int) -> tuple[Rows, Labels]:
     for image, label in zip(images, labels, strict=True):
         image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += np.float32(0.35)
     return images, labels
+
+
+def npy(rows: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    return buffer.getvalue()
+
+
+def read_npy(content: bytes) -> NDArray[Any]:
+    rows: NDArray[Any] = np.load(io.BytesIO(content))
+    return rows
+
+
+def table(seed: int) -> Any:
+    """A frame of two columns of numbers and one of names."""
+    import pandas as pd
+
+    rows, _ = patients(seed)
+    return pd.DataFrame({"patient": [f"p{k // 3}" for k in range(len(rows))], "u": rows[:, 0], "v": rows[:, 1]})
+
+
+def files(seed: int) -> dict[str, tuple[bytes, dict[str, str]]]:
+    """Files of every kind with the parameters of their upload."""
+    from PIL import Image
+
+    frame, images = table(seed), coloured(seed)[0][:120]
+    parquet, npz, archive = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    frame.to_parquet(parquet)
+    np.savez_compressed(npz, first=normals(seed)[0], second=images)
+    with zipfile.ZipFile(archive, "w") as folder:
+        for k, image in enumerate(images):
+            with folder.open(zipfile.ZipInfo(f"{k:03}.png"), "w") as file:
+                Image.fromarray(image).save(file, "png")
+    csv = frame.to_csv(index=False).encode()
+    return {
+        "parquet": (parquet.getvalue(), {"format": "parquet", "drop": "patient"}),
+        "parquet labels": (parquet.getvalue(), {"format": "parquet", "labels": "patient"}),
+        "csv": (csv, {"format": "csv", "drop": "patient"}),
+        "csv labels": (csv, {"format": "csv", "labels": "patient"}),
+        "npz": (npz.getvalue(), {"format": "npz", "member": "second"}),
+        "zip": (archive.getvalue(), {"format": "images"}),
+        "doubles": (npy(normals(seed)[0].astype(np.float64)), {}),
+        "fortran order": (npy(np.asfortranarray(normals(seed)[0])), {}),
+    }

@@ -37,7 +37,8 @@ class RunningServer:
             port = str(probe.getsockname()[1])
         self._log = data.with_suffix(".log")
         self._command = [*command, "serve", "--host", "127.0.0.1", "--port", port, "--data", str(data)]
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+        self.url = f"http://127.0.0.1:{port}"
+        self._client = httpx.Client(base_url=self.url, timeout=120)
         self.known: dict[str, str] = {}
 
     def __enter__(self) -> RunningServer:
@@ -80,10 +81,11 @@ class RunningServer:
         answer = self._client.request(method, path, **arguments)
         return {"status": answer.status_code, "type": answer.headers["content-type"], "body": answer.json()}
 
-    def upload(self, name: str, rows: np.ndarray[Any, Any], **query: str) -> dict[str, Any]:
-        buffer = io.BytesIO()
-        np.save(buffer, rows)
-        answer = self.ask("POST", "/v1/sample-sets", params={"name": name, **query}, content=buffer.getvalue())
+    def upload(self, name: str, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
+        return self.upload_file(name, samples.npy(rows))
+
+    def upload_file(self, name: str, content: bytes, **query: str) -> dict[str, Any]:
+        answer = self.ask("POST", "/v1/sample-sets", params={"name": name, **query}, content=content)
         record: dict[str, Any] = answer.json()
         self.known[record["id"]] = f"set {name}"
         return record
@@ -127,10 +129,10 @@ def of_estimate(server: RunningServer, record: dict[str, Any], source: str) -> d
     }
 
 
-def estimated(make: Any, options: dict[str, Any], name: str, **query: str) -> Case:
+def estimated(make: Any, options: dict[str, Any], name: str) -> Case:
     def case(bench: Bench) -> dict[str, Any]:
         server = bench.server
-        sets = [server.upload(f"{name} {side}", rows, **query) for side, rows in zip("xy", make(), strict=True)]
+        sets = [server.upload(f"{name} {side}", rows) for side, rows in zip("xy", make(), strict=True)]
         body = {"source": sets[0]["id"], "target": sets[1]["id"], **options}
         record = server.finished("/v1/estimates", body, f"estimate {name}")
         return dict(server.named({"sets": sets, **of_estimate(server, record, sets[0]["id"])}))
@@ -145,6 +147,15 @@ def grouped(bench: Bench) -> dict[str, Any]:
     body = {"source": sets[0], "target": sets[1], "groups": dict(zip(sets, groups, strict=True)), **AFFINE}
     record = server.finished("/v1/estimates", body, "estimate of groups")
     return dict(server.named(of_estimate(server, record, sets[0])))
+
+
+def formats(bench: Bench) -> dict[str, Any]:
+    """Files that the server decodes: what it says of them, and the rows that it keeps."""
+    server, found = bench.server, {}
+    for name, (content, query) in samples.files(130).items():
+        record = server.upload_file(f"file {name}", content, **query)
+        found[name] = {"record": record, "rows": server.ask("GET", f"/v1/sample-sets/{record['id']}/content").content}
+    return dict(server.named({name: each | {"rows": samples.read_npy(each["rows"])} for name, each in found.items()}))
 
 
 def matrix(bench: Bench) -> dict[str, Any]:
@@ -205,6 +216,7 @@ CASES: dict[str, Case] = {
         "images",
     ),
     "groups": grouped,
+    "formats": formats,
     "matrix": matrix,
     "refusals": refusals,
     "contract": contract,
