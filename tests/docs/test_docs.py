@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,7 +29,7 @@ import pytest
 from fastapi.routing import APIRoute
 from server_process import ServerProcess
 
-from wdist_service import api
+import wdist_service
 from wdist_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,11 +228,12 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_endpoint_is_documented() -> None:
     page = (ROOT / "docs/http.md").read_text()
-    modules = [import_module(f"wdist_service.api.{m.name}") for m in iter_modules(api.__path__) if m.name != "__main__"]
-    routers = [
-        module.router for module in modules if hasattr(module, "router") and not module.__name__.endswith(".page")
+    modules = [
+        import_module(m.name)
+        for m in walk_packages(wdist_service.__path__, "wdist_service.")
+        if m.name.endswith((".endpoints", ".event_stream")) and ".page." not in m.name
     ]
-    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    routes = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
     assert len(routes) > 10
     for method, path in [(method, route.path) for route in routes for method in route.methods - {"HEAD", "OPTIONS"}]:
         assert f"| `{method} {path}` |" in page, f"{method} {path}"
