@@ -13,7 +13,7 @@ from layers import training_step
 from nets import dcgan, large, machine, milliseconds, mlp
 from torch import nn
 
-from wdist.training.stacked import BatchedModule
+from wdist.training.stacked import StackedModule
 
 
 def captured(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:
@@ -53,7 +53,7 @@ def critics() -> None:
     one = None
     for count in (1, 4, 16, 64):
         x = torch.rand(count, 512, 16, device="cuda")
-        net = BatchedModule([mlp("manifold", 16) for _ in range(count)]).cuda()
+        net = StackedModule([mlp("manifold", 16) for _ in range(count)]).cuda()
         time = min(
             milliseconds(captured(net, x, "manifold"), 20, 5)[0],
             milliseconds(training_step(net, x, "manifold"), 20, 5)[0],

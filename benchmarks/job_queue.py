@@ -180,7 +180,7 @@ def table(folder: Path, _jobs: int) -> list[Row]:
                 "local", Submission(*sets, options={}), Quota()
             )
             begun = time.perf_counter()
-            assert attempts.claim(estimate.id, 1)
+            assert attempts.claim(estimate.id, 1, 1)
             claims.append(time.perf_counter() - begun)
         queue.close()
         database.close()

@@ -11,19 +11,19 @@ from nets import large, machine, milliseconds, mlp
 from torch import nn
 
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
-from wdist.training.stacked import BatchedModule
+from wdist.training.stacked import StackedModule
 
 
 def training_step(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:
     """One step of a critic on two halves of a batch; Adam unless the net lives on the manifold."""
     manifold = kind == "manifold"
     optimizer = StiefelOptimizer(parameter_groups(net)) if manifold else torch.optim.Adam(net.parameters(), 1e-4)
-    half = x.shape[-2] // 2 if isinstance(net, BatchedModule) else x.shape[0] // 2
+    half = x.shape[-2] // 2 if isinstance(net, StackedModule) else x.shape[0] // 2
 
     def step() -> None:
         optimizer.zero_grad()
         scores = net(x)
-        if isinstance(net, BatchedModule):
+        if isinstance(net, StackedModule):
             loss = (scores[:, :half] - scores[:, half:]).mean((1, 2)).sum()
         else:
             loss = (scores[:half] - scores[half:]).mean()
@@ -58,7 +58,7 @@ def bench_batched(critics: int = 45) -> None:
     for features, width, batch in ((8, 64, 256), (16, 128, 512)):
         x = torch.rand(critics, batch, features)
         steps = [training_step(mlp("manifold", features, width), each, "manifold") for each in x]
-        together = training_step(BatchedModule([mlp("manifold", features, width) for _ in x]), x, "manifold")
+        together = training_step(StackedModule([mlp("manifold", features, width) for _ in x]), x, "manifold")
         rows = {
             "one by one": milliseconds(lambda steps=steps: [step() for step in steps], 5, 1),
             "batched": milliseconds(together, 8, 2),

@@ -13,7 +13,20 @@ from torch import Tensor, nn
 
 from wdist.nn.convolutions import BCOP, circular_pad
 from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
-from wdist.nn.orthogonal import block_convolution
+
+
+def block_convolution(X: Tensor, Y: Tensor) -> Tensor:
+    """[X box Y]_i = sum_j X_j Y_(i-j) of matrix-valued kernels (a, b, *k) and (b, c, *l): (a, c, *(k + l - 1)).
+
+    It is the kernel of the composed map "Y, then X". One or two spatial axes. Source: Li et al. (2019), section 3.
+    """
+    axes = X.dim() - 2
+    kernel, other = X.shape[2:], Y.shape[2:]
+    result = X.new_zeros(X.shape[0], Y.shape[1], *(k + o - 1 for k, o in zip(kernel, other, strict=True)))
+    for index in torch.cartesian_prod(*(torch.arange(o) for o in other)).reshape(-1, axes).tolist():
+        window = tuple(slice(i, i + k) for i, k in zip(index, kernel, strict=True))
+        result[(slice(None), slice(None), *window)] += torch.einsum("ab...,bc->ac...", X, Y[(..., *index)])
+    return result
 
 
 def machine() -> str:

@@ -19,10 +19,10 @@ from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
-from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, usage
+from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, device_seconds
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch
-from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.queue.attempts import Attempts, Claim, Finished
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage.eviction import forget_deleted, keep_tidy
@@ -81,6 +81,11 @@ class Bench:
             session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
 
 
+def claim_one(worker: Attempts, estimate_id: str, attempt: int) -> Claim | None:
+    """The claim of one attempt, None where it cannot be had."""
+    return next(iter(worker.claim(estimate_id, attempt, 1)), None)
+
+
 @pytest.fixture
 def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
     settings = Settings(data=tmp_path, min_free_bytes=0, **stores.settings())
@@ -113,22 +118,22 @@ def result(tmp_path: Path) -> Finished:
 def test_a_claim_is_given_once(bench: Bench) -> None:
     estimate = bench.submit()
     one, other = bench.worker("host/0"), bench.worker("host/1")
-    claim = one.claim(estimate, 1)
+    claim = claim_one(one, estimate, 1)
     assert claim is not None
     assert bench.storage.path(claim.source).exists()
-    assert other.claim(estimate, 1) is None  # delivered twice
-    assert one.claim(estimate, 1) is None
-    assert one.claim(estimate, 2) is None  # an attempt that was never queued
+    assert claim_one(other, estimate, 1) is None  # delivered twice
+    assert claim_one(one, estimate, 1) is None
+    assert claim_one(one, estimate, 2) is None  # an attempt that was never queued
 
 
 def test_a_late_attempt_cannot_write(bench: Bench, tmp_path: Path) -> None:
     estimate = bench.submit()
     frozen, heir = bench.worker("host/0"), bench.worker("host/1")
-    assert frozen.claim(estimate, 1)
+    assert claim_one(frozen, estimate, 1)
     assert heir.take_over(LEASE_SECONDS) == 0  # its lease is fresh
     bench.silence(frozen)
     assert heir.take_over(LEASE_SECONDS) == 1
-    assert heir.claim(estimate, 2)
+    assert claim_one(heir, estimate, 2)
     before = bench.row(estimate)
     writes: list[Callable[[], bool]] = [
         lambda: frozen.succeed(estimate, 1, result(tmp_path)),
@@ -161,7 +166,7 @@ def test_a_buried_worker_declares_itself_again(bench: Bench) -> None:
 def test_a_lease_from_before_the_clock_was_set_back_ends(bench: Bench) -> None:
     estimate = bench.submit()
     dead, heir = bench.worker("host/0"), bench.worker("host/1")
-    assert dead.claim(estimate, 1)
+    assert claim_one(dead, estimate, 1)
     with bench.database.write() as session:
         session.execute(update(Worker).where(Worker.id == dead.worker_id).values(beat_at=Worker.beat_at + 3600))
     assert heir.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # first seen now: it may be alive
@@ -173,7 +178,7 @@ def test_a_lease_from_before_the_clock_was_set_back_ends(bench: Bench) -> None:
 def test_a_worker_that_moves_is_alive_whatever_the_clock_says(bench: Bench) -> None:
     estimate = bench.submit()
     living, other = bench.worker("host/0"), bench.worker("host/1")
-    assert living.claim(estimate, 1)
+    assert claim_one(living, estimate, 1)
     for beat in (1.0, 2.0, 3.0):  # long ago, by the database's clock
         with bench.database.write() as session:
             session.execute(update(Worker).where(Worker.id == living.worker_id).values(beat_at=beat))
@@ -186,7 +191,7 @@ def test_a_worker_that_moves_is_alive_whatever_the_clock_says(bench: Bench) -> N
 
 def test_a_name_held_again_ends_the_lease_of_its_last_life(bench: Bench) -> None:
     estimate = bench.submit()
-    assert bench.worker("host/0").claim(estimate, 1)
+    assert claim_one(bench.worker("host/0"), estimate, 1)
     heir = bench.worker("host/0")  # started again on the same host: no need to wait for the lease
     assert heir.take_over(LEASE_SECONDS) == 1
     assert bench.row(estimate).attempt == 2
@@ -196,13 +201,13 @@ def test_deaths_count_up_to_the_cap_and_take_overs_do_not(bench: Bench) -> None:
     estimate = bench.submit()
     worker = bench.worker("host/0")
     for attempt in (1, 2):
-        assert worker.claim(estimate, attempt)
+        assert claim_one(worker, estimate, attempt)
         assert worker.hand_over(estimate, attempt)
     assert bench.row(estimate).failures == 0
-    assert worker.claim(estimate, 3)
+    assert claim_one(worker, estimate, 3)
     assert worker.died(estimate, 3, "it crashed with SIGSEGV", cap=2)
     assert bench.row(estimate).status == "queued"
-    assert worker.claim(estimate, 4)
+    assert claim_one(worker, estimate, 4)
     assert worker.died(estimate, 4, "it crashed with SIGSEGV", cap=2)
     row = bench.row(estimate)
     assert row.status == "failed"
@@ -220,7 +225,7 @@ def test_cancel_wins_over_every_end(bench: Bench, tmp_path: Path) -> None:
     for end in ends:
         estimate = bench.submit()
         worker = bench.worker("host/0")
-        assert worker.claim(estimate, 1)
+        assert claim_one(worker, estimate, 1)
         bench.jobs.cancel("local", estimate)
         assert worker.watch()[estimate] == (1, "canceling")
         assert end(worker, estimate)
@@ -231,7 +236,7 @@ def test_cancel_wins_over_every_end(bench: Bench, tmp_path: Path) -> None:
 def test_a_cancel_that_meets_the_end_leaves_it_alone(bench: Bench) -> None:
     """Both on their way at once: the second to write sees what the first one wrote."""
     estimate = bench.submit()
-    assert bench.worker("host/0").claim(estimate, 1)
+    assert claim_one(bench.worker("host/0"), estimate, 1)
     with ThreadPoolExecutor(1) as pool:
         with bench.database.write() as session:
             session.execute(update(Estimate).where(Estimate.id == estimate).values(status="succeeded"))
@@ -304,41 +309,41 @@ def test_small_ones_of_a_batch_are_taken_together(bench: Bench) -> None:
     ids = bench.batch(9)
     big = bench.batch(2, cost_seconds=1000.0)
     one, other = bench.worker("host/0"), bench.worker("host/1")
-    taken = one.claim_together(ids[0], 1, most=16)
+    taken = one.claim(ids[0], 1, most=16)
     assert [claim.estimate_id for claim in taken] == ids[:5], "of nine, half for each of two slots"
     assert [bench.row(each).together for each in ids[:6]] == [5] * 5 + [None]
     assert len(one.watch()) == 5
-    assert other.claim(ids[3], 1) is None
-    assert other.claim_together(ids[4], 1, most=16) == []
-    assert [claim.estimate_id for claim in other.claim_together(ids[5], 1, most=2)] == ids[5:7]
-    assert len(other.claim_together(big[0], 1, most=16)) == 1
-    assert len(other.claim_together(bench.submit(), 1, most=16)) == 1
+    assert claim_one(other, ids[3], 1) is None
+    assert other.claim(ids[4], 1, most=16) == []
+    assert [claim.estimate_id for claim in other.claim(ids[5], 1, most=2)] == ids[5:7]
+    assert len(other.claim(big[0], 1, most=16)) == 1
+    assert len(other.claim(bench.submit(), 1, most=16)) == 1
     # One whose trainer died may have been the cause, or not: it is tried alone, and nothing is counted.
     assert one.died(ids[0], 1, "it crashed with SIGSEGV", cap=1, alone=False)
     assert one.hand_over(ids[1], 1)
-    assert [claim.estimate_id for claim in one.claim_together(ids[0], 2, most=16)] == ids[:1]
+    assert [claim.estimate_id for claim in one.claim(ids[0], 2, most=16)] == ids[:1]
     assert (bench.row(ids[0]).together, bench.row(ids[0]).failures) == (None, 0)
 
 
 def test_those_taken_together_share_the_time_of_a_device(bench: Bench, tmp_path: Path) -> None:
     worker = bench.worker("host/0")
     ids = bench.batch(4)
-    assert len(worker.claim_together(ids[0], 1, most=16)) == 4
+    assert len(worker.claim(ids[0], 1, most=16)) == 4
     assert all(worker.succeed(each, 1, result(tmp_path)) for each in ids)
     with bench.database.write() as session:
         session.execute(update(Estimate).values(started_at=1000.0, finished_at=1008.0))
     with bench.database.read() as session:
-        assert usage(session, "local", 1009.0).device_seconds == 8.0
+        assert device_seconds(session, "local", 1009.0) == 8.0
     for each in ids[:2]:
         bench.jobs.delete("local", each)
     with bench.database.read() as session:
-        assert usage(session, "local", 1009.0).device_seconds == 8.0
+        assert device_seconds(session, "local", 1009.0) == 8.0
 
 
 def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) -> None:
     estimate = bench.submit()
     bench.jobs.cancel("local", estimate)
-    assert bench.worker("host/0").claim(estimate, 1) is None
+    assert claim_one(bench.worker("host/0"), estimate, 1) is None
 
 
 def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:

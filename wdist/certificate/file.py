@@ -17,7 +17,7 @@ from wdist.data.splits import Split
 from wdist.errors import WdistError
 from wdist.inference.mean_bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound
 from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
-from wdist.verify.container import CertificateError, read_container, write_container
+from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
 
 Values = NDArray[np.float64]
@@ -157,17 +157,6 @@ def build_certificate(
 
 def _permutations(x: Values, y: Values, held_out: HeldOut) -> int:
     return permutation_count(len(x), len(y)) if held_out.groups is None else GROUP_PERMUTATIONS
-
-
-def load_certificate(path: str | Path) -> Certificate:
-    """Read a certificate file. Raises WdistError when it is damaged or of another version."""
-    try:
-        document, tensors = read_container(Path(path).read_bytes())
-    except (OSError, CertificateError) as error:
-        raise WdistError(f"{str(path)!r} is not a certificate that can be read: {error}") from error
-    if document.get("version") != VERSION:
-        raise WdistError(f"{str(path)!r} has version {document.get('version')!r}; this release reads {VERSION}")
-    return Certificate(document, tensors)
 
 
 def _data(samples: SampleSet) -> dict[str, Any]:

@@ -75,11 +75,6 @@ class SampleSet:
         """Numbers in one row."""
         return int(np.prod(self.row_shape))
 
-    @property
-    def unit(self) -> str:
-        """What a distance of 1 means, in words."""
-        return "grey levels / 255" if self.divisor != 1.0 else "as given"
-
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> Rows:
         """The rows of an index array or slice: float32, (len, *row_shape), in the user's units (uint8 images / 255)."""
         block = np.asarray(self.array[index])

@@ -109,20 +109,6 @@ def random_orthogonal(
     return result.to(dtype).contiguous()
 
 
-def block_convolution(X: Tensor, Y: Tensor) -> Tensor:
-    """[X box Y]_i = sum_j X_j Y_(i-j) of matrix-valued kernels (a, b, *k) and (b, c, *l): (a, c, *(k + l - 1)).
-
-    It is the kernel of the composed map "Y, then X". One or two spatial axes. Source: Li et al. (2019), section 3.
-    """
-    axes = X.dim() - 2
-    kernel, other = X.shape[2:], Y.shape[2:]
-    result = X.new_zeros(X.shape[0], Y.shape[1], *(k + o - 1 for k, o in zip(kernel, other, strict=True)))
-    for index in torch.cartesian_prod(*(torch.arange(o) for o in other)).reshape(-1, axes).tolist():
-        window = tuple(slice(i, i + k) for i, k in zip(index, kernel, strict=True))
-        result[(slice(None), slice(None), *window)] += torch.einsum("ab...,bc->ac...", X, Y[(..., *index)])
-    return result
-
-
 def append_projector(kernel: Tensor, R: Tensor) -> Tensor:
     """kernel box [P, I - P] along the last axis, P = R R^T: (..., k, a, n) with taps k first gives (..., k + 1, a, n).
 

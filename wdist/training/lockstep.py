@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
-from wdist.training.stacked import BatchedModule, flat_name
+from wdist.training.stacked import StackedModule, flat_name
 from wdist.training.trainer import Trainer
 
 # One CPU thread, 64 x 6 critics, 240 to 512 rows a step: 2 at once are 0.94 to 1.05 times as fast as one after the
@@ -73,7 +73,7 @@ class Training:
 
 def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """mean f(x) - mean f(y), which training makes small; for (B, n, ...) rows of B nets, (B,)."""
-    rows = 1 if isinstance(net, BatchedModule) else 0
+    rows = 1 if isinstance(net, StackedModule) else 0
     scores: Tensor = net(torch.cat([x, y], dim=rows))
     if not rows:
         return scores[: len(x)].mean() - scores[len(x) :].mean()
@@ -102,7 +102,7 @@ class Lockstep:
         self._trainings = trainings
         self._trainers = [training.trainer for training in trainings]
         self._modules = [trainer.module for trainer in self._trainers]
-        self._net = BatchedModule(self._modules)
+        self._net = StackedModule(self._modules)
         schedule = self._trainers[0].schedule
         groups = parameter_groups(self._net, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
         self._optimizer = StiefelOptimizer(groups)

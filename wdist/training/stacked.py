@@ -15,7 +15,7 @@ from wdist.errors import OptionError
 from wdist.nn.layers import stiefel_names
 
 
-class BatchedModule(nn.Module):
+class StackedModule(nn.Module):
     """Maps (B, n, ...) to (B, n, ...), module b on x[b]; parameters are those of the modules, stacked to (B, ...).
 
     `StiefelOptimizer(parameter_groups(batched))` trains it: manifold parameters stay manifold parameters, and every
@@ -66,17 +66,6 @@ class BatchedModule(nn.Module):
 
         result: Tensor = torch.func.vmap(apply)(parameters, x)
         return result
-
-    def unstack(self) -> list[nn.Module]:
-        """The B modules, each with its own copy of the parameters."""
-        modules = []
-        for b in range(self.size):
-            module = copy.deepcopy(self._template[0]).requires_grad_(True)
-            with torch.no_grad():
-                for name in self._names:
-                    module.get_parameter(name).copy_(getattr(self, flat_name(name))[b])
-            modules.append(module)
-        return modules
 
 
 def flat_name(name: str) -> str:

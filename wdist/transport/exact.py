@@ -110,22 +110,6 @@ def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> dict[str,
     return {"rows": size, "between": between, "within": within}
 
 
-def mean_difference(
-    x: ArrayLike, y: ArrayLike, x_eval: ArrayLike | None = None, y_eval: ArrayLike | None = None
-) -> float:
-    """The affine bound, held out: mean difference of the evaluation rows along mean y - mean x (which may be below 0).
-
-    Without evaluation rows: ||mean y - mean x||.
-    """
-    direction = _flat(y).mean(axis=0) - _flat(x).mean(axis=0)
-    length = float(np.linalg.norm(direction))
-    if x_eval is None or y_eval is None:
-        return length
-    if length == 0.0:
-        return 0.0
-    return float((_flat(y_eval).mean(axis=0) - _flat(x_eval).mean(axis=0)) @ (direction / length))
-
-
 def one_dimensional_w1(a: ArrayLike, b: ArrayLike) -> float:
     """W1 between two samples on the line: the area between their empirical distribution functions."""
     x, y = np.sort(np.asarray(a, dtype=np.float64)), np.sort(np.asarray(b, dtype=np.float64))

@@ -26,7 +26,7 @@ def fit_sliced(
     """The sliced critic with the largest mean difference on the select rows, fitted on the train rows.
 
     x_*, y_*: rows (n, ...). Returns direction v (d,), knots (k,) ascending, and values h(knots) (k,); outside its knots
-    h goes on with the slope of its first and last cell, see `evaluate_sliced`. Candidates: `direction` (see
+    h goes on with the slope of its first and last cell, see `evaluate_potential`. Candidates: `direction` (see
     `fit_direction`) and the mean difference, each with potentials from rough to a straight line.
     """
     a, b, a_select, b_select = (_flat(rows) for rows in (x_train, y_train, x_select, y_select))
@@ -46,11 +46,6 @@ def fit_sliced(
             if value > best_value:
                 best_value, best = value, (direction, knots, values)
     return best
-
-
-def evaluate_sliced(rows: ArrayLike, direction: Values, knots: Values, values: Values) -> Values:
-    """f(x) = h(<v, x>) of rows (n, ...): float64 (n,)."""
-    return evaluate_potential(_flat(rows) @ direction, knots, values)
 
 
 def evaluate_potential(t: Values, knots: Values, values: Values) -> Values:

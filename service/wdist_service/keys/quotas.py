@@ -50,15 +50,6 @@ class Quota:
     job_seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What a tenant uses."""
-
-    bytes: int
-    queued_jobs: int
-    device_seconds: float
-
-
 def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
     """A key's own limits over the server's; without a key only the limit of a single job."""
     if key is None:
@@ -80,13 +71,6 @@ def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
         **whole,
         device_seconds=choose("device_seconds", settings.quota_device_seconds),
         job_seconds=settings.max_job_seconds,
-    )
-
-
-def usage(session: Session, tenant_id: str, now: float) -> Usage:
-    """Stored bytes and those promised to unfinished uploads; waiting jobs; device seconds used in 30 days."""
-    return Usage(
-        _bytes(session, tenant_id, now), _queued(session, tenant_id)[0], _device_seconds(session, tenant_id, now)
     )
 
 
@@ -125,7 +109,7 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
             retry_after=_RETRY_SECONDS,
         )
     if quota.device_seconds is not None:
-        used = _device_seconds(session, tenant_id, now)
+        used = device_seconds(session, tenant_id, now)
         if used + promised + total > quota.device_seconds:
             raise QuotaError(
                 f"about {total:,.0f} s of a device more than the {used:,.1f} s used in {DEVICE_DAYS} days and "
@@ -177,7 +161,7 @@ def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
     return count, float(session.execute(cost).scalar_one() or 0)
 
 
-def _device_seconds(session: Session, tenant_id: str, now: float) -> float:
+def device_seconds(session: Session, tenant_id: str, now: float) -> float:
     since = now - DEVICE_DAYS * 86_400
     taken = select(func.sum(DEVICE_SECONDS)).where(
         Estimate.tenant_id == tenant_id, Estimate.started_at.is_not(None), Estimate.finished_at > since

@@ -79,12 +79,9 @@ class Attempts:
         with self._database.write() as session:
             session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
 
-    def claim(self, estimate_id: str, attempt: int) -> Claim | None:
-        """Take a queued attempt; None when it was canceled, replaced, or delivered twice."""
-        return next(iter(self.claim_together(estimate_id, attempt, 1)), None)
-
-    def claim_together(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
-        """Take a queued attempt and, where it is small, up to `most` - 1 more of its batch; none as in `claim`.
+    def claim(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
+        """Take a queued attempt and, where it is small, up to `most` - 1 more of its batch; none
+        when it was canceled, replaced, or delivered twice.
 
         Only first attempts are taken together: one that came back may have been the one that hurt the others. The
         queue, which has not delivered the others yet, forgets them; where it does all the same, they are taken.

@@ -175,7 +175,7 @@ class Worker:
             threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
         with self._slots.taken() as place:
             most = self._settings.together
-            claims = _until_stored(lambda: self._attempts.claim_together(estimate_id, attempt, most))
+            claims = _until_stored(lambda: self._attempts.claim(estimate_id, attempt, most))
             if not claims:
                 place.give_back(is_reusable=True)
                 return

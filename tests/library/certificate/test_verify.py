@@ -16,8 +16,7 @@ from certified import FAMILIES, Case, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wdist.certificate.file import Certificate, load_certificate
-from wdist.errors import WdistError
+from wdist.certificate.file import Certificate
 from wdist.verify import CertificateError, verify_certificate, verify_fresh
 from wdist.verify.container import read_container, write_container
 
@@ -48,15 +47,6 @@ def test_true_certificates_pass(case: Case, tmp_path: Path) -> None:
     assert "pproximate" not in str(report)
     assert any("fitted and chosen without the test rows" in point for point in report.not_checked)
     assert not any("--sha256" in point for point in report.not_checked)
-
-
-def test_loading_returns_what_was_saved(table: Case, tmp_path: Path) -> None:
-    table.certificate.save(tmp_path / "c.wdist")
-    again = load_certificate(tmp_path / "c.wdist")
-    assert again.content == table.certificate.content
-    (tmp_path / "c.wdist").write_bytes(b"{}")
-    with pytest.raises(WdistError, match="not a certificate"):
-        load_certificate(tmp_path / "c.wdist")
 
 
 def test_any_safetensors_reader_opens_the_file(table: Case, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import torch
 from wdist.nn.orthogonal import (
     append_projector,
     bjorck,
-    block_convolution,
     newton_schulz,
     orthogonality_error,
     polar,
@@ -15,6 +14,20 @@ from wdist.nn.orthogonal import (
 )
 
 SHAPES = [(1, 1), (1, 7), (7, 1), (5, 5), (3, 8), (8, 3), (64, 64), (20, 300)]
+
+
+def block_convolution(X, Y):
+    """[X box Y]_i = sum_j X_j Y_(i-j) of matrix-valued kernels (a, b, *k) and (b, c, *l): (a, c, *(k + l - 1)).
+
+    It is the kernel of the composed map "Y, then X". One or two spatial axes. Source: Li et al. (2019), section 3.
+    """
+    axes = X.dim() - 2
+    kernel, other = X.shape[2:], Y.shape[2:]
+    result = X.new_zeros(X.shape[0], Y.shape[1], *(k + o - 1 for k, o in zip(kernel, other, strict=True)))
+    for index in torch.cartesian_prod(*(torch.arange(o) for o in other)).reshape(-1, axes).tolist():
+        window = tuple(slice(i, i + k) for i, k in zip(index, kernel, strict=True))
+        result[(slice(None), slice(None), *window)] += torch.einsum("ab...,bc->ac...", X, Y[(..., *index)])
+    return result
 
 
 @pytest.fixture

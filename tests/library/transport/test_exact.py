@@ -78,14 +78,6 @@ def test_null_baseline_is_cut_to_what_there_is() -> None:
     assert exact.null_baseline(x, y, 0, seed=0) is None
 
 
-def test_mean_difference_in_and_out_of_sample() -> None:
-    x, y = rows(400, 10, 7), rows(400, 10, 8)
-    assert exact.mean_difference(x, y) == pytest.approx(np.linalg.norm(y.mean(0) - x.mean(0)))
-    held_out = exact.mean_difference(x[:200], y[:200], x[200:], y[200:])
-    assert held_out < exact.mean_difference(x[:200], y[:200])
-    assert exact.mean_difference(x, x, y, y) == 0.0
-
-
 def test_one_dimensional_w1_agrees_with_scipy() -> None:
     a, b = rows(300, 1, 9)[:, 0], rows(217, 1, 10)[:, 0] ** 3
     assert exact.one_dimensional_w1(a, b) == pytest.approx(wasserstein_distance(a, b), rel=1e-12)
