@@ -86,9 +86,9 @@ def quadrants(seed: int, rows: int) -> tuple[Rows, Labels]:
     """8 x 8 images (rows, 1, 8, 8) with one bright quadrant under noise; the label is its number."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 4, rows)
-    images = generator.uniform(0, 0.3, (rows, 1, 8, 8)).astype(np.float32)
+    images = generator.uniform(0, 0.6, (rows, 1, 8, 8)).astype(np.float32)
     for image, label in zip(images, labels, strict=True):
-        image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += np.float32(0.35)
+        image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += np.float32(0.2)
     return images, labels
 
 
