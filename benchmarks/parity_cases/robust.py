@@ -11,7 +11,7 @@ from tree import internal
 
 # Hard enough that some images are certified and some are broken, and that the best weights are late ones.
 RADIUS = 0.3
-ATTACKED_AT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+ATTACKED_AT = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.8)
 
 
 def trained(layers: str, steps: int, **recipe: Any) -> Case:
@@ -48,7 +48,7 @@ def _train(layers: str, steps: int, recipe: dict[str, Any], bench: Bench, stop_a
         "logits": logits,
         "bounds": bounds,
         "radii": radii,
-        "broken": [attack(module, images, labels, r, steps=8, restarts=2, seed=1) for r in ATTACKED_AT],
+        "broken": [attack(module, images, labels, r, steps=3, restarts=2, seed=1) for r in ATTACKED_AT],
     }
 
 
