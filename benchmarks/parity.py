@@ -36,7 +36,6 @@ PACKAGES_AT = (".", "service", "clients/python")
 # in it. Nothing else is left out; random ids are replaced by names in the cases (benchmarks/parity_cases/server.py).
 IGNORED = {
     "seconds": "measured time",
-    "eta_seconds": "measured time",
     "created_at": "timestamp",
     "started_at": "timestamp",
     "finished_at": "timestamp",

@@ -181,6 +181,9 @@ CASES: dict[str, Case] = {
     "cone": estimated(lambda: samples.mixtures(4), critic="cone", steps=120, seed=3, **NO_BASELINE),
     "auto": estimated(lambda: samples.mixtures(5), steps=160, seed=4, confidence=0.99, device="cpu"),
     "auto-defaults": estimated(lambda: samples.normals(6, shift=0.3), device="cpu"),
+    # Pilots so close that semifinals follow; pilots of cones with more anchors.
+    "auto-close-race": estimated(lambda: samples.shells(1, 500, 2), steps=400, **NO_BASELINE),
+    "auto-cones": estimated(lambda: samples.shells(1, 1000, 30), steps=300, **NO_BASELINE),
     "bcop-uint8-nhwc": estimated(
         lambda: samples.coloured(7), critic="bcop", steps=8, layout="nhwc", confidence=0.9, **NO_BASELINE
     ),

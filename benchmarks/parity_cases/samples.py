@@ -34,6 +34,17 @@ def mixtures(seed: int, rows: int = 400, columns: int = 4) -> Pair:
     return sides[0], sides[1]
 
 
+def shells(seed: int, rows: int, columns: int) -> Pair:
+    """Two noisy spheres around one centre, which cones tell apart best."""
+    generator = np.random.default_rng(seed)
+    sides = []
+    for radius in (1.0, 2.0):
+        rays = generator.normal(size=(rows, columns))
+        lengths = radius + 0.1 * generator.normal(size=(rows, 1))
+        sides.append((rays * lengths / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32))
+    return sides[0], sides[1]
+
+
 def diamonds(every: int = 20) -> Pair:
     premium, very_good = (np.load(EXAMPLES / "diamonds" / f"{name}.npy") for name in ("premium", "very_good"))
     return premium[::every].copy(), very_good[::every].copy()
@@ -86,9 +97,9 @@ def quadrants(seed: int, rows: int) -> tuple[Rows, Labels]:
     """8 x 8 images (rows, 1, 8, 8) with one bright quadrant under noise; the label is its number."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 4, rows)
-    images = generator.uniform(0, 0.3, (rows, 1, 8, 8)).astype(np.float32)
+    images = generator.uniform(0, 0.6, (rows, 1, 8, 8)).astype(np.float32)
     for image, label in zip(images, labels, strict=True):
-        image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += np.float32(0.35)
+        image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += np.float32(0.2)
     return images, labels
 
 
