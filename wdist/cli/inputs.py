@@ -1,6 +1,6 @@
 """Sample sets named on the command line, as .npy files that the library maps into memory.
 
-Files other than .npy are read by the decoders of the server, here without their limits: the file is the user's own.
+Files other than .npy go through the same readers as uploads to a server, without limits: they are the user's own.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import Self
 
 from wdist.errors import SampleError
-
-if TYPE_CHECKING:
-    from wdist.data.readers.selection import Selection
 
 HELP = ".npy, .npz (or FILE.npz:NAME), .parquet, .csv, .zip of images, a folder of images, or - for standard input"
 _ENDINGS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".zip": "images"}
@@ -123,6 +120,7 @@ class Inputs(AbstractContextManager["Inputs"]):
     def _decode(
         self, text: str, path: Path, kind: str, member: str | None, labels: str | None = None
     ) -> tuple[Path, list[str] | None]:
+        from wdist.data import readers
         from wdist.data.readers.selection import Selection
         from wdist.data.readers.writer import ArrayWriter, DecodeError
 
@@ -131,7 +129,7 @@ class Inputs(AbstractContextManager["Inputs"]):
         target = self._new()
         try:
             with path.open("rb") as source, target.open("wb") as output:
-                columns = _decoded(source, ArrayWriter(output.fileno(), _NO_LIMIT), kind, take)
+                columns, _ = readers.decode(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), take)
         except DecodeError as error:
             message = str(error)
             for there, here in _HERE.items():
@@ -140,25 +138,6 @@ class Inputs(AbstractContextManager["Inputs"]):
         except OSError as error:
             raise SampleError(f"{text}: {error.strerror or error}") from error
         return target, columns
-
-
-def _decoded(source: BinaryIO, writer: object, kind: str, take: Selection) -> list[str] | None:
-    """Names of the columns, of a table that has some."""
-    from wdist.data.readers.writer import ArrayWriter
-
-    assert isinstance(writer, ArrayWriter)  # noqa: S101 - for the type checker
-    if kind in {"npz", "images"}:
-        from wdist.data.readers import archives
-
-        if kind == "npz":
-            archives.decode_npz(source, writer, take.member)
-        else:
-            archives.decode_images(source, writer)
-        return None
-    from wdist.data.readers import tables
-
-    decode = tables.decode_csv if kind == "csv" else tables.decode_parquet
-    return decode(source, writer, take)
 
 
 def _difference(one: Input, other: Input) -> str:

@@ -9,9 +9,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from wdist.cli.output import EX_NO, Commands, fail, remark, say
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DATASETS = ("mnist", "cifar10")
 EX_STOPPED = 130  # as of a shell command that was interrupted
@@ -116,6 +119,7 @@ def _add_train_gan(below: Commands) -> None:
     gan.set_defaults(run=_train_gan)
 
 
+T = TypeVar("T", bound="DataclassInstance")
 ShouldStop: TypeAlias = Callable[[], bool]
 
 
@@ -163,6 +167,11 @@ def _attack_progress(should_stop: ShouldStop) -> Callable[[int, int], None]:
     return told
 
 
+def _chosen(kind: type[T], options: argparse.Namespace) -> T:
+    """The options of an experiment: those of its fields that the command line has."""
+    return kind(**{name: value for name, value in vars(options).items() if name in kind.__dataclass_fields__})
+
+
 def _fetch(options: argparse.Namespace) -> int:
     from wdist.errors import WdistError
     from wdist.paper.datasets import fetch
@@ -183,17 +192,7 @@ def _robustness(options: argparse.Namespace) -> int:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
-        settings = RobustnessOptions(
-            epochs=options.epochs,
-            batch=options.batch,
-            learning_rate=options.learning_rate,
-            loss=options.loss,
-            margin=options.margin,
-            seed=options.seed,
-            attack_images=options.attack_images,
-            attack_certified=options.attack_certified,
-            device=options.device,
-        )
+        settings = _chosen(RobustnessOptions, options)
         config = ClassifierConfig(options.net, options.layers, options.activation)
         return robustness(
             options.dataset, config, options.data, options.out, settings,
@@ -211,12 +210,7 @@ def _check(options: argparse.Namespace) -> int:
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
         nonlocal is_confirmed
-        settings = RobustnessOptions(
-            seed=options.seed,
-            attack_images=options.attack_images,
-            attack_certified=options.attack_certified,
-            device=options.device,
-        )
+        settings = _chosen(RobustnessOptions, options)
         found = check_classifier(options.result, options.data, settings, progress=_attack_progress(should_stop))
         is_confirmed = found["confirmed"]
         stored, _, _ = read_result(options.result)
@@ -261,14 +255,7 @@ def _train_gan(options: argparse.Namespace) -> int:
         remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
-        settings = GanOptions(
-            size=options.size,
-            steps=options.steps,
-            batch=options.batch,
-            samples=options.samples,
-            seed=options.seed,
-            device=options.device,
-        )
+        settings = _chosen(GanOptions, options)
         return train_generator(
             options.dataset, options.data, options.out, settings, progress=told, should_stop=should_stop
         )

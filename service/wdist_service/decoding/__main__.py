@@ -30,31 +30,14 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
 
 def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
+    from wdist.data import readers
     from wdist.data.readers.selection import Selection
     from wdist.data.readers.writer import ArrayWriter
 
     writer = ArrayWriter(descriptor, max_bytes)
-    take = Selection.from_json(selection)
-    source = sys.stdin.buffer
-    columns, name = None, None
-    if kind in {"npz", "images"}:
-        from wdist.data.readers import archives
-
-        if kind == "npz":
-            archives.decode_npz(source, writer, take.member)
-        else:
-            archives.decode_images(source, writer)
-    else:
-        from wdist.data.readers import tables
-
-        if kind == "csv":
-            columns = tables.decode_csv(source, writer, take)
-        elif kind == "parquet":
-            columns = tables.decode_parquet(source, writer, take)
-        else:
-            columns, name = tables.decode_json(source, writer)
+    columns, name = readers.decode(kind, sys.stdin.buffer, writer, Selection.from_json(selection))
     if columns is not None:
-        columns = [name[:MAX_NAME] for name in columns] if len(columns) <= MAX_NAMES else None
+        columns = [column[:MAX_NAME] for column in columns] if len(columns) <= MAX_NAMES else None
     return {"columns": columns, "name": name}
 
 
