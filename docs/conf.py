@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -26,6 +28,9 @@ suppress_warnings = [
     "ref.python",  # library and client have errors of the same names
 ]
 
+_api = [sys.executable, str(Path(__file__).with_name("generate_api.py"))]
+subprocess.run(_api, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
 nb_execution_mode = "force"  # outputs are not kept in the repository: the site shows what a notebook prints today
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
@@ -40,7 +45,8 @@ autodoc_member_order = "bysource"
 def _contents(app: Sphinx, page: str, source: list[str]) -> None:
     """The pages that an index links to are its chapters: the navigation needs no second list."""
     if page.rpartition("/")[2] == "README":
-        chapters = re.findall(r"\]\((?!\.\./)([^):#]+)\.(?:md|ipynb)\)", source[0])
+        chapters = ["api"] if page == "README" else []  # written from the contract above, and not kept in git
+        chapters += re.findall(r"\]\((?!\.\./)([^):#]+)\.(?:md|ipynb)\)", source[0])
         source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(chapters) + "\n```\n"
 
 

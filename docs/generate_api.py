@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the server's own contract: `python docs/generate_api.py`. A test compares them."""
+"""Writes docs/api.md from the server's own contract: `make docs` calls it."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
 
     workers: int = Field(default=1, ge=0, le=64, description="Worker processes that `wdist serve` runs.")
     slots: int | None = Field(
-        default=None, ge=1, le=256, description="Estimates at once per worker; default: GPUs, or cores / 4."
+        default=None, ge=1, le=256, description="Jobs at once per worker; default: GPUs, or cores / 4."
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads per trainer; default: cores / slots.")
     spare_trainer: bool = Field(default=True, description="Keep one trainer more than slots warm (CPU).")

@@ -137,7 +137,7 @@ def test_an_order_to_stop_keeps_what_is_done(data: Path) -> None:
     command = [sys.executable, "-m", "wdist_service", "reproduce", "robustness", "mnist", "--epochs", "400"]
     command += ["--data", str(data), "--out", str(data / "results"), "--attack-images", "0"]
     (data / "sitecustomize.py").write_text(
-        "import wdist.paper.robustness_table\nwdist.reproduce.VALIDATION_IMAGES = 100\n"
+        "import wdist.paper.robustness_table\nwdist.paper.robustness_table.VALIDATION_IMAGES = 100\n"
     )
     environment = os.environ | {"PYTHONPATH": str(data), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
