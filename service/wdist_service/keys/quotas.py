@@ -152,7 +152,7 @@ def _bytes(session: Session, tenant_id: str, now: float) -> int:
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
-    """Estimates that wait, and what those that wait or run were estimated to take."""
+    """Jobs that wait, and what those that wait or run were estimated to take."""
     mine = Estimate.tenant_id == tenant_id
     waiting = select(func.count()).where(mine, Estimate.status == Status.QUEUED)
     evaluations = select(func.count()).where(Evaluation.tenant_id == tenant_id, Evaluation.status == Status.QUEUED)
