@@ -13,19 +13,19 @@ from service_process import is_alive, normal, npy
 
 from wdist_service.settings import Settings
 from wdist_service.worker import trainer_pool
-from wdist_service.worker.trainer_pool import Slots, TrainerDied, machine_memory
+from wdist_service.worker.trainer_pool import TrainerDied, TrainerPool, machine_memory
 
 
 @pytest.fixture
-def cold_slots(tmp_path: Path) -> Iterator[Slots]:
+def cold_slots(tmp_path: Path) -> Iterator[TrainerPool]:
     """One slot whose trainer still starts, for tests that give it no job."""
-    made = Slots(Settings(data=tmp_path, slots=1, threads=1, spare_trainer=False))
+    made = TrainerPool(Settings(data=tmp_path, slots=1, threads=1, spare_trainer=False))
     yield made
     made.close()
 
 
 @pytest.fixture
-def slots(cold_slots: Slots) -> Slots:
+def slots(cold_slots: TrainerPool) -> TrainerPool:
     """One slot whose trainer is ready."""
     until(lambda: (cold_slots.tend(), cold_slots.all[0].is_ready())[1])
     return cold_slots
@@ -52,7 +52,7 @@ def long_job(folder: Path) -> dict:
     }
 
 
-def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: Slots, tmp_path: Path) -> None:
+def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: TrainerPool, tmp_path: Path) -> None:
     slot, trainer = slots.take()
     trainer.send([long_job(tmp_path) | {"options": {"critic": "affine"}}])
     assert final(trainer)["type"] == "result"
@@ -74,7 +74,7 @@ def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: Slots, tmp_pat
     assert slots.all[0].trainer is not trainer
 
 
-def test_one_of_several_jobs_is_stopped(slots: Slots, tmp_path: Path) -> None:
+def test_one_of_several_jobs_is_stopped(slots: TrainerPool, tmp_path: Path) -> None:
     _, trainer = slots.take()
     short = {"critic": "groupsort", "steps": 50, "baseline_rows": 0}
     jobs = []
@@ -102,7 +102,7 @@ def final(trainer: trainer_pool.TrainerProcess) -> dict:
 
 
 def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
-    slots: Slots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slots: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, trainer = slots.take()
     assert 0 < trainer.resident_bytes() < machine_memory()
@@ -113,7 +113,7 @@ def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
         final(trainer)
 
 
-def test_a_crash_is_told_by_its_signal(cold_slots: Slots) -> None:
+def test_a_crash_is_told_by_its_signal(cold_slots: TrainerPool) -> None:
     cold_slots.tend()
     trainer = cold_slots.all[0].trainer
     assert trainer is not None
@@ -122,7 +122,7 @@ def test_a_crash_is_told_by_its_signal(cold_slots: Slots) -> None:
         final(trainer)
 
 
-def test_an_idle_trainer_that_dies_is_replaced(cold_slots: Slots) -> None:
+def test_an_idle_trainer_that_dies_is_replaced(cold_slots: TrainerPool) -> None:
     slots = cold_slots
     slots.tend()
     first = slots.all[0].trainer
@@ -134,7 +134,7 @@ def test_an_idle_trainer_that_dies_is_replaced(cold_slots: Slots) -> None:
 
 def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_pool, "_SPARE_SECONDS", 0.0)
-    slots = Slots(Settings(data=tmp_path, slots=1, threads=1))
+    slots = TrainerPool(Settings(data=tmp_path, slots=1, threads=1))
     try:
         spare = slots._spare
         assert spare is not None
@@ -152,7 +152,7 @@ def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatc
         slots.close()
 
 
-def test_a_trainer_knows_no_secrets(cold_slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_knows_no_secrets(cold_slots: TrainerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WDIST_SERVER_DATABASE_URL", "postgresql://user:secret@host/db")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     cold_slots.tend()

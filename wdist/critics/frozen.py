@@ -90,7 +90,7 @@ def _kind(layer: nn.Module) -> str:
 
 
 def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
-    """The frozen critic that `describe` told of."""
+    """Rebuild a frozen critic from what `describe` returned."""
     modules = []
     for i, entry in enumerate(layers):
         own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}

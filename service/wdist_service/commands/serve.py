@@ -67,11 +67,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from wdist_service.database import file_of
-    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_pulse
+    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, beat, die_with_supervisor
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
-    show_pulse()
+    beat()
     try:
         settings = settings_of(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
@@ -80,10 +80,10 @@ def _worker(options: argparse.Namespace) -> int:
     if file is not None and not file.exists() and SUPERVISOR_VARIABLE not in os.environ:
         return fail(f"no server has worked in {settings.data}: start `wdist serve`, or name its --data", EX_CONFIG)
     from wdist_service import logs
-    from wdist_service.worker.trainer_pool import Slots
+    from wdist_service.worker.trainer_pool import TrainerPool
 
     logs.configure(settings.log_level)
-    slots = Slots(settings)
+    slots = TrainerPool(settings)
     slots.tend()  # trainers import torch while this process imports the rest
     from wdist_service.worker import worker
 

@@ -54,7 +54,7 @@ class EventFeed:
         self._database = database
         self._listeners: Counter[str] = Counter()
         self._feeds: dict[str, _Feed] = {}
-        self._turn = asyncio.Condition()
+        self._runner = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.is_closing: Callable[[], bool] = lambda: False  # set by the process: streams end, listeners come back
 
@@ -87,8 +87,8 @@ class EventFeed:
             return self.is_closing() or (feed is not None and feed.newest > last)
 
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._turn:
-                await self._turn.wait_for(is_new)
+            async with asyncio.timeout(seconds), self._runner:
+                await self._runner.wait_for(is_new)
 
     async def _watch(self) -> None:
         while self._listeners:
@@ -96,8 +96,8 @@ class EventFeed:
             with contextlib.suppress(Exception):  # a database that is away: the listeners' own reads will say so
                 begun, found = await asyncio.to_thread(self._look, list(self._listeners), known)
                 self._take(begun, found)
-            async with self._turn:
-                self._turn.notify_all()
+            async with self._runner:
+                self._runner.notify_all()
             await asyncio.sleep(_POLL_SECONDS)
 
     def _take(self, begun: dict[str, int], found: list[tuple[str, Item]]) -> None:

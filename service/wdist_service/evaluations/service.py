@@ -125,7 +125,7 @@ class Evaluations:
                 if not self.work():
                     self._wake.wait(_POLL_SECONDS)
             except Exception:  # a database or a bucket that is away comes back; this thread must still be there then
-                log.exception("evaluations rest for a while")
+                log.exception("the evaluation worker failed and will try again")
                 self._stopping.wait(_POLL_SECONDS)
 
     def work(self) -> bool:

@@ -29,7 +29,7 @@ def die_with_supervisor() -> None:
         die_with(int(parent))
 
 
-def show_pulse() -> None:
+def beat() -> None:
     """From here on show the supervisor, where there is one, that this process moves."""
     if (pulse := os.environ.pop(PULSE_VARIABLE, None)) is not None:
         os.set_inheritable(int(pulse), False)
@@ -47,7 +47,7 @@ def _beat(descriptor: int) -> None:
         time.sleep(_PULSE_SECONDS)
 
 
-class Pulse:
+class Heartbeat:
     """The supervisor's end: how long a child has not moved.
 
     A child that is stopped (a debugger, Ctrl-Z, a frozen container) inside a transaction keeps SQLite's write lock, and

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-from wdist_service.processes.heartbeat import PULSE_VARIABLE, SUPERVISOR_VARIABLE, Pulse
+from wdist_service.processes.heartbeat import PULSE_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
 
 EX_CONFIG = 78  # a child that ends with this must not be started again
@@ -45,7 +45,7 @@ class Child:
         self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
         self._frozen_seconds = settings.frozen_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._pulse: Pulse | None = None
+        self._pulse: Heartbeat | None = None
         self._started = 0.0
         self._pause = 0.0
         self._not_before = 0.0
@@ -70,7 +70,7 @@ class Child:
     def _start(self) -> None:
         if self._pulse is not None:
             self._pulse.close()
-        self._pulse = Pulse()
+        self._pulse = Heartbeat()
         # Its own group: Ctrl-C reaches the supervisor alone, which then stops its children in order.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             self._command,

@@ -24,7 +24,7 @@ from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
 
 _HELD = (Status.RUNNING, Status.CANCELING)
-# Estimates taken together: each costs about so much at most, all of them so much, and their rows have so many bytes.
+# Limits on estimates that are taken together: seconds of each, seconds of all, bytes of their rows.
 _SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
 
 
@@ -58,7 +58,7 @@ class Attempts:
         self._queue = queue
         self._storage = storage
         self.worker_id = worker_id
-        self.vigil = Liveness()
+        self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
         """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""
@@ -216,14 +216,14 @@ class Attempts:
     def take_over(self, lease_seconds: float, still_seconds: float = 0.0) -> int:
         """Hand over every attempt of dead workers; returns how many.
 
-        Dead is who said so or whose name another holds, and whose lease ran out on the database's clock while it did
-        not move before our eyes for `still_seconds`.
+        A worker is dead when it said so, or another worker holds its name, or its lease ran out on the database's clock
+        and this process has seen no new heartbeat from it for `still_seconds`.
         """
         with self._database.read() as session:
             now = self._database.now(session)
             query = select(Worker.id, Worker.beat_at).where(Worker.id != self.worker_id)
             beats = {row.id: row.beat_at for row in session.execute(query)}
-        still = self.vigil.look(beats.items())
+        still = self.liveness.look(beats.items())
         suspects = {
             worker: beat
             for worker, beat in beats.items()

@@ -1,4 +1,4 @@
-"""Holding on to something that runs out: a lock or a row that others may take when it is not renewed in time."""
+"""Leases: a lock or a row that another process may take when its holder does not renew it in time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def renewed(seconds: float, renew: Callable[[], bool]) -> Iterator[None]:
-    """Call `renew` every so many seconds from a thread, until the block ends or it returns False."""
+    """Call `renew` every `seconds` from a thread, until the block ends or `renew` returns False."""
     done = threading.Event()
 
     def loop() -> None:

@@ -1,4 +1,4 @@
-"""Which workers have not moved while somebody looked: a second opinion beside the database's clock."""
+"""Which workers are alive, judged by whether their heartbeat changes: a check that no clock can mislead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LOOK_SECONDS = 2.0  # a longer pause between two looks says nothing: this proce
 
 
 class Liveness:
-    """Seconds in which each worker's last beat stayed the same before our eyes.
+    """For how many seconds this process has seen each worker's heartbeat unchanged.
 
     A clock that steps forward ends every lease at once, one that steps back keeps a dead worker's lease for as long:
     by the clock alone, living workers would lose their estimates and dead ones keep theirs.
@@ -21,7 +21,7 @@ class Liveness:
         self._paused_until = 0.0
 
     def pause(self, seconds: float) -> None:
-        """Judge nobody for so long."""
+        """Judge no worker for the next `seconds`."""
         self._paused_until = time.monotonic() + seconds
         self._seen.clear()
 

@@ -27,7 +27,7 @@ from wdist_service.tables import ACTIVE, Estimate, Evaluation, SampleSet, Status
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
 Also = Callable[[Session, SampleSet], None]
-Admit = Callable[[Session, int], None]  # raises where so many bytes more are too many
+Admit = Callable[[Session, int], None]  # raises where that many more bytes exceed the quota
 
 
 class DigestError(RequestError):

@@ -53,7 +53,7 @@ class TrainerProcess:
         self._commands = cast(IO[str], self._process.stdin)
         self._read_end = read_end
         self._buffer = b""
-        self._turn = threading.Lock()
+        self._runner = threading.Lock()
         self.jobs = 0
         self.is_ready = False
         self._reason: str | None = None
@@ -85,7 +85,7 @@ class TrainerProcess:
             self._write({"stop": name})
 
     def _write(self, command: dict[str, Any]) -> None:
-        with self._turn:
+        with self._runner:
             self._commands.write(json.dumps(command) + "\n")
             self._commands.flush()
 
@@ -182,10 +182,10 @@ class Slot:
             return False
 
 
-class Place:
+class TakenSlot:
     """A slot in use, with its trainer. Leaving the block gives it back, where that was not done before."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: TrainerPool) -> None:
         self._slots = slots
         self._slot, self.trainer = slots.take()
         self._is_given_back = False
@@ -203,7 +203,7 @@ class Place:
         self.give_back(is_reusable=False)
 
 
-class Slots:
+class TrainerPool:
     """All slots of a worker. `tend` (in the worker's permanent thread) keeps a live trainer in each."""
 
     def __init__(self, settings: Settings) -> None:
@@ -235,9 +235,9 @@ class Slots:
                         return slot, slot.trainer
                 self._changed.wait(timeout=1.0)
 
-    def taken(self) -> Place:
+    def taken(self) -> TakenSlot:
         """`take`, to be used in `with`."""
-        return Place(self)
+        return TakenSlot(self)
 
     def give_back(self, slot: Slot, *, is_reusable: bool) -> None:
         """Free a slot; a trainer that failed, stopped or grew old is replaced by `tend`."""

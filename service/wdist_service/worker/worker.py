@@ -27,12 +27,12 @@ from wdist_service.installation import check_storage
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.storage.eviction import keep_tidy
+from wdist_service.storage.eviction import keep_evicting
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Status
-from wdist_service.worker.job_runner import Run, Turn
-from wdist_service.worker.trainer_pool import Place, Slots, TrainerDied
+from wdist_service.worker.job_runner import JobRunner, Run
+from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 class Worker:
     """Everything that a worker process is made of. `run` returns after SIGTERM."""
 
-    def __init__(self, settings: Settings, slots: Slots) -> None:
+    def __init__(self, settings: Settings, slots: TrainerPool) -> None:
         self._settings = settings
         self._database = Database(settings)
         self._storage = open_storage(settings)
@@ -74,7 +74,7 @@ class Worker:
         self._queue.open()
         dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
-        keep_tidy(self._database, self._storage, self._stopping)
+        keep_evicting(self._database, self._storage, self._stopping)
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
         try:
             self._control()
@@ -84,7 +84,7 @@ class Worker:
     # --- the permanent thread: leases, cancels, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
-        turns = [
+        duties = [
             _Every(_TICK_SECONDS, self._watch),
             _Every(_TICK_SECONDS, self._slots.tend),
             _Every(self._settings.beat_seconds, self._beat),
@@ -92,13 +92,13 @@ class Worker:
             _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
         ]
         while not self._stopping.wait(_TICK_SECONDS):
-            for turn in turns:
+            for duty in duties:
                 try:
-                    turn.maybe()
+                    duty.maybe()
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
                     # While we could not write, others could not beat either: judge nobody for one lease.
-                    self._attempts.vigil.pause(self._settings.lease_seconds)
+                    self._attempts.liveness.pause(self._settings.lease_seconds)
 
     def _beat(self) -> None:
         if not self._attempts.beat():
@@ -167,7 +167,7 @@ class Worker:
         if self._stopping.is_set():
             return 0
         runs = list(self._runs.values())
-        is_short = all(_seconds_left(run.turn) <= _SHORT_SECONDS for run in runs)
+        is_short = all(_seconds_left(run.runner) <= _SHORT_SECONDS for run in runs)
         return len(self._slots) + (1 if runs and is_short else 0)
 
     def _run_attempt(self, estimate_id: str, attempt: int) -> None:
@@ -179,29 +179,29 @@ class Worker:
             if not claims:
                 place.give_back(is_reusable=True)
                 return
-            turn = Turn(claims, place.trainer, self._storage.scratch)
-            self._runs |= {run.key: run for run in turn.runs.values()}
+            runner = JobRunner(claims, place.trainer, self._storage.scratch)
+            self._runs |= {run.key: run for run in runner.runs.values()}
             try:
-                self._train(turn, place)
+                self._train(runner, place)
             finally:
-                for run in turn.runs.values():
+                for run in runner.runs.values():
                     self._runs.pop(run.key, None)
 
-    def _train(self, turn: Turn, place: Place) -> None:
-        """Have the trainer run a turn, and store how each attempt ended while the others, and the next turn, train."""
+    def _train(self, runner: JobRunner, place: TakenSlot) -> None:
+        """Have the trainer run these attempts, and store how each one ended while the others go on."""
         stored: list[Future[None]] = []
         with ThreadPoolExecutor(1, "store") as storing:
             try:
-                jobs = [job for run in turn.runs.values() if (job := self._prepare(run)) is not None]
+                jobs = [job for run in runner.runs.values() if (job := self._prepare(run)) is not None]
                 if jobs:
-                    turn.trainer.send(jobs, exactly=self._settings.together_exactly)
-                turn.follow(
+                    runner.trainer.send(jobs, exactly=self._settings.together_exactly)
+                runner.follow(
                     self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end))
                 )
-                place.give_back(is_reusable=turn.is_reusable)
+                place.give_back(is_reusable=runner.is_reusable)
             except TrainerDied as died:
                 place.give_back(is_reusable=False)
-                for run in [run for run in turn.runs.values() if not run.is_over]:
+                for run in [run for run in runner.runs.values() if not run.is_over]:
                     run.end()
                     stored.append(storing.submit(self._store_death, run, str(died)))
         for each in stored:
@@ -291,7 +291,7 @@ class Worker:
         if not run.is_fenced:  # else we killed it: its estimate lives on elsewhere
             self._publish(run)
             log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
-            cap, alone = self._settings.max_attempts, not run.turn.is_shared
+            cap, alone = self._settings.max_attempts, not run.runner.is_shared
             _until_stored(lambda: self._attempts.died(*run.key, reason, cap, alone=alone))
         self._clear(run)
 
@@ -300,8 +300,8 @@ class Worker:
         self._runs.pop(run.key, None)
 
 
-def _seconds_left(turn: Turn) -> float:
-    return sum(run.claim.cost_seconds for run in turn.runs.values() if not run.is_over)
+def _seconds_left(runner: JobRunner) -> float:
+    return sum(run.claim.cost_seconds for run in runner.runs.values() if not run.is_over)
 
 
 class _Every:
@@ -357,7 +357,7 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
     raise RuntimeError("1,024 workers share this data directory; give this one another")
 
 
-def main(settings: Settings, slots: Slots) -> None:
+def main(settings: Settings, slots: TrainerPool) -> None:
     """Run a worker until SIGTERM. Ends with EX_CONFIG where starting again is useless."""
     try:
         Worker(settings, slots).run()
