@@ -15,8 +15,9 @@ BLOCK_ELEMENTS = 1 << 22  # size of the block of distances held at once: 16 MB
 def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Rows:
     """`count` centroids (count, d) of rows (n, d), float32, by greedy k-means++ and then Lloyd's algorithm.
 
-    With fewer than `count` distinct rows, some centroids coincide. Lloyd's passes go over all rows in blocks. A centroid
-    without rows moves to the row farthest from its centroid. Source: Arthur and Vassilvitskii (2007), for k-means++.
+    With fewer than `count` distinct rows, some centroids coincide. Lloyd's passes go over all rows in blocks. A
+    centroid without rows moves to the row farthest from its centroid. Source of k-means++: Arthur and Vassilvitskii
+    (2007).
     """
     flat = np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=np.float32)
     generator = np.random.default_rng([seed, 5])
@@ -24,7 +25,7 @@ def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Ro
     sample = flat if len(flat) <= size else flat[generator.choice(len(flat), size, replace=False)]
     centre = sample.mean(
         axis=0
-    )  # centring keeps precision: expanded squared distances lose digits when rows are far from 0
+    )  # expanded squared distances lose digits far from 0
     centroids = _seed_centroids(sample - centre, count, generator)
     for _ in range(passes):
         moved = _lloyd_pass(flat, centre, centroids)

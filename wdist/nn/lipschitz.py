@@ -92,7 +92,7 @@ def layer_bounds(module: nn.Module, input_shape: Shape) -> list[LayerBound]:
 def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) -> Shape:
     if type(module) is nn.Sequential:  # not a subclass, which could do anything with its children
         _refuse_hooks(module, name)
-        # named_children() would yield a module that is applied twice only once.
+        # named_children() would list a module only once even if it is applied twice.
         for child_name, child in module._modules.items():
             if child is not None:
                 shape = _walk(child, shape, f"{name}.{child_name}" if name else child_name, bounds)
