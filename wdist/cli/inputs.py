@@ -1,6 +1,6 @@
 """Sample sets named on the command line, as .npy files that the library maps into memory.
 
-Files other than .npy are read by the decoders of the server, here without their limits: the file is the user's own.
+Files other than .npy are read by the server's decoders, here without their limits, because the files are the user's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Input:
 
 
 class Inputs(AbstractContextManager["Inputs"]):
-    """Opens sample sets; files that were made for them are gone at the end.
+    """Opens sample sets, and removes the temporary files made for them at the end.
 
     Args:
         drop: columns of tables that are left out.
@@ -174,7 +174,7 @@ def _difference(one: Input, other: Input) -> str:
 
 
 def _sniffed(path: Path, text: str) -> str:
-    """What a file is by its first bytes; what is nothing else is CSV where it came without a name, else refused."""
+    """The format of a file by its first bytes; an unrecognised one is CSV if it has no name, otherwise refused."""
     try:
         with path.open("rb") as file:
             start = file.read(6)
