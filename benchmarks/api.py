@@ -1,11 +1,11 @@
-"""What does the HTTP API bear? Each figure on a real server of its own, over loopback.
+"""How much load does the HTTP API handle? Each figure comes from its own real server, over loopback.
 
     .venv/bin/python benchmarks/api.py [--only NAME ...] [--gigabytes 1]
 
 - upload      rate of one upload against copying the same file with sha256 and fsync (goal: 80 %)
 - memory      largest resident set of the API while 4 uploads stream at once (goal: 150 MB)
 - training    GET /v1/estimates/{id} while a job occupies all cores (goal: p99 100 ms), without and with 100 listeners
-              to its events; how much later than the first of them the others hear of a step
+              to its events; how long after the first listener the others receive an event
 - submit      POST /v1/estimates, SQLite with synchronous=FULL, 4 connections (goals: 80/s, p99 150 ms)
 - batch       1,000 pairs in one request (goal: 5 s)
 - hostile     10,000 hostile requests and 500 malformed files (goals: no 500, nothing stored, memory 150 MB)

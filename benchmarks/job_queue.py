@@ -1,4 +1,4 @@
-"""What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
+"""What does the queue cost? Runs real servers on this machine, which must be otherwise idle for meaningful figures.
 
     .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,together,share,table,recovery]
 
