@@ -142,7 +142,7 @@ def timed(call: Callable[[], httpx.Response], count: int, expected: set[int]) ->
 
 
 async def listen(server: Server, estimate: str, count: int, until: asyncio.Event) -> list[dict[str, float]]:
-    """When each of `count` listeners heard each event, by the event's id."""
+    """The time at which each of `count` listeners received each event, by the event's id."""
     heard: list[dict[str, float]] = [{} for _ in range(count)]
 
     async def follow(client: httpx.AsyncClient, mine: dict[str, float]) -> None:
@@ -164,7 +164,7 @@ async def listen(server: Server, estimate: str, count: int, until: asyncio.Event
 def with_listeners(
     server: Server, estimate: str, count: int, work: Callable[[], list[float]]
 ) -> tuple[str, list[float]]:
-    """The result of `work` while so many listen, and how much later than the first one the others heard."""
+    """The result of `work` with `count` listeners, and how long after the first the others received each event."""
 
     async def both() -> tuple[list[dict[str, float]], list[float]]:
         done = asyncio.Event()

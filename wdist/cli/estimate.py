@@ -138,7 +138,7 @@ def _named(message: str, source: Input, target: Input) -> str | None:
 
 
 class ProgressLine:
-    """A progress line on standard error that overwrites itself; None when progress is not shown."""
+    """A progress line on standard error that overwrites itself; entering gives None when progress is not shown."""
 
     def __init__(self, wanted: bool | None, prefix: str = "") -> None:
         self._shown = sys.stderr.isatty() if wanted is None else wanted

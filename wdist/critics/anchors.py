@@ -23,9 +23,7 @@ def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Ro
     generator = np.random.default_rng([seed, 5])
     size = max(4 * count, min(SEED_ROWS, SEED_ELEMENTS // flat.shape[1]))
     sample = flat if len(flat) <= size else flat[generator.choice(len(flat), size, replace=False)]
-    centre = sample.mean(
-        axis=0
-    )  # expanded squared distances lose digits far from 0
+    centre = sample.mean(axis=0)  # expanded squared distances lose digits far from 0
     centroids = _seed_centroids(sample - centre, count, generator)
     for _ in range(passes):
         moved = _lloyd_pass(flat, centre, centroids)

@@ -186,7 +186,7 @@ class GanTraining:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must match to be of this training; the number of steps and samples may differ."""
+        """What a checkpoint must match to be of this training; steps, samples and device may differ."""
         free = ("steps", "samples", "device")
         return {k: v for k, v in asdict(self.options).items() if k not in free} | {"shape": list(self.images.shape)}
 

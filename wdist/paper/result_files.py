@@ -59,7 +59,7 @@ def write_figures(path: Path, figures: dict[str, Any]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """The folder of results, created if needed. Raises OptionError if it cannot be created."""
+    """Create the folder of results if needed. Raises OptionError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -27,7 +27,7 @@ from .report import Check, Report, units
 
 Values = NDArray[np.float64]
 
-RELATIVE = 1e-9  # of stated figures: sums taken in another order differ by far less
+RELATIVE = 1e-9  # tolerance of stated figures: sums in another order differ by far less
 SCORE_ROUNDING = 1e-11  # relative to the largest row norm: float64 activations of a deep critic agree to about 1e-13
 
 THE_ISSUERS_WORD = [
