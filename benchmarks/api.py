@@ -1,11 +1,11 @@
-"""What does the HTTP API bear? Each figure on a real server of its own, over loopback.
+"""How much load does the HTTP API handle? Each figure comes from its own real server, over loopback.
 
     .venv/bin/python benchmarks/api.py [--only NAME ...] [--gigabytes 1]
 
 - upload      rate of one upload against copying the same file with sha256 and fsync (goal: 80 %)
 - memory      largest resident set of the API while 4 uploads stream at once (goal: 150 MB)
 - training    GET /v1/estimates/{id} while a job occupies all cores (goal: p99 100 ms), without and with 100 listeners
-              to its events; how much later than the first of them the others hear of a step
+              to its events; how long after the first listener the others receive an event
 - submit      POST /v1/estimates, SQLite with synchronous=FULL, 4 connections (goals: 80/s, p99 150 ms)
 - batch       1,000 pairs in one request (goal: 5 s)
 - hostile     10,000 hostile requests and 500 malformed files (goals: no 500, nothing stored, memory 150 MB)
@@ -142,7 +142,7 @@ def timed(call: Callable[[], httpx.Response], count: int, expected: set[int]) ->
 
 
 async def listen(server: Server, estimate: str, count: int, until: asyncio.Event) -> list[dict[str, float]]:
-    """When each of `count` listeners heard each event, by the event's id."""
+    """The time at which each of `count` listeners received each event, by the event's id."""
     heard: list[dict[str, float]] = [{} for _ in range(count)]
 
     async def follow(client: httpx.AsyncClient, mine: dict[str, float]) -> None:
@@ -164,7 +164,7 @@ async def listen(server: Server, estimate: str, count: int, until: asyncio.Event
 def with_listeners(
     server: Server, estimate: str, count: int, work: Callable[[], list[float]]
 ) -> tuple[str, list[float]]:
-    """The result of `work` while so many listen, and how much later than the first one the others heard."""
+    """The result of `work` with `count` listeners, and how long after the first the others received each event."""
 
     async def both() -> tuple[list[dict[str, float]], list[float]]:
         done = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Are the statements right as often as they say? Repetitions on fresh data from pairs whose W1 is known.
+"""Do the bounds and p-values hold as often as they claim? Repetitions on fresh data from pairs of known W1.
 
     .venv/bin/python benchmarks/calibration.py [--runs 1000] [--oracle-runs 4000] [--out calibration.json]
 

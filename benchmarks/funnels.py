@@ -1,4 +1,4 @@
-"""How near the truth do estimates come? 28 pairs of funnels whose W1 is known, every row drawn unpaired.
+"""How close do estimates come to the truth? 28 pairs of funnels with known W1, every row drawn unpaired.
 
     .venv/bin/python benchmarks/funnels.py --rows 50000 --seconds 10 [--dims 2 4] [--funnels 4] [--out cells.jsonl]
     .venv/bin/python benchmarks/funnels.py --rows 1000000 --seconds 60 --out cells.jsonl

@@ -2,8 +2,8 @@
 
     python benchmarks/gpu.py
 
-Says so and ends where there is no CUDA device. Steps are replayed as CUDA graphs where capturing works: the small
-products of an optimiser step are launch-bound otherwise.
+Without a CUDA device it says so and exits. Steps are replayed as CUDA graphs if they can be captured; otherwise the
+small products of an optimiser step are launch-bound.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What does the queue cost? Real servers on this machine, alone on it if the figures are to mean anything.
+"""What does the queue cost? Runs real servers on this machine, which must be otherwise idle for meaningful figures.
 
     .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,together,share,table,recovery]
 
@@ -7,7 +7,7 @@
   and one thread (goal: 5 a second).
 - together: the same, and GroupSort critics of 100 steps, each job alone against several in one turn of a trainer, in
   alternation.
-- share: tiny ones with two workers; how far from half the smaller part is (goal: 10 %).
+- share: tiny estimates with two workers; how far the smaller share is from half (goal: 10 %).
 - table: 100,000 finished estimates; a page of the list over HTTP, and the claim of a new one (goal: 20 ms).
 - recovery: from SIGKILL to a trainer (goal: 3 s) or a worker (goal: 15 s) until the next attempt trains; a cancel
   of a running estimate (goal: 2 s).

@@ -1,4 +1,4 @@
-"""Time of one training step: on the manifold, unconstrained, and classic; single and batched critics.
+"""The time of one training step: on the manifold, unconstrained and classic, for single and batched critics.
 
 OMP_NUM_THREADS=2 python benchmarks/layers.py [large] [mlp] [batched]
 """

@@ -139,10 +139,10 @@ def mlp(kind: str, features: int = 784, width: int = 128, depth: int = 3) -> nn.
 
 
 def milliseconds(step: Callable[[], object], repeats: int = 12, warm: int = 3) -> tuple[float, float]:
-    """(smallest, median) time of a step: the smallest is what the machine can do, the median what it did.
+    """(smallest, median) time of a step: the best the machine can do, and what is typical.
 
-    Wall time; with WDIST_BENCH_CLOCK=cpu the process's CPU time, whose ratios mean something on a busy machine too (use
-    it with OMP_NUM_THREADS=1: waiting threads burn CPU time).
+    Measures wall time, or the process's CPU time with WDIST_BENCH_CLOCK=cpu. Ratios of CPU times are meaningful on a
+    busy machine too; use OMP_NUM_THREADS=1 with it, because waiting threads burn CPU time.
     """
     clock = time.process_time if os.environ.get("WDIST_BENCH_CLOCK") == "cpu" else time.perf_counter
     times = []

@@ -29,7 +29,7 @@ from wdist.paper.robustness_table import SETTINGS, VALIDATION_IMAGES, images_of
 from wdist.training.checkpoint import replace_file
 
 SAVE_EVERY = 500  # steps
-CERTIFIED_AT_ONCE = 1  # 0.08 s an image on one core; 0.18 s in blocks of 4, which outgrow the cache
+CERTIFIED_AT_ONCE = 1  # 0.08 s per image on one core; 0.18 s in blocks of 4, which outgrow the cache
 
 
 def small_net() -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Ten million rows: memory and time a step beside a small set, and how long a certificate takes to verify.
+"""Ten million rows: memory and time per step compared with a small set, and the time to verify a certificate.
 
     .venv/bin/python benchmarks/scale.py [--rows 10000000] [--columns 64] [--folder FOLDER] [--skip memory|verifier]
 

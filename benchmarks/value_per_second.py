@@ -129,7 +129,7 @@ METHODS: dict[str, tuple[Callable[[int], nn.Sequential], Callable[[nn.Module], o
 def train(
     method: str, data: Data, steps: int, seed: int, looks: int = 10
 ) -> tuple[nn.Module, list[tuple[float, float]]]:
-    """The trained net and (seconds of training, held-out value) at each look; the looks themselves are not counted."""
+    """The trained net and (seconds of training, held-out value) at each evaluation, excluding evaluation time."""
     build, optimise = METHODS[method]
     model = build(seed)
     optimizer = optimise(model)

@@ -1,6 +1,6 @@
-"""`wdist completion SHELL`: a script for bash, zsh or fish, made from the commands as they are.
+"""`wdist completion SHELL`: a script for bash, zsh or fish, generated from the actual commands.
 
-The words are in the script: completing starts no Python.
+The script contains all the words, so completion does not start Python.
 """
 
 from __future__ import annotations

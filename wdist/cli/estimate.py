@@ -1,4 +1,4 @@
-"""`wdist estimate`: the library on two files of this machine, without a server."""
+"""`wdist estimate`: compares two local files, without a server."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def compared(source: Input, target: Input, options: dict[str, Any], tell: Callab
 
 
 def _named(message: str, source: Input, target: Input) -> str | None:
-    """A message that begins with the side it is about, with the file's name; the library knows the sides alone."""
+    """Put the file's name into a message that begins with a side; the library knows only the sides."""
     for side, name in (
         ("source and target", f"{source.given} and {target.given}"),
         ("source", f"{source.given} (source)"),
@@ -138,7 +138,7 @@ def _named(message: str, source: Input, target: Input) -> str | None:
 
 
 class ProgressLine:
-    """One line on standard error that is written again and again; gives None where nobody watches."""
+    """A progress line on standard error that overwrites itself; entering gives None when progress is not shown."""
 
     def __init__(self, wanted: bool | None, prefix: str = "") -> None:
         self._shown = sys.stderr.isatty() if wanted is None else wanted

@@ -1,6 +1,10 @@
 """Sample sets named on the command line, as .npy files that the library maps into memory.
 
+<<<<<<< HEAD
 Files other than .npy go through the same readers as uploads to a server, without limits: they are the user's own.
+=======
+Files other than .npy are read by the server's decoders, here without their limits, because the files are the user's.
+>>>>>>> w2
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ class Input:
 
 
 class Inputs(AbstractContextManager["Inputs"]):
-    """Opens sample sets; files that were made for them are gone at the end.
+    """Opens sample sets, and removes the temporary files made for them at the end.
 
     Args:
         drop: columns of tables that are left out.
@@ -153,7 +157,7 @@ def _difference(one: Input, other: Input) -> str:
 
 
 def _sniffed(path: Path, text: str) -> str:
-    """What a file is by its first bytes; what is nothing else is CSV where it came without a name, else refused."""
+    """The format of a file by its first bytes; an unrecognised one is CSV if it has no name, otherwise refused."""
     try:
         with path.open("rb") as file:
             start = file.read(6)

@@ -1,9 +1,9 @@
-"""The `wdist` command. Nothing heavy is imported before it is known what is asked for.
+"""The `wdist` command. It imports nothing heavy before it knows which subcommand runs.
 
 Data goes to standard output, progress and remarks to standard error. Exit status: 0 done; 1 the answer is no (a
-certificate that does not hold, a bound above --fail-above, a machine that `doctor` finds fault with); 2 wrong usage, or
-the data or an option is refused; 69, 73, 78 a server that cannot start (its port, its disk, its settings); 70 a fault
-of wdist; 130 Ctrl-C.
+certificate that does not hold, a bound above --fail-above, a problem found by `doctor`); 2 wrong usage, or the data or
+an option is refused; 69, 73, 78 a server that cannot start (its port, its disk, its settings); 70 a bug in wdist; 130
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLIENT_COMMAND = "wdist_client.command"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. A mistake of the user's is one line on stderr, never a traceback."""
+    """Run one command and return the exit status. A user error prints one line on stderr, never a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     # OpenMP's threads spin while they wait; beside other work on the machine that costs ten times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,4 +1,4 @@
-"""`wdist matrix`: all pairs of several files of this machine, without a server."""
+"""`wdist matrix`: compares all pairs of several local files, without a server."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _alone(result: Result) -> float:
 
 
 def _together(result: Result) -> float:
-    """The bound that holds at once with those of all pairs; of a single pair it is the only one."""
+    """The bound that holds simultaneously for all pairs; a single pair has only its own."""
     return result.lower_bound if result.simultaneous is None else result.simultaneous["lower_bound"]
 
 
@@ -136,7 +136,7 @@ class _MatrixOfFiles:
         return "\n".join(lines)
 
     def _table(self, figures: list[list[float | None]]) -> list[str]:
-        """A set against itself was not compared: "-", for 0 is what pairs have that show no difference."""
+        """A set is not compared with itself, so its cell is "-"; 0 would mean a pair that shows no difference."""
         width = max(10, *(len(given.given) for given in [*self._rows, *self._columns]))
         lines = [" " * width + "".join(f"  {given.given:>{width}}" for given in self._columns)]
         for row, numbers in zip(self._rows, figures, strict=True):

@@ -1,4 +1,4 @@
-"""What all commands share: exit status, and what is written where."""
+"""What all commands share: exit status and output streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def finite(text: str) -> float:
-    """The type of an option that is compared with something: nothing is above nan, nor anything above infinity."""
+    """Parse a finite number for an option used as a threshold: nothing is ever above nan or infinity."""
     try:
         number = float(text)
     except ValueError:

@@ -124,7 +124,7 @@ ShouldStop: TypeAlias = Callable[[], bool]
 
 
 def _print(run: Callable[[ShouldStop], object]) -> int:
-    """What an experiment found, as JSON; one line where it refuses, or was told to stop: then what is done is kept."""
+    """Print an experiment's result as JSON, or one line if it refuses or is stopped; finished work is kept."""
     from wdist.errors import Stopped, WdistError
 
     try:
@@ -140,7 +140,7 @@ def _print(run: Callable[[ShouldStop], object]) -> int:
 
 @contextmanager
 def _stop_orders() -> Iterator[ShouldStop]:
-    """Whether SIGINT or SIGTERM came; a second one ends the process at once."""
+    """Whether SIGINT or SIGTERM has arrived; a second signal ends the process at once."""
     came: list[int] = []
 
     def order(number: int, _: object) -> None:

@@ -1,1 +1,1 @@
-"""Critics: one family of 1-Lipschitz potentials beside the other, and the frozen form that is certified and stored."""
+"""Critics: the families of 1-Lipschitz potentials, and the frozen form that is certified and stored."""

@@ -7,22 +7,23 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
 
-SEED_ROWS = 20_000  # rows behind the k-means++ seeding; each of its steps passes over them
-SEED_ELEMENTS = 1 << 22  # numbers in those rows: fewer rows in high dimension
-BLOCK_ELEMENTS = 1 << 22  # of a table of distances held at once: 16 MB
+SEED_ROWS = 20_000  # rows used for k-means++ seeding, each step of which passes over all of them
+SEED_ELEMENTS = 1 << 22  # numbers in those rows, so that high dimensions use fewer rows
+BLOCK_ELEMENTS = 1 << 22  # size of the block of distances held at once: 16 MB
 
 
 def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Rows:
-    """`count` centroids (count, d) of rows (n, d), float32: greedy k-means++ (Arthur and Vassilvitskii, 2007), Lloyd.
+    """`count` centroids (count, d) of rows (n, d), float32, by greedy k-means++ and then Lloyd's algorithm.
 
-    Fewer than `count` distinct rows give repeated centroids moved apart by nothing: anchors may coincide. Lloyd's
-    passes go over all rows in blocks; a centroid that lost its rows moves to the row that is worst served.
+    With fewer than `count` distinct rows, some centroids coincide. Lloyd's passes go over all rows in blocks. A
+    centroid without rows moves to the row farthest from its centroid. Source of k-means++: Arthur and Vassilvitskii
+    (2007).
     """
     flat = np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=np.float32)
     generator = np.random.default_rng([seed, 5])
     size = max(4 * count, min(SEED_ROWS, SEED_ELEMENTS // flat.shape[1]))
     sample = flat if len(flat) <= size else flat[generator.choice(len(flat), size, replace=False)]
-    centre = sample.mean(axis=0)  # the expansion of squared distances below loses digits under a large offset
+    centre = sample.mean(axis=0)  # expanded squared distances lose digits far from 0
     centroids = _seed_centroids(sample - centre, count, generator)
     for _ in range(passes):
         moved = _lloyd_pass(flat, centre, centroids)
@@ -43,7 +44,7 @@ def _squared_distances(block: Rows, centroids: Rows) -> Rows:
 
 
 def _seed_centroids(sample: Rows, count: int, generator: np.random.Generator) -> Rows:
-    """Greedy k-means++: of a few rows drawn by squared distance, keep the one that lowers the sum most."""
+    """Greedy k-means++: draw a few rows by squared distance and keep the one that lowers the sum most."""
     trials = 2 + int(math.log(count))
     chosen = [int(generator.integers(len(sample)))]
     nearest = _squared_distances(sample, sample[chosen])[:, 0].astype(np.float64)
@@ -62,7 +63,7 @@ def _seed_centroids(sample: Rows, count: int, generator: np.random.Generator) ->
 
 
 def _lloyd_pass(flat: Rows, centre: Rows, centroids: Rows) -> Rows:
-    """Every centroid moved to the mean of the rows that it serves."""
+    """Move every centroid to the mean of its rows."""
     count, d = centroids.shape
     sums, sizes = np.zeros((count, d)), np.zeros(count)
     farthest_row, farthest = centroids[0], -1.0

@@ -22,19 +22,19 @@ from wdist.errors import SampleError, WdistError
 from wdist.nn.lipschitz import lipschitz_bound
 
 FORMAT = 1
-_BLOCK_BYTES = 32 << 20  # evaluation streams in blocks of rows of about this size (float64)
-_SLOPE_ROWS = 2_000  # rows whose gradients are taken at once
+_BLOCK_BYTES = 32 << 20  # rows are evaluated in blocks of about this size (float64)
+_SLOPE_ROWS = 2_000  # rows whose gradients are computed at once
 
 
 @dataclass(frozen=True)
 class CriticInput:
-    """What a critic takes: rows as the user has them, before any conversion.
+    """The input that a critic takes: rows as the user has them, before any conversion.
 
     Attributes:
         row_shape: shape of one row as the net sees it, (d,) or (channels, height, width).
         layout: 'nhwc', 'nchw' or None, for images.
         uint8: whether grey levels 0..255 are expected (and divided by 255).
-        scale: the rescaling that was asked for, as `Scaling.to_json` gives it.
+        scale: the requested rescaling, as `Scaling.to_json` returns it.
     """
 
     row_shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class CriticInput:
 
     @classmethod
     def of(cls, samples: SampleSet, scaling: Scaling) -> CriticInput:
-        """What a critic takes that is trained on such samples."""
+        """The input of a critic that is trained on these samples."""
         return cls(samples.row_shape, samples.layout, samples.divisor != 1, scaling.to_json())
 
     def to_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class CriticInput:
 
 
 class Critic:
-    """A trained potential f with a proven Lipschitz bound; the sign is such that E_Q f - E_P f is large."""
+    """A trained potential f with a proven Lipschitz bound, signed so that E_Q f - E_P f is large."""
 
     def __init__(self, config: Config, module: nn.Sequential, takes: CriticInput) -> None:
         self.family = family_of(config)
@@ -76,7 +76,7 @@ class Critic:
         return self._bound
 
     def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """f of rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
+        """f at rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
         module = self._in_double()
         block = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
         out = np.empty(len(rows))
@@ -92,7 +92,7 @@ class Critic:
         return self._double
 
     def slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Gradient of f at rows in the net's own form, with respect to them: (n, *row_shape), norm at most L."""
+        """Gradient of f at rows in the net's own form: (n, *row_shape), norm at most L."""
         return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
 
     def _slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -102,21 +102,21 @@ class Critic:
         return values
 
     def evaluate(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """f of rows as the user has them (same shape, dtype kind and units as the sample sets), (n,), float64.
+        """f at rows as the user has them (same shape, dtype kind and units as the sample sets): (n,), float64.
 
         Raises:
-            SampleError: when the rows do not look like the sample sets that the critic was trained on.
+            SampleError: when the shape or dtype of the rows differs from that of the critic's sample sets.
         """
         return self.scores(Scaling.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
 
     def gradient(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """Gradient of f at rows as the user has them, with respect to them (images as (n, c, h, w), pixels in [0, 1]).
+        """Gradient of f at rows as the user has them: (n, *row_shape), float64.
 
-        (n, *row_shape), float64. Without a scale its norm is at most `lipschitz_bound`. At a kink it is the gradient
-        of one of the pieces.
+        For images it is taken with respect to pixels in [0, 1], as (n, c, h, w). Without a scale its norm is at most
+        `lipschitz_bound`. At a kink it is the gradient of one of the pieces.
 
         Raises:
-            SampleError: as `evaluate`.
+            SampleError: as in `evaluate`.
         """
         scale = Scaling.from_json(self.takes.scale)
         return self.slopes(scale.apply(self._opened(rows).rows(slice(None)))) / scale.divisor
@@ -148,10 +148,10 @@ class Critic:
 
 
 def load_critic(directory: str | Path) -> Critic:
-    """Read a critic that `Critic.save` wrote; its Lipschitz bound is proven again from the weights.
+    """Read a critic that `Critic.save` wrote, and prove its Lipschitz bound again from the weights.
 
     Raises:
-        WdistError: when the files are of another format or do not fit together.
+        WdistError: when the files have another format or do not match each other.
     """
     folder = Path(directory)
     document = json.loads((folder / "critic.json").read_text())
@@ -164,5 +164,5 @@ def load_critic(directory: str | Path) -> Critic:
 
 
 def _double(module: nn.Sequential) -> nn.Sequential:
-    """A float64 copy on the CPU (float32 weights are exact in float64)."""
+    """A float64 copy on the CPU; float32 weights convert exactly."""
     return copy.deepcopy(module).cpu().double().eval()

@@ -1,4 +1,4 @@
-"""The families of critics: their configurations, and the module of each that is trained or fitted."""
+"""The families of critics: their configurations and the modules that are trained or fitted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
 
 @dataclass(frozen=True)
 class AffineConfig:
-    """f(x) = <v, x>, v the unit mean difference of the train rows: the best affine critic there is."""
+    """f(x) = <v, x> with v the normalised mean difference of the train rows: the best affine critic."""
 
 
 @dataclass(frozen=True)
 class GroupSortConfig:
-    """`depth` orthogonal dense layers of `width` units with MaxMin between, then one unit row (Anil et al., 2019)."""
+    """`depth` orthogonal dense layers of `width` units with MaxMin between, then a unit row (Anil et al., 2019)."""
 
     width: int = 256
     depth: int = 3
@@ -43,12 +43,12 @@ class BCOPConfig:
 
 @dataclass(frozen=True)
 class SlicedConfig:
-    """f(x) = h(<v, x>), h piecewise linear with slopes +-1: the best one-dimensional projection."""
+    """f(x) = h(<v, x>) with h piecewise linear of slopes +-1: the best one-dimensional projection."""
 
 
 @dataclass(frozen=True)
 class ConeConfig:
-    """f(x) = sign min_k (||h(x) - a_k|| + b_k), h `depth` square orthogonal layers with MaxMin (0: the identity).
+    """f(x) = sign min_k (||h(x) - a_k|| + b_k), with h of `depth` square orthogonal layers and MaxMin (0: identity).
 
     Source: the funnel potentials of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
     """
@@ -75,7 +75,7 @@ def family_of(config: Config) -> str:
 
 
 def affine(direction: Tensor) -> nn.Sequential:
-    """<v, x> for a direction of the row's shape; v is normalised (a zero direction stays zero)."""
+    """<v, x> for a direction of the row's shape, which is normalised unless it is zero."""
     head = nn.Linear(direction.numel(), 1, bias=False)
     norm = float(torch.linalg.vector_norm(direction.double()))
     with torch.no_grad():
@@ -90,9 +90,9 @@ def sliced(direction: NDArray[np.float64], knots: NDArray[np.float64], values: N
 
 
 def build(config: TrainedConfig, row_shape: tuple[int, ...], seed: int, anchors: Tensor | None = None) -> nn.Sequential:
-    """A fresh critic to train; maps (n, *row_shape) to (n, 1). The global random state is left as it was.
+    """A fresh critic to train, mapping (n, *row_shape) to (n, 1). Leaves the global random state unchanged.
 
-    anchors: (K, d) where the cones of a ConeConfig start, in the units of training; offsets start at 0.
+    anchors: (K, d), the starting points of the cones of a ConeConfig, in training units; offsets start at 0.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -129,7 +129,7 @@ def _convolutional(config: BCOPConfig, row_shape: tuple[int, ...]) -> nn.Sequent
     layers: list[nn.Module] = []
     for out_channels in config.channels:
         if height % 2 or width % 2 or min(height, width) < 2 * config.kernel_size:
-            break  # the grid cannot be halved further under this kernel; the dense layers take over
+            break  # this kernel does not fit a smaller grid; the dense layers take over
         layers += [InvertibleDownsampling(2), BCOP(4 * channels, out_channels, config.kernel_size), MaxMin()]
         channels, height, width = out_channels, height // 2, width // 2
     if not layers:

@@ -1,8 +1,8 @@
-"""The frozen form of a critic, which is certified and stored: made from the trained net, written, and read again.
+"""The frozen form of a critic, which is certified and stored: how it is made from a trained net, written and read.
 
-A critic is trained in units where the data has size about 1 and stored in the data's own units. All activations used
-here are positively homogeneous, sigma(s z) = s sigma(z), so f(x) = s g((x - c) / s) is the same net with biases times
-s: the stored net has no rescaling layer, and its Lipschitz constant is that of g.
+A critic is trained in units in which the data has size about 1, and stored in the data's own units. All activations
+used here are positively homogeneous, sigma(s z) = s sigma(z). So f(x) = s g((x - c) / s) is the same net with its
+biases multiplied by s. The stored net needs no rescaling layer, and its Lipschitz constant is that of g.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wdist.nn.layers import GroupSort, InvertibleDownsampling, MaxMin, Orthogona
 
 
 def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Sequential:
-    """The plain form of a trained net in the data's own units: f(x) = unit g((x - shift) / unit), float32."""
+    """Convert a trained net g to plain float32 layers in the data's own units: f(x) = unit g((x - shift) / unit)."""
     layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
     for layer in module:
         if isinstance(layer, OrthogonalLinear | nn.Linear):
@@ -49,7 +49,7 @@ def _plain_convolution(layer: LipschitzConvolution, unit: float) -> nn.Module:
 
 
 def describe(module: nn.Sequential) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """The architecture of a frozen critic as JSON, and its tensors named layers.<i>.<name>."""
+    """The architecture of a frozen critic as plain JSON types, and its tensors, named layers.<i>.<name>."""
     layers: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
     for i, layer in enumerate(module):
@@ -90,7 +90,11 @@ def _kind(layer: nn.Module) -> str:
 
 
 def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
+<<<<<<< HEAD
     """Rebuild a frozen critic from what `describe` returned."""
+=======
+    """Rebuild a frozen critic from the layers and tensors that `describe` returned."""
+>>>>>>> w2
     modules = []
     for i, entry in enumerate(layers):
         own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}

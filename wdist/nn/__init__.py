@@ -1,4 +1,4 @@
-"""1-Lipschitz layers and convolutions, and the proof of a composition's Lipschitz bound from its weights."""
+"""1-Lipschitz layers and convolutions, and Lipschitz bounds of compositions proven from the weights."""
 
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.nn.layers import (

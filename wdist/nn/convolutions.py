@@ -1,7 +1,7 @@
-"""Convolutions with circular padding and a known norm, side by side behind one interface: BCOP, RKO, OSSN, SVCM.
+"""Convolutions with circular padding and a known norm, behind one interface: BCOP, RKO, OSSN, SVCM.
 
-A stride s is an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): striding itself
-throws samples away and is not gradient-norm preserving. `.weight` is what is applied after the downsampling.
+Stride s means an invertible downsampling by s followed by a convolution of kernel size ceil(k / s): plain striding
+discards samples and does not preserve gradient norms. `.weight` is the kernel applied after the downsampling.
 """
 
 import math
@@ -19,7 +19,7 @@ from wdist.nn.spectra import any_grid, largest_singular_value, transfer_matrices
 
 
 def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Wraps each spatial axis by k - 1 in total, (k - 1) // 2 of it in front, so that the output keeps the grid.
+    """Wraps each spatial axis by k - 1 entries, (k - 1) // 2 of them in front, so that the output keeps the grid.
 
     Raises OptionError when the kernel is larger than the grid: the wrapped kernel would overlap itself.
     """
@@ -35,7 +35,7 @@ def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
 
 
 class LipschitzConvolution(nn.Module):
-    """Base of the convolutions: y = K * x + b on a torus, K = self.kernel() of norm at most 1.
+    """Base class of the convolutions: y = K * x + b on a torus, with K = self.kernel() of norm at most 1.
 
     (n, in, h, w) -> (n, out, h/s, w/s), or (n, in, l) -> (n, out, l/s) with dimensions=1. Subclasses define `kernel`.
     """
@@ -77,18 +77,18 @@ class LipschitzConvolution(nn.Module):
         return self.kernel() if self.frozen_kernel is None else self.frozen_kernel
 
     def freeze(self) -> "LipschitzConvolution":
-        """Computes the kernel once, in float64, and uses that copy until `unfreeze`, `train()` or `load_state_dict`."""
+        """Compute the kernel once, in float64, and use that copy until `unfreeze`, `train()` or `load_state_dict`."""
         with torch.no_grad():
             self.frozen_kernel = self.kernel(torch.float64).to(next(self.parameters()).dtype)
         return self
 
     def unfreeze(self) -> "LipschitzConvolution":
-        """Back to a kernel computed from the parameters in every forward."""
+        """Compute the kernel from the parameters in every forward pass again."""
         self.frozen_kernel = None
         return self
 
     def train(self, mode: bool = True) -> "LipschitzConvolution":
-        # A frozen kernel would silently ignore every optimiser step.
+        # A frozen kernel would silently ignore the optimiser's steps.
         if mode:
             self.unfreeze()
         super().train(mode)
@@ -119,10 +119,9 @@ class LipschitzConvolution(nn.Module):
 class BCOP(LipschitzConvolution):
     """Block convolution orthogonal parametrisation: H box [P_1, I - P_1] box ... with P_i = R_i R_i^T of rank n/2.
 
-    H (out, in s^2) is semi-orthogonal, R (2 (k - 1), n, n // 2) in two dimensions or (k - 1, n, n // 2) in one, with
-    n = max(in s^2, out); both are kept on the Stiefel manifold by `StiefelOptimizer`. The projector part sits on the
-    wider side, H reduces to the other, so that the layer keeps the norm for out >= in
-    and is a co-isometry for out <= in.
+    H (out, in s^2) is semi-orthogonal, R is (2 (k - 1), n, n // 2) in two dimensions or (k - 1, n, n // 2) in one, with
+    n = max(in s^2, out). `StiefelOptimizer` keeps both on the Stiefel manifold. The projectors act on the wider side,
+    and H reduces to the other, so the layer preserves norms for out >= in and is a co-isometry for out <= in.
     Source: Li et al. (2019), section 4; Xiao et al. (2018) for two dimensions.
     """
 
@@ -145,15 +144,15 @@ class BCOP(LipschitzConvolution):
         self.R = nn.Parameter(random_orthogonal(projectors, n, n // 2)) if projectors and n > 1 else None
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
-        # Always assembled in float64: it costs little (thin products), and in float32 the rounding of a 7 x 7 kernel of
-        # 256 channels alone leaves |sigma - 1| above 1e-6.
+        # The kernel is always assembled in float64. The products are thin, so this is cheap; in float32, rounding alone
+        # leaves |sigma - 1| above 1e-6 for a 7 x 7 kernel of 256 channels.
         target = self.H.dtype if dtype is None else dtype
         H = self.H.double()
         shrinks = H.shape[0] <= H.shape[1]
         X = H if shrinks else H.mT  # (a, n): projectors act on n
         taps = self.inner_kernel[0]
         if self.R is None:
-            # One channel has only the trivial projectors 0 and I: the kernel is H at one tap.
+            # A single channel has only the trivial projectors 0 and I, so the kernel is H at one tap.
             X = functional.pad(X[..., None], (0, taps - 1)) if self.dimensions == 1 else X[..., None, None]
             if self.dimensions == 2:
                 X = functional.pad(X, (0, taps - 1, 0, taps - 1))
@@ -171,8 +170,8 @@ class BCOP(LipschitzConvolution):
 class RKO(LipschitzConvolution):
     """Reshaped kernel orthogonalisation: the (out, in s^2 k^2) matrix is semi-orthogonal, divided by sqrt(k^2).
 
-    Each input enters k^2 patches, so that sigma <= 1; equality is rare. `matrix` is kept on the Stiefel manifold by
-    `StiefelOptimizer`. Source: Cisse et al. (2017), as used in Li et al. (2019).
+    Each input enters k^2 patches, so sigma <= 1; equality is rare. `StiefelOptimizer` keeps `matrix` on the Stiefel
+    manifold. Source: Cisse et al. (2017), as used in Li et al. (2019).
     """
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("matrix",)
@@ -190,11 +189,11 @@ class RKO(LipschitzConvolution):
 
 
 class OSSN(LipschitzConvolution):
-    """One-sided spectral normalisation: K = V / max(1, ||V||), the norm being that of the convolution.
+    """One-sided spectral normalisation: K = V / max(1, ||V||), where ||V|| is the norm of the convolution.
 
-    `unconstrained` (V) is a free parameter for any optimiser. grid: the torus (after downsampling) on which the norm is
-    taken; without it, a norm that is valid on every grid (at most 1.5 % above that of the worst). Source: Gouk et al.
-    (2018), whose power iteration is a lower estimate of the norm; here it is exact.
+    `unconstrained` (V) is a free parameter for any optimiser. The norm is taken on the torus `grid` (after
+    downsampling). Without a grid, a bound that holds on every grid is used (at most 1.5 % above the norm on the worst).
+    Source: Gouk et al. (2018), who estimate the norm from below by power iteration; here it is exact.
     """
 
     def __init__(
@@ -216,23 +215,23 @@ class OSSN(LipschitzConvolution):
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         V = self.unconstrained.double()
-        if not bool(V.isfinite().all()):  # no decomposition exists: the loss becomes NaN, which a training can mend
+        if not bool(V.isfinite().all()):  # no decomposition exists; the loss becomes NaN, from which training recovers
             return torch.full_like(V, math.nan, dtype=self.unconstrained.dtype if dtype is None else dtype)
         norm = largest_singular_value(V, self.grid) * self.slack
         return (V / norm.clamp_min(1)).to(self.unconstrained.dtype if dtype is None else dtype)
 
 
 class SVCM(OSSN):
-    """Singular value clipping and masking: `project` clips the singular values to 1, then cuts to the kernel's support.
+    """Singular value clipping and masking: `project` clips singular values to 1, then masks to the kernel's support.
 
-    Cutting undoes part of the clip (norm 1.41 after one round, 1.05 after nine), so that the exact norm divides last,
-    as in OSSN. Call `project` (or `wdist.stiefel.polish`) every few dozen steps and at the end. Source: Sedghi, Gupta,
-    Long (2019).
+    Masking undoes part of the clipping (norm 1.41 after one round, 1.05 after nine), so the kernel is finally divided
+    by its exact norm, as in OSSN. Call `project` (or `wdist.stiefel.polish`) every few dozen steps and at the end.
+    Source: Sedghi, Gupta, Long (2019).
     """
 
     @torch.no_grad()
     def project(self, rounds: int = 1) -> "SVCM":
-        """Alternates clipping on the grid and masking, in float64. Raises TrainingError for non-finite weights."""
+        """Alternate clipping on the grid and masking, in float64. Raises TrainingError for non-finite weights."""
         grid = tuple(max(n, k) for n, k in zip(self.grid, self.inner_kernel, strict=True))
         axes = tuple(range(2, 2 + self.dimensions))
         V = self.unconstrained.double()

@@ -1,4 +1,4 @@
-"""Layers of a frozen critic: weights as stored, nothing computed from parameters, nothing trained."""
+"""Layers of a frozen critic: they apply their stored weights directly and are never trained."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shift(nn.Module):
 
 
 class Clip(nn.Module):
-    """min(max(x, low), high): 1-Lipschitz, and makes the values bounded."""
+    """min(max(x, low), high): 1-Lipschitz, with bounded values."""
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Clip(nn.Module):
 
 
 class CircularConv2d(nn.Module):
-    """Convolution on a torus with a stored kernel: (n, in, h, w) -> (n, out, h, w), (k - 1) // 2 wrapped in front.
+    """Convolution on a torus with a stored kernel: (n, in, h, w) -> (n, out, h, w), with (k - 1) // 2 wrapped in front.
 
     Args:
         weight: (out, in, kh, kw).
@@ -67,9 +67,9 @@ class CircularConv2d(nn.Module):
 
 
 class PiecewiseLinear(nn.Module):
-    """h(t), linear between knots and beyond them with the slope of the first and the last cell: (n, 1) -> (n, 1).
+    """Piecewise linear h(t), (n, 1) -> (n, 1); the first and last pieces extend beyond the outer knots.
 
-    knots (k,) ascending, values (k,), k >= 2, both float64. Lipschitz constant: the largest |slope|.
+    knots (k,) ascending and values (k,), k >= 2, both float64. The Lipschitz constant is the largest |slope|.
     """
 
     knots: Tensor
@@ -110,8 +110,9 @@ class Cone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         anchors, offsets = self.anchors.to(x.dtype), self.offsets.to(x.dtype)
         k = self._nearest(x, anchors, offsets)
-        # The distance to the one cone that counts, from differences: exact to rounding even at an anchor, and gradients
-        # touch (n, d) numbers instead of (n, K): a training step of 256 cones takes a sixth of the time.
+        # Compute the distance to the lowest cone alone, from differences: it is exact to rounding even at an anchor.
+        # Gradients then touch (n, d) numbers instead of (n, K), and a training step of 256 cones takes a sixth of the
+        # time.
         distance = torch.linalg.vector_norm(x - anchors[k], dim=1)
         lowest: Tensor = (distance + offsets[k]).unsqueeze(1)
         return self.sign * lowest
@@ -119,10 +120,10 @@ class Cone(nn.Module):
     @staticmethod
     @torch.no_grad()
     def _nearest(x: Tensor, anchors: Tensor, offsets: Tensor) -> Tensor:
-        """Which cone is lowest at each row, (n,): by one matrix product, centred on the anchors.
+        """The index of the lowest cone at each row, (n,), by one matrix product centred on the anchors.
 
-        Squares lose eps (|x|^2 + |a|^2) by cancellation; where two cones are closer than that, either will do: f moves
-        by no more than the root of it, at an anchor, and by rounding elsewhere.
+        Cancellation costs the squares eps (|x|^2 + |a|^2). Two cones that are closer than that may be confused, which
+        changes f by at most the square root of that error at an anchor, and by rounding elsewhere.
         """
         centre = anchors.mean(0)
         x, anchors = x - centre, anchors - centre

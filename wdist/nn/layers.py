@@ -1,7 +1,7 @@
-"""Dense layers and activations that are 1-Lipschitz, gradient-norm preserving where that is possible.
+"""Dense layers and activations that are 1-Lipschitz and, where possible, preserve gradient norms.
 
-Manifold parameters: a module lists the names of its parameters that have to stay semi-orthogonal in the class attribute
-`stiefel_parameters`; `wdist.stiefel.StiefelOptimizer` keeps them there. Any other optimiser needs the Björck twins.
+The class attribute `stiefel_parameters` of a module names the parameters that must stay semi-orthogonal;
+`wdist.stiefel.StiefelOptimizer` keeps them so. With any other optimiser, use the Björck variants.
 """
 
 import math
@@ -29,10 +29,10 @@ def require_floating(x: Tensor, layer: nn.Module) -> None:
 
 
 class OrthogonalLinear(nn.Module):
-    """y = W x + b with W semi-orthogonal: sigma(W) = 1, the weight itself is the parameter.
+    """y = W x + b with W semi-orthogonal, so sigma(W) = 1; the weight itself is the parameter.
 
     (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained
-    with `wdist.stiefel.StiefelOptimizer`; `certificate.lipschitz_bound` measures it, whatever trained it.
+    with `wdist.stiefel.StiefelOptimizer`. `wdist.nn.lipschitz.lipschitz_bound` bounds its norm however it was trained.
     """
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("weight",)
@@ -57,9 +57,9 @@ class OrthogonalLinear(nn.Module):
 
 
 class BjorckLinear(nn.Module):
-    """Drop-in twin of OrthogonalLinear for standard optimisers: W = bjorck(V), V a free parameter, in every forward.
+    """Replaces OrthogonalLinear for standard optimisers: every forward pass computes W = bjorck(V) from a free V.
 
-    (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V; equal to 1 once the iterations
+    (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V, with equality once the iterations
     have converged. Source: Anil, Lucas, Grosse (2019).
     """
 
@@ -90,7 +90,7 @@ class BjorckLinear(nn.Module):
 class GroupSort(nn.Module):
     """Sorts groups of `group_size` neighbouring channels (axis 1), ascending: an isometry almost everywhere.
 
-    (n, c, ...) -> (n, c, ...). Channels that fill no group pass unchanged. Source: Anil, Lucas, Grosse (2019).
+    (n, c, ...) -> (n, c, ...). Leftover channels pass unchanged. Source: Anil, Lucas, Grosse (2019).
     """
 
     def __init__(self, group_size: int = 2) -> None:
@@ -111,7 +111,7 @@ class GroupSort(nn.Module):
 
 
 class MaxMin(nn.Module):
-    """(max, min) of channels i and i + c/2: GroupSort(2) with the pairs laid out so that both halves are contiguous.
+    """(max, min) of channels i and i + c/2: GroupSort(2) with pairs arranged so that both halves are contiguous.
 
     (n, c, ...) -> (n, c, ...); an odd last channel passes unchanged. An isometry almost everywhere.
     """
@@ -128,7 +128,7 @@ class FullSort(nn.Module):
 
 
 class Abs(nn.Module):
-    """|x| elementwise: gradient-norm preserving, GroupSort(2) of (x, -x) up to orthogonal maps."""
+    """|x| elementwise: preserves gradient norms; up to orthogonal maps it is GroupSort(2) of (x, -x)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.abs()

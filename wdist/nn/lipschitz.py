@@ -1,7 +1,7 @@
-"""Lipschitz bounds proven from the weights, in float64; nothing is assumed about an unknown module.
+"""Lipschitz bounds proven from the weights, in float64; an unknown module has no bound.
 
-Bounds are upper bounds of the Euclidean operator norm on all of R^d: exact singular values inflated by a margin for the
-rounding of the computation itself. They hold for the stored weights, whatever trained them.
+A bound is an upper bound of the Euclidean operator norm on all of R^d: exact singular values inflated by a margin for
+the rounding of the computation itself. It holds for the stored weights, however they were trained.
 """
 
 import math
@@ -40,7 +40,7 @@ Rule = Callable[[Any, Shape], tuple[float, Shape]]
 
 @dataclass(frozen=True)
 class LayerBound:
-    """The proven norm of one layer: its dotted name in the module, its class, an upper bound of its norm."""
+    """The proven bound of one layer: its dotted name in the module, its class, and an upper bound of its norm."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ _RULES: dict[type[nn.Module], Rule] = {}
 
 
 def register(*kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
-    """Declares how exactly these classes (no subclasses) are bounded: rule(module, shape) -> (bound, output shape).
+    """Declares the rule for exactly these classes, not their subclasses: rule(module, shape) -> (bound, output shape).
 
     Shapes have no batch axis.
     """
@@ -67,19 +67,19 @@ def register(*kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
 def lipschitz_bound(module: nn.Module, input_shape: Shape) -> float:
     """Proven upper bound of the Lipschitz constant of `module` on inputs of `input_shape` (no batch axis).
 
-    Of the map in exact arithmetic: kernels that are computed from float32 parameters in each forward carry the rounding
-    of float32 there (up to 1e-7). `freeze()` stores what is applied, and the stored kernel is what is bounded then.
+    It bounds the map in exact arithmetic. A kernel computed from float32 parameters in each forward pass is off by
+    float32 rounding (up to 1e-7). After `freeze()`, the bound is that of the stored kernel, which is what is applied.
 
     Raises UnprovenError for modules without a rule, hooks, parametrizations or non-finite weights.
     """
     bounds = layer_bounds(module, input_shape)
     product = math.prod(layer.bound for layer in bounds)
-    # Each multiplication of the product rounds by at most EPSILON / 2 relatively.
+    # Each multiplication has a relative rounding error of at most EPSILON / 2.
     return product * (1 + len(bounds) * EPSILON)
 
 
 def layer_bounds(module: nn.Module, input_shape: Shape) -> list[LayerBound]:
-    """The bound of every layer in the order of application; their product bounds the composition.
+    """The bound of every layer, in order of application; their product bounds the composition.
 
     Raises UnprovenError as `lipschitz_bound` does.
     """
@@ -90,9 +90,9 @@ def layer_bounds(module: nn.Module, input_shape: Shape) -> list[LayerBound]:
 
 
 def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) -> Shape:
-    if type(module) is nn.Sequential:  # no subclass: what it does with its children could be anything
+    if type(module) is nn.Sequential:  # not a subclass, which could do anything with its children
         _refuse_hooks(module, name)
-        # named_children() would yield a module once that is applied twice.
+        # named_children() would list a module only once even if it is applied twice.
         for child_name, child in module._modules.items():
             if child is not None:
                 shape = _walk(child, shape, f"{name}.{child_name}" if name else child_name, bounds)
@@ -106,7 +106,7 @@ def _walk(module: nn.Module, shape: Shape, name: str, bounds: list[LayerBound]) 
             "use layers of wdist, or add a rule with wdist.nn.lipschitz.register"
         )
     bound, shape = rule(module, shape)
-    stored = (*module.parameters(), *module.buffers())  # biases too, which no bound depends on
+    stored = (*module.parameters(), *module.buffers())  # including biases, although no bound depends on them
     if not math.isfinite(bound) or not all(bool(tensor.isfinite().all()) for tensor in stored):
         raise UnprovenError(f"module {name or '(root)'!r} has non-finite weights: no bound exists")
     bounds.append(LayerBound(name, type(module).__name__, bound))
@@ -197,7 +197,7 @@ def _circular_convolution(module: CircularConv2d, shape: Shape) -> tuple[float, 
 @register(PiecewiseLinear)
 def _piecewise(module: PiecewiseLinear, shape: Shape) -> tuple[float, Shape]:
     _expect(shape, -1, 1, module)
-    # Difference, quotient and maximum round by at most 3 EPSILON / 2; knots are refused unless they ascend.
+    # Difference, quotient and maximum round by at most 3 EPSILON / 2. Knots that do not ascend are refused.
     if not bool((module.knots.diff() > 0).all()):
         raise UnprovenError("knots of a PiecewiseLinear must ascend")
     return float(module.slopes.abs().max()) * (1 + 2 * EPSILON), shape
@@ -231,7 +231,7 @@ def _plain_convolution(module: nn.Conv1d | nn.Conv2d, shape: Shape) -> tuple[flo
         raise UnprovenError(f"{type(module).__name__} with dilation or named padding: no bound is known")
     sizes = zip(shape[1:], module.padding, module.kernel_size, module.stride, strict=True)
     grid = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in sizes)
-    # Striding drops rows of the map, which never raises its norm; groups make it block diagonal.
+    # Striding drops rows of the map, which cannot raise its norm. Groups make it block diagonal.
     blocks = module.weight.detach().chunk(module.groups)
     if module.padding_mode == "zeros":
         return max(zero_padded_norm_bound(block, shape[1:]) for block in blocks), (module.out_channels, *grid)

@@ -1,8 +1,8 @@
-"""Pure tensor maths of matrices with orthonormal rows or columns, and of block convolutions.
+"""Tensor functions for matrices with orthonormal rows or columns, and for block convolutions.
 
-Every function takes (..., m, n) tensors and works on the smaller side: a wide matrix (m <= n) is meant to have
-orthonormal rows, a tall one orthonormal columns. "Gram space" is the p x p world of W W^T, p = min(m, n): iterations
-there cost p^3 instead of p^2 max(m, n).
+Every function takes (..., m, n) tensors and works on the smaller side: a wide matrix (m <= n) has orthonormal rows, a
+tall one orthonormal columns. Working in "Gram space" means iterating on the p x p matrix W W^T, p = min(m, n), at a
+cost of p^3 instead of p^2 max(m, n).
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def wide(matrix: Tensor) -> Tensor:
-    """The matrix or its transpose view, whichever has no more rows than columns."""
+    """The matrix, or a transposed view of it if it has more rows than columns."""
     return matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
 
 
@@ -35,7 +35,7 @@ def orthogonality_error(matrix: Tensor) -> Tensor:
 
 
 def tangent(matrix: Tensor, direction: Tensor) -> Tensor:
-    """Orthogonal projection of `direction` on the tangent space of the Stiefel manifold at `matrix`: G - sym(G W^T) W.
+    """Projects `direction` onto the tangent space of the Stiefel manifold at `matrix`: G - sym(G W^T) W.
 
     Both are (..., m, n). Source: Absil, Mahony, Sepulchre, "Optimization Algorithms on Matrix Manifolds", eq. 3.35.
     """
@@ -59,7 +59,7 @@ def inverse_square_root(A: Tensor, iterations: int) -> Tensor:
 def newton_schulz(matrix: Tensor, iterations: int) -> Tensor:
     """Nearest semi-orthogonal matrix by cubic iterations W (3 I - W^T W) / 2, for singular values in (0, sqrt 3).
 
-    Source: Björck and Bowie (1971), first order; the iterations run in Gram space and multiply W once.
+    The iterations run in Gram space and multiply W once. Source: Björck and Bowie (1971), first order.
     """
     W = wide(matrix)
     result = inverse_square_root(W @ W.mT, iterations) @ W
@@ -69,8 +69,8 @@ def newton_schulz(matrix: Tensor, iterations: int) -> Tensor:
 def bjorck(matrix: Tensor, iterations: int = 20) -> Tensor:
     """Differentiable first-order Björck orthogonalisation of an arbitrary (..., m, n) matrix.
 
-    The matrix is first divided by sqrt(||W||_1 ||W||_inf) >= sigma_max, so that the iteration converges from any
-    full-rank start. Source: Björck and Bowie (1971); Anil, Lucas, Grosse (2019).
+    The matrix is first divided by sqrt(||W||_1 ||W||_inf) >= sigma_max, so the iteration converges from any full-rank
+    start. Source: Björck and Bowie (1971); Anil, Lucas, Grosse (2019).
     """
     W = (
         matrix
@@ -83,10 +83,10 @@ def bjorck(matrix: Tensor, iterations: int = 20) -> Tensor:
 
 
 def polar(matrix: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrix (the polar factor), computed in float64, returned in float64.
+    """Nearest semi-orthogonal matrix (the polar factor), computed and returned in float64.
 
-    Newton-Schulz where the matrix is already close (the usual case: it comes from the manifold optimiser), otherwise
-    the singular value decomposition.
+    Uses Newton-Schulz iterations when the matrix is already close, as it usually is after the manifold optimiser, and
+    the singular value decomposition otherwise.
     """
     W = matrix.double()
     if bool((orthogonality_error(W) < 0.5).all()):
@@ -112,7 +112,7 @@ def random_orthogonal(
 def append_projector(kernel: Tensor, R: Tensor) -> Tensor:
     """kernel box [P, I - P] along the last axis, P = R R^T: (..., k, a, n) with taps k first gives (..., k + 1, a, n).
 
-    Two thin products instead of forming P: X P = (X R) R^T.
+    Computes X P = (X R) R^T by two thin products instead of forming P.
     """
     kept = (kernel @ R) @ R.mT
     padding = (0, 0, 0, 0, 0, 1)

@@ -1,8 +1,8 @@
 """Piecewise permutations with cheap derivatives: sorting of pairs, and wrapping around a torus.
 
-Autograd's own derivative of maximum / minimum shares ties between both inputs (six passes over memory) and that of
-circular padding clones the gradient once per slice: together they took a third of a training step of a convolutional
-critic. Here each derivative is one pass, by functions that are differentiable as often as wanted and work under
+Autograd's derivative of maximum / minimum splits ties between both inputs (six passes over memory), and that of
+circular padding clones the gradient once per slice. Together they took a third of a training step of a convolutional
+critic. Here each derivative takes one pass. The functions can be differentiated any number of times and work under
 torch.func.vmap.
 """
 
@@ -33,7 +33,7 @@ def _pairs(x: Tensor, axis: int, neighbours: bool) -> tuple[Tensor, Tensor]:
 
 
 class _Exchange(torch.autograd.Function):
-    """(a, b) -> (a, b) where `keep`, else (b, a): a symmetric permutation, so it is its own adjoint."""
+    """(a, b) -> (a, b) where `keep`, else (b, a): a symmetric permutation, hence its own adjoint."""
 
     @staticmethod
     def forward(x: Tensor, keep: Tensor, axis: int, neighbours: bool) -> Tensor:
@@ -59,14 +59,14 @@ class _Exchange(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], x: Tensor, keep: Tensor, axis: int, neighbours: bool
     ) -> tuple[Tensor, int]:
-        # Gradients arrive without the mapped axis when the output did not depend on it, masks never do.
+        # A gradient lacks the mapped axis when the output did not depend on it; a mask always has it.
         x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
         keep = keep.expand(info.batch_size, *keep.shape) if in_dims[1] is None else keep.movedim(in_dims[1], 0)
         return _exchange(x, keep, axis + 1, neighbours), 0
 
 
 def wrap(x: Tensor, axis: int, front: int, back: int) -> Tensor:
-    """Puts the last `front` entries of an axis before it and its first `back` entries behind it."""
+    """Wraps an axis: prepends its last `front` entries and appends its first `back` entries."""
     if front == 0 and back == 0:
         return x
     result: Tensor = _wrap(x, axis % x.dim() - x.dim(), front, back)
@@ -95,7 +95,7 @@ class _Wrap(torch.autograd.Function):
 
 
 class _Unwrap(torch.autograd.Function):
-    """Adjoint of _Wrap: adds what was wrapped around to where it came from."""
+    """Adjoint of _Wrap: adds the wrapped entries to those they were copied from."""
 
     @staticmethod
     def forward(y: Tensor, axis: int, front: int, back: int) -> Tensor:

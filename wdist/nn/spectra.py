@@ -1,4 +1,4 @@
-"""Singular values of convolutions, exactly, and bounds of norms that include the rounding of their own computation.
+"""Exact singular values of convolutions, and bounds of norms that account for their own rounding.
 
 A convolution on a torus is block diagonal in the Fourier basis: its singular values are those of the (out, in) transfer
 matrices A(w) = sum_t K_t exp(-i <w, t>), one for each frequency w of the grid (Sedghi, Gupta, Long, 2019).
@@ -16,7 +16,7 @@ Grid = tuple[int, ...]
 def transfer_matrices(kernel: Tensor, grid: Grid, *, half: bool = True) -> Tensor:
     """A(w) at the frequencies of a torus: kernel (out, in, *k) -> (frequencies, out, in), complex.
 
-    half: leave out the frequencies whose matrix is the complex conjugate of another's.
+    With `half`, frequencies whose matrix is the complex conjugate of another's are left out.
     """
     axes = tuple(range(2, kernel.dim()))
     transform = torch.fft.rfftn if half else torch.fft.fftn
@@ -45,7 +45,7 @@ def matrix_norm_bound(matrix: Tensor) -> float:
     """Upper bound of the spectral norm of (m, n): float64 svdvals inflated by LAPACK's backward error.
 
     NaN for a matrix that is not finite. Computed singular values are exact for W + E with ||E||_2 <= p(m, n) eps
-    ||W||_2, p a modest polynomial (LAPACK Users' Guide, section 4.9); p = 10 (m + n) is taken.
+    ||W||_2, where p is a modest polynomial (LAPACK Users' Guide, section 4.9); we take p = 10 (m + n).
     """
     W = matrix.detach().to("cpu", torch.float64)
     if not bool(W.isfinite().all()):
@@ -54,10 +54,10 @@ def matrix_norm_bound(matrix: Tensor) -> float:
 
 
 def convolution_norm_bound(kernel: Tensor, grid: Grid) -> float:
-    """Upper bound of the norm of a circular convolution (out, in, *k) on `grid`; NaN where the kernel is not finite.
+    """Upper bound of the norm of a circular convolution (out, in, *k) on `grid`; NaN if the kernel is not finite.
 
-    Per frequency the cheap bound sigma^2 <= 1 + ||A A^* - I||_F on the smaller side comes first; where the largest is
-    not within 1e-6 of 1, exact singular values.
+    The cheap bound sigma^2 <= 1 + ||A A^* - I||_F on the smaller side is tried first at each frequency. If the largest
+    is not within 1e-6 of 1, exact singular values are computed.
     """
     K = kernel.detach().to("cpu", torch.float64)
     if not bool(K.isfinite().all()):
@@ -79,8 +79,8 @@ def convolution_norm_bound(kernel: Tensor, grid: Grid) -> float:
 def zero_padded_norm_bound(kernel: Tensor, grid: Grid) -> float:
     """Upper bound of the norm of a zero-padded convolution on `grid`.
 
-    It is a compression of the circular convolution on any torus of at least n + k - 1 points an axis (on the layer's
-    own grid the wrapped ends would be wrong).
+    It is a compression of the circular convolution on any torus of at least n + k - 1 points per axis. The layer's own
+    grid is too small, because its ends would wrap around.
     """
     return convolution_norm_bound(kernel, tuple(n + k - 1 for n, k in zip(grid, kernel.shape[2:], strict=True)))
 
@@ -88,8 +88,8 @@ def zero_padded_norm_bound(kernel: Tensor, grid: Grid) -> float:
 def any_grid(kernel_size: tuple[int, ...], oversampling: int = 8) -> tuple[Grid, float]:
     """A grid, and the factor by which the norm on *any* grid can exceed the norm on this one.
 
-    sigma^2 = sup_v v^* A^* A v is a trigonometric polynomial of degree d = k - 1 an axis, so that between N points it
-    grows by at most 1 / cos(pi d / N) (Ehlich and Zeller, 1964): N = 2 * oversampling * d.
+    sigma^2 = sup_v v^* A^* A v is a supremum of trigonometric polynomials of degree d = k - 1 per axis. Between N
+    points each grows by at most 1 / cos(pi d / N) (Ehlich and Zeller, 1964); here N = 2 * oversampling * d.
     """
     grid = tuple(max(1, 2 * oversampling * (k - 1)) for k in kernel_size)
     axes = sum(k > 1 for k in kernel_size)
@@ -99,14 +99,14 @@ def any_grid(kernel_size: tuple[int, ...], oversampling: int = 8) -> tuple[Grid,
 def largest_singular_value(kernel: Tensor, grid: Grid) -> Tensor:
     """The norm of the circular convolution (out, in, *k) on `grid`, a differentiable float64 scalar.
 
-    The frequency w and the vectors u, v of the maximum are found without a graph; sigma = Re u^* A(w) v keeps the
-    graph, and its gradient is that of sigma_max.
+    The maximising frequency w and vectors u, v are found without building a graph. Only sigma = Re u^* A(w) v builds
+    one, and its gradient is that of sigma_max.
     """
     K = kernel.double()
     with torch.no_grad():
         A = transfer_matrices(K, grid)
         narrow = A if A.shape[1] <= A.shape[2] else A.mH
-        # Eigenvalues of the Gram matrices: a third of the time of singular values, and only the place is wanted.
+        # Only the place of the maximum matters here, and Gram eigenvalues take a third of the time of singular values.
         worst = int(torch.linalg.eigvalsh(narrow @ narrow.mH)[:, -1].argmax())
         U, _, Vh = torch.linalg.svd(A[worst], full_matrices=False)
         index = torch.unravel_index(torch.tensor(worst), (*grid[:-1], grid[-1] // 2 + 1))

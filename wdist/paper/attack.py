@@ -1,6 +1,6 @@
-"""Projected gradient ascent within a ball: the attempt to break what `wdist.paper.robustness` has proven.
+"""Projected gradient ascent within a ball: an attempt to refute what `wdist.paper.robustness` has proven.
 
-It evaluates the net and its gradients, and uses nothing of the proof: no bound, no radius but the given one.
+It evaluates the net and its gradients, and uses nothing from the proof: no bound, and no radius but the given one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wdist.errors import SampleError
 from wdist.nn.convolutions import LipschitzConvolution
 from wdist.paper.robustness import Labels, Rows, check_labelled
 
-_BLOCK = 250  # images that are attacked at once: 105 us a step and image on one core, 115 for 1,000
+_BLOCK = 250  # images attacked at once: 105 us per step and image on one core, against 115 with 1,000
 
 
 def attack(
@@ -27,9 +27,9 @@ def attack(
     """Which images projected gradient ascent makes the net misclassify within a Euclidean radius, (n,).
 
     Madry et al. (2018): normalised gradient steps of 2.5 radius / steps on the smallest margin, projected onto the ball
-    and onto pixels in [0, 1]; the first start is the image itself, others are drawn in the ball. The search is in
-    float32; what it finds counts if it lies in the ball and is misclassified in float64 too. What it breaks is broken;
-    what it leaves may be so. progress: called with (images done, broken so far).
+    and onto pixels in [0, 1]. The first start is the image itself; the others are drawn in the ball. The search runs in
+    float32, and a point counts only if it lies in the ball and is misclassified in float64 too. An image that survives
+    may still be breakable. progress: called with (images done, broken so far).
 
     Raises SampleError for shapes and labels that do not fit the net, and for pixels outside [0, 1].
     """
@@ -65,7 +65,7 @@ def attack(
 def _ascend(
     net: nn.Sequential, x: Tensor, y: Tensor, radius: float, steps: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """One restart: whether each image was misclassified on the way, and where it was furthest on the wrong side."""
+    """One restart: whether each image was misclassified on the way, and the point with the worst margin."""
     delta = torch.zeros_like(x)
     if generator is not None:
         delta = torch.randn(x.shape, generator=generator).to(x.device)
@@ -92,7 +92,7 @@ def _ascend(
 
 
 def _is_broken(exact: nn.Sequential, x: Tensor, points: Tensor, y: Tensor, radius: float) -> Tensor:
-    """Whether the points, drawn into the ball where rounding has left them outside, are misclassified in float64."""
+    """Whether the points are misclassified in float64, after moving those that rounding left outside into the ball."""
     x, y = x.cpu().double(), y.cpu()
     delta = points.cpu().double() - x
     delta = delta * (radius / delta.flatten(1).norm(dim=1).clamp_min(1e-30)).clamp_max(1).reshape(-1, 1, 1, 1)

@@ -101,7 +101,7 @@ def load_images(name: str, folder: Path, *, test: bool) -> tuple[Images, Labels]
 
 
 def unpublished_files(name: str, folder: Path) -> list[str]:
-    """Names of the files of a data set whose checksum is not the published one: figures from them are of other data."""
+    """Names of the files of a data set whose checksum differs from the published one."""
     return [file.name for file in FILES[name] if _md5(_find(folder, name, file.name)) != file.md5]
 
 
@@ -113,9 +113,9 @@ def _find(folder: Path, name: str, file: str) -> Path:
 
 
 def fetch(name: str, folder: Path) -> list[Path]:
-    """Download the published files of 'mnist' or 'cifar10' into folder/name; what is there with the right sum stays.
+    """Download the published files of 'mnist' or 'cifar10' into folder/name, except those with the right checksum.
 
-    Raises SampleError where a download fails or has another checksum; nothing half-written stays.
+    Raises SampleError when a download fails or has another checksum; no partial file is left behind.
     """
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A WGAN-GP on the published images: what the W1 table compares with them (Gulrajani et al., 2017).
+"""A WGAN-GP (Gulrajani et al., 2017) on the published images, whose samples the W1 table compares with them.
 
 Generator and critic are the convolutional nets of Radford et al. (2016), without batch normalisation: each generated
 image is an independent draw, whatever else is in its batch.
@@ -63,7 +63,7 @@ def build_generator(channels: int, image_shape: tuple[int, int, int]) -> nn.Sequ
 
 
 def build_gan_critic(channels: int, image_shape: tuple[int, int, int]) -> nn.Sequential:
-    """Images (n, c, h, w) -> (n, 1); held near slope 1 by a penalty only, so that it proves nothing about W1."""
+    """Images (n, c, h, w) -> (n, 1); only a penalty holds its slope near 1, so it proves nothing about W1."""
     depth, grid = _doublings(image_shape)
     layers: list[nn.Module] = []
     width = image_shape[0]
@@ -75,7 +75,7 @@ def build_gan_critic(channels: int, image_shape: tuple[int, int, int]) -> nn.Seq
 
 
 def _doublings(image_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
-    """How often a coarsest grid of at least 4 is doubled, and that grid."""
+    """How many times the coarsest grid, of sides at least 4, is doubled, and that grid."""
     _, height, width = image_shape
     depth = 0
     while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
@@ -156,7 +156,7 @@ class GanTraining:
         return drawn[:, 0] if drawn.shape[1] == 1 else np.ascontiguousarray(drawn.transpose(0, 2, 3, 1))
 
     def save(self, path: Path) -> None:
-        """Everything that `load` goes on from."""
+        """Write everything that `load` needs to continue."""
         tensors: dict[str, Tensor] = {}
         for name, (net, optimizer) in self.parts.items():
             tensors |= {f"{name}.net.{key}": value for key, value in net.state_dict().items()}
@@ -166,7 +166,7 @@ class GanTraining:
         write_checkpoint(path, tensors, document)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one. Raises OptionError for one that is damaged or of other options."""
+        """Continue from a checkpoint, if there is one. Raises OptionError if it is damaged or has other options."""
         if (found := checkpoint_to_go_on_from(path)) is None:
             return
         tensors, document = found
@@ -186,7 +186,7 @@ class GanTraining:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must agree for a checkpoint to be of this training; it may be made longer, and draw more."""
+        """What a checkpoint must match to be of this training; steps, samples and device may differ."""
         free = ("steps", "samples", "device")
         return {k: v for k, v in asdict(self.options).items() if k not in free} | {"shape": list(self.images.shape)}
 

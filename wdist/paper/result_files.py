@@ -1,4 +1,4 @@
-"""What every experiment writes beside its figures: code, machine, date; and files that are replaced as a whole."""
+"""What every experiment records beside its figures (code, machine, date), and files that are replaced atomically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wdist.training.checkpoint import read_checkpoint, replace_file
 def provenance(device: str = "cpu") -> dict[str, str]:
     """Code, machine and date (UTC, YYYY-MM-DD) of a run on a device.
 
-    `source` tells versions of the code apart between two releases: two runs with the same digest ran the same lines.
+    `source` distinguishes versions of the code between releases: two runs with the same digest ran the same code.
     """
     return {
         "version": __version__,
@@ -43,7 +43,7 @@ SOURCE = _source_digest()  # when the code is loaded: the files may change while
 
 
 def machine(device: str = "cpu") -> str:
-    """What a run was measured on: processor or GPU, threads, versions."""
+    """The machine of a run: processor or GPU, threads, versions."""
     if torch.device(device).type == "cuda":
         where = torch.cuda.get_device_name(device)
     else:
@@ -59,7 +59,7 @@ def write_figures(path: Path, figures: dict[str, Any]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """The folder of results. Raises OptionError where there cannot be one."""
+    """Create the folder of results if needed. Raises OptionError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,7 +67,7 @@ def make_folder(path: Path) -> None:
 
 
 def checkpoint_to_go_on_from(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """A checkpoint, None where there is none. Raises OptionError for a damaged one: hours may be behind it."""
+    """Read a checkpoint; None if there is none. Raises OptionError if it is damaged: it may hold hours of work."""
     found = read_checkpoint(path)
     if found is None and path.exists():
         raise OptionError(f"{path} is damaged or of another version: remove it to begin again, or restore it")

@@ -107,7 +107,7 @@ def _convolution(
 
 
 def clip_singular_values(module: nn.Module, step: int) -> None:
-    """What SVCM layers need while they are trained: their projection, every 50 steps."""
+    """Project SVCM layers every 50 steps, as their training requires."""
     if step % _CLIP_EVERY == 0:
         for layer in module.modules():
             if isinstance(layer, SVCM):
@@ -123,8 +123,9 @@ def margin_loss(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
 def soft_margin_loss(logits: Tensor, labels: Tensor, margin: float, temperature: float) -> Tensor:
     """T log(1 + sum over wrong classes j of exp((margin - (z_label - z_j)) / T)), mean over rows. (n, k), (n,) -> ().
 
-    Cross-entropy with the right logit lowered by the margin: near 0 temperature the hinge of the nearest wrong class,
-    which alone decides the radius; at any, images beyond the margin still count. Source: Prach and Lampert (2022).
+    Cross-entropy with the right logit lowered by the margin. As the temperature tends to 0 it becomes the hinge of the
+    nearest wrong class, which alone decides the radius. At any temperature, images beyond the margin still count.
+    Source: Prach and Lampert (2022).
     """
     lowered = logits - margin * functional.one_hot(labels, logits.shape[1])
     return temperature * functional.cross_entropy(lowered / temperature, labels)
@@ -315,7 +316,7 @@ def train_robust_classifier(
 
 
 def _identity(config: ClassifierConfig, training: RobustTraining, images: Rows) -> dict[str, Any]:
-    """What must agree for a checkpoint to be of this training, which may be made longer."""
+    """What a checkpoint must match to be of this training; only the number of steps may grow."""
     recipe = {key: value for key, value in asdict(training).items() if key not in ("steps", "device")}
     return {"config": asdict(config), "training": recipe, "images": list(images.shape)}
 

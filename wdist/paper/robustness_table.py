@@ -178,7 +178,7 @@ def robustness(
 
 
 def _refuse_to_replace(path: Path, recipe: RobustTraining, checkpoint: Path) -> None:
-    """A result of another training stays, unless it is trained on from its checkpoint. Raises OptionError."""
+    """Refuse to overwrite the result of another training, unless this run continues it. Raises OptionError."""
     if not path.exists():
         return
     _, _, stored = read_result(path)
@@ -210,10 +210,10 @@ def check_classifier(
 ) -> dict[str, Any]:
     """Certify the classifier of a result file again, from the weights beside it, and attack what is certified.
 
-    Nothing is trained, and no file is written. Returns `test` and `attack` as such a file holds them (None where
-    nothing was attacked), code, machine and date; `confirmed`: whether the counts of images are those of the file, the
-    Lipschitz bound too up to 1e-7 (versions and LAPACKs round differently), and no certified image broke. Of the
-    options those of the attack count. progress: called with (images attacked, broken so far).
+    Nothing is trained, and no file is written. Returns `test` and `attack` as a result file holds them (`attack` is
+    None if nothing was attacked), code, machine and date. `confirmed` says whether the image counts are those of the
+    file, the Lipschitz bound agrees up to 1e-7 (versions and LAPACKs round differently), and no certified image broke.
+    Only the options of the attack matter. progress: called with (images attacked, broken so far).
 
     Raises:
         SampleError: the published files, the result file or its weights are missing or damaged. OptionError: no such
@@ -248,9 +248,9 @@ def _attacked(
     options: RobustnessOptions,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Accuracy that projected gradient ascent leaves of the first images, and how many certified ones it broke.
+    """Accuracy on the first images under projected gradient ascent, and how many certified images it broke.
 
-    Certified images are attacked wherever they are, up to a limit; none of them can be broken.
+    Certified images are attacked wherever they are in the set, up to a limit; none of them can be broken.
     """
     certified = certified_radii(logits_of(module, images), labels, pair_bounds(module, images.shape[1:])) > radius
     first, limit = options.attack_images, options.attack_certified

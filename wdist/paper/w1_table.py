@@ -1,8 +1,8 @@
 """The paper's W1 experiment: critics of one architecture and several kinds of layers, on real and generated images.
 
-What the published setting left open is closed here. Every value is divided by the Lipschitz constant proven from the
-stored weights. Test rows of the real side are published test images, which neither a critic nor the generator has seen,
-and no layer upsamples or couples the rows of a batch. Source: Li et al. (2019), the Wasserstein distance experiment.
+It settles what the published setting left open. Every value is divided by the Lipschitz constant proven from the stored
+weights. Test rows of the real side are published test images, which neither a critic nor the generator has seen. No
+layer upsamples or couples the rows of a batch. Source: Li et al. (2019), the Wasserstein distance experiment.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _kept_rows(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _pair(dataset: str, data: Path, generated: Images, seed: int) -> tuple[Images, Images]:
-    """Both sides, to be split by blocks; generated rows have no order, so that their blocks are random parts too."""
+    """Both sides, to be split by blocks; generated rows have no order, so their blocks are random parts too."""
     order = np.random.default_rng([seed, 22]).permutation(len(generated))
     return real_images(dataset, data, len(generated), seed), generated[order]
 
@@ -249,7 +249,7 @@ def _critic_of(
         on_step=lambda step: clip_singular_values(module, step), should_stop=should_stop
     )
     polish(module)
-    # The stored form tells of layers, not of how they were trained: BCOPConfig names the family of convolutions.
+    # The stored form describes the layers, not how they were trained; BCOPConfig stands for all convolutional critics.
     critic = Critic(BCOPConfig(), freeze(module, sets.shift, sets.unit), takes)
     trivial = CriticSelection(sets, [AffineConfig()], Budget(1, None)).run()
     request = StatementOptions(CONFIDENCE, "betting", "blocks", 0, None, False)

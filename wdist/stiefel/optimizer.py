@@ -1,6 +1,6 @@
 """Optimisation on the Stiefel manifold: weights stay semi-orthogonal while they are trained.
 
-See `wdist.stiefel.step` for the mathematics of one step; this module is the torch.optim side of it.
+See `wdist.stiefel.step` for the mathematics of one step; this module wraps it as a torch.optim optimiser.
 """
 
 import inspect
@@ -19,13 +19,13 @@ from wdist.nn.layers import stiefel_names
 from wdist.nn.orthogonal import orthogonality_error, polar
 from wdist.stiefel.step import LARGEST_RATE, Workspace, restore_orthogonality, stiefel_step
 
-# torch wraps it for torch.compile, and loads the whole compiler on its first call: 1.4 s of a cold start.
+# torch wraps it for torch.compile and loads the whole compiler on the first call, which adds 1.4 s to a cold start.
 _add_param_group = inspect.unwrap(Optimizer.add_param_group)
-# Root mean square of sigma^2 - 1. Trained weights that are not polished yet are within .04 (wdist.stiefel.step), and a
-# fresh nn.Linear is .6 off. Corrections mend anything below.
+# Root mean square of sigma^2 - 1. Trained weights are within .04 before polishing (wdist.stiefel.step), and a fresh
+# nn.Linear is .6 off. Corrections repair anything below this.
 _FAR = 0.1
 _DIRECTION_DTYPES = (None, torch.bfloat16, torch.float32, torch.float64)
-# Comparisons are written so that NaN fails them.
+# The comparisons are written so that NaN fails them.
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lr": ("a finite number, 0 or more", lambda lr: 0 <= lr < math.inf),
     "momentum": ("in [0, 1)", lambda momentum: 0 <= momentum < 1),
@@ -60,10 +60,10 @@ def manifold_parameters(module: nn.Module) -> list[tuple[nn.Module, str, nn.Para
 
 @torch.no_grad()
 def polish(module: nn.Module) -> nn.Module:
-    """Moves every manifold parameter of `module` to its nearest semi-orthogonal matrix, found in float64.
+    """Move every manifold parameter of `module` to its nearest semi-orthogonal matrix, computed in float64.
 
-    What remains is the rounding to the parameter's dtype: about 1e-7 in float32, 1e-15 in float64. SVCM layers are
-    clipped. Raises TrainingError when a weight is not finite.
+    Only rounding to the parameter's dtype remains: about 1e-7 in float32, 1e-15 in float64. SVCM layers are clipped.
+    Raises TrainingError when a weight is not finite.
     """
     for owner, name, parameter in manifold_parameters(module):
         if not bool(parameter.isfinite().all()):
@@ -80,27 +80,28 @@ class StiefelOptimizer(Optimizer):
 
     `params` as from `parameter_groups`: groups with "manifold": "stiefel" hold (..., m, n) matrices, each of which
     stays semi-orthogonal along its smaller side; groups with "manifold": "euclidean" are trained by Adam. Schedulers,
-    parameter groups, closures and state_dict work as for every torch optimiser. Equal shapes are stepped as one batch.
+    parameter groups, closures and state_dict work as in any torch optimiser. Matrices of equal shape are stepped as one
+    batch.
 
     Args:
         lr: change of a weight per step, in spectral norm; 0.02 to 0.1 with warm-up and decay to 0. At most 0.15 on the
-            manifold (`wdist.stiefel.step.LARGEST_RATE`): up to there weights stay on it whatever the gradients are.
+            manifold (`wdist.stiefel.step.LARGEST_RATE`): up to this rate weights stay on it for any gradients.
         momentum: decay of the Euclidean momentum M <- momentum M + G, projected at the current weight.
         nesterov: step along G + momentum M.
         betas, eps: of Adam, for Euclidean groups.
         correct_every: steps between two corrections. Between them square matrices drift by up to 1.4 lr^4 per step in
-            sigma^2, and rounding adds 1e-7: measured on 128 x 128, sigma is up to 3e-4 off 1 at lr = 0.1, 1e-5 at 0.04,
-            and 4e-7 right after a correction. Weights to be used or proven need `polish`.
-        direction_dtype: precision of the orthogonalised directions; None: bfloat16 for matrices of at least 192 rows
-            on devices that multiply it fast (held-out values are the same within their noise), otherwise the dtype of
-            the weight. Products that keep weights on the manifold always have the dtype of the weight.
+            sigma^2, and rounding adds 1e-7. Measured on 128 x 128, sigma is up to 3e-4 from 1 at lr = 0.1, 1e-5 at
+            0.04, and 4e-7 right after a correction. Call `polish` before weights are used or certified.
+        direction_dtype: precision of the orthogonalised directions. The default, None, means bfloat16 for matrices of
+            at least 192 rows on devices that multiply it fast (held-out values agree within their noise), and the dtype
+            of the weight otherwise. Products that keep weights on the manifold always use the dtype of the weight.
 
-    Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so that a small
-    step decreases the loss unless T = 0; with a rate decaying to 0 it is steepest descent in the spectral norm
-    (Bernstein and Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel.step`.
+    Convergence: with direction D = polar(T) of the tangent gradient T, <G, D> is the nuclear norm of T, so a small step
+    decreases the loss unless T = 0. With a rate decaying to 0 it is steepest descent in the spectral norm (Bernstein
+    and Newhouse, "Old optimizer, new norm", 2024). Drift: see `wdist.stiefel.step`.
 
-    Raises OptionError for groups that cannot be trained: an option out of range, a manifold that does not exist,
-    weights that are neither float32 nor float64, trainable ones on the manifold that are not semi-orthogonal matrices.
+    Raises OptionError for groups that cannot be trained: an option out of range, an unknown manifold, weights that are
+    neither float32 nor float64, or trainable weights on the manifold that are not semi-orthogonal matrices.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class StiefelOptimizer(Optimizer):
         self._space = Workspace()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group of parameters. Raises OptionError as the class does, and adds nothing then."""
+        """Add a group of parameters; raises OptionError, and adds nothing, for a group that cannot be trained."""
         _add_param_group(self, param_group)
         try:
             _check_group(self.param_groups[-1])
@@ -152,7 +153,7 @@ class StiefelOptimizer(Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step of every group. Raises OptionError where a rate on the manifold is beyond LARGEST_RATE, or NaN."""
+        """Step every group. Raises OptionError when a rate on the manifold is NaN or above LARGEST_RATE."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -211,11 +212,11 @@ class StiefelOptimizer(Optimizer):
                 state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
             state["step"] += 1
             steps.append(state["step"])
-        for step in set(steps):  # usually one: parameters whose gradients began later are behind
+        for step in set(steps):  # usually one; parameters that got their first gradient later are behind
             self._adam_step([p for p, own in zip(parameters, steps, strict=True) if own == step], group, step)
 
     def _adam_step(self, parameters: list[Tensor], group: dict[str, Any], step: int) -> None:
-        """Adam's step number `step` of each: all have had as many gradients."""
+        """Take Adam's step number `step` for each parameter; all have received equally many gradients."""
         (beta1, beta2), eps = group["betas"], group["eps"]
         gradients = [p.grad for p in parameters if p.grad is not None]
         means = [self.state[p]["mean"] for p in parameters]
@@ -230,7 +231,7 @@ class StiefelOptimizer(Optimizer):
 
 
 def _check_group(group: dict[str, Any]) -> None:
-    """Raises OptionError, with what to do, where a group of StiefelOptimizer cannot be trained."""
+    """Raise OptionError, saying what to do, if a group of StiefelOptimizer cannot be trained."""
     _check_options(group)
     for i, p in enumerate(group["params"]):
         name = group["param_names"][i] if "param_names" in group else f"parameter {i} of the group"
@@ -278,6 +279,6 @@ def _rate_message(lr: Any) -> str:
 
 
 def _wide_batch(matrix: Tensor) -> Tensor:
-    """(b, p, n) view of (..., m, n), wide."""
+    """The wide (b, p, n) view of (..., m, n)."""
     view = matrix.detach().view(-1, *matrix.shape[-2:])
     return view if matrix.shape[-2] <= matrix.shape[-1] else view.mT

@@ -13,19 +13,19 @@ Very wide W: every Gram matrix follows from N = W W^T, C = M W^T and M M^T,
     T T^T = M M^T - S C^T - C S + S N S
     V V^T = N - lr (Q Y + (Q Y)^T) + lr^2 Q T T^T Q,  Y = T W^T = C - S N
 
-so that five products have the size p x p x n, all others p x p x p. For square W everything is a rotation: T = K W, D =
-O W with O the (skew) polar factor of K = skew(M W^T), and W <- (I - lr O + lr^2 (1/2 + lr^2 / 8) O^2) W.
+so only five products have the size p x p x n, and all others p x p x p. For square W everything is a rotation:
+T = K W, D = O W with O the (skew) polar factor of K = skew(M W^T), and W <- (I - lr O + lr^2 (1/2 + lr^2 / 8) O^2) W.
 
-Drift. Directions have singular values s <= 1.71, so that V = W - lr D has them within lr s of those of W. The
-retraction of a wide W is a series up to E^4 in E = V V^T - I and mends whatever deviation W came with (taking W W^T = I
-instead is unstable where the gradient is mostly normal: rounding grew to 1e25 in ten steps). Whatever the gradients,
-singular values of W stay in [.993, 1.02] at lr = .15, in [.9991, 1.0016] at .1; from .17 on the worst case diverges,
-hence LARGEST_RATE (measured, the worst of seven kinds of gradients: 7e-4 from 1 at .15, 7e-5 at .1). A rotation changes
-sigma^2 by the factor 1 + lr^4 (s^4 - s^2) / 4 + O(lr^6), at most 1 + 1.4 lr^4, and passes deviations on:
-`restore_orthogonality`, every few steps, squares what has been collected.
+Drift. Directions have singular values s <= 1.71, so those of V = W - lr D are within lr s of those of W. The retraction
+of a wide W is a series up to E^4 in E = V V^T - I, and it repairs any deviation that W came with. (Assuming W W^T = I
+instead is unstable when the gradient is mostly normal: rounding grew to 1e25 in ten steps.) For any gradients, singular
+values of W stay in [.993, 1.02] at lr = .15 and in [.9991, 1.0016] at .1. From .17 on the worst case diverges, hence
+LARGEST_RATE. (Measured, the worst of seven kinds of gradients: 7e-4 from 1 at .15, 7e-5 at .1.) A rotation multiplies
+sigma^2 by 1 + lr^4 (s^4 - s^2) / 4 + O(lr^6), at most 1 + 1.4 lr^4, and does not repair deviations. Every few steps,
+`restore_orthogonality` squares the accumulated deviation.
 
-Range. The direction does not depend on the size of M between norms of 1e-15 and 1e19 (float32). A larger finite M is no
-step, and neither is an M much smaller than that; W stays on the manifold.
+Range. The direction does not depend on the size of M between norms of 1e-15 and 1e19 (float32). A larger finite M, or
+one much smaller than that, gives no step; W stays on the manifold.
 """
 
 import functools
@@ -34,17 +34,18 @@ import math
 import torch
 from torch import Tensor
 
-# Three quintics x (a + b x^2 + c x^4), each the minimax approximation of 1 on what the one before it leaves of
-# [0.003, 1]: values end in [0.35, 1.65], the slope at 0 is 119. Lifting the small singular values matters more than
-# evenness. Held-out value on MNIST (256 x 5, 400 steps, one seed): 3.515; made for [0.001, 1] 3.507, for [0.03, 1]
-# 3.477; two quintics 3.46, the exact polar factor 3.524. Method: Amsel et al., "The Polar Express" (2025).
+# Three quintics x (a + b x^2 + c x^4), each the minimax approximation of 1 on the interval to which the previous ones
+# map [0.003, 1]. The values end in [0.35, 1.65], and the slope at 0 is 119. Raising the small singular values matters
+# more than making all of them equal. Held-out value on MNIST (256 x 5, 400 steps, one seed): 3.515; quintics made for
+# [0.001, 1] reach 3.507, for [0.03, 1] 3.477; two quintics 3.46, the exact polar factor 3.524. Method: Amsel et al.,
+# "The Polar Express" (2025).
 QUINTICS = (
     (8.383675958909649, -24.765922694648456, 18.357096377679770),
     (4.043420433202118, -3.011405063442735, 0.5695121700880815),
     (3.505571051305385, -2.626655008370853, 0.5257197017855502),
 )
-# The first two have slopes of 20 and 12 at the end of their intervals: what the rounding of bfloat16 moves beyond it
-# would blow up, so that singular values are kept this much below.
+# The first two have slopes of 20 and 12 at the ends of their intervals. Values that bfloat16 rounding moves beyond the
+# end would blow up, so singular values are kept this far below it.
 LOW_PRECISION_MARGIN = 1.05
 LOW_PRECISION_FROM = 192  # rows; smaller products are not faster in bfloat16 (measured: 128 even, 256 twice as fast)
 TINY = 1e-15  # its square is still a float32; gradients that are smaller count as zero
@@ -53,15 +54,16 @@ LARGEST_RATE = 0.15  # see Drift above; measured with random gradients, wide sha
 
 
 def _noise(tensor: Tensor) -> float:
-    """Parts of a Gram matrix below this, relative to the whole, are rounding and not a direction: 4e-6 in float32.
+    """The relative size below which parts of a Gram matrix are rounding, not a direction: 4e-6 in float32.
 
-    Amplified like a direction, they would end the step far from the manifold (seen where a gradient is normal to it).
+    If they were amplified like a direction, the step would end far from the manifold. This was seen with gradients
+    normal to it.
     """
     return 32 * torch.finfo(tensor.dtype).eps
 
 
 class Workspace:
-    """Reusable buffers by name: a fresh megabyte costs more in page faults than the arithmetic done on it."""
+    """Reusable buffers by name: the page faults of a fresh megabyte cost more than the arithmetic done on it."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.Size, torch.dtype, torch.device], Tensor] = {}
@@ -78,18 +80,18 @@ class Workspace:
         return self._buffers[key]
 
     def cast(self, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-        """`tensor` itself where it has the dtype, otherwise a copy in a buffer."""
+        """`tensor` itself if it has the dtype, otherwise a converted copy in a buffer."""
         return tensor if tensor.dtype == dtype else self.shaped(name, tensor, tensor.shape, dtype).copy_(tensor)
 
 
 def stiefel_step(
     W: Tensor, M: Tensor, lr: float, workspace: Workspace | None = None, direction_dtype: torch.dtype | None = None
 ) -> Tensor:
-    """The next point on the manifold from W (b, p, n), p <= n, against the momentum M (b, p, n).
+    """The next point on the manifold from W (b, p, n), p <= n, along the negative momentum M (b, p, n).
 
-    direction_dtype: precision in which directions are orthogonalised, bfloat16 at most costs some of their evenness;
-    retractions are always done in the dtype of W. None: what `direction_precision` says. The result lives in the
-    workspace, where one is given, until its next use.
+    Directions are orthogonalised in `direction_dtype`; by default `direction_precision` chooses it. With bfloat16 their
+    singular values are a little less even. Retractions always use the dtype of W. If a workspace is given, it holds
+    the result until its next use.
     """
     space = workspace or Workspace()
     if W.shape[-2] == 1:
@@ -103,19 +105,19 @@ def stiefel_step(
 
 
 def _is_small(W: Tensor) -> bool:
-    """Whether a product of full size costs less than the Python calls that it would save (measured: some 10 us)."""
+    """Whether a product of full size costs less than the Python calls that it saves (about 10 us, measured)."""
     return W.shape[-2] ** 2 * W.shape[-1] <= 2**19
 
 
 def direction_precision(W: Tensor) -> torch.dtype:
-    """bfloat16 for float32 matrices that are large enough, on devices that multiply it fast; else the dtype of W."""
+    """bfloat16 for large enough float32 matrices on devices that multiply it fast; otherwise the dtype of W."""
     is_worth_it = W.dtype == torch.float32 and min(W.shape[-2:]) >= LOW_PRECISION_FROM
     return torch.bfloat16 if is_worth_it and _multiplies_bfloat16(W.device) else W.dtype
 
 
 @functools.cache
 def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bfloat16: without them they are many times slower."""
+    """Whether the device has bfloat16 matrix instructions; without them products are many times slower."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type != "cpu":
@@ -137,13 +139,13 @@ def _sphere_step(W: Tensor, M: Tensor, lr: float) -> Tensor:
 
 
 def _rotation_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.dtype) -> Tensor:
-    # Few buffers, used again as soon as they are free: the step has to fit beside the activations in the cache.
+    # Buffers are few and reused at once, because the step has to share the cache with the activations.
     C = torch.bmm(M, W.mT, out=space.like("G", W))
     K = torch.sub(C, C.mT, out=space.like("K", W))
-    # The second term keeps the rounding of a gradient without a tangent part from becoming a full step.
+    # The second term keeps rounding from becoming a full step when the gradient has no tangent part.
     size = torch.linalg.matrix_norm(K, keepdim=True).add_(torch.linalg.matrix_norm(C, keepdim=True), alpha=_noise(W))
     O = _polar(space.cast("X", K.div_(size.clamp_min_(TINY)), dtype), space)  # noqa: E741
-    if dtype != W.dtype:  # low precision leaves it not quite skew
+    if dtype != W.dtype:  # in low precision it is not quite skew
         O = torch.sub(O, O.mT, out=K).mul_(0.5)  # noqa: E741
     # 1/2 + lr^2 / 8 makes the step exactly orthogonal to order lr^6 where sigma(O) = 1.
     E = torch.baddbmm(O, O, O, beta=-lr, alpha=lr * lr * (0.5 + lr * lr / 8), out=space.like("G", W))
@@ -174,7 +176,7 @@ def _polar(X: Tensor, space: Workspace) -> Tensor:
 
 
 def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.dtype) -> Tensor:
-    """Six products of full size, each done on the matrices themselves; more where they are cheap (small, bfloat16)."""
+    """The step by six products of full size on the matrices themselves, and more if cheap (small or bfloat16)."""
     small = _small(W)
     C = torch.bmm(M, W.mT, out=space.shaped("C", W, small))
     S = torch.add(C, C.mT, out=space.shaped("S", W, small)).mul_(0.5)
@@ -185,7 +187,7 @@ def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.d
         A = _finite(torch.bmm(T, T.mT, out=C).div_(size.square()), size)
         Q = _inverse_root(A, space).mul_(lr / (size + rounding))
         V = torch.baddbmm(W, Q, T, alpha=-1, out=space.like("V", W))
-    else:  # not by way of A: a Gram matrix squares the singular values, and the small ones would drown in rounding
+    else:  # not from A: a Gram matrix squares the singular values, and rounding would swamp the small ones
         D = _polar(space.cast("X", T.div_(size), dtype), space)
         share = size.clamp_max(HUGE) / (size + rounding)
         V = torch.addcmul(W, D, share, value=-lr, out=space.like("V", W))
@@ -194,7 +196,7 @@ def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.d
 
 
 def _very_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor:
-    """The same by five: all but the last two products are Gram matrices, T and V are never formed."""
+    """The step by five products of full size: three give Gram matrices, and T and V are never formed."""
     small = _small(W)
     size = torch.linalg.matrix_norm(M, keepdim=True).clamp_min_(TINY)
     unit = size.reciprocal()
@@ -221,8 +223,8 @@ def _small(W: Tensor) -> torch.Size:
 
 
 def _finite(A: Tensor, size: Tensor) -> Tensor:
-    """A (b, p, p) with zeros for what overflowed, as the norm `size` (b, 1, 1) of its matrix did: its inverse is 0."""
-    # 10 us of 780 at 100 x 120 if always done; asking a GPU would make it wait.
+    """A (b, p, p), with zeros for matrices that overflowed, whose norm `size` (b, 1, 1) overflowed too."""
+    # On a CPU, checking first saves 10 us of 780 at 100 x 120; on a GPU the check would force a synchronisation.
     if size.is_cpu and math.isfinite((size if len(size) == 1 else size.sum()).item()):
         return A
     return A.nan_to_num_(0, 0, 0)
@@ -243,9 +245,9 @@ def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
     inverse = torch.linalg.matrix_norm(A2, keepdim=True).sqrt_().add_(noise).reciprocal_()
     (a, b, c), *others = QUINTICS
     B = torch.mul(A, inverse, out=space.like("B", A))
-    # The quintics blow up outside [0, 1]. Damping keeps eigenvalues that rounding made negative above 0 (seen as NaN
-    # after some hundred steps); with `noise` in the scale they stay below 1 + noise also where the tangent part of M is
-    # lost in rounding, as for a critic at its optimum, whose steps then vanish.
+    # The quintics blow up outside [0, 1]. Damping keeps eigenvalues above 0 that rounding would make negative; without
+    # it, NaN appeared after some hundred steps. With `noise` in the scale, eigenvalues stay below 1 + noise even when
+    # the tangent part of M is lost in rounding. So it is for a critic at its optimum, whose steps then vanish.
     damping = noise + noise * inverse
     B.diagonal(dim1=-2, dim2=-1).add_(damping[..., 0])
     # q = a + b B + c B^2 for B = A / scale + damping I, without forming B^2

@@ -1,1 +1,1 @@
-"""Critics are trained, several in lockstep where that is cheaper, and one of them is selected."""
+"""Trains critics, several in lockstep where that is cheaper, and selects one of them."""

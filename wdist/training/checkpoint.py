@@ -1,4 +1,4 @@
-"""One file that holds where a search for a critic stands: safetensors with a JSON document in its header, no pickle."""
+"""The checkpoint of a search for a critic: one safetensors file with a JSON document in its header, no pickle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
-    """Replace `path` as a whole, by `replace_file`."""
+    """Write the tensors and the document to `path`, atomically."""
     text = json.dumps({"version": VERSION} | document)
     replace_file(
         path, save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata={"document": text})
@@ -23,7 +23,7 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str,
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace `path` as a whole: a crash at any moment leaves the old file or the new one, on the disk."""
+    """Replace `path` atomically and durably: after a crash, the disk holds either the old file or the new one."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(data)
@@ -38,7 +38,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """What `write_checkpoint` wrote, or None when there is no readable checkpoint of this version."""
+    """Read what `write_checkpoint` wrote; None when there is no readable checkpoint of this version."""
     try:
         with safe_open(path, framework="pt") as file:
             document: dict[str, Any] = json.loads((file.metadata() or {})["document"])

@@ -1,8 +1,8 @@
-"""Trainings that are run in lockstep: one forward pass, one gradient and one optimiser step for all that are alike.
+"""Training in lockstep: one forward pass, one gradient and one optimiser step for several trainings of the same kind.
 
-Every net takes the steps that it would take alone; all else (batches, held-out values, early stopping, checkpoints) is
-each training's own. Training amplifies rounding: two runs that differed by 3e-8 after one step were 0.1 apart after
-twenty (GroupSort 64 x 6 on 1,000 x 8). So what is done together is checked, once, against the same done alone.
+Every net takes the steps that it would take alone. Each training keeps its own batches, held-out values, early stopping
+and checkpoints. Training amplifies rounding: two runs that differed by 3e-8 after one step were 0.1 apart after twenty
+(GroupSort 64 x 6 on 1,000 x 8). So the first common step is compared with the same step taken alone.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training.stacked import StackedModule, flat_name
 from wdist.training.trainer import Trainer
 
-# One CPU thread, 64 x 6 critics, 240 to 512 rows a step: 2 at once are 0.94 to 1.05 times as fast as one after the
-# other, 4 are 1.2 to 1.5, 8 and 16 are 1.3 to 2.3; critics of 256 x 5, 0.56 to 1.04: arithmetic, which batching does
-# not save. A GPU is idle between the small products of one critic.
+# Speed of lockstep relative to training one after the other, on one CPU thread with 240 to 512 rows a step: for 64 x 6
+# critics, 0.94 to 1.05 with 2 at once, 1.2 to 1.5 with 4, 1.3 to 2.3 with 8 and 16; for 256 x 5 critics, 0.56 to 1.04,
+# because their time goes into arithmetic, which batching does not save. A GPU idles between the small products of a
+# single critic.
 LEAST_ON_CPU, LEAST_ON_CUDA = 4, 2
 WIDEST_ON_CPU = 64 * 64  # numbers in the largest parameter
 
 
 class TogetherError(RuntimeError):
-    """Trainings failed together, so that nobody can say of which of them it was; each may be tried alone."""
+    """A common step failed, and it is unknown which training caused it; each may be retried alone."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a critic, run by whoever asked for it; those of the same `kind` can be run together.
+    """One training of a critic, prepared but not yet run; trainings of the same `kind` can run together.
 
     Attributes:
-        rows_at: rows (x, y) of both sets for step 0, 1, ...: the loss is `mean_difference` of them.
-        on_stop: called when should_stop turned true, before Stopped is raised.
-        on_wait: called with the seconds in which others were trained first: they are not this one's.
+        rows_at: rows (x, y) of both sets for step 0, 1, ...; the loss is their `mean_difference`.
+        on_stop: called when should_stop has returned true, before Stopped is raised.
+        on_wait: called with the seconds spent waiting while others trained, which do not count as this one's.
     """
 
     trainer: Trainer
@@ -53,7 +54,7 @@ class Training:
     on_wait: Callable[[float], None]
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Train alone, to the end; `meanwhile` is called before each step. Raises Stopped."""
+        """Train alone to the end, calling `meanwhile` before each step. Raises Stopped."""
 
         def should_stop() -> bool:
             meanwhile()
@@ -67,13 +68,18 @@ class Training:
 
     @property
     def state(self) -> Hashable:
-        """What has to be equal, beside the kind, for the next step to be taken together."""
+        """What two trainings must have in common to take their next step together."""
         return self.kind, self.trainer.record.step, self.trainer.record.damping
 
 
 def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+<<<<<<< HEAD
     """mean f(x) - mean f(y), which training makes small; for (B, n, ...) rows of B nets, (B,)."""
     rows = 1 if isinstance(net, StackedModule) else 0
+=======
+    """mean f(x) - mean f(y), which training minimises; shape (B,) for (B, n, ...) rows of B nets."""
+    rows = 1 if isinstance(net, BatchedModule) else 0
+>>>>>>> w2
     scores: Tensor = net(torch.cat([x, y], dim=rows))
     if not rows:
         return scores[: len(x)].mean() - scores[len(x) :].mean()
@@ -82,7 +88,7 @@ def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def is_cheaper(trainings: Sequence[Training]) -> bool:
-    """Whether these, of one kind, are trained sooner together than one after the other, as far as it was measured."""
+    """Whether these trainings of one kind finish sooner together than one after the other, by our measurements."""
     parameters = list(trainings[0].trainer.module.parameters())
     if parameters[0].device.type == "cuda":
         return len(trainings) >= LEAST_ON_CUDA
@@ -92,10 +98,11 @@ def is_cheaper(trainings: Sequence[Training]) -> bool:
 class Lockstep:
     """Trainers at the same step, whose modules and optimiser states become slices of common tensors.
 
-    With `exactly`, the first step is taken alone too, on copies. Where gradients of the common pass differ from those
-    in a bit, each net has its own pass from then on, and only the optimiser's step is common; where that differs too,
-    `has_failed` says so, and all stand where the first step alone led them. Products of one shape round alike at every
-    step. A trainer that leaves keeps its slices: what goes on is a new Lockstep of the others.
+    With `exactly`, copies of the trainers also take the first step alone. If any gradient of the common pass differs
+    from theirs, even in one bit, each net runs its own pass from then on, and only the optimiser's step is common. If
+    that step differs too, `has_failed` is set and every trainer takes the state of its copy. One check is enough:
+    products of one shape round alike at every step. A trainer that leaves keeps its slices, and the others continue in
+    a new Lockstep.
     """
 
     def __init__(self, trainings: Sequence[Training], *, exactly: bool) -> None:
@@ -121,11 +128,11 @@ class Lockstep:
             for (_, p), part in zip(self._own(name), stacked.detach(), strict=True):
                 p.data = part
         self._is_checked = not exactly
-        self.is_whole = True  # passes too, and not the optimiser's step alone
+        self.is_whole = True  # the passes are common too, not only the optimiser's step
         self.has_failed = False
 
     def step(self) -> list[bool]:
-        """One step of all; of each, whether its loss was finite. Where not, its weights are of no use any more."""
+        """Take one step of all; for each, whether its loss was finite. If not, its weights are no longer usable."""
         step, rate = self._trainers[0].record.step, self._trainers[0].rate
         rows = [training.rows_at(step) for training in self._trainings]
         copies = None if self._is_checked else [_Copy(trainer) for trainer in self._trainers]
@@ -153,7 +160,7 @@ class Lockstep:
             yield trainer, module.get_parameter(name)
 
     def _pass_each(self, rows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """A pass of each net; its gradients become slices of the common ones."""
+        """Run each net's own pass and stack the gradients into the common ones."""
         losses = []
         for module, (x, y) in zip(self._modules, rows, strict=True):
             module.zero_grad()
@@ -178,7 +185,7 @@ class Lockstep:
         return True
 
     def _check_step(self, copies: Sequence[_Copy], rate: float) -> None:
-        """Compare the step that was taken with the same of each alone, which counts where they differ."""
+        """Compare the common step with each copy's own step; if they differ, the copies' results are kept."""
         self._is_checked = True
         for copy_ in copies:
             copy_.step(rate)
@@ -189,12 +196,12 @@ class Lockstep:
             copy_.give_to(trainer)
 
     def _share_state(self) -> None:
-        """Each trainer's optimiser sees its slices of the common state, as if it had taken the step."""
+        """Give each trainer's optimiser its slices of the common state, as if it had taken the step itself."""
         for name, stacked in self._stacked.items():
             state = self._optimizer.state[stacked]
             for b, (trainer, p) in enumerate(self._own(name)):
                 own = trainer.optimizer.state[p]
-                if self._is_shared:  # the optimiser changes its tensors in place
+                if self._is_shared:  # the optimiser updates its tensors in place, so the slices are current
                     own["step"] = state["step"]
                 else:
                     own.update({key: value[b] if isinstance(value, Tensor) else value for key, value in state.items()})
@@ -202,7 +209,7 @@ class Lockstep:
 
 
 class _Copy:
-    """A trainer's net and optimiser, to take one step alone."""
+    """A copy of a trainer's net and optimiser that takes one step alone."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.module = copy.deepcopy(trainer.module)
@@ -240,11 +247,12 @@ def _gradient(p: Tensor) -> Tensor:
 def train_together(
     trainings: Sequence[Training], *, exactly: bool = True, meanwhile: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[int, Stopped | None]]:
-    """Train several of one kind and state to the end; (index, Stopped where it was told to) as soon as one has ended.
+    """Train several of one kind and state to the end; yields (index, Stopped or None) as soon as one has ended.
 
-    One that parts from the others (a step of it was not finite) goes on alone, after them. `exactly`: only what gives
-    the very numbers of training alone is done together; otherwise rounding may differ, and training amplifies that to
-    what another seed would do. `meanwhile` is called before each step.
+    A training that falls out of step with the others, because one of its steps was not finite, continues alone after
+    them. With `exactly`, only what gives the same numbers as training alone, bit for bit, is done together. Without it
+    rounding may differ, and training amplifies the difference to that between two seeds. `meanwhile` is called before
+    each step.
     """
     for training in trainings:
         training.trainer.begin()
@@ -298,10 +306,10 @@ def run_together(
     *,
     exactly: bool = True,
 ) -> None:
-    """Run estimates to their ends: each yields the trainings that it needs, and has Stopped thrown in where it was.
+    """Run estimates to the end: each yields the trainings that it needs, and Stopped is thrown into one that stops.
 
-    What can be trained together at a moment is, where `is_worth_it` says so; anything else in turn. An error of a
-    common step, whosever it is, reaches all that took it as TogetherError. One that waits is stopped at once too.
+    Trainings that can run together do so if `is_worth_it` agrees; the others run in turn. An error in a common step is
+    raised in every estimate that took part, as TogetherError. An estimate that is waiting can be stopped at once.
     """
     waiting: dict[int, Training] = {}
     since: dict[int, float] = {}
@@ -331,7 +339,7 @@ def run_together(
 
 
 def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Training]], bool]) -> list[list[int]]:
-    """Who could take the next step together; the first alone where nobody can."""
+    """The groups of trainings that can take their next step together; only the first training when there are none."""
     groups: dict[Hashable, list[int]] = {}
     for k, training in waiting.items():
         groups.setdefault(training.state, []).append(k)
@@ -342,7 +350,7 @@ def _alike(waiting: Mapping[int, Training], is_worth_it: Callable[[Sequence[Trai
 def _outcomes(
     trainings: Sequence[Training], exactly: bool, meanwhile: Callable[[], None]
 ) -> Iterator[tuple[int, Exception | None]]:
-    """(Index, how it ended) of each, in the order in which they end."""
+    """The index and outcome of each training, in the order in which they end."""
     left = set(range(len(trainings)))
     try:
         if len(trainings) == 1:

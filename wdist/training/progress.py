@@ -1,4 +1,4 @@
-"""What a running estimate tells its caller, and how the caller stops it."""
+"""How a running estimate reports to its caller, and how the caller stops it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Progress:
-    """What a running estimate tells: `value` comes from select rows and is not certified."""
+    """A progress report of a running estimate; `value` comes from select rows and is not certified."""
 
     step: int
     steps: int
@@ -22,10 +22,13 @@ class Progress:
 
 @dataclass
 class Reporter:
-    """Tells the caller of one estimate how far training is.
+    """Tells the caller of one estimate how far training has come.
 
-    progress: called with each `Progress`; should_stop: polled before each step; started: when the estimate began, on
-    the clock of `time.perf_counter`; best: the best select value of all candidates so far.
+    Attributes:
+        progress: called with each `Progress`.
+        should_stop: polled before each step.
+        started: when the estimate began, on the clock of `time.perf_counter`.
+        best: the best select value of all candidates so far.
     """
 
     progress: Callable[[Progress], None] | None = None
@@ -36,11 +39,11 @@ class Reporter:
     def tell(
         self, step: int, steps: int, trying: str, here: int, seconds: float, budget_left: float = math.inf
     ) -> None:
-        """Report `step` of `steps` in all; `here` of them took the last `seconds`, in this stage."""
+        """Report that `step` of `steps` are done; this stage has taken `here` of them, in `seconds`."""
         if self.progress is not None:
             eta = min(seconds / here * (steps - step), budget_left) if here else None
             self.progress(Progress(step, steps, time.perf_counter() - self.started, self.best, eta, trying))
 
     def note(self, value: float) -> None:
-        """Remember the best select value."""
+        """Keep `value` if it is the best select value so far."""
         self.best = value if self.best is None else max(self.best, value)

@@ -1,4 +1,4 @@
-"""The selection of a critic: stages of successive halving, one after the other, resumable at any step."""
+"""Selects a critic by successive halving, one stage after another, resumable at any step."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from wdist.training.progress import Reporter
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
 from wdist.transport.sliced import fit_sliced
 
-ANCHOR_ROWS = 50_000  # train rows behind the k-means that places anchors
-SLICED_ROWS = 50_000  # train rows a side behind a sliced critic
-CHECKPOINT_SECONDS = 5.0  # how much work a crash may cost; when one is written changes nothing else
+ANCHOR_ROWS = 50_000  # train rows used by the k-means that places anchors
+SLICED_ROWS = 50_000  # train rows of each side used to fit a sliced critic
+CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result
 
 
 @dataclass
 class Candidate:
-    """A critic and what it does on select rows, in the units of the rescaled data."""
+    """A critic and its value on the select rows, in the units of the rescaled data."""
 
     critic: Critic
     select_value: float
@@ -62,7 +62,10 @@ class Candidate:
 
 @dataclass
 class CriticSelection:
-    """Trains configurations of critics on a pair of sample sets within a budget; the best by select value wins."""
+    """Trains critics of several configurations on a pair of sample sets within a budget, as candidates to select from.
+
+    The candidate with the best select value wins.
+    """
 
     pair: SamplePair
     configs: list[Config]
@@ -73,7 +76,7 @@ class CriticSelection:
     def __post_init__(self) -> None:
         self.takes = CriticInput.of(self.pair.source, self.pair.scaling)
         self.stages: list[Stage] = []
-        self.planned: list[int] = []  # steps of each stage, decided once
+        self.planned: list[int] = []  # steps of each stage, fixed when it is first prepared
         self.records: list[Record] = []
         self.weights: list[dict[str, Tensor]] = []  # best weights of each finished stage
         self.spent = 0.0  # seconds of finished stages
@@ -88,13 +91,13 @@ class CriticSelection:
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:
-        """Train everything here, alone; the candidates."""
+        """Run every training here, one after another, and return the candidates."""
         for training in self.trainings():
             training.run()
         return self.candidates()
 
     def trainings(self) -> Iterator[Training]:
-        """One stage after the other, each to be run before the next is asked for."""
+        """Yield the training of each stage; the caller must run it before asking for the next."""
         self._trivial = [self._affine()]
         if any(isinstance(config, SlicedConfig) for config in self.configs):
             self._trivial.append(self._sliced())
@@ -112,13 +115,13 @@ class CriticSelection:
             self.spent += time.perf_counter() - began
 
     def candidates(self) -> list[Candidate]:
-        """All of them, trivial ones first; the last trained one had the largest share of the budget."""
+        """All candidates, the trivial ones first; the last had the largest share of the budget."""
         return self._trivial + [self._frozen(i) for i in range(len(self.stages))]
 
     def _affine(self) -> Candidate:
         source, target = self.pair.mean_rows()
         direction = target - source
-        if not direction.any():  # equal means: any direction is as good, and a critic of slope 0 has no use
+        if not direction.any():  # equal means: any direction will do, but slope 0 would be useless
             direction.flat[0] = 1.0
         return self._evaluated(AffineConfig(), affine(torch.from_numpy(direction)))
 
@@ -140,7 +143,7 @@ class CriticSelection:
         return Candidate(Critic(config, plain, self.takes), record.value, record)
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
-        """A net of a configuration, fresh or with the weights that a stage ended with."""
+        """A net of this configuration, fresh or with the weights at the end of an earlier stage."""
         anchors = None
         if isinstance(config, ConeConfig):
             width = int(np.prod(self.takes.row_shape))
@@ -151,13 +154,13 @@ class CriticSelection:
         return module.to(self.pair.device)
 
     def _anchors(self, config: ConeConfig) -> Tensor:
-        """Cones open upwards from anchors on the source, where f is to be small, or downwards from the target."""
+        """Anchors of a cone critic: on the source (cones open upwards, f is small there) or the target (downwards)."""
         side = 0 if config.sign > 0 else 1
         rows = self.pair.batches("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
         return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.pair.seed))
 
     def _prepared(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> Training:
-        """One stage, from the beginning or from a checkpoint in the middle of it."""
+        """The training of a stage, from its start or from a checkpoint in the middle of it."""
         pair, reporter, index = self.pair, self.reporter, len(self.stages)
         batch = batch_size(stage.config, self._train_rows)
         source, target = pair.batches("train", batch)
@@ -186,7 +189,7 @@ class CriticSelection:
 
         def on_step(step: int) -> None:
             seconds = time.perf_counter() - started
-            # Critics that are only compared have steps of other lengths than the last one: seconds are known better.
+            # Steps of other families take other times, so before the final stage the budget in seconds predicts better.
             left = math.inf
             if self.budget.seconds is not None and not stage.is_final:
                 left = max(0.0, self.budget.seconds - self.spent - seconds)
@@ -207,7 +210,7 @@ class CriticSelection:
         )  # fmt: skip
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
-        """Steps of a stage: its share of the steps, or of the seconds by the clock of this machine (once)."""
+        """Steps of a stage: its share of the step budget, or of the seconds, as timed on this machine."""
         if self.steps is not None:
             return max(1, round(stage.share * self.steps))
         whole = self.budget.seconds or 0.0
@@ -217,7 +220,7 @@ class CriticSelection:
         return steps_for_seconds(module, loss_at, seconds, least=10)
 
     def _total(self, stage: Stage) -> int:
-        """Steps expected in all, for progress."""
+        """The total number of steps expected, for progress reports."""
         done = sum(self.planned)
         if self.steps is not None:
             return max(self.steps, done)
@@ -225,7 +228,7 @@ class CriticSelection:
         return round(done + self.planned[-1] * left / stage.share)
 
     def _identity(self) -> dict[str, Any]:
-        """What must agree for a checkpoint to be of this search; the unit and shift depend on the data."""
+        """What a checkpoint must match to belong to this search; the unit and shift depend on the data."""
         return {
             "configs": [[family_of(config), asdict(config)] for config in self.configs],
             "budget": asdict(self.budget),
@@ -255,7 +258,7 @@ class CriticSelection:
         write_checkpoint(self.checkpoint, tensors, state)
 
     def _resume(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Take over the finished stages of a checkpoint; returns the state of the one that was under way."""
+        """Restore the finished stages from the checkpoint, and return the state of the unfinished one."""
         found = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
         if found is None:
             return None
@@ -279,5 +282,5 @@ class CriticSelection:
 
 
 def _mean(net: nn.Module, rows: Tensor) -> Tensor:
-    """Mean score, in blocks: activations of all select rows at once would not fit for wide nets."""
+    """The mean score, computed in blocks: a wide net's activations for all select rows would not fit in memory."""
     return torch.stack([net(part).double().sum() for part in torch.split(rows, 4096)]).sum() / len(rows)

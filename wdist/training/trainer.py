@@ -1,7 +1,7 @@
 """The training loop: batches, schedule, early stopping on held-out rows, progress, stop, recovery, checkpoints.
 
-Knows nothing of Wasserstein distances: a caller gives the loss of a step and the value to be maximised on rows that the
-training does not see. Every decision counts steps, never seconds, so that a run can be repeated, or resumed, exactly.
+It knows nothing of Wasserstein distances: the caller supplies the loss of a step and a value to maximise on held-out
+rows. Every decision depends on steps, never on seconds, so a run can be repeated or resumed exactly.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 
-_TRIAL_STEPS = 4  # steps timed to turn seconds into steps; two more before them warm the caches
-_RESTORES = 3  # non-finite steps forgiven before training stops with the best so far
+_TRIAL_STEPS = 4  # steps timed to convert seconds to steps, after two that warm the caches
+_RESTORES = 3  # non-finite steps allowed before training stops with the best weights so far
 
 LossAt = Callable[[nn.Module, int], Tensor]
 HeldOutValue = Callable[[nn.Module], float]
@@ -34,8 +34,8 @@ class Schedule:
         steps: number of optimiser steps.
         learning_rate: of parameters on the Stiefel manifold (spectral norm of a step).
         euclidean_learning_rate: of biases and anchors (Adam).
-        evaluations: how often the held-out value is looked at.
-        patience: training stops after this many looks without improvement.
+        evaluations: how many times the held-out value is evaluated.
+        patience: training stops after this many evaluations without improvement.
     """
 
     steps: int
@@ -54,9 +54,9 @@ class Schedule:
 
 @dataclass
 class Record:
-    """What a training has done so far, apart from its tensors; `step` counts the steps done.
+    """The state of a training apart from its tensors; `step` counts the steps done.
 
-    schedules: the numbers of steps that it was planned with; more than one where it was trained on with more.
+    schedules: the planned number of steps of each schedule; a training that was continued has more than one.
     """
 
     step: int = 0
@@ -70,7 +70,7 @@ class Record:
 
 
 class Trainer:
-    """One training of one module; `state` and `load_state` move it to another process without changing its result."""
+    """One training of one module; `state` and `load_state` move it to another process without changing the result."""
 
     def __init__(self, module: nn.Module, loss_at: LossAt, held_out_value: HeldOutValue, schedule: Schedule) -> None:
         self.module, self.loss_at, self.held_out_value, self.schedule = module, loss_at, held_out_value, schedule
@@ -86,7 +86,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether no step is left, or further ones are not worth it."""
+        """Whether training is over: no steps left, no recent improvement, or too many non-finite steps."""
         record = self.record
         return (
             record.step >= self.schedule.steps or record.stale >= self.schedule.patience or record.restores >= _RESTORES
@@ -102,8 +102,8 @@ class Trainer:
         """Train to the end and leave the module with the weights of the best held-out value.
 
         Args:
-            on_step: called with the number of steps done, when everything about that step is recorded.
-            on_evaluation: called with (steps done, held-out value) after each look.
+            on_step: called with the number of steps done, once that step is fully recorded.
+            on_evaluation: called with (steps done, held-out value) after each evaluation.
             should_stop: polled before each step.
 
         Raises:
@@ -116,7 +116,7 @@ class Trainer:
         return self.end()
 
     def begin(self) -> None:
-        """Before the first step, here or after a checkpoint: the clock runs, and the start has been looked at."""
+        """Prepare the first step, fresh or after a checkpoint: start the clock and evaluate a fresh module."""
         if not self.best:
             self.best = self.good = _snapshot(self.module)
             self.record.value = self.held_out_value(self.module)
@@ -137,7 +137,7 @@ class Trainer:
         on_step: Callable[[int], None] | None = None,
         on_evaluation: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Record a step that was made; `finite`: whether its loss was, and the weights are of use."""
+        """Record a step that was taken; `finite` says whether its loss was finite and the weights are usable."""
         self.record.step += 1
         self._seconds = time.perf_counter() - self._started
         self._look(finite, on_evaluation)
@@ -155,7 +155,7 @@ class Trainer:
         return self.record.damping * self.schedule.factor(self.record.step)
 
     def _step(self) -> bool:
-        """One step of the optimiser; false when the loss was not finite, and nothing was changed."""
+        """Take one optimiser step; false, with nothing changed, when the loss was not finite."""
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
             group["lr"] = base * self.rate
         self.optimizer.zero_grad()
@@ -167,7 +167,7 @@ class Trainer:
         return finite
 
     def _look(self, finite: bool, on_evaluation: Callable[[int, float], None] | None) -> None:
-        """Look at the held-out value where one is due; go back where a step was not finite."""
+        """Evaluate the held-out value if that is due; go back to the last good weights after a non-finite step."""
         record, every = self.record, max(1, self.schedule.steps // self.schedule.evaluations)
         due = record.step % every == 0 or record.step == self.schedule.steps
         value = self.held_out_value(self.module) if due and finite else math.nan
@@ -193,7 +193,7 @@ class Trainer:
         self.record.warnings.append(f"step {self.record.step} was not finite: {action}")
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and plain JSON from which `load_state` continues as if nothing had happened."""
+        """Tensors and plain JSON from which `load_state` continues as if never interrupted."""
         tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"good.{k}": v for k, v in self.good.items()}
@@ -209,7 +209,7 @@ class Trainer:
         return {k: v.detach().clone().contiguous() for k, v in tensors.items()}, document
 
     def load_state(self, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
-        """Continue from what `state` gave."""
+        """Continue from what `state` returned."""
         parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "good": {}, "optimizer": {}}
         for key, tensor in tensors.items():
             part, name = key.split(".", 1)
@@ -229,7 +229,7 @@ class Trainer:
 
 
 def steps_for_seconds(module: nn.Module, loss_at: LossAt, seconds: float, *, least: int = 20) -> int:
-    """How many steps fit into `seconds`, timed on a copy of the module (which stays as it is)."""
+    """How many steps fit into `seconds`, timed on a copy; the module itself is left unchanged."""
     trial = copy.deepcopy(module)
     optimizer = StiefelOptimizer(parameter_groups(trial, lr=1e-3, euclidean_lr=1e-4))
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The independent verifier and critic reader: numpy and the standard library only, nothing of the rest of wdist.
+"""The independent verifier and critic reader: it uses only numpy and the standard library, nothing else of wdist.
 
 `python -m wdist.verify CERT A B` checks a certificate against the two sets of rows; docs/certificate.md specifies the
 file, so that others can write their own verifier.

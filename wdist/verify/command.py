@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """What `main` does once the arguments are known."""
+    """Verify with parsed arguments, print the report and return the exit status."""
     try:
         with Path(options.certificate).open("rb"):
             pass
@@ -60,6 +60,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _refuse(message: str) -> int:
-    """Nothing was verified, and so nothing refuted."""
+    """Report that nothing could be checked: the certificate is neither verified nor refuted."""
     sys.stderr.write(f"wdist verify: {message}\n")
     return 2

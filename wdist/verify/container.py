@@ -1,6 +1,6 @@
-"""The certificate's file: a safetensors container in exactly one spelling, with the certificate's JSON in its metadata.
+"""The certificate file: a safetensors container in canonical form, with the certificate's JSON in its metadata.
 
-Every byte is determined by the content, so that nothing can be altered without being read differently or refused.
+The content determines every byte, so any alteration is refused or changes what is read.
 docs/certificate.md specifies the format.
 """
 
@@ -25,7 +25,7 @@ class CertificateError(ValueError):
 
 
 def canonical_json(value: Any) -> str:
-    """The one spelling of a JSON value: sorted keys, no spaces, ASCII, shortest floats that round-trip, no NaN."""
+    """The canonical form of a JSON value: sorted keys, no spaces, ASCII, shortest round-trip floats, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -42,7 +42,7 @@ def write_container(certificate: Mapping[str, Any], tensors: Mapping[str, NDArra
 def read_container(content: bytes) -> tuple[dict[str, Any], Tensors]:
     """The certificate's JSON and its tensors (read-only views of `content`).
 
-    Raises CertificateError for anything but the exact spelling that `write_container` gives, or a wrong digest.
+    Raises CertificateError for anything but the canonical form that `write_container` writes, and for a wrong digest.
     """
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(HEADER_LIMIT, len(content) - 8):

@@ -1,4 +1,4 @@
-"""Statements about groups of rows, derived a second time: the split of whole groups, their means, their permutation."""
+"""Statements about groups of rows, derived independently: the split of groups, their means and permutations."""
 
 import math
 from typing import Any

@@ -387,9 +387,9 @@ KINDS: dict[str, tuple[set[str], set[str], set[str], Build]] = {
 
 
 def build_layer(entry: dict[str, Any], tensors: Own) -> Layer:
-    """The layer of one entry {"kind", ...} and its tensors by name.
+    """Build the layer of one entry {"kind", ...} with its tensors by name.
 
-    Raises CertificateError for unknown kinds, fields or tensors: nothing is ignored.
+    Raises CertificateError for unknown kinds, fields or tensors; none are ignored.
     """
     kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:

@@ -15,7 +15,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of a certificate, the statement they are about, and what remains the issuer's word."""
+    """All checks of a certificate, the statement they support, and what must be taken on the issuer's word."""
 
     checks: list[Check]
     statement: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Rows as the certificate means them: read from .npy, digested, converted to what the critic takes."""
+"""The rows of a certificate: read from .npy, digested, and converted to the critic's input."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""The statements about held-out scores, derived a second time: betting bounds, empirical Bernstein, permutations.
+"""Statements about held-out scores, derived independently: betting bounds, empirical Bernstein, permutations.
 
-Written from docs/certificate.md, not from the issuer's code: a stated bound is checked by evaluating the capital at it.
+Written from docs/certificate.md, not from the issuer's code. A stated bound is checked by evaluating the capital there.
 """
 
 import math

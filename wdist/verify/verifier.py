@@ -27,8 +27,8 @@ from .report import Check, Report, units
 
 Values = NDArray[np.float64]
 
-RELATIVE = 1e-9  # of stated figures: sums taken in another order differ by far less
-SCORE_ROUNDING = 1e-11  # of the largest row norm: float64 activations of a deep critic agree to about 1e-13
+RELATIVE = 1e-9  # tolerance of stated figures: sums in another order differ by far less
+SCORE_ROUNDING = 1e-11  # relative to the largest row norm: float64 activations of a deep critic agree to about 1e-13
 
 THE_ISSUERS_WORD = [
     "that the critic was fitted and chosen without the test rows (verify --fresh on rows the issuer never saw needs no "
@@ -234,7 +234,7 @@ def _arithmetic(certificate: dict[str, Any], scores: tuple[Values, Values]) -> t
 def _units_of_chance(
     certificate: dict[str, Any], tensors: Tensors, scores: tuple[Values, Values]
 ) -> tuple[tuple[Values, Values], tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
-    """What is independent: the scores, or the means of whole groups (clipped to the interval against rounding)."""
+    """The independent values: scores, or means of whole groups, clipped to the interval against rounding."""
     if certificate["split"]["mode"] != "groups":
         return scores, None
     low, high = certificate["statement"]["clip"]
