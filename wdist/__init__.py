@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     "estimate_w1": "wdist.estimate",

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from wdist_client.models import Result as Result
     from wdist_client.models import SampleSet as SampleSet
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     "AsyncBatchJob": "async_client",
