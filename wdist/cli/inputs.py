@@ -1,10 +1,6 @@
 """Sample sets named on the command line, as .npy files that the library maps into memory.
 
-<<<<<<< HEAD
 Files other than .npy go through the same readers as uploads to a server, without limits: they are the user's own.
-=======
-Files other than .npy are read by the server's decoders, here without their limits, because the files are the user's.
->>>>>>> w2
 """
 
 from __future__ import annotations

@@ -90,11 +90,7 @@ def _kind(layer: nn.Module) -> str:
 
 
 def restore(layers: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> nn.Sequential:
-<<<<<<< HEAD
     """Rebuild a frozen critic from what `describe` returned."""
-=======
-    """Rebuild a frozen critic from the layers and tensors that `describe` returned."""
->>>>>>> w2
     modules = []
     for i, entry in enumerate(layers):
         own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"layers.{i}.")}

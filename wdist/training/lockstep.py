@@ -73,13 +73,8 @@ class Training:
 
 
 def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-<<<<<<< HEAD
     """mean f(x) - mean f(y), which training makes small; for (B, n, ...) rows of B nets, (B,)."""
     rows = 1 if isinstance(net, StackedModule) else 0
-=======
-    """mean f(x) - mean f(y), which training minimises; shape (B,) for (B, n, ...) rows of B nets."""
-    rows = 1 if isinstance(net, BatchedModule) else 0
->>>>>>> w2
     scores: Tensor = net(torch.cat([x, y], dim=rows))
     if not rows:
         return scores[: len(x)].mean() - scores[len(x) :].mean()

@@ -1,7 +1,7 @@
-"""B independent modules of one architecture trained as one problem: parameters with a leading axis, products as bmm.
+"""Trains B independent modules of one architecture as one problem: parameters get a leading axis, products become bmm.
 
-For the pairs of a matrix of sample sets, and for restarts. One Python call, one optimiser step and one product serve
-all B, which is what small critics spend their time on.
+Used for the pairs of a matrix of sample sets, and for restarts. One Python call, one optimiser step and one product
+serve all B modules; small critics spend most of their time on these.
 """
 
 import copy
@@ -16,12 +16,12 @@ from wdist.nn.layers import stiefel_names
 
 
 class StackedModule(nn.Module):
-    """Maps (B, n, ...) to (B, n, ...), module b on x[b]; parameters are those of the modules, stacked to (B, ...).
+    """Maps (B, n, ...) to (B, n, ...), applying module b to x[b]; its parameters are the modules', stacked to (B, ...).
 
-    `StiefelOptimizer(parameter_groups(batched))` trains it: manifold parameters stay manifold parameters, and every
+    Train it with `StiefelOptimizer(parameter_groups(stacked))`: manifold parameters stay manifold parameters, and every
     critic takes the steps that it would take alone, up to the rounding of the matrix products (relative 2^-24 sqrt(n)
-    per product and step in float32). Sum the B losses: gradients do not mix. Raises OptionError unless all modules have
-    the same parameters. Buffers are those of the first module and have to be equal.
+    per product and step in float32). Sum the B losses; their gradients do not mix. Raises OptionError unless all
+    modules have the same parameters and equal buffers.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
@@ -35,7 +35,7 @@ class StackedModule(nn.Module):
         for name, first in buffers[0].items():
             if any(not torch.equal(first, other[name]) for other in buffers[1:]):
                 raise OptionError(f"modules that are trained together need equal buffers, {name!r} differs")
-        # A tuple hides the template from nn.Module, so that its own parameters are not found.
+        # The tuple hides the template from nn.Module, which would otherwise register its parameters.
         self._template = (copy.deepcopy(modules[0]).requires_grad_(False),)
         self._names = list(shapes[0])
         self.size = len(modules)
@@ -69,5 +69,5 @@ class StackedModule(nn.Module):
 
 
 def flat_name(name: str) -> str:
-    """Under what name a module's parameter is one of the batched module."""
+    """The name in the stacked module of a parameter of one module."""
     return name.replace(".", "__")
