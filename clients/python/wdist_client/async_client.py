@@ -1,4 +1,4 @@
-"""The asynchronous client: the same flows, carried out on an event loop."""
+"""The asynchronous client: the same flows, run on an event loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ M = TypeVar("M", bound=Model)
 
 
 class AsyncClient:
-    """A wdist server, for asyncio; arguments and methods are those of `Client`, to be awaited."""
+    """A connection to a wdist server for asyncio. It has the arguments of `Client`, and its methods are awaited."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class AsyncClient:
         return self._transport.base_url
 
     async def version(self) -> dict[str, Any]:
-        """What the server says of its version."""
+        """The server's version, as it reports it."""
         found: dict[str, Any] = (await self._send(Request("GET", "/version"))).json()
         return found
 
     async def is_ready(self) -> bool:
-        """Whether the server answers and can take jobs; asked once, nothing is raised."""
+        """Whether the server answers and can take jobs. Does not retry, and does not raise connection errors."""
         try:
             return (await self._transport.perform(Request("GET", "/readyz"))).status == 200
         except APIConnectionError:
@@ -73,7 +73,7 @@ class AsyncClient:
         await self.close()
 
     async def _run(self, flow: Flow[T]) -> T:
-        """Carries out the steps of a flow, one after the other."""
+        """Runs the steps of a flow in order."""
         try:
             step = next(flow)
             while True:
@@ -111,7 +111,7 @@ class AsyncClient:
 
 
 class AsyncSampleSets:
-    """As `SampleSets`, to be awaited."""
+    """Like `SampleSets`, but awaited."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -137,7 +137,7 @@ class AsyncSampleSets:
 
 
 class AsyncEstimates:
-    """As `Estimates`, to be awaited."""
+    """Like `Estimates`, but awaited."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -174,7 +174,7 @@ class AsyncEstimates:
 
 
 class AsyncBatches:
-    """As `Batches`, to be awaited."""
+    """Like `Batches`, but awaited."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -213,7 +213,7 @@ class AsyncBatches:
 
 
 class AsyncBatchJob(BatchRecord):
-    """As `BatchJob`, to be awaited."""
+    """Like `BatchJob`, but awaited."""
 
     def __init__(self, client: AsyncClient, batch: Batch, names: Mapping[str, str]) -> None:
         super().__init__(batch, names)
@@ -224,7 +224,7 @@ class AsyncBatchJob(BatchRecord):
         return await self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
 
     async def matrix(self) -> Matrix:
-        """The matrix as far as it is."""
+        """The matrix so far, nan where there is no result yet."""
         return await self._client._run(batches.matrix(self, self._client._retries))
 
     async def results(
@@ -243,7 +243,7 @@ class AsyncBatchJob(BatchRecord):
 
 
 class AsyncJob(JobRecord):
-    """As `Job`, to be awaited."""
+    """Like `Job`, but awaited."""
 
     def __init__(self, client: AsyncClient, estimate: Estimate) -> None:
         super().__init__(estimate)

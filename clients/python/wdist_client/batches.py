@@ -1,4 +1,4 @@
-"""Many estimates submitted together: what the client makes of a batch, written once for sync and async."""
+"""Batches of estimates: the code shared by the sync and the async client."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Matrix:
     confidence: float | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
-        """As an array it is `value`: numpy.asarray(matrix)."""
+        """Makes numpy.asarray(matrix) return `value`."""
         import numpy as np
 
         return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
@@ -80,7 +80,7 @@ class Matrix:
 
     @property
     def _pairs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Where two sets are compared: off the diagonal, which a reference against targets does not have."""
+        """True where two sets are compared: off the diagonal, or everywhere for a reference batch."""
         import numpy as np
 
         pairs = np.ones(self.value.shape, dtype=np.bool_)
@@ -89,14 +89,14 @@ class Matrix:
         return pairs
 
     def _cells(self, figures: Figures) -> list[list[str]]:
-        """Figures as text; "-" where a set meets itself, for 0 is what pairs have that show no difference."""
+        """Figures as text; "-" on the diagonal, because 0 means a pair without a detected difference."""
         return [
             [f"{number:.4g}" if is_pair else "-" for number, is_pair in zip(numbers, pairs, strict=True)]
             for numbers, pairs in zip(figures.tolist(), self._pairs.tolist(), strict=True)
         ]
 
     def _shown(self) -> list[tuple[str, Figures]]:
-        """The bounds that hold each by itself, those that there are besides, and p-values of all pairs together."""
+        """The tables to show: individual lower bounds, the other bounds where there are any, and adjusted p-values."""
         import numpy as np
 
         sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
@@ -117,7 +117,7 @@ class Matrix:
 
 
 class BatchRecord:
-    """A batch as last heard of; the handles add what can be done with it."""
+    """The last known state of a batch; the handles add its methods."""
 
     def __init__(self, batch: Batch, names: Mapping[str, str]) -> None:
         self.batch = batch
@@ -161,14 +161,14 @@ Pairs = Iterable[tuple[SampleSet | str, SampleSet | str] | tuple[SampleSet | str
 
 
 def create(kind: Mapping[str, Any], options: BatchOptions) -> Request:
-    """Submits a batch; options that are None are left to the server."""
+    """Submits a batch; options that are None get the server's defaults."""
     body = given(options)
     key = body.pop("idempotency_key", None)
     return requests.post("/v1/batches", {**kind, **body}, key)
 
 
 def explicit(pairs: Pairs) -> list[dict[str, str]]:
-    """The pairs as the API takes them; a third item is the pair's custom_id."""
+    """The pairs in the format of the API; a third item is the pair's custom_id."""
     listed = []
     for source, target, *name in pairs:
         source_id, target_id = identifiers([source, target])

@@ -29,14 +29,14 @@ M = TypeVar("M", bound=Model)
 
 
 class Client:
-    """A wdist server, seen from Python; use it as a context manager, or call `close()`.
+    """A connection to a wdist server. Use it as a context manager, or call `close()`.
 
     Args:
-        base_url: address of the server (default: WDIST_BASE_URL, then http://127.0.0.1:8000), or ":local:" for no
-            server at all: the library wdist works in this process, and nothing is kept when the client closes.
+        base_url: address of the server (default: WDIST_BASE_URL, then http://127.0.0.1:8000), or ":local:" to
+            run the library wdist in this process, without a server. A local client keeps nothing when it closes.
         api_key: key of the tenant (default: WDIST_API_KEY); a server on your own machine needs none.
         timeout: seconds of silence after which a request is given up.
-        max_retries: how often a request is sent again after a connection error, 408, 429 or 5xx.
+        max_retries: how often to retry a request after a connection error, 408, 429 or 5xx.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Client:
         return self._transport.base_url
 
     def version(self) -> dict[str, Any]:
-        """What the server says of its version."""
+        """The server's version, as it reports it."""
         answer = self._send(Request("GET", "/version"))
         found: dict[str, Any] = answer.json()
         return found
 
     def is_ready(self) -> bool:
-        """Whether the server answers and can take jobs; asked once, nothing is raised."""
+        """Whether the server answers and can take jobs. Does not retry, and does not raise connection errors."""
         try:
             return self._transport.perform(Request("GET", "/readyz")).status == 200
         except APIConnectionError:
@@ -83,7 +83,7 @@ class Client:
         self.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        """Carries out the steps of a flow, one after the other."""
+        """Runs the steps of a flow in order."""
         try:
             step = next(flow)
             while True:
@@ -137,9 +137,9 @@ class SampleSets:
             name: a label for people; a set that is already there under a name keeps that one.
             part: `member`: which array of an .npz file that holds several; `drop`: names of columns of a table that are
                 left out; `labels`: the one column of a table that is taken, as labels of groups, which may be text.
-            progress: show a bar; None: for large data where a person watches.
+            progress: show a bar; None shows it for large data in a terminal or notebook.
 
-        Raises SampleError for what is not an array of numbers, InvalidRequest for rows that the server refuses.
+        Raises SampleError if the data is not an array of numbers, InvalidRequest if the server rejects the rows.
         """
         return self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
 
@@ -175,17 +175,17 @@ class Estimates:
             scale: a number, "standardize" or one number per column; by default the data's own units.
             layout: "nhwc" or "nchw" where images leave it open.
             device: "auto", "cpu" or "cuda", of the worker.
-            baseline_rows: rows a side for the exact OT that is shown beside (1,000).
+            baseline_rows: rows of each set for the exact OT baseline (1,000).
             method: of the bound: "betting", "empirical_bernstein", "paired_betting".
             split: "random", or "blocks" for rows ordered in time.
             groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
             diameter: largest possible distance of two rows, an assumption; gives an upper bound too.
-            statements: how many estimates are read together: adds `simultaneous`, which holds with all of theirs.
+            statements: how many estimates are read together; adds `simultaneous`, a bound that holds for all of them.
             empirical: whether the distance of the uploaded rows themselves is bracketed.
             priority: "high", "normal" or "low".
             metadata: your own labels, names and values strings; returned as given.
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
-            Options of a server newer than this client are sent as they are.
+            Unknown options are passed on, for servers newer than this client.
 
         Raises InvalidRequest for an option the server refuses, NotFound for an unknown set.
         """
@@ -204,7 +204,7 @@ class Estimates:
             yield Job(self._client, record)
 
     def cancel(self, estimate: str | JobRecord | Estimate) -> Job:
-        """Cancels a queued or running job; one that has ended is left as it is."""
+        """Cancels a queued or running job; one that has ended is unchanged."""
         path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/cancel"
         return Job(self._client, self._client._send(requests.post(path)).read(Estimate))
 
@@ -232,7 +232,7 @@ class Batches:
         return self._create({"reference": first, "targets": rest}, options, sets)
 
     def pairs(self, pairs: batches.Pairs, **options: Unpack[BatchOptions]) -> BatchJob:
-        """Submits explicit pairs (source, target), or (source, target, your name of the pair); it has no matrix."""
+        """Submits explicit pairs (source, target), or (source, target, custom_id). Such a batch has no matrix."""
         return self._create({"pairs": batches.explicit(pairs)}, options, ())
 
     def _create(self, kind: Mapping[str, Any], options: BatchOptions, sets: Sequence[SampleSet | str]) -> BatchJob:
@@ -251,7 +251,7 @@ class Batches:
 
 
 class BatchJob(BatchRecord):
-    """A submitted batch; it runs whether or not anybody waits."""
+    """A submitted batch. It runs even if nobody waits for it."""
 
     def __init__(self, client: Client, batch: Batch, names: Mapping[str, str]) -> None:
         super().__init__(batch, names)
@@ -265,7 +265,7 @@ class BatchJob(BatchRecord):
         return self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
 
     def matrix(self) -> Matrix:
-        """The matrix as far as it is."""
+        """The matrix so far, nan where there is no result yet."""
         return self._client._run(batches.matrix(self, self._client._retries))
 
     def results(
@@ -284,18 +284,18 @@ class BatchJob(BatchRecord):
 
 
 class Job(JobRecord):
-    """A submitted estimate; it runs on the server whether or not anybody waits."""
+    """A submitted estimate. It runs on the server even if nobody waits for it."""
 
     def __init__(self, client: Client, estimate: Estimate) -> None:
         super().__init__(estimate)
         self._client = client
 
     def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
-        """The result, as soon as there is one. Ctrl-C leaves the job running and says how to come back to it.
+        """Waits for the result. Ctrl-C leaves the job running and prints how to resume waiting.
 
         Args:
             timeout: seconds after which WaitTimeout is raised (the job goes on).
-            progress: True for a bar, None for a bar where a person watches, or a function of the `Estimate` record.
+            progress: True for a bar, None for a bar in a terminal or notebook, or a function of the `Estimate` record.
 
         Raises EstimateFailed, EstimateCanceled, WaitTimeout.
         """
@@ -305,7 +305,7 @@ class Job(JobRecord):
         return result.of(self.curve, self.evaluate)
 
     def curve(self) -> list[CurvePoint]:
-        """The training curve, as far as it is: values on the select split, not certified."""
+        """The training curve so far: values on the select split, not certified."""
         return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
 
     def plot(self) -> Figure:
@@ -318,9 +318,9 @@ class Job(JobRecord):
         return requests.saved(answer.body, path)
 
     def events(self, after: str | None = None) -> Iterator[Event]:
-        """What happens to the job, from its beginning (or after an event's id) until it has ended.
+        """The events of the job, from its beginning (or after the event with id `after`) until it has ended.
 
-        A broken connection goes on where it broke. The last event is `completed`; the job then has its final record.
+        A broken connection resumes where it stopped. The last event is `completed`; the job then has its final record.
         """
         stream = EventStream(self.id, self._client._retries, after)
         while stream.completed is None:
@@ -337,12 +337,12 @@ class Job(JobRecord):
     def evaluate(self, rows: Any) -> Scores:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.
 
-        rows: an array of them, or a sample set that the server has, of any size.
+        rows: an array, or a stored sample set of any size.
         """
         return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
 
     def refresh(self) -> Self:
-        """Asks the server how the job is."""
+        """Fetches the current record of the job."""
         self.estimate = self._client.estimates.get(self.id).estimate
         return self
 
@@ -355,8 +355,8 @@ class Job(JobRecord):
 def w1(x: Any, y: Any, *, progress: bool | None = None, base_url: str | None = None, **options: Any) -> Result:
     """The distance between the populations of x and y, in one call: uploads both, waits, returns the result.
 
-    `print(w1(x, y))` says what is known, `float(w1(x, y))` is the lower bound. Options are those of `estimates.create`;
-    without `base_url` the server is the one of WDIST_BASE_URL, or the one that `wdist serve` starts on this machine.
+    `print(w1(x, y))` prints the result, `float(w1(x, y))` is the lower bound. Options are those of `estimates.create`;
+    without `base_url` the server is WDIST_BASE_URL, or the one started by `wdist serve` on this machine.
     """
     with Client(base_url) as client:
         source = client.sample_sets.create(x, progress=progress)

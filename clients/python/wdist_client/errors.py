@@ -1,5 +1,5 @@
-"""Everything the client raises: one tree, whose messages name the next action."""
-# ruff: noqa: N818 - the status errors are named after the answers they stand for
+"""The exceptions of the client. Their messages say what to do next."""
+# ruff: noqa: N818 - the status errors are named after HTTP statuses
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class WdistError(Exception):
-    """Base of every error that the client raises on purpose."""
+    """Base class of all errors that the client raises."""
 
 
 class SampleError(WdistError, ValueError):
@@ -18,11 +18,11 @@ class SampleError(WdistError, ValueError):
 
 
 class OptionError(WdistError, ValueError):
-    """An argument cannot be sent: not an id, not JSON, an address without a scheme."""
+    """An argument is invalid: not an id, not valid JSON, or an address without a scheme."""
 
 
 class APIConnectionError(WdistError):
-    """No answer came from the server: not running, not reachable, or the connection broke."""
+    """The server did not answer: it is not running or not reachable, or the connection broke."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
@@ -30,7 +30,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 
 class UnexpectedAnswerError(WdistError):
-    """Something answered, but not as a wdist server would."""
+    """The response is not one of a wdist server."""
 
 
 class APIStatusError(WdistError):
@@ -41,7 +41,7 @@ class APIStatusError(WdistError):
         title, detail: what the server says.
         errors: the fields at fault, a list of {"field", "message"}.
         request_id: quote it to whoever runs the server.
-        retry_after: seconds after which the server asks to be tried again, or None.
+        retry_after: seconds that the server asks to wait before a retry, or None.
     """
 
     def __init__(self, status: int, problem: dict[str, Any], retry_after: float | None = None) -> None:
@@ -66,7 +66,7 @@ class APIStatusError(WdistError):
 
 
 class BadRequest(APIStatusError):
-    """400: the request cannot be read (a digest that does not fit the body, for example)."""
+    """400: the request is malformed (for example, its digest does not match the body)."""
 
 
 class AuthenticationError(APIStatusError):
@@ -81,11 +81,11 @@ class PermissionDenied(APIStatusError):
 
 
 class NotFound(APIStatusError):
-    """404: no such sample set, estimate or batch among yours."""
+    """404: you have no such sample set, estimate or batch."""
 
 
 class Conflict(APIStatusError):
-    """409: not possible in this state (a sample set in use cannot be deleted, for example)."""
+    """409: not possible in the current state (for example, deleting a sample set in use)."""
 
 
 class TooLarge(APIStatusError):
@@ -101,7 +101,7 @@ class InvalidRequest(APIStatusError):
 
 
 class RateLimited(APIStatusError):
-    """429: too many requests or over a quota; `retry_after` says when to come back."""
+    """429: too many requests or over a quota; `retry_after` says when to try again."""
 
 
 class ServerError(APIStatusError):
@@ -127,7 +127,7 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 class EstimateFailed(WdistError):
-    """The job ended without a result; `estimate` is its record, the message its own words."""
+    """The job failed. `estimate` is its record, and the message says why."""
 
     def __init__(self, estimate: Estimate) -> None:
         self.estimate = estimate
@@ -147,7 +147,7 @@ class EstimateCanceled(EstimateFailed):
 
 
 class WaitTimeout(WdistError, TimeoutError):
-    """`wait(timeout=...)` ran out; the job goes on, and `estimate` is its record (or the batch's) as last seen."""
+    """`wait(timeout=...)` ran out. The job goes on; `estimate` is its last known record, or the batch's."""
 
     def __init__(self, job: Estimate | Batch, seconds: float) -> None:
         self.estimate = job

@@ -1,4 +1,4 @@
-"""Following a job by server-sent events; a broken connection goes on after the last event seen."""
+"""Follow a job by server-sent events. A broken connection resumes after the last event seen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wdist_client.requests import Request
 
 
 class EventStream:
-    """What has been heard of one job, shared by the sync and the async client, which only carry the lines.
+    """Parses the event stream of one job. The sync and the async client share it, and only feed it lines.
 
-    Lines are fed as they come (WHATWG server-sent events: fields until an empty line; comments begin with a colon).
+    The format is that of WHATWG server-sent events: fields until an empty line; comments begin with a colon.
     """
 
     def __init__(self, identifier: str, retries: Retries, after: str | None) -> None:
@@ -25,13 +25,13 @@ class EventStream:
         self.completed: Estimate | None = None
 
     def request(self) -> Request:
-        """Asks for all events after the last one heard."""
+        """The request for all events after the last one received."""
         self._fields = {}
         headers = {"Accept": "text/event-stream"} | ({} if self._last is None else {"Last-Event-ID": self._last})
         return Request("GET", self._path, {}, headers)
 
     def feed(self, line: str) -> Event | None:
-        """Takes one line; the event, where the line completes one."""
+        """Processes one line. Returns the event that it completes, if any."""
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -50,7 +50,7 @@ class EventStream:
         return event
 
     def pause(self, error: WdistError) -> float:
-        """Seconds until the next attempt; raises the error where there is none."""
+        """Seconds until the next attempt. Raises the error if it should not be retried."""
         passing = isinstance(error, APIConnectionError)
         if isinstance(error, APIStatusError):
             passing = error.status in self._retries.statuses

@@ -1,7 +1,7 @@
-"""What the client does, step by step, written once for the sync and the async client.
+"""The client's logic as flows, shared by the sync and the async client.
 
-A flow is a generator: it yields a step (send this request, sleep, compute) and is sent the outcome, or has the error
-thrown into it. `Client` and `AsyncClient` differ only in how they carry a step out.
+A flow is a generator: it yields a step (send this request, sleep, compute) and receives the outcome, or has the error
+thrown into it. `Client` and `AsyncClient` differ only in how they run a step.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 T = TypeVar("T")
-EVALUATION_SECONDS = 0.5  # between two looks at an evaluation under way
+EVALUATION_SECONDS = 0.5  # between polls of a running evaluation
 
 
 @dataclass(frozen=True)
 class Sleep:
-    """A step: nothing for this long."""
+    """A step: sleep this long."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A step: work that takes a while (reading, hashing), which an event loop must not wait for."""
+    """A step: slow work (reading, hashing) that must not block an event loop."""
 
     work: Callable[[], Any]
 
@@ -61,8 +61,8 @@ ShowProgress = bool | Callable[[Estimate], object] | None
 class Retries:
     """When a request is sent again: connection errors, 408, 429 and 5xx, at most `most` times.
 
-    The pause doubles from `first_seconds`, with jitter so that many clients do not come back at once; a Retry-After is
-    obeyed, unless it asks for more than `longest_seconds`: then the error is the caller's to handle.
+    The pause doubles from `first_seconds`, with jitter so that clients do not retry in step. Retry-After is obeyed up
+    to `longest_seconds`; if the server asks for more, the error is raised.
     """
 
     most: int = 4
@@ -71,7 +71,7 @@ class Retries:
     statuses: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504})
 
     def pause(self, attempt: int, asked: float | None) -> float | None:
-        """Seconds to wait before attempt + 1; None means: do not."""
+        """Seconds to wait before attempt + 1; None means to give up."""
         if attempt >= self.most or (asked is not None and asked > self.longest_seconds):
             return None
         backoff: float = min(self.first_seconds * 2**attempt, 8.0) * random.uniform(0.75, 1.25)
@@ -79,7 +79,7 @@ class Retries:
 
 
 class JobRecord:
-    """A job as last heard of; the handles `Job` and `AsyncJob` add what can be done with it."""
+    """The last known state of a job; the handles `Job` and `AsyncJob` add what can be done with it."""
 
     def __init__(self, estimate: Estimate) -> None:
         self.estimate = estimate
@@ -103,7 +103,7 @@ class JobRecord:
         return self._tied(self.estimate.result) if self.estimate.result else None
 
     def _tied(self, result: Result) -> Result:
-        """The result tied to this job; the handles say how."""
+        """Ties the result to this job. The handles override this."""
         return result
 
     def __repr__(self) -> str:
@@ -114,7 +114,7 @@ class JobRecord:
 
 
 def send(request: Request, retries: Retries) -> Flow[Response]:
-    """Sends until there is an answer; raises what the last attempt gave."""
+    """Sends a request, with retries. Raises the error of the last attempt."""
     attempt = 0
     while True:
         error: APIConnectionError | APIStatusError
@@ -126,7 +126,7 @@ def send(request: Request, retries: Retries) -> Flow[Response]:
             if response.status < 400:
                 return response
             if request.method == "DELETE" and response.status == 404 and attempt:
-                return response  # the first attempt worked, its answer was lost
+                return response  # the first attempt worked, but its response was lost
             error = response.error()
             asked = error.retry_after
             if error.status not in retries.statuses:
@@ -151,7 +151,7 @@ def wait(
     retries: Retries,
     patience_seconds: float = 60.0,
 ) -> Flow[Result]:
-    """Polls until the job has ended, faster at first; survives a server that is restarted meanwhile.
+    """Polls until the job has ended, more often at first. Survives a restart of the server.
 
     Raises EstimateFailed, EstimateCanceled, WaitTimeout; KeyboardInterrupt leaves the job running and says so.
     """
@@ -184,7 +184,7 @@ def wait(
 
 
 def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
-    """f of the rows in their order: of a stored set by the server, else in parts of at most 10,000 rows."""
+    """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows."""
     import io
 
     import numpy as np
@@ -203,7 +203,7 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
 
 
 def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes]:
-    """The scores as .npy: at once, or from the job that the server makes of a large set."""
+    """The scores as .npy, at once or, for a large set, from the job that the server starts."""
     answer = yield from send(requests.evaluate_stored(path, rows), retries)
     if answer.status == 200:
         return answer.body

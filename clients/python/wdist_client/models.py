@@ -1,4 +1,4 @@
-"""What the server answers, typed; fields that a newer server adds are kept and reachable by name."""
+"""Typed responses of the server. Fields added by newer servers are kept and available by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     def __eq__(self, other: object) -> bool:
-        """Whether all fields are equal; by which job a record was read does not matter."""
+        """Whether all fields are equal. The job that a record is tied to does not matter."""
         return isinstance(other, type(self)) and self.model_dump() == other.model_dump()
 
 
@@ -49,14 +49,14 @@ class SampleSet(Model):
 
     @property
     def dtype_name(self) -> str:
-        """The type as people write it: float32 for <f4."""
+        """The NumPy name of the type: float32 for <f4."""
         import numpy as np
 
         return np.dtype(self.dtype).name
 
 
 class Progress(Model):
-    """Where a running job is; `value` comes from the select split and is not certified."""
+    """How far a running job is; `value` comes from the select split and is not certified."""
 
     step: int = 0
     steps: int | None = None
@@ -83,7 +83,7 @@ class CriticInfo(Model):
     def evaluate(self, rows: Any) -> Any:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.
 
-        Asks the server (of an `AsyncClient`: to be awaited). Raises WdistError for a result that no job was waited for.
+        Asks the server; await it with an `AsyncClient`. Raises WdistError for a result not obtained from a job.
         """
         if self._evaluate is None:
             raise WdistError("this result has lost its job: ask client.estimates.get(id).evaluate(rows)")
@@ -181,7 +181,7 @@ class Result(Model):
 
     @property
     def curve(self) -> Sequence[CurvePoint]:
-        """The training curve, asked for when it is needed; empty for a result that is not tied to a job."""
+        """The training curve, fetched on first use; empty for a result that is not tied to a job."""
         if self._curve is None:
             return ()
         curve = self._curve()
@@ -207,7 +207,7 @@ class Result(Model):
     def plot(self, curve: Sequence[CurvePoint] | None = None) -> Figure:
         """The result as an interval on a line from 0, with the training curve beside it.
 
-        `curve`: where the result cannot ask for it (of an `AsyncClient`: `await job.curve()`).
+        `curve`: give it if the result cannot fetch it: with an `AsyncClient`, `await job.curve()`.
 
         Needs matplotlib: pip install "wdist-client[plot]".
         """

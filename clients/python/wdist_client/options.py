@@ -1,4 +1,4 @@
-"""What may be asked of an estimate or a batch: the keyword arguments of both clients, written once."""
+"""Options of estimates and batches: the keyword arguments of both clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wdist_client.models import SampleSet
 
 
 class CommonOptions(TypedDict, total=False):
-    """How to estimate; what is left out is the server's choice."""
+    """How to estimate. Options left out get the server's defaults."""
 
     confidence: float
     critic: str
@@ -53,5 +53,5 @@ class SetOptions(TypedDict, total=False):
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given; None is the server's default."""
+    """The options without those that are None, which get the server's defaults."""
     return {name: value for name, value in options.items() if value is not None}

@@ -1,4 +1,4 @@
-"""From what people have (numpy, torch, pandas, polars, a path) to the bytes of one file, without a second copy."""
+"""Turn arrays (numpy, torch, pandas, polars) and paths into the bytes of one file, without a second copy."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True)
 class Payload:
-    """The bytes of a file, readable many times (a retry sends them again).
+    """The bytes of a file, which can be read again for a retry.
 
     Attributes:
         length: bytes in all.
         label: what a progress bar calls it.
         open: starts reading at an offset; yields blocks.
-        data: where the rows are, for a client that need not send them: an array, or the path of the file.
-        format: npy for arrays; of a file by its name.
+        data: the array or the path of the file, for a local client, which does not send them.
+        format: npy for arrays, from the name for other files.
     """
 
     length: int
@@ -59,7 +59,7 @@ class Payload:
                 seen(len(block))
 
     def sha256(self, seen: Callable[[int], object] | None = None) -> bytes:
-        """Digest of the whole file: what the server knows a sample set by."""
+        """Digest of the whole file, by which the server identifies a sample set."""
         digest = hashlib.sha256()
         for block in self.blocks(seen):
             digest.update(block)
@@ -69,7 +69,7 @@ class Payload:
 def payload(data: Any, name: str | None = None) -> Payload:
     """The payload of `data`: an array-like of numbers, rows first, or the path of a file that a server reads.
 
-    Raises SampleError for what cannot become an array of numbers, naming the column where there is one.
+    Raises SampleError if the data is not an array of numbers, naming the column if there is one.
     """
     if isinstance(data, str | os.PathLike):
         return _from_path(Path(data), name)
@@ -141,7 +141,7 @@ def _numeric(column: Any, name: str) -> None:
 def _from_array(array: Array, name: str | None) -> Payload:
     import numpy as np
 
-    # Row order and little end first: what every reader of the format understands.
+    # C order and little-endian, which every reader of the format supports.
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
@@ -175,7 +175,7 @@ def _from_path(path: Path, name: str | None) -> Payload:
         raise SampleError(f"{path} is not an .npy file: load it and pass the array, or write one with numpy.save(...)")
 
     def read(start: int) -> Iterator[bytes]:
-        left = length - start  # a file that grows meanwhile does not break the announced length
+        left = length - start  # stop at the declared length, even if the file grows
         with path.open("rb") as file:
             file.seek(start)
             while left and (block := file.read(min(CHUNK, left))):
@@ -186,11 +186,11 @@ def _from_path(path: Path, name: str | None) -> Payload:
 
 
 def _from_folder(path: Path, name: str | None) -> Payload:
-    """The PNG and JPEG files of a folder, in the order of their names, as the archive that a server reads."""
+    """The PNG and JPEG files of a folder, in the order of their names, as a zip archive."""
     images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
     if not images:
         raise SampleError(f"{path} holds no {', '.join(IMAGES)} files")
-    # Unnamed, and closed with the payload. Stored, not deflated: images are compressed already.
+    # The file is unnamed and closed with the payload. Stored, not deflated: images are already compressed.
     archive: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the payload keeps it
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as entries:
         for file in images:

@@ -1,6 +1,6 @@
-"""Requests of the HTTP API and what their answers mean.
+"""The requests of the HTTP API and how to read their responses.
 
-It knows no HTTP library, so the sync and the async client share it.
+Nothing here depends on an HTTP library, so the sync and the async client share it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 @dataclass(frozen=True)
 class Upload:
-    """A body that is streamed from `start` on; `seen` is told of each block sent, `again` that sending starts."""
+    """A body streamed from `start`. `again` is called when sending starts, `seen` with the size of each block sent."""
 
     payload: Payload
     start: int = 0
@@ -62,7 +62,7 @@ class Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
+        """Whether it is safe to send the request twice."""
         return self.method in REPEATABLE or "Idempotency-Key" in self.headers
 
 
@@ -119,7 +119,7 @@ def retry_after(value: str | None) -> float | None:
 
 
 def check_address(base_url: str) -> str:
-    """The address without a trailing slash; raises OptionError for what is none."""
+    """The address without a trailing slash. Raises OptionError if it is not valid."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise OptionError(f'"{base_url}" is not an address of a server: give it like http://127.0.0.1:8000')
@@ -143,7 +143,7 @@ def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: S
 
 
 def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Request:
-    """Begins a resumable upload (tus 1.0, creation); columns to drop are given one a line."""
+    """Begins a resumable upload (tus 1.0, creation). The columns to drop are sent one a line."""
     metadata = given({"name": name, "format": payload.format, **part})
     if "drop" in metadata:
         metadata["drop"] = "\n".join(metadata["drop"])
@@ -168,13 +168,13 @@ def continue_upload(path: str, payload: Payload, start: int) -> Request:
 
 
 def watched(request: Request, again: Callable[[], object], seen: Callable[[int], object]) -> Request:
-    """The same request, telling a progress bar of what is sent."""
+    """The same request, with callbacks for a progress bar."""
     assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
     return replace(request, content=replace(request.content, again=again, seen=seen))
 
 
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
-    """Submits a job; options that are None are left to the server's defaults. Raises SampleError for other columns."""
+    """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     _check_columns(source, target)
     body = given(options)
@@ -186,7 +186,7 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
 
 
 def _check_columns(source: SampleSet | str, target: SampleSet | str) -> None:
-    """Frames are sent as arrays, so only here are the names of their columns known."""
+    """Compares column names here, because frames are sent as arrays without them."""
     ours, theirs = (None if isinstance(each, str) else each.columns for each in (source, target))
     if ours is None or theirs is None or ours == theirs:
         return
@@ -196,7 +196,7 @@ def _check_columns(source: SampleSet | str, target: SampleSet | str) -> None:
 
 
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
-    """A JSON request that is safe to repeat, as it carries an idempotency key."""
+    """A JSON request that is safe to repeat because it has an idempotency key."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
     if body is None:
         return Request("POST", path, {}, headers)
@@ -208,7 +208,7 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
 
 
 def evaluate(path: str, payload: Payload) -> Request:
-    """The critic's scores of rows, as .npy both ways."""
+    """The critic's scores of rows; both body and response are .npy."""
     headers = {
         "Content-Type": MEDIA_TYPES["npy"],
         "Content-Length": str(payload.length),
@@ -219,7 +219,7 @@ def evaluate(path: str, payload: Payload) -> Request:
 
 
 def evaluate_stored(path: str, rows: SampleSet) -> Request:
-    """The critic's scores of a set that the server has, as .npy."""
+    """The critic's scores of a stored set, as .npy."""
     headers = {"Accept": "application/x-npy", "Idempotency-Key": str(uuid.uuid4())}
     return Request("POST", path, {"sample_set": rows.id}, headers)
 
@@ -231,12 +231,12 @@ def listing(path: str, after: str | None, filters: Mapping[str, Filter], limit: 
 
 
 def labels(metadata: Mapping[str, str] | None) -> list[str] | None:
-    """Labels as the list of estimates is filtered by them."""
+    """Labels in the form of the list filter, name:value."""
     return None if metadata is None else [f"{name}:{value}" for name, value in metadata.items()]
 
 
 def saved(content: bytes, path: str | os.PathLike[str] | None) -> bytes:
-    """The content, also written to `path` where one is given."""
+    """Writes the content to `path` if given, and returns it."""
     if path is not None:
         Path(path).write_bytes(content)
     return content

@@ -1,4 +1,4 @@
-"""How data becomes a sample set: hashed first, not sent twice, resumed when the connection breaks."""
+"""Upload data as a sample set. Data is hashed first, never sent twice, and resumed after a broken connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wdist_client.options import SetOptions
     from wdist_client.payload import Payload
 
-RESUMABLE_BYTES = 64 << 20  # from here on sending again from the beginning costs more than three further requests
+RESUMABLE_BYTES = 64 << 20  # from this size, restarting costs more than three extra requests
 LOCKED = 423  # the broken connection's request still holds the upload ...
 LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by default)
 
@@ -25,13 +25,13 @@ LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by defau
 def create_sample_set(
     data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
-    """Hashes the data, asks for it by digest, and sends it only where the server does not have it yet."""
+    """Hashes the data, asks for it by digest, and sends it only if the server does not have it yet."""
     if isinstance(data, SampleSet):
         return data
     body: Payload = yield Compute(lambda: payload(data, name))
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
         digest: bytes = yield Compute(lambda: body.sha256(bar.update))
-    if body.format == "npy":  # other formats are converted: what is stored has another digest
+    if body.format == "npy":  # other formats are converted, which changes the digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         if known := answer.read(requests.SampleSetPage).data:
             return described(known[0], name, data)
@@ -48,9 +48,9 @@ def create_sample_set(
 
 
 def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
-    """The record, with what the server was not told: a name, and the names of a frame's columns.
+    """Adds to the record what the server does not know: a name, and the column names of a frame.
 
-    Numbers from 0, which frames get by themselves, are no names.
+    The default column names of a frame, numbers from 0, do not count.
     """
     columns = [str(column) for column in getattr(data, "columns", ())]
     is_numbered = columns == [str(i) for i in range(len(columns))]
@@ -59,7 +59,7 @@ def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
 
 
 def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries) -> Flow[SampleSet]:
-    """Sends by tus: after a broken connection it goes on from the bytes that the server has."""
+    """Sends by tus. After a broken connection it resumes at the server's offset."""
     begun = yield from send(requests.begin_upload(body, name, part), retries)
     path = begun.headers["location"]
     offset, failures, locked = 0, 0, 0.0
@@ -84,7 +84,7 @@ def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, 
             raise error
         yield Sleep(pause)
         safe = yield from send(Request("HEAD", path, {}, requests.TUS), retries)
-        if "wdist-sample-set" in safe.headers:  # all had arrived, only the answer was lost
+        if "wdist-sample-set" in safe.headers:  # everything had arrived, only the response was lost
             answer = safe
             break
         reached = int(safe.headers["upload-offset"])
@@ -95,5 +95,5 @@ def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, 
 
 
 def _move(bar: Any, offset: int) -> None:
-    """Sets a bar to what the server has, which may be less than what was sent."""
+    """Sets a bar to the server's offset, which may be less than what was sent."""
     bar.update(offset - bar.n)

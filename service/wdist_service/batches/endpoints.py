@@ -1,4 +1,4 @@
-"""/v1/batches: many estimates at once, and what came out as lines or as a matrix."""
+"""/v1/batches: submit many estimates at once, and read their results as JSON lines or as a matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests for batches, and what is answered."""
+"""Request and response models of batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: many estimates submitted together, all or none of them; a matrix is every pair of K sets."""
+"""Batches: many estimates submitted together, all or none. A matrix batch compares every pair of K sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.status import record_status
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
-MAX_PAIRS = 5_000  # of one transaction: it holds SQLite's write lock
+MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
 FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
 _DIAGONAL = dict.fromkeys(FIGURES, 0.0) | {"p_value": 1.0}  # a set against itself
 _RESULTS_AT_ONCE = 200
@@ -34,7 +34,7 @@ Kind = Literal["pairs", "matrix", "reference"]
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison of a batch; `where` is its place in the request, for messages."""
+    """One comparison of a batch. `where` is its place in the request, for error messages."""
 
     source: str
     target: str
@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class BatchSubmission:
-    """A validated request for a batch. `sets`: of a matrix all; else the reference, then the targets."""
+    """A validated request for a batch. `sets` is all sets of a matrix, or the reference followed by the targets."""
 
     kind: Kind
     pairs: list[Pair]
@@ -57,18 +57,18 @@ class BatchSubmission:
 
 
 def matrix_pairs(sets: list[str]) -> list[Pair]:
-    """Every pair i < j."""
+    """Every pair (i, j) with i < j."""
     return [Pair(sets[i], sets[j], f"matrix.{j}") for i, j in combinations(range(len(sets)), 2)]
 
 
 def reference_pairs(reference: str, targets: list[str]) -> list[Pair]:
-    """The reference against each target."""
+    """The reference paired with each target."""
     return [Pair(reference, target, f"targets.{k}") for k, target in enumerate(targets)]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is known of a matrix: arrays (K, K), or (1, targets) of a reference batch; nan where nothing is yet."""
+    """Results of a matrix (K, K) or of a reference batch (1, targets), as arrays; nan where there is none yet."""
 
     rows: list[str]
     columns: list[str]
@@ -85,9 +85,9 @@ class Batches:
         self._jobs = jobs
 
     def submit(self, tenant_id: str, given: BatchSubmission, quota: Quota) -> Batch:
-        """All estimates durable and queued, or none.
+        """Store and queue all estimates of the batch, or none.
 
-        Raises NotFoundError and InvalidError that name the pair, and what `quotas.admit_jobs` raises.
+        Raises NotFoundError and InvalidError, which name the pair, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
             if (earlier := _earlier(session, tenant_id, given)) is not None:
@@ -111,7 +111,7 @@ class Batches:
             return batch
 
     def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> list[float]:
-        """Estimated seconds of each pair, all of which can be compared."""
+        """Check that every pair can be compared. Returns the estimated seconds of each."""
         sets = _sets(session, tenant_id, (key for pair in given.pairs for key in (pair.source, pair.target)))
         for pair in given.pairs:
             for identifier in (pair.source, pair.target):
@@ -132,7 +132,7 @@ class Batches:
         return [job_seconds(sets[pair.source], sets[pair.target], given.options) for pair in given.pairs]
 
     def counts(self, session: Session, batch: Batch) -> dict[str, int]:
-        """Estimates of the batch by state; those deleted since are not counted."""
+        """Estimates of the batch by state, without those that were deleted."""
         query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch.id).group_by(Estimate.status)
         found: dict[str, int] = {str(status): count for status, count in session.execute(query).tuples()}
         return {str(status): found.get(status, 0) for status in Status}
@@ -160,7 +160,7 @@ class Batches:
         return batch
 
     def results(self, batch_id: str) -> Iterator[list[Estimate]]:
-        """The batch's estimates in the order of submission, some at a time."""
+        """Yield the batch's estimates in chunks, in the order of submission."""
         position = -1
         while True:
             with self._database.read() as session:
@@ -172,7 +172,7 @@ class Batches:
             position = rows[-1].position or 0
 
     def matrix(self, batch: Batch) -> Matrix:
-        """Raises ConflictError for a batch of explicit pairs."""
+        """The results as a matrix. Raises ConflictError for a batch of explicit pairs."""
         if batch.sets is None:
             raise ConflictError(f"{batch.id} is a batch of explicit pairs; it has results, and no matrix")
         is_square = batch.kind == "matrix"
@@ -204,7 +204,7 @@ def _figure(result: dict[str, Any], name: str) -> float | None:
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:
-    """State of a batch with these estimates: queued, running, canceling, finished or canceled."""
+    """State of a batch: queued, running, canceling, finished or canceled."""
     active = sum(counts[status] for status in ACTIVE)
     if batch.canceled_at is not None:
         return "canceling" if active else "canceled"
@@ -214,18 +214,18 @@ def status_of(batch: Batch, counts: dict[str, int]) -> str:
 
 
 def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[str, SampleSet]:
-    """Those of the tenant's sets that there are, by id."""
-    named = sorted(key for key in set(identifiers) if "\0" not in key)  # which PostgreSQL refuses
+    """The tenant's sets among these ids, by id. Ids that do not exist are left out."""
+    named = sorted(key for key in set(identifiers) if "\0" not in key)  # PostgreSQL rejects NUL
     sets: dict[str, SampleSet] = {}
-    for start in range(0, len(named), 500):  # SQLite bounds the variables of a statement
+    for start in range(0, len(named), 500):  # SQLite limits the variables of a statement
         query = tenancy.owned(SampleSet, tenant_id).where(SampleSet.id.in_(named[start : start + 500]))
-        locked = query.order_by(SampleSet.id).with_for_update(read=True)  # nobody deletes them meanwhile
+        locked = query.order_by(SampleSet.id).with_for_update(read=True)  # keeps them from being deleted
         sets |= {row.id: row for row in session.execute(locked).scalars()}
     return sets
 
 
 def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
-    """Options of each estimate. `simultaneous` asks for a second bound that holds with those of all pairs."""
+    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others."""
     options = {name: value for name, value in given.options.items() if name != "simultaneous"}
     if options.get("groups") is not None:
         options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}

@@ -1,4 +1,4 @@
-"""What an estimate will take, about, before it is accepted: seconds on this machine's class of device."""
+"""Estimate how many device seconds a job will take, before the service accepts it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 from wdist_service.tables import SampleSet
 
 START_SECONDS = 1.0  # reading, splitting, certifying
-STEP_SECONDS = 0.003  # of a step's fixed work; measured on 2 cores
-FLOPS_PER_SECOND = 3e10  # of the products in a step; 2 cores reach it, a GPU is faster
-CONVOLUTION_FACTOR = 8.0  # BCOP against GroupSort at the same rows
-EXACT_SECONDS = 1e-10  # times rows^3: one exact transport problem
+STEP_SECONDS = 0.003  # fixed cost of a step; measured on 2 cores
+FLOPS_PER_SECOND = 3e10  # matrix products of a step; 2 cores reach this, a GPU is faster
+CONVOLUTION_FACTOR = 8.0  # cost of BCOP relative to GroupSort on the same rows
+EXACT_SECONDS = 1e-10  # multiplied by rows^3: one exact transport problem
 BYTES_PER_SECOND = 3e8
-_BATCH_ROWS = 512  # both sides
+_BATCH_ROWS = 512  # source and target together
 
 
 def job_seconds(source: SampleSet, target: SampleSet, options: dict[str, Any]) -> float:
-    """Device seconds of one estimate: the time asked for, or steps times the work in a step.
+    """Device seconds of one estimate: `max_seconds` where given, otherwise the number of steps times the cost of one.
 
-    Right within a factor of a few: it protects from jobs that would take days, and shares devices among tenants.
+    Accurate to within a factor of a few. That is enough to reject jobs that would take days, and to share devices
+    fairly among tenants.
     """
     rows = min(source.rows, target.rows)
     baseline = min(options.get("baseline_rows") or 0, rows // 2)
@@ -33,12 +34,12 @@ def job_seconds(source: SampleSet, target: SampleSet, options: dict[str, Any]) -
 
 
 def default_steps(train_rows: int) -> int:
-    """As wdist.training.halving chooses; written again here because that module imports torch (a test compares)."""
+    """The default of wdist.training.halving, repeated here because that module imports torch. A test compares them."""
     return int(min(2000, max(200, 45 * train_rows / 256)))
 
 
 def step_seconds(columns: int, critic: str | None) -> float:
-    """One step of the critic of that many inputs: six times rows times weights, forward and backward."""
+    """Seconds of one training step: 6 * rows * weights floating-point operations, forward and backward."""
     width, depth = (64, 6) if columns <= 64 else (256, 5)
     weights = columns * width + (depth - 1) * width**2
     factor = CONVOLUTION_FACTOR if critic == "bcop" else 1.0

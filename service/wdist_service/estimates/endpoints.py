@@ -1,4 +1,4 @@
-"""/v1/estimates: submit, follow, cancel, and fetch what came out."""
+"""/v1/estimates: submit, follow and cancel estimates, and fetch their results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""GET /v1/estimates/{id}/events: what happens to an estimate, as server-sent events that resume on any replica.
+"""GET /v1/estimates/{id}/events: follow an estimate by server-sent events.
 
-The events are rows (models.Event), so a listener that comes back with Last-Event-ID, to this process or another, misses
-nothing.
+Events are rows of the database (tables.Event). A listener that reconnects with Last-Event-ID misses nothing, whichever
+replica it reaches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wdist_service.tables import TERMINAL, Estimate, Event
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 _PING_SECONDS = 15.0
 _READ_LIMIT = 500
-_EVENT = {  # each event of the stream
+_EVENT = {  # one event of the stream
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "For Last-Event-ID."},
@@ -54,7 +54,7 @@ async def get_events(
     last_event_id: Annotated[str | None, Header(max_length=40, description="Go on after this event.")] = None,
 ) -> StreamingResponse:
     """Follow an estimate as server-sent events, from its beginning or from Last-Event-ID."""
-    await asyncio.to_thread(_read, services, caller, estimate_id, 0, 1)  # an unknown one is a 404, not an empty stream
+    await asyncio.to_thread(_read, services, caller, estimate_id, 0, 1)  # an unknown id is a 404, not an empty stream
     last = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     stream = _stream(services, caller, estimate_id, min(last, 1 << 62))
@@ -77,13 +77,13 @@ async def _stream(services: Services, caller: Caller, estimate_id: str, last: in
                 yield format_event("completed", estimate_view(estimate).model_dump_json(), last)
                 return
             if not items:
-                yield ": still here\n\n"  # so that proxies keep the connection, and its end is noticed
+                yield ": still here\n\n"  # keeps proxies from closing the connection, and reveals a lost one
             await news.wait(estimate_id, last, _PING_SECONDS)
 
 
 def _read(services: Services, caller: Caller, estimate_id: str, last: int, limit: int) -> tuple[Estimate, list[Item]]:
     with services.database.read() as session:
         query = select(Event).where(Event.estimate_id == estimate_id, Event.id > last).order_by(Event.id).limit(limit)
-        # The estimate first: events that are read after it include the one of its last state.
+        # Read the estimate first: events read after it include the one for its latest state.
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         return estimate, [Item.of(event) for event in session.execute(query).scalars()]

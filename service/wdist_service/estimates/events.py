@@ -1,4 +1,4 @@
-"""Who listens to which estimate in this process, and what is new for them: one query per turn, however many listen."""
+"""Deliver new events to the listeners in this process, with one query per poll however many are listening."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = 200
 
 @dataclass(frozen=True)
 class Item:
-    """One event as every listener receives it; `is_end` when it says that the estimate has ended."""
+    """One event as listeners receive it. `is_end` marks the event that ends the estimate."""
 
     id: int
     text: str
@@ -34,7 +34,7 @@ class Item:
 
 @dataclass
 class _Feed:
-    """The events of one estimate after `start`, as far as they are known."""
+    """The known events of one estimate after event `start`."""
 
     start: int
     newest: int
@@ -48,7 +48,7 @@ class _Feed:
 
 
 class EventFeed:
-    """Wakes those who listen to an estimate when it has new events, and reads these once for all of them."""
+    """Wakes the listeners of an estimate when it has new events. Each event is read once for all of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,11 +56,11 @@ class EventFeed:
         self._feeds: dict[str, _Feed] = {}
         self._runner = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
-        self.is_closing: Callable[[], bool] = lambda: False  # set by the process: streams end, listeners come back
+        self.is_closing: Callable[[], bool] = lambda: False  # set by the process; streams then end, clients reconnect
 
     @contextlib.contextmanager
     def listening(self, estimate_id: str) -> Iterator[None]:
-        """Have an estimate watched."""
+        """Watch an estimate for the length of the block."""
         self._listeners[estimate_id] += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch())
@@ -73,14 +73,14 @@ class EventFeed:
                 self._feeds.pop(estimate_id, None)
 
     def after(self, estimate_id: str, last: int) -> list[Item] | None:
-        """Known events after `last`; None when some of them may have to be read from the table."""
+        """Known events after `last`; None when some may have to be read from the database."""
         feed = self._feeds.get(estimate_id)
         if feed is None or last < feed.start:
             return None
         return [item for item in feed.items if item.id > last]
 
     async def wait(self, estimate_id: str, last: int, seconds: float) -> None:
-        """Return when there is an event after `last`, when the server is closing, or after that many seconds."""
+        """Wait for an event after `last`, until the server closes or the timeout passes."""
 
         def is_new() -> bool:
             feed = self._feeds.get(estimate_id)
@@ -93,7 +93,7 @@ class EventFeed:
     async def _watch(self) -> None:
         while self._listeners:
             known = {estimate_id: feed.newest for estimate_id, feed in self._feeds.items()}
-            with contextlib.suppress(Exception):  # a database that is away: the listeners' own reads will say so
+            with contextlib.suppress(Exception):  # if the database is down, the listeners' own reads report it
                 begun, found = await asyncio.to_thread(self._look, list(self._listeners), known)
                 self._take(begun, found)
             async with self._runner:
@@ -110,7 +110,7 @@ class EventFeed:
                 feed.add(item)
 
     def _look(self, wanted: list[str], known: dict[str, int]) -> tuple[dict[str, int], list[tuple[str, Item]]]:
-        """(newest event of estimates that nobody watched until now, new events of the others)."""
+        """The latest event id of each newly watched estimate, and the new events of the others."""
         fresh = [estimate_id for estimate_id in wanted if estimate_id not in known]
         begun, found = dict.fromkeys(fresh, 0), []
         with self._database.read() as session:

@@ -1,4 +1,4 @@
-"""Requests for estimates (unknown fields refused, every option bounded) and what is answered."""
+"""Request and response models of estimates. Unknown fields are rejected and every option is bounded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wdist_service.tables import Estimate
 MAX_STEPS = 1_000_000
 MAX_SECONDS = 86_400.0
 MAX_COLUMNS = 1 << 20
-MAX_GROUPS = 5_001  # sets of the largest batch
-MAX_BASELINE_ROWS = 5_000  # as wdist.estimate has it, which imports torch; a test compares
+MAX_GROUPS = 5_001  # number of sets in the largest batch
+MAX_BASELINE_ROWS = 5_000  # the limit of wdist.estimate, which imports torch; a test compares them
 CriticName = Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
 Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
-_TEXT = r"^[^\x00]*$"  # PostgreSQL has no such character
+_TEXT = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]

@@ -1,4 +1,4 @@
-"""Estimates as their owners see them: submit, cancel, delete. What workers do to them is in queue/attempts.py."""
+"""What owners do with estimates: submit, cancel, delete. The workers' side is in queue/attempts.py."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Submission:
 
 
 class Estimates:
-    """Submits, cancels and deletes estimates; row and queue entry change in one transaction."""
+    """Submits, cancels and deletes estimates. The row and its queue entry change in one transaction."""
 
     def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
         self._database = database
@@ -65,10 +65,10 @@ class Estimates:
         self._storage = storage
 
     def submit(self, tenant_id: str, submission: Submission, quota: Quota) -> tuple[Estimate, bool]:
-        """The estimate, durable and queued, and whether it is new (an Idempotency-Key finds its first one).
+        """Store and queue an estimate. Returns it, and whether it is new.
 
-        Raises NotFoundError for unknown sets, InvalidError for sets or options that can never give a result, and what
-        `quotas.admit_jobs` raises.
+        A repeated Idempotency-Key returns the first estimate. Raises NotFoundError for unknown sets, InvalidError for
+        sets or options that cannot give a result, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
             if (earlier := self._earlier(session, tenant_id, submission)) is not None:
@@ -93,7 +93,7 @@ class Estimates:
             return estimate, True
 
     def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> None:
-        """Queue checked submissions of one priority, all in the caller's transaction."""
+        """Queue validated submissions of one priority in the caller's transaction."""
         if not submissions:
             return
         waiting = count_waiting(session, tenant_id, submissions[0].priority)
@@ -105,7 +105,7 @@ class Estimates:
             self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
 
     def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
-        """New rows, queued and not yet added."""
+        """Rows of new, queued estimates, not yet added to a session."""
         return [
             Estimate(
                 id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
@@ -131,7 +131,7 @@ class Estimates:
         return earlier
 
     def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
-        """Refuse at once what the estimator would refuse after waiting in the queue; reads no values."""
+        """Reject now what the estimator would reject only after a wait in the queue. Reads no values."""
         opened = {}
         for name, row in (("source", source), ("target", target)):
             if row.rows < MINIMUM_ROWS:
@@ -176,7 +176,7 @@ class Estimates:
             raise InvalidError("every row of both sets is the same; there is nothing to compare", field="target")
 
     def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
-        """Ask for a stop: at once when queued, within seconds when running; a finished estimate is left alone."""
+        """Stop an estimate: at once when queued, within seconds when running. A finished one is left unchanged."""
         with self._database.write() as session:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             was = estimate.status
@@ -192,7 +192,7 @@ class Estimates:
         return estimate
 
     def delete(self, tenant_id: str, estimate_id: str) -> None:
-        """Forget a finished estimate and its files. Raises ConflictError while it is queued or running."""
+        """Delete a finished estimate and its files. Raises ConflictError while it is queued or running."""
         with self._database.write() as session:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             if estimate.status not in TERMINAL:
@@ -210,12 +210,12 @@ class Estimates:
 
 
 def _shaped(row: SampleSet) -> NDArray[Any]:
-    """An array of the set's shape and type, without its values: the file may be on another machine."""
+    """An array with the set's shape and type but not its values, as the file may be on another machine."""
     return np.broadcast_to(np.zeros((), row.dtype), row.shape)
 
 
 def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet]) -> None:
-    """Refuse labels (by id of the set) that do not fit. Whether there are enough groups, the trainer says.
+    """Check that group labels, keyed by set id, match the sets. The trainer checks that there are enough groups.
 
     Raises InvalidError.
     """

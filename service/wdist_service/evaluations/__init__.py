@@ -1,1 +1,1 @@
-"""Trained critics evaluated on rows: at once, or as a job on a stored set."""
+"""Evaluate trained critics on rows, at once or as a job on a stored set."""

@@ -2,9 +2,10 @@
 
 `python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT ...`
 
-The numpy reader of wdist.verify computes f (WHAT is `values`) or its gradient (`gradient`) on rows START to STOP of an
-.npy file; the result goes to OUT as .npy, one JSON object {} or {error, kind} to standard output. Two more arguments,
-bytes of memory and seconds, are limits that are set before anything is read.
+It evaluates the critic with the numpy reader of wdist.verify on rows START to STOP of an .npy file: f itself if WHAT is
+`values`, its gradient if WHAT is `gradient`. The result goes to OUT as .npy, and one JSON object, {} or {error, kind},
+to standard output. Two more arguments limit the bytes of memory and the seconds; the limits are set before anything is
+read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 
 def limit(memory_bytes: int, seconds: int) -> None:
-    """Address space, processor and wall-clock seconds, no core file."""
+    """Limit address space, CPU time and wall-clock time, and disable core files."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -25,7 +26,7 @@ def limit(memory_bytes: int, seconds: int) -> None:
 
 
 def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> None:
-    """Write f of some rows, shape (n,), or its gradient, shape (n, *row_shape); float64."""
+    """Write f of the rows, shape (n,), or its gradient, shape (n, *row_shape), as float64."""
     import numpy as np
 
     from wdist.data.npy import open_npy
@@ -45,7 +46,7 @@ def main() -> None:
         evaluate(Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what)
     except MemoryError:
         report = {"kind": "memory", "error": ""}
-    except ValueError as error:  # SampleError and CertificateError are such
+    except ValueError as error:  # includes SampleError and CertificateError
         report = {"kind": "invalid", "error": str(error)[:1000]}
     sys.stdout.write(json.dumps(report))
 

@@ -1,4 +1,4 @@
-"""The trained critic f, and its gradient, on rows of the caller's: at once, or as a job for a large stored set."""
+"""Evaluate the trained critic f and its gradient on the caller's rows, at once or as a job for a large stored set."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def evaluate(
 async def _job(
     services: Services, caller: Caller, estimate: Estimate, row: SampleSet, gradient: bool, prefer: str | None
 ) -> Response:
-    """Begin an evaluation, or find the same one, and wait for it as long as the caller would like."""
+    """Begin an evaluation or find an identical one, and wait for it as long as the caller asks."""
     submit = services[Evaluations].submit
     job = await asyncio.to_thread(
         submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota

@@ -1,4 +1,4 @@
-"""Evaluates stored critics on rows, each time in a child process that is limited in memory and time."""
+"""Evaluate stored critics on rows, each time in a child process with limited memory and time."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _SECONDS = 60
 _GRACE_SECONDS = 5.0
 _AT_ONCE = 2
 _PREFIX = "evaluate-"
-_NEW_SECONDS = 1.0  # between making a folder and holding it
+_NEW_SECONDS = 1.0  # allowed between creating a folder and locking it
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class TooMuchError(InvalidError):
-    """Rows that take more memory or time than one evaluation may."""
+    """The rows need more memory or time than one evaluation may use."""
 
 
 class Evaluator:
-    """Runs evaluators, two at a time."""
+    """Runs the child processes, two at a time."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -42,19 +42,19 @@ class Evaluator:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Room for the files of one evaluation."""
+        """A temporary folder for the files of one evaluation."""
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as name:
             held = os.open(name, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_EX)  # a folder that nobody holds belongs to a dead process
+            fcntl.flock(held, fcntl.LOCK_EX)  # an unlocked folder belongs to a dead process
             try:
                 yield Path(name)
             finally:
                 os.close(held)
 
     def _sweep(self) -> None:
-        """Remove what dead processes left behind."""
+        """Remove the folders of dead processes."""
         for folder in self._scratch.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(OSError):  # held, or gone already
+            with contextlib.suppress(OSError):  # locked, or already gone
                 descriptor = os.open(folder, os.O_RDONLY)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,10 +66,10 @@ class Evaluator:
     def run(
         self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str, part: tuple[int, int] = (0, MAX_ROWS)
     ) -> Path:
-        """f or its gradient on rows (start, stop) of an .npy file, as an .npy file in `folder`.
+        """Evaluate f or its gradient on rows start to stop of an .npy file. Returns an .npy file in `folder`.
 
-        `critic` maps the names that a critic's directory holds to stored files. Raises TooMuchError where the limits
-        ended it, InvalidError where the rows do not fit.
+        `critic` maps the file names of a critic's directory to stored files. Raises TooMuchError if the child exceeded
+        its limits, and InvalidError if the rows do not fit the critic.
         """
         directory = folder / "critic"
         directory.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class Evaluator:
 
 
 def _communicate(command: list[str]) -> dict[str, str] | None:
-    """What the child reports; None when it was ended by its limits."""
+    """The child's report; None when it exceeded its limits."""
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",

@@ -1,4 +1,4 @@
-"""What is answered about evaluations of a critic."""
+"""Response models of critic evaluations."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Evaluations of a critic on a stored set of any size: rows of a table, worked on by the API processes in turn.
+"""Evaluate a critic on a stored set of any size. Evaluations are rows of a table that the API processes work through.
 
-A row is held by one process at a time, on the database's clock, and every write carries the holder: a process that
-died or froze changes nothing, and another one begins the evaluation anew when its hold has run out.
+One process at a time holds a row, for a lease measured by the database's clock. Every write checks the holder, so a
+process that died or froze changes nothing. When its lease runs out, another process starts the evaluation again.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Stat
 
 log = logging.getLogger("wdist.evaluations")
 _POLL_SECONDS = 2.0
-_PART_SECONDS = 10.0  # how long one child should take: progress, and what a crash costs
+_PART_SECONDS = 10.0  # target time of one child: how often progress is reported, and what a crash loses
 _FIRST_ROWS, _MOST_ROWS = 1_000, 200_000
-_RENEWALS = 3  # of the hold, within a lease
+_RENEWALS = 3  # how often the hold is renewed within one lease
 _OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 class LostError(Exception):
-    """The row is gone, or another process works on it."""
+    """The row is gone, or another process holds it."""
 
 
 class Evaluations:
-    """Accepts evaluations, and works on one after the other in a thread of its own."""
+    """Accepts evaluations, and runs them one after the other in its own thread."""
 
     def __init__(self, database: Database, storage: Storage, evaluations: Evaluator, settings: Settings) -> None:
         self._database = database
@@ -60,14 +60,14 @@ class Evaluations:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    # --- for the callers
+    # --- called by the API
 
     def submit(
         self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, gradient: bool, quota: Quota
     ) -> Evaluation:
-        """The evaluation, durable and queued; the one that there is where the same was asked for before.
+        """Store and queue an evaluation, or return the identical one that exists.
 
-        Raises what `quotas.admit_bytes` and `quotas.admit_evaluation` raise, and TooLargeError.
+        Raises TooLargeError, and the errors of `quotas.admit_bytes` and `quotas.admit_evaluation`.
         """
         size = 8 * sample_set.rows * (math.prod(sample_set.shape[1:]) if gradient else 1) + 128
         if size > self._settings.max_upload_bytes:
@@ -98,7 +98,7 @@ class Evaluations:
         return row
 
     def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
-        """Stop an evaluation where it is under way, and forget it."""
+        """Delete an evaluation, and stop it if it is running."""
         with self._database.write() as session:
             row = find(session, tenant_id, evaluation_id, estimate_id)
             session.delete(row)
@@ -112,7 +112,7 @@ class Evaluations:
         self._thread.start()
 
     def close(self) -> None:
-        """Give back what is under way; another process, or the next start, takes it up."""
+        """Stop, and requeue the running evaluation for another process or the next start."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -124,12 +124,12 @@ class Evaluations:
             try:
                 if not self.work():
                     self._wake.wait(_POLL_SECONDS)
-            except Exception:  # a database or a bucket that is away comes back; this thread must still be there then
-                log.exception("the evaluation worker failed and will try again")
+            except Exception:  # the thread must survive an outage of the database or the bucket
+                log.exception("cannot work on evaluations, trying again in %.0f s", _POLL_SECONDS)
                 self._stopping.wait(_POLL_SECONDS)
 
     def work(self) -> bool:
-        """Do the evaluation that waits longest; False where none waits."""
+        """Run the evaluation that has waited longest. Returns False if none is waiting."""
         token = secrets.token_hex(16)
         row = self._claim(token)
         if row is None:
@@ -157,7 +157,7 @@ class Evaluations:
             self._write(row, token, error={"type": type_, "message": message}, **ended)
 
     def _give_back(self, row: Evaluation, token: str) -> None:
-        """Let another process, or this one later, begin it anew."""
+        """Requeue the evaluation, to be started again by this process or another."""
         with self._database.write() as session:
             held = Evaluation.id == row.id, Evaluation.holder == token, Evaluation.status == Status.RUNNING
             given_back = {"status": Status.QUEUED, "holder": None, "held_until": 0.0, "done": 0}
@@ -179,7 +179,7 @@ class Evaluations:
             return session.get_one(Evaluation, found)
 
     def _evaluate(self, row: Evaluation, token: str) -> None:
-        """Part after part into one .npy file. Raises LostError, RequestError, DiskFullError."""
+        """Evaluate all parts into one .npy file. Raises LostError, RequestError and DiskFullError."""
         with self._database.read() as session:
             sample_set = session.get(SampleSet, row.sample_set_id)
             critic = critic_files(session, self._storage, row.estimate_id)
@@ -198,7 +198,7 @@ class Evaluations:
                 self._storage.place(file)
 
     def _parts(self, row: Evaluation, critic: Mapping[str, Path], rows: Path, file: Incoming) -> Iterator[int]:
-        """Write the result; yields how many rows are done. Parts are so long that a child takes some seconds."""
+        """Write the result part by part and yield the rows done. Parts are sized to take about _PART_SECONDS each."""
         done, size = 0, _FIRST_ROWS
         while done < row.rows:
             if self._stopping.is_set():
@@ -224,10 +224,10 @@ class Evaluations:
 
     @contextmanager
     def _kept(self, row: Evaluation, token: str) -> Iterator[None]:
-        """Renew the hold until the block ends; given back where this process stops."""
+        """Renew the hold until the block ends. Requeue the evaluation if this process is stopping."""
 
         def renew() -> bool:
-            with contextlib.suppress(LostError, DatabaseError):  # then the next write finds it lost, or tries again
+            with contextlib.suppress(LostError, DatabaseError):  # the next write detects the loss, or tries again
                 self._write(row, token)
             return True
 
@@ -260,13 +260,13 @@ def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str)
 
 
 def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[str, Path]:
-    """The stored files of an estimate's critic, by the names that its directory has."""
+    """The stored files of an estimate's critic, by their names in its directory."""
     query = select(Artifact).where(Artifact.estimate_id == estimate_id, Artifact.name.like("critic.%"))
     return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
 
 
 def _header(rows: int, part: NDArray[Any]) -> bytes:
-    """Start of an .npy file that holds so many rows like these."""
+    """Header of an .npy file with `rows` rows of the same shape and type as those of `part`."""
     header = io.BytesIO()
     described = {"descr": part.dtype.str, "fortran_order": False, "shape": (rows, *part.shape[1:])}
     np.lib.format.write_array_header_1_0(header, described)

@@ -1,1 +1,1 @@
-"""API keys: who calls, and how much they may use."""
+"""API keys, and the quotas that come with them."""

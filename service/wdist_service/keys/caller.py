@@ -1,4 +1,4 @@
-"""Who calls: the tenant behind an API key, and what the key allows."""
+"""Authenticate the caller: the tenant behind an API key, and what the key allows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wdist_service.tables import LOCAL_TENANT
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: the tenant whose data it is, and what the key allows."""
+    """The tenant that a request acts for, and what its key allows."""
 
     tenant_id: str
     role: str

@@ -1,4 +1,4 @@
-"""/v1/api-keys: create, list, revoke; for admins."""
+"""/v1/api-keys: create, list and revoke keys. For admins only."""
 
 from __future__ import annotations
 

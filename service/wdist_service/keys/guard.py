@@ -1,4 +1,4 @@
-"""Keeps web pages of other sites away from a server without keys."""
+"""Protect a server without keys from the web pages of other sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wdist_service.settings import LOOPBACK, Settings
 
 
 class OpenServerGuard:
-    """Protects a server without keys from web pages: other sites' requests, and names that were made to point here."""
+    """Protects a server without keys from cross-site requests and DNS rebinding."""
 
     def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
         self._app = app
@@ -34,7 +34,7 @@ class OpenServerGuard:
         host = _host(headers.get("host", ""))
         try:
             is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
-        except DatabaseError:  # away: guard as without keys, which is stricter; what needs the database says so itself
+        except DatabaseError:  # the database is down: apply the stricter rules; routes that need it report the error
             is_open = True
         allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
         if allowed is not None and host not in allowed:
@@ -59,6 +59,6 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
 
 
 def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:
-    """A person clicked a link on another site: the window opens the page, which holds no data and cannot be framed."""
+    """Whether a link on another site opens the page in a window. That is safe: it has no data and cannot be framed."""
     opens_window = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return scope["method"] == "GET" and scope["path"] == "/" and opens_window

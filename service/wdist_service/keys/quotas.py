@@ -1,4 +1,4 @@
-"""What a key may use: a key's limits, held against what its tenant uses."""
+"""Quotas: compare the limits of a key with what its tenant uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wdist_service.tables import (
     Upload,
 )
 
-DEVICE_DAYS = 30  # device seconds count this long
+DEVICE_DAYS = 30  # the period over which device seconds are counted
 _RETRY_SECONDS = 30
 
 
@@ -41,7 +41,7 @@ class TooCostlyError(InvalidError):
 
 @dataclass(frozen=True)
 class Quota:
-    """Limits; None is none. Bytes and jobs are those of the tenant, device seconds those of its last 30 days."""
+    """Limits; None means unlimited. All but the last two count the whole tenant; device seconds cover 30 days."""
 
     bytes: int | None = None
     queued_jobs: int | None = None
@@ -51,7 +51,7 @@ class Quota:
 
 
 def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
-    """A key's own limits over the server's; without a key only the limit of a single job."""
+    """A key's own limits, or the server's where it has none. Without a key, only the limit of a single job."""
     if key is None:
         return Quota(job_seconds=settings.max_job_seconds)
     given = key.quota or {}
@@ -75,7 +75,7 @@ def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
 
 
 def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: float) -> None:
-    """Raise QuotaError where the tenant would hold more than the key allows."""
+    """Raise QuotaError if the tenant would store more than the key allows."""
     if quota.bytes is None:
         return
     _wait_in_turn(session, tenant_id)
@@ -89,7 +89,7 @@ def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: 
 
 
 def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[float], now: float) -> None:
-    """Raise TooCostlyError, TooManyJobsError or QuotaError, each with the estimated seconds."""
+    """Raise TooCostlyError, TooManyJobsError or QuotaError if jobs of these estimated seconds exceed a limit."""
     worst, total = max(costs), sum(costs)
     if quota.job_seconds is not None and worst > quota.job_seconds:
         raise TooCostlyError(
@@ -120,7 +120,7 @@ def admit_jobs(session: Session, tenant_id: str, quota: Quota, costs: Sequence[f
 
 
 def admit_evaluation(session: Session, tenant_id: str, quota: Quota) -> None:
-    """Raise TooManyJobsError where one evaluation more would wait than the key allows."""
+    """Raise TooManyJobsError if one more waiting evaluation would exceed the quota."""
     if quota.queued_jobs is None:
         return
     _wait_in_turn(session, tenant_id)
@@ -133,9 +133,10 @@ def admit_evaluation(session: Session, tenant_id: str, quota: Quota) -> None:
 
 
 def _wait_in_turn(session: Session, tenant_id: str) -> None:
-    """From here to the commit, one admission of a tenant at a time, whichever replica it came to: what follows counts.
+    """Serialize a tenant's admissions across replicas until the commit, so that none counts stale usage.
 
-    FOR NO KEY UPDATE, so that rows which refer to the tenant are added meanwhile; on SQLite the write lock is held.
+    The lock is FOR NO KEY UPDATE, which still lets others add rows that refer to the tenant. On SQLite the write lock
+    is already held.
     """
     session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 

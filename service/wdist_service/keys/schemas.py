@@ -1,4 +1,4 @@
-"""Requests for API keys, and what is answered."""
+"""Request and response models of API keys."""
 
 from __future__ import annotations
 

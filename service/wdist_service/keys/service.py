@@ -1,4 +1,4 @@
-"""API keys: bearer secrets of which only a keyed hash is stored."""
+"""API keys: bearer tokens, of which only a keyed hash is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MIN_TOKEN = 24
 
 
 class Keys:
-    """All keys of a server. A server that never had one is open (and then only on loopback)."""
+    """All keys of a server. A server that never had a key is open, and then serves loopback only."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -34,7 +34,7 @@ class Keys:
         self._seen_any = False
 
     def is_open(self) -> bool:
-        """Whether no key was ever made. Revoked keys count: revoking the last one must not open the server."""
+        """Whether no key was ever created. Revoked keys count: revoking the last one must not open the server."""
         if not self._seen_any:
             with self._database.read() as session:
                 self._seen_any = session.execute(select(ApiKey.id).limit(1)).first() is not None
@@ -42,7 +42,7 @@ class Keys:
 
     @property
     def may_be_open(self) -> bool:
-        """False once a key has been seen: then `is_open` need not be asked again."""
+        """False once a key has been seen; `is_open` is then false without a query."""
         return not self._seen_any
 
     def create(
@@ -53,13 +53,13 @@ class Keys:
         role: str = "user",
         quota: dict[str, Any] | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is never shown again. The tenant is made if it is new."""
+        """Create a key, and its tenant if it is new. Returns the key and its secret, which is never shown again."""
         token = PREFIX + secrets.token_urlsafe(32)
         with self._database.write() as session:
             return self._add(session, token, tenant_id, name, role, quota), token
 
     def bootstrap(self, file: Path) -> None:
-        """Admit the key in a file as an admin of the local tenant; once is enough. Raises SettingsError."""
+        """Add the key in a file as an admin key of the local tenant, unless it exists. Raises SettingsError."""
         try:
             token = file.read_text().strip()
         except OSError as error:
@@ -70,7 +70,7 @@ class Keys:
                 f"characters long; make one with: echo {PREFIX}$(openssl rand -hex 24)"
             )
         with self._database.write() as session:
-            self._database.hold(session, self._digest(token))  # replicas that start together add it once
+            self._database.hold(session, self._digest(token))  # so that replicas starting together add it only once
             known = session.execute(select(ApiKey.id).where(ApiKey.digest == self._digest(token))).first()
             if known is None:
                 self._add(session, token, LOCAL_TENANT, "bootstrap", "admin")
@@ -87,7 +87,7 @@ class Keys:
             return list(session.execute(select(ApiKey).order_by(ApiKey.id.desc())).scalars())
 
     def revoke(self, key_id: str) -> ApiKey:
-        """End a key at once. Raises NotFoundError."""
+        """Revoke a key with immediate effect. Raises NotFoundError."""
         with self._database.write() as session:
             key = session.get(ApiKey, key_id)
             if key is None:
@@ -117,7 +117,7 @@ class Keys:
 
 
 def has_any(settings: Settings) -> bool:
-    """Whether a key was ever made in the database of these settings; makes neither a database nor tables."""
+    """Whether the database of these settings ever had a key. Creates neither the database nor its tables."""
     file = file_of(settings)
     if file is not None and not file.exists():
         return False
@@ -132,7 +132,7 @@ def has_any(settings: Settings) -> bool:
 
 
 def ensure_tenant(session: Session, tenant_id: str) -> None:
-    """Add the tenant if it is new; replicas may do so at once."""
+    """Add the tenant if it is new. Safe when replicas do so at the same time."""
     statement = text("INSERT INTO tenants (id, created_at) VALUES (:id, :now) ON CONFLICT DO NOTHING")
     session.execute(statement, {"id": tenant_id, "now": time.time()})
 
@@ -144,7 +144,7 @@ def _load_secret(settings: Settings) -> bytes:
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_hex(32))
         try:
-            os.link(fresh, path)  # fails where another process was first
+            os.link(fresh, path)  # fails if another process was first
         except FileExistsError:
             pass  # its secret is read below
         finally:

@@ -1,4 +1,4 @@
-// The HTTP API: one function per thing that the page asks for. The key lives in this module's memory and nowhere else.
+// The HTTP API: one function per request of the page. The key is kept in this module's memory and nowhere else.
 
 let key = null;
 
@@ -8,7 +8,7 @@ export function useKey(text) {
   dispatchEvent(new CustomEvent("key-changed"));
 }
 
-/** A failure in words: title, message, next (what to do), status, fields {name: message}. */
+/** An error for people: title, message, next (what to do), status, fields {name: message}. */
 export class ApiError extends Error {
   constructor(title, message, next, status = 0, fields = {}) {
     super(message);
@@ -35,7 +35,7 @@ function failure(status, text) {
   try {
     problem = JSON.parse(text);
   } catch {
-    // not the server itself, perhaps a proxy in front of it
+    // not from the server itself, perhaps from a proxy in front of it
   }
   if (status === 401) dispatchEvent(new CustomEvent("key-needed"));
   const fields = Object.fromEntries((problem.errors ?? []).map((each) => [each.field, each.message]));
@@ -72,7 +72,7 @@ export const readiness = async () => {
   return response.json();
 };
 
-const sets = new Map(); // sample sets never change
+const sets = new Map(); // a cache: sample sets never change
 
 export async function sampleSet(id) {
   if (!sets.has(id)) sets.set(id, await get(`/v1/sample-sets/${encodeURIComponent(id)}`));
@@ -133,9 +133,9 @@ export async function scores(id, set, file) {
 export const createMatrix = (sets, options) => post("/v1/batches", { matrix: sets, ...options });
 export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
 export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });
-const LINKED_PAIRS = 66; // twelve sets; the lines of more than these are megabytes
+const LINKED_PAIRS = 66; // of twelve sets; the results of more would be megabytes
 
-/** Ids of a batch's estimates by row and column of its matrix; null where they are too many to ask for. */
+/** Ids of a batch's estimates by row and column of its matrix; null if there are too many to fetch. */
 export async function estimatesOf(id, { rows, columns }) {
   const isSquare = rows.length === columns.length;
   const places = isSquare ? rows.flatMap((_, i) => rows.slice(i + 1).map((_, k) => [i, i + 1 + k])) : columns.map((_, j) => [0, j]);

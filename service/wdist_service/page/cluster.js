@@ -1,7 +1,7 @@
-// An order of sample sets in which near ones stand together: average linkage (Sokal and Michener, 1958), branches turned so
-// that the ends which meet are near each other.
+// Orders sample sets so that similar ones are adjacent: average linkage (Sokal and Michener, 1958), with branches flipped
+// to bring the closest ends together.
 
-/** Indices 0 ... n-1 in the order of the leaves; unknown distances (null) count as the largest one. */
+/** Indices 0 ... n-1 in leaf order. Unknown distances (null) count as the largest one. */
 export function clusterOrder(distances) {
   const n = distances.length;
   const known = distances.flat().filter(Number.isFinite);

@@ -7,7 +7,7 @@ import { exampleFiles } from "./example.js";
 import { OptionsForm } from "./options.js";
 import { heroPicture } from "./hero.js";
 
-// Kept while the page is open: a look at the jobs does not lose what was dropped.
+// Kept while the page is open, so that a visit to the jobs does not lose the dropped files.
 const slots = [new Slot("source", "Source", "the reference, P"), new Slot("target", "Target", "compared with it, Q")];
 let options = null;
 
@@ -56,7 +56,7 @@ function howItWorks() {
     step("Certified on the rest", "What it still finds on the 30 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
 }
 
-/** What makes the two sets impossible to compare, as an error; null when nothing does. */
+/** Why the two sets cannot be compared, as an error; null if they can. */
 function mismatch() {
   const [source, target] = slots.map((slot) => slot.set);
   if (!source || !target) return null;
@@ -91,5 +91,5 @@ async function submit(button, message) {
   }
 }
 
-/** crypto.randomUUID is missing where the page is served without TLS. */
+/** A random id. crypto.randomUUID is missing on pages served without TLS. */
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,4 +1,4 @@
-// The curve of the select value while critics train. It is not certified, and says so.
+// The training curve: value on the select rows, labelled as not certified.
 
 import { h, responsive, s } from "./dom.js";
 import { duration, figure } from "./format.js";

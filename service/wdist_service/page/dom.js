@@ -1,4 +1,4 @@
-// Elements without markup strings: nothing a file or a server names can become HTML.
+// Builds elements without HTML strings, so that text from files or the server can never become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -13,7 +13,7 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** An HTML element; properties starting with "on" are listeners, false and null ones are left out. */
+/** An HTML element. Properties starting with "on" are listeners; false and null ones are left out. */
 export const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
 
 /** An SVG element. */
@@ -24,14 +24,14 @@ export const byId = (id) => document.getElementById(id);
 let counter = 0;
 export const uniqueId = (prefix) => `${prefix}-${(counter += 1)}`;
 
-/** Says something to screen readers; what is on the screen does not change. */
+/** Announces a message to screen readers without showing it. */
 export function announce(text) {
   const region = byId("announcer");
   region.textContent = "";
-  setTimeout(() => (region.textContent = text), 30); // the same words twice in a row would not be read again
+  setTimeout(() => (region.textContent = text), 30); // without the pause, a repeated message would not be read again
 }
 
-/** A failure in words, with what to do next; `again` adds a button. */
+/** An error with advice on what to do next; `again` adds a retry button. */
 export function alertBox(error, again) {
   const next = error.next ? h("p", { class: "next" }, error.next) : null;
   const button = again ? h("button", { type: "button", class: "quiet", onclick: again }, "Try again") : null;
@@ -50,14 +50,14 @@ export function responsive(properties, draw) {
   return box;
 }
 
-/** A table that only screen readers meet: the figures behind a picture. */
+/** A table for screen readers only, with the figures behind a picture. */
 export function hiddenTable(caption, head, rows) {
-  return h("div", { class: "visually-hidden" }, h("table", null, h("caption", null, caption), // a table itself cannot be made narrow
+  return h("div", { class: "visually-hidden" }, h("table", null, h("caption", null, caption), // a table cannot be narrowed itself
     h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", null, rows.map((row) => h("tr", null, row.map((text, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, text)))))));
 }
 
-/** Puts text on the clipboard, also where the page is served without TLS and the modern interface is missing. */
+/** Copies text to the clipboard, also without TLS, where the Clipboard API is missing. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = h("textarea", { class: "visually-hidden" });
@@ -68,7 +68,7 @@ export async function copy(text) {
   area.remove();
 }
 
-/** Hands bytes to the browser as a file to save. */
+/** Offers bytes as a file to download. */
 export function save(blob, name) {
   const url = URL.createObjectURL(blob);
   h("a", { href: url, download: name }).click();

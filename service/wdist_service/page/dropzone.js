@@ -1,4 +1,4 @@
-// One place for one sample set: drop a file, choose one, or take a set that was uploaded before.
+// The drop zone of one sample set: drop a file, choose one, or pick a set uploaded before.
 
 import * as api from "./api.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
@@ -6,7 +6,7 @@ import { bytes, describeShape, figure, plural, typeName } from "./format.js";
 import { HEADER_BYTES, parseHeader } from "./npy.js";
 import { ACCEPT, uploadFile } from "./upload.js";
 
-/** A sample set that is being chosen; `set` is there once the server has it. */
+/** A sample set being chosen. `set` is filled once the server has it. */
 export class Slot {
   constructor(side, title, hint) {
     this.side = side;
@@ -34,7 +34,7 @@ export class Slot {
     this.#changed(`${this.title}: ${set.name ?? set.id} chosen.`);
   }
 
-  /** Uploads at once, so that the data is there when the options are chosen. */
+  /** Uploads at once, while the user chooses the options. */
   async take(file) {
     this.clear();
     const mine = (this.abort = new AbortController());
@@ -66,18 +66,18 @@ export class Slot {
   }
 }
 
-/** Looks at an .npy file before gigabytes of it travel. */
+/** Checks the header of an .npy file before the upload. */
 async function refuseBrokenNpy(file) {
   if (!file.name.toLowerCase().endsWith(".npy")) return;
   const header = parseHeader(await file.slice(0, HEADER_BYTES).arrayBuffer());
   if (!header) throw new api.ApiError("This is not an .npy file.", `${file.name} does not begin as such a file does.`, "Save the array with numpy.save, then drop that file.");
 }
 
-/** The slot as an element that redraws itself; onFiles gets all files of a drop. */
+/** The slot as an element that redraws itself. onFiles receives all files of a drop. */
 export function dropZone(slot, earlierSets, onFiles) {
   const box = h("section", { class: `drop ${slot.side}`, "aria-label": slot.title });
   const take = (files) => files.length && onFiles([...files]);
-  let depth = 0; // dragenter and dragleave also come from children
+  let depth = 0; // children send dragenter and dragleave too
   const over = (change) => box.classList.toggle("over", (depth += change) > 0);
   box.addEventListener("dragenter", () => over(1));
   box.addEventListener("dragleave", () => over(-1));

@@ -1,4 +1,4 @@
-// One estimate: watch it, stop it, read what came out.
+// One estimate: follow it, stop it, read the result.
 
 import * as api from "./api.js";
 import { curvePicture } from "./curve.js";
@@ -15,7 +15,7 @@ const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 100
 
 export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
-/** The options that were chosen, under the API's names. */
+/** The options that were set, under their API names. */
 export function chosenOptions(estimate) {
   const all = { ...estimate.options, priority: estimate.priority };
   return Object.fromEntries(Object.entries(all).filter(([name, value]) => value !== null && value !== undefined && value !== DEFAULTS[name] && !(Array.isArray(value) && !value.length)));
@@ -33,7 +33,7 @@ export async function showEstimate(main, signal, id) {
   await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.advance(point), onTrouble: (error) => view.trouble(error) });
 }
 
-/** A set that was deleted since still has a place in the picture. */
+/** A stand-in for a set that has been deleted since. */
 async function setOrPlaceholder(id) {
   try {
     return await api.sampleSet(id);
@@ -74,7 +74,7 @@ class EstimateView {
     if (this.status === "running") this.live.replaceChildren(...this.#progress({ status: this.status, progress }));
   }
 
-  /** The whole curve, once there is a result; a critic that is computed in one step has none. */
+  /** Draws the complete curve once there is a result. A critic computed in one step has none. */
   complete(points) {
     if (points.length) this.points.clear();
     this.addPoints(points);
@@ -103,7 +103,7 @@ class EstimateView {
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
     if (record.result) this.curve.bound(record.result.lower_bound);
     if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
-    if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // complete now
+    if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // the complete curve
   }
 
   #progress({ status, progress }) {
@@ -150,7 +150,7 @@ function afterFailure({ id, error }) {
   return "Mend what it names, then start again from Compare.";
 }
 
-/** Norm of the difference of the column means over all rows: known from the uploads, before any training. */
+/** Norm of the difference of the column means over all rows, known from the uploads before training. */
 function distanceOfMeans(source, target, scale) {
   const [one, other] = [source, target].map((set) => set.statistics?.columns);
   if (!one || !other || one.length !== other.length || (scale !== null && scale !== undefined && scale !== "none" && scale !== 1)) return null;

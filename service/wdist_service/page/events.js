@@ -1,4 +1,4 @@
-// Following an estimate: server-sent events read through fetch (EventSource cannot send a key), polling where they break off.
+// Follows an estimate by server-sent events, read with fetch because EventSource cannot send a key. Falls back to polling.
 
 import * as api from "./api.js";
 
@@ -31,7 +31,7 @@ async function* parse(response) {
 
 /**
  * Calls onRecord(estimate) whenever the record may have changed and onPoint({step, seconds, value, ...}) for progress, until
- * the estimate has ended or `signal` is aborted. A lost connection is said to onTrouble(error) and tried again.
+ * the estimate has ended or `signal` is aborted. A lost connection is reported to onTrouble(error) and retried.
  */
 export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
   const position = { last: null };
@@ -46,7 +46,7 @@ export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
       else failures += 1;
     } catch (error) {
       if (signal.aborted) return;
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error; // no later try will be answered better
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error; // a retry would fail the same way
       onTrouble(error);
       failures += 1;
     }
@@ -54,7 +54,7 @@ export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
   }
 }
 
-/** Reads the stream of events until it ends; false when it gave nothing, as behind a proxy that holds streams back. */
+/** Reads the event stream until it ends. False if it was empty, as behind a proxy that buffers streams. */
 async function listen(id, position, { onRecord, onPoint, signal }) {
   let isAlive = false;
   try {

@@ -1,4 +1,4 @@
-// Two sample sets whose distance is known, for a first try without files.
+// Two sample sets at a known distance, to try the page without files.
 
 import { write } from "./npy.js";
 
@@ -6,7 +6,7 @@ const ROWS = 4000;
 const COLUMNS = 8;
 const SHIFT = 1;
 
-/** Gaussian rows, and the same cloud moved by 1 along a diagonal: W1 is exactly 1. */
+/** Two Gaussian samples whose populations differ by a shift of 1 along a diagonal: W1 is exactly 1. */
 export function exampleFiles() {
   const random = normals(20260101);
   const cloud = (shift) => Array.from({ length: ROWS * COLUMNS }, () => random() + shift / Math.sqrt(COLUMNS));

@@ -2,7 +2,7 @@
 
 const THIN = "\u2009";
 
-/** A figure to so many significant digits, without exponents for ordinary sizes. */
+/** A number rounded to significant digits, without an exponent unless it is very large or small. */
 export function figure(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
@@ -13,7 +13,7 @@ export function figure(value, digits = 4) {
 }
 
 export const whole = (value) => value.toLocaleString("en-US");
-/** Twelve digits: a confidence of 0.9999999 is not 100 %. */
+/** Twelve digits, so that a confidence of 0.9999999 is not shown as 100 %. */
 export const percent = (share) => `${+(100 * share).toPrecision(12)}${THIN}%`;
 
 export function bytes(count) {
@@ -53,7 +53,7 @@ export function describeShape(shape) {
 
 const KINDS = { f: "float", i: "int", u: "uint", b: "bool" };
 
-/** "<f4" as NumPy names it: float32. */
+/** The NumPy name of a type: float32 for "<f4". */
 export function typeName(dtype) {
   const [, kind, size] = /^[<>|=]?([fiub])(\d+)$/.exec(dtype) ?? [];
   return kind === undefined ? dtype : kind === "b" ? "bool" : `${KINDS[kind]}${8 * size}`;

@@ -1,4 +1,4 @@
-// The matrix as a table whose cells are coloured: it can be read by eye, by keyboard and by a screen reader alike.
+// The matrix as a table with coloured cells, which works with a keyboard and a screen reader too.
 
 import { clusterOrder } from "./cluster.js";
 import { h } from "./dom.js";
@@ -6,9 +6,9 @@ import { figure } from "./format.js";
 
 const QUANTITIES = [["lower_bound", "certified bound, each by itself"], ["simultaneous_lower_bound", "certified bound, all together"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
 const ORDERS = [["near", "near sets together"], ["given", "as they were given"]];
-const NUMBERS_UP_TO = 12; // sets; beyond that, figures would not fit and colour must do
+const NUMBERS_UP_TO = 12; // sets; with more, figures do not fit and cells show colour only
 
-/** Fills a card; show() draws it again. */
+/** Fills a card; show() redraws it. */
 export function heatMap(card) {
   const choice = (label, choices) => h("select", { onchange: () => draw(), "aria-label": label }, choices.map(([value, text]) => h("option", { value }, text)));
   const quantity = choice("What is shown", QUANTITIES);
@@ -21,7 +21,7 @@ export function heatMap(card) {
 
   function draw() {
     const key = JSON.stringify([state.matrix, quantity.value, order.value]);
-    if (key === drawn) return; // keep the focus while nothing changes
+    if (key === drawn) return; // redrawing would lose the focus
     drawn = key;
     const { matrix, rows, columns, isSquare } = state;
     const values = matrix[quantity.value];

@@ -1,4 +1,4 @@
-// The promise in one picture: a line from 0, what is excluded, and where the distance lies.
+// The picture on the start page: a line from 0 with the excluded part and the possible distances.
 
 import { s } from "./dom.js";
 

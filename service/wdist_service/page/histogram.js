@@ -1,4 +1,4 @@
-// Histograms of the critic's scores on both sets, one over the other: how far apart their means are is the distance found.
+// Histograms of the critic's scores on both sets, overlaid. The gap between their means is the estimated distance.
 
 import { h, hiddenTable, responsive, s } from "./dom.js";
 import { figure } from "./format.js";
@@ -6,7 +6,7 @@ import { axisBelow, linear, picture } from "./scales.js";
 
 const BINS = 48;
 
-/** Both sets' shares per bin over the central 99.8 % of all scores; what lies beyond is counted in the outermost bins. */
+/** Shares of both sets per bin over the central 99.8 % of all scores. The outermost bins also count the scores beyond. */
 export function bin(source, target) {
   const all = Float64Array.from([...source, ...target]).sort();
   const low = all[Math.floor(0.001 * (all.length - 1))];

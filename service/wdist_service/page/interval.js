@@ -1,13 +1,13 @@
-// The result on a line from 0: what is excluded, what remains possible, and what other ways of measuring say.
+// The result on a line from 0: the excluded part, the possible part, and other estimates for comparison.
 
 import { h, hiddenTable, responsive, s } from "./dom.js";
 import { figure, percent, whole } from "./format.js";
 import { axisBelow, linear, picture } from "./scales.js";
 
-/** [0, end]: everything that is drawn, and some room to the right of it. */
+/** The range [0, end]: everything drawn, with some room on the right. */
 const domainOf = (values) => [0, (Math.max(...values.filter(Number.isFinite)) || 1) * 1.18];
 
-/** One line: excluded below lower_bound, possible from there to upper_bound (or beyond the picture). */
+/** The line: excluded below lower_bound, possible from there to upper_bound or the edge of the picture. */
 export function intervalPicture(result) {
   const { lower_bound: lower, upper_bound: upper, value, trivial } = result;
   const end = domainOf([lower * 1.35, upper ?? 0, value * 1.25, trivial?.mean_difference ?? 0]);
@@ -39,7 +39,7 @@ function drawInterval(width, domain, label, { lower_bound: lower, upper_bound: u
 
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
-/** {name, note, value, kind} of everything that can stand beside the bound, on one scale. */
+/** {name, note, value, kind} of every figure that can be compared with the bound. */
 function comparisons({ lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline, split, groups }) {
   const rows = [
     { name: "Certified bound", note: `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
@@ -53,7 +53,7 @@ function comparisons({ lower_bound, upper_bound, value, confidence, trivial, emp
   return rows.filter((row) => Number.isFinite(row.value));
 }
 
-/** Dots on one scale, one row for each way of measuring. */
+/** One row per figure, with dots on a common scale. */
 export function comparisonPicture(result) {
   const rows = comparisons(result);
   const domain = domainOf(rows.flatMap((row) => [row.value, row.to ?? 0]));

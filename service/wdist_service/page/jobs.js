@@ -40,11 +40,11 @@ export async function showJobs(main, signal) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
     const isBusy = [...jobs.entries.values()].some((job) => !hasEnded(job));
     if (signal.aborted || !isBusy || document.hidden) continue;
-    for (const listing of [jobs, batches]) await listing.load().then(() => listing.draw(), () => {}); // the next turn tries again
+    for (const listing of [jobs, batches]) await listing.load().then(() => listing.draw(), () => {}); // retried on the next poll
   }
 }
 
-/** A table over a list of the API, one page at a time; it redraws only rows that changed, so that focus stays. */
+/** A table of one of the API's lists, one page at a time. Only changed rows are redrawn, which keeps the focus. */
 class Listing {
   constructor(title, head, fetchPage, row) {
     Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null });

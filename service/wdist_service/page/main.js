@@ -1,4 +1,4 @@
-// The frame around the views: which one is shown (by the address after #), the API key, and what the server is.
+// The frame around the views: routing by the URL fragment, the API key, and the server's version.
 
 import * as api from "./api.js";
 import { alertBox, byId, h } from "./dom.js";
@@ -7,7 +7,7 @@ import { showEstimate } from "./estimate.js";
 import { showJobs } from "./jobs.js";
 import { showBatch, showMatrix } from "./matrix.js";
 
-// path pattern, title, view(main, signal, id); a view's work ends when its signal is aborted.
+// Path pattern, title, view(main, signal, id). A view stops working when its signal is aborted.
 const ROUTES = [
   [/^\/$/, "Compare two sample sets", showCompare],
   [/^\/estimates\/(est_\w+)$/, "Estimate", showEstimate],
@@ -84,7 +84,7 @@ async function describeServer() {
   }
 }
 
-// A file dropped beside a drop zone must not replace the page.
+// A file dropped outside a drop zone must not replace the page.
 for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
 addEventListener("hashchange", route);
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), byId("main").focus()));

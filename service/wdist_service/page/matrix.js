@@ -1,4 +1,4 @@
-// A matrix: all pairs of several sample sets, as a heat map in an order that puts near sets together.
+// A matrix: all pairs of several sample sets, as a heat map ordered so that similar sets are adjacent.
 
 import * as api from "./api.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
@@ -115,7 +115,7 @@ async function submit(button, message) {
   }
 }
 
-/** A matrix under way or done. */
+/** A running or finished matrix. */
 export async function showBatch(main, signal, id) {
   const head = h("div", { class: "stack" });
   const message = h("div");

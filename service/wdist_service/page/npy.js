@@ -1,4 +1,4 @@
-// The .npy format (NumPy enhancement proposal 1): headers, values of single rows, and small files written for the example.
+// The .npy format (NumPy enhancement proposal 1): reads headers and values, and writes small files.
 
 const MAGIC = "\x93NUMPY";
 const READERS = {
@@ -8,7 +8,7 @@ const READERS = {
 };
 export const HEADER_BYTES = 10_240;
 
-/** {shape, descr, dtype, littleEndian, itemBytes, fortranOrder, offset} of the first bytes of a file; null if it is no .npy file. */
+/** Parses a header: {shape, descr, dtype, littleEndian, itemBytes, fortranOrder, offset}; null if it is not .npy. */
 export function parseHeader(buffer) {
   const view = new DataView(buffer);
   if (buffer.byteLength < 12 || latin(buffer, 0, 6) !== MAGIC) return null;
@@ -29,7 +29,7 @@ export function parseHeader(buffer) {
 
 const latin = (buffer, from, to) => String.fromCharCode(...new Uint8Array(buffer, from, to - from));
 
-/** `count` numbers of the header's type, from the beginning of a buffer. */
+/** The first `count` numbers of a buffer, in the header's type. */
 export function decode(buffer, header, count) {
   const [name, size] = READERS[header.dtype];
   const view = new DataView(buffer);
@@ -47,7 +47,7 @@ function half(bits) {
 /** A float32 table as an .npy Blob. */
 export const write = (values, columns) => assemble("<f4", [values.length / columns, columns], [Float32Array.from(values).buffer]);
 
-/** An .npy Blob of the given type and shape from its bytes in C order. */
+/** An .npy Blob of the given type and shape, from bytes in C order. */
 export function assemble(descr, shape, parts) {
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }`;
   const padded = text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11) + "\n";

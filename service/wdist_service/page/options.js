@@ -1,4 +1,4 @@
-// The options of an estimate as a sentence, and the rarer ones below it.
+// The options of an estimate: the common ones as a sentence, the others below it.
 
 import { h, uniqueId } from "./dom.js";
 
@@ -11,7 +11,7 @@ const SPLIT = [["random", "are independent draws"], ["blocks", "are ordered in t
 const METHOD = [["betting", "betting, for any two sets"], ["paired_betting", "paired betting"], ["empirical_bernstein", "empirical Bernstein"]];
 const PRIORITY = [["high", "before others"], ["normal", "in turn"], ["low", "after others"]];
 
-/** The form's fields; read() gives {values, problems} under the API's names, show(fields) marks what the server refused. */
+/** The form's fields. read() returns the values by API name; show(fields) marks what the server rejected. */
 export class OptionsForm {
   /** `more`: another sentence of words and [name, choices]. */
   constructor(more = null) {
@@ -62,7 +62,7 @@ export class OptionsForm {
       line("Turn in the queue", this.#select("priority", "Turn in the queue", PRIORITY, "normal"), "When several estimates wait.")));
   }
 
-  /** What differs from the defaults, under the API's names; null after marking a field that cannot be sent. */
+  /** The options that differ from the defaults, by API name; null if a field is invalid, which is then marked. */
   read() {
     const text = (name) => this.#field(name).value;
     const values = { confidence: Number(text("confidence")) };
@@ -99,7 +99,7 @@ export class OptionsForm {
     return null;
   }
 
-  /** Marks the fields that the server's answer names; true when one of them is here. */
+  /** Marks the fields that the server's response names. True if any of them is in this form. */
   show(fields) {
     const named = Object.entries(fields).filter(([name]) => this.fields.has(name));
     for (const [name, words] of named) this.#refuse(this.#field(name), words);
@@ -107,7 +107,7 @@ export class OptionsForm {
   }
 }
 
-/** Ties a message to a control, or takes it away. */
+/** Attaches an error message to a control, or removes it. */
 function mark(control, words) {
   control.message?.remove();
   control.toggleAttribute("aria-invalid", false);

@@ -1,4 +1,4 @@
-// What came out: the bound, its picture, what stands beside it, the witness function, and every figure.
+// The result: the bound and its picture, the comparisons, the witness function, and every figure.
 
 import * as api from "./api.js";
 import { alertBox, h, save } from "./dom.js";

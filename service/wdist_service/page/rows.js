@@ -1,10 +1,10 @@
-// Single rows of a stored sample set, fetched by byte range: the whole file may be gigabytes.
+// Fetches single rows of a stored sample set by byte range, as the file may be gigabytes.
 
 import * as api from "./api.js";
 import { h } from "./dom.js";
 import { HEADER_BYTES, assemble, decode, parseHeader } from "./npy.js";
 
-const SAMPLE_ROWS = 10_000; // as many as the server evaluates at once
+const SAMPLE_ROWS = 10_000; // the most that the server evaluates at once
 const SAMPLE_BYTES = 3_000_000;
 const BLOCKS = 20;
 
@@ -15,7 +15,7 @@ async function headerOf(set) {
   return headers.get(set.id);
 }
 
-/** The values of some rows, as one Float64Array each; null where rows do not lie together in the file (Fortran order). */
+/** The values of some rows, one Float64Array each; null for Fortran order, where rows are not contiguous. */
 export async function fetchRows(set, indices) {
   const header = await headerOf(set);
   if (!header?.itemBytes || header.fortranOrder) return null;
@@ -27,7 +27,7 @@ export async function fetchRows(set, indices) {
   }));
 }
 
-/** Rows of a large set as an .npy file, taken in blocks from all over it: {indices, file}; null for Fortran order. */
+/** A sample of a large set's rows as an .npy file, in blocks spread over the set: {indices, file}; null for Fortran order. */
 export async function sampleRows(set) {
   const header = await headerOf(set);
   if (!header?.itemBytes || header.fortranOrder) return null;
@@ -40,7 +40,7 @@ export async function sampleRows(set) {
   return { indices, file: assemble(header.descr, [indices.length, ...header.shape.slice(1)], parts) };
 }
 
-/** {height, width, channels, isPlanar} of a row, or null when rows are no images. */
+/** {height, width, channels, isPlanar} of a row; null if rows are not images. */
 export function imageShape(shape, layout) {
   const rest = shape.slice(1);
   if (rest.length === 2) return { height: rest[0], width: rest[1], channels: 1, isPlanar: false };
@@ -50,7 +50,7 @@ export function imageShape(shape, layout) {
   return [1, 3, 4].includes(channels) ? { height, width, channels, isPlanar } : null;
 }
 
-/** An image as a canvas; [low, high] becomes black to white. */
+/** An image as a canvas; [low, high] maps to black and white. */
 export function thumbnail(values, image, [low, high], label) {
   const { height, width, channels, isPlanar } = image;
   const canvas = h("canvas", { width, height, role: "img", "aria-label": label, class: "thumbnail" });

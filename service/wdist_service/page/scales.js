@@ -21,7 +21,7 @@ function tickText(value, step) {
   return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "−");
 }
 
-/** position(value) on a line of pixels. */
+/** A linear scale: value to pixel position. */
 export const linear = ([low, high], [from, to]) => (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 
 /** A horizontal axis with ticks below it. */
@@ -34,7 +34,7 @@ export function axisBelow(domain, at, y, width) {
 export const picture = (width, height, label, ...children) =>
   s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "picture" }, ...children);
 
-/** Text beside x that stays inside the picture: to the right of it where there is room, else to the left. */
+/** A text label at x: to the right of it if there is room, otherwise to the left. */
 export function besideText(x, y, width, text, properties) {
   const room = text.length * 7.3 + 12;
   const isLeft = x + room > width;

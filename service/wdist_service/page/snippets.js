@@ -1,4 +1,4 @@
-// The estimate on the screen as commands that make it again: Python, the command line, curl.
+// Code that repeats the current estimate: Python, the command line, curl.
 
 import { copy, announce, h, uniqueId } from "./dom.js";
 import { hasKey } from "./api.js";
@@ -7,7 +7,7 @@ import { formatOf } from "./upload.js";
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
 
-/** source, target: sample sets; options: what differs from the defaults. */
+/** source, target: sample sets; options: those that differ from the defaults. */
 export function estimateSnippets(source, target, options) {
   return tabs([["Python", pythonEstimate(source, target, options)], ["Command line", commandEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
 }
@@ -26,7 +26,7 @@ with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key come
     print(result.lower_bound, result.meaning)`;
 }
 
-/** `wdist remote`; an option that it does not have (a list, a label) is left to the other two. */
+/** The `wdist remote` command, without the options it does not support (lists, labels). */
 function commandEstimate(source, target, options) {
   const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${name.replaceAll("_", "-")} ${value}`).join("");
   return `wdist remote --url ${location.origin} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
@@ -41,7 +41,7 @@ ${upload("TARGET", target)}
 curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d "${body}" ${location.origin}/v1/estimates`;
 }
 
-/** Tabs with code to copy (WAI-ARIA tabs pattern: arrow keys change the tab). */
+/** Tabs of code to copy, by the WAI-ARIA tabs pattern: arrow keys switch tabs. */
 export function tabs(entries) {
   const panel = h("pre", { class: "code", role: "tabpanel", id: uniqueId("panel"), tabindex: "0" });
   const buttons = entries.map(([name], i) => h("button", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(i) }, name));

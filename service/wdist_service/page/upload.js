@@ -1,5 +1,5 @@
-// Sending files: the format is known by the file's ending, as on the command line. Large ones go in parts by the tus
-// protocol, so that a broken connection costs one part and not the file.
+// Uploads files. The file extension determines the format, as on the command line. Large files go in parts by the tus
+// protocol, so that a broken connection costs one part and not the whole file.
 
 import * as api from "./api.js";
 
@@ -11,7 +11,7 @@ export const ACCEPT = Object.keys(FORMATS).map((ending) => `.${ending}`).join(",
 
 export const formatOf = (name) => FORMATS[/\.(\w+)$/.exec(name.toLowerCase())?.[1]] ?? null;
 
-/** Sends a file; resolves to its sample set. onTrouble(error) is told of interruptions, and null once they are over. */
+/** Sends a file; resolves to its sample set. onTrouble gets an error on each interruption, and null once it is over. */
 export async function uploadFile(file, { onProgress, onTrouble, signal }) {
   const format = formatOf(file.name);
   if (!format) throw new api.ApiError("This kind of file is not read here.", `${file.name} should end in ${Object.keys(FORMATS).join(", ")}.`, "Save the array with numpy.save, then drop that file.");
@@ -33,7 +33,7 @@ class Resumable {
     return api.sampleSet(this.setId);
   }
 
-  /** Sends one part, or finds out where to go on after a failure. */
+  /** Sends one part, or finds the offset to resume from after a failure. */
   async #next() {
     try {
       if (this.failures > 0) this.#heard(await api.send("HEAD", this.path, { headers: TUS, signal: this.signal }));

@@ -1,4 +1,4 @@
-// The witness function: the critic's scores on both sets, and the rows that give the distance away.
+// The witness function: the critic's scores on both sets, and the rows that differ most.
 
 import * as api from "./api.js";
 import { alertBox, h } from "./dom.js";
@@ -11,7 +11,7 @@ const SHOWN_IMAGES = 12;
 const SHOWN_COLUMNS = 7;
 const EVALUATED_ROWS = 10_000; // a larger set is sampled
 
-/** A card that fills itself: scoring takes the server a moment. */
+/** A card that fills itself once the server has scored the rows. */
 export function witnessView(estimate, source, target) {
   const body = h("div", { class: "stack wide" }, h("p", { class: "soft" }, "Scoring rows of both sets …"));
   const fill = () => load(estimate, source, target).then((parts) => body.replaceChildren(...parts), (error) => body.replaceChildren(alertBox(error, fill)));
@@ -43,7 +43,7 @@ async function load(estimate, source, target) {
   return parts;
 }
 
-/** {scores, indices}: indices is null where every row was scored. */
+/** {scores, indices}; indices is null if every row was scored. */
 async function score(id, set) {
   if (set.rows <= EVALUATED_ROWS) return { scores: await api.scores(id, set), indices: null };
   const sample = await sampleRows(set);
@@ -65,7 +65,7 @@ function gallery(entries, image, { source, target }) {
     h("li", null, thumbnail(values, image, range, `Image ${index}, score ${figure(score, 3)}`), h("span", { class: "small soft" }, `${figure(score, 3)}`))));
 }
 
-/** The columns that differ most between the sets come first; values far from the other set stand out. */
+/** A table of rows. Columns that differ most come first, and values far from the other set are highlighted. */
 function table(entries, side, sets) {
   const other = sets[side === "source" ? "target" : "source"];
   const own = sets[side].statistics.columns;

@@ -1,1 +1,1 @@
-"""Sample sets: uploaded arrays, immutable, named by their content."""
+"""Sample sets: uploaded arrays, immutable and content-addressed."""

@@ -1,4 +1,4 @@
-"""/v1/sample-sets: upload, look, download, delete."""
+"""/v1/sample-sets: upload, list, inspect, download and delete sample sets."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ async def create_sample_set(
 
 
 def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
-    """Refuse at once what the quota cannot hold; what was not declared is refused at the end."""
+    """Reject a body whose Content-Length exceeds the quota. A body without one is checked once it has arrived."""
     with services.database.read() as session:
         admit(session, int(declared) if declared and declared.isdigit() else 0)
 
 
 def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
-    """Writes to the file; inline JSON is for small sets, as all of it is in memory at once."""
+    """A writer that enforces the size limit. The limit of inline JSON is low because it is parsed in memory."""
     limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
 
     def write(data: memoryview) -> None:
@@ -127,7 +127,7 @@ def _check_digest(expected: str | None, file: Incoming) -> None:
 
 
 def _parse_digest(header: str | None) -> str | None:
-    """sha256 in hexadecimal from a Repr-Digest header (RFC 9530)."""
+    """The hexadecimal sha256 of a Repr-Digest header (RFC 9530)."""
     if header is None or not (match := _DIGEST.search(header)):
         return None
     try:

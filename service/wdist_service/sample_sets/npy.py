@@ -1,4 +1,4 @@
-"""The start of an uploaded .npy body: its header is checked before anything else is read."""
+"""Check the header of an uploaded .npy body before reading the rest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from wdist.errors import SampleError
 
 _BODY = "the body"
 _MAGIC = b"\x93NUMPY"
-_MAX_AXIS = 1 << 40  # rows or columns; keeps every product far from 64 bits
+_MAX_AXIS = 1 << 40  # rows or columns; keeps products far below 64 bits
 
 
 def read_header(start: bytes) -> NpyHeader | None:
-    """Header at the start of a body; None while `start` is too short to tell.
+    """Parse the header at the start of a body; None while `start` does not hold all of it.
 
-    An array (rows,) is a table of one column. Raises SampleError unless it declares numbers of shape (rows,),
-    (rows, columns) or images (rows, h, w[, channels]).
+    An array of shape (rows,) becomes a table of one column. Raises SampleError unless the header declares numbers of
+    shape (rows,), (rows, columns), or images of shape (rows, h, w[, channels]).
     """
     if start.startswith(_MAGIC[: len(start)]) and len(start) < _needed(start):
         return None
@@ -36,12 +36,12 @@ def read_header(start: bytes) -> NpyHeader | None:
 
 
 def total_bytes(header: NpyHeader) -> int:
-    """Exact length that the file must have."""
+    """The exact length of the file, as the header declares it."""
     return header.offset + header.data_bytes
 
 
 def _needed(start: bytes) -> int:
-    """Bytes that hold the whole header, or so many that the parser can refuse it."""
+    """Number of bytes needed to parse the header, or to reject one that is too long."""
     width = 2 if start[6:7] == b"\x01" else 4
     if len(start) < 8 + width:
         return 8 + width

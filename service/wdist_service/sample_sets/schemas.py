@@ -1,4 +1,4 @@
-"""Sample sets inside JSON bodies, and what is answered about a set."""
+"""Request and response models of sample sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploaded arrays: received in blocks, checked while they pass, stored under their sha256."""
+"""Receive uploaded arrays in blocks, check them on the way, and store them under their sha256."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wdist_service.tables import ACTIVE, Estimate, Evaluation, SampleSet, Status
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
 Also = Callable[[Session, SampleSet], None]
-Admit = Callable[[Session, int], None]  # raises where that many more bytes exceed the quota
+Admit = Callable[[Session, int], None]  # raises QuotaError if storing this many more bytes would exceed the quota
 
 
 class DigestError(RequestError):
@@ -37,7 +37,7 @@ class DigestError(RequestError):
 
 
 class NpyReceiver:
-    """Takes an .npy body block by block. Raises InvalidError as soon as something cannot be a sample set."""
+    """Receives an .npy body block by block. Raises InvalidError as soon as it cannot be a sample set."""
 
     def __init__(self, file: Incoming) -> None:
         self._file = file
@@ -67,7 +67,7 @@ class NpyReceiver:
             raise InvalidError(
                 f"the body is longer than the {self._expected_bytes:,} bytes that its header declares", field="body"
             )
-        # Beside each other: sums and sha256 each take about as long as the disk, and both leave the interpreter free.
+        # In parallel: statistics and sha256 each take about as long as the disk write, and both release the GIL.
         checked = _pool.submit(self._statistics.update, data[offset:]) if self._statistics is not None else None
         try:
             self._file.write(data)
@@ -76,7 +76,7 @@ class NpyReceiver:
                 checked.result()
 
     def finish(self, tenant_id: str, name: str | None) -> SampleSet:
-        """The row to store; everything is on the disk."""
+        """Check that the body is complete and flush it to disk. Returns the row to store."""
         if self._statistics is None:
             what = "is empty" if not self._start else "ends inside the .npy header"
             raise InvalidError(f"the body {what}; send the array as numpy.save writes it", field="body")
@@ -99,7 +99,7 @@ class NpyReceiver:
 
 
 def _check_same_names(known: SampleSet, row: SampleSet) -> None:
-    """A set is its values: under other names of columns, later comparisons would be refused, or wrongly accepted."""
+    """Reject values already stored under other column names: the names decide which sets may be compared."""
     if None not in (known.column_names, row.column_names) and known.column_names != row.column_names:
         raise ConflictError(
             f"these values are stored already, as {known.id}, with other names of columns "
@@ -118,7 +118,7 @@ class SampleSets:
     def add_parts(
         self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
     ) -> tuple[SampleSet, bool]:
-        """Check and store a body that lies in several files."""
+        """Check and store a body that is split over several files."""
         with self._storage.incoming() as file:
             if kind != "npy":
                 for block in _blocks(parts):
@@ -140,7 +140,7 @@ class SampleSets:
         also: Also | None = None,
         admit: Admit | None = None,
     ) -> tuple[SampleSet, bool]:
-        """Decode a whole body of another format than .npy, then check and store it as .npy."""
+        """Decode a complete body in a format other than .npy, then check it and store it as .npy."""
         with self._storage.decoded() as file:
             report = self._decoders.decode(body, kind, take, file)
             receiver = NpyReceiver(file)
@@ -153,9 +153,9 @@ class SampleSets:
     def add(
         self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
     ) -> tuple[SampleSet, bool]:
-        """Store a received set; (the set, whether it is new): the same content is kept once per tenant.
+        """Store a received set. Returns it, and whether it is new: each tenant keeps the same content once.
 
-        `admit` and `also` run in the same transaction, before and after.
+        `admit` runs in the same transaction before a new set is stored, `also` after any set.
         """
         self._storage.send(file)
         with self._database.write() as session:
@@ -175,7 +175,7 @@ class SampleSets:
             return kept, known is None
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
-        """Forget a set. Raises ConflictError while a queued or running estimate needs it."""
+        """Delete a set. Raises ConflictError while a queued or running estimate needs it."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if is_in_use(session, row.id):
@@ -184,7 +184,7 @@ class SampleSets:
         discard_unused(self._database, self._storage, [row.sha256])
 
     def sweep(self) -> int:
-        """Remove files that a crash left behind; returns how many."""
+        """Remove files left behind by a crash. Returns their number."""
         removed = self._storage.sweep_unfinished()
         for sha256 in self._storage.stored():
             with self._database.read() as session:
@@ -216,7 +216,7 @@ def is_in_use(session: Session, sample_set_id: str) -> bool:
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:
             return True
-    # Labels of groups are named in the options only; few estimates are active at a time.
+    # Sets of group labels appear only in the options. The scan is cheap because few estimates are active at a time.
     named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
     query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
     return session.execute(query).first() is not None

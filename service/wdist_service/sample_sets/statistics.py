@@ -1,4 +1,4 @@
-"""Summary statistics of an array, computed while it streams past; an unusable value is named by row and column."""
+"""Summary statistics of a streamed array. An unusable value is reported with its row and column."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wdist.data.npy import NpyHeader
 from wdist.errors import SampleError
 
-MAX_COLUMNS = 256  # per-column figures are kept up to here
-_LINE_VALUES = 512  # rows are taken side by side, so many values wide: numpy's inner loops are long then
+MAX_COLUMNS = 256  # wider tables get no per-column figures
+_LINE_VALUES = 512  # rows are processed side by side in lines this wide: numpy's inner loops stay long
 _BLOCK_VALUES = 1 << 16
 _LIMIT = float(np.finfo(np.float32).max)  # critics compute in float32
 _SMALL = frozenset({"b1", "u1", "i1"})
@@ -21,7 +21,7 @@ _SMALL = frozenset({"b1", "u1", "i1"})
 
 @dataclass
 class _Moments:
-    """Count, mean, sum of squares about the mean, least and greatest of each column."""
+    """Count, mean, sum of squares about the mean, minimum and maximum of each column."""
 
     count: int
     mean: NDArray[np.float64]
@@ -30,7 +30,7 @@ class _Moments:
     high: NDArray[Any]
 
     def merge(self, other: _Moments) -> None:
-        """Take in those of other rows: the pairwise update of Chan, Golub and LeVeque, stable for data far from 0."""
+        """Add other rows by the pairwise update of Chan, Golub and LeVeque, which is stable for data far from 0."""
         total = self.count + other.count
         if not other.count:
             return
@@ -41,7 +41,7 @@ class _Moments:
         self.count = total
 
     def fold(self, width: int) -> _Moments:
-        """Of rows that lay side by side: the moments of `width` columns."""
+        """Combine rows that were processed side by side into the moments of `width` columns."""
         side = len(self.mean) // width
         each = self.mean.reshape(side, width)
         mean = each.mean(axis=0)
@@ -55,7 +55,7 @@ class _Moments:
 
 
 class Statistics:
-    """Running minimum, maximum, mean and deviation: over all values, and per column of a table in C order."""
+    """Running minimum, maximum, mean and standard deviation, of all values and per column of a table in C order."""
 
     def __init__(self, header: NpyHeader) -> None:
         self._shape = header.shape
@@ -70,14 +70,14 @@ class Statistics:
         self._rest = b""
         self._values = 0
         self._moments = _Moments.none(line)
-        # Differences of bytes from a whole number, their squares, and sums of 128 of these are exact in float32.
+        # For 8-bit values, the differences from an integer, their squares and sums of 128 squares are exact in float32.
         self._is_small = self._dtype.str[1:] in _SMALL
         work: Any = np.float32 if self._is_small else np.float64
-        self._difference = np.empty((self._block // self._unit, line), work)  # kept: fresh pages cost more than sums
+        self._difference = np.empty((self._block // self._unit, line), work)  # reused: fresh pages cost more than sums
         self._ones = np.ones(len(self._difference), work)
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take the next bytes of the values. Raises SampleError for a value that is not finite or beyond float32."""
+        """Process the next bytes. Raises SampleError for a value that is not finite or out of the float32 range."""
         view = memoryview(data)
         if self._rest:
             need = self._unit - len(self._rest)
@@ -93,22 +93,22 @@ class Statistics:
         self._rest = view[whole:].tobytes()
 
     def end(self) -> None:
-        """All values came. Raises SampleError as `update` does."""
+        """Process what is left after the last bytes. Raises SampleError as `update` does."""
         self._moments = self._moments.fold(self._width)
         if self._rest:
             self._moments.merge(self._of(np.frombuffer(self._rest, self._dtype), self._width))
             self._rest = b""
 
     def _of(self, values: NDArray[Any], width: int) -> _Moments:
-        """Moments of a block of values, in rows of that width."""
+        """Moments of a block of values arranged in rows of `width`."""
         if not values.flags.aligned:
             values = values.copy()
         table = values.reshape(-1, width)
         low, high = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
-        if not (np.all(low >= -_LIMIT) and np.all(high <= _LIMIT)):  # nan fails every comparison
+        if not (np.all(low >= -_LIMIT) and np.all(high <= _LIMIT)):  # NaN fails every comparison
             self._refuse(values)
         self._values += values.size
-        # Sums about a value close to the mean: nothing is lost to data far from 0, and one pass is enough.
+        # Summing about a value close to the mean keeps precision for data far from 0, in a single pass.
         about = self._moments.mean if self._moments.count else table.mean(axis=0, dtype=np.float64)
         if self._is_small:
             about = np.rint(about)
@@ -131,7 +131,7 @@ class Statistics:
         raise SampleError(f"the value {values[at]} in row {row}, {where} is {problem}")
 
     def to_json(self) -> dict[str, Any]:
-        """The figures: {min, max, mean, std, constant, columns}; `columns` is null for images and wide tables."""
+        """The statistics {min, max, mean, std, constant, columns}. `columns` is null for images and wide tables."""
         found = self._moments
         variance = found.m2 / found.count
         mean = float(found.mean.mean())

@@ -1,4 +1,4 @@
-"""/v1/uploads: resumable uploads by the tus protocol 1.0 (creation, checksum, expiration, termination)."""
+"""/v1/uploads: resumable uploads over tus 1.0 with the extensions creation, checksum, expiration, termination."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Pr
 _text = {"schema": {"type": "string"}}
 _number = {"schema": {"type": "integer"}}
 _progress_headers = {"Upload-Offset": _number, "Upload-Expires": _text, "Tus-Resumable": _text}
-_appending: dict[str, Any] = {  # of PATCH, and of POST in its place
+_appending: dict[str, Any] = {  # shared by PATCH and the POST that overrides its method
     "status_code": 204,
     "response_class": Response,
     "dependencies": _versioned,
@@ -198,7 +198,7 @@ def _progress(upload: Upload, offset: int) -> dict[str, str]:
 
 
 class ProtocolVersion:
-    """Puts Tus-Resumable on every answer of these paths, errors too, as the protocol asks."""
+    """Adds Tus-Resumable to every response of these paths, errors included, as the protocol requires."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What is answered about a resumable upload."""
+"""Response model of resumable uploads."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Resumable uploads: offset and lock in the database, bytes in blob storage, so that any replica can continue one.
+"""Resumable uploads. Offset and lock are in the database and bytes in blob storage, so any replica can continue one.
 
-An upload is a row of `uploads` and its parts. A request that adds to it holds the row's lock for a few seconds at a
-time; every write carries the lock, so that a request that lost it (a frozen process, a dead line) changes nothing.
-The last part is not recorded before the sample set exists: a crash in between leaves an upload that can be resumed.
+An upload is a row of `uploads` and its parts. A request that appends to it leases the row's lock for a few seconds at a
+time. Every write checks the lock's token, so a request that lost the lock (a frozen process, a dead connection) changes
+nothing. The last part is recorded only once the sample set exists, so after a crash in between the upload can still be
+resumed.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from wdist_service.tables import SampleSet, Upload, UploadPart
 if TYPE_CHECKING:
     from _hashlib import HASH
 
-PART_BYTES = 16 << 20  # at most this much is sent again after a crash
-_RENEWALS = 3  # of the lock, within a lease
+PART_BYTES = 16 << 20  # the most that must be sent again after a crash
+_RENEWALS = 3  # how often the lock is renewed within one lease
 CHECKSUMS = ("sha1", "sha256", "sha512")
 _MAX_METADATA = 4096
 _EXPIRED_AT_ONCE = 50
@@ -74,9 +75,9 @@ class Description:
 
 
 def describe(header: str | None) -> Description:
-    """Read an Upload-Metadata header: pairs of a key and a base64 value; drop has one name a line.
+    """Parse an Upload-Metadata header: pairs of a key and a base64 value.
 
-    Known are name, filename, filetype, format, member, labels, drop.
+    The known keys are name, filename, filetype, format, member, labels and drop, which has one column name a line.
     """
     given = header or ""
     if len(given) > _MAX_METADATA:
@@ -116,7 +117,7 @@ class Uploads:
         self.renew_seconds = settings.lease_seconds / _RENEWALS
 
     def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
-        """Begin an upload of that many bytes, which count as stored. Raises TooLargeError and QuotaError."""
+        """Begin an upload of `length` bytes, which count towards the quota. Raises TooLargeError and QuotaError."""
         limit = self._settings.max_json_bytes if description.kind == "json" else self._settings.max_upload_bytes
         if length > limit:
             raise TooLargeError(f"{length:,} bytes are more than the limit of {limit:,}", field="Upload-Length")
@@ -141,7 +142,7 @@ class Uploads:
             return upload
 
     def append(self, tenant_id: str, upload_id: str, offset: int, checksum: str | None) -> Appending:
-        """Take the lock to add bytes at that offset. Raises OffsetError, LockedError, GoneError, NotFoundError."""
+        """Acquire the lock to append at `offset`. Raises OffsetError, LockedError, GoneError and NotFoundError."""
         hasher, expected = _parse_checksum(checksum)
         upload = self.get(tenant_id, upload_id)
         if upload.error is not None:
@@ -166,14 +167,14 @@ class Uploads:
         return Appending(self, upload, token, hasher, expected)
 
     def terminate(self, tenant_id: str, upload_id: str) -> None:
-        """Forget an upload and its bytes; a sample set that it became stays."""
+        """Delete an upload and its bytes. The sample set made from it stays."""
         with self._database.write() as session:
             upload = tenancy.find(session, Upload, tenant_id, upload_id)
             hashes = _forget(session, [upload.id])
         discard_unused(self._database, self._storage, hashes)
 
     def expire(self) -> int:
-        """Forget uploads whose time is over; returns how many."""
+        """Delete expired uploads. Returns their number."""
         with self._database.read() as session:
             now = self._database.now(session)
             query = select(Upload.id).where(Upload.expires_at < now).limit(_EXPIRED_AT_ONCE)
@@ -184,13 +185,13 @@ class Uploads:
         discard_unused(self._database, self._storage, hashes)
         return len(ids)
 
-    # --- for Appending
+    # --- used by Appending
 
     def part(self) -> Incoming:
         return self._storage.incoming()
 
     def renew(self, upload: Upload, token: str) -> None:
-        """Keep the lock for another lease. Raises LockedError if it was lost."""
+        """Extend the lock by another lease. Raises LockedError if it was lost."""
         with self._database.write() as session:
             self._touch(session, upload, token, {})
 
@@ -200,7 +201,7 @@ class Uploads:
             session.execute(update(Upload).where(*held).values(lock=None, locked_until=0.0))
 
     def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
-        """Add sealed parts behind `offset`, all or none."""
+        """Record sealed parts that start at `offset`, all or none."""
         for file in files:
             self._storage.send(file)
         with self._database.write() as session:
@@ -213,7 +214,7 @@ class Uploads:
                 offset += file.bytes
 
     def complete(self, upload: Upload, token: str, last: list[Incoming]) -> SampleSet:
-        """Make the sample set of the recorded parts and the last ones. Raises InvalidError for what cannot be one."""
+        """Make a sample set from the recorded parts and the last ones. Raises InvalidError if the bytes are not one."""
         with self._database.read() as session:
             query = select(UploadPart.sha256).where(UploadPart.upload_id == upload.id).order_by(UploadPart.offset)
             hashes = list(session.execute(query).scalars())
@@ -242,7 +243,7 @@ class Uploads:
         return row
 
     def refuse(self, upload: Upload, token: str, start: bytes) -> None:
-        """Raise InvalidError at once for an .npy header that this upload's length can never fulfil."""
+        """Raise InvalidError early for an .npy header that does not match the length of the upload."""
         try:
             header = npy.read_header(start)
             if header is None or npy.total_bytes(header) == upload.length:
@@ -270,12 +271,12 @@ class Uploads:
         return self._database.now(session) + self._settings.upload_expiry_seconds
 
     def _kept(self, upload: Upload, token: str) -> AbstractContextManager[None]:
-        """Renew the lock during work that may outlast a lease."""
+        """Keep renewing the lock during work that may outlast a lease."""
 
         def renew() -> bool:
             try:
                 self.renew(upload, token)
-            except LockedError:  # then the transaction at the end finds it lost
+            except LockedError:  # the final transaction will find that the lock is lost
                 return False
             return True
 
@@ -283,9 +284,10 @@ class Uploads:
 
 
 class Appending:
-    """One request that adds bytes. Use in `with`: leaving it gives the lock back and removes what is not recorded.
+    """One request that appends bytes. As a context manager it releases the lock and removes unrecorded parts on exit.
 
-    With a checksum nothing counts before all of it is there; without one each part counts once it is on the disk.
+    With a checksum, nothing is recorded until the whole body has been checked. Without one, each part is recorded once
+    it is on disk.
     """
 
     def __init__(self, uploads: Uploads, upload: Upload, token: str, hasher: HASH | None, expected: bytes) -> None:
@@ -321,7 +323,7 @@ class Appending:
             self._renewed = time.monotonic()
 
     def finish(self) -> None:
-        """The whole body is there. Raises ChecksumError, and InvalidError where the file cannot be a sample set."""
+        """Record the complete body. Raises ChecksumError, and InvalidError if the file cannot be a sample set."""
         if self._hasher is not None and self._hasher.digest() != self._expected:
             raise ChecksumError("the bytes are not those of Upload-Checksum; send them again", field="Upload-Checksum")
         self._hasher = None
@@ -329,7 +331,7 @@ class Appending:
         self._record(is_end=True)
 
     def keep(self) -> None:
-        """The connection broke: what came still counts, unless only the whole could be checked."""
+        """Record what arrived before the connection broke, unless a checksum covers the whole body."""
         if self._hasher is None:
             self._seal()
             self._record(is_end=True)
@@ -346,7 +348,7 @@ class Appending:
         end = self._upload.offset + self._received
         if end == self._upload.length:
             if not is_end:
-                return  # bytes beyond the end may still come, and are an error
+                return  # more bytes may still arrive, which is an error
             self.sample_set = self._uploads.complete(self._upload, self._token, self._sealed)
         else:
             self._uploads.record(self._upload, self._token, self.offset, self._sealed)

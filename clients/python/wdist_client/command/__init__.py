@@ -44,7 +44,7 @@ _STATUS: tuple[tuple[type[WdistError], int], ...] = (
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> int:
-    """Run one command; a mistake of the user's is one line on standard error, never a traceback."""
+    """Run one command. A user's mistake gives one line on standard error, never a traceback."""
     options = parser(prog).parse_args(arguments)
     from wdist_client.client import Client
     from wdist_client.command.actions import ACTIONS
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what is still buffered
             return 141
         sys.stderr.write(f"{prog}: {error.filename or 'cannot read or write'}: {error.strerror or error}\n")
         return 2
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
 
 
 def _key(path: str | None) -> str | None:
-    """A key of a file: on the command line every user of the machine could read it."""
+    """Read the key from a file: other users of the machine could see it on the command line."""
     if path is None:
         return None
     with open(path) as file:  # noqa: PTH123 - keeps pathlib out of the start

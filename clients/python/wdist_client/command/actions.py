@@ -1,4 +1,4 @@
-"""What each command of `wdist remote` does: a call of the client, and its answer as text or JSON."""
+"""The commands of `wdist remote`. Each calls the client and prints text or JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def as_json(content: Any) -> str:
 
 
 def table(rows: Iterable[Iterable[object]]) -> None:
-    """Columns as wide as needed, the last one as it is; tabs would not line up."""
+    """Print rows in aligned columns."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
@@ -52,7 +52,7 @@ def chosen(options: argparse.Namespace) -> dict[str, Any]:
 
 def status(client: Client, options: argparse.Namespace) -> int:
     version, ready = client.version(), client.is_ready()
-    next(iter(client.estimates.list()), None)  # a server that needs a key says so here
+    next(iter(client.estimates.list()), None)  # fails here if the server needs a key
     if options.json:
         say(as_json({"url": client.base_url, "ready": ready, **version}))
     else:
@@ -70,8 +70,8 @@ def upload(client: Client, options: argparse.Namespace) -> int:
 
 
 def send(client: Client, text: str, options: argparse.Namespace, **part: Any) -> SampleSet:
-    """The set with the data that `text` stands for."""
-    found = options.files.enter_context(data(text))  # kept to the end: without a server the library reads it later
+    """Upload the data that `text` names, or look up the set with that id."""
+    found = options.files.enter_context(data(text))  # kept open to the end: a local client reads it later
     if isinstance(found, str):
         return client.sample_sets.get(found)
     name = getattr(options, "name", None) or found.name
@@ -127,7 +127,7 @@ def list_(client: Client, options: argparse.Namespace) -> int:
 
 
 def summary(job: Job) -> str:
-    """What a list says of one estimate."""
+    """The summary of one estimate in a list."""
     if job.estimate.result:
         return f"W1 >= {job.estimate.result.lower_bound:.4g}"
     if job.estimate.error:
@@ -207,7 +207,7 @@ def evaluate(client: Client, options: argparse.Namespace) -> int:
     with data(options.data) as found:
         rows: Any
         if isinstance(found, str) or found.suffix != ".npy":
-            rows = send(client, options.data, options)  # the server reads other formats, and keeps what it was sent
+            rows = send(client, options.data, options)  # the server converts other formats, and keeps the set
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)

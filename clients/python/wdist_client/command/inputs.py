@@ -1,4 +1,4 @@
-"""What stands on the command line for data: a path, - or the id of a set that the server has."""
+"""Data arguments of the command line: a path, - for standard input, or the id of a stored set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}
 
 @contextmanager
 def data(text: str) -> Iterator[str | Path]:
-    """An id as it is, a path, or a file with what standard input holds, gone afterwards."""
+    """An id, a path, or a temporary file with the contents of standard input."""
     if text != "-":
         yield text if text.startswith("ss_") and not Path(text).exists() else Path(text)
         return
@@ -31,7 +31,7 @@ def data(text: str) -> Iterator[str | Path]:
 
 
 def ending(path: Path) -> str:
-    """What a file without a name is, by its first bytes; what is nothing else is CSV."""
+    """The extension for a file without a name, from its first bytes. The default is CSV."""
     with path.open("rb") as file:
         start = file.read(6)
     for magic, found in MAGIC.items():

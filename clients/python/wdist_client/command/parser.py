@@ -1,4 +1,4 @@
-"""The arguments of `wdist remote`; nothing but argparse is imported, so that help and completion come at once."""
+"""The arguments of `wdist remote`; it imports only argparse, so that help and completion are fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong; its subcommands are of the same kind."""
+    """A parser that reports errors in one line. Its subcommands use the same class."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -42,7 +42,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _add(commands: Commands[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     made.add_argument("--json", action="store_true", help="print JSON")
-    # Also behind the command; left out there, what stands before it holds.
+    # Also accepted after the command. If omitted there, the value given before it applies.
     made.add_argument("--url", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     made.add_argument("--key-file", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return made
@@ -81,7 +81,7 @@ def _add_wait(made: argparse.ArgumentParser) -> None:
 
 
 def _add_options(made: argparse.ArgumentParser) -> None:
-    """How to estimate; what is not given is the server's default."""
+    """How to estimate. Omitted options get the server's defaults."""
     made.add_argument("--confidence", type=float, help="of the lower bound")
     made.add_argument("--critic", metavar="FAMILY", help="family of critics, or auto")
     made.add_argument("--seed", type=int, help="of the split and of training")
@@ -110,7 +110,7 @@ def scale(text: str) -> float | str | list[float]:
 
 
 def finite(text: str) -> float:
-    """The type of an option that is compared with something: nothing is above nan, nor anything above infinity."""
+    """A finite number. Comparisons with nan or infinity would never be true."""
     try:
         number = float(text)
     except ValueError:
@@ -121,7 +121,7 @@ def finite(text: str) -> float:
 
 
 def label(text: str) -> tuple[str, str]:
-    """A name and a text."""
+    """Parse NAME=TEXT."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not like NAME=TEXT")

@@ -1,1 +1,1 @@
-"""What a person sees: results as text, HTML and pictures, and progress bars."""
+"""Display results as text, HTML and pictures, and show progress bars."""

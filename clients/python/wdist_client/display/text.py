@@ -1,4 +1,4 @@
-"""What a person sees: progress bars, and a result as text and as HTML."""
+"""Progress bars, and results as text and HTML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
-    """A bar over bytes; `progress` None: only for more than 8 MiB and where a person watches."""
+    """A bar over bytes; `progress` None shows it above 8 MiB in a terminal or notebook."""
     from tqdm.auto import tqdm
 
     disable = (total < 8 << 20 or not watched()) if progress is None else not progress
@@ -24,17 +24,17 @@ def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
 
 
 def percent(share: float) -> str:
-    """A confidence in per cent, exactly: 0.99999999999 is not 100 %."""
+    """A confidence as an exact percentage: 0.99999999999 is not shown as 100 %."""
     return f"{(100 * Decimal(repr(share))).normalize():f} %"
 
 
 def watched() -> bool:
-    """Whether a person watches: a terminal, or a notebook."""
+    """Whether the output is shown in a terminal or a notebook."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 class JobBar:
-    """The bar over the steps of one job, or a function of the caller's instead, or nothing."""
+    """Shows the progress of one job: a bar over its steps, the caller's function, or nothing."""
 
     def __init__(self, estimate: Estimate, progress: bool | Callable[[Estimate], object] | None) -> None:
         self._tell = progress if callable(progress) else None
@@ -69,7 +69,7 @@ class JobBar:
             self._bar.set_postfix_str(message)
 
     def leave(self, estimate: Estimate) -> None:
-        """After Ctrl-C: the job is the server's and goes on; says how to come back to it."""
+        """After Ctrl-C: says that the job goes on, and how to come back to it."""
         self.close()
         print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
             f"\nEstimate {estimate.id} goes on without you. Come back to it with\n"
@@ -85,7 +85,7 @@ class JobBar:
 
 
 def figures(result: Result) -> list[tuple[str, str, str]]:
-    """(name, figure, what it means in a few words) of what a person should see."""
+    """The figures to display: (name, figure, meaning in a few words)."""
     about = "approximate " if result.split == "blocks" else ""
     unit = "rows" if result.groups is None else "groups"
     at_least = f"W1 is at least this, with {about}{percent(result.confidence)} confidence"
@@ -138,10 +138,10 @@ def result_html(result: Result) -> str:
 
 
 def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
-    """The training curve, the trivial estimate dotted across it; nothing where the curve cannot be had."""
+    """The training curve, the trivial estimate dotted across it; empty if the curve is not available."""
     try:
         points = [(point.step, point.value) for point in result.curve if math.isfinite(point.value)]
-    except WdistError:  # the server is gone: the result is shown without
+    except WdistError:  # the server is gone: show the result without the curve
         return ""
     if len(points) < 2:
         return ""

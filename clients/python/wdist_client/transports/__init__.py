@@ -1,1 +1,1 @@
-"""What carries requests: HTTP to a server, or the library in this process for `:local:`."""
+"""Transports for requests: HTTP to a server, or the library in this process for `:local:`."""

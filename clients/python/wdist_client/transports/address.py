@@ -1,4 +1,4 @@
-"""The address and key of a server, as arguments or the environment give them."""
+"""The address and key of a server, from arguments or the environment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def settings(base_url: str | None, api_key: str | None) -> tuple[str, str | None]:
-    """Address and key as given, or of the environment: WDIST_BASE_URL, WDIST_API_KEY."""
+    """Address and key as given, or from WDIST_BASE_URL and WDIST_API_KEY."""
     address = base_url or os.environ.get("WDIST_BASE_URL") or DEFAULT_URL
     return (address if address == LOCAL else check_address(address)), api_key or os.environ.get("WDIST_API_KEY") or None

@@ -1,4 +1,4 @@
-"""The transport for an address: HTTP, or the library in this process."""
+"""Choose the transport for an address: HTTP, or the library in this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def connect(base_url: str | None, api_key: str | None, timeout: float) -> Transport | LocalTransport:
-    """The transport of the sync client; httpx is loaded with the first one: 0.1 s."""
+    """The transport of the sync client; httpx is imported on first use, as that takes 0.1 s."""
     address, key = settings(base_url, api_key)
     if address == LOCAL:
         from wdist_client.transports.local.transport import LocalTransport

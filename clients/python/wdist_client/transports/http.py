@@ -1,4 +1,4 @@
-"""Carries requests over HTTP: the only module that knows httpx."""
+"""Send requests over HTTP. This is the only module that uses httpx."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def _in_thread(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def is_loopback(base_url: str) -> bool:
-    """Whether the server is on this machine, where no proxy of the environment could reach it."""
+    """Whether the server is on this machine, so that proxies from the environment do not apply."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -105,20 +105,20 @@ def _headers(api_key: str | None) -> dict[str, str]:
     }
     if api_key and (api_key := api_key.strip()):
         if not _KEY.fullmatch(api_key):
-            # Never shown: it may be a secret, or a file given by mistake.
+            # Never show the key: it may be a secret, or a file given by mistake.
             raise WdistError("the API key is not one word of letters, digits and _ - . ~: copy it again")
         headers["Authorization"] = f"Bearer {api_key}"
     return headers
 
 
 def _timeout(seconds: float) -> httpx.Timeout:
-    """`seconds` of silence; a connection is made within 5 s or not at all."""
+    """Allow `seconds` of silence, and at most 5 s to connect."""
     return httpx.Timeout(seconds, connect=min(seconds, 5.0))
 
 
 @contextmanager
 def _translated(base_url: str) -> Iterator[None]:
-    """httpx's errors as ours."""
+    """Translates errors of httpx into those of the client."""
     try:
         yield
     except httpx.ConnectError as error:

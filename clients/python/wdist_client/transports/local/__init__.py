@@ -3,6 +3,6 @@
 Nothing is stored: sets and jobs live as long as the client. Jobs run one after the other in a thread. wdist (and torch)
 are imported with the first local client, by the user's choice; without them the error says what to install.
 
-`transport` takes the place of the HTTP transport and says which request is whose; `sets`, `jobs` and `batches` hold
-what the server would store; `records` are its answers.
+`transport` replaces the HTTP transport and routes requests. `sets`, `jobs` and `batches` hold what the server would
+store. `records` builds the responses.
 """

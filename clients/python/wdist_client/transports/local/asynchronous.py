@@ -11,7 +11,7 @@ from wdist_client.transports.local.transport import LocalTransport
 
 
 class AsyncLocalTransport:
-    """The same for the async client: requests are answered in a thread, as opening a set reads all of it."""
+    """The local transport for the async client. It answers in a thread because opening a set reads all of it."""
 
     base_url = LOCAL
 

@@ -84,7 +84,7 @@ class LocalBatches:
 
 
 def _pairs(body: dict[str, Any]) -> tuple[str, tuple[list[str], list[str]] | None, Pairs]:
-    """Kind, rows and columns of the matrix (none of explicit pairs), and the pairs; takes them out of the body."""
+    """Pop the pairs from the body. Returns the kind, the matrix's axes (None for explicit pairs) and the pairs."""
     if "pairs" in body:
         return "pairs", None, [(p["source"], p["target"], p.get("custom_id")) for p in body.pop("pairs")]
     if "matrix" in body:

@@ -22,7 +22,7 @@ NOT_SENT = frozenset({"progress", "should_stop", "checkpoint"})
 
 
 class LocalJobs:
-    """Jobs by id, run one after the other; its records are changed under `lock`."""
+    """Jobs by id, run one after the other. Their records are changed under `lock`."""
 
     def __init__(self, sets: LocalSets, lock: threading.RLock) -> None:
         self._sets, self._lock = sets, lock
@@ -32,7 +32,7 @@ class LocalJobs:
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
-        """Ends the running job and forgets the waiting ones: they have nowhere to go on."""
+        """Cancels the running and waiting jobs, which cannot outlive the client."""
         with self._lock:
             for job in self._stored.values():
                 self.cancel(job)
@@ -46,7 +46,7 @@ class LocalJobs:
         return found
 
     def records(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Those with the wanted status and labels."""
+        """The records with the requested status and labels."""
         labels = [label.partition(":")[::2] for label in params.get("metadata", ())]
         return [
             job.record
@@ -65,7 +65,7 @@ class LocalJobs:
         return None
 
     def create(self, request: Request) -> dict[str, Any]:
-        """The record of a new job, or of the one that came with this idempotency key before."""
+        """The record of a new job, or of the earlier one with the same idempotency key."""
         assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
         body = json.loads(request.content)
         key = request.headers.get("Idempotency-Key", "")
@@ -83,7 +83,7 @@ class LocalJobs:
         return record
 
     def submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
-        """Queues one estimate; starts the thread that works on them with the first."""
+        """Queues one estimate. The first one starts the worker thread."""
         for needed in (source, target, *(options.get("groups") or {}).values()):
             self._sets.find(needed)
         name = new_id("est_")
@@ -155,7 +155,7 @@ class LocalJobs:
                 job.record |= {**ended, "finished_at": now()}
 
     def _labels(self, job: StoredJob) -> tuple[Any, Any] | None:
-        """Labels of the rows of both sets, where groups of rows are kept whole."""
+        """Group labels of the rows of both sets, or None without groups."""
         if not (groups := job.options.get("groups")):
             return None
         import numpy as np
@@ -165,7 +165,7 @@ class LocalJobs:
         return source, target
 
     def _estimate(self, job: StoredJob, source: Any, target: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Runs the estimate; what its record says in the end."""
+        """Runs the estimate. Returns the final fields of its record."""
         from wdist.errors import Stopped
         from wdist.estimate import estimate_w1
 
@@ -180,7 +180,7 @@ class LocalJobs:
             job.result = estimate_w1(source, target, progress=tell, should_stop=job.stop.is_set, **options)
         except Stopped:
             return {"status": "canceled"}
-        except Exception as error:  # whatever it is: this job ends, and says why
+        except Exception as error:  # any failure ends this job only, and is recorded in it
             return {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
         job.curve = list(job.result.curve)
         return {"status": "succeeded", "result": job.result.to_dict()}

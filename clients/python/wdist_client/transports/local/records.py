@@ -1,4 +1,4 @@
-"""What a local client holds, and the answers that are made of it."""
+"""The records of a local client, and the responses made from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RefusalError(Exception):
-    """A request that is answered with an error status."""
+    """The request is answered with an error status."""
 
     def __init__(self, status: int, title: str, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -38,7 +38,7 @@ class StoredSet:
 
 @dataclass
 class StoredJob:
-    """An estimate: its record, the training curve, the order to stop, and the library's result."""
+    """An estimate: its record, the training curve, the stop signal, and the library's result."""
 
     record: dict[str, Any]
     options: dict[str, Any]
@@ -100,7 +100,7 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
 
 
 def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dict[str, Any]:
-    """Newest first, from after the cursor on."""
+    """One page, newest first, starting after the cursor."""
     newest_first = records[::-1]
     ids = [record["id"] for record in newest_first]
     start = ids.index(params["after"]) + 1 if params.get("after") in ids else 0

@@ -1,4 +1,4 @@
-"""Takes the place of the HTTP transport, and says which request is whose."""
+"""The local counterpart of the HTTP transport. It routes each request to its handler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.05
 
 
 class LocalTransport:
-    """As `Transport`, without a server; safe to use from several threads."""
+    """Like `Transport`, but without a server. Thread-safe."""
 
     base_url = LOCAL
 
@@ -65,7 +65,7 @@ class LocalTransport:
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
-        """Ends the running job: it has nowhere to go on."""
+        """Stops the running job, which cannot outlive the client."""
         self._jobs.close()
 
     def _answer(self, request: Request) -> Response:
