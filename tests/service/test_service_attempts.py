@@ -25,7 +25,7 @@ from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
-from wdist_service.storage.eviction import forget_deleted, keep_tidy
+from wdist_service.storage.eviction import evict_deleted, start_evicting_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
@@ -179,7 +179,7 @@ def test_a_worker_that_moves_is_alive_whatever_the_clock_says(bench: Bench) -> N
             session.execute(update(Worker).where(Worker.id == living.worker_id).values(beat_at=beat))
         assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0
         time.sleep(0.06)
-    other.vigil.pause(60)
+    other.liveness.pause(60)
     time.sleep(0.15)
     assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # the database was away: nobody is judged
 
@@ -286,12 +286,12 @@ def test_what_was_deleted_through_another_host_leaves_the_cache(bench: Bench, tm
     with bench.database.write() as session:
         session.execute(delete(SampleSet).where(SampleSet.id == rows[0].id))
     discard_unused(bench.database, bench.storage, [rows[0].sha256])
-    assert forget_deleted(bench.database, second) == 0, "somebody may be about to open it"
+    assert evict_deleted(bench.database, second) == 0, "somebody may be about to open it"
     assert deleted.exists()
     for path in (deleted, kept):
         os.utime(path, (time.time() - 61,) * 2)
     stopping = threading.Event()
-    keep_tidy(bench.database, second, stopping, seconds=0.05)
+    start_evicting_deleted(bench.database, second, stopping, seconds=0.05)
     deadline = time.monotonic() + 20
     while deleted.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -6,6 +6,7 @@ from pathlib import Path
 from service_fixtures import postgres_server, pytest_generate_tests, s3_server, stores
 from service_process import Server
 from stores import Stores, rows
+
 from wdist.paper.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
 
 __all__ = [

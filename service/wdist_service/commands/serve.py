@@ -67,11 +67,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from wdist_service.database import file_of
-    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_pulse
+    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_heartbeat
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
-    show_pulse()
+    show_heartbeat()
     try:
         settings = settings_of(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
@@ -80,12 +80,12 @@ def _worker(options: argparse.Namespace) -> int:
     if file is not None and not file.exists() and SUPERVISOR_VARIABLE not in os.environ:
         return fail(f"no server has worked in {settings.data}: start `wdist serve`, or name its --data", EX_CONFIG)
     from wdist_service import logs
-    from wdist_service.worker.trainer_pool import Slots
+    from wdist_service.worker.trainer_pool import TrainerPool
 
     logs.configure(settings.log_level)
-    slots = Slots(settings)
-    slots.tend()  # trainers import torch while this process imports the rest
+    pool = TrainerPool(settings)
+    pool.tend()  # trainers import torch while this process imports the rest
     from wdist_service.worker import worker
 
-    worker.main(settings, slots)
+    worker.main(settings, pool)
     return 0

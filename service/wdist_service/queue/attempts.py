@@ -58,7 +58,7 @@ class Attempts:
         self._queue = queue
         self._storage = storage
         self.worker_id = worker_id
-        self.vigil = Liveness()
+        self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
         """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""
@@ -226,7 +226,7 @@ class Attempts:
             now = self._database.now(session)
             query = select(Worker.id, Worker.beat_at).where(Worker.id != self.worker_id)
             beats = {row.id: row.beat_at for row in session.execute(query)}
-        still = self.vigil.look(beats.items())
+        still = self.liveness.look(beats.items())
         suspects = {
             worker: beat
             for worker, beat in beats.items()

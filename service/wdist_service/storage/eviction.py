@@ -12,10 +12,10 @@ from wdist_service.storage.files import Storage
 from wdist_service.storage.references import named
 
 log = logging.getLogger("wdist.storage")
-TIDY_SECONDS = 60.0
+EVICTION_SECONDS = 60.0
 
 
-def forget_deleted(database: Database, storage: Storage) -> int:
+def evict_deleted(database: Database, storage: Storage) -> int:
     """Remove cached copies of content that is stored nowhere any more; returns how many.
 
     A copy whose row is still to be committed may go too: it is fetched again when it is needed.
@@ -25,18 +25,20 @@ def forget_deleted(database: Database, storage: Storage) -> int:
     with database.read() as session:
         deleted = set(copies) - named(session, copies)
     for sha256 in deleted:
-        storage.forget(sha256)
+        storage.evict(sha256)
     return len(deleted)
 
 
-def keep_tidy(database: Database, storage: Storage, stopping: threading.Event, seconds: float = TIDY_SECONDS) -> None:
-    """`forget_deleted` now and then, in a thread of its own."""
+def start_evicting_deleted(
+    database: Database, storage: Storage, stopping: threading.Event, seconds: float = EVICTION_SECONDS
+) -> None:
+    """`evict_deleted` now and then, in a thread of its own."""
 
     def loop() -> None:
         while not stopping.wait(seconds):
             try:
-                forget_deleted(database, storage)
+                evict_deleted(database, storage)
             except (DatabaseError, OSError) as error:
                 log.warning("the cache could not be tidied, trying again: %s", error)
 
-    threading.Thread(target=loop, name="tidy", daemon=True).start()
+    threading.Thread(target=loop, name="eviction", daemon=True).start()

@@ -18,9 +18,9 @@ Message = dict[str, Any]
 class Run:
     """One attempt of a turn; the threads that touch it agree through its lock on who has the last word."""
 
-    def __init__(self, claim: Claim, turn: Turn, scratch: Path) -> None:
+    def __init__(self, claim: Claim, runner: JobRunner, scratch: Path) -> None:
         self.claim = claim
-        self.turn = turn
+        self.runner = runner
         self.directory = scratch / self.name
         self.progress: dict[str, Any] | None = None
         self.is_fenced = False
@@ -45,35 +45,35 @@ class Run:
 
         With others it is given as much for each: it may be busy certifying one of them.
         """
-        with self.turn.lock:
+        with self.runner.lock:
             if self.is_over:
                 return
             if self._stopped_at is None:
                 self._stopped_at = time.monotonic()
-                self.turn.trainer.stop_job(self.name)
+                self.runner.trainer.stop_job(self.name)
                 return
-            seconds = _STOP_SECONDS * sum(not run.is_over for run in self.turn.runs.values())
+            seconds = _STOP_SECONDS * sum(not run.is_over for run in self.runner.runs.values())
             if time.monotonic() - self._stopped_at > seconds:
-                self.turn.trainer.kill(f"it did not stop within {seconds:g} s of being asked to")
+                self.runner.trainer.kill(f"it did not stop within {seconds:g} s of being asked to")
 
     def fence(self) -> None:
         """The tables say that this attempt is no longer ours."""
-        with self.turn.lock:
+        with self.runner.lock:
             if self.is_over or self.is_fenced:
                 return
             self.is_fenced = True
-            if all(run.is_over or run.is_fenced for run in self.turn.runs.values()):
-                self.turn.trainer.kill()
+            if all(run.is_over or run.is_fenced for run in self.runner.runs.values()):
+                self.runner.trainer.kill()
             else:
-                self.turn.trainer.stop_job(self.name)
+                self.runner.trainer.stop_job(self.name)
 
     def end(self) -> None:
         """From here on nobody asks the trainer to stop it."""
-        with self.turn.lock:
+        with self.runner.lock:
             self.is_over = True
 
 
-class Turn:
+class JobRunner:
     """What one trainer has at once: an attempt, or several small ones of a batch."""
 
     def __init__(self, claims: Sequence[Claim], trainer: TrainerProcess, scratch: Path) -> None:
