@@ -40,7 +40,7 @@ from wdist_service.queue import dispatch
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
-from wdist_service.storage.eviction import keep_evicting
+from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT
 from wdist_service.uploads import endpoints as uploads
@@ -97,7 +97,7 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        keep_evicting(services.database, services.storage, closing)
+        start_evicting_deleted(services.database, services.storage, closing)
         services[Evaluations].start()
         yield
         closing.set()

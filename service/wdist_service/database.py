@@ -32,7 +32,7 @@ class Database:
         self.url = settings.url
         # SQLite lets those who wait for its lock sleep for up to 100 ms and favours newcomers: with 4 threads posting,
         # the slowest of 100 requests took 0.8 s. Threads of one process queue here instead.
-        self._runner = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._write_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
         self.engine = _sqlite_engine(settings.url) if self.is_sqlite else _server_engine(settings.url)
 
     @contextmanager
@@ -45,7 +45,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A session that commits at the end of the block, or not at all."""
         engine = self.engine.execution_options(begin="IMMEDIATE")
-        with self._runner, Session(engine, expire_on_commit=False) as session, session.begin():
+        with self._write_lock, Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def now(self, session: Session) -> float:

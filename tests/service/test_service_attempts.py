@@ -25,7 +25,7 @@ from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Claim, Finished
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
-from wdist_service.storage.eviction import evict_deleted, keep_evicting
+from wdist_service.storage.eviction import evict_deleted, start_evicting_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
@@ -296,7 +296,7 @@ def test_what_was_deleted_through_another_host_leaves_the_cache(bench: Bench, tm
     for path in (deleted, kept):
         os.utime(path, (time.time() - 61,) * 2)
     stopping = threading.Event()
-    keep_evicting(bench.database, second, stopping, seconds=0.05)
+    start_evicting_deleted(bench.database, second, stopping, seconds=0.05)
     deadline = time.monotonic() + 20
     while deleted.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -17,7 +17,7 @@ from wdist_service.worker.trainer_pool import TrainerDied, TrainerPool, machine_
 
 
 @pytest.fixture
-def cold_slots(tmp_path: Path) -> Iterator[TrainerPool]:
+def cold_pool(tmp_path: Path) -> Iterator[TrainerPool]:
     """One slot whose trainer still starts, for tests that give it no job."""
     made = TrainerPool(Settings(data=tmp_path, slots=1, threads=1, spare_trainer=False))
     yield made
@@ -25,10 +25,10 @@ def cold_slots(tmp_path: Path) -> Iterator[TrainerPool]:
 
 
 @pytest.fixture
-def slots(cold_slots: TrainerPool) -> TrainerPool:
+def pool(cold_pool: TrainerPool) -> TrainerPool:
     """One slot whose trainer is ready."""
-    until(lambda: (cold_slots.tend(), cold_slots.all[0].is_ready())[1])
-    return cold_slots
+    until(lambda: (cold_pool.tend(), cold_pool.slots[0].is_ready())[1])
+    return cold_pool
 
 
 def until(condition: Callable[[], bool], seconds: float = 90) -> None:
@@ -52,12 +52,12 @@ def long_job(folder: Path) -> dict:
     }
 
 
-def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: TrainerPool, tmp_path: Path) -> None:
-    slot, trainer = slots.take()
+def test_a_trainer_serves_several_jobs_and_stops_when_told(pool: TrainerPool, tmp_path: Path) -> None:
+    slot, trainer = pool.take()
     trainer.send([long_job(tmp_path) | {"options": {"critic": "affine"}}])
     assert final(trainer)["type"] == "result"
-    slots.give_back(slot, is_reusable=True)
-    slot, same = slots.take()
+    pool.give_back(slot, is_reusable=True)
+    slot, same = pool.take()
     assert same is trainer
     trainer.send([long_job(tmp_path) | {"options": {"critic": "oracle"}}])
     failed = final(trainer)
@@ -69,13 +69,13 @@ def test_a_trainer_serves_several_jobs_and_stops_when_told(slots: TrainerPool, t
     assert final(trainer)["type"] == "stopped"
     with pytest.raises(TrainerDied, match="exit code 0"):
         final(trainer)
-    slots.give_back(slot, is_reusable=False)
-    slots.tend()
-    assert slots.all[0].trainer is not trainer
+    pool.give_back(slot, is_reusable=False)
+    pool.tend()
+    assert pool.slots[0].trainer is not trainer
 
 
-def test_one_of_several_jobs_is_stopped(slots: TrainerPool, tmp_path: Path) -> None:
-    _, trainer = slots.take()
+def test_one_of_several_jobs_is_stopped(pool: TrainerPool, tmp_path: Path) -> None:
+    _, trainer = pool.take()
     short = {"critic": "groupsort", "steps": 50, "baseline_rows": 0}
     jobs = []
     for name, options in (("long", {**short, "steps": 100_000}), ("short", short), ("wrong", {"critic": "oracle"})):
@@ -102,61 +102,61 @@ def final(trainer: trainer_pool.TrainerProcess) -> dict:
 
 
 def test_a_trainer_that_holds_too_much_memory_is_ended_with_a_reason(
-    slots: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, trainer = slots.take()
+    _, trainer = pool.take()
     assert 0 < trainer.resident_bytes() < machine_memory()
     trainer.send([long_job(tmp_path)])
-    monkeypatch.setattr(slots, "_memory_bytes", 1 << 20)
-    slots.tend()
+    monkeypatch.setattr(pool, "_memory_bytes", 1 << 20)
+    pool.tend()
     with pytest.raises(TrainerDied, match=r"the limit is 1,048,576"):
         final(trainer)
 
 
-def test_a_crash_is_told_by_its_signal(cold_slots: TrainerPool) -> None:
-    cold_slots.tend()
-    trainer = cold_slots.all[0].trainer
+def test_a_crash_is_told_by_its_signal(cold_pool: TrainerPool) -> None:
+    cold_pool.tend()
+    trainer = cold_pool.slots[0].trainer
     assert trainer is not None
     os.kill(trainer.pid, signal.SIGSEGV)
     with pytest.raises(TrainerDied, match="SIGSEGV"):
         final(trainer)
 
 
-def test_an_idle_trainer_that_dies_is_replaced(cold_slots: TrainerPool) -> None:
-    slots = cold_slots
-    slots.tend()
-    first = slots.all[0].trainer
+def test_an_idle_trainer_that_dies_is_replaced(cold_pool: TrainerPool) -> None:
+    pool = cold_pool
+    pool.tend()
+    first = pool.slots[0].trainer
     assert first is not None
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: not is_alive(first.pid))
-    until(lambda: (slots.tend(), slots.all[0].trainer not in (None, first))[1])
+    until(lambda: (pool.tend(), pool.slots[0].trainer not in (None, first))[1])
 
 
 def test_a_spare_takes_the_place_of_a_trainer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_pool, "_SPARE_SECONDS", 0.0)
-    slots = TrainerPool(Settings(data=tmp_path, slots=1, threads=1))
+    pool = TrainerPool(Settings(data=tmp_path, slots=1, threads=1))
     try:
-        spare = slots._spare
+        spare = pool._spare
         assert spare is not None
-        until(lambda: (slots.tend(), spare.fill() and slots.all[0].is_ready())[1])
-        first, second = slots.all[0].trainer, spare.trainer
-        slot, trainer = slots.take()
+        until(lambda: (pool.tend(), spare.fill() and pool.slots[0].is_ready())[1])
+        first, second = pool.slots[0].trainer, spare.trainer
+        slot, trainer = pool.take()
         assert trainer is first
-        slots.give_back(slot, is_reusable=False)
-        slots.tend()
-        slot, trainer = slots.take()  # without waiting
+        pool.give_back(slot, is_reusable=False)
+        pool.tend()
+        slot, trainer = pool.take()  # without waiting
         assert trainer is second
         trainer.send([long_job(tmp_path) | {"options": {"critic": "affine"}}])
         assert final(trainer)["type"] == "result"
     finally:
-        slots.close()
+        pool.close()
 
 
-def test_a_trainer_knows_no_secrets(cold_slots: TrainerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_knows_no_secrets(cold_pool: TrainerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WDIST_SERVER_DATABASE_URL", "postgresql://user:secret@host/db")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    cold_slots.tend()
-    fresh = cold_slots.all[0].trainer
+    cold_pool.tend()
+    fresh = cold_pool.slots[0].trainer
     assert fresh is not None
     names = {line.partition("=")[0] for line in Path(f"/proc/{fresh.pid}/environ").read_text().split("\0")}
     assert "OMP_NUM_THREADS" in names

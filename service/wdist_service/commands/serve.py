@@ -67,11 +67,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from wdist_service.database import file_of
-    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, beat, die_with_supervisor
+    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_heartbeat
     from wdist_service.settings import SettingsError
 
     die_with_supervisor()
-    beat()
+    show_heartbeat()
     try:
         settings = settings_of(options, "data", "database_url", "slots", "threads")
     except SettingsError as error:
@@ -83,9 +83,9 @@ def _worker(options: argparse.Namespace) -> int:
     from wdist_service.worker.trainer_pool import TrainerPool
 
     logs.configure(settings.log_level)
-    slots = TrainerPool(settings)
-    slots.tend()  # trainers import torch while this process imports the rest
+    pool = TrainerPool(settings)
+    pool.tend()  # trainers import torch while this process imports the rest
     from wdist_service.worker import worker
 
-    worker.main(settings, slots)
+    worker.main(settings, pool)
     return 0

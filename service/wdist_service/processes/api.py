@@ -7,7 +7,7 @@ import socket
 import sys
 
 from wdist_service.estimates.events import EventFeed
-from wdist_service.processes.heartbeat import beat, die_with_supervisor
+from wdist_service.processes.heartbeat import die_with_supervisor, show_heartbeat
 
 EX_CONFIG = 78
 
@@ -22,7 +22,7 @@ def main() -> None:
     from wdist_service.http.connections import MAX_HEADER_BYTES, GuardedProtocol
     from wdist_service.settings import SettingsError, load
 
-    beat()
+    show_heartbeat()
     settings = load()
     logs.configure(settings.log_level)
     try:

@@ -10,8 +10,8 @@ import threading
 import time
 
 SUPERVISOR_VARIABLE = "WDIST_SUPERVISOR_PID"
-PULSE_VARIABLE = "WDIST_PULSE_DESCRIPTOR"
-_PULSE_SECONDS = 1.0
+HEARTBEAT_VARIABLE = "WDIST_PULSE_DESCRIPTOR"
+_HEARTBEAT_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -29,11 +29,11 @@ def die_with_supervisor() -> None:
         die_with(int(parent))
 
 
-def beat() -> None:
+def show_heartbeat() -> None:
     """From here on show the supervisor, where there is one, that this process moves."""
-    if (pulse := os.environ.pop(PULSE_VARIABLE, None)) is not None:
-        os.set_inheritable(int(pulse), False)
-        threading.Thread(target=_beat, args=(int(pulse),), name="pulse", daemon=True).start()
+    if (heartbeat := os.environ.pop(HEARTBEAT_VARIABLE, None)) is not None:
+        os.set_inheritable(int(heartbeat), False)
+        threading.Thread(target=_beat, args=(int(heartbeat),), name="heartbeat", daemon=True).start()
 
 
 def _beat(descriptor: int) -> None:
@@ -44,7 +44,7 @@ def _beat(descriptor: int) -> None:
             pass  # the supervisor is frozen itself: the pipe is full of proof
         except OSError:
             return
-        time.sleep(_PULSE_SECONDS)
+        time.sleep(_HEARTBEAT_SECONDS)
 
 
 class Heartbeat:
@@ -63,7 +63,7 @@ class Heartbeat:
         self._silence = 0.0
 
     def silence(self) -> float:
-        """Seconds since the last pulse, counting only time in which somebody looked; 0 before the first.
+        """Seconds since the last heartbeat, counting only time in which somebody looked; 0 before the first.
 
         Time in which nobody looked says nothing: the supervisor was frozen too, or the machine slept.
         """

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-from wdist_service.processes.heartbeat import PULSE_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
+from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
 
 EX_CONFIG = 78  # a child that ends with this must not be started again
@@ -45,7 +45,7 @@ class Child:
         self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
         self._frozen_seconds = settings.frozen_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._pulse: Heartbeat | None = None
+        self._heartbeat: Heartbeat | None = None
         self._started = 0.0
         self._pause = 0.0
         self._not_before = 0.0
@@ -68,20 +68,20 @@ class Child:
         return None
 
     def _start(self) -> None:
-        if self._pulse is not None:
-            self._pulse.close()
-        self._pulse = Heartbeat()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+        self._heartbeat = Heartbeat()
         # Its own group: Ctrl-C reaches the supervisor alone, which then stops its children in order.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             self._command,
-            env=self._environment | {PULSE_VARIABLE: str(self._pulse.descriptor)},
-            pass_fds=[*self._descriptors, self._pulse.descriptor],
+            env=self._environment | {HEARTBEAT_VARIABLE: str(self._heartbeat.descriptor)},
+            pass_fds=[*self._descriptors, self._heartbeat.descriptor],
             process_group=0,
         )
         self._started = time.monotonic()
 
     def _end_if_frozen(self, process: subprocess.Popen[bytes]) -> None:
-        if self._pulse is not None and 0 < self._frozen_seconds < self._pulse.silence():
+        if self._heartbeat is not None and 0 < self._frozen_seconds < self._heartbeat.silence():
             sys.stderr.write(
                 f"wdist: the {self.name} process has not moved for {self._frozen_seconds:g} s; ending it\n"
             )

@@ -1,1 +1,1 @@
-"""The queue of jobs: dispatch, attempts, leases, and who is still alive."""
+"""The job queue: dispatch, attempts, leases, and which workers are alive."""

@@ -1,4 +1,4 @@
-"""What workers do to estimates: claim, report, finish, hand over. Every change carries `WHERE attempt = k`."""
+"""What workers do with estimates: claim, report, finish, hand over. Every change carries `WHERE attempt = k`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
 
 _HELD = (Status.RUNNING, Status.CANCELING)
-# Limits on estimates that are taken together: seconds of each, seconds of all, bytes of their rows.
+# Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
 _SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
 
 
@@ -38,12 +38,12 @@ class Claim:
     target: str
     options: dict[str, Any]
     groups: tuple[str, str] | None = None  # one label for each row of source and of target
-    cost_seconds: float = math.inf  # what it was estimated to take
+    cost_seconds: float = math.inf  # its estimated duration
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a trainer delivered: the result, its curve, and files by name."""
+    """What a trainer produced: the result, its curve, and files by name."""
 
     result: dict[str, Any]
     curve: list[Any]
@@ -61,30 +61,33 @@ class Attempts:
         self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
-        """Enter this worker; earlier lives under its (exclusively held) name are dead, whatever their lease says."""
+        """Register this worker. It holds its name exclusively, so earlier workers of that name are dead, lease or not."""
         with self._database.write() as session:
             now = self._database.now(session)
             session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))
             session.add(Worker(id=self.worker_id, name=name, slots=slots, devices=devices, started_at=now, beat_at=now))
 
     def beat(self) -> bool:
-        """Renew the lease; False when others have already buried this worker, which must then declare itself again."""
+        """Renew the lease; False when others have declared this worker dead, and it has to register again."""
         with self._database.write() as session:
             now = self._database.now(session)
             statement = update(Worker).where(Worker.id == self.worker_id).values(beat_at=now).returning(Worker.id)
             return session.execute(statement).first() is not None
 
     def leave(self) -> None:
-        """Say that this worker is gone, so that nobody waits for its lease."""
+        """Mark this worker as gone, so that nobody waits for its lease to expire."""
         with self._database.write() as session:
             session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
 
-    def claim(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
-        """Take a queued attempt and, where it is small, up to `most` - 1 more of its batch; none
-        when it was canceled, replaced, or delivered twice.
+    def claim(self, estimate_id: str, attempt: int) -> Claim | None:
+        """Claim a queued attempt; None when it was canceled, replaced, or delivered twice."""
+        return next(iter(self.claim_together(estimate_id, attempt, 1)), None)
 
-        Only first attempts are taken together: one that came back may have been the one that hurt the others. The
-        queue, which has not delivered the others yet, forgets them; where it does all the same, they are taken.
+    def claim_together(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
+        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch; an empty list where `claim` is None.
+
+        Only first attempts share a trainer: a retried one may be what killed the trainer last time. The other attempts
+        are withdrawn from the queue. If it delivers one all the same, the claim finds it taken.
         """
         with self._database.write() as session:
             if (first := self._claim(session, estimate_id, attempt)) is None:
@@ -116,7 +119,7 @@ class Attempts:
         return Claim(estimate_id, attempt, source, target, options, groups, cost)
 
     def watch(self) -> dict[str, tuple[int, str]]:
-        """(attempt, status) of every estimate that the tables say this worker holds."""
+        """(attempt, status) of every estimate that this worker holds according to the tables."""
         with self._database.read() as session:
             query = select(Estimate.id, Estimate.attempt, Estimate.status).where(
                 Estimate.worker_id == self.worker_id, Estimate.status.in_(_HELD)
@@ -124,7 +127,7 @@ class Attempts:
             return {row.id: (row.attempt, row.status) for row in session.execute(query)}
 
     def is_active(self, estimate_id: str) -> bool:
-        """Whether an estimate has not ended."""
+        """Whether an estimate is still queued or running."""
         with self._database.read() as session:
             query = select(Estimate.id).where(Estimate.id == estimate_id, Estimate.status.in_(ACTIVE))
             return session.execute(query).first() is not None
@@ -134,12 +137,12 @@ class Attempts:
         if not progress:
             return
         with self._database.write() as session:
-            for (estimate_id, attempt), data in sorted(progress.items()):  # rows are locked in one order everywhere
+            for (estimate_id, attempt), data in sorted(progress.items()):  # every transaction locks rows in this order
                 if _change(session, estimate_id, attempt, _HELD, progress=data):
                     session.add(Event(estimate_id=estimate_id, type="progress", data=data, created_at=time.time()))
 
     def succeed(self, estimate_id: str, attempt: int, finished: Finished) -> bool:
-        """Store result and files; False when fenced. An estimate that was told to stop ends canceled all the same."""
+        """Store result and files; False when fenced. An estimate that is being canceled ends canceled all the same."""
         with ExitStack() as opened:
             incoming = {}
             for name, path in finished.files.items():
@@ -164,12 +167,12 @@ class Attempts:
                 return True
 
     def fail(self, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
-        """End an estimate with a reason in words; False when fenced."""
+        """End an estimate as failed, with an error message; False when fenced."""
         with self._database.write() as session:
             return _fail(session, estimate_id, attempt, error)
 
     def stopped(self, estimate_id: str, attempt: int) -> bool:
-        """The trainer stopped as it was told to."""
+        """End a canceled estimate, once its trainer has stopped; False when fenced."""
         with self._database.write() as session:
             if not _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
                 return False
@@ -177,9 +180,9 @@ class Attempts:
             return True
 
     def died(self, estimate_id: str, attempt: int, reason: str, cap: int, *, alone: bool = True) -> bool:
-        """The trainer died of this estimate: try again, up to `cap` deaths in all; False when fenced.
+        """Retry an estimate whose trainer died, up to `cap` deaths in all; False when fenced.
 
-        One that was not `alone` with it may not be the cause, and is tried again alone.
+        If it was not `alone` in the trainer, it may not be the cause: the death does not count and it is retried alone.
         """
         with self._database.write() as session:
             row = session.get(Estimate, estimate_id)
@@ -197,7 +200,7 @@ class Attempts:
             return self._hand_over(session, row.id, attempt)
 
     def hand_over(self, estimate_id: str, attempt: int) -> bool:
-        """Give an attempt back through no fault of its own: attempt k + 1 is queued; False when fenced."""
+        """Put an attempt k back without counting a failure: attempt k + 1 is queued; False when fenced."""
         with self._database.write() as session:
             return self._hand_over(session, estimate_id, attempt)
 
@@ -216,8 +219,8 @@ class Attempts:
     def take_over(self, lease_seconds: float, still_seconds: float = 0.0) -> int:
         """Hand over every attempt of dead workers; returns how many.
 
-        A worker is dead when it said so, or another worker holds its name, or its lease ran out on the database's clock
-        and this process has seen no new heartbeat from it for `still_seconds`.
+        A worker is dead if it said so, or if another holds its name. It is also dead if its lease has expired on the
+        database's clock and this process has seen no beat of it for `still_seconds`.
         """
         with self._database.read() as session:
             now = self._database.now(session)
@@ -227,7 +230,7 @@ class Attempts:
         suspects = {
             worker: beat
             for worker, beat in beats.items()
-            # A beat far in the future is from before the clock was set back.
+            # `abs`: a beat far in the future was written before the clock was set back.
             if beat == 0.0 or (abs(now - beat) > lease_seconds and still[worker] >= still_seconds)
         }
         if not suspects:
@@ -236,11 +239,11 @@ class Attempts:
         with self._database.write() as session:
             query = select(Worker.id, Worker.beat_at).where(Worker.id.in_(suspects)).with_for_update()
             if {row.id: row.beat_at for row in session.execute(query)} != suspects:
-                return 0  # one of them came back meanwhile; look again at the next turn
+                return 0  # one of them came back in the meantime; check again next time
             dead = list(suspects)
             held = select(Estimate.id, Estimate.attempt).where(Estimate.worker_id.in_(dead), Estimate.status.in_(_HELD))
             attempts = {(row.id, row.attempt) for row in session.execute(held)}
-            # Taken off the queue, but the worker died before its claim: the row still says queued.
+            # Delivered to a worker that died before it claimed them: their rows still say queued.
             attempts.update(_still_queued(session, delivered))
             moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
             session.execute(delete(Worker).where(Worker.id.in_(dead)))
@@ -248,9 +251,9 @@ class Attempts:
 
 
 def _companions(session: Session, first: Estimate, most: int) -> list[str]:
-    """Small estimates that wait behind `first` in its batch, no more of them than leave a part to every other slot.
+    """Small estimates that wait behind `first` in its batch, at most its slot's share of them.
 
-    Guided self-scheduling (Polychronopoulos and Kuck, 1987): of what is left, one part for each slot.
+    Guided self-scheduling (Polychronopoulos and Kuck, 1987): a slot takes the remaining work divided by the slots.
     """
     if not _is_small(first):
         return []
@@ -266,7 +269,7 @@ def _companions(session: Session, first: Estimate, most: int) -> list[str]:
     count = len(session.execute(waiting.with_only_columns(Estimate.id).limit(slots * most)).all())
     part = min(most, math.ceil((1 + count) / slots)) - 1
     seconds, taken, held = first.cost_seconds or 0.0, [], _bytes(session, first)
-    # Rows that another transaction holds are left to it: whoever waits for rows must take them in the order of ids.
+    # Skip rows that another transaction has locked: waiting for them would require locking in the order of ids.
     for row in session.execute(waiting.limit(part).with_for_update(skip_locked=True)).scalars() if part else ():
         seconds, held = seconds + (row.cost_seconds or 0.0), held + _bytes(session, row)
         if not _is_small(row) or seconds > _TOGETHER_SECONDS or held > _TOGETHER_BYTES:
@@ -290,7 +293,7 @@ def _content(session: Session, sample_set_id: str) -> str:
 
 
 def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any) -> bool:
-    """UPDATE one attempt that is in one of these states; False (fenced) when there is none."""
+    """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
     statement = (
         update(Estimate)
         .where(Estimate.id == estimate_id, Estimate.attempt == attempt, Estimate.status.in_(list(statuses)))

@@ -1,8 +1,8 @@
 """The durable queue: the only module that knows DBOS.
 
-DBOS dispatches, the `estimates` table is the truth. An attempt is one workflow, `{estimate}:{attempt}`, carrying ids
-only. Every worker life has its own executor id, so DBOS never recovers an attempt by itself: a lost one is replaced by
-the next attempt (jobs.py), decided in one place.
+DBOS dispatches; the `estimates` table is the truth. An attempt is one workflow, `{estimate}:{attempt}`, which carries
+ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself. One place
+alone decides that an attempt is lost and queues the next: `Attempts.take_over`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from wdist_service.database import Database
 QUEUE = "estimates"
 WORKFLOW = "attempt"
 APPLICATION = "wdist"
-APPLICATION_VERSION = "1"  # pinned: by default DBOS hashes the code, and a deploy strands every waiting job
+APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the code, and a deployment strands every waiting job
 POLLING_SECONDS = 0.05  # enqueue to start: 0.7 s (median) at the default of 1 s
 RunAttempt = Callable[[str, int], None]
 
 
 class JsonSerializer(Serializer):
-    """JSON in place of DBOS's pickle: nothing in the database is ever executed."""
+    """JSON instead of DBOS's pickle, so that reading the database never executes code."""
 
     def serialize(self, data: Any) -> str:
         return json.dumps(data, default=repr)
@@ -42,12 +42,12 @@ class JsonSerializer(Serializer):
 
 
 def migrate(database: Database) -> None:
-    """Create or migrate DBOS's own tables; a client never does."""
+    """Create or migrate DBOS's own tables, which a client does not do by itself."""
     DBOS.migrate(database.url)
 
 
 class Queue:
-    """Where attempts wait. Enqueueing happens inside the caller's transaction: row and queue entry, or neither."""
+    """Where attempts wait. Enqueueing happens inside the caller's transaction: both row and queue entry, or neither."""
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine_for_queue()
@@ -56,7 +56,7 @@ class Queue:
         )
 
     def open(self) -> None:
-        """Declare the queue; before a Consumer starts, or it looks 1 s later."""
+        """Declare the queue. Do so before a Consumer starts: otherwise it first polls 1 s later."""
         self._client.register_queue(
             QUEUE, worker_concurrency=1, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
         )
@@ -77,12 +77,12 @@ class Queue:
         )
 
     def withdraw(self, attempts: Iterable[tuple[str, int]]) -> None:
-        """Take attempts off the queue; one that is delivered all the same finds its row closed and does nothing."""
+        """Take attempts off the queue; one that is delivered all the same cannot be claimed and does nothing."""
         if ids := [workflow_id(*attempt) for attempt in attempts]:
             self._client.cancel_workflows(ids)
 
     def delivered_to(self, worker_ids: Iterable[str]) -> list[tuple[str, int]]:
-        """Attempts that these workers took off the queue and did not finish."""
+        """Attempts that were delivered to these workers and are not finished."""
         ids = list(worker_ids)
         if not ids:
             return []
@@ -92,7 +92,7 @@ class Queue:
         return [parse_workflow_id(workflow.workflow_id) for workflow in pending]
 
     def purge(self, older_than_seconds: float, limit: int = 1000) -> int:
-        """Forget finished workflows, which DBOS keeps for ever; returns how many."""
+        """Delete finished workflows, which DBOS would keep forever; returns how many."""
         before = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - older_than_seconds))
         done = self._client.list_workflows(
             status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
@@ -108,7 +108,7 @@ class Queue:
 
 
 class Consumer:
-    """Takes attempts off the queue, as many at once as `at_once` says then, each in a thread of its own."""
+    """Takes attempts off the queue and runs each in a thread of its own, at most `at_once()` at a time."""
 
     def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt, at_once: Callable[[], int]) -> None:
         logging.getLogger("dbos").setLevel(logging.WARNING)
@@ -135,16 +135,16 @@ class Consumer:
         _take_at_once(at_once)
 
     def close(self) -> None:
-        """Stop taking work; attempts under way must have ended before."""
+        """Stop taking attempts; those under way must have ended before."""
         DBOS.destroy(workflow_completion_timeout_sec=5)
         self._engine.dispose()
 
 
 def _take_at_once(at_once: Callable[[], int]) -> None:
-    """Have this process take so many workflows at once.
+    """Have this process take up to `at_once()` workflows at a time.
 
-    DBOS knows one number for all processes, in the queue's row: of workers with 1 and with 8 slots, the small one took
-    8 and kept 7 waiting. The row says 1, and what this process reads of it is changed here.
+    DBOS has one such number for all processes, in the queue's row: with 1-slot and 8-slot workers, the small worker
+    took 8 and kept 7 waiting. The row says 1, and this process replaces that number when it reads the row.
     """
     system = _get_dbos_instance()._sys_db
     read = system.get_queue

@@ -1,4 +1,4 @@
-"""In which order jobs start: by priority, and fairly among tenants."""
+"""The order in which jobs start: by priority, then fairly among tenants."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
 
 
 def virtual_time(priority: str, waiting: int) -> int:
-    """DBOS priority (lower starts first) of a tenant's next job while `waiting` of its jobs wait in that class.
+    """DBOS priority (lower starts first) of a tenant's next job, when `waiting` of its jobs wait in that class.
 
-    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one do not
-    delay another's first.
+    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one
+    tenant do not delay the first job of another.
     """
     return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
 

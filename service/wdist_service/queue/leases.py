@@ -1,4 +1,4 @@
-"""Leases: a lock or a row that another process may take when its holder does not renew it in time."""
+"""Renewing a lease: others may take a lock or a row that is not renewed in time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def renewed(seconds: float, renew: Callable[[], bool]) -> Iterator[None]:
-    """Call `renew` every `seconds` from a thread, until the block ends or `renew` returns False."""
+    """Call `renew` from a thread every `seconds` seconds, until the block ends or it returns False."""
     done = threading.Event()
 
     def loop() -> None:

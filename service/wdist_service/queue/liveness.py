@@ -1,32 +1,34 @@
-"""Which workers are alive, judged by whether their heartbeat changes: a check that no clock can mislead."""
+"""How long each worker has shown no new beat: a check beside the database's clock."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 
-_LOOK_SECONDS = 2.0  # a longer pause between two looks says nothing: this process was frozen, or the machine slept
+_LOOK_SECONDS = (
+    2.0  # at most so much counts between two looks: this process may have been frozen, or the machine asleep
+)
 
 
 class Liveness:
-    """For how many seconds this process has seen each worker's heartbeat unchanged.
+    """Measures, on this process's own clock, how long each worker's last beat has stayed the same.
 
-    A clock that steps forward ends every lease at once, one that steps back keeps a dead worker's lease for as long:
-    by the clock alone, living workers would lose their estimates and dead ones keep theirs.
+    The database's clock alone is not enough. If it steps forward, every lease expires at once and living workers lose
+    their estimates. If it steps back, dead workers keep theirs for as long.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, float]] = {}  # worker: (its beat, seconds for which that did not change)
+        self._seen: dict[str, tuple[float, float]] = {}  # worker: (last beat, seconds since it changed)
         self._looked = time.monotonic()
         self._paused_until = 0.0
 
     def pause(self, seconds: float) -> None:
-        """Judge no worker for the next `seconds`."""
+        """Report every worker as moving for this long."""
         self._paused_until = time.monotonic() + seconds
         self._seen.clear()
 
     def look(self, beats: Iterable[tuple[str, float]]) -> dict[str, float]:
-        """Take note of (worker, beat); returns how long each has been still. 0 while paused."""
+        """Record each (worker, beat); returns for how many seconds each has been still, 0 while paused."""
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, _LOOK_SECONDS), now
         if now < self._paused_until:

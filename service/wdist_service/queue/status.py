@@ -1,4 +1,4 @@
-"""Status events: what listeners and clients are told of a job."""
+"""Status events, from which listeners learn what happens to a job."""
 
 from __future__ import annotations
 

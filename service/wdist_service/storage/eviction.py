@@ -25,11 +25,11 @@ def evict_deleted(database: Database, storage: Storage) -> int:
     with database.read() as session:
         deleted = set(copies) - named(session, copies)
     for sha256 in deleted:
-        storage.forget(sha256)
+        storage.evict(sha256)
     return len(deleted)
 
 
-def keep_evicting(
+def start_evicting_deleted(
     database: Database, storage: Storage, stopping: threading.Event, seconds: float = EVICTION_SECONDS
 ) -> None:
     """`evict_deleted` now and then, in a thread of its own."""
@@ -41,4 +41,4 @@ def keep_evicting(
             except (DatabaseError, OSError) as error:
                 log.warning("the cache could not be tidied, trying again: %s", error)
 
-    threading.Thread(target=loop, name="tidy", daemon=True).start()
+    threading.Thread(target=loop, name="eviction", daemon=True).start()

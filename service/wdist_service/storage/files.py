@@ -194,7 +194,7 @@ class Storage:
         """Content of which this host has a copy beside the stored one, and which was not used just now."""
         yield from ()
 
-    def forget(self, sha256: str) -> None:
+    def evict(self, sha256: str) -> None:
         """Remove this host's copy, if that is all that it is."""
 
     def read_identity(self) -> str | None:

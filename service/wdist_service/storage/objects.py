@@ -162,7 +162,7 @@ class ObjectStorage(Storage):
         if not (path := self._cached(file.sha256)).exists():
             path.parent.mkdir(exist_ok=True)
             file.path.rename(path)
-            self._evict()
+            self._evict_oldest()
 
     def path(self, sha256: str) -> Path:
         """A local file with this content, fetched where it is missing.
@@ -171,8 +171,8 @@ class ObjectStorage(Storage):
         """
         path = self._cached(sha256)
         with self._lock:
-            turn = self._fetching.setdefault(sha256, threading.Lock())
-        with turn:
+            lock = self._fetching.setdefault(sha256, threading.Lock())
+        with lock:
             try:
                 os.utime(path)
             except FileNotFoundError:
@@ -215,7 +215,7 @@ class ObjectStorage(Storage):
                 if path.stat().st_mtime < recent:
                     yield path.name
 
-    def forget(self, sha256: str) -> None:
+    def evict(self, sha256: str) -> None:
         self._cached(sha256).unlink(missing_ok=True)
 
     def read_identity(self) -> str | None:
@@ -242,9 +242,9 @@ class ObjectStorage(Storage):
                 raise StorageUnavailableError(f"{_key(sha256)} was damaged in the object storage or on its way")
             path.parent.mkdir(exist_ok=True)
             file.path.rename(path)
-        self._evict()
+        self._evict_oldest()
 
-    def _evict(self) -> None:
+    def _evict_oldest(self) -> None:
         """Forget what was not used for longest, until the cache is within its limit; files just given away stay."""
         with self._lock:
             files = []

@@ -53,7 +53,7 @@ class TrainerProcess:
         self._commands = cast(IO[str], self._process.stdin)
         self._read_end = read_end
         self._buffer = b""
-        self._runner = threading.Lock()
+        self._write_lock = threading.Lock()
         self.jobs = 0
         self.is_ready = False
         self._reason: str | None = None
@@ -77,7 +77,7 @@ class TrainerProcess:
         try:
             self._write({"jobs": jobs, "exactly": exactly})
         except OSError:
-            raise TrainerDied(self.epitaph()) from None
+            raise TrainerDied(self.how_it_ended()) from None
 
     def stop_job(self, name: str) -> None:
         """Ask it to give up one of its jobs; one that has ended is left alone."""
@@ -85,7 +85,7 @@ class TrainerProcess:
             self._write({"stop": name})
 
     def _write(self, command: dict[str, Any]) -> None:
-        with self._runner:
+        with self._write_lock:
             self._commands.write(json.dumps(command) + "\n")
             self._commands.flush()
 
@@ -96,13 +96,13 @@ class TrainerProcess:
             if not select.select([self._read_end], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 return None
             if not (data := os.read(self._read_end, 1 << 16)):
-                raise TrainerDied(self.epitaph())
+                raise TrainerDied(self.how_it_ended())
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def epitaph(self) -> str:
+    def how_it_ended(self) -> str:
         """How it ended, in words."""
         code = self._process.wait()
         if self._reason:
@@ -128,7 +128,7 @@ class TrainerProcess:
         self._process.terminate()
 
     def kill(self, reason: str | None = None) -> None:
-        """End it at once; `reason`: what its epitaph is to say."""
+        """End it at once; `reason`: what its how_it_ended is to say."""
         self._reason = reason or self._reason
         self._process.kill()
 
@@ -172,7 +172,7 @@ class Slot:
                 return True
             if self.trainer.is_alive():
                 return False
-            raise TrainerDied(self.trainer.epitaph())
+            raise TrainerDied(self.trainer.how_it_ended())
         except TrainerDied as died:
             self.trainer.close()
             self.trainer = None
@@ -185,16 +185,16 @@ class Slot:
 class TakenSlot:
     """A slot in use, with its trainer. Leaving the block gives it back, where that was not done before."""
 
-    def __init__(self, slots: TrainerPool) -> None:
-        self._slots = slots
-        self._slot, self.trainer = slots.take()
+    def __init__(self, pool: TrainerPool) -> None:
+        self._pool = pool
+        self._slot, self.trainer = pool.take()
         self._is_given_back = False
 
     def give_back(self, *, is_reusable: bool) -> None:
         """Free the slot for the next job; `is_reusable`: the trainer too."""
         if not self._is_given_back:
             self._is_given_back = True
-            self._slots.give_back(self._slot, is_reusable=is_reusable)
+            self._pool.give_back(self._slot, is_reusable=is_reusable)
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +211,7 @@ class TrainerPool:
         cores = len(os.sched_getaffinity(0))
         count = settings.slots or len(devices) or max(1, cores // 4)
         threads = settings.threads or max(1, cores // count)
-        self.all = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
+        self.slots = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
         self._memory_bytes = settings.trainer_memory_bytes or int(_MEMORY_SHARE * machine_memory() / count)
         self._changed = threading.Condition()
         # A GPU's trainer is bound to it when it starts, so that a spare would have to be kept for each.
@@ -219,17 +219,17 @@ class TrainerPool:
         self._spare_after = math.inf
 
     def __len__(self) -> int:
-        return len(self.all)
+        return len(self.slots)
 
     @property
     def devices(self) -> list[str]:
-        return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.all]
+        return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.slots]
 
     def take(self) -> tuple[Slot, TrainerProcess]:
         """A free slot whose trainer is ready; waits for one."""
         with self._changed:
             while True:
-                for slot in self.all:
+                for slot in self.slots:
                     if not slot.is_taken and slot.trainer is not None and slot.trainer.is_ready:
                         slot.is_taken = True
                         return slot, slot.trainer
@@ -252,7 +252,7 @@ class TrainerPool:
     def tend(self) -> None:
         """Start missing trainers, and end those that hold more memory than allowed."""
         with self._changed:
-            for slot in self.all:
+            for slot in self.slots:
                 if slot.trainer is None and self._spare is not None and self._spare.is_ready():
                     slot.trainer, self._spare.trainer = self._spare.trainer, None
                     self._spare_after = time.monotonic() + _SPARE_SECONDS
@@ -266,7 +266,7 @@ class TrainerPool:
         """Start the spare some time after all slots can work: it must not compete with the first job for the cores."""
         if self._spare is None:
             return
-        if self._spare_after == math.inf and all(slot.is_ready() for slot in self.all):
+        if self._spare_after == math.inf and all(slot.is_ready() for slot in self.slots):
             self._spare_after = time.monotonic() + _SPARE_SECONDS
         if time.monotonic() >= self._spare_after:
             self._spare.fill()
@@ -279,7 +279,7 @@ class TrainerPool:
             )
 
     def close(self) -> None:
-        for slot in [*self.all, *([self._spare] if self._spare else [])]:
+        for slot in [*self.slots, *([self._spare] if self._spare else [])]:
             if slot.trainer is not None:
                 slot.trainer.close()
                 slot.trainer = None

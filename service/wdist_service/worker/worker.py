@@ -27,7 +27,7 @@ from wdist_service.installation import check_storage
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.storage.eviction import keep_evicting
+from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Status
@@ -38,7 +38,7 @@ log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
-_VIGIL_BEATS = 2.5  # a worker that lives moves within so many
+_STILL_BEATS = 2.5  # a worker that lives moves within so many
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
@@ -49,11 +49,11 @@ Answer = TypeVar("Answer")
 class Worker:
     """Everything that a worker process is made of. `run` returns after SIGTERM."""
 
-    def __init__(self, settings: Settings, slots: TrainerPool) -> None:
+    def __init__(self, settings: Settings, pool: TrainerPool) -> None:
         self._settings = settings
         self._database = Database(settings)
         self._storage = open_storage(settings)
-        self._slots = slots
+        self._pool = pool
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
         self._stopping = threading.Event()
@@ -69,13 +69,13 @@ class Worker:
         _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
-        self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+        self._attempts.declare(self._name, len(self._pool), self._pool.devices)
         _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
         dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
-        keep_evicting(self._database, self._storage, self._stopping)
-        log.info("worker ready", extra={"worker": self._name, "slots": len(self._slots)})
+        start_evicting_deleted(self._database, self._storage, self._stopping)
+        log.info("worker ready", extra={"worker": self._name, "slots": len(self._pool)})
         try:
             self._control()
         finally:
@@ -84,17 +84,17 @@ class Worker:
     # --- the permanent thread: leases, cancels, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
-        duties = [
+        tasks = [
             _Every(_TICK_SECONDS, self._watch),
-            _Every(_TICK_SECONDS, self._slots.tend),
+            _Every(_TICK_SECONDS, self._pool.tend),
             _Every(self._settings.beat_seconds, self._beat),
             _Every(self._settings.beat_seconds / 2, self._take_over),
             _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
         ]
         while not self._stopping.wait(_TICK_SECONDS):
-            for duty in duties:
+            for task in tasks:
                 try:
-                    duty.maybe()
+                    task.run_if_due()
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
                     # While we could not write, others could not beat either: judge nobody for one lease.
@@ -102,10 +102,10 @@ class Worker:
 
     def _beat(self) -> None:
         if not self._attempts.beat():
-            self._attempts.declare(self._name, len(self._slots), self._slots.devices)
+            self._attempts.declare(self._name, len(self._pool), self._pool.devices)
 
     def _take_over(self) -> None:
-        moved = self._attempts.take_over(self._settings.lease_seconds, _VIGIL_BEATS * self._settings.beat_seconds)
+        moved = self._attempts.take_over(self._settings.lease_seconds, _STILL_BEATS * self._settings.beat_seconds)
         if moved:
             log.warning("took over attempts of a dead worker", extra={"attempts": moved})
 
@@ -151,7 +151,7 @@ class Worker:
             self._attempts.hand_over(*key)
             run.fence()
         self._attempts.leave()
-        self._slots.close()
+        self._pool.close()
         logging.shutdown()
         os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
 
@@ -168,27 +168,27 @@ class Worker:
             return 0
         runs = list(self._runs.values())
         is_short = all(_seconds_left(run.runner) <= _SHORT_SECONDS for run in runs)
-        return len(self._slots) + (1 if runs and is_short else 0)
+        return len(self._pool) + (1 if runs and is_short else 0)
 
     def _run_attempt(self, estimate_id: str, attempt: int) -> None:
         if self._stopping.is_set():
             threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
-        with self._slots.taken() as place:
+        with self._pool.taken() as slot:
             most = self._settings.together
             claims = _until_stored(lambda: self._attempts.claim(estimate_id, attempt, most))
             if not claims:
-                place.give_back(is_reusable=True)
+                slot.give_back(is_reusable=True)
                 return
-            runner = JobRunner(claims, place.trainer, self._storage.scratch)
+            runner = JobRunner(claims, slot.trainer, self._storage.scratch)
             self._runs |= {run.key: run for run in runner.runs.values()}
             try:
-                self._train(runner, place)
+                self._train(runner, slot)
             finally:
                 for run in runner.runs.values():
                     self._runs.pop(run.key, None)
 
-    def _train(self, runner: JobRunner, place: TakenSlot) -> None:
-        """Have the trainer run these attempts, and store how each one ended while the others go on."""
+    def _train(self, runner: JobRunner, slot: TakenSlot) -> None:
+        """Have the trainer run a turn, and store how each attempt ended while the others, and the next turn, train."""
         stored: list[Future[None]] = []
         with ThreadPoolExecutor(1, "store") as storing:
             try:
@@ -198,9 +198,9 @@ class Worker:
                 runner.follow(
                     self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end))
                 )
-                place.give_back(is_reusable=runner.is_reusable)
+                slot.give_back(is_reusable=runner.is_reusable)
             except TrainerDied as died:
-                place.give_back(is_reusable=False)
+                slot.give_back(is_reusable=False)
                 for run in [run for run in runner.runs.values() if not run.is_over]:
                     run.end()
                     stored.append(storing.submit(self._store_death, run, str(died)))
@@ -312,7 +312,7 @@ class _Every:
         self._action = action
         self._next = 0.0
 
-    def maybe(self) -> None:
+    def run_if_due(self) -> None:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self._seconds
@@ -343,9 +343,9 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
     with (directory / "id").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        if not (place := file.read().strip()):
-            place = secrets.token_hex(4)
-            file.write(place)
+        if not (host := file.read().strip()):
+            host = secrets.token_hex(4)
+            file.write(host)
     for number in range(1024):
         file = (directory / f"{number}.lock").open("w")
         try:
@@ -353,15 +353,15 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
         except OSError:
             file.close()
             continue
-        return file, f"{socket.gethostname()}-{place}/{number}"
+        return file, f"{socket.gethostname()}-{host}/{number}"
     raise RuntimeError("1,024 workers share this data directory; give this one another")
 
 
-def main(settings: Settings, slots: TrainerPool) -> None:
+def main(settings: Settings, pool: TrainerPool) -> None:
     """Run a worker until SIGTERM. Ends with EX_CONFIG where starting again is useless."""
     try:
-        Worker(settings, slots).run()
+        Worker(settings, pool).run()
     except SettingsError as error:
-        slots.close()
+        pool.close()
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(_EX_CONFIG) from None
