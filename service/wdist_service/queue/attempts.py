@@ -61,7 +61,7 @@ class Attempts:
         self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
-        """Register this worker. It holds its name exclusively, so earlier workers of that name are dead, lease or not."""
+        """Register this worker. It holds its name alone: earlier workers of that name are dead, lease or not."""
         with self._database.write() as session:
             now = self._database.now(session)
             session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))
@@ -79,12 +79,10 @@ class Attempts:
         with self._database.write() as session:
             session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
 
-    def claim(self, estimate_id: str, attempt: int) -> Claim | None:
-        """Claim a queued attempt; None when it was canceled, replaced, or delivered twice."""
-        return next(iter(self.claim_together(estimate_id, attempt, 1)), None)
+    def claim(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
+        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch.
 
-    def claim_together(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
-        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch; an empty list where `claim` is None.
+        The list is empty when the attempt was canceled, replaced, or delivered twice.
 
         Only first attempts share a trainer: a retried one may be what killed the trainer last time. The other attempts
         are withdrawn from the queue. If it delivers one all the same, the claim finds it taken.
