@@ -1,1 +1,1 @@
-"""Readers of files: tables, archives and images become one array, written row by row as they are read."""
+"""File readers: they turn tables, archives and images into one array, written to disk as it is read."""
