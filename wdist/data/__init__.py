@@ -1,1 +1,1 @@
-"""Rows in: sample sets are opened, checked, split, scaled, grouped, and read in batches."""
+"""Sample sets: how they are opened, checked, split, scaled, grouped, and read in batches."""

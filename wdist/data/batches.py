@@ -1,4 +1,4 @@
-"""Mini-batches of a sample set for training: in memory where it is small, read ahead from the memory map where not."""
+"""Mini-batches of a sample set for training: small sets are kept in memory, large ones are read ahead from disk."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 
-PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so that memory does not grow with n
+PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so memory use does not grow with n
 
 
 class Batches:
-    """Rows of one sample set as tensors (batch, *row_shape), float32: scaled, shifted, and divided by `unit`.
+    """Rows of one sample set as float32 tensors (batch, *row_shape): scaled, shifted, and divided by `unit`.
 
-    The order is a pure function of (seed, step): epochs are seeded permutations laid end to end, so a resumed run sees
-    the batches that an uninterrupted one would have seen. `like`: batches of another size of the same rows, with which
-    memory is shared. Rows that are not in memory are read one batch ahead, in a thread of its own, through pinned
-    memory where the device is a GPU.
+    The order depends only on the seed and the step: every epoch is a seeded permutation, so a resumed run sees the same
+    batches as an uninterrupted one. `like` is another `Batches` over the same rows, perhaps with another batch size;
+    the two share their memory. Rows that are not in memory are read one batch ahead in a background thread, through
+    pinned memory if the device is a GPU.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Batches:
         self.seed, self.batch, self.device = seed, min(batch, len(index)), device
         self._epoch, self._order = -1, index
         self._reader: ThreadPoolExecutor | None = None
-        self._ahead: tuple[int, Future[Tensor]] | None = None  # the step whose batch is being read
+        self._ahead: tuple[int, Future[Tensor]] | None = None  # the step being read ahead, and its batch
         self._all: Tensor | None
         if like is not None:
             self._all = like._all
@@ -65,13 +65,13 @@ class Batches:
         return self._order
 
     def positions(self, step: int) -> NDArray[np.int64]:
-        """Positions in `index` of the rows of step 0, 1, ...: (batch,); an epoch's tail below a batch is dropped."""
+        """Positions in `index` of the rows of step 0, 1, ...: (batch,). An incomplete last batch is dropped."""
         per_epoch = len(self.index) // self.batch
         epoch, k = divmod(step, per_epoch)
         return self._permutation(epoch)[k * self.batch : (k + 1) * self.batch]
 
     def rows(self, step: int) -> Tensor:
-        """The batch of a step, (batch, *row_shape)."""
+        """The batch for a step, (batch, *row_shape)."""
         positions = self.positions(step)
         if self._all is not None:
             return self._all[torch.as_tensor(positions, device=self.device)]
@@ -80,11 +80,11 @@ class Batches:
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead = (step + 1, self._reader.submit(self._batch, self.positions(step + 1)))
-        # Arithmetic stays in this thread: torch would start a second set of OpenMP threads for the other.
+        # Arithmetic stays in this thread: in the reader's, torch would start a second pool of OpenMP threads.
         return self._in_units(batch)
 
     def _batch(self, positions: NDArray[np.int64]) -> Tensor:
-        # sorted: neighbouring rows share pages of the file
+        # sorted, because neighbouring rows share pages of the file
         return self._read(np.sort(self.index[positions]), pinned=self.device.type == "cuda")
 
     def head(self, rows: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether two sample sets can be compared, and what a reader should know about their columns."""
+"""Checks that two sample sets can be compared, and warnings about their columns."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +8,16 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import SampleError
 
-SCALE_RATIO = 1_000.0  # a column this much wider than the median one decides the Euclidean metric alone
-ROUNDING_SHARE = 0.01  # of a column's deviation that storage as float32 may cost
+SCALE_RATIO = 1_000.0  # largest over smallest deviation; beyond it the widest columns dominate the Euclidean distance
+ROUNDING_SHARE = 0.01  # share of a column's standard deviation that float32 rounding may reach
 
 
 def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM_ROWS) -> list[str]:
-    """Check that two sets can be compared, in one streamed pass over each; return warnings in words.
+    """Check in one streamed pass over each set that the two can be compared, and return warnings as text.
 
-    Raises SampleError naming the set, the row and the column: different shapes, uint8 against other types, fewer than
-    `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, two equal constant sets.
+    Raises SampleError for different shapes or column names, uint8 images against another type, fewer than
+    `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, or two identical constant
+    sets. The message names the set, the row and the column.
     """
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
@@ -44,9 +45,9 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
 
 
 def check_names(source: list[str] | None, target: list[str] | None) -> None:
-    """Refuse tables whose columns have other names, or the same in another order: a distance would mix them up.
+    """Raise SampleError if the columns of two tables differ in name or in order: the distance would mix them up.
 
-    As many on both sides; None, for columns without names, fits any. Raises SampleError.
+    Both tables must have the same number of columns. None stands for unnamed columns, which match any names.
     """
     if source is None or target is None or source == target:
         return
@@ -69,7 +70,7 @@ def _shape_message(source: SampleSet, target: SampleSet) -> str:
 
 
 def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
-    """Deviation of each column over both sets together, from their statistics."""
+    """Standard deviation of each column over both sets pooled, computed from their statistics."""
     p, q = source.statistics, target.statistics
     share = source.n / (source.n + target.n)
     between = share * (1 - share) * (p.mean - q.mean) ** 2
@@ -77,7 +78,7 @@ def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float6
 
 
 def _check_resolution(source: SampleSet, target: SampleSet) -> None:
-    """Refuse columns (time stamps, identifiers) that lose their variation when stored as float32."""
+    """Raise SampleError for columns (timestamps, identifiers) whose variation is lost in float32."""
     deviation = _pooled_deviation(source, target)
     for samples in (source, target):
         statistics = samples.statistics
@@ -92,7 +93,7 @@ def _check_resolution(source: SampleSet, target: SampleSet) -> None:
 
 
 def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
-    """Name the columns of a table that are so wide, after `scale`, that they decide the distance alone."""
+    """Warn about columns of a table that are so wide, even after `scale`, that they dominate the distance."""
     if source.is_image or scale.kind == "standardize":
         return []
     deviation = _pooled_deviation(source, target) / scale.divisor

@@ -1,4 +1,4 @@
-"""Rows that occur more than once, where that puts the independence of train and test rows in doubt."""
+"""Warnings about duplicate rows that cast doubt on the independence of train and test rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,14 @@ from wdist.data.splits import Split
 
 Hashes = NDArray[np.uint64]
 
-BLOCK_WORDS = 1 << 15  # of 8 bytes hashed at once: three passes that stay in a core's cache
-SHARE = 0.01  # of the test rows; a few coincidences are left unmentioned
-SHARED_SHARE = 0.1  # of the target's rows: tables of two weeks may have some rows in common
-DISTINCT_SHARE = 0.5  # below this share of distinct rows the values may be discrete, and repeats no sign of copies
+BLOCK_WORDS = 1 << 15  # 8-byte words hashed at once, so that the three passes over them stay in a core's cache
+SHARE = 0.01  # of the test rows; fewer duplicates may be coincidence
+SHARED_SHARE = 0.1  # of the target's rows; less overlap is normal: tables of two weeks may share some rows
+DISTINCT_SHARE = 0.5  # below this share of distinct rows the values may simply be discrete
 
 
 def row_hashes(samples: SampleSet) -> Hashes:
-    """A 64-bit hash of every row's bytes (n,), streamed: equal rows have equal hashes, others differ almost surely."""
+    """A 64-bit hash of each row's bytes, (n,), streamed. Different rows have different hashes almost surely."""
     out = np.empty(samples.n, dtype=np.uint64)
     itemsize, width = samples.dtype.itemsize, samples.dimension
     words = -(-itemsize * width // 8)
@@ -33,10 +33,10 @@ def row_hashes(samples: SampleSet) -> Hashes:
 
 
 def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split, target_split: Split) -> list[str]:
-    """Warnings, in words, about test rows that also occur among the rows that critics were fitted on, or in both sets.
+    """Warn about test rows that also occur among the train or select rows, and about rows that both sets share.
 
-    Where fewer than half of the rows of a set are distinct, no program can tell copies from discrete values: the
-    warning says so, and rows that both sets have are left unmentioned.
+    If fewer than half of a set's rows are distinct, copies cannot be told from discrete values. The warning then says
+    so, and rows shared by both sets are not reported.
     """
     warnings = []
     both = []
@@ -49,7 +49,7 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
             continue
         if (distinct := _distinct(hashes)) < DISTINCT_SHARE * samples.n:
             is_discrete = True
-            if distinct == 1:  # a point mass, of which `check_pair` has warned
+            if distinct == 1:  # a point mass: `check_pair` warns about it
                 continue
             warnings.append(
                 f"{samples.name}: {distinct:,} of {samples.n:,} rows are distinct; if these are copies and not "
@@ -72,14 +72,14 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
 
 
 def _distinct(hashes: Hashes) -> int:
-    """How many different ones there are; they are sorted in place."""
+    """Number of distinct hashes. Sorts them in place."""
     hashes.sort()
     return 1 + int(np.count_nonzero(hashes[1:] != hashes[:-1]))
 
 
 def _repeated(known: Hashes, looked_up: Hashes) -> int:
-    """How many are among the known ones, which are sorted in place."""
-    # sorting in place and searching keep the peak at two arrays of n; np.unique and np.isin hold several more
+    """Number of looked-up hashes that are among the known ones. Sorts the known ones in place."""
+    # an in-place sort and a search need two arrays of length n at most; np.unique and np.isin need several more
     known.sort()
     place = np.minimum(np.searchsorted(known, looked_up), len(known) - 1)
     return int(np.count_nonzero(known[place] == looked_up))

@@ -1,4 +1,4 @@
-"""Rows that belong together: the statement is then about drawing a group, and a row of it."""
+"""Rows that belong together: the result is then about drawing a group, then a row from it."""
 
 from typing import Any
 
@@ -12,9 +12,10 @@ Codes = NDArray[np.int64]
 
 
 def checked_labels(given: Any, name: str, n: int) -> NDArray[Any]:
-    """The labels of the n rows of the set `name` as an array (n,) of numbers, times or text.
+    """The group labels of the n rows of the set `name` as an array (n,) of numbers, times or text.
 
-    Raises OptionError for another shape, a missing label (None, NaN, NaT, NA, masked), and numbers mixed with text.
+    Raises OptionError if the shape is wrong, a label is missing (None, NaN, NaT, NA, masked), or numbers and text are
+    mixed.
     """
     labels = np.asarray(given)
     if labels.shape != (n,):
@@ -23,7 +24,7 @@ def checked_labels(given: Any, name: str, n: int) -> NDArray[Any]:
     if labels.dtype == object:
         missing |= np.fromiter((_is_missing(label) for label in labels), dtype=bool, count=n)
     elif labels.dtype.kind in "fcmM":
-        missing |= labels != labels  # NaN and NaT only
+        missing |= labels != labels  # true only for NaN and NaT
     if missing.any():
         raise OptionError(
             f"groups: the label of row {int(missing.argmax())} of {name} is missing ({int(missing.sum()):,} in all): "
@@ -40,15 +41,15 @@ def checked_labels(given: Any, name: str, n: int) -> NDArray[Any]:
 def _is_missing(label: Any) -> bool:
     try:
         return label is None or bool(label != label)
-    except TypeError:  # pandas.NA is neither
+    except TypeError:  # pandas.NA has no truth value
         return True
 
 
 def group_means(scores: ArrayLike, groups: ArrayLike) -> tuple[Values, Codes]:
-    """Mean score of each group and the group's label, in the order in which groups first appear.
+    """Mean score and label of each group, in the order in which the groups first appear.
 
-    scores (n,), groups (n,) whole numbers. The order of first appearance is that of the seeded permutation of groups
-    (`wdist.data.splits.split_groups`), as betting bounds need it.
+    scores (n,); groups (n,) whole numbers. The order of first appearance follows the seeded permutation of the groups
+    (`wdist.data.splits.split_groups`), which is the order that betting bounds need.
     """
     values, labels = np.asarray(scores, dtype=np.float64), np.asarray(groups)
     names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Pairs of distributions whose Wasserstein-1 distance is known, with a critic that attains it."""
+"""Pairs of distributions with a known Wasserstein-1 distance and a critic that attains it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Rows]
 
-W1_PAIRS = 1 << 20  # Monte Carlo pairs behind a funnel pair's distance: relative standard error about 4e-4
+W1_PAIRS = 1 << 20  # Monte Carlo samples for the distance of a funnel pair: relative standard error about 4e-4
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class KnownTruth:
     potential: Callable[[Rows], Values]
 
     def pair(self, n: int, seed: int) -> tuple[Rows, Rows, float]:
-        """n rows of each side, independent of each other, and W1."""
+        """n independent rows from each side, and W1."""
         streams = [np.random.default_rng([seed, side]) for side in (0, 1)]
         return self.draw_source(n, streams[0]), self.draw_target(n, streams[1]), self.w1
 
 
 class Funnels:
-    """Funnel pairs in the manner of Korotin, Kolesov and Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022).
+    """Funnel pairs after Korotin, Kolesov and Burnaev, "Kantorovich Strikes Back!" (NeurIPS 2022).
 
     u(x) = min_k (||x - a_k|| + b_k), centres a_k uniform in the cube [-2.5, 2.5]^dim, b_k ~ 0.1 N(0, 1). Q is uniform
-    on the cube; P moves every y towards its active centre along its ray. The rays of u are transport rays, hence
-    W1(P, Q) = E ||x - y||, and u itself is an optimal critic.
+    on the cube. P is Q with each y moved towards its active centre along the ray from that centre. The rays of u are
+    transport rays, so W1(P, Q) = E ||x - y||, and u itself is an optimal critic.
     """
 
     half_width = 2.5
@@ -62,15 +62,15 @@ class Funnels:
         return np.concatenate([self._active(block)[1] for block in _blocks(rows.astype(np.float64), self.funnels)])
 
     def _active(self, y: Values) -> tuple[NDArray[np.intp], Values]:
-        """Index of the centre that attains the minimum, and u, for a block (n, dim)."""
+        """For a block (n, dim): the index of the centre that attains the minimum, and the value of u."""
         squared = (y**2).sum(1)[:, None] + (self.centres**2).sum(1) - 2 * y @ self.centres.T
         values = np.sqrt(np.maximum(squared, 0.0)) + self.offsets
         active = values.argmin(axis=1)
-        # the expansion above loses digits near a centre: the minimum is recomputed from differences
+        # the expansion above loses digits near a centre, so the minimum is recomputed from differences
         return active, np.linalg.norm(y - self.centres[active], axis=1) + self.offsets[active]
 
     def couple(self, n: int, generator: np.random.Generator) -> tuple[Values, Values]:
-        """n optimally coupled pairs x ~ P, y ~ Q; float64, each (n, dim)."""
+        """n optimally coupled pairs x ~ P, y ~ Q, each float64 (n, dim)."""
         y = generator.uniform(-self.half_width, self.half_width, (n, self.dim))
         return np.concatenate([self._transport(block) for block in _blocks(y, self.funnels)]), y
 
@@ -84,7 +84,7 @@ class Funnels:
         return moved
 
     def _wall(self, origin: Values, direction: Values) -> Values:
-        """Distance from the centre along the ray to the cube's wall."""
+        """Distance along the ray from the centre to the wall of the cube."""
         with np.errstate(divide="ignore"):
             distances = (np.sign(direction) * self.half_width - origin) / direction
         nearest: Values = np.where(direction == 0, np.inf, distances).min(axis=1)
@@ -114,7 +114,7 @@ class Funnels:
         return squared
 
     def w1(self, pairs: int = W1_PAIRS) -> tuple[float, float]:
-        """W1 and its standard error, from that many coupled pairs (a stream of their own)."""
+        """W1 and its standard error, estimated from `pairs` coupled pairs drawn from a separate random stream."""
         generator = np.random.default_rng([self.seed, self.dim, self.funnels, 7])
         total, squares, done = 0.0, 0.0, 0
         while done < pairs:
@@ -126,7 +126,7 @@ class Funnels:
         return float(mean), float(np.sqrt(max(0.0, squares / done - mean**2) / done))
 
     def truth(self, pairs: int = W1_PAIRS) -> KnownTruth:
-        """This pair of distributions as a KnownTruth (unpaired draws)."""
+        """This pair of distributions as a KnownTruth, whose draws are not coupled."""
 
         def draw_source(n: int, generator: np.random.Generator) -> Rows:
             return self.couple(n, generator)[0].astype(np.float32)
@@ -139,7 +139,7 @@ class Funnels:
 
 
 def _blocks(rows: Values, funnels: int) -> list[Values]:
-    """Rows cut so that a block's distance table stays near 32 MB."""
+    """The rows in blocks small enough that each table of distances stays near 32 MB."""
     size = max(1, (1 << 22) // max(funnels, rows.shape[1]))
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
@@ -150,7 +150,7 @@ def _funnel_truth(dim: int, funnels: int, seed: int) -> KnownTruth:
 
 
 def funnel_pair(dim: int, funnels: int, n: int, seed: int) -> tuple[Rows, Rows, float]:
-    """n unpaired rows of each side of a funnel pair, float32 (n, dim), and its population W1 (from 2^20 pairs)."""
+    """n uncoupled rows from each side of a funnel pair, float32 (n, dim), and its population W1 (from 2^20 pairs)."""
     return _funnel_truth(dim, funnels, seed).pair(n, seed)
 
 
@@ -162,7 +162,7 @@ def _normal(dim: int) -> Draw:
 
 
 def translation_truth(dim: int, shift: float) -> KnownTruth:
-    """N(0, I) against the same moved by `shift` along the diagonal: W1 = shift, attained by the projection."""
+    """N(0, I) against itself shifted by `shift` along the diagonal: W1 = shift, attained by the projection onto it."""
     axis = np.full(dim, dim**-0.5)
 
     def draw_target(n: int, generator: np.random.Generator) -> Rows:
@@ -172,7 +172,7 @@ def translation_truth(dim: int, shift: float) -> KnownTruth:
 
 
 def scaling_truth(dim: int, factor: float) -> KnownTruth:
-    """N(0, I) against the same stretched by `factor` >= 1 along the first axis: W1 = (factor - 1) sqrt(2 / pi).
+    """N(0, I) against itself stretched by `factor` >= 1 along the first axis: W1 = (factor - 1) sqrt(2 / pi).
 
     The one-dimensional quantile coupling gives the value; |x_1| attains it.
     """
@@ -214,14 +214,14 @@ def spheres_truth(dim: int, inner: float, outer: float) -> KnownTruth:
 
 
 def identical_truth(dim: int) -> KnownTruth:
-    """N(0, I) against itself: W1 = 0; any critic attains it, here the first coordinate."""
+    """N(0, I) against itself: W1 = 0. Any critic attains it; this one is the first coordinate."""
     return KnownTruth(
         f"identical d={dim}", dim, 0.0, _normal(dim), _normal(dim), lambda rows: rows[:, 0].astype(np.float64)
     )
 
 
 def heavy_tail_truth(dim: int, shift: float, degrees: float = 2.5) -> KnownTruth:
-    """Independent Student t coordinates, moved by `shift` along the first axis: W1 = shift, attained by x_1."""
+    """Independent Student t coordinates, shifted by `shift` along the first axis: W1 = shift, attained by x_1."""
 
     def draw_source(n: int, generator: np.random.Generator) -> Rows:
         return generator.standard_t(degrees, (n, dim)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A strict reader of .npy headers: no pickle, no surprise in size, numbers only."""
+"""A strict .npy reader: no pickle, only numbers, and the file size must match the header."""
 
 import ast
 import struct
@@ -10,13 +10,13 @@ import numpy as np
 
 from wdist.errors import SampleError
 
-HEADER_LIMIT = 10_000  # bytes; numpy writes 118 for a plain array, its own limit is the same
+HEADER_LIMIT = 10_000  # bytes; numpy writes 118 for a plain array and has the same limit
 NUMERIC_KINDS = "biuf"  # bool, signed, unsigned, floating
 
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What a .npy file declares: element type, shape, order, and the byte where the data starts."""
+    """The header of a .npy file: element type, shape, memory order, and the offset of the data in bytes."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -25,7 +25,7 @@ class NpyHeader:
 
     @property
     def data_bytes(self) -> int:
-        """Bytes of data that must follow the header, exactly."""
+        """Exact number of data bytes that must follow the header."""
         count = 1
         for extent in self.shape:  # Python integers: a hostile shape cannot overflow
             count *= extent
@@ -35,7 +35,7 @@ class NpyHeader:
 def read_header(stream: BinaryIO, where: str) -> NpyHeader:
     """Parse and check the header of a .npy stream (format versions 1.0 to 3.0).
 
-    `where` names the array in messages. Raises SampleError when the stream is not a .npy file of plain numbers.
+    `where` names the array in messages. Raises SampleError if the stream is not a .npy file of plain numbers.
     """
     magic = stream.read(8)
     if magic[:6] != b"\x93NUMPY":
@@ -57,7 +57,7 @@ def read_header(stream: BinaryIO, where: str) -> NpyHeader:
 
 
 def _parse(text: bytes, where: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
-    """The three fields of the header's dictionary, each checked."""
+    """Parse the header's dictionary and check its three fields."""
     broken = f"{where}: malformed .npy header; write the file again with numpy.save"
     try:
         fields = ast.literal_eval(text.decode("utf-8"))
@@ -84,9 +84,9 @@ def _parse(text: bytes, where: str) -> tuple[np.dtype[Any], tuple[int, ...], boo
 
 
 def open_npy(path: Path, where: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Memory-map a .npy file read-only, after its header and its exact length were checked.
+    """Check the header and the exact length of a .npy file, then memory-map it read-only.
 
-    Raises SampleError for anything that is not a complete .npy file of numbers.
+    Raises SampleError if it is not a complete .npy file of numbers.
     """
     try:
         with path.open("rb") as stream:

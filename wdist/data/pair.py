@@ -1,4 +1,4 @@
-"""The pair being compared: two sample sets, split and scaled, read in the form that training and scoring need."""
+"""The pair being compared: two sample sets, split and scaled, read as training and scoring need them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import Split
 from wdist.transport.sliced import fit_direction
 
-DIRECTION_ROWS = 20_000  # train rows a side, of which the search for a direction draws its own
-SELECT_ROWS = 20_000  # rows a side on which the held-out value is followed while training
-MOMENT_ROWS = 20_000  # train rows a side behind the shift and the unit of training
+DIRECTION_ROWS = 20_000  # train rows a side from which the search for a direction takes a sample
+SELECT_ROWS = 20_000  # select rows a side used to track the held-out value during training
+MOMENT_ROWS = 20_000  # train rows a side used to compute the shift and the unit of training
 
 
 class Potential(Protocol):
-    """A function f of rows in the form that critics take: float32, (n, *row_shape)."""
+    """A function f of float32 rows (n, *row_shape), as critics take them."""
 
     def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """f of the rows, (n,)."""
@@ -31,10 +31,10 @@ class Potential(Protocol):
 
 @dataclass
 class SamplePair:
-    """Two sample sets with their splits, under one scaling of the columns.
+    """Two sample sets, their splits, and the column scaling they share.
 
-    seed: of the order of batches and of the search for a direction; device: where batches go; groups: group codes of
-    the rows of both sets, where rows belong together.
+    seed: seeds the order of batches and the search for a direction; device: where batches are put; groups: the group
+    codes of the rows of both sets, or None if rows are independent.
     """
 
     source: SampleSet
@@ -56,14 +56,14 @@ class SamplePair:
         spread = np.mean([np.square(rows - centre).reshape(len(rows), -1).sum(axis=1).mean() for rows in squares])
         self.shift = torch.from_numpy(np.asarray(centre))
         self._fed: dict[tuple[str, int], Batches] = {}
-        # Rows of training have root mean square norm 1: rates then mean the same for every data set.
+        # Training rows get a root mean square norm of 1, so a learning rate means the same for every data set.
         self.unit = float(np.sqrt(spread)) or 1.0
 
     def _sides(self) -> list[tuple[SampleSet, Split]]:
         return [(self.source, self.source_split), (self.target, self.target_split)]
 
     def batches(self, part: str, batch: int) -> tuple[Batches, Batches]:
-        """Batches of the 'train' or 'select' rows of both sets, in units of training; rows are read once for all."""
+        """Batches of the 'train' or 'select' rows of both sets, in training units. Calls share the rows they read."""
         first, second = (
             Batches(
                 samples,
@@ -82,14 +82,14 @@ class SamplePair:
         return first, second
 
     def rows(self, part: str, limit: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """At most `limit` rows of a part of both sets, rescaled, in the user's (not training's) units."""
+        """At most `limit` rows of a part of both sets, rescaled as the user asked (not in training units)."""
         first, second = (
             self.scaling.apply(samples.rows(np.sort(getattr(split, part)[:limit]))) for samples, split in self._sides()
         )
         return first, second
 
     def scores(self, potential: Potential, part: str, limit: int | None = None) -> tuple[NDArray[np.float64], ...]:
-        """f of the rows of a part of both sets, in the order of the split, float64."""
+        """Float64 scores f(x) of the rows in one part of both sets, in the order of the split."""
         out = []
         for samples, split in self._sides():
             index = getattr(split, part)[:limit]
@@ -99,11 +99,11 @@ class SamplePair:
 
     @cached_property
     def direction(self) -> NDArray[np.float64]:
-        """Unit vector (d,) along which train rows are furthest apart: of the sliced critic, and of max-sliced W1."""
+        """Unit vector (d,) along which the train rows are furthest apart, for the sliced critic and max-sliced W1."""
         return fit_direction(*self.rows("train", DIRECTION_ROWS), self.seed)
 
     def mean_rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means of all train rows of both sets, streamed."""
+        """Mean of all train rows of each set, streamed."""
         means = []
         for samples, split in self._sides():
             total = np.zeros(samples.row_shape)

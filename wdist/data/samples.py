@@ -1,4 +1,4 @@
-"""Sample sets: opening, checking, splitting and scaling them, and pairs of sets with a known distance."""
+"""Sample sets: opening them, reading their rows, and computing their digest and column statistics."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from wdist.errors import OptionError, SampleError
 Layout = Literal["nhwc", "nchw"]
 Rows = NDArray[np.float32]
 
-BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many elements: some 30 MB, whatever n is
+BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many elements, about 30 MB, whatever n is
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """Per column of one sample set (images flattened), in float64 and in the units of the stored array.
+    """Statistics of each column of a sample set (images flattened), float64, in the units of the stored array.
 
-    minimum, maximum, mean, deviation: shape (d,). The deviation is the population one (division by n).
+    minimum, maximum, mean, deviation: shape (d,). deviation is the population standard deviation (division by n).
     """
 
     minimum: NDArray[np.float64]
@@ -34,11 +34,11 @@ class ColumnStatistics:
 
 
 class SampleSet:
-    """One set of rows drawn from a distribution: an array in memory or a memory-mapped file, never copied whole.
+    """A set of rows drawn from a distribution: an array in memory or a memory-mapped file, never copied whole.
 
-    name: "source" or "target", used in messages; n: rows; row_shape: (d,) for tables, (c, h, w) for images;
+    name: "source" or "target", used in messages; n: number of rows; row_shape: (d,) for tables, (c, h, w) for images;
     dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1;
-    names: of a frame's columns, None where they have none.
+    names: a data frame's column names, or None.
     """
 
     def __init__(self, array: NDArray[Any], name: str, layout: Layout | None, names: list[str] | None) -> None:
@@ -67,16 +67,16 @@ class SampleSet:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, or their numbers from 0."""
+        """Column names, or their numbers from 0 if they have none."""
         return self.names or [str(i) for i in range(self.dimension)]
 
     @property
     def dimension(self) -> int:
-        """Numbers in one row."""
+        """Number of values in one row."""
         return int(np.prod(self.row_shape))
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> Rows:
-        """The rows of an index array or slice: float32, (len, *row_shape), in the user's units (uint8 images / 255)."""
+        """The rows at an index array or slice: float32 (len, *row_shape), in the user's units (uint8 images / 255)."""
         block = np.asarray(self.array[index])
         values = block.astype(np.float32)
         if self.divisor != 1.0:
@@ -86,7 +86,7 @@ class SampleSet:
         return values.reshape(len(block), *self.row_shape)
 
     def blocks(self, index: NDArray[np.integer[Any]] | None = None) -> Iterator[Rows]:
-        """All rows (or those of `index`, in its order) in blocks of bounded memory, as `rows` gives them."""
+        """All rows, or those at `index` in its order, in blocks of bounded size; otherwise as `rows` returns them."""
         step = self._block_rows
         total = self.n if index is None else len(index)
         for start in range(0, total, step):
@@ -99,9 +99,9 @@ class SampleSet:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the content: element type, shape and values in row order, whatever file format held them.
+        """Digest of the element type, shape and values in row order, independent of the file format.
 
-        SHA-256 over the ASCII line `wdist rows 1 <dtype> <shape>\\n` (as in `<f4 10000x64`) and the C-ordered bytes.
+        SHA-256 of the ASCII line `wdist rows 1 <dtype> <shape>\\n` (as in `<f4 10000x64`), then the C-ordered bytes.
         """
         digest = hashlib.sha256()
         shape = "x".join(str(extent) for extent in self.array.shape)
@@ -114,9 +114,9 @@ class SampleSet:
 
     @cached_property
     def statistics(self) -> ColumnStatistics:
-        """Per-column statistics in one streamed pass.
+        """Statistics of each column, in one streamed pass.
 
-        Raises SampleError naming the row and the column of the first value that is not finite or beyond float32.
+        Raises SampleError for a value that is not finite or beyond float32, naming the row and column of the first.
         """
         d = self.dimension
         minimum, maximum = np.full(d, np.inf), np.full(d, -np.inf)
@@ -149,7 +149,7 @@ class SampleSet:
         )
 
     def column_name(self, column: int) -> str:
-        """Where a flattened column lies in the array as given: "column 3", or "pixel (h, w, c)" of an image."""
+        """Name of a flattened column in the array as given: "column 3", or "pixel (h, w, c)" for an image."""
         if not self.is_image:
             return f"column {column}"
         return f"pixel {tuple(int(i) for i in np.unravel_index(column, self.array.shape[1:]))}"
@@ -158,8 +158,8 @@ class SampleSet:
 def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
     """Open a numpy or torch array, anything array-like, or the path of a .npy file (memory-mapped) as a SampleSet.
 
-    Shapes: (n,), (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w); `layout` ("nhwc" or "nchw") where the last two are
-    ambiguous. Raises SampleError for what is not an array of real numbers, OptionError for a layout that does not fit.
+    Shapes: (n,), (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w). Give `layout` ("nhwc" or "nchw") if the last two are
+    ambiguous. Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
     """
     array = open_npy(Path(data), name) if isinstance(data, str | Path) else _as_array(data, name)
     if isinstance(array, np.ma.MaskedArray):
@@ -176,7 +176,7 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
 
 
 def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
-    """A frame's own names; numbers from 0, which frames get by themselves, are none. Raises SampleError for doubles."""
+    """A data frame's column names, or None for the default 0, 1, ... Raises SampleError for a repeated name."""
     names = [str(each) for each in getattr(data, "columns", ())] if array.ndim == 2 else []
     if len(set(names)) < len(names):
         twice = next(each for k, each in enumerate(names) if each in names[:k])
@@ -187,20 +187,20 @@ def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None
 
 
 def _as_array(data: Any, name: str) -> NDArray[Any]:
-    """View array-like data as numpy without copying; torch tensors are recognised by their methods, not imported."""
+    """View array-like data as numpy without copying. Recognises torch tensors by their methods, without an import."""
     if isinstance(data, np.ndarray):
         return data
     if hasattr(data, "detach") and hasattr(data, "cpu"):
         tensor = data.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
+        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no bfloat16; float32 represents every value of it
             tensor = tensor.float()
         return np.asarray(tensor)
     try:
         array = np.asarray(data)
         if array.dtype == object and all(getattr(kind, "kind", "O") in NUMERIC_KINDS for kind in _kinds(data)):
             try:
-                return array.astype(np.float64)  # a frame whose columns are numbers and truth values
-            except TypeError:  # or which says <NA> somewhere
+                return array.astype(np.float64)  # a data frame of numeric and boolean columns
+            except TypeError:  # a missing value, <NA>
                 raise SampleError(_type_message(data, array, name)) from None
         return array
     except SampleError:
@@ -210,7 +210,7 @@ def _as_array(data: Any, name: str) -> NDArray[Any]:
 
 
 def _unmasked(array: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[Any]:
-    """The values below a mask that hides none. Raises SampleError naming the first masked value."""
+    """The values of a masked array that masks none. Raises SampleError naming the first masked value, if any."""
     if np.ma.is_masked(array):
         row, *rest = (int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
         where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
@@ -219,13 +219,13 @@ def _unmasked(array: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[Any]:
 
 
 def _kinds(frame: Any) -> list[Any]:
-    """Types of a pandas frame's columns; [None] for anything else."""
+    """Column types of a pandas data frame; [None] for anything else."""
     kinds: Any = getattr(frame, "dtypes", None)
     return list(kinds) if hasattr(kinds, "index") else [None]
 
 
 def _type_message(data: Any, array: NDArray[Any], name: str) -> str:
-    """Explain which column keeps an array from being numeric."""
+    """The message for data that is not numeric; it names the first offending column if it can."""
     if data is None:
         return f"{name} is None: give its rows as an array (n, d), a frame, or the path of a .npy file"
     advice = "select the numeric columns or convert with array.astype('float32')"

@@ -1,4 +1,4 @@
-"""The optional rescaling of the user's columns, which changes the ground metric and is recorded in the result."""
+"""Optional rescaling of the columns. It changes the ground metric, so the result records it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scaling:
-    """x -> (x - center) / divisor, per number of a row: the metric becomes ||(x - y) / divisor||_2.
+    """x -> (x - center) / divisor for each value of a row: the metric becomes ||(x - y) / divisor||_2.
 
     kind: "none", "number", "vector" or "standardize"; divisor and center: float64, shape () or row_shape;
-    data_divisor: 255 where uint8 images were divided by it before, else 1.
+    data_divisor: 255 if uint8 images were already divided by it, else 1.
     """
 
     kind: str
@@ -36,9 +36,9 @@ class Scaling:
         source_split: Split,
         target_split: Split,
     ) -> "Scaling":
-        """Build the scale that `option` asks for; "standardize" looks at the train rows of both sets only.
+        """Build the scaling that `option` asks for. "standardize" uses only the train rows of both sets.
 
-        Raises OptionError for an unknown word, a number that is not positive, or a vector of the wrong length.
+        Raises OptionError for an unknown name, a number that is not positive, or a vector of the wrong length.
         """
         zero, one, data_divisor = np.zeros(()), np.ones(()), source.divisor
         if option is None or (isinstance(option, str) and option == "none"):
@@ -59,13 +59,13 @@ class Scaling:
         return cls("vector", divisor.reshape(source.row_shape), zero, data_divisor)
 
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rescale rows (len, *row_shape), computing in float64; float32 out."""
+        """Rescale rows (len, *row_shape). Computes in float64 and returns float32."""
         if self.kind == "none":
             return rows
         return ((rows.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """The scale as plain numbers, exact: {"kind", "divisor", "center", "data_divisor"}."""
+        """The exact scaling as plain JSON: {"kind", "divisor", "center", "data_divisor"}."""
         return {
             "kind": self.kind,
             "divisor": self.divisor.tolist(),
@@ -87,10 +87,10 @@ class Scaling:
 def _train_moments(
     source: "SampleSet", target: "SampleSet", source_split: Split, target_split: Split
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation, each of row_shape, of the train rows of both sets pooled; streamed."""
+    """Mean and standard deviation, each of row_shape, of the pooled train rows of both sets, streamed."""
     count, mean, squares = 0, np.zeros(source.row_shape), np.zeros(source.row_shape)
     for samples, split in ((source, source_split), (target, target_split)):
-        for rows in samples.blocks(np.sort(split.train)):  # file order: one sweep over the mapped pages
+        for rows in samples.blocks(np.sort(split.train)):  # in file order: one sweep over the mapped pages
             block = rows.astype(np.float64)
             block_mean = block.mean(axis=0)
             shift = block_mean - mean

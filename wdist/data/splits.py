@@ -11,7 +11,7 @@ from wdist.errors import OptionError, SampleError
 
 Index = NDArray[np.int64]
 
-MINIMUM_TEST = 50  # rows (or groups): below, a bound at 95 % is hardly ever above zero
+MINIMUM_TEST = 50  # rows (or groups); with fewer, a bound at 95 % is hardly ever above zero
 MINIMUM_SELECT = 10
 MINIMUM_ROWS = 100
 SELECT_SHARE, TEST_SHARE = 0.1, 0.3
@@ -21,7 +21,7 @@ SELECT_SHARE, TEST_SHARE = 0.1, 0.3
 class Split:
     """Disjoint row indices of one sample set, each in the order of the seeded permutation (never sorted).
 
-    train fits critics, select chooses among them, test is looked at once. int64, shape (rows of the part,).
+    Critics are fitted on train, the best is chosen on select, and test is looked at once. int64, shape (rows,).
     """
 
     train: Index
@@ -29,17 +29,17 @@ class Split:
     test: Index
 
     def sizes(self) -> dict[str, int]:
-        """Rows in each part, by name."""
+        """Number of rows in each part, by name."""
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
 
 
 def random_stream(seed: int, side: int) -> np.random.Generator:
-    """The generator that permutes one side (0 source, 1 target); the sides are independent of each other."""
+    """The random generator that permutes one side (0 source, 1 target), independent of the other side's."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
-    """Sizes (train, select, test) of 60/10/30 %, at least 50 in test and 10 in select. Raises SampleError below 100."""
+    """Sizes (train, select, test): 60/10/30 %, at least 50 in test and 10 in select. Raises SampleError below 100."""
     if n < MINIMUM_ROWS:
         raise SampleError(f"{n} {what} are too few to split; at least {MINIMUM_ROWS} are needed")
     test = max(MINIMUM_TEST, round(TEST_SHARE * n))
@@ -50,9 +50,9 @@ def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
 def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Split:
     """Split n rows of one side (0 source, 1 target) into train, select and test by a seeded permutation.
 
-    mode "random": rows are exchangeable. mode "blocks": rows are ordered in time; the parts are contiguous (train
-    first, test last), which keeps neighbours out of different parts but makes the bound approximate. Rows within a part
-    are permuted in both. Raises SampleError for fewer than 100 rows, OptionError for an unknown mode.
+    mode "random" is for exchangeable rows. mode "blocks" is for rows ordered in time: the parts are contiguous (train
+    first, test last), which keeps neighbours in the same part but makes the bound approximate. Both modes permute the
+    rows within each part. Raises SampleError for fewer than 100 rows, OptionError for an unknown mode.
     """
     if mode not in ("random", "blocks"):
         raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
@@ -70,11 +70,11 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
 def split_groups(
     source_groups: NDArray[Any], target_groups: NDArray[Any], seed: int
 ) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Split both sets by whole groups, a group in both sets going to the same part of each.
+    """Split both sets by whole groups. A group that occurs in both sets goes to the same part of each.
 
-    source_groups (n,), target_groups (m,): a label per row. Returns the two splits and the labels renumbered 0, 1, ...
-    jointly over both sets. Rows of a part are in the order of the permuted groups. Raises SampleError when a side has
-    fewer than 100 groups or ends with fewer than 50 groups in its test part.
+    source_groups (n,), target_groups (m,): one label per row. Returns the two splits, and the labels of both sets
+    renumbered jointly as 0, 1, ... The rows of a part follow the order of the permuted groups. Raises SampleError if a
+    side has fewer than 100 groups, or fewer than 50 in its test part.
     """
     n = len(source_groups)
     names, codes = np.unique(np.concatenate([source_groups, target_groups]), return_inverse=True)
@@ -85,7 +85,7 @@ def split_groups(
             raise SampleError(f"{name}: {present.sum()} groups are too few; at least {MINIMUM_ROWS} are needed")
     rank = np.empty(len(names), dtype=np.int64)
     part = np.empty(len(names), dtype=np.int64)
-    # strata: groups only in source, only in target, in both; each is divided alike, so that every side gets its share
+    # strata: groups only in source, only in target, in both; all are split in the same proportions
     for stratum, present in enumerate((in_source & ~in_target, in_target & ~in_source, in_source & in_target)):
         members = random_stream(seed, stratum).permutation(np.flatnonzero(present))
         test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(in_source.sum(), in_target.sum())) * len(members))
@@ -98,6 +98,6 @@ def split_groups(
 
 
 def _parts_of(groups: NDArray[np.int64], rank: NDArray[np.int64], part: NDArray[np.int64]) -> Split:
-    """Rows of one side by part, ordered by their group's rank, rows of a group in their given order."""
+    """The split of one side. Rows are ordered by the rank of their group, and within a group as given."""
     order = np.argsort(rank[groups], kind="stable")
     return Split(*(order[part[groups[order]] == number] for number in range(3)))

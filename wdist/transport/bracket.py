@@ -1,4 +1,4 @@
-"""Facts about the uploaded rows themselves, as discrete measures: a lower and an upper end of their W1."""
+"""Lower and upper ends of the W1 between the given rows themselves, as discrete measures."""
 
 import math
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from wdist.transport.exact import distances, exact_w1, transport_cost
 
 Values = NDArray[np.float64]
 
-EXACT_ROWS = 5_000  # a side: seconds and 200 MB; beyond, the bracket is left open
+EXACT_ROWS = 5_000  # rows a side solved exactly: seconds and 200 MB; larger sets only get a lower and an upper end
 TRANSFORM_PAIRS = 2_500_000_000  # distances in one c-transform: about a minute at 64 dimensions on 2 cores
-ROUNDING = 1e-9  # of the data's radius: well above the rounding of `distances`
-TRIAL_EVERY = 5  # blocks behind the choice of an order: a fifth
+ROUNDING = 1e-9  # relative to the data's radius; well above the rounding error of `distances`
+TRIAL_EVERY = 5  # one block in five is solved to choose an order
 
 
 def empirical_bracket(
@@ -26,11 +26,12 @@ def empirical_bracket(
     *,
     block_rows: int = 1_000,
 ) -> dict[str, float | None]:
-    """{"lower", "upper", "exact"}: W1 between the two files' rows with equal weights; deterministic, no confidence.
+    """{"lower", "upper", "exact"}: bracket of the W1 between two sets of equally weighted rows.
 
-    x (n, ...), y (m, ...): all rows; scores: the critic on them, not clipped to anything narrower than it was proven
-    for; lipschitz_bound: its L. Up to 5,000 rows a side all three are the exact value. Otherwise lower is the critic's
-    dual value, sharpened by the c-transform where that is affordable, and upper the cost of a block plan.
+    The bracket is deterministic and involves no confidence level. x (n, ...), y (m, ...): all rows; scores: the
+    critic's values on them; lipschitz_bound: the critic's proven L. The scores must be those of the function for which
+    L was proven. Up to 5,000 rows a side, all three are the exact value. Beyond that, lower is the critic's dual value,
+    sharpened by the c-transform where that is affordable, and upper is the cost of a block plan.
     """
     n, m = len(np.asarray(x)), len(np.asarray(y))
     if max(n, m) <= EXACT_ROWS:
@@ -44,7 +45,7 @@ def empirical_bracket(
 
 
 def c_transform(points: ArrayLike, others: ArrayLike, values: Values) -> Values:
-    """min_j (values_j + ||p_i - o_j||) for points (n, ...) and others (m, ...): float64 (n,), in blocks of memory."""
+    """min_j (values_j + ||p_i - o_j||) for points (n, ...) and others (m, ...): float64 (n,), computed in blocks."""
     rows, fixed = np.asarray(points), np.asarray(others)
     step = max(1, (1 << 22) // len(fixed))
     out = np.empty(len(rows))
@@ -54,11 +55,11 @@ def c_transform(points: ArrayLike, others: ArrayLike, values: Values) -> Values:
 
 
 def dual_value(x: ArrayLike, y: ArrayLike, g: Values) -> float:
-    """A lower end of the W1 between two sets, from any values g (m,) on the rows of y.
+    """A lower bound on the W1 between two sets, from any values g (m,) on the rows of y.
 
-    h_i = max_j (g_j - d_ij) is the least feasible partner on x, then g_j = min_i (h_i + d_ij) the greatest on y: both
-    only raise mean g - mean h, and every pair satisfies g_j - h_i <= d_ij, so weak duality holds whatever g was. The
-    rounding of the distances is subtracted.
+    h_i = max_j (g_j - d_ij) is the smallest feasible partner on x, and g_j = min_i (h_i + d_ij) is then the largest on
+    y. Both steps can only raise mean g - mean h. Every pair satisfies g_j - h_i <= d_ij, so weak duality holds for any
+    initial g. A margin for the rounding of the distances is subtracted.
     """
     h = -c_transform(x, y, -g)
     sharpened = c_transform(y, x, h)
@@ -67,10 +68,10 @@ def dual_value(x: ArrayLike, y: ArrayLike, g: Values) -> float:
 
 
 def best_block_plan_cost(x: ArrayLike, y: ArrayLike, f: Values, g: Values, block_rows: int = 1_000) -> float:
-    """`block_plan_cost` in the order of the critic's scores or in random order, whichever a few blocks say is cheaper.
+    """`block_plan_cost` in the order of the critic's scores or in random order, whichever is cheaper on a few blocks.
 
-    Scores order rows along the direction of transport, which helps where mass moves one way; several separate places
-    of origin undo that, and a random order is never worse than transport between random subsets.
+    Scores order rows along the direction of transport, which helps if all mass moves one way. It does not help if mass
+    starts from several separate places; a random order is then no worse than transport between random subsets.
     """
     generator = np.random.default_rng(len(f))
     orders = [(f, g), (generator.random(len(f)), generator.random(len(g)))]
@@ -83,10 +84,10 @@ def block_plan_cost(
 ) -> float:
     """Cost of a feasible plan between all rows of two sets: exact transport inside blocks of equal mass.
 
-    Rows are laid along the unit interval of mass in the order of `order_x` (n,) and `order_y` (m,), which is cut into
-    blocks; a row that straddles a cut is shared. Any plan that respects both marginals costs at least W1. Orders that
-    put near rows into the same block make it tighter. With `every` > 1 only every so many blocks are solved, which
-    estimates the cost and is no longer an upper end.
+    Rows are sorted by `order_x` (n,) and `order_y` (m,) and cut into blocks of equal mass; a row that straddles a cut
+    is shared between blocks. Any plan that respects both marginals costs at least W1. The cost is tighter if nearby
+    rows fall into the same block. With `every` > 1, only one block in `every` is solved: the result then estimates the
+    cost and is no longer an upper bound.
     """
     a, b = np.asarray(x), np.asarray(y)
     blocks = max(1, math.ceil(max(len(a), len(b)) / block_rows))
@@ -103,9 +104,9 @@ def block_plan_cost(
 
 
 def _pieces(n: int, blocks: int) -> Iterator[tuple[int, Values]]:
-    """For each of `blocks` equal parts of the unit mass: the first row in it, and the mass of each of its rows.
+    """For each of `blocks` equal parts of the unit mass: its first row, and the mass of each of its rows.
 
-    Counted in units of 1 / (n * blocks), where every row has `blocks` units and every block n: whole numbers, exact.
+    Mass is counted in units of 1 / (n * blocks). A row has `blocks` units and a block has n, so the counts are exact.
     """
     for block in range(blocks):
         start, stop = block * n, (block + 1) * n

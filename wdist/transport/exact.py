@@ -1,4 +1,4 @@
-"""Exact optimal transport between small sets, and the trivial distances that an estimate is shown beside."""
+"""Exact optimal transport between small sets, and the simple distances shown beside an estimate."""
 
 import math
 import warnings
@@ -13,15 +13,15 @@ Values = NDArray[np.float64]
 
 
 class RowSource(Protocol):
-    """`n` rows that can be read by index: a sample set, or one seen under another scale."""
+    """`n` rows that can be read by index: a sample set, as it is or rescaled."""
 
     n: int
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]: ...
 
 
-NEAR = 1e-8  # squared distances below this share of the squared norms are computed again from differences
-COST_BYTES_LIMIT = 2 << 30  # of the cost matrix; the solver needs about as much again
+NEAR = 1e-8  # squared distances below this share of the squared norms are recomputed from differences
+COST_BYTES_LIMIT = 2 << 30  # size of the cost matrix; the solver needs about as much again
 
 
 def _flat(rows: ArrayLike) -> Values:
@@ -33,8 +33,9 @@ def _flat(rows: ArrayLike) -> Values:
 def distances(x: ArrayLike, y: ArrayLike) -> Values:
     """Euclidean distances between all rows of x (n, ...) and y (m, ...): float64 (n, m).
 
-    Both are centred first, which keeps the expansion ||x||^2 + ||y||^2 - 2 <x, y> accurate under large offsets; pairs
-    so near that it cancels are computed from differences: errors stay below 1e-11 of the data's radius.
+    Both sets are centred first, which keeps the expansion ||x||^2 + ||y||^2 - 2 <x, y> accurate under large offsets.
+    Pairs so close that the expansion cancels are computed from differences. Errors stay below 1e-11 of the data's
+    radius.
     """
     a, b = _flat(x), _flat(y)
     centre = a.mean(axis=0)
@@ -55,22 +56,21 @@ def distances(x: ArrayLike, y: ArrayLike) -> Values:
 
 
 def exact_w1(x: ArrayLike, y: ArrayLike) -> float:
-    """W1 between two sets as discrete measures with equal weights, by network simplex (POT); Euclidean metric.
+    """Exact Euclidean W1 between two sets as equally weighted discrete measures, by the network simplex of POT.
 
-    x (n, ...), y (m, ...). Raises SampleError when the cost matrix would exceed 2 GiB or the solver does not converge:
-    never a number on failure.
+    x (n, ...), y (m, ...). Raises SampleError if the cost matrix would exceed 2 GiB or the solver does not converge.
     """
     return solve_plan(x, y)[0]
 
 
 def solve_plan(x: ArrayLike, y: ArrayLike) -> tuple[float, dict[str, Any]]:
-    """`exact_w1` and the solver's log: its dual potentials are under "u" (n,) and "v" (m,)."""
+    """`exact_w1` and the solver's log, which holds the dual potentials "u" (n,) and "v" (m,)."""
     n, m = len(np.asarray(x)), len(np.asarray(y))
     return _solve(x, y, np.full(n, 1 / n), np.full(m, 1 / m))
 
 
 def transport_cost(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> float:
-    """Cost of the optimal plan between weighted rows; both weights sum to the same mass. Raises as `exact_w1`."""
+    """Cost of the optimal plan between weighted rows of equal total mass. Raises the same errors as `exact_w1`."""
     mass = float(weights_x.sum())
     return mass * _solve(x, y, weights_x / mass, weights_y / float(weights_y.sum()))[0]
 
@@ -82,10 +82,10 @@ def _solve(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> 
             f"exact transport between {n:,} and {m:,} rows needs {8 * n * m / 2**30:.1f} GiB for its distances, "
             f"the limit is {COST_BYTES_LIMIT / 2**30:.0f}; use a random subset of the rows"
         )
-    import ot  # slow to import (it looks for every array library): only those who ask for exact transport pay
+    import ot  # imported here because it is slow: it looks for every array library
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the result code is judged below instead
+        warnings.simplefilter("ignore")  # the result code is checked below instead
         cost, log = ot.emd2(weights_x, weights_y, distances(x, y), numItermax=max(1_000_000, 100 * (n + m)), log=True)
     if log["result_code"] != 1 or not math.isfinite(cost):  # 1 is OPTIMAL in POT's emd
         raise SampleError(f"exact transport between {n:,} and {m:,} rows did not converge: {log['warning']}")
@@ -93,10 +93,10 @@ def _solve(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> 
 
 
 def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> dict[str, Any] | None:
-    """Exact OT between `rows` rows of each set, and between two disjoint parts of the larger set, same sizes.
+    """Exact OT between `rows` rows of each set, and between two disjoint parts of the larger set of the same size.
 
-    {"rows", "between", "within"}: "within" is what equal distributions look like to exact OT at this size. `rows` is
-    cut to half of the larger set and to the smaller set; None when fewer than 2 rows a part remain.
+    Returns {"rows", "between", "within"}. "within" is the distance that exact OT reports at this size between equal
+    distributions. `rows` is reduced to the smaller set and to half of the larger one; None if fewer than 2 rows remain.
     """
     larger = x if x.n >= y.n else y
     size = min(rows, x.n, y.n, larger.n // 2)

@@ -1,18 +1,16 @@
-"""Sliced critics: f(x) = h(<v, x>), v a unit vector and h a piecewise linear function with slopes +1 and -1."""
+"""Sliced critics: f(x) = h(<v, x>) with a unit vector v and a piecewise linear h of slopes +1 and -1."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Values = NDArray[np.float64]
 
-FIT_ROWS = 4_000  # rows a side behind the search for a direction; every iteration sorts them
-FIT_ELEMENTS = (
-    1_000_000  # numbers in those rows: fewer rows in high dimension, where every pass costs more (784-d: 1 s)
-)
-_DENSE_COLUMNS = 64  # up to here a matrix of covariances is solved whole
-CELLS = 512  # of the potential: finer than the noise of any sample below some 10^5 rows
-NARROWEST = 1e-6  # cell, of its distance from the middle
-PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf leaves a straight line
+FIT_ROWS = 4_000  # rows a side in the search for a direction; every iteration sorts them
+FIT_ELEMENTS = 1_000_000  # values in those rows; in high dimension this limits the rows (784-d: 1 s)
+_DENSE_COLUMNS = 64  # below this dimension, a dense eigenvalue solver is used
+CELLS = 512  # of the potential: finer than the noise of any sample below about 10^5 rows
+NARROWEST = 1e-6  # narrowest cell, relative to its distance from the middle
+PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf gives a straight line
 
 
 def _flat(rows: ArrayLike) -> Values:
@@ -23,7 +21,7 @@ def _flat(rows: ArrayLike) -> Values:
 def fit_sliced(
     x_train: ArrayLike, y_train: ArrayLike, x_select: ArrayLike, y_select: ArrayLike, direction: Values
 ) -> tuple[Values, Values, Values]:
-    """The sliced critic with the largest mean difference on the select rows, fitted on the train rows.
+    """Fit sliced critics on the train rows and return the one with the largest mean difference on the select rows.
 
     x_*, y_*: rows (n, ...). Returns direction v (d,), knots (k,) ascending, and values h(knots) (k,); outside its knots
     h goes on with the slope of its first and last cell, see `evaluate_potential`. Candidates: `direction` (see
@@ -58,11 +56,11 @@ def evaluate_potential(t: Values, knots: Values, values: Values) -> Values:
 
 
 def fit_potential(on_x: Values, on_y: Values, penalty: float, cells: int = CELLS) -> tuple[Values, Values]:
-    """Knots and values of the 1-D potential with slopes +-1 that maximises mean h(y) - mean h(x), less a penalty.
+    """Knots and values of the 1-D potential with slopes +-1 that maximises mean h(y) - mean h(x) less a penalty.
 
     mean h(y) - mean h(x) = integral of h' (F_x - F_y), so without a penalty h' = sign(F_x - F_y) in every cell. Each
-    change of sign costs `penalty` standard errors of a cell's contribution, which keeps noise from bending h; the best
-    signs are found by dynamic programming. Knots are pooled quantiles. Returns two arrays (k,), k >= 2.
+    change of sign costs `penalty` standard errors of a cell's contribution, which keeps h from following noise. The
+    best signs are found by dynamic programming. Knots are pooled quantiles. Returns two arrays (k,), k >= 2.
     """
     pooled = np.concatenate([on_x, on_y])
     knots = _separate(np.unique(np.quantile(pooled, np.linspace(0.0, 1.0, cells + 1))))
@@ -73,17 +71,17 @@ def fit_potential(on_x: Values, on_y: Values, penalty: float, cells: int = CELLS
     widths = np.diff(knots)
     noise = np.sqrt(0.25 / len(on_x) + 0.25 / len(on_y)) * float(np.median(widths))
     steps = _best_signs(gains, penalty * noise) * widths
-    # summed outwards from the middle, so that values stay as small as the knots' distances from it
+    # summed outwards from the middle, so that each value is at most its knot's distance from the middle
     middle = len(knots) // 2
     left = -np.cumsum(steps[:middle][::-1])[::-1]
     return knots, np.concatenate([left, [0.0], np.cumsum(steps[middle:])])
 
 
 def _separate(knots: Values) -> Values:
-    """Ascending knots without those that crowd the one nearer to the middle.
+    """Ascending knots without those that are too close to their neighbour on the side of the middle.
 
-    A slope is a quotient of differences: over a gap of 1e-16 of the range, which quantiles of rounded projections do
-    have, it comes out as anything. The kept gaps give slopes within some 1e-10 of +-1.
+    A slope is a quotient of differences. Quantiles of rounded projections can be 1e-16 of the range apart, and the
+    slope over such a gap is meaningless. The gaps that are kept give slopes within about 1e-10 of +-1.
     """
     middle = len(knots) // 2
     kept = [float(knots[middle])]
@@ -101,13 +99,13 @@ def _cell_integrals(t: Values, knots: Values) -> Values:
     ascending = np.sort(t)
     counts = np.searchsorted(ascending, knots, side="right")
     sums = np.concatenate([[0.0], np.cumsum(ascending)])[counts]
-    # integral up to a knot k of F is mean (k - t)+ = (count * k - sum of those below) / n
+    # the integral of F up to a knot k is mean (k - t)+ = (count * k - sum of the values up to k) / n
     integrals: Values = (counts * knots - sums) / len(t)
     return np.diff(integrals)
 
 
 def _best_signs(gains: Values, change_cost: float) -> Values:
-    """Signs s maximising sum s_i gains_i - change_cost * (number of changes of sign), by the Viterbi recursion."""
+    """The signs s that maximise sum s_i gains_i - change_cost * (number of sign changes), by the Viterbi recursion."""
     if np.isinf(change_cost):
         return np.full(len(gains), 1.0 if gains.sum() >= 0 else -1.0)
     scores = np.zeros(2)  # best total that ends with sign -1, +1
@@ -127,8 +125,8 @@ def _best_signs(gains: Values, change_cost: float) -> Values:
 def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 60) -> Values:
     """A unit vector v (d,) that (locally) maximises the one-dimensional W1 between <v, x> and <v, y>.
 
-    Gradient ascent on the sphere from several starts: the mean difference, the directions of largest change of
-    variance, and random ones. At most 4,000 rows a side are used, drawn by the seed.
+    Gradient ascent on the sphere from several starts: the mean difference, the directions in which the variance changes
+    most, and random ones. It uses at most 4,000 rows a side, drawn with the seed.
     """
     generator = np.random.default_rng([seed, 4])
     a, b = _flat(x), _flat(y)
@@ -146,7 +144,7 @@ def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 6
 
 
 def _starts(a: Values, b: Values, generator: np.random.Generator) -> list[Values]:
-    """Unit vectors from which the ascent begins."""
+    """Unit vectors from which the ascent starts."""
     d = a.shape[1]
     starts = [b.mean(axis=0) - a.mean(axis=0), *_changes_of_variance(a, b, generator)]
     starts += list(generator.standard_normal((2, d)))
@@ -155,7 +153,7 @@ def _starts(a: Values, b: Values, generator: np.random.Generator) -> list[Values
 
 
 def _changes_of_variance(a: Values, b: Values, generator: np.random.Generator) -> list[Values]:
-    """Directions along which the variance of b exceeds that of a most, and least; rows are centred together."""
+    """The two directions along which the variance of b minus that of a is smallest and largest."""
     d = a.shape[1]
     if d < _DENSE_COLUMNS:
         _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(b.T) - np.cov(a.T)))
@@ -166,7 +164,7 @@ def _changes_of_variance(a: Values, b: Values, generator: np.random.Generator) -
     difference = LinearOperator(
         (d, d), matvec=lambda v: b.T @ (b @ v) / len(b) - a.T @ (a @ v) / len(a), dtype=np.float64
     )
-    try:  # a start for an ascent needs no digits
+    try:  # low accuracy is enough for a start
         _, vectors = eigsh(difference, k=2, which="BE", v0=generator.standard_normal(d), tol=0.05, maxiter=30)
     except ArpackNoConvergence as error:
         vectors = error.eigenvectors
@@ -174,11 +172,11 @@ def _changes_of_variance(a: Values, b: Values, generator: np.random.Generator) -
 
 
 def _projected_w1(x: Values, y: Values, direction: Values) -> tuple[float, Values]:
-    """W1 of the projections of equally many rows, and its gradient in the direction (coupling held fixed)."""
+    """W1 of the projections of equally many rows, and its gradient in the direction for a fixed coupling."""
     on_x, on_y = x @ direction, y @ direction
     order_x, order_y = np.argsort(on_x), np.argsort(on_y)
     signs = np.sign(on_y[order_y] - on_x[order_x])
-    # sum of signs (y - x) over coupled rows, without copying the rows into that order
+    # the sum of sign * (y - x) over coupled rows, without reordering the rows
     sign_x, sign_y = np.empty_like(signs), np.empty_like(signs)
     sign_x[order_x], sign_y[order_y] = signs, signs
     gradient: Values = (sign_y @ y - sign_x @ x) / len(x)
@@ -186,7 +184,7 @@ def _projected_w1(x: Values, y: Values, direction: Values) -> tuple[float, Value
 
 
 def _ascend(a: Values, b: Values, start: Values, iterations: int) -> tuple[float, Values]:
-    """Ascent with a step that halves whenever it does not improve."""
+    """Gradient ascent from one start. The step is halved whenever it brings no improvement."""
     direction, step = start, 1.0
     value, gradient = _projected_w1(a, b, direction)
     for _ in range(iterations):

@@ -12,9 +12,9 @@ from wdist.transport.exact import RowSource, exact_w1
 
 @dataclass(frozen=True)
 class UpperBound:
-    """W1(P, Q) <= value with probability 1 - alpha, provided both supports lie within a set of the stated diameter.
+    """W1(P, Q) <= value with probability at least 1 - alpha, if both supports lie in a set of the given diameter.
 
-    block_mean: mean W1 between `blocks` pairs of blocks of `block_rows` rows each; its expectation is above W1.
+    block_mean: mean W1 over `blocks` pairs of blocks with `block_rows` rows each; its expectation is at least W1.
     """
 
     value: float
@@ -26,7 +26,7 @@ class UpperBound:
 
     @property
     def assumption(self) -> str:
-        """What the reader has to grant, in words."""
+        """The assumption behind the bound, in words."""
         return f"no two possible rows of the two populations are more than {self.diameter:.6g} apart"
 
 
@@ -41,13 +41,14 @@ def upper_bound(
     blocks: int = 20,
     is_checked: bool = False,
 ) -> UpperBound:
-    """Upper bound on W1 at error alpha, from K blocks of exact transport and McDiarmid's inequality over all rows.
+    """Upper bound on W1 at error alpha, from exact transport between K pairs of blocks and McDiarmid's inequality.
 
-    E W1(P_b, Q_b) >= W1(P, Q), since W1 is convex; one row moves the mean over K blocks by at most diameter / (K b):
-    upper = mean + diameter sqrt((1/n' + 1/m') ln(1/alpha) / 2), n' = m' = K b. Loose in high dimension: the mean itself
-    is biased upwards by about b^(-1/d). Blocks are drawn without overlap by the seed; the critic plays no part, so
-    train rows may be used. `is_checked`: `check_diameter` passed before. Raises OptionError for a diameter that is not
-    positive or that the rows themselves exceed, SampleError below 2 rows a side.
+    E W1(P_b, Q_b) >= W1(P, Q), since W1 is convex. One row changes the mean over K blocks by at most diameter / (K b):
+    upper = mean + diameter sqrt((1/n' + 1/m') ln(1/alpha) / 2), n' = m' = K b. The bound is loose in high dimension,
+    because the mean itself is biased upwards by about b^(-1/d). The blocks are disjoint and drawn with the seed. The
+    critic plays no part, so train rows may be used. Set `is_checked` if `check_diameter` has already passed.
+
+    Raises OptionError if the diameter is not positive or smaller than the data's, SampleError below 2 rows a side.
     """
     if not (math.isfinite(diameter) and diameter > 0):
         raise OptionError(
@@ -73,9 +74,10 @@ def upper_bound(
 
 
 def diameter_from_ranges(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
-    """Diameter of the box of known column ranges [low, high], each (d,): the length of its diagonal.
+    """Diameter of the box given by column ranges [low, high], each (d,): the length of its diagonal.
 
-    The ranges must be known (grey levels, percentages), not read off the data. Raises OptionError for an empty range.
+    The ranges must be known in advance (grey levels, percentages), not taken from the data. Raises OptionError for a
+    range that is empty or not finite.
     """
     widths = np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64)
     if not np.all(np.isfinite(widths)) or np.any(widths < 0):
@@ -84,10 +86,10 @@ def diameter_from_ranges(low: NDArray[np.float64], high: NDArray[np.float64]) ->
 
 
 def check_diameter(x: RowSource, y: RowSource, diameter: float, block: int = 4_096) -> None:
-    """Raise OptionError when two rows of the data are farther apart than the declared diameter.
+    """Raise OptionError if two rows of the data are found to be farther apart than the declared diameter.
 
-    Two sweeps (farthest from the first row, then farthest from that one) find a distance of at least half of the
-    data's diameter, in practice nearly all of it.
+    Two sweeps find the row farthest from the first one, then the row farthest from that. Their distance is at least
+    half of the data's diameter, and in practice nearly all of it.
     """
     pivot, where = np.asarray(x.rows(slice(0, 1)), dtype=np.float64).reshape(-1), ("source", 0)
     for _ in range(2):
@@ -99,7 +101,7 @@ def check_diameter(x: RowSource, y: RowSource, diameter: float, block: int = 4_0
                 if gaps.max() > farthest:
                     worst = int(gaps.argmax())
                     farthest, candidate, there = float(gaps[worst]), part[worst].reshape(-1), (name, start + worst)
-        # rows are float32: a diagonal that is attained exactly may round to just above it
+        # rows are float32, so a distance equal to the diameter may round to slightly more
         if farthest > diameter * (1 + 1e-6):
             raise OptionError(
                 f"diameter {diameter:.6g} is smaller than the data: row {where[1]} of {where[0]} and row {there[1]} of "

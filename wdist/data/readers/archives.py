@@ -1,4 +1,4 @@
-"""Archives: .npz files, and zip files of images. Members are counted, named and measured before one is unpacked."""
+"""Archives: .npz files and zip files of images. Every member's name and size is checked before any is unpacked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IGNORED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 
 
 def decode_npz(source: BinaryIO, writer: ArrayWriter, member: str | None) -> None:
-    """Copy one array of an .npz file: the only one, or the one named `member`."""
+    """Copy one array from an .npz file: the array named `member`, or the only one if `member` is None."""
     with _open(source) as archive:
         entries = {entry.filename.removesuffix(".npy"): entry for entry in _members(archive, MAX_ARRAYS, writer)}
         if any(not entry.filename.endswith(".npy") for entry in entries.values()):
@@ -46,7 +46,7 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, writer: ArrayWriter)
 
 
 def decode_images(source: BinaryIO, writer: ArrayWriter) -> None:
-    """PNG and JPEG files of one size, in the order of their names: (n, h, w) grey or (n, h, w, 3) colour, uint8."""
+    """Read PNG and JPEG files of equal size, sorted by name, as uint8: (n, h, w) grey or (n, h, w, 3) colour."""
     with _open(source) as archive:
         entries = [
             entry for entry in _members(archive, MAX_IMAGES, writer) if not entry.filename.endswith(_IGNORED[1:])
@@ -76,7 +76,7 @@ def decode_images(source: BinaryIO, writer: ArrayWriter) -> None:
 def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
-    Image.MAX_IMAGE_PIXELS = None  # the limit below is lower, and its message names the file
+    Image.MAX_IMAGE_PIXELS = None  # our own limit below is lower, and its message names the file
     name = entry.filename
     if not name.lower().endswith(_IMAGE_ENDINGS):
         raise DecodeError(f"{name!r} is not a PNG or JPEG file; keep only images in the archive")
@@ -109,7 +109,7 @@ def _open(source: BinaryIO) -> zipfile.ZipFile:
 
 
 def _members(archive: zipfile.ZipFile, limit: int, writer: ArrayWriter) -> list[zipfile.ZipInfo]:
-    """Files of the archive, none of them a trick. Nothing is ever written under a member's name."""
+    """The files in the archive, checked against malicious members. No file is ever created under a member's name."""
     entries = [
         entry for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith(_IGNORED[0])
     ]

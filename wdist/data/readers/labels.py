@@ -1,4 +1,4 @@
-"""Columns chosen by name, and labels of groups as whole numbers that are the same in every file."""
+"""Columns chosen by name, and group labels encoded as whole numbers that are the same in every file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
 def choose(names: Sequence[str], width: int, take: Selection) -> list[int]:
-    """Positions of the columns that are kept: the one of labels, or all but the dropped ones."""
+    """Positions of the columns to keep: the label column if there is one, else all but the dropped ones."""
     if not take.of_a_table:
         return list(range(width))
     wanted = {take.labels} if take.labels is not None else set(take.drop)
@@ -34,9 +34,9 @@ def choose(names: Sequence[str], width: int, take: Selection) -> list[int]:
 
 
 def codes(column: pa.Array, name: str) -> NDArray[np.int64]:
-    """Labels as whole numbers, shape (n, 1), int64: numbers as they are, text by its sha256 with bit 62 set.
+    """Labels as int64 codes (n, 1): a number is its own code, text gets its SHA-256 with bit 62 set.
 
-    The code of a label depends on the label alone, so that two files name one patient alike.
+    The code depends on the label alone, so the same patient has the same code in two files.
     """
     if column.null_count:
         raise DecodeError(f"column {name[:100]!r} has missing values; give every row a label")
@@ -50,7 +50,7 @@ def codes(column: pa.Array, name: str) -> NDArray[np.int64]:
 
 
 def code(label: str) -> int:
-    """One label: a whole number of up to 18 digits is itself."""
+    """The code of one label. A whole number of up to 18 digits is its own code."""
     if _WHOLE.fullmatch(label):
         return int(label)
     return int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big") & ((1 << 62) - 1) | 1 << 62

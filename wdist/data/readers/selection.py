@@ -1,4 +1,4 @@
-"""Which part of a file becomes the sample set."""
+"""The part of a file that becomes the sample set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Selection:
-    """An array of an .npz file (`member`); of a table one column of labels (`labels`), or all but some (`drop`)."""
+    """One array of an .npz file (`member`), one label column of a table (`labels`), or a table less some (`drop`)."""
 
     member: str | None = None
     labels: str | None = None
@@ -17,7 +17,7 @@ class Selection:
 
     @property
     def of_a_table(self) -> bool:
-        """Whether it chooses among columns."""
+        """Whether the selection is among the columns of a table."""
         return self.labels is not None or bool(self.drop)
 
     def to_json(self) -> str:

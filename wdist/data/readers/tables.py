@@ -1,4 +1,4 @@
-"""Tables: CSV, Parquet and inline JSON. Rows pass in batches; a column that is not numbers is named."""
+"""Tables: CSV, Parquet and inline JSON, read in batches. Errors name the column that is not numeric."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CSV_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 
 
 def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
-    """Comma, semicolon or tab separated numbers, float64; names from the first line where it is not numbers.
+    """Read numbers separated by commas, semicolons or tabs as float64, and return the column names, if any.
 
-    A missing or infinite value is refused by column and line. Of `take` the columns that are
-    left out or are labels are found by their names.
+    The first line holds names unless all its cells are numbers. `take` refers to columns by name. Raises DecodeError
+    for a missing or infinite value, naming the column and the line.
     """
     line = source.readline(MAX_LINE_BYTES)
     if len(line) == MAX_LINE_BYTES:
@@ -50,7 +50,7 @@ def decode_csv(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[s
     _check_width(len(cells))
     has_names = not all(_is_number(cell) for cell in cells)
     source.seek(0)
-    keys = [str(number) for number in range(len(cells))]  # names may repeat, these do not
+    keys = [str(number) for number in range(len(cells))]  # names may repeat, keys may not
     chosen = choose(cells if has_names else [], len(cells), take)
     kind = pa.float64() if take.labels is None else pa.string()
     try:
@@ -115,7 +115,7 @@ def _holds(value: float) -> str:
 
 
 def _not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
-    """Row and column of the first value that is not a finite number."""
+    """Row and column of the first value that is not finite, or None."""
     if rows.dtype.kind != "f" or (is_finite := np.isfinite(rows)).all():
         return None
     row, column = np.argwhere(~is_finite)[0]
@@ -123,13 +123,13 @@ def _not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def _line_of(source: BinaryIO, row: int) -> int:
-    """Number, from 1, of the line that is row 0, 1, ... (of names, too) where empty lines are none."""
+    """Line number, from 1, of a row, from 0. The line of names counts as a row; empty lines do not."""
     filled = (number for number, line in enumerate(_lines(source.fileno()), start=1) if line.strip(b"\r"))
     return next(itertools.islice(filled, row, None))
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """From the beginning; the position of the file is left alone, as the reader reads ahead."""
+    """All lines of the file, without moving its position: the CSV reader reads ahead."""
     rest, at = b"", 0
     while block := os.pread(descriptor, _BLOCK_BYTES, at):
         at += len(block)
@@ -139,7 +139,7 @@ def _lines(descriptor: int) -> Iterator[bytes]:
 
 
 def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> list[str] | None:
-    """Columns of numbers, or one column of lists of equal length; the type is the common one of the columns."""
+    """Read columns of numbers, or one column of lists of equal length, in the columns' common type."""
     try:
         table = pa_parquet.ParquetFile(
             source, pre_buffer=False, thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20,
@@ -171,7 +171,7 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> li
         _write(_matrices(batches, schema, dtype, is_lists), writer, dtype, None if is_lists else schema.names)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # of the disk, not of the file
+            raise  # a disk error, not a malformed file
         raise DecodeError("it cannot be read as Parquet: " + str(error).splitlines()[0][:200]) from error
     return None if is_lists else list(schema.names)
 
@@ -231,7 +231,7 @@ def _numeric(field: pa.Field) -> np.dtype[Any]:
 
 
 def decode_json(source: BinaryIO, writer: ArrayWriter) -> tuple[list[str] | None, str | None]:
-    """{"samples": [[...], ...]}, or a list of numbers as one column; float64; optionally "columns" (names), "name"."""
+    """Read {"samples": [[...], ...]} as float64; a flat list is one column. "columns" (names), "name" are optional."""
     try:
         body = json.loads(source.read())
     except RecursionError as error:

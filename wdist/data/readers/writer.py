@@ -1,4 +1,4 @@
-"""The array that a decoder writes: an .npy file whose number of rows is known at the end."""
+"""Writes a decoded array to an .npy file whose number of rows is known only at the end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 
 class DecodeError(Exception):
-    """The body cannot become a sample set; the message names the part and the next action."""
+    """The upload cannot be read as a sample set. The message says what is wrong and what to do."""
 
 
 class TooLargeError(DecodeError):
-    """The body unpacks to more than an upload may have."""
+    """The upload is larger, once unpacked, than a sample set may be."""
 
 
 class ArrayWriter:
     """Appends rows to an .npy file that is already open for writing.
 
-    Raises TooLargeError before more than `max_bytes` are written, whatever the archive declared.
+    Raises TooLargeError before more than `max_bytes` are written, whatever size the archive declared.
     """
 
     def __init__(self, descriptor: int, max_bytes: int) -> None:
@@ -34,25 +34,25 @@ class ArrayWriter:
         self._rows = 0
 
     def begin(self, row_shape: Sequence[int], dtype: np.dtype[Any]) -> None:
-        """Declare what every row is."""
+        """Set the shape and type of the rows, and write a provisional header."""
         self._row_shape, self._dtype = tuple(row_shape), dtype
         self.raw(self._header())
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows (k, *row_shape)."""
+        """Append rows (k, *row_shape)."""
         if rows.shape[1:] != self._row_shape:
             raise DecodeError(f"row {self._rows} has shape {rows.shape[1:]}, those before have {self._row_shape}")
         self._rows += len(rows)
         self.raw(np.ascontiguousarray(rows, dtype=self._dtype).reshape(-1).view(np.uint8).data)
 
     def end(self) -> None:
-        """Write the header."""
+        """Write the final header."""
         os.pwrite(self._descriptor, self._header(), 0)
 
     def _header(self) -> bytes:
-        """As numpy.save writes it, so that the same array is the same file in whatever format it came.
+        """The header that numpy.save would write, so that an array gives the same file whatever format it came in.
 
-        Of one length for any number of rows: numpy leaves room for 21 digits of them.
+        Its length does not depend on the number of rows: numpy leaves room for 21 digits.
         """
         header = io.BytesIO()
         described = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, *self._row_shape)}
@@ -60,7 +60,7 @@ class ArrayWriter:
         return header.getvalue()
 
     def raw(self, data: bytes | memoryview) -> None:
-        """Add bytes as they are."""
+        """Append bytes unchanged."""
         self._taken += len(data)
         if self._taken > self.max_bytes:
             raise TooLargeError(f"it unpacks to more than the {self.max_bytes:,} bytes that a sample set may have")
