@@ -47,10 +47,17 @@ def machine(device: str = "cpu") -> str:
     if torch.device(device).type == "cuda":
         where = torch.cuda.get_device_name(device)
     else:
-        cores = Path("/proc/cpuinfo")
-        names = re.findall(r"model name\s*: (.+)", cores.read_text()) if cores.exists() else []
-        where = names[0] if names else platform.processor() or platform.machine()
+        where = _processor()
     return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else its kind."""
+    try:
+        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:  # not Linux, or no /proc
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:

@@ -30,7 +30,13 @@ def replace_file(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, so there is nothing to sync there
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Put a folder's entries on the disk: after a power cut, a renamed file is found under its new name."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
