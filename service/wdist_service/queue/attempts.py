@@ -61,7 +61,7 @@ class Attempts:
         self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
-        """Register this worker. It holds its name exclusively, so earlier workers of that name are dead, lease or not."""
+        """Register this worker. It alone holds its name, so earlier workers of that name are dead, lease or not."""
         with self._database.write() as session:
             now = self._database.now(session)
             session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))
@@ -84,7 +84,7 @@ class Attempts:
         return next(iter(self.claim_together(estimate_id, attempt, 1)), None)
 
     def claim_together(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
-        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch; an empty list where `claim` is None.
+        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch; empty where `claim` is None.
 
         Only first attempts share a trainer: a retried one may be what killed the trainer last time. The other attempts
         are withdrawn from the queue. If it delivers one all the same, the claim finds it taken.
