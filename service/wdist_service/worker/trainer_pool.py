@@ -119,9 +119,8 @@ class TrainerProcess:
             fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         except OSError:
             return 0
-        return (
-            int(fields[1]) - int(fields[2])
-        ) * _PAGE_BYTES  # without shared pages: mapped data files are not its own
+        resident, shared = int(fields[1]), int(fields[2])  # data files that it maps count as shared
+        return (resident - shared) * _PAGE_BYTES
 
     def stop(self) -> None:
         """Ask it to stop all of its jobs and exit."""
@@ -204,7 +203,7 @@ class TakenSlot:
 
 
 class TrainerPool:
-    """The trainers of a worker, one to a slot. `tend`, called from the worker's main thread, keeps a live one in each."""
+    """The trainers of a worker, one per slot. The worker's main thread calls `tend`, which keeps each alive."""
 
     def __init__(self, settings: Settings) -> None:
         devices = visible_gpus()
@@ -263,7 +262,7 @@ class TrainerPool:
             self._tend_spare()
 
     def _tend_spare(self) -> None:
-        """Start the spare some time after all slots are ready, so that it does not compete with the first job for cores."""
+        """Start the spare some time after all slots are ready: it must not compete with the first job for cores."""
         if self._spare is None:
             return
         if self._spare_after == math.inf and all(slot.is_ready() for slot in self.slots):

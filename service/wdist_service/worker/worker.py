@@ -81,7 +81,7 @@ class Worker:
         finally:
             self._leave()
 
-    # --- the main thread: leases, cancellation, trainers ---------------------------------------------------------------
+    # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
         tasks = [
@@ -236,7 +236,7 @@ class Worker:
         }
 
     def _publish(self, run: Run) -> None:
-        """Copy the attempt's checkpoint to shared storage, if there is one."""
+        """Copy the attempt's checkpoint to shared storage, if there is one; the last copy to arrive wins."""
         if not run.is_fenced:
             with contextlib.suppress(StorageUnavailableError):
                 self._storage.checkpoints.publish(*run.key)
