@@ -61,7 +61,7 @@ class Attempts:
         self.liveness = Liveness()
 
     def declare(self, name: str, slots: int, devices: list[str]) -> None:
-        """Register this worker. It holds its name alone: earlier workers of that name are dead, lease or not."""
+        """Register this worker. It alone holds its name, so earlier workers of that name are dead, lease or not."""
         with self._database.write() as session:
             now = self._database.now(session)
             session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))

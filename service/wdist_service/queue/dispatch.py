@@ -1,8 +1,8 @@
 """The durable queue: the only module that knows DBOS.
 
 DBOS dispatches; the `estimates` table is the truth. An attempt is one workflow, `{estimate}:{attempt}`, which carries
-ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself. One place
-alone decides that an attempt is lost and queues the next: `Attempts.take_over`.
+ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself: only
+attempts.py decides that one is lost, and queues the next.
 """
 
 from __future__ import annotations

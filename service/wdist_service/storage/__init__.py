@@ -1,1 +1,1 @@
-"""Blobs and checkpoints: as files of one machine, or in an S3-compatible store that hosts share."""
+"""Blobs and checkpoints: files on one machine, or objects in an S3-compatible store that several hosts share."""

@@ -1,6 +1,6 @@
-"""Where attempts keep their training state, so that the next attempt goes on instead of starting again.
+"""Checkpoints hold the training state of attempts, so that the next attempt goes on instead of starting again.
 
-Each attempt writes a file of its own: one that was replaced and still writes (it was frozen, say) cannot harm its heir.
+Each attempt writes a file of its own: one that was replaced but still writes (it was frozen, say) cannot harm the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Checkpoints:
         directory.mkdir(parents=True, exist_ok=True)
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
-        """The file of this attempt, begun as a copy of the newest earlier one; of those, two are kept."""
+        """The file of this attempt. It begins as a copy of the newest earlier file, the only one of those that is kept."""
         folder = self._directory / estimate_id
         folder.mkdir(parents=True, exist_ok=True)
         mine = folder / f"{attempt}.checkpoint"
@@ -33,14 +33,14 @@ class Checkpoints:
         return mine
 
     def publish(self, estimate_id: str, attempt: int) -> None:
-        """Bring the file of an attempt, where it changed, to where other hosts find it."""
+        """Copy the attempt's file, if it has changed, to where other hosts find it."""
 
     def forget(self, estimate_id: str) -> None:
-        """The estimate has ended."""
+        """Remove the checkpoints of an estimate that has ended."""
         shutil.rmtree(self._directory / estimate_id, ignore_errors=True)
 
     def sweep(self, is_active: Callable[[str], bool]) -> None:
-        """Remove what ended estimates left behind."""
+        """Remove checkpoints that ended estimates left behind."""
         for folder in self._directory.iterdir():
             if not is_active(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)

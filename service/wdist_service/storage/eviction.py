@@ -1,4 +1,4 @@
-"""What was deleted through another host leaves this one too: copies in its cache that no row names any more."""
+"""Eviction from this host's cache of content that was deleted, perhaps through another host."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EVICTION_SECONDS = 60.0
 
 
 def evict_deleted(database: Database, storage: Storage) -> int:
-    """Remove cached copies of content that is stored nowhere any more; returns how many.
+    """Remove cached copies of content that no row names any more; returns how many.
 
-    A copy whose row is still to be committed may go too: it is fetched again when it is needed.
+    This may remove a copy whose row is not committed yet. It is fetched again when it is needed.
     """
     if not (copies := list(storage.cached())):
         return 0
@@ -32,13 +32,13 @@ def evict_deleted(database: Database, storage: Storage) -> int:
 def start_evicting_deleted(
     database: Database, storage: Storage, stopping: threading.Event, seconds: float = EVICTION_SECONDS
 ) -> None:
-    """`evict_deleted` now and then, in a thread of its own."""
+    """Call `evict_deleted` every `seconds` seconds in a thread, until `stopping` is set."""
 
     def loop() -> None:
         while not stopping.wait(seconds):
             try:
                 evict_deleted(database, storage)
             except (DatabaseError, OSError) as error:
-                log.warning("the cache could not be tidied, trying again: %s", error)
+                log.warning("deleted content could not be evicted from the cache, trying again: %s", error)
 
     threading.Thread(target=loop, name="eviction", daemon=True).start()

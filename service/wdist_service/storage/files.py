@@ -27,28 +27,28 @@ _syncer = ThreadPoolExecutor(4, "sync")
 
 
 def _begin_writing(descriptor: int, start: int, size: int) -> None:
-    """Have the kernel write a range to the disk, without waiting; errors come with the fsync at the end."""
-    if sys.platform == "linux":  # fdatasync would wait for the journal each time
+    """Have the kernel start writing a range to the disk; the final fsync reports any error."""
+    if sys.platform == "linux":  # fdatasync would wait for the journal every time
         _libc.sync_file_range(descriptor, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
     else:
         os.fsync(descriptor)
 
 
 class DiskFullError(Exception):
-    """No room is left for a file; nothing of it is kept."""
+    """The disk has no room for a file; nothing of it is kept."""
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an OSError says that there is no room."""
+    """Whether this is an OSError that says the disk is full."""
     return isinstance(error, OSError) and error.errno in _DISK_FULL
 
 
 class Incoming:
-    """A file being written. Leaving the block without `keep()` removes it."""
+    """A file being written. Leaving the block removes it, unless `Storage.place` has renamed it."""
 
     def __init__(self, directory: Path) -> None:
         self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # a file that nobody holds belongs to a dead process: see `sweep`
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # an unlocked file belongs to a dead process: see `sweep_unfinished`
         self.path = Path(self._file.name)
         self.bytes = 0
         self._hash = hashlib.sha256()
@@ -60,7 +60,7 @@ class Incoming:
         self._file.write(data)
         self.bytes += len(data)
         if self.bytes >= self._sync_at and (self._syncing is None or self._syncing.done()):
-            # The disk works while the rest arrives, so that the fsync at the end has little left to wait for.
+            # Write to the disk while the rest arrives, which leaves little to do for the final fsync.
             self._syncing = _syncer.submit(_begin_writing, self._file.fileno(), self._synced, self.bytes - self._synced)
             self._synced, self._sync_at = self.bytes, self.bytes + _SYNC_BYTES
 
@@ -69,7 +69,7 @@ class Incoming:
         return self._hash.hexdigest()
 
     def seal(self) -> None:
-        """Everything written is on the disk."""
+        """Make sure that everything written is on the disk."""
         if self._syncing is not None:
             self._syncing.result()
         self._file.flush()
@@ -82,11 +82,11 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._syncing is not None:
-            wait([self._syncing])  # it holds the descriptor
+            wait([self._syncing])  # it uses the descriptor
         if not self._file.closed:
             try:
                 self._file.close()
-            except OSError:  # the flush of a full disk
+            except OSError:  # flushing to a full disk
                 if kind is None:
                     raise
         self.path.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ class Incoming:
 
 
 class Decoded(Incoming):
-    """A file that a child process fills; what is read back from it passes `write`, which only hashes and counts."""
+    """A file that a child process fills. What is read back from it goes through `write`, which only hashes and counts."""
 
     def write(self, data: bytes | memoryview) -> None:
         self._hash.update(data)
@@ -103,7 +103,7 @@ class Decoded(Incoming):
 
     @property
     def descriptor(self) -> int:
-        """Open for writing; the child inherits it."""
+        """The descriptor, open for writing, that the child inherits."""
         return self._file.fileno()
 
 
@@ -111,10 +111,10 @@ Kind = TypeVar("Kind", bound=Incoming)
 
 
 class Storage:
-    """Blobs as files in the data directory; object_storage.py has the kind that several hosts share.
+    """Blobs as files in the data directory; objects.py has the storage that several hosts share.
 
-    `place` and `discard` belong inside a database transaction that holds the content (`Database.hold`), so that a file
-    is never removed while a row that names it is being added.
+    Call `place` and `discard` inside a database transaction that holds the content (`Database.hold`). Otherwise a file
+    could be removed while a row that names it is being added.
     """
 
     kind = "files"
@@ -130,7 +130,7 @@ class Storage:
             directory.mkdir(parents=True, exist_ok=True)
 
     def incoming(self) -> Incoming:
-        """Begin a file. Raises DiskFullError when the disk is nearly full already."""
+        """Begin a file. Raises DiskFullError if the disk is nearly full."""
         return self._begin(Incoming)
 
     def decoded(self) -> Decoded:
@@ -143,10 +143,10 @@ class Storage:
         return kind(self._incoming)
 
     def send(self, file: Incoming) -> None:
-        """Bring a sealed file to where blobs are, before the transaction that places it: this may take long."""
+        """Upload a sealed file, if blobs are elsewhere. This may take long, so do it before the transaction that places it."""
 
     def place(self, file: Incoming) -> None:
-        """Give a sealed file its name; the same content twice is one file."""
+        """Give a sealed file its final name; equal content is stored once."""
         path = self._blob(file.sha256)
         if path.exists():
             return
@@ -155,11 +155,11 @@ class Storage:
         _sync_directory(path.parent)
 
     def path(self, sha256: str) -> Path:
-        """A local file with this content, for use at once."""
+        """A local file with this content, to be opened at once."""
         return self._blob(sha256)
 
     def keep(self, sha256: str, directory: Path) -> Path:
-        """A local file with this content that stays at least as long as `directory`, which the caller removes."""
+        """A local file with this content that lasts as long as `directory`, which the caller removes."""
         return self._blob(sha256)
 
     def discard(self, sha256: str) -> None:
@@ -172,7 +172,7 @@ class Storage:
         return shutil.disk_usage(self._blobs).free
 
     def problem(self) -> str | None:
-        """Why nothing can be stored now; None when something can."""
+        """Why nothing can be stored now; None if the storage works."""
         try:
             with self.incoming() as file:
                 file.write(b"wdist")
@@ -182,27 +182,27 @@ class Storage:
         return None
 
     def sweep_unfinished(self) -> int:
-        """Remove what dead processes began to write; returns how many files."""
+        """Remove files that dead processes left unfinished; returns how many."""
         return sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
 
     def stored(self) -> Iterator[str]:
-        """Content that is stored, and old enough that a row should name it."""
+        """Hashes of stored content that is old enough for a row to name it."""
         for path in self._blobs.glob("??/*"):
             yield path.name
 
     def cached(self) -> Iterator[str]:
-        """Content of which this host has a copy beside the stored one, and which was not used just now."""
+        """Hashes of content in this host's cache that was not used just now."""
         yield from ()
 
     def evict(self, sha256: str) -> None:
-        """Remove this host's copy, if that is all that it is."""
+        """Remove this host's cached copy; never the stored content."""
 
     def read_identity(self) -> str | None:
-        """What `write_identity` wrote into this storage."""
+        """What `write_identity` wrote into this storage; None if it never did."""
         return self._identity.read_text().strip() if self._identity.exists() else None
 
     def write_identity(self, identity: str) -> None:
-        """Mark this storage as the one of a database."""
+        """Mark this storage as belonging to a database."""
         self._identity.write_text(identity + "\n")
 
 
@@ -211,7 +211,7 @@ def _remove_if_abandoned(path: Path) -> bool:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
-    except OSError:  # held by the process that writes it, or gone already
+    except OSError:  # locked by the process that writes it, or already gone
         return False
     return True
 

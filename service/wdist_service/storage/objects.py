@@ -1,7 +1,7 @@
 """Blobs and checkpoints in an S3-compatible store that several hosts share, with a cache of files on each host.
 
-Objects are named by their sha256 and written as a whole (a multipart upload becomes visible when it is completed), so
-that nobody ever reads half of one and writing one twice is harmless. Training reads memory-mapped local files only.
+Objects are named by their sha256 and appear as a whole (a multipart upload becomes visible when it is completed). So
+nobody ever reads half of one, and writing one twice is harmless. Training reads memory-mapped local files only.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _PART_BYTES = 16 << 20
 _AT_ONCE = 4
 _RETRY_SECONDS = 30
 _PROBE_SECONDS = 3
-_IN_USE_SECONDS = 60.0  # a path that was given away so recently may not have been opened yet
-_ORPHAN_SECONDS = 3600.0  # an upload whose transaction is still to come
+_IN_USE_SECONDS = 60.0  # a path handed out more recently may not have been opened yet
+_ORPHAN_SECONDS = 3600.0  # a younger object may belong to an upload that is not committed yet
 _SHA256_LENGTH = 64
 _downloads = ThreadPoolExecutor(2 * _AT_ONCE, "download")
 
@@ -42,14 +42,14 @@ def open_storage(settings: Settings) -> Storage:
 
 
 class Bucket:
-    """The few operations that are needed, with errors as StorageUnavailableError; FileNotFoundError passes."""
+    """The operations that we need of a bucket. Errors become StorageUnavailableError, except FileNotFoundError."""
 
     def __init__(self, settings: Settings) -> None:
         self._slow = _store(settings, _RETRY_SECONDS)
         self._quick = _store(settings, _PROBE_SECONDS)
 
     def put(self, key: str, file: Path | bytes, *, only_new: bool = False) -> None:
-        """Write an object as a whole; `only_new`: leave one that is there."""
+        """Write an object as a whole; `only_new` leaves an existing one as it is."""
         from obstore.exceptions import AlreadyExistsError
 
         with _translated(), contextlib.suppress(AlreadyExistsError):
@@ -59,18 +59,18 @@ class Bucket:
                 self._slow.put(key, file, chunk_size=_PART_BYTES, max_concurrency=_AT_ONCE)
 
     def size(self, key: str) -> int | None:
-        """Bytes of an object; None where there is none."""
+        """Size of an object in bytes; None if it does not exist."""
         with _translated(), contextlib.suppress(FileNotFoundError):
             return int(self._slow.head(key)["size"])
         return None
 
     def read(self, key: str) -> bytes:
-        """A small object. Raises FileNotFoundError."""
+        """Read a small object. Raises FileNotFoundError."""
         with _translated():
             return bytes(self._slow.get(key).bytes())
 
     def blocks(self, key: str, size: int) -> Iterator[bytes]:
-        """An object in ranges, some of them under way at once: one long answer would run into a time limit."""
+        """Read an object in ranges, several at a time: one long response would run into a timeout."""
 
         def fetch(start: int) -> bytes:
             with _translated():
@@ -86,7 +86,7 @@ class Bucket:
             yield waiting.pop(0).result()
 
     def list(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """(key, seconds since it was written) of all objects under a prefix."""
+        """(key, age in seconds) of all objects under a prefix."""
         with _translated():
             for page in self._slow.list(prefix, chunk_size=1000):
                 now = datetime.now(UTC)
@@ -99,7 +99,7 @@ class Bucket:
                 self._slow.delete(list(keys))
 
     def probe(self) -> None:
-        """Write a tiny object, with little patience."""
+        """Write a tiny object, with short timeouts."""
         with _translated():
             self._quick.put("probe", b"wdist")
 
@@ -139,7 +139,7 @@ def _store(settings: Settings, seconds: int) -> S3Store:
 
 
 class ObjectStorage(Storage):
-    """Blobs in a bucket; what this host used last is kept as files, up to a limit."""
+    """Blobs in a bucket, with a cache of the files that this host used last."""
 
     kind = "objects"
 
@@ -158,16 +158,16 @@ class ObjectStorage(Storage):
             self._bucket.put(_key(file.sha256), file.path)
 
     def place(self, file: Incoming) -> None:
-        self.send(file)  # again: between `send` and this transaction another one may have discarded the content
+        self.send(file)  # again: another transaction may have discarded the content since `send`
         if not (path := self._cached(file.sha256)).exists():
             path.parent.mkdir(exist_ok=True)
             file.path.rename(path)
             self._evict_oldest()
 
     def path(self, sha256: str) -> Path:
-        """A local file with this content, fetched where it is missing.
+        """A local file with this content, fetched if it is missing.
 
-        Raises StorageUnavailableError, and FileNotFoundError where no such content is stored.
+        Raises StorageUnavailableError, or FileNotFoundError if no such content is stored.
         """
         path = self._cached(sha256)
         with self._lock:
@@ -182,10 +182,10 @@ class ObjectStorage(Storage):
         return path
 
     def keep(self, sha256: str, directory: Path) -> Path:
-        """A second name for the cached file: the cache may forget its own while a job still reads."""
+        """A hard link to the cached file: the cache may evict the file while a job still reads it."""
         kept = directory / sha256
         while not kept.exists():
-            with contextlib.suppress(FileNotFoundError):  # forgotten between the two: fetch it again
+            with contextlib.suppress(FileNotFoundError):  # evicted before it was linked: fetch it again
                 kept.hardlink_to(self.path(sha256))
         return kept
 
@@ -202,7 +202,7 @@ class ObjectStorage(Storage):
 
     def stored(self) -> Iterator[str]:
         for path in self._cache.glob("??/*"):
-            yield path.name  # deleted through another host
+            yield path.name  # it may have been deleted through another host
         for key, age in self._bucket.list("blobs/"):
             name = key.rpartition("/")[2]
             if age > _ORPHAN_SECONDS and len(name) == _SHA256_LENGTH:
@@ -245,7 +245,7 @@ class ObjectStorage(Storage):
         self._evict_oldest()
 
     def _evict_oldest(self) -> None:
-        """Forget what was not used for longest, until the cache is within its limit; files just given away stay."""
+        """Evict the least recently used files until the cache is within its limit; files just handed out stay."""
         with self._lock:
             files = []
             for path in self._cache.glob("??/*"):
@@ -262,7 +262,7 @@ class ObjectStorage(Storage):
 
 
 class SharedCheckpoints(Checkpoints):
-    """Checkpoints of this host, copied to the bucket so that an attempt on another host goes on from them."""
+    """Checkpoints on this host, copied to the bucket so that an attempt on another host can go on from them."""
 
     def __init__(self, directory: Path, bucket: Bucket) -> None:
         super().__init__(directory)
@@ -288,7 +288,7 @@ class SharedCheckpoints(Checkpoints):
             changed = path.stat().st_mtime_ns
             if self._published.get(path) == changed:
                 return
-            data = path.read_bytes()  # the trainer replaces the file as a whole: this is one state of it
+            data = path.read_bytes()  # consistent, because the trainer replaces the file as a whole
         except FileNotFoundError:
             return
         self._bucket.put(f"checkpoints/{estimate_id}/{attempt}.checkpoint", data)

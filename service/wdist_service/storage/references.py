@@ -1,4 +1,4 @@
-"""Which stored files the rows of the database still name, and removal of those that none names."""
+"""Which stored files the database's rows still name, and the removal of those that no row names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def is_named(session: Session, sha256: str) -> bool:
 
 
 def named(session: Session, hashes: list[str]) -> set[str]:
-    """Those of the files that a row still names."""
+    """Which of these files a row still names."""
     found: set[str] = set()
-    for start in range(0, len(hashes), 500):  # SQLite bounds the variables of a statement
+    for start in range(0, len(hashes), 500):  # SQLite limits the variables of a statement
         for model in (SampleSet, Artifact, UploadPart, Evaluation):
             query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
             found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
@@ -29,11 +29,11 @@ def named(session: Session, hashes: list[str]) -> set[str]:
 
 
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
-    """Remove files that no row names, once the rows are gone for good; a crash in between leaves them to the sweep."""
+    """Remove files that no row names. Call it after the rows' deletion is committed; after a crash, the sweep does it."""
     if not hashes:
         return
     with database.write() as session:
-        database.hold(session, *hashes)  # keeps an upload of the same content from naming the file now
+        database.hold(session, *hashes)  # an upload of the same content must not name the file now
         for sha256 in hashes:
             if not is_named(session, sha256):
                 storage.discard(sha256)

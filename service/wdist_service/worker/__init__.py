@@ -1,1 +1,1 @@
-"""The worker process: takes attempts off the queue and has trainer processes run them."""
+"""The worker process: it takes attempts off the queue and trainer processes run them."""

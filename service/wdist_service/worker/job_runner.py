@@ -1,4 +1,4 @@
-"""The attempts that one trainer runs: each may be told to stop, and may lose its claim to another worker."""
+"""The attempts that one trainer runs together: their progress, how they stop, and how they end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from wdist_service.queue.attempts import Claim
 from wdist_service.worker.trainer_pool import TrainerProcess
 
-_STOP_SECONDS = 10.0  # from asking to SIGKILL
+_STOP_SECONDS = 10.0  # from the request to SIGKILL
 Message = dict[str, Any]
 
 
 class Run:
-    """One attempt that a trainer runs. Its runner's lock decides between threads that end it at the same time."""
+    """One attempt of a job runner. The runner's lock keeps its threads from stopping an attempt that has ended."""
 
     def __init__(self, claim: Claim, runner: JobRunner, scratch: Path) -> None:
         self.claim = claim
@@ -37,13 +37,13 @@ class Run:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it was told to stop, or lost its claim."""
+        """Whether it was asked to stop, or lost its claim."""
         return self.is_fenced or self._stopped_at is not None
 
     def stop(self) -> None:
-        """Ask the trainer to give it up; after 10 s insist, which ends the trainer and so the others' attempts too.
+        """Ask the trainer to stop this attempt; if it has not after 10 s, kill the trainer and so all of its attempts.
 
-        With others it is given as much for each: it may be busy certifying one of them.
+        Each attempt still running adds 10 s, because the trainer may be busy certifying one of the others.
         """
         with self.runner.lock:
             if self.is_over:
@@ -57,7 +57,7 @@ class Run:
                 self.runner.trainer.kill(f"it did not stop within {seconds:g} s of being asked to")
 
     def fence(self) -> None:
-        """The tables say that this attempt is no longer ours."""
+        """Stop an attempt that, according to the tables, this worker no longer holds."""
         with self.runner.lock:
             if self.is_over or self.is_fenced:
                 return
@@ -68,13 +68,13 @@ class Run:
                 self.runner.trainer.stop_job(self.name)
 
     def end(self) -> None:
-        """From here on nobody asks the trainer to stop it."""
+        """Mark the attempt as over: from now on nobody asks the trainer to stop it."""
         with self.runner.lock:
             self.is_over = True
 
 
 class JobRunner:
-    """What one trainer has at once: an attempt, or several small ones of a batch."""
+    """Follows what one trainer runs at a time: one attempt, or several small ones of a batch."""
 
     def __init__(self, claims: Sequence[Claim], trainer: TrainerProcess, scratch: Path) -> None:
         self.trainer = trainer
@@ -84,13 +84,13 @@ class JobRunner:
 
     @property
     def is_shared(self) -> bool:
-        """Whether a death of the trainer may be the fault of another attempt than the one that is looked at."""
+        """Whether several attempts share the trainer, so that any of them may have caused its death."""
         return len(self.runs) > 1
 
     def follow(self, frozen_seconds: float, on_end: Callable[[Run, Message], object]) -> None:
-        """Pass on each run's last message, until there is none left. Raises TrainerDied.
+        """Wait until every run has ended, and pass on the last message of each. Raises TrainerDied.
 
-        Ends a trainer that is frozen: it sends something every second.
+        Kills a frozen trainer: a live one sends something every second.
         """
         silent_seconds = 0
         while not all(run.is_over for run in self.runs.values()):
@@ -101,7 +101,7 @@ class JobRunner:
                     f"it was frozen: nothing came from it for {silent_seconds} s (WDIST_SERVER_FROZEN_SECONDS)"
                 )
             if message is None or (run := self.runs.get(message.pop("job", ""))) is None:
-                continue  # silence, a sign of life, or the end of a job that was stopped earlier
+                continue  # silence, "alive", or the end of a job that an earlier runner stopped
             if message["type"] == "progress":
                 run.progress = {name: value for name, value in message.items() if name != "type"}
                 continue
@@ -111,7 +111,7 @@ class JobRunner:
 
 
 def _is_suspect(message: Message, run: Run) -> bool:
-    """Whether the trainer may be in a bad state after this, or is about to end because somebody told it to."""
+    """Whether the trainer may be in a bad state after this message, or is about to exit because it was told to."""
     if message["type"] == "failed":
         return message["error"]["type"] in {"out_of_memory", "internal_error"}
     return message["type"] == "apart" or (message["type"] == "stopped" and not run.is_stopped)

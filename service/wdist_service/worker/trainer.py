@@ -1,9 +1,9 @@
 """The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
 
-A line {"jobs": [...]} is run together, {"stop": name} gives up one of them at its next step; every message but "ready"
-and "alive" names its job. It knows no database and no credentials. It ends when its parent does: stdin closes, and
-PR_SET_PDEATHSIG for the case that it is too busy to notice. SIGTERM means stop: what is under way is given up at its
-next step, then the process ends.
+The jobs of a line {"jobs": [...]} are run together; {"stop": name} stops one of them at its next step. Every message
+but "ready" and "alive" names its job. The process knows no database and no credentials. It ends when its parent does:
+stdin closes, and PR_SET_PDEATHSIG kills it if it is too busy to notice. On SIGTERM it stops its jobs at their next step
+and exits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger("wdist.trainer")
 
 
 class Channel:
-    """Where messages to the parent go."""
+    """Sends messages to the parent."""
 
     def __init__(self, descriptor: int) -> None:
         self._file = os.fdopen(descriptor, "w", buffering=1)
@@ -69,7 +69,7 @@ class Trainer:
             self._is_busy.clear()
 
     def _show_life(self) -> None:
-        """While a job runs, a message now and then, whatever the job does: silence means that the process is frozen."""
+        """While jobs run, send "alive" every second, whatever they do: silence means that the process is frozen."""
         while self._is_busy.wait():
             self._channel.send("alive")
             time.sleep(_ALIVE_SECONDS)
@@ -95,7 +95,7 @@ class Trainer:
         self._stopped -= {job["name"] for job in jobs}
 
     def _member(self, job: dict[str, Any], pause: float) -> Generator[Training, None, None]:
-        """One job: its trainings, run by whoever asked for them, then its last message, whatever happens."""
+        """One job: yields its trainings for the caller to run, then sends its last message, whatever happens."""
         from wdist.errors import Stopped, WdistError
         from wdist.training.lockstep import TogetherError
 
@@ -121,7 +121,7 @@ class Trainer:
     def _estimate(
         self, job: dict[str, Any], on_progress: Callable[[Progress], None]
     ) -> Generator[Training, None, dict[str, Any]]:
-        """The library's work: result, curve, and the critic's files written to the job's directory."""
+        """Estimate with the library: returns result and curve, and writes the critic's files to the job's directory."""
         from wdist.data.npy import open_npy
         from wdist.errors import WdistError
         from wdist.estimate import Estimation
@@ -139,7 +139,7 @@ class Trainer:
         result = estimation.result()
         directory = Path(job["directory"])
         result.critic.save(directory)
-        with contextlib.suppress(WdistError):  # a result that no certificate can state yet
+        with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
             result.certificate.save(directory / "certificate")
         return {
             "result": result.to_dict(),
@@ -149,7 +149,7 @@ class Trainer:
 
 
 class _Reporter:
-    """Tells of a job's progress, but not too often."""
+    """Reports a job's progress, at most once every `pause` seconds."""
 
     def __init__(self, send: Callable[..., None], pause: float) -> None:
         self._send = send
@@ -169,7 +169,7 @@ class _Reporter:
 
 
 def _warm_up() -> None:
-    """Run a tiny estimate before there is a job: torch and what training imports late took the first one 2.4 s."""
+    """Run a tiny estimate before the first job, which otherwise waited 2.4 s for torch and other late imports."""
     import numpy as np
 
     from wdist.estimate import estimate_w1
@@ -177,7 +177,7 @@ def _warm_up() -> None:
     rows = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
     try:
         estimate_w1(rows, rows + 1, critic="groupsort", steps=2, baseline_rows=20)
-    except Exception:  # then estimates fail too, and each says so itself
+    except Exception:  # estimates will fail too, each with an error of its own
         log.exception("the warm-up failed")
 
 
@@ -196,7 +196,7 @@ def _snake_case(name: str) -> str:
 def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
-    os.dup2(2, 1)  # whatever a library prints is log, not protocol
+    os.dup2(2, 1)  # what a library prints goes to the log, not into the protocol
     Trainer(Channel(descriptor)).run()
 
 

@@ -1,4 +1,4 @@
-"""A worker's slots: places where one trainer runs one job at a time, each with its trainer kept warm."""
+"""A worker's pool of trainer processes: one slot for each job at a time, each with a warm trainer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from typing import IO, Any, Self, cast
 from wdist_service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
-_JOBS_PER_TRAINER = 200  # then a fresh process: memory that a library leaks does not grow for ever
+_JOBS_PER_TRAINER = 200  # then a new process, so that memory which a library leaks is returned
 _SPARE_SECONDS = 10.0
-_MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker together
+_MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker
 log = logging.getLogger("wdist.worker")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -33,15 +33,15 @@ class TrainerDied(Exception):  # noqa: N818 - an event, not a mistake
 class TrainerProcess:
     """The parent's end of a trainer (trainer.py).
 
-    Start it from a thread that lives as long as the worker: the kernel kills the child when the *thread* ends.
+    Start it from a thread that lives as long as the worker: the kernel kills the child when that *thread* ends.
     """
 
     def __init__(self, device: str | None, threads: int) -> None:
         read_end, write_end = os.pipe()
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device or ""}
-        # OpenMP's threads spin while they wait for each other: on a machine with other work to do, 300 steps took 234 s
-        # with spinning and 19 s without.
+        # OpenMP threads spin while they wait for each other. On a busy machine, 300 steps took 234 s with spinning and
+        # 19 s without.
         environment.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -66,13 +66,13 @@ class TrainerProcess:
         return self._process.poll() is None
 
     def become_ready(self) -> bool:
-        """Whether it has imported what it needs and can take a job. Raises TrainerDied."""
+        """Whether it has finished its imports and can take a job. Raises TrainerDied."""
         if not self.is_ready and (message := self.receive(0.0)) is not None:
             self.is_ready = message["type"] == "ready"
         return self.is_ready
 
     def send(self, jobs: list[dict[str, Any]], *, exactly: bool = True) -> None:
-        """Hand over jobs to be run together, each with a name of its own. Raises TrainerDied."""
+        """Send jobs to be run together, each with a name of its own. Raises TrainerDied."""
         self.jobs += len(jobs)
         try:
             self._write({"jobs": jobs, "exactly": exactly})
@@ -80,8 +80,8 @@ class TrainerProcess:
             raise TrainerDied(self.how_it_ended()) from None
 
     def stop_job(self, name: str) -> None:
-        """Ask it to give up one of its jobs; one that has ended is left alone."""
-        with contextlib.suppress(OSError):  # it is dead: whoever follows it finds out
+        """Ask it to stop one of its jobs; nothing happens if that job has ended."""
+        with contextlib.suppress(OSError):  # it is dead, which `receive` reports
             self._write({"stop": name})
 
     def _write(self, command: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class TrainerProcess:
             self._commands.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message, or None after that many seconds. Raises TrainerDied."""
+        """The next message, or None if there is none within `seconds`. Raises TrainerDied."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:
             if not select.select([self._read_end], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -103,7 +103,7 @@ class TrainerProcess:
         return message
 
     def how_it_ended(self) -> str:
-        """How it ended, in words."""
+        """Why the process ended, in words; waits for its end."""
         code = self._process.wait()
         if self._reason:
             return self._reason
@@ -114,26 +114,25 @@ class TrainerProcess:
         return f"it ended by itself with exit code {code}"
 
     def resident_bytes(self) -> int:
-        """Memory it holds in RAM; 0 where the system does not say."""
+        """Memory that it holds in RAM; 0 where the system does not say."""
         try:
             fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         except OSError:
             return 0
-        return (
-            int(fields[1]) - int(fields[2])
-        ) * _PAGE_BYTES  # without shared pages: mapped data files are not its own
+        resident, shared = int(fields[1]), int(fields[2])  # data files that it maps count as shared
+        return (resident - shared) * _PAGE_BYTES
 
     def stop(self) -> None:
-        """Ask it to give up all of its jobs and end."""
+        """Ask it to stop all of its jobs and exit."""
         self._process.terminate()
 
     def kill(self, reason: str | None = None) -> None:
-        """End it at once; `reason`: what its how_it_ended is to say."""
+        """Kill it; `reason` is what `how_it_ended` will say."""
         self._reason = reason or self._reason
         self._process.kill()
 
     def close(self) -> None:
-        """End it for good and release its descriptors."""
+        """Kill it and close its descriptors."""
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(OSError):
@@ -142,7 +141,7 @@ class TrainerProcess:
 
 
 class Slot:
-    """One place for a job: a device, a number of threads, and a warm trainer."""
+    """Room for one job: a device, a number of threads, and a warm trainer."""
 
     def __init__(self, device: str | None, threads: int) -> None:
         self.device = device
@@ -157,10 +156,10 @@ class Slot:
         return self.trainer is not None and self.trainer.is_ready and self.trainer.is_alive()
 
     def fill(self) -> bool:
-        """Make sure that there is a trainer and look whether it is ready.
+        """Start a trainer if there is none; returns whether it is ready.
 
-        One that cannot even start (a broken installation, no memory) is no fault of any estimate: it is tried again
-        after a growing pause, and no estimate is claimed meanwhile.
+        A trainer that cannot even start (a broken installation, no memory) is no estimate's fault. It is started again
+        after a growing pause, and until then the slot claims no estimate.
         """
         if self.trainer is None and time.monotonic() >= self._not_before:
             self.trainer = TrainerProcess(self.device, self.threads)
@@ -183,7 +182,7 @@ class Slot:
 
 
 class TakenSlot:
-    """A slot in use, with its trainer. Leaving the block gives it back, where that was not done before."""
+    """A slot in use, with its trainer. Leaving the block gives the slot back unless that was done already."""
 
     def __init__(self, pool: TrainerPool) -> None:
         self._pool = pool
@@ -191,7 +190,7 @@ class TakenSlot:
         self._is_given_back = False
 
     def give_back(self, *, is_reusable: bool) -> None:
-        """Free the slot for the next job; `is_reusable`: the trainer too."""
+        """Free the slot for the next job, and keep its trainer if it `is_reusable`."""
         if not self._is_given_back:
             self._is_given_back = True
             self._pool.give_back(self._slot, is_reusable=is_reusable)
@@ -204,7 +203,7 @@ class TakenSlot:
 
 
 class TrainerPool:
-    """All slots of a worker. `tend` (in the worker's permanent thread) keeps a live trainer in each."""
+    """The trainers of a worker, one per slot. The worker's main thread calls `tend`, which keeps each alive."""
 
     def __init__(self, settings: Settings) -> None:
         devices = visible_gpus()
@@ -214,7 +213,7 @@ class TrainerPool:
         self.slots = [Slot(devices[index % len(devices)] if devices else None, threads) for index in range(count)]
         self._memory_bytes = settings.trainer_memory_bytes or int(_MEMORY_SHARE * machine_memory() / count)
         self._changed = threading.Condition()
-        # A GPU's trainer is bound to it when it starts, so that a spare would have to be kept for each.
+        # A trainer is bound to its GPU when it starts, so each GPU would need a spare of its own.
         self._spare = Slot(None, threads) if settings.spare_trainer and not devices else None
         self._spare_after = math.inf
 
@@ -226,7 +225,7 @@ class TrainerPool:
         return [f"cuda:{slot.device}" if slot.device else "cpu" for slot in self.slots]
 
     def take(self) -> tuple[Slot, TrainerProcess]:
-        """A free slot whose trainer is ready; waits for one."""
+        """Wait for a free slot whose trainer is ready, and take it."""
         with self._changed:
             while True:
                 for slot in self.slots:
@@ -236,11 +235,11 @@ class TrainerPool:
                 self._changed.wait(timeout=1.0)
 
     def taken(self) -> TakenSlot:
-        """`take`, to be used in `with`."""
+        """`take` as a context manager."""
         return TakenSlot(self)
 
     def give_back(self, slot: Slot, *, is_reusable: bool) -> None:
-        """Free a slot; a trainer that failed, stopped or grew old is replaced by `tend`."""
+        """Free a slot. A trainer that is not reusable, or has run enough jobs, is closed, and `tend` replaces it."""
         with self._changed:
             trainer = slot.trainer
             if trainer is not None and not (is_reusable and trainer.jobs < _JOBS_PER_TRAINER):
@@ -250,7 +249,7 @@ class TrainerPool:
             self._changed.notify_all()
 
     def tend(self) -> None:
-        """Start missing trainers, and end those that hold more memory than allowed."""
+        """Start missing trainers, and kill those that hold too much memory."""
         with self._changed:
             for slot in self.slots:
                 if slot.trainer is None and self._spare is not None and self._spare.is_ready():
@@ -263,7 +262,7 @@ class TrainerPool:
             self._tend_spare()
 
     def _tend_spare(self) -> None:
-        """Start the spare some time after all slots can work: it must not compete with the first job for the cores."""
+        """Start the spare some time after all slots are ready: it must not compete with the first job for cores."""
         if self._spare is None:
             return
         if self._spare_after == math.inf and all(slot.is_ready() for slot in self.slots):
@@ -286,7 +285,7 @@ class TrainerPool:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this process may count on: the machine's, or its control group's where that is less."""
+    """Bytes of memory available to this process: the machine's, or its control group's if that is less."""
     memory = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
     with contextlib.suppress(OSError, ValueError):
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))

@@ -38,7 +38,7 @@ log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
-_STILL_BEATS = 2.5  # a worker that lives moves within so many
+_STILL_BEATS = 2.5  # a live worker is seen to beat within so many intervals
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
@@ -47,7 +47,7 @@ Answer = TypeVar("Answer")
 
 
 class Worker:
-    """Everything that a worker process is made of. `run` returns after SIGTERM."""
+    """A worker process. `run` ends the process after SIGTERM."""
 
     def __init__(self, settings: Settings, pool: TrainerPool) -> None:
         self._settings = settings
@@ -81,7 +81,7 @@ class Worker:
         finally:
             self._leave()
 
-    # --- the permanent thread: leases, cancels, trainers -------------------------------------------------------------
+    # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
         tasks = [
@@ -97,7 +97,7 @@ class Worker:
                     task.run_if_due()
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
-                    # While we could not write, others could not beat either: judge nobody for one lease.
+                    # While we could not write, others could not beat either: declare nobody dead for one lease.
                     self._attempts.liveness.pause(self._settings.lease_seconds)
 
     def _beat(self) -> None:
@@ -110,7 +110,7 @@ class Worker:
             log.warning("took over attempts of a dead worker", extra={"attempts": moved})
 
     def _watch(self) -> None:
-        """Compare what runs here with what the tables say: stop what was canceled, kill what is no longer ours."""
+        """Compare what runs here with the tables: stop what was canceled, and what this worker no longer holds."""
         runs = dict(self._runs)
         ours = self._attempts.watch()
         for (estimate_id, attempt), run in runs.items():
@@ -127,7 +127,7 @@ class Worker:
         self._give_up_strays({(estimate_id, attempt) for estimate_id, (attempt, _) in ours.items()} - runs.keys())
 
     def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
-        """Hand over what the tables say is ours and nothing here runs: a thread of ours ended in an unforeseen way."""
+        """Give up attempts that this worker holds but does not run, because a thread ended unexpectedly."""
         now = time.monotonic()
         self._strays = {key: self._strays.get(key, now) for key in strays}
         for key, since in self._strays.items():
@@ -136,12 +136,12 @@ class Worker:
                 self._attempts.died(*key, "the worker lost it", self._settings.max_attempts)
 
     def _leave(self) -> NoReturn:
-        """Graceful end: attempts under way go back to the queue, for another worker or the next life of this one.
+        """Shut down gracefully: running attempts go back to the queue, for any worker to go on with.
 
-        What DBOS delivers from now on stays undone, and is found by `take_over` as after a crash.
+        What DBOS delivers from now on is left alone; `take_over` finds it, as after a crash.
         """
         log.info("worker stopping")
-        time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue knows that `_at_once` is 0 now
+        time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue has seen that `_at_once` is 0
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -158,11 +158,11 @@ class Worker:
     # --- one thread per attempt --------------------------------------------------------------------------------------
 
     def _at_once(self) -> int:
-        """Attempts to take off the queue: one more than slots while all that run are short.
+        """How many attempts to take off the queue: as many as there are slots, and one more while all jobs are short.
 
-        It waits here for the next free slot, unclaimed, which takes the queue's latency out of a row of short jobs;
-        behind a long one it would wait while another worker is idle. None while the worker ends: what it handed over
-        would come straight back, and count as one more attempt.
+        The extra attempt waits here, unclaimed, for the next free slot, so that short jobs follow each other without
+        the queue's latency. Behind a long job it would wait here while another worker is idle. While the worker shuts
+        down the answer is 0: what it gave back would come straight back and count as one more attempt.
         """
         if self._stopping.is_set():
             return 0
@@ -172,7 +172,7 @@ class Worker:
 
     def _run_attempt(self, estimate_id: str, attempt: int) -> None:
         if self._stopping.is_set():
-            threading.Event().wait()  # until the process ends: returning would tell DBOS that the attempt is done
+            threading.Event().wait()  # until the process ends: on return, DBOS would record the attempt as done
         with self._pool.taken() as slot:
             most = self._settings.together
             claims = _until_stored(lambda: self._attempts.claim(estimate_id, attempt, most))
@@ -188,7 +188,7 @@ class Worker:
                     self._runs.pop(run.key, None)
 
     def _train(self, runner: JobRunner, slot: TakenSlot) -> None:
-        """Have the trainer run a turn, and store how each attempt ended while the others, and the next turn, train."""
+        """Run the attempts in the trainer. Each end is stored while the others, and the slot's next jobs, train."""
         stored: list[Future[None]] = []
         with ThreadPoolExecutor(1, "store") as storing:
             try:
@@ -205,12 +205,12 @@ class Worker:
                     run.end()
                     stored.append(storing.submit(self._store_death, run, str(died)))
         for each in stored:
-            each.result()  # what went wrong in an unforeseen way is the queue's to log
+            each.result()  # raises unexpected errors, which the queue logs
 
     def _prepare(self, run: Run) -> dict[str, Any] | None:
-        """What the trainer is told, with data and checkpoint brought to this host; None where they cannot be.
+        """Bring data and checkpoint to this host; returns the job for the trainer, or None if the data cannot be read.
 
-        Raises TrainerDied where it was stopped while it waited for them.
+        Raises TrainerDied if the attempt is stopped while it waits for them.
         """
         shutil.rmtree(run.directory, ignore_errors=True)
         (run.directory / "data").mkdir(parents=True)
@@ -236,19 +236,19 @@ class Worker:
         }
 
     def _publish(self, run: Run) -> None:
-        """Copy the attempt's checkpoint to shared storage, where there is one; the newest that arrives counts."""
+        """Copy the attempt's checkpoint to shared storage, if there is one; the last copy to arrive wins."""
         if not run.is_fenced:
             with contextlib.suppress(StorageUnavailableError):
                 self._storage.checkpoints.publish(*run.key)
 
     def _publish_all(self) -> None:
-        """A thread of its own: nothing else waits while the storage is slow or away."""
+        """Publish all checkpoints regularly, in a thread of its own: nothing else waits for a slow storage."""
         while not self._stopping.wait(_PUBLISH_SECONDS):
             for run in list(self._runs.values()):
                 self._publish(run)
 
     def _store(self, run: Run, message: dict[str, Any]) -> None:
-        """How an attempt ended."""
+        """Store how an attempt ended."""
         match message["type"]:
             case "result":
                 self._finish(run, lambda: self._succeed(run, message), "result")
@@ -268,16 +268,16 @@ class Worker:
             return self._attempts.fail(*run.key, reason)
 
     def _hand_over(self, run: Run) -> None:
-        """Nobody canceled it: this worker is ending, and the next attempt goes on from the checkpoint."""
+        """Give back an attempt that stopped because the worker shuts down; the next one goes on from its checkpoint."""
         self._publish(run)
         _until_stored(lambda: self._attempts.hand_over(*run.key))
 
     def _finish(
         self, run: Run, write: Callable[[], bool], how: str, or_else: Callable[[Run], None] = lambda _: None
     ) -> None:
-        """Write the end of an attempt, `or_else` where it was not ours to write, and clear up."""
+        """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
         if done := _until_stored(write):
-            with contextlib.suppress(StorageUnavailableError):  # the sweep at a worker's start finds it
+            with contextlib.suppress(StorageUnavailableError):  # the sweep when a worker starts removes it
                 self._storage.checkpoints.forget(run.claim.estimate_id)
         else:
             or_else(run)
@@ -288,7 +288,7 @@ class Worker:
         self._clear(run)
 
     def _store_death(self, run: Run, reason: str) -> None:
-        if not run.is_fenced:  # else we killed it: its estimate lives on elsewhere
+        if not run.is_fenced:  # if it is, we killed the trainer: the estimate goes on elsewhere
             self._publish(run)
             log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
             cap, alone = self._settings.max_attempts, not run.runner.is_shared
@@ -305,7 +305,7 @@ def _seconds_left(runner: JobRunner) -> float:
 
 
 class _Every:
-    """Calls something at most once per interval."""
+    """Calls a function at most once per interval."""
 
     def __init__(self, seconds: float, action: Callable[[], object]) -> None:
         self._seconds = seconds
@@ -320,7 +320,7 @@ class _Every:
 
 
 def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
-    """Repeat a write until database and storage take it: an outcome is never dropped because one of them was away."""
+    """Repeat a write until database and storage accept it: no outcome is lost because one of them was unavailable."""
     pause = 0.1
     while True:
         try:
@@ -334,9 +334,9 @@ def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lam
 
 
 def _take_name(data: Path) -> tuple[IO[str], str]:
-    """A name for this worker, held exclusively as long as the process lives: `host-5f3a/0`, `host-5f3a/1`, ...
+    """A name that this worker alone holds while its process lives: `host-5f3a/0`, `host-5f3a/1`, ...
 
-    Hosts may have the same host name (cloned machines do); their data directories tell them apart.
+    Several hosts may have one host name (cloned machines do), so an id in the data directory is part of it.
     """
     directory = data / "workers"
     directory.mkdir(parents=True, exist_ok=True)
@@ -358,7 +358,7 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
 
 
 def main(settings: Settings, pool: TrainerPool) -> None:
-    """Run a worker until SIGTERM. Ends with EX_CONFIG where starting again is useless."""
+    """Run a worker until SIGTERM. Exits with EX_CONFIG when starting it again is useless."""
     try:
         Worker(settings, pool).run()
     except SettingsError as error:
