@@ -1,4 +1,4 @@
-"""What is said about W1 once a critic is chosen: the one look at the test rows, bounds, comparisons, certificate."""
+"""Certify the chosen critic: look at the test rows once, and compute the bounds, comparisons and certificate."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ from wdist.witness import Column, Witness
 if TYPE_CHECKING:
     from wdist.training.selection import Candidate
 
-SLICED_ROWS = 4_000  # rows a side behind the max-sliced distance shown for comparison
-COLUMN_ROWS = 100_000  # rows a side behind the one-dimensional distances of the columns
-SLOPE_ROWS = 5_000  # test rows a side behind the attribution to columns
-WITNESS_COLUMNS = (
-    200  # wider tables get no figures per column: a bound each costs a fit each, and error / 200 says little
-)
-EMPIRICAL_ROWS = 1_500  # up to so many rows a side the exact empirical distance costs a second and is always told
+SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for comparison
+COLUMN_ROWS = 100_000  # rows a side for the one-dimensional distances of the columns
+SLOPE_ROWS = 5_000  # test rows a side for the attribution to columns
+# Wider tables get no figures per column: each bound needs a fit of its own, and at error / 200 it says little.
+WITNESS_COLUMNS = 200
+EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -52,19 +51,19 @@ def certify(
     warnings: list[str],
     started: float,
 ) -> Result:
-    """Clip the chosen critic, look at the test rows once, and state what follows.
+    """Clip the chosen critic, score the test rows once, and compute the result from the scores.
 
-    started: when the estimate began, on the clock of `time.perf_counter`.
+    started: the value of `time.perf_counter()` when the estimate began.
     """
     critic, (low, high), prior = _clipped(pair, chosen.critic, request.alpha)
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
     used_x, used_y = _units_of_chance(pair, fx, fy)
-    # Means of values in [low, high] may leave it by rounding.
+    # Rounding can push means of values in [low, high] slightly outside.
     means = used_x.clip(low, high), used_y.clip(low, high)
     difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
     simultaneous = None
-    if request.statements > 1:  # the same scores, at a share of the error (Bonferroni)
+    if request.statements > 1:  # the same scores at alpha / statements (Bonferroni)
         alpha = request.alpha / request.statements
         together = difference_lower_bound(*means, low, high, alpha, request.method, prior)
         simultaneous = {"statements": request.statements, "lower_bound": max(0.0, together / bound)}
@@ -75,7 +74,7 @@ def certify(
     sizes = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
     mean_difference = float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0)
-    if mean_difference > value + (value - difference / bound):  # by more than chance: the margin of the bound
+    if mean_difference > value + (value - difference / bound):  # by more than the margin of the bound, so not by chance
         warnings = [
             *warnings,
             f"the mean difference alone shows {mean_difference:.4g}, more than this critic's {value:.4g}: train it for "
@@ -96,7 +95,7 @@ def certify(
         units=_units(pair.source, pair.scaling),
         trivial={
             "mean_difference": mean_difference,
-            "max_sliced": _max_sliced(pair) if pair.groups is None else None,  # it is about rows
+            "max_sliced": _max_sliced(pair) if pair.groups is None else None,  # it ignores groups
         },
         empirical=_empirical(pair, critic, request),
         null_baseline=null_baseline(source, target, request.baseline_rows, pair.seed)
@@ -117,7 +116,7 @@ def certify(
 
 
 def _test_groups(pair: SamplePair) -> tuple[Codes, Codes] | None:
-    """Group of each test row, where whole groups were split."""
+    """Group code of each test row, or None without groups."""
     if pair.groups is None:
         return None
     codes_x, codes_y = pair.groups
@@ -125,14 +124,14 @@ def _test_groups(pair: SamplePair) -> tuple[Codes, Codes] | None:
 
 
 def _units_of_chance(pair: SamplePair, fx: Scores, fy: Scores) -> tuple[Scores, Scores]:
-    """Scores of what is independent: of test rows as they are, or means over whole groups of them."""
+    """The independent values of each side: the scores of the test rows, or their means over whole groups."""
     if (groups := _test_groups(pair)) is None:
         return fx, fy
     return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
 
 
 def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: StatementOptions) -> float | None:
-    """The permutation p-value of rows or of groups; none of rows that are ordered in time."""
+    """The permutation p-value over rows or groups; None for rows ordered in time."""
     if (groups := _test_groups(pair)) is None:
         return None if request.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
     (_, names_x), (_, names_y) = (group_means(np.zeros(len(codes)), codes) for codes in groups)
@@ -140,7 +139,7 @@ def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: Statemen
 
 
 def _caveats(request: StatementOptions, upper: UpperBound | None) -> list[str]:
-    """What the reader has to grant or to doubt."""
+    """Warnings about the assumptions of the bounds."""
     caveats = []
     if request.split == "blocks":
         caveats.append(
@@ -159,7 +158,7 @@ def _upper(pair: SamplePair, request: StatementOptions) -> UpperBound | None:
 
 
 def _empirical(pair: SamplePair, critic: Critic, request: StatementOptions) -> dict[str, float | None] | None:
-    """The bracket of the empirical distance of all rows, where it was asked for or costs next to nothing."""
+    """The bracket of the empirical distance between all rows, if it was asked for or is cheap."""
     n, m = pair.source.n, pair.target.n
     if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
         return None
@@ -190,7 +189,7 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: S
 
 
 def _witness(pair: SamplePair, critic: Critic, request: StatementOptions, units: str) -> Witness:
-    """Scores of the held-out rows by the critic before clipping, and for tables what each column carries."""
+    """Scores of the held-out rows by the unclipped critic and, for tables, what each column contributes."""
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
     is_table = not pair.source.is_image and pair.source.dimension <= WITNESS_COLUMNS
@@ -214,7 +213,7 @@ def _columns(pair: SamplePair, critic: Critic, request: StatementOptions) -> lis
 
 
 class _Rescaled:
-    """Rows of a sample set under the metric of the estimate."""
+    """The rows of a sample set, rescaled as the estimate measures distances."""
 
     def __init__(self, samples: SampleSet, scale: Scaling) -> None:
         self.samples, self.scale, self.n = samples, scale, samples.n
@@ -224,14 +223,15 @@ class _Rescaled:
 
 
 def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
-    """Both sets under the metric of the estimate."""
+    """Both sets, rescaled as the estimate measures distances."""
     return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
 
 
 def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
-    """The critic clipped to an interval chosen on train and select rows, that interval, and moments to start the bets.
+    """The clipped critic, the interval it is clipped to, and the score moments that the bets start from.
 
-    The moments come from select rows: scores of train rows are further apart than held-out ones.
+    The interval is chosen on train and select rows. The moments come from select rows alone, because scores of train
+    rows are further apart than held-out ones.
     """
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
@@ -243,13 +243,13 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
 
 
 def _max_sliced(pair: SamplePair) -> float:
-    """Max-sliced W1 of test rows along the direction fitted on train rows (empirical: biased upwards a little)."""
+    """Empirical W1 of the test rows along the direction fitted on train rows; it is slightly biased upwards."""
     on_x, on_y = (rows.reshape(len(rows), -1) @ pair.direction for rows in pair.rows("test", SLICED_ROWS))
     return one_dimensional_w1(on_x, on_y)
 
 
 def _units(source: SampleSet, scale: Scaling) -> str:
-    """In words, what a distance of 1 means."""
+    """The unit of the distance, in words."""
     match scale.kind:
         case "none" if source.divisor != 1:
             return "Euclidean distance between images with pixels in [0, 1]"

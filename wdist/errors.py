@@ -1,4 +1,4 @@
-"""Errors a user of the library can act on; each message names the thing and the next action."""
+"""Errors that wdist raises. Each message says what is wrong and what to do about it."""
 
 
 class WdistError(Exception):
@@ -6,7 +6,7 @@ class WdistError(Exception):
 
 
 class SampleError(WdistError, ValueError):
-    """A sample set cannot be used: wrong shape, dtype, too few rows, non-finite values, ..."""
+    """A sample set cannot be used: wrong shape or dtype, too few rows, non-finite values, ..."""
 
 
 class OptionError(WdistError, ValueError):
@@ -14,12 +14,12 @@ class OptionError(WdistError, ValueError):
 
 
 class UnprovenError(WdistError, TypeError):
-    """No Lipschitz bound can be proven for a module; nothing is assumed."""
+    """No Lipschitz bound can be proven for a module, and none is assumed."""
 
 
 class TrainingError(WdistError, RuntimeError):
-    """Training could not go on (non-finite steps, for example)."""
+    """Training could not continue, for example because of non-finite values."""
 
 
-class Stopped(WdistError):  # noqa: N818 - an order obeyed, not a failure
+class Stopped(WdistError):  # noqa: N818 - a stop on request is not an error
     """The caller asked the run to stop."""

@@ -1,4 +1,4 @@
-"""What an estimate can be asked: its options, checked before any data is read."""
+"""The options of an estimate, checked before any data is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_BASELINE_ROWS = 5_000  # exact OT on more rows takes minutes and gigabytes
 
 @dataclass(frozen=True)
 class StatementOptions:
-    """What is to be stated, and how: see `estimate_w1`."""
+    """The options that matter after training, when bounds are computed: see `estimate_w1`."""
 
     confidence: float
     method: str
@@ -30,7 +30,7 @@ class StatementOptions:
 
     @property
     def alpha(self) -> float:
-        """Error of the lower bound: with an upper bound beside it, each end gets half."""
+        """Error of the lower bound. If there is an upper bound too, each gets half of the error."""
         return (1 - self.confidence) / (1 if self.diameter is None else 2)
 
 
@@ -71,7 +71,7 @@ class Options:
 
     @property
     def request(self) -> StatementOptions:
-        """The part of the options that concerns the statement."""
+        """The options that matter after training."""
         return StatementOptions(
             self.confidence, self.method, self.split, self.baseline_rows, self.diameter, self.empirical, self.statements
         )

@@ -1,4 +1,4 @@
-"""A result drawn with matplotlib."""
+"""Plots of a result with matplotlib."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def draw_result(result: Result) -> Figure:
-    """The bound and its company on a line from 0; the training curve; both sets' scores. See `Result.plot`."""
+    """Plot the bound beside simpler estimates, the training curve, and both sets' scores. See `Result.plot`."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise WdistError("plot() needs matplotlib: pip install matplotlib") from error
 
     class Picture(Figure):
-        """A figure of its own, not pyplot's: programs need no display, and a notebook shows it by this method."""
+        """A figure without pyplot: scripts need no display, and notebooks show it through `_repr_png_`."""
 
         def _repr_png_(self) -> bytes:
             file = io.BytesIO()

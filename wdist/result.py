@@ -1,4 +1,4 @@
-"""The result of an estimate: the same names in the library, the API, the client, the certificate and the page."""
+"""The result of an estimate. Library, API, client, certificate and web page use the same names for its parts."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 
 def _percent(share: float) -> str:
-    return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"  # exactly what was asked for: 99.999999999, not 100
+    return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"  # exactly the share given: 99.999999999, not 100
 
 
 class Later:
-    """A part of a result that is made when it is asked for; of a pickled result it is gone, as it needs the rows."""
+    """A part of a result that is computed on demand. Pickling drops it, because it needs the rows."""
 
     def __init__(self, make: Callable[[], Any] | None = None) -> None:
         self._make = make
 
     def __call__(self) -> Any:
-        """Raises WdistError after pickling."""
+        """Compute the part. Raises WdistError after pickling."""
         if self._make is None:
-            raise WdistError("a pickled result keeps its certificate and its witness if they were asked for before")
+            raise WdistError(
+                "a pickled result keeps its certificate and witness only if they were asked for before pickling"
+            )
         return self._make()
 
     def __reduce__(self) -> tuple[type[Later], tuple[()]]:
@@ -46,34 +48,35 @@ class Later:
 class Result:
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
 
-    It can be pickled (multiprocessing, joblib); `certificate` and `witness` go along if they were asked for before.
+    A result can be pickled (multiprocessing, joblib). `certificate` and `witness` are kept only if they were accessed
+    before pickling.
 
     Attributes:
-        value: held-out mean difference of the critic over its proven Lipschitz bound; its expectation is <= W1.
-        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (approximately
-            so with `split` "blocks").
-        upper_bound: one-sided upper bound, where one was asked for and can be had; None otherwise.
-        confidence: 1 - alpha of the statement.
-        simultaneous: {statements, lower_bound} where the estimate is one of several that are read together: all their
+        value: held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is <= W1.
+        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only
+            approximately with `split` "blocks").
+        upper_bound: one-sided upper bound, if `diameter` was given; None otherwise.
+        confidence: 1 - alpha.
+        simultaneous: {statements, lower_bound} if the estimate is one of several that are read together: all their
             simultaneous bounds hold at once with probability `confidence` (Bonferroni); None otherwise.
-        p_value: one-sided permutation test of P = Q on the held-out scores; None where rows are not exchangeable.
+        p_value: one-sided permutation test of P = Q on the held-out scores; None if rows are not exchangeable.
         lipschitz_bound: L, proven in float64 from the stored weights.
         critic: the trained potential f; `critic.evaluate(rows)` scores new rows.
         seed: seed of the split and of training.
-        n: rows of each set in the train, select and test parts.
-        split: "random" (independent rows), "groups" (P and Q are then those of drawing a group, and a row of it), or
-            "blocks" (rows ordered in time).
-        groups: {source, target}, test groups of each set where whole groups were split; None otherwise.
-        scale: rescaling of the data before distances are taken (None: the data's own units).
-        units: in which units `value` and the bounds are.
-        trivial: simpler estimates on the same test rows (same units) {mean_difference, max_sliced}: their mean
-            difference along the direction between the means of the train rows, and max-sliced W1 (None with groups).
-        empirical: facts about the uploaded rows themselves {lower, upper, exact}, or None.
-        null_baseline: exact optimal transport on `rows` rows a side {rows, between, within}: `within` compares two
-            disjoint parts of one set, so it shows the bias of the empirical distance; or None. Rows count, not groups.
-        steps, seconds, device: what was spent, and where.
-        warnings: what a careful reader should know.
-        curve: training curve, a list of {step, seconds, value}; values come from the select part: not certified.
+        n: number of rows of each set in the train, select and test parts.
+        split: "random" (independent rows), "groups" (P and Q are the distributions of a row drawn by first drawing a
+            group), or "blocks" (rows ordered in time).
+        groups: {source, target}, the number of test groups in each set if whole groups were split; None otherwise.
+        scale: rescaling of the data before distances are computed (None: the data's own units).
+        units: the units of `value` and the bounds.
+        trivial: simpler estimates in the same units {mean_difference, max_sliced}: the test rows' mean difference along
+            the direction between the means of the train rows, and their max-sliced W1 (None with groups).
+        empirical: bracket of the W1 between the given rows themselves {lower, upper, exact}, or None.
+        null_baseline: exact optimal transport on `rows` rows a side {rows, between, within}, or None. `within` compares
+            two disjoint parts of one set, so it shows the bias of the empirical distance. It ignores groups.
+        steps, seconds, device: training steps, elapsed time, and the device used.
+        warnings: caveats about the data and the bounds.
+        curve: training curve, a list of {step, seconds, value}. Values are computed on select rows and not certified.
     """
 
     value: float
@@ -103,7 +106,7 @@ class Result:
 
     @property
     def meaning(self) -> str:
-        """The sentence that a person reads."""
+        """The result in plain words."""
         held_out, confidence = self._held_out, f"{_percent(self.confidence)} confidence"
         drawn = ", of which a draw is a group and then a row of it," if self.split == "groups" else ""
         if self.split == "blocks":
@@ -130,7 +133,7 @@ class Result:
 
     @property
     def _held_out(self) -> str:
-        """How much the statement rests on, in words: independent rows, or groups of them."""
+        """The number of held-out rows or groups, in words."""
         rows = min(self.n["source"]["test"], self.n["target"]["test"])
         if self.groups is None:
             return f"{rows:,} or more held-out rows of each set"
@@ -140,10 +143,10 @@ class Result:
     def certificate(self) -> Certificate:
         """The result as a file that anyone can check: `result.certificate.save("c.cert")`, then `wdist verify`.
 
-        Reads both sample sets once, to record their digests.
+        Reads both sample sets once to compute their digests.
 
         Raises:
-            WdistError: for a result that was not made by `estimate_w1`.
+            WdistError: if the result was not made by `estimate_w1`, or was pickled before the first access.
         """
         if self._certificate is None:
             raise WdistError("this result was not made by estimate_w1: it has no certificate")
@@ -152,12 +155,12 @@ class Result:
 
     @cached_property
     def witness(self) -> Witness:
-        """Where the critic sees the difference: scores of the held-out rows, the most unusual ones, columns of tables.
+        """Where the sets differ, according to the critic: row scores, the most unusual rows and, for tables, columns.
 
         Reads the test rows once more, and part of the train rows.
 
         Raises:
-            WdistError: for a result that was not made by `estimate_w1`.
+            WdistError: if the result was not made by `estimate_w1`, or was pickled before the first access.
         """
         if self._witness is None:
             raise WdistError("this result was not made by estimate_w1: it has no witness")
@@ -165,19 +168,19 @@ class Result:
         return witness
 
     def plot(self) -> Figure:
-        """The certified bound on a line from 0 and what it is compared with, the training curve, both sets' scores.
+        """Plot the certified bound beside simpler estimates, the training curve, and histograms of both sets' scores.
 
-        Returns a matplotlib Figure, which notebooks show and `figure.savefig("result.png")` stores.
+        Returns a matplotlib Figure. Notebooks display it; `figure.savefig("result.png")` saves it.
 
         Raises:
-            WdistError: where matplotlib is not installed.
+            WdistError: if matplotlib is not installed.
         """
         from wdist.plot import draw_result
 
         return draw_result(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON types, under the names that every part of wdist uses."""
+        """The result as plain JSON types."""
         return {
             "value": self.value,
             "lower_bound": self.lower_bound,
@@ -210,7 +213,7 @@ class Result:
         return format(self.lower_bound, spec) if spec else str(self)
 
     def _lines(self) -> list[tuple[str, str, str]]:
-        """(name, figure, what it means) of each line shown to a person."""
+        """(name, figure, meaning) of each line of the printed summary."""
         about = "approximately " if self.split == "blocks" else ""
         unit = "rows" if self.groups is None else "groups"
         at_least = f"W1 is at least this, with {about}{_percent(self.confidence)} confidence"

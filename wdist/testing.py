@@ -1,4 +1,4 @@
-"""For test suites and pipelines: fail when two sample sets come from populations that are provably apart."""
+"""For test suites and pipelines: fail if two sample sets provably come from different populations."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from wdist.result import Result
 def assert_same_distribution(
     x: Any, y: Any, *, tolerance: float = 0.0, confidence: float = 0.99, message: str = "", **options: Any
 ) -> Result:
-    """Fails when, at the stated confidence, the W1 distance between the populations of x and y exceeds `tolerance`.
+    """Fail if, at the given confidence, the W1 distance between the populations of x and y exceeds `tolerance`.
 
-    It asserts that no larger difference is *shown*: passing is no proof of equality, and more rows show more. As the
-    lower bound is above the truth in at most a share 1 - confidence of all runs, so is the share of false alarms; a
-    small tolerance in the data's own units keeps a difference that does not matter from failing once n is large.
+    Passing does not prove equality: it means that these rows do not show a larger difference. More rows may. The lower
+    bound exceeds the true distance in at most a share 1 - confidence of runs, so at most that share are false alarms.
+    With many rows, even an irrelevant difference becomes visible; set a small tolerance to allow it.
 
     Args:
-        x: rows of the reference: whatever `estimate_w1` takes, pandas and polars frames included.
-        y: rows to be compared with it.
-        tolerance: largest distance that is acceptable, in the units of the estimate; not negative.
-        confidence: 1 - alpha: a false alarm happens in at most a share alpha of runs.
-        message: said first when the assertion fails.
-        options: as for `estimate_w1` (seed, scale, max_seconds, critic, ...).
+        x: rows of the reference: anything `estimate_w1` takes, including pandas and polars data frames.
+        y: rows to compare with it.
+        tolerance: largest acceptable distance, in the units of the estimate; not negative.
+        confidence: 1 - alpha, where alpha is the largest acceptable share of false alarms.
+        message: text that precedes the assertion's own message.
+        options: options of `estimate_w1` (seed, scale, max_seconds, critic, ...).
 
     Returns the result, so that a passing test can log how close it came.
 
-    Raises AssertionError with the result in words; SampleError and OptionError as `estimate_w1` does.
+    Raises AssertionError with the printed result; SampleError and OptionError as `estimate_w1` does.
     """
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise OptionError(f"tolerance is {tolerance!r}; it must be a distance, not negative")

@@ -1,4 +1,4 @@
-"""Where a critic sees the difference: scores of single rows, the most unusual rows, and the columns that carry it."""
+"""Where two sets differ, according to a critic: scores of single rows, the most unusual rows, and the columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BINS = 40
 
 @dataclass(frozen=True)
 class UnusualRow:
-    """One row: its number in the sample set (from 0), and f / L of it."""
+    """One row: its number in the sample set (from 0), and its score f / L."""
 
     row: int
     score: float
@@ -26,14 +26,14 @@ class UnusualRow:
 
 @dataclass(frozen=True)
 class Column:
-    """What one column of a table has to do with the distance.
+    """The contribution of one column of a table to the distance.
 
     Attributes:
         name: the frame's column name, or its number.
-        attribution: mean of |df/dx_j| / L over held-out rows, from 0 to 1: how much of f's slope lies along it.
-        value: held-out W1 of this column alone (a critic of one variable), at most the W1 of the whole rows.
-        lower_bound: what it is at least; all columns' bounds hold together at the result's confidence. None where rows
-            are not independent (groups, blocks of time).
+        attribution: mean of |df/dx_j| / L over held-out rows, from 0 to 1: how much of f's slope is along this column.
+        value: held-out W1 of this column alone, from a critic of one variable. Its true W1 is at most that of the rows.
+        lower_bound: lower bound on the column's W1; all columns' bounds hold at once at the result's confidence. None
+            if rows are not independent (groups, blocks of time).
     """
 
     name: str
@@ -44,13 +44,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Witness:
-    """The critic on the held-out rows, in the units of the distance: f is large where the target has more mass.
+    """The critic's scores of the held-out rows, in units of the distance. f is large where the target has more mass.
 
     Attributes:
         source_rows, target_rows: numbers of the test rows in their sample sets, (n_test,).
-        source_scores, target_scores: f / L of them, float64, not clipped, (n_test,). The difference of their means is
-            `value`, up to what clipping changes.
-        columns: of tables with at most 200 columns, largest attribution first; else empty.
+        source_scores, target_scores: their scores f / L, float64, not clipped, (n_test,). The difference of their means
+            is `value`, except for the effect of clipping.
+        columns: the columns by decreasing attribution, for tables with at most 200 columns; else empty.
         units: what a score of 1 means.
     """
 
@@ -71,7 +71,7 @@ class Witness:
         }
 
     def histogram(self, bins: int = BINS) -> dict[str, list[float]]:
-        """Shares of both sets in bins of equal width: {"edges": bins + 1, "source": bins, "target": bins}."""
+        """Share of each set in bins of equal width: {"edges": bins + 1, "source": bins, "target": bins}."""
         both = np.concatenate([self.source_scores, self.target_scores])
         edges = np.histogram_bin_edges(both, bins)
         shares = {

@@ -1,1 +1,1 @@
-"""The certificate: a file from which a stranger can derive a result again. `wdist.verify` reads it."""
+"""The certificate: a file from which anyone can recompute a result. `wdist.verify` reads it."""

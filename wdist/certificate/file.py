@@ -1,4 +1,4 @@
-"""The certificate file: everything that a stranger needs to derive a result again. docs/certificate.md specifies it."""
+"""The certificate file: everything anyone needs to recompute a result. docs/certificate.md specifies the format."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ REPORTED = ("upper_bound", "units", "trivial", "empirical", "null_baseline", "st
 
 @dataclass(frozen=True)
 class StoredCritic:
-    """A frozen critic as it is written: its last layer clips to the interval of the statement.
+    """A frozen critic as the certificate stores it. Its last layer clips to the interval that the bounds use.
 
-    layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; layer_bounds: a proven norm for
-    each layer; takes: {"row_shape", "layout", "uint8", "scale"}.
+    layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; layer_bounds: the proven
+    Lipschitz bound of each layer; takes: {"row_shape", "layout", "uint8", "scale"}.
     """
 
     family: str
@@ -45,9 +45,9 @@ class StoredCritic:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test scores (in the order of the split) and how the bounds were taken from them.
+    """The test scores, in the order of the split, and how the bounds were computed from them.
 
-    groups: group codes of all rows of both sets, as `split_groups` returns them, where whole groups were split.
+    groups: group codes of all rows of both sets, as `split_groups` returns them, or None if single rows were split.
     """
 
     fx: Values
@@ -57,7 +57,7 @@ class HeldOut:
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def means(self, splits: tuple[Split, Split], low: float, high: float) -> tuple[Values, Values]:
-        """What is independent on each side: the scores themselves, or the mean score of each test group."""
+        """The independent values of each side: the scores themselves, or the mean score of each test group."""
         if self.groups is None:
             return self.fx, self.fy
         sides = zip((self.fx, self.fy), self.groups, splits, strict=True)
@@ -67,23 +67,23 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate: its JSON part and its tensors; `content` is the whole file."""
+    """A certificate: its JSON document and its tensors. `content` is the whole file."""
 
     document: dict[str, Any]
     tensors: dict[str, NDArray[Any]]
 
     @cached_property
     def content(self) -> bytes:
-        """The bytes of the file; equal certificates have equal bytes."""
+        """The bytes of the file. Equal certificates have equal bytes."""
         return write_container(self.document, self.tensors)
 
     @property
     def sha256(self) -> str:
-        """Digest of the file, to be passed on by another way than the file itself."""
+        """SHA-256 of the file. Pass it on separately from the file itself."""
         return hashlib.sha256(self.content).hexdigest()
 
     def save(self, path: str | Path) -> str:
-        """Write the file; returns its SHA-256."""
+        """Write the file and return its SHA-256."""
         Path(path).write_bytes(self.content)
         return self.sha256
 
@@ -96,11 +96,11 @@ def build_certificate(
     held_out: HeldOut,
     split_mode: str = "random",
 ) -> Certificate:
-    """The certificate of a result: `Result.to_dict()`, the frozen critic, both sets, their splits, the test scores.
+    """Build a certificate from `Result.to_dict()`, the frozen critic, both sets, their splits and the test scores.
 
-    split_mode: "random" or "blocks"; where `held_out` has groups, whole groups were split.
+    split_mode is "random" or "blocks"; it is ignored if `held_out` has groups.
 
-    Reads both sets once, to digest them. Raises WdistError when the parts contradict each other.
+    Reads both sets once to compute their digests. Raises WdistError if the critic does not end in a clip layer.
     """
     last = critic.layers[-1]
     if last["kind"] != "clip":
@@ -169,7 +169,7 @@ def _split(split: Split) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Plain JSON types: tuples become lists, numpy numbers Python ones."""
+    """Convert to plain JSON types: tuples to lists, numpy scalars to Python ones."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -65,7 +65,7 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
-            f"{shared:,} of {target.n:,} rows of target are rows of source too: the sets are not independent draws, "
+            f"{shared:,} of {target.n:,} rows of target also occur in source: the sets are not independent draws, "
             "and the bound and the p-value do not hold"
         )
     return warnings

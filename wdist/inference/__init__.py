@@ -1,1 +1,1 @@
-"""Statistics: confidence bounds for means, p-values, and statements that hold together."""
+"""Statistics: confidence bounds for means, p-values, and simultaneous inference."""

@@ -1,7 +1,7 @@
 """Confidence bounds for means of bounded held-out scores.
 
-All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. Scores are in the
-order of the seeded permutation: a betting bound is only valid for an order fixed without looking at the scores.
+All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. Scores must be in the
+order of the seeded permutation: a betting bound is valid only for an order fixed without looking at the scores.
 """
 
 import math
@@ -13,9 +13,9 @@ from wdist.errors import OptionError, SampleError
 
 Values = NDArray[np.float64]
 MEAN_METHODS = ("betting", "empirical_bernstein")
-METHODS = (*MEAN_METHODS, "paired_betting")  # of a difference of means
-CHUNK = 1 << 16  # values of a betting pass held at once: fits a core's cache
-SMALLEST_MEAN = 1e-12  # of the unit interval: a hypothesis of mean 0 allows no finite stake
+METHODS = (*MEAN_METHODS, "paired_betting")  # for a difference of means
+CHUNK = 1 << 16  # scores processed at once in a betting pass; they fit a core's cache
+SMALLEST_MEAN = 1e-12  # smallest mean tested, on [0, 1]: at mean 0 the limit on stakes would be infinite
 STAKE_LIMIT = 0.75  # c: a bet never risks more than this share of the capital in one step
 
 
@@ -27,12 +27,13 @@ def mean_lower_bound(
     method: str = "betting",
     prior: tuple[float, float] | None = None,
 ) -> float:
-    """A number that is at most the mean of the distribution of `values`, with probability 1 - alpha.
+    """Lower confidence bound: at most the mean of the distribution of `values`, with probability 1 - alpha.
 
-    values: (n,) independent draws within [low, high], in an order fixed beforehand; prior: (mean, deviation) expected
-    from other rows (train and select), which tunes the bets without touching validity. method "betting": Waudby-Smith
-    and Ramdas, "Estimating means of bounded random variables by betting" (2024), section 4; "empirical_bernstein":
-    Maurer and Pontil (2009), theorem 4. Raises OptionError for values outside the interval or an unknown method.
+    values: (n,) independent draws within [low, high], in an order fixed beforehand. prior: (mean, standard deviation)
+    expected from other rows (train and select); it tunes the bets and does not affect validity. method "betting":
+    Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024), section 4;
+    "empirical_bernstein": Maurer and Pontil (2009), theorem 4. Raises OptionError for values outside the interval or an
+    unknown method.
     """
     scaled, width = _to_unit(values, low, high, alpha, method)
     if width == 0.0:
@@ -52,7 +53,7 @@ def mean_upper_bound(
     method: str = "betting",
     prior: tuple[float, float] | None = None,
 ) -> float:
-    """A number that is at least the mean, with probability 1 - alpha: the mirror image of `mean_lower_bound`."""
+    """Upper confidence bound: at least the mean, with probability 1 - alpha. The mirror image of `mean_lower_bound`."""
     mirrored = None if prior is None else (-prior[0], prior[1])
     return -mean_lower_bound(-np.asarray(values, dtype=np.float64), -high, -low, alpha, method, mirrored)
 
@@ -66,13 +67,15 @@ def difference_lower_bound(
     method: str = "betting",
     prior: tuple[tuple[float, float], tuple[float, float]] | None = None,
 ) -> float:
-    """A number at most E f(Y) - E f(X), with probability 1 - alpha.
+    """Lower confidence bound: at most E f(Y) - E f(X), with probability 1 - alpha.
 
-    fx (n,), fy (m,): held-out scores within [low, high]; prior: (mean, deviation) of the scores of source and target
-    expected from other rows. May be negative; the bound on W1 is its positive part over L. method "betting" and
-    "empirical_bernstein": each mean is bounded at error alpha / 2, which holds whatever links the two sides.
-    "paired_betting": one betting bound at error alpha for the mean of `paired_differences`; tighter, as deviations of
-    the sides add in squares, but the sides must be independent of each other (no groups on both).
+    fx (n,), fy (m,): held-out scores within [low, high]. prior: (mean, standard deviation) of the source and target
+    scores, expected from other rows. The result may be negative; the bound on W1 is its positive part over L.
+
+    method "betting" and "empirical_bernstein" bound each mean at error alpha / 2, which is valid even if the two sides
+    are dependent. "paired_betting" is one betting bound at error alpha for the mean of `paired_differences`. It is
+    tighter, because the variances of the sides add, but the sides must be independent of each other (no groups that
+    occur in both).
     """
     if method == "paired_betting":
         differences, paired_prior = paired_differences(fx, fy, low, high, prior)
@@ -87,8 +90,8 @@ def paired_differences(
 ) -> tuple[Values, tuple[float, float] | None]:
     """min(n, m) independent draws with mean E f(Y) - E f(X), within [low - high, high - low], and their prior.
 
-    Each score of the smaller side is paired, in the given order, with the mean of the next k = max // min scores of the
-    larger one; the remainder, fewer than min(n, m) scores, is left out.
+    In the given order, each score of the smaller side is paired with the mean of the next k = max // min scores of the
+    larger side. The remainder, fewer than min(n, m) scores, is not used.
     """
     x, y = np.asarray(fx, dtype=np.float64), np.asarray(fy, dtype=np.float64)
     pairs = min(len(x), len(y))
@@ -104,7 +107,7 @@ def paired_differences(
 
 
 def _to_unit(values: ArrayLike, low: float, high: float, alpha: float, method: str) -> tuple[Values, float]:
-    """Check the arguments; the values moved to [0, 1], and the width of the interval."""
+    """Check the arguments. Returns the values rescaled to [0, 1], and the width of the interval."""
     if method not in MEAN_METHODS:
         raise OptionError(f"method {method!r} is unknown; choose one of {', '.join(MEAN_METHODS)}")
     if not 0 < alpha < 1:
@@ -114,7 +117,7 @@ def _to_unit(values: ArrayLike, low: float, high: float, alpha: float, method: s
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim != 1 or len(scores) < 2:
         raise OptionError(f"values of shape {scores.shape}: at least 2 held-out scores in one dimension are needed")
-    if not (scores.min() >= low and scores.max() <= high):  # written so that NaN fails
+    if not (scores.min() >= low and scores.max() <= high):  # written so that NaN is refused, too
         raise OptionError(f"values reach outside [{low}, {high}]; clip them to an interval chosen on other rows first")
     width = high - low
     if width == 0.0:
@@ -123,7 +126,7 @@ def _to_unit(values: ArrayLike, low: float, high: float, alpha: float, method: s
 
 
 def _unit_prior(prior: tuple[float, float] | None, low: float, width: float) -> tuple[float, float]:
-    """Mean and variance that the bets start from; without any knowledge those of WSR: 1/2 and 1/4."""
+    """Mean and variance that the bets start from. Without a prior, those of Waudby-Smith and Ramdas: 1/2 and 1/4."""
     if prior is None:
         return 0.5, 0.25
     mean = min(1.0, max(0.0, (prior[0] - low) / width))
@@ -131,7 +134,7 @@ def _unit_prior(prior: tuple[float, float] | None, low: float, width: float) -> 
 
 
 def _empirical_bernstein(scaled: Values, alpha: float) -> float:
-    """Maurer and Pontil (2009): mean - sqrt(2 V ln(2/alpha) / n) - 7 ln(2/alpha) / (3 (n - 1)), V unbiased."""
+    """Maurer and Pontil (2009): mean - sqrt(2 V ln(2/alpha) / n) - 7 ln(2/alpha) / (3 (n - 1)), unbiased V."""
     n, log_term = len(scaled), math.log(2 / alpha)
     variance = float(scaled.var(ddof=1))
     return float(scaled.mean()) - math.sqrt(2 * variance * log_term / n) - 7 * log_term / (3 * (n - 1))
@@ -140,11 +143,12 @@ def _empirical_bernstein(scaled: Values, alpha: float) -> float:
 def _betting(scaled: Values, alpha: float, prior: tuple[float, float]) -> float:
     """inf {m : max_t K_t(m) < 1/alpha}, K_t(m) = prod_{i<=t} (1 + min(lambda_i, c/m) (x_i - m)).
 
-    K_t(m) is a test martingale for every mean <= m (Ville: it exceeds 1/alpha with probability <= alpha) and falls with
-    m, so bisection finds the edge; what is returned is a rejected m, hence never above the edge.
+    For every mean <= m, K_t(m) is a test supermartingale: by Ville's inequality, it reaches 1/alpha with probability
+    <= alpha. It decreases in m, so bisection finds the boundary. The m returned is a rejected one, so it is never above
+    the boundary.
     """
     n = len(scaled)
-    threshold = math.log(1 / alpha) + 1e-9  # more than the rounding of the sums below
+    threshold = math.log(1 / alpha) + 1e-9  # the margin exceeds the rounding error of the sums below
     stakes = _predictable_stakes(scaled, math.sqrt(2 * threshold / n), prior)
     mean = max(float(scaled.mean()), SMALLEST_MEAN)
     step = math.sqrt(2 * threshold * max(float(scaled.var()), 1.0 / n) / n)
@@ -174,7 +178,7 @@ def _betting(scaled: Values, alpha: float, prior: tuple[float, float]) -> float:
 
 
 def _predictable_stakes(scaled: Values, rate: float, prior: tuple[float, float]) -> Values:
-    """lambda_t = rate / sigma_{t-1}: the fixed-n plug-in of Waudby-Smith and Ramdas, from earlier values alone.
+    """lambda_t = rate / sigma_{t-1}: the fixed-n plug-in of Waudby-Smith and Ramdas, which uses only earlier values.
 
     mu_t = (mu_0 + sum x) / (t + 1), sigma_t^2 = (sigma_0^2 + sum (x_i - mu_i)^2) / (t + 1).
     """
@@ -196,7 +200,7 @@ def _predictable_stakes(scaled: Values, rate: float, prior: tuple[float, float])
 
 
 def _log_capital_reaches(scaled: Values, stakes: Values, m: float, threshold: float) -> bool:
-    """Whether the running maximum of log K_t(m) reaches the threshold; streamed, stops at the first time it does."""
+    """Whether the running maximum of log K_t(m) reaches the threshold. Streamed; stops as soon as it does."""
     limit, log_capital = STAKE_LIMIT / m, 0.0
     for start in range(0, len(scaled), CHUNK):
         bets = np.minimum(stakes[start : start + CHUNK], limit)
@@ -209,11 +213,11 @@ def _log_capital_reaches(scaled: Values, stakes: Values, m: float, threshold: fl
 
 
 def rows_needed(alpha: float, method: str = "betting") -> int:
-    """Test rows a side from which a difference bound can be above 0 at all, even for perfectly separated scores.
+    """Fewest test rows a side with which a difference bound can exceed 0, even for perfectly separated scores.
 
-    Scores 0 against 1 need a lower bound above 1/2 on the one side: betting multiplies its capital by at most
-    1 + c per row there (per pair, and at alpha instead of alpha / 2, when paired); empirical Bernstein pays
-    7 ln(4/alpha) / (3 (n - 1)).
+    If all scores are 0 on one side and 1 on the other, the lower bound on the latter's mean must exceed 1/2. Betting
+    multiplies its capital by at most 1 + c per row there (per pair, and at alpha instead of alpha / 2, if paired).
+    Empirical Bernstein subtracts 7 ln(4/alpha) / (3 (n - 1)).
     """
     if method == "empirical_bernstein":
         return 2 + math.ceil(14 * math.log(4 / alpha) / 3)
@@ -222,7 +226,7 @@ def rows_needed(alpha: float, method: str = "betting") -> int:
 
 
 def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: str = "betting") -> None:
-    """Raise OptionError for a confidence outside [0.5, 1), SampleError where it needs more test rows than there are."""
+    """Raise OptionError for a confidence outside [0.5, 1), SampleError if it needs more test rows than there are."""
     if not 0.5 <= confidence < 1:
         raise OptionError(f"confidence {confidence} is outside [0.5, 1); 0.95 is usual")
     needed = rows_needed(1 - confidence, method)
@@ -239,13 +243,14 @@ def clip_interval(
 ) -> tuple[float, float]:
     """The interval [a, b] to clip a critic to, chosen on train and select scores only.
 
-    Among pairs of pooled quantiles, the one with the highest predicted lower bound: clipped mean difference minus, for
-    each side, deviation sqrt(2 ln(2/alpha) / n) and range ln(2/alpha) / n. Wide for light tails, narrow for heavy ones.
+    It is the pair of quantiles with the highest predicted lower bound: the clipped mean difference less, for each side,
+    standard deviation * sqrt(2 ln(2/alpha) / n) and (b - a) ln(2/alpha) / (2 n). The interval is wide for light tails
+    and narrow for heavy ones.
     """
     x = np.sort(np.asarray(scores_x, dtype=np.float64))
     y = np.sort(np.asarray(scores_y, dtype=np.float64))
     tails = np.array([0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1])
-    # a quantile of each side, the more extreme one: a few rows of one side may carry the whole difference
+    # the more extreme of the two sides' quantiles: a few rows of one side may make up the whole difference
     low = np.unique(np.minimum(np.quantile(x, tails), np.quantile(y, tails)))
     high = np.unique(np.maximum(np.quantile(x, 1 - tails), np.quantile(y, 1 - tails)))
     log_term = math.log(2 / alpha)
@@ -263,6 +268,6 @@ def clip_interval(
 
 
 def _clipped_moments(ascending: Values, a: float, b: float) -> tuple[float, float]:
-    """Mean and deviation of sorted values after clipping to [a, b]."""
+    """Mean and standard deviation of the values after clipping to [a, b]."""
     clipped = np.clip(ascending, a, b)
     return float(clipped.mean()), float(clipped.std())

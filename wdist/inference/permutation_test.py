@@ -7,24 +7,24 @@ Values = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 PERMUTATIONS = 9_999
-CYCLIC_ROWS = 10_000  # held-out scores of both sides from which on cyclic shifts give at least as many permutations
+CYCLIC_ROWS = 10_000  # with more held-out scores than this in all, cyclic shifts give at least as many permutations
 GROUP_PERMUTATIONS = 9_999
 
 
 def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: int | None = None) -> float:
     """P-value of P = Q against mean f(Y) > mean f(X), from permuted labels of held-out scores: (k + 1) / (B + 1).
 
-    Exact for a critic that did not see these rows and whose sign was fixed before. fx (n,), fy (m,). Up to 10,000
-    scores in all, B = 9,999 random permutations. Beyond, all B = n + m - 1 cyclic shifts of the labels over the scores,
-    which are first put in random order: the shifts form a group, so the test is exact (Hemerik and Goeman, "Exact
-    testing with random permutations", 2018, theorem 1), and one Fourier transform gives all of them, from every row.
+    fx (n,), fy (m,). The test is exact if the critic has not seen these rows and its sign was fixed beforehand. Up to
+    10,000 scores in all, it draws B = 9,999 random permutations. Beyond that, it puts the scores in random order and
+    uses all B = n + m - 1 cyclic shifts of the labels. The shifts form a group, so the test is exact (Hemerik and
+    Goeman, "Exact testing with random permutations", 2018, theorem 1), and one Fourier transform computes them all.
     """
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     x, y = np.asarray(fx, dtype=np.float64), np.asarray(fy, dtype=np.float64)
     pooled = np.concatenate([x, y])
     pooled -= pooled.mean()
-    # with the pooled sum fixed the mean difference grows with the sum over Y alone; equal sums added in another order
-    # must count as ties
+    # the pooled sum is fixed, so the mean difference grows with the sum over Y; the tolerance makes equal sums count as
+    # ties even if they were added in another order
     threshold = pooled[len(x) :].sum() - 1e-12 * np.abs(pooled).sum()
     if permutations is None and len(pooled) > CYCLIC_ROWS:
         order = generator.permutation(len(pooled))
@@ -43,7 +43,7 @@ def permutation_p_value(fx: ArrayLike, fy: ArrayLike, seed: int, permutations: i
 
 
 def permutation_count(n: int, m: int) -> int:
-    """Permutations that `permutation_p_value` takes for n and m scores unless told otherwise."""
+    """Number of permutations that `permutation_p_value` uses by default for n and m scores."""
     return PERMUTATIONS if n + m <= CYCLIC_ROWS else n + m - 1
 
 
@@ -55,10 +55,11 @@ def group_permutation_p_value(
     seed: int,
     permutations: int = GROUP_PERMUTATIONS,
 ) -> float:
-    """P-value of P = Q against mean f(Y) > mean f(X) over whole groups: (k + 1) / (B + 1).
+    """P-value of P = Q against mean f(Y) > mean f(X), by permuting whole groups: (k + 1) / (B + 1).
 
-    means_*: (groups,) mean scores; groups_*: their labels, comparable between the sides. Labels of groups on one side
-    only are permuted among such groups; a group on both sides has its two means swapped with probability 1/2.
+    means_*: (groups,) mean score of each group; groups_*: the groups' labels, comparable between the sides. Groups on
+    only one side have their sides permuted among each other. A group on both sides has its two means swapped with
+    probability 1/2.
     """
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     _, at_x, at_y = np.intersect1d(groups_x, groups_y, return_indices=True)
@@ -66,8 +67,8 @@ def group_permutation_p_value(
     n, m = len(means_x), len(means_y)
     pooled = np.concatenate([only_x, only_y])
     total = float(pooled.sum())
-    # mean over Y less mean over X of a labelling, from the sum over Y of the groups on one side only (s) and the
-    # halved swings of the groups on both (each contributes +-)
+    # the statistic, mean over Y less mean over X, depends on two sums: one over the one-sided groups assigned to Y, the
+    # other over the groups on both sides, each of which adds plus or minus its swing
     swing = (means_y[at_y] - means_x[at_x]) * (1 / n + 1 / m) / 2
     centre = float((means_y[at_y] + means_x[at_x]).sum()) * (1 / m - 1 / n) / 2
 

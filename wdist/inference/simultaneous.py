@@ -1,4 +1,4 @@
-"""Statements made together: pairs of a matrix, columns of a table. Each is weakened so that all hold at once."""
+"""Simultaneous inference for the pairs of a matrix or the columns of a table: adjusted so that all hold at once."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,9 +10,10 @@ Values = NDArray[np.float64]
 
 
 def adjusted_p_values(p_values: ArrayLike) -> Values:
-    """Holm's step-down adjustment: rejecting where the result is <= alpha errs anywhere with probability <= alpha.
+    """Holm's step-down adjustment, which controls the family-wise error rate.
 
-    Shape as given; NaN (no test for this pair) stays NaN and does not count.
+    If every hypothesis with an adjusted p-value <= alpha is rejected, the probability of any false rejection is at most
+    alpha. The shape is kept. NaN (no test for this pair) stays NaN and does not count as a test.
     """
     given = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(given.shape, np.nan)
@@ -24,7 +25,7 @@ def adjusted_p_values(p_values: ArrayLike) -> Values:
 
 
 def adjusted_matrix(p_values: ArrayLike) -> Values:
-    """Holm's adjustment of a matrix of pairs: (K, K), of which the pairs above the diagonal count once, or (1, M)."""
+    """Holm's adjustment for a matrix of pairs: (K, K) symmetric, where each pair counts once, or (1, M)."""
     given = np.asarray(p_values, dtype=np.float64)
     if len(given) == 1:
         return adjusted_p_values(given)
@@ -38,10 +39,11 @@ def adjusted_matrix(p_values: ArrayLike) -> Values:
 def column_lower_bounds(
     x_fit: ArrayLike, y_fit: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, alpha: float, penalty: float = 4.0
 ) -> tuple[Values, Values]:
-    """Held-out W1 of each column alone, and lower bounds that hold for all columns together at error alpha.
+    """Held-out W1 of each column alone, and lower bounds that hold for all columns at once at error alpha.
 
-    x_*, y_*: tables (n, d), fit rows disjoint from test rows. A potential with slopes +-1 is fitted per column and
-    clipped; each bound has error alpha / d. W1 of a column is at most W1 of the whole rows. Returns two arrays (d,).
+    x_*, y_*: tables (n, d); the fit rows must be disjoint from the test rows. For each column, a potential with slopes
+    +-1 is fitted and clipped, and its bound has error alpha / d. The W1 of a column is at most the W1 of whole rows.
+    Returns two arrays (d,).
     """
     fit_x, fit_y, on_x, on_y = (np.asarray(rows, dtype=np.float64) for rows in (x_fit, y_fit, x_test, y_test))
     d = fit_x.shape[1]

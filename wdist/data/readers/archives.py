@@ -105,7 +105,7 @@ def _open(source: BinaryIO) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, zlib.error) as error:
-        raise DecodeError("it is not a whole zip archive; write it again") from error
+        raise DecodeError("it is not a complete zip archive; write it again") from error
 
 
 def _members(archive: zipfile.ZipFile, limit: int, writer: ArrayWriter) -> list[zipfile.ZipInfo]:
@@ -116,7 +116,7 @@ def _members(archive: zipfile.ZipFile, limit: int, writer: ArrayWriter) -> list[
     if len(entries) > limit:
         raise TooLargeError(f"the archive has {len(entries):,} members, the limit is {limit:,}")
     if len({entry.filename for entry in entries}) != len(entries):
-        raise DecodeError("the archive has two members of one name; write it again")
+        raise DecodeError("the archive has two members with the same name; write it again")
     for entry in entries:
         name = entry.filename
         parts = name.split("/")

@@ -152,7 +152,7 @@ def decode_parquet(source: BinaryIO, writer: ArrayWriter, take: Selection) -> li
         chosen = choose(schema.names, len(schema), take)
         if len(chosen) < len(schema):
             if len(set(schema.names)) < len(schema):
-                raise DecodeError("two columns have one name; rename one before you choose by name")
+                raise DecodeError("two columns have the same name; rename one before you choose by name")
             schema = pa.schema([schema.field(k) for k in chosen])
         if take.labels is not None:
             writer.begin((1,), np.dtype(np.int64))
