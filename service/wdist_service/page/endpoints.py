@@ -1,4 +1,4 @@
-"""The web page at /: static files, read once, under a policy that allows nothing but themselves and this API."""
+"""The web page at /: static files, read once, with a policy that lets them load only each other and this API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wdist_service.errors import NotFoundError
 router = APIRouter(include_in_schema=False)
 _DIRECTORY = Path(__file__).resolve().parent
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-# No inline script or style, no other host, no frame around it, no markup made from strings.
+# No inline script or style, no other host, no framing, no markup from strings.
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -44,7 +44,7 @@ class Asset:
 
 
 def _read() -> dict[str, Asset]:
-    """All assets by name; the page names every module, so that a browser fetches them at once and not one by one."""
+    """All assets by name. The page lists every module, so that a browser fetches them all at once."""
     files = {path.name: path.read_bytes() for path in sorted(_DIRECTORY.iterdir()) if path.suffix in _MEDIA_TYPES}
     links = [f'<link rel="modulepreload" href="/page/{name}">' for name in files if name.endswith(".js")]
     files["index.html"] = files["index.html"].replace(b"<!--modules-->", "\n    ".join(links).encode())
