@@ -1,7 +1,7 @@
 """The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS SELECTION`.
 
-The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} to standard
-output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
+It reads the body from standard input, and writes the array to DESCRIPTOR and one JSON object, {columns, name} or
+{error, kind}, to standard output. Limits are set before the first byte is read; the kernel enforces them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import signal
 import sys
 from typing import Any
 
-MAX_NAMES = 4096  # columns whose names are kept
+MAX_NAMES = 4096  # with more columns than this, no names are kept
 MAX_NAME = 200
 
 
 def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
-    """Address space, processor and wall-clock seconds, size of the output, no core file, few descriptors."""
+    """Limit address space, CPU and wall-clock seconds, output size and descriptors; write no core file."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes + (1 << 20), max_bytes + (1 << 20)))
@@ -29,7 +29,7 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
 
 
 def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
-    """Decode standard input; returns what is known beside the values."""
+    """Decode standard input; returns the names of columns and array, if known."""
     from wdist.data.readers.selection import Selection
     from wdist.data.readers.writer import ArrayWriter
 

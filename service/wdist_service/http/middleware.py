@@ -30,7 +30,7 @@ class BodyTimeoutError(RequestError):
 
 
 class RequestContext:
-    """Gives each request an id (the caller's X-Request-Id if it is well-formed), a log line, and a count in the metrics."""
+    """Gives each request an id (the caller's X-Request-Id if it is well-formed), a log line, and metrics."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app

@@ -116,7 +116,7 @@ def _id(request: Request) -> str:
 
 
 async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestError)  # noqa: S101 - tells the type checker what install() registered
+    assert isinstance(error, RequestError)  # noqa: S101 - for the type checker: install() registered it
     return of_request_error(_id(request), error)
 
 

@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class Asset:
-    """One file, with what HTTP says about it."""
+    """A file of the page, with its media type and ETag."""
 
     def __init__(self, body: bytes, suffix: str) -> None:
         self.body = body

@@ -1,4 +1,4 @@
-"""How parent and child watch each other: a child ends with its parent, and its heartbeat shows that it is not frozen."""
+"""How parent and child watch each other: a child ends with its parent, and a heartbeat shows that it is not frozen."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Storage:
         return kind(self._incoming)
 
     def send(self, file: Incoming) -> None:
-        """Upload a sealed file, if blobs are kept elsewhere. Slow: call it before the transaction that places the file."""
+        """Upload a sealed file, if blobs are kept elsewhere. As this is slow, call it before the transaction."""
 
     def place(self, file: Incoming) -> None:
         """Give a sealed file its final name; equal content is stored once."""
