@@ -53,7 +53,7 @@ class Database:
         return float(session.execute(text(_CLOCK_SQLITE if self.is_sqlite else _CLOCK_POSTGRESQL)).scalar_one())
 
     def hold(self, session: Session, *hashes: str) -> None:
-        """Lock this content until the transaction ends: nobody else places or discards it, and later reads see its rows."""
+        """Until the transaction ends, nobody else places or discards this content. Later reads see its rows."""
         if not self.is_sqlite:  # on SQLite, the transaction's write lock does it
             for number in sorted(int(sha256[:15], 16) for sha256 in hashes):
                 session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
