@@ -1,4 +1,4 @@
-"""The application: services, middleware, routes, contract."""
+"""The application: services, middleware, routes, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ between the two populations is at least that. Errors are `application/problem+js
 
 
 def build_services(settings: Settings) -> Services:
-    """Open database, storage and queue, bring the tables up to date, and tidy up after a crash."""
+    """Open database, storage and queue, migrate the tables, and clean up after a crash."""
     database = Database(settings)
     storage = open_storage(settings)
     database.migrate()
@@ -137,7 +137,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _declare_problems(app: FastAPI) -> None:
-    """Put Problem in the contract, in place of FastAPI's own validation error."""
+    """Declare Problem in the OpenAPI document, in place of FastAPI's own validation error."""
     original = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _links(*operations: str, parameter: str) -> dict[str, Any]:
     return {name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}} for name in operations}
 
 
-# What can be done next with what an operation made; tools follow these links.
+# OpenAPI links from what an operation creates to what can be done with it; tools follow them.
 _NEXT = {
     ("create_sample_set", "201"): _links("get_sample_set", "delete_sample_set", parameter="sample_set_id"),
     ("create_estimate", "202"): _links(
@@ -176,7 +176,7 @@ _NEXT = {
 
 
 def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> None:
-    """Answers that every operation can give, and the headers of all of them."""
+    """Declare the responses that every operation can give, and the headers of all responses."""
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "tus-resumable":  # without it 412, as the protocol says, and not FastAPI's 422
             parameter |= {"required": True, "schema": {"type": "string", "const": "1.0.0"}}

@@ -30,8 +30,8 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.is_sqlite = settings.url.startswith("sqlite")
         self.url = settings.url
-        # SQLite lets those who wait for its lock sleep for up to 100 ms and favours newcomers: with 4 threads posting,
-        # the slowest of 100 requests took 0.8 s. Threads of one process queue here instead.
+        # Whoever waits for SQLite's lock sleeps for up to 100 ms while newcomers overtake: with 4 threads posting, the
+        # slowest of 100 requests took 0.8 s. So the threads of a process queue here.
         self._write_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
         self.engine = _sqlite_engine(settings.url) if self.is_sqlite else _server_engine(settings.url)
 
@@ -53,8 +53,8 @@ class Database:
         return float(session.execute(text(_CLOCK_SQLITE if self.is_sqlite else _CLOCK_POSTGRESQL)).scalar_one())
 
     def hold(self, session: Session, *hashes: str) -> None:
-        """Until the transaction ends, nobody else places or discards this content; reads that follow see its rows."""
-        if not self.is_sqlite:  # there the transaction's write lock does it
+        """Until the transaction ends, nobody else places or discards this content. Later reads see its rows."""
+        if not self.is_sqlite:  # on SQLite, the transaction's write lock does it
             for number in sorted(int(sha256[:15], 16) for sha256 in hashes):
                 session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
@@ -70,7 +70,7 @@ class Database:
             migrations.upgrade(connection)
 
     def engine_for_queue(self) -> Engine:
-        """A second pool for the queue engine, which begins its transactions in its own way."""
+        """A second pool of connections, for DBOS, which begins its transactions in its own way."""
         return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url)
 
     def _revision(self) -> str | None:
@@ -89,7 +89,7 @@ _CLOCK_POSTGRESQL = "SELECT extract(epoch from clock_timestamp())"
 
 
 def _sqlite_engine(url: str) -> Engine:
-    # The driver's own idea of when a transaction begins is switched off; `begin` below says it.
+    # isolation_level None: the driver begins no transactions by itself; `_begin` below does.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
         pool_size=8, max_overflow=56, pool_timeout=30,
@@ -106,7 +106,7 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def _sqlite_engine_for_queue(url: str) -> Engine:
-    # DBOS leaves journal_mode=delete and synchronous as they come, and lets the driver begin IMMEDIATE before a change.
+    # DBOS keeps SQLite's defaults of journal_mode and synchronous, and lets the driver begin IMMEDIATE before a change.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": "IMMEDIATE", "check_same_thread": False},
         pool_size=5, max_overflow=20, pool_timeout=30,
@@ -126,13 +126,13 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 def _server_engine(url: str) -> Engine:
     if url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
-    # A process that froze inside a transaction must not keep its row locks from those who take its work over.
+    # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
     return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": options})
 
 
 def wait_for(database: Database, seconds: float) -> None:
-    """Return once the database answers; raise its own error after that many seconds."""
+    """Return once the database answers; after `seconds`, raise its error."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -1,10 +1,10 @@
-"""What can go wrong with a request, as the caller sees it; api/problems.py turns these into problem+json."""
+"""The errors of a request, as its caller sees them; http/problems.py turns them into problem+json."""
 
 from __future__ import annotations
 
 
 class RequestError(Exception):
-    """Base: an HTTP status, a short name for `type`, and a sentence with the next action.
+    """Base class: an HTTP status, a short name for `type`, and a sentence that says what to do.
 
     `field` is the path of the offending part of the request ("source", "options.steps"), where there is one.
     """

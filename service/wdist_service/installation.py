@@ -1,4 +1,4 @@
-"""What every process checks at its start: that its storage and its secret are those of the database."""
+"""What every process checks when it starts: its storage and its secret belong to the database."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from wdist_service.settings import SettingsError
 from wdist_service.storage.files import Storage
 from wdist_service.tables import Property
 
-_LOCK = "f" * 64  # not the sha256 of anything: held while an entry is made, so that two first starts agree
+_LOCK = "f" * 64  # no content has this sha256: held while a property is created, so that two first starts agree
 
 
 def check_storage(database: Database, storage: Storage) -> None:
     """Bind the storage to the database at their first start.
 
-    Raises SettingsError where another storage belongs to it: jobs would not find their data on this host.
+    Raises SettingsError if another storage belongs to the database: jobs would not find their data here.
     """
     with database.write() as session:
         database.hold(session, _LOCK)
@@ -34,7 +34,7 @@ def check_storage(database: Database, storage: Storage) -> None:
 
 
 def check_secret(database: Database, secret: bytes) -> None:
-    """Raise SettingsError where keys that were made with another secret would not be recognised here."""
+    """Raise SettingsError if the database's API keys were made with another secret: none would be recognised."""
     with database.write() as session:
         database.hold(session, _LOCK)
         print_ = hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
@@ -46,7 +46,7 @@ def check_secret(database: Database, secret: bytes) -> None:
 
 
 def _entry(session: Session, name: str, value: str) -> str:
-    """The value of a property, which is made where there is none."""
+    """The value of a property, which is created if there is none."""
     row = session.get(Property, name)
     if row is None:
         row = Property(name=name, value=value)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the fields that a caller adds through `extra`."""
+"""Structured logs: one JSON object per line on stderr, with the fields that callers pass in `extra`."""
 
 from __future__ import annotations
 

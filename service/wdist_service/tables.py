@@ -108,7 +108,7 @@ class Estimate(Base):
         # Without these two, a page of 100,000 estimates took 500 ms: all of a tenant's rows were read and sorted.
         Index("ix_estimates_tenant", "tenant_id", "id"),
         Index("ix_estimates_tenant_status", "tenant_id", "status", "id"),
-        # All columns that metrics.py sums over: results, which are long, are not read.
+        # All columns that metrics.py aggregates, so that it does not read results, which are long.
         Index(
             "ix_estimates_figures",
             *("status", "attempt", "failures", "started_at", "finished_at", "created_at", "together"),
@@ -142,11 +142,11 @@ class Estimate(Base):
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
-    cost_seconds: Mapped[float | None]  # what it was estimated to take when it was accepted
-    together: Mapped[int | None]  # how many its trainer had at once, itself included; None: it alone
+    cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
 
 
-# Of an ended estimate: those that a trainer had at once share the time between them.
+# Device seconds of an ended estimate: those that a trainer ran together share the time.
 DEVICE_SECONDS = (Estimate.finished_at - Estimate.started_at) / func.coalesce(Estimate.together, 1)
 
 
@@ -162,7 +162,7 @@ class Artifact(Base):
 
 
 class Event(Base):
-    """What happened to an estimate, in order; the id is what a listener resumes from."""
+    """Something that happened to an estimate; a listener resumes after the id of the last one it saw."""
 
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_estimate", "estimate_id", "id"), {"sqlite_autoincrement": True})
@@ -175,7 +175,7 @@ class Event(Base):
 
 
 class Worker(Base):
-    """One life of a worker process. `beat_at` is on the database's clock; 0 means known to be dead."""
+    """A worker process. `beat_at` is on the database's clock; 0 means known to be dead."""
 
     __tablename__ = "workers"
 
@@ -188,7 +188,7 @@ class Worker(Base):
 
 
 class Batch(Base):
-    """Estimates submitted together; its state is that of its estimates, except that a cancel is remembered."""
+    """Estimates submitted together. Its state follows from theirs, except that a cancellation is recorded."""
 
     __tablename__ = "batches"
     __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"),)
@@ -220,17 +220,17 @@ class Upload(Base):
     name: Mapped[str | None] = mapped_column(String(200))
     format: Mapped[str] = mapped_column(String(16))
     member: Mapped[str | None] = mapped_column(String(200))
-    given: Mapped[str] = mapped_column("metadata", Text)  # the Upload-Metadata header, given back as it came
+    given: Mapped[str] = mapped_column("metadata", Text)  # the Upload-Metadata header, returned unchanged
     created_at: Mapped[float]
     expires_at: Mapped[float]
     lock: Mapped[str | None] = mapped_column(String(40))
     locked_until: Mapped[float]
     sample_set_id: Mapped[str | None] = mapped_column(String(40))  # once complete
-    error: Mapped[str | None] = mapped_column(Text)  # why what was uploaded can never be a sample set
+    error: Mapped[str | None] = mapped_column(Text)  # why the upload cannot become a sample set
 
 
 class UploadPart(Base):
-    """Bytes of an upload that are safe on the disk, stored under their sha256."""
+    """Bytes of an upload that are safely on disk, stored under their sha256."""
 
     __tablename__ = "upload_parts"
 
@@ -259,7 +259,7 @@ class Evaluation(Base):
     rows: Mapped[int] = mapped_column(BigInteger)
     done: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64), index=True)  # of the .npy file, once there is one
-    bytes: Mapped[int] = mapped_column(BigInteger)  # of that file; before there is one, what it will have
+    bytes: Mapped[int] = mapped_column(BigInteger)  # of that file, or its expected size before there is one
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
@@ -268,7 +268,7 @@ class Evaluation(Base):
 
 
 class Property(Base):
-    """Facts about this installation that every process checks at its start."""
+    """Facts about this installation that every process checks when it starts."""
 
     __tablename__ = "properties"
 
@@ -277,7 +277,7 @@ class Property(Base):
 
 
 class DeviceUse(Base):
-    """Device seconds of estimates that were deleted: forgetting a result does not give its time back."""
+    """Device seconds of deleted estimates: deleting a result does not refund its time."""
 
     __tablename__ = "device_use"
     __table_args__ = (Index("ix_device_use_tenant", "tenant_id", "finished_at"),)

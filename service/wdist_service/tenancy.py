@@ -1,4 +1,4 @@
-"""The one place where rows are found for a tenant: another tenant's ids do not exist."""
+"""The one place that looks up rows of a tenant: other tenants' ids count as missing."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def find(
 ) -> Owned:  # fmt: skip
     """One row of a tenant. Raises NotFoundError, naming the request's field if one is given.
 
-    `lock` keeps it as it was read until the transaction ends ("share": so may others): on PostgreSQL; SQLite has one
-    writer at a time anyway.
+    `lock` keeps the row unchanged until the transaction ends; with "share", others may lock it too. It matters on
+    PostgreSQL only, as SQLite has one writer at a time.
     """
     query = owned(model, tenant_id).where(model.id == identifier)
     if lock is not None:
@@ -44,7 +44,7 @@ def find(
 
 
 def missing(model: type[Any], identifier: str, field: str | None = None) -> NotFoundError:
-    """What a caller is told of an id that is not among its own."""
+    """The error for an id that the tenant does not have."""
     return NotFoundError(f"there is no {_NOUN[model]} {identifier!r}", field=field)
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from wdist_service.settings import Settings
 
 PACKAGES = ("wdist", "wdist-client", "torch", "numpy", "POT", "safetensors", "fastapi", "uvicorn", "sqlalchemy", "dbos")
-LITTLE_SPACE = 2 << 30  # a few uploads and the database's log
+LITTLE_SPACE = 2 << 30  # room for a few uploads and the database's log
 ROWS, COLUMNS, STEPS = 2000, 16, 200
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `warn` is worth knowing, `fail` keeps something from working."""
+    """One line of the report: `warn` is worth knowing, `fail` means that something does not work."""
 
     state: Literal["ok", "warn", "fail"]
     what: str
@@ -58,7 +58,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _carefully(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """A check that breaks is a finding too."""
+    """Run a check; one that raises is a finding too."""
     try:
         yield from check()
     except Exception as error:
@@ -116,13 +116,13 @@ def _disk() -> Iterator[Finding]:
 
 
 def _space(settings: Settings) -> Iterator[Finding]:
-    place: Path = settings.data
-    while not place.exists():  # it is made when the server starts
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    folder: Path = settings.data
+    while not folder.exists():  # the server creates it when it starts
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
     text = f"{free / 2**30:.1f} GiB free for the server's data in {settings.data}"
-    if not os.access(place, os.W_OK):
-        yield Finding("fail", "disk", f"{place} cannot be written; choose another with WDIST_SERVER_DATA")
+    if not os.access(folder, os.W_OK):
+        yield Finding("fail", "disk", f"{folder} cannot be written; choose another with WDIST_SERVER_DATA")
     elif free < settings.min_free_bytes:
         yield Finding("fail", "disk", f"{text}; uploads are refused below {settings.min_free_bytes >> 20} MiB")
     else:
@@ -130,7 +130,7 @@ def _space(settings: Settings) -> Iterator[Finding]:
 
 
 def _server() -> Iterator[Finding]:
-    """Whether one answers; none is no fault."""
+    """Whether a server answers; it is fine if none runs."""
     import urllib.error
     import urllib.request
 
@@ -146,7 +146,7 @@ def _server() -> Iterator[Finding]:
 
 
 def _speed() -> Iterator[Finding]:
-    """Trains a critic on two sets whose distance is 1, and sees that the bound is not above it."""
+    """Train a critic on two sets whose distance is 1, and check that the bound is not above it."""
     import numpy as np
 
     from wdist.estimate import estimate_w1
@@ -154,7 +154,7 @@ def _speed() -> Iterator[Finding]:
     rows = np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS)).astype(np.float32)
     rows[1, :, 0] += 1
     started = time.perf_counter()
-    # So sure a bound exceeds the truth once in a million runs: then something is wrong with this machine.
+    # At this confidence the bound exceeds 1 once in a million runs; if it does, something is wrong with the machine.
     result = estimate_w1(*rows, critic="groupsort", steps=STEPS, baseline_rows=0, confidence=1 - 1e-6)
     seconds = time.perf_counter() - started
     text = (

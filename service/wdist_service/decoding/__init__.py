@@ -1,5 +1,5 @@
-"""Uploads that are not .npy files, turned into one by a child process with limited memory, time and output.
+"""Conversion of uploads to .npy, in a child process with limited memory, time and output.
 
-`formats` names what is read, `runner` starts the child (both used by the API), `__main__` is the child, which holds no
-secrets and is given two open files and nothing else.
+`formats` lists the formats and `runner` starts the child; the API uses both. `__main__` is the child, which gets two
+open files and no secrets.
 """

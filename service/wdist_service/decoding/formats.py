@@ -1,4 +1,4 @@
-"""The formats that an upload can have, and the media types that announce them."""
+"""The formats of uploads, and their media types."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KNOWN = ", ".join(FORMATS)
 
 
 def choose(content_type: str | None, given: str | None) -> Format:
-    """The format of a body: the one given, else that of its media type. Raises UnsupportedTypeError."""
+    """The format of a body: the given one, or else that of its media type. Raises UnsupportedTypeError."""
     if given is not None:
         return named(given)
     kind = (content_type or "application/octet-stream").split(";")[0].strip().lower()
@@ -52,7 +52,7 @@ def named(given: str) -> Format:
 
 
 def check_selection(take: Selection, kind: Format) -> None:
-    """Raises InvalidError for parts that such a file does not have."""
+    """Raise InvalidError if the selection does not apply to this format."""
     if take.of_a_table and kind not in {"csv", "parquet"}:
         field = "drop" if take.labels is None else "labels"
         raise InvalidError(f"only CSV and Parquet have columns to choose, the body is {kind}", field=field)
@@ -61,5 +61,5 @@ def check_selection(take: Selection, kind: Format) -> None:
 
 
 def of_file_name(name: str) -> Format | None:
-    """The format that a file's name ends with."""
+    """The format that a file name's extension stands for."""
     return next((known for ending, known in _ENDINGS.items() if name.lower().endswith(ending)), None)

@@ -1,4 +1,4 @@
-"""Starts a decoder and takes what it wrote; a decoder that dies, hangs or grows ends alone."""
+"""Runs decoders in child processes: one that dies, hangs or grows does no harm to the API."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from wdist_service.storage.files import Decoded, DiskFullError
 
 log = logging.getLogger("wdist.decoding")
 _MAX_REPORT_BYTES = 8 << 20
-_GRACE_SECONDS = 5.0  # the child ends itself; this is for one that cannot
+_GRACE_SECONDS = 5.0  # the child ends itself; this is for one that does not
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a decoder knows beside the values."""
+    """What a decoder found apart from the values."""
 
     columns: list[str] | None
     name: str | None
 
 
 class Decoders:
-    """Runs decoders, so many at once as the settings allow."""
+    """Runs decoders, as many at once as the settings allow."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,7 +41,7 @@ class Decoders:
     def decode(self, source: Path, kind: Format, take: Selection, target: Decoded) -> Report:
         """Turn the body in `source` into an .npy file in `target`.
 
-        Raises InvalidError, TooLargeError or DiskFullError, in words for the sender of the body.
+        Raises InvalidError, TooLargeError or DiskFullError, with a message for the client.
         """
         with self._places:
             output, code = self._run(source, kind, take, target)

@@ -1,1 +1,1 @@
-"""What every request passes through, and what all endpoints share."""
+"""HTTP: the middleware of every request, and what endpoints share."""

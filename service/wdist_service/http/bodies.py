@@ -1,4 +1,4 @@
-"""Large bodies, taken block by block."""
+"""Large request bodies, received block by block."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wdist_service.errors import RequestError
 from wdist_service.http.middleware import BodyTimeoutError
 
 _BLOCK_BYTES = 1 << 20
-_SMALL_BYTES = 64 << 10  # smaller pieces are joined: each one costs a round through the receiver
+_SMALL_BYTES = 64 << 10  # smaller chunks are joined: each costs a call of the receiver
 
 
 class BrokenBodyError(RequestError):
-    """The connection ended inside the body; nobody is there to read the answer."""
+    """The connection ended inside the body; nobody is left to read the response."""
 
     status, type, title = 400, "broken_body", "The body ended before it was complete"
 
@@ -51,7 +51,7 @@ async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None])
         if work is not None:
             await work
             work = None
-        if size:  # what came may count
+        if size:  # what has arrived may be kept
             await asyncio.to_thread(_feed_all, feed, chunks)
         if isinstance(error, BodyTimeoutError):
             raise

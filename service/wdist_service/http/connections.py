@@ -1,7 +1,7 @@
-"""HTTP/1.1 as uvicorn speaks it, with a deadline for headers and a short way for large bodies.
+"""uvicorn's HTTP/1.1 protocol, with a deadline for headers and a fast path for large bodies.
 
-uvicorn has a deadline for idle connections only; and its parser, h11, copies each byte of a body five times, which took
-as long as everything else that the server does with an upload.
+uvicorn has a deadline only for idle connections. Its parser, h11, copies each byte of a body five times, which took as
+long as everything else that the server does with an upload.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from wdist_service.http.problems import problem
 from wdist_service.ids import new_id
 
 MAX_HEADER_BYTES = 32 << 10
-_READ_BYTES = 512 << 10  # of a body at once; asyncio reads 256 KiB
+_READ_BYTES = 512 << 10  # how much of a body is read at once; asyncio's default is 256 KiB
 
 
 class GuardedProtocol(H11Protocol):
-    """Closes connections whose request line and headers do not come; answers broken ones with a problem."""
+    """Closes connections whose headers do not arrive in time, and answers malformed requests with a problem."""
 
     header_seconds = 10.0  # from the first byte of a request (or the connection) to the last byte of its headers
     _deadline: asyncio.TimerHandle | None = None
@@ -34,21 +34,21 @@ class GuardedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._pass_on(data):
             return
-        # h11 itself limits only headers that are incomplete, and asyncio hands over 256 KiB at once.
+        # h11 itself limits only incomplete headers, and asyncio passes on 256 KiB at once.
         is_long = len(data) > MAX_HEADER_BYTES and b"\r\n\r\n" not in data[:MAX_HEADER_BYTES]
         if is_long and self.conn.their_state is h11.IDLE:
             self.send_400_response("Too many headers.")
             return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
-            self._arm()  # headers that began and did not end
+            self._arm()  # headers that are not complete yet
         else:
             self._disarm()
 
     def _pass_on(self, data: bytes) -> bool:
-        """Give bytes from the midst of a body of known length to the application as they are; whether that was done.
+        """Pass bytes inside a body of known length straight to the application; returns whether that was possible.
 
-        The last ones take the usual way, so that h11 sees the body end where it expects it to.
+        The last bytes go through h11, so that it sees the body end where it expects.
         """
         reader: Any = getattr(self.conn, "_reader", None)
         if self.conn.their_state is not h11.SEND_BODY or not isinstance(reader, ContentLengthReader):
@@ -69,7 +69,7 @@ class GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What cannot be parsed, or is longer than headers may be."""
+        """Answer a request that cannot be parsed, or whose headers are too long."""
         self._disarm()
         answer = problem(
             new_id("req"), 400, "bad_request", "Bad request", f"{msg} Headers: {MAX_HEADER_BYTES:,} bytes."
@@ -83,7 +83,7 @@ class GuardedProtocol(H11Protocol):
             ]
             for event in events:
                 self.transport.write(cast("bytes", self.conn.send(event)))
-        except h11.LocalProtocolError:  # an answer is under way already
+        except h11.LocalProtocolError:  # a response has already been started
             pass
         self.transport.close()
 

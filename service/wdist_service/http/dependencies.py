@@ -1,4 +1,4 @@
-"""What endpoints of every resource ask for, as annotated aliases."""
+"""Dependencies that endpoints of all resources share, as annotated aliases."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Service = TypeVar("Service")
 
 
 class Services:
-    """Everything an endpoint can use: what all share, and one service of each kind, found by its class."""
+    """Everything that an endpoint can use: settings, database, storage, and the services, found by class."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, *others: object) -> None:
         self.settings, self.database, self.storage = settings, database, storage
         self._by_kind = {type(service): service for service in others}
 
     def __getitem__(self, kind: type[Service]) -> Service:
-        """The service of a class. Raises KeyError where the application was built without it."""
+        """The service of this class. Raises KeyError if the application was built without it."""
         service = self._by_kind[kind]
         assert isinstance(service, kind)  # noqa: S101 - for the type checker
         return service
@@ -37,7 +37,7 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 
 def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
-    """JSON endpoints read JSON only."""
+    """Refuse a body that is not JSON."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send application/json")

@@ -1,4 +1,4 @@
-"""Examples of the contract's answers, by the name of their schema; a test validates each against its schema."""
+"""Example responses for the OpenAPI document, by name of schema; a test validates each against its schema."""
 
 from __future__ import annotations
 

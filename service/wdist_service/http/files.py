@@ -1,4 +1,4 @@
-"""Answers that are stored files: Range, ETag, and 304 for a caller whose copy is still right."""
+"""Responses that are stored files, with Range, ETag and 304."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE: dict[int | str, dict[str, Any]] = {
 
 
 def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:
-    """A blob as a download; content is named by its sha256, which is its ETag too."""
+    """A blob as a download; its ETag is its sha256."""
     etag = f'"{sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})

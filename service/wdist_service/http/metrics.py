@@ -1,4 +1,4 @@
-"""Figures in Prometheus' text format 0.0.4: requests of this process, and the state of the jobs from the tables."""
+"""Metrics in Prometheus' text format 0.0.4: this process's requests, and the state of jobs from the tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class HttpMetrics:
-    """Requests by method, route template and status; template, not path, so that ids do not become labels."""
+    """Requests by method, route and status. The route is the template, not the path: ids must not become labels."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,7 @@ class HttpMetrics:
         self._received = 0
 
     def count(self, method: str, route: str, status: int, seconds: float, received_bytes: int) -> None:
-        """Add one finished request."""
+        """Count one finished request."""
         where = (("method", method), ("route", route))
         with self._lock:
             self._requests[(*where, ("status", str(status)))] += 1
@@ -37,7 +37,7 @@ class HttpMetrics:
             self._received += received_bytes
 
     def lines(self) -> Iterable[str]:
-        """The figures as text lines."""
+        """The metrics as lines of text."""
         with self._lock:
             yield from _family("wdist_http_requests_total", "counter", "Requests answered.", self._requests)
             yield from _family("wdist_http_received_bytes_total", "counter", "Bytes of bodies.", {(): self._received})
@@ -53,7 +53,7 @@ class HttpMetrics:
 
 
 def job_lines(database: Database, lease_seconds: float) -> Iterable[str]:
-    """Queue, attempts, workers and storage, from the tables: the same on every replica."""
+    """Metrics of queue, attempts, workers and storage, from the tables and so the same on every replica."""
     with database.read() as session:
         now = database.now(session)
         by_status = dict.fromkeys(Status, 0)

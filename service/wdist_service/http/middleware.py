@@ -1,4 +1,4 @@
-"""What every request passes through: an id, an access log, limits on its body, and who may call an open server."""
+"""Middleware: request ids, the access log, and limits on bodies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wdist_service.settings import Settings
 
 access_log = logging.getLogger("wdist.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_LEAST_BYTES_PER_SECOND = 1024  # after the first pause that is allowed; a body drop by drop holds a connection
+_LEAST_BYTES_PER_SECOND = 1024  # once body_timeout_seconds have passed: a body that trickles in holds a connection
 _DRAIN_BYTES, _DRAIN_SECONDS = 64 << 20, 5.0
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -30,7 +30,7 @@ class BodyTimeoutError(RequestError):
 
 
 class RequestContext:
-    """Gives each request an id (X-Request-Id, the caller's own if it is a plain one), a log line, and a count."""
+    """Gives each request an id (the caller's X-Request-Id if it is well-formed), a log line, and metrics."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
@@ -65,7 +65,7 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except Exception:
             access_log.exception("unexpected error", extra={"request_id": request_id})
-            if status:  # the answer is under way: all that is left is to break it off
+            if status:  # the response has begun and can only be cut off
                 raise
             detail = f"this is a fault of the server; its log has the details under {request_id}"
             answer = problem(request_id, 500, "internal_error", "Internal server error", detail)
@@ -84,7 +84,7 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Counts the bytes of a body (Starlette does not) and the time between them."""
+    """Limits the size of a body, which Starlette does not, and how slowly it may arrive."""
 
     def __init__(self, app: ASGIApp, settings: Settings, large: re.Pattern[str]) -> None:
         self._app = app
@@ -114,7 +114,9 @@ class BodyLimit:
             if is_over:
                 return await receive()
             try:
-                async with asyncio.timeout(self._settings.body_timeout_seconds):  # wait_for makes a task each time
+                async with asyncio.timeout(
+                    self._settings.body_timeout_seconds
+                ):  # wait_for would create a task each time
                     message = await receive()
             except TimeoutError:
                 raise BodyTimeoutError("no byte came for a while; send the body again, faster or in parts") from None
@@ -134,7 +136,7 @@ class BodyLimit:
 
 
 async def _drain(receive: Receive, taken: int) -> None:
-    """Read on for a little: a client that is still writing would see a reset connection instead of the answer."""
+    """Keep reading for a while: a client that is still writing would see a reset connection, not the response."""
     deadline = time.monotonic() + _DRAIN_SECONDS
     while taken < _DRAIN_BYTES and (left := deadline - time.monotonic()) > 0:
         try:

@@ -1,4 +1,4 @@
-"""Errors as application/problem+json (RFC 9457), with a request id and the fields that are wrong."""
+"""Errors as application/problem+json (RFC 9457), with the request id and the invalid fields."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
 
-_WHEN = {  # not HTTPStatus.phrase, which changes with the version of Python
+_WHEN = {  # not HTTPStatus.phrase, which depends on the version of Python
     400: "The request cannot be read, or its body is not the one announced",
     401: "No valid key",
     403: "Not allowed, or the key's quota is used up",
@@ -74,7 +74,7 @@ _WHEN = {  # not HTTPStatus.phrase, which changes with the version of Python
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI declaration of the errors that an endpoint can answer with."""
+    """OpenAPI declarations of the errors that an endpoint can return."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {status: {"description": _WHEN[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
@@ -102,7 +102,7 @@ def of_request_error(request_id: str, error: RequestError) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the application answered as a problem."""
+    """Answer every error of the application with a problem."""
     app.add_exception_handler(RequestError, _on_request_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -116,7 +116,7 @@ def _id(request: Request) -> str:
 
 
 async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestError)  # noqa: S101 - tells the type checker what install() registered
+    assert isinstance(error, RequestError)  # noqa: S101 - for the type checker: install() registered it
     return of_request_error(_id(request), error)
 
 
@@ -144,12 +144,14 @@ def _path(location: Sequence[Any]) -> str:
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    if isinstance(error.__cause__, RequestError):  # FastAPI wraps what is raised while it reads a body
+    if isinstance(error.__cause__, RequestError):  # FastAPI wraps errors that are raised while it reads a body
         return of_request_error(_id(request), error.__cause__)
     phrase = HTTPStatus(error.status_code).phrase
     detail = f"there is no {request.url.path} here; see /openapi.json" if error.status_code == 404 else error.detail
     headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette lists the methods of one route of the path only
+    if (
+        error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    ):  # Starlette lists the methods of only one of the path's routes
         headers = {"Allow": ", ".join(sorted(_methods(request))) or headers.get("Allow", "GET, HEAD")}
     return problem(
         _id(request), error.status_code, phrase.lower().replace(" ", "_"), phrase, str(detail)[:500], (), headers
@@ -157,7 +159,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 
 def _methods(request: Request) -> set[str]:
-    """Methods of every operation in the contract whose path is this one."""
+    """Methods of all operations in the OpenAPI document that match this path."""
     return {
         method.upper()
         for path, methods in request.app.openapi()["paths"].items()

@@ -1,4 +1,4 @@
-"""Rate limits: a bucket of tokens per key, in the memory of each API process."""
+"""Rate limits: one token bucket per key, in the memory of each API process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TooManyRequestsError(RequestError):
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is left of a limit."""
+    """How much of a limit is left."""
 
     limit: int
     remaining: int
@@ -33,14 +33,14 @@ class Allowance:
 
 
 class RateLimiter:
-    """Buckets that hold `limit` tokens and fill up within a minute; one request takes one token."""
+    """Token buckets: each holds `limit` tokens and refills within a minute, and a request takes one token."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, tuple[float, float]] = {}  # key -> tokens at a time
+        self._buckets: dict[str, tuple[float, float]] = {}  # key: (tokens, when they were counted)
         self._lock = threading.Lock()
 
     def take(self, key: str, limit: int) -> tuple[Allowance, bool]:
-        """What is left, and whether this request may pass."""
+        """Take a token; returns what is left, and whether the request may pass."""
         rate = limit / WINDOW_SECONDS
         with self._lock:
             now = time.monotonic()
@@ -49,7 +49,7 @@ class RateLimiter:
             may_pass = tokens >= 1
             tokens -= may_pass
             if len(self._buckets) >= _MAX_BUCKETS and key not in self._buckets:
-                self._buckets.clear()  # forgets who was slow; better than memory without bound
+                self._buckets.clear()  # resets every key's limit, which is better than unbounded memory
             self._buckets[key] = (tokens, now)
         wait = (1 - tokens) / rate if tokens < 1 else 0.0
         return Allowance(limit, int(tokens), max(1, round(wait + 0.5))), may_pass

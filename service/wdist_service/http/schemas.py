@@ -1,4 +1,4 @@
-"""What several resources share in requests and answers; times are RFC 3339."""
+"""Schemas that several resources share; times are RFC 3339."""
 
 from __future__ import annotations
 

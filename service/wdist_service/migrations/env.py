@@ -1,4 +1,4 @@
-"""What Alembic runs: the caller's connection, inside the caller's transaction."""
+"""Alembic's environment: runs migrations on the caller's connection, inside its transaction."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""Health, metrics and version, for whatever watches the server."""
+"""Health, metrics and version, for monitoring."""

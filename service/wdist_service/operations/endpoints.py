@@ -1,4 +1,4 @@
-"""Health, figures and version, for whatever watches the server."""
+"""Health, metrics and version, for monitoring."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
             queued = session.execute(select(func.count()).where(Estimate.status == Status.QUEUED)).scalar_one()
         checks["workers"] = {"fresh": workers, "seconds_since_beat": round(now - newest, 1) if newest else None}
         checks["queued"] = queued
-    except Exception as error:  # whatever it is: not ready
+    except Exception as error:  # whatever went wrong, the server is not ready
         checks["database"] = type(error).__name__
     if (problem := services.storage.problem()) is not None:
         checks["storage"] = problem

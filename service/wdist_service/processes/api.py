@@ -13,7 +13,7 @@ EX_CONFIG = 78
 
 
 def main() -> None:
-    # Before the imports, which take a second: a supervisor that is killed meanwhile would leave its address taken.
+    # Before the imports, which take a second: if the supervisor is killed meanwhile, this process must free the port.
     die_with_supervisor()
     import uvicorn
 

@@ -1,4 +1,4 @@
-"""Parent and child: a child must not outlive its parent, and shows its supervisor that it is not frozen."""
+"""How parent and child watch each other: a child ends with its parent, and a heartbeat shows that it is not frozen."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def die_with(parent: int) -> None:
     """Have the kernel kill this process when the *thread* that started it ends (Linux); elsewhere nothing happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before prctl
+    if os.getppid() != parent:  # the parent ended before prctl
         os._exit(1)
 
 
 def die_with_supervisor() -> None:
-    """As `die_with`, in a process that `wdist serve` started; one that a person started lives on."""
+    """Call `die_with` in a process that `wdist serve` started; one that was started by hand lives on."""
     if (parent := os.environ.get(SUPERVISOR_VARIABLE)) is not None:
         die_with(int(parent))
 
 
 def show_heartbeat() -> None:
-    """From here on show the supervisor, where there is one, that this process moves."""
+    """From here on, send heartbeats to the supervisor, if there is one."""
     if (heartbeat := os.environ.pop(HEARTBEAT_VARIABLE, None)) is not None:
         os.set_inheritable(int(heartbeat), False)
         threading.Thread(target=_beat, args=(int(heartbeat),), name="heartbeat", daemon=True).start()
@@ -41,31 +41,31 @@ def _beat(descriptor: int) -> None:
         try:
             os.write(descriptor, b".")
         except BlockingIOError:
-            pass  # the supervisor is frozen itself: the pipe is full of proof
+            pass  # the supervisor is frozen itself, and the pipe is full
         except OSError:
             return
         time.sleep(_HEARTBEAT_SECONDS)
 
 
 class Heartbeat:
-    """The supervisor's end: how long a child has not moved.
+    """The supervisor's end of the pipe: how long a child has been silent.
 
     A child that is stopped (a debugger, Ctrl-Z, a frozen container) inside a transaction keeps SQLite's write lock, and
-    every other process waits for it; its lease runs out, but nobody can write that down.
+    every other process waits for it. Its lease expires, but nobody can write to the database to take its jobs over.
     """
 
     def __init__(self) -> None:
         self._reader, self.descriptor = os.pipe()
         for end in (self._reader, self.descriptor):
             os.set_blocking(end, False)
-        self._has_begun = False  # not while the child still starts
+        self._has_begun = False  # False while the child is still starting
         self._looked = 0.0
         self._silence = 0.0
 
     def silence(self) -> float:
-        """Seconds since the last heartbeat, counting only time in which somebody looked; 0 before the first.
+        """Seconds since the last heartbeat, counting at most 1 s between two calls; 0 before the first.
 
-        Time in which nobody looked says nothing: the supervisor was frozen too, or the machine slept.
+        Longer gaps say nothing about the child: the supervisor was frozen too, or the machine was asleep.
         """
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, 1.0), now

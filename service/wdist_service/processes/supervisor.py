@@ -19,7 +19,7 @@ from typing import IO, Any
 from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
 
-EX_CONFIG = 78  # a child that ends with this must not be started again
+EX_CONFIG = 78  # do not restart a child that exits with this
 _EX_UNAVAILABLE = 69
 _EX_CANTCREAT = 73
 _STOP_SECONDS = 35.0
@@ -28,7 +28,7 @@ _MIN_DISK_BYTES = 32 << 20
 
 
 class StartError(Exception):
-    """The server cannot start here; the message says why and what to do, `code` is the exit status."""
+    """The server cannot start. The message says why and what to do; `code` is the exit status."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class StartError(Exception):
 
 
 class Child:
-    """A process started again when it ends (more slowly each time it ends early), and ended when it is frozen."""
+    """A child process: restarted when it ends, after a growing pause if it ends early, and killed when it is frozen."""
 
     def __init__(self, name: str, command: list[str], settings: Settings, descriptors: list[int]) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class Child:
         self._not_before = 0.0
 
     def tend(self) -> int | None:
-        """Start it if it is not running. Returns EX_CONFIG when it says that starting again is useless."""
+        """Start it if it is not running. Returns EX_CONFIG if it exited with that: starting it again is useless."""
         if self._process is not None:
             code = self._process.poll()
             if code is None:
@@ -71,7 +71,7 @@ class Child:
         if self._heartbeat is not None:
             self._heartbeat.close()
         self._heartbeat = Heartbeat()
-        # Its own group: Ctrl-C reaches the supervisor alone, which then stops its children in order.
+        # A process group of its own: Ctrl-C reaches the supervisor alone, which stops its children in order.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             self._command,
             env=self._environment | {HEARTBEAT_VARIABLE: str(self._heartbeat.descriptor)},
@@ -108,7 +108,7 @@ def serve(settings: Settings) -> int:
     lock = prepare_data(settings)
     listener = listen(settings)
     address = _address(settings, listener)
-    module = [sys.executable, "-P", "-m"]  # -P: a folder named wdist where the server was started is not the library
+    module = [sys.executable, "-P", "-m"]  # -P: do not import a folder named wdist in the working directory
     api = Child("API", [*module, "wdist_service.processes.api", str(listener.fileno())], settings, [listener.fileno()])
     workers = [
         Child("worker", [*module, "wdist_service", "worker"], settings, []) for _ in range(settings.workers)
@@ -135,7 +135,7 @@ def _stop(children: list[Child]) -> None:
 
 
 def prepare_data(settings: Settings) -> IO[str]:
-    """Make the data directory and hold it for this server alone."""
+    """Create the data directory and lock it for this server."""
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         lock = (settings.data / "serve.lock").open("w")
@@ -161,7 +161,7 @@ def prepare_data(settings: Settings) -> IO[str]:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond this machine while there is no key; leaves nothing behind."""
+    """Refuse to listen beyond this machine while there is no API key; creates no files."""
     if settings.is_loopback or settings.bootstrap_key_file is not None:
         return
     from wdist_service.keys.service import has_any
@@ -175,7 +175,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A listening socket, made here so that it outlives an API process that is restarted."""
+    """A listening socket, opened here so that it outlives restarts of the API process."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -195,7 +195,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _bind(listener: socket.socket, address: Any) -> None:
-    """Bind; an address that is taken may be that of a server that was just killed and whose API process still ends."""
+    """Bind; retry a taken address for 2 s, as the API process of a server that was just killed may still hold it."""
     deadline = time.monotonic() + _BIND_SECONDS
     while True:
         try:
@@ -212,7 +212,7 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 
 
 def _announce(address: str, settings: Settings, stopping: threading.Event) -> None:
-    """Say where the server is, once it answers."""
+    """Print the server's address once it answers."""
     probe = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
     while not stopping.wait(0.05):
         try:

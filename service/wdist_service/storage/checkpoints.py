@@ -18,7 +18,7 @@ class Checkpoints:
         directory.mkdir(parents=True, exist_ok=True)
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
-        """The file of this attempt. It begins as a copy of the newest earlier file, the only one of those that is kept."""
+        """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
         folder = self._directory / estimate_id
         folder.mkdir(parents=True, exist_ok=True)
         mine = folder / f"{attempt}.checkpoint"

@@ -95,7 +95,7 @@ class Incoming:
 
 
 class Decoded(Incoming):
-    """A file that a child process fills. What is read back from it goes through `write`, which only hashes and counts."""
+    """A file that a child process fills. `write` gets what is read back from it, and only hashes and counts."""
 
     def write(self, data: bytes | memoryview) -> None:
         self._hash.update(data)
@@ -143,7 +143,7 @@ class Storage:
         return kind(self._incoming)
 
     def send(self, file: Incoming) -> None:
-        """Upload a sealed file, if blobs are elsewhere. This may take long, so do it before the transaction that places it."""
+        """Upload a sealed file, if blobs are kept elsewhere. As this is slow, call it before the transaction."""
 
     def place(self, file: Incoming) -> None:
         """Give a sealed file its final name; equal content is stored once."""

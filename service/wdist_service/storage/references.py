@@ -29,7 +29,7 @@ def named(session: Session, hashes: list[str]) -> set[str]:
 
 
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
-    """Remove files that no row names. Call it after the rows' deletion is committed; after a crash, the sweep does it."""
+    """Remove files that no row names, once the deletion of the rows is committed; after a crash, the sweep does it."""
     if not hashes:
         return
     with database.write() as session:

@@ -1,4 +1,4 @@
-"""Tables of the foundation."""
+"""The first tables: tenants, workers, keys, estimates, sample sets, artifacts, events."""
 
 import sqlalchemy as sa
 from alembic import op

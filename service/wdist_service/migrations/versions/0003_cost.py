@@ -1,4 +1,4 @@
-"""What each estimate was estimated to take."""
+"""The expected duration of each estimate."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Pages of a list in the order of an index; figures over all estimates without reading their results."""
+"""Indexes for lists, and for metrics of all estimates without reading their results."""
 
 from alembic import op
 

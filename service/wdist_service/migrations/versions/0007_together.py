@@ -1,4 +1,4 @@
-"""How many estimates a trainer had at once: they share the time of one device."""
+"""How many estimates a trainer ran together, sharing the time of one device."""
 
 import sqlalchemy as sa
 from alembic import op
