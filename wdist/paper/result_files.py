@@ -44,10 +44,7 @@ SOURCE = _source_digest()  # when the code is loaded: the files may change while
 
 def machine(device: str = "cpu") -> str:
     """What a run was measured on: processor or GPU, threads, versions."""
-    if torch.device(device).type == "cuda":
-        where = torch.cuda.get_device_name(device)
-    else:
-        where = _processor()
+    where = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else _processor()
     return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
 
 

@@ -47,7 +47,10 @@ class ArrayWriter:
 
     def end(self) -> None:
         """Write the header."""
-        os.pwrite(self._descriptor, self._header(), 0)
+        end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
+        os.write(self._descriptor, self._header())
+        os.lseek(self._descriptor, end, os.SEEK_SET)
 
     def _header(self) -> bytes:
         """As numpy.save writes it, so that the same array is the same file in whatever format it came.
