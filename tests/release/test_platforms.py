@@ -121,9 +121,9 @@ folder.mkdir()
 for k in range(60):
     Image.fromarray(generator.integers(0, 256, (4, 4), np.uint8)).save(folder / f"{k}.png")
 packed = payload(folder)
-whole = b"".join(packed.read(0))
+whole = b"".join(packed.blocks())
 assert len(zipfile.ZipFile(io.BytesIO(whole)).namelist()) == 60
-assert b"".join(packed.read(100)) == whole[100:]
+assert b"".join(packed.blocks(start=100)) == whole[100:]
 """
     succeeds(ROWS + program, tmp_path)
 
