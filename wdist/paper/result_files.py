@@ -43,7 +43,7 @@ SOURCE = _source_digest()  # when the code is loaded: the files may change while
 
 
 def machine(device: str = "cpu") -> str:
-    """The machine of a run: processor or GPU, threads, versions."""
+    """What a run was measured on: processor or GPU, threads, versions."""
     where = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else _processor()
     return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
 

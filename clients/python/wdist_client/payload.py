@@ -199,10 +199,9 @@ def _from_folder(path: Path, name: str | None) -> Payload:
     length = archive.tell()
 
     def read(start: int) -> Iterator[bytes]:
-        at = start
-        while block := os.pread(archive.fileno(), CHUNK, at):
-            at += len(block)
-            yield block
+        for at in range(start, length, CHUNK):
+            archive.seek(at)  # each time: an earlier attempt may have been left in the middle
+            yield archive.read(CHUNK)
 
     made = Payload(length, name or path.name, read, path, "images")
     weakref.finalize(made, archive.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -129,11 +130,11 @@ def _line_of(source: BinaryIO, row: int) -> int:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """All lines of the file, without moving its position: the CSV reader reads ahead."""
-    rest, at = b"", 0
-    while block := os.pread(descriptor, _BLOCK_BYTES, at):
-        at += len(block)
-        *whole, rest = (rest + block).split(b"\n")
+    """From the beginning; the position of the file is left alone, as the reader reads ahead."""
+    rest, size = b"", os.fstat(descriptor).st_size
+    for at in range(0, size, _BLOCK_BYTES):
+        with mmap.mmap(descriptor, min(_BLOCK_BYTES, size - at), access=mmap.ACCESS_READ, offset=at) as block:
+            *whole, rest = (rest + block[:]).split(b"\n")
         yield from whole
     yield rest
 

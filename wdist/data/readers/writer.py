@@ -46,8 +46,11 @@ class ArrayWriter:
         self.raw(np.ascontiguousarray(rows, dtype=self._dtype).reshape(-1).view(np.uint8).data)
 
     def end(self) -> None:
-        """Write the final header."""
-        os.pwrite(self._descriptor, self._header(), 0)
+        """Write the header."""
+        end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
+        os.write(self._descriptor, self._header())
+        os.lseek(self._descriptor, end, os.SEEK_SET)
 
     def _header(self) -> bytes:
         """The header that numpy.save would write, so that an array gives the same file whatever format it came in.
