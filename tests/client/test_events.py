@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(120)
 def submit(client: Client) -> Job:
     generator = np.random.default_rng(0)
     source, target = (client.sample_sets.create(generator.normal(size=(500, 2)) + shift) for shift in (0, 1))
-    return client.estimates.create(source, target, critic="groupsort", steps=40, baseline_rows=0)
+    return client.estimates.create(source, target, critic="groupsort", steps=800, baseline_rows=0)
 
 
 def assert_story(events: list[Event]) -> None:
@@ -56,7 +56,7 @@ def test_async_listens_alike(address: str) -> None:
         async with AsyncClient(address) as client:
             generator = np.random.default_rng(1)
             source, target = [await client.sample_sets.create(generator.normal(size=(500, 2)) + s) for s in (0, 1)]
-            job = await client.estimates.create(source, target, critic="groupsort", steps=40, baseline_rows=0)
+            job = await client.estimates.create(source, target, critic="groupsort", steps=800, baseline_rows=0)
             return await listen(job.id, client)
 
     assert_story(asyncio.run(story()))
