@@ -9,6 +9,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.data.splits import TEST_SHARE
 from wdist.errors import OptionError, SampleError
 
 Values = NDArray[np.float64]
@@ -234,7 +235,8 @@ def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: st
         if n < needed:
             raise SampleError(
                 f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "
-                f"{needed} (about {math.ceil(needed / 0.3)} rows in all); give more rows or ask for less confidence"
+                f"{needed} (about {math.ceil(needed / TEST_SHARE)} rows in all); give more rows or ask for less "
+                "confidence"
             )
 
 

@@ -188,13 +188,14 @@ class LocalJobs:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
+    from wdist.critics.registry import FAMILIES
     from wdist.errors import OptionError
     from wdist.estimate import estimate_w1
     from wdist.options import Options
-    from wdist.training.halving import FAMILIES
 
-    if (critic := options.get("critic", "auto")) not in FAMILIES:
-        raise RefusalError(422, "Invalid option", f"critic {critic!r} is none of {', '.join(FAMILIES)}", "critic")
+    choices = ("auto", *FAMILIES)
+    if (critic := options.get("critic", "auto")) not in choices:
+        raise RefusalError(422, "Invalid option", f"critic {critic!r} is none of {', '.join(choices)}", "critic")
     known = inspect.signature(estimate_w1).parameters
     for name in options:
         if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY or name in NOT_SENT:
