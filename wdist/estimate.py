@@ -20,6 +20,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import check_confidence
+from wdist.inference.registry import METHODS
 from wdist.options import Options
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
@@ -210,8 +211,7 @@ def _split(
         return splits[0], splits[1], None
     if options.split != "random":
         raise OptionError("groups are always split at random: leave split out or give no groups")
-    if options.method == "paired_betting":
-        raise OptionError("method 'paired_betting' needs independent sets, but a group may be in both; use 'betting'")
+    METHODS[options.method].check_groups()
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]

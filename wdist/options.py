@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wdist.errors import OptionError
-from wdist.inference.mean_bounds import METHODS
+from wdist.inference.registry import METHODS
 
 MAX_STEPS = 1_000_000
 MAX_STATEMENTS = 1_000_000

@@ -14,7 +14,7 @@ import pytest
 from service_process import Server, normal, npy
 
 from wdist import estimate_w1, options
-from wdist.inference.mean_bounds import METHODS
+from wdist.inference.registry import METHODS
 from wdist.verify import verify_certificate
 from wdist_service.estimates import schemas
 
@@ -221,6 +221,6 @@ def test_every_option_reaches_the_library(
 
 
 def test_choices_and_bounds_are_the_library_s() -> None:
-    assert get_args(schemas.Method) == METHODS
+    assert get_args(schemas.Method) == tuple(METHODS)
     assert schemas.MAX_BASELINE_ROWS == options.MAX_BASELINE_ROWS
     assert schemas.MAX_STEPS == options.MAX_STEPS
