@@ -65,9 +65,13 @@ def difference_lower_bound(
 ) -> float:
     """Lower confidence bound: at most E f(Y) - E f(X), with probability 1 - alpha.
 
-    fx (n,), fy (m,): held-out scores within [low, high]. method: of `wdist.inference.registry.METHODS`. prior: (mean,
-    standard deviation) of the source and target scores, expected from other rows. The result may be negative; the bound
-    on W1 is its positive part over L. Raises OptionError for scores outside the interval or an unknown method.
+    fx (n,), fy (m,): held-out scores within [low, high]. prior: (mean, standard deviation) of the source and target
+    scores, expected from other rows. The result may be negative; the bound on W1 is its positive part over L.
+
+    method "betting" and "empirical_bernstein" bound each mean at error alpha / 2, which is valid even if the two sides
+    are dependent. "paired_betting" bounds the mean of `paired_differences` at error alpha. It is tighter, because the
+    variances of the sides add, but the sides must be independent of each other (no groups that occur in both). Raises
+    OptionError for scores outside the interval or an unknown method.
     """
     return find_method(method).load().difference_lower_bound(fx, fy, low, high, alpha, prior)
 
