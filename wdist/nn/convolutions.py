@@ -62,11 +62,6 @@ class LipschitzConvolution(Layer):
         """The kernel applied, a pure function of the parameters (or its frozen copy)."""
         return self.kernel() if self.frozen_kernel is None else self.frozen_kernel
 
-    def kernel64(self) -> Tensor:
-        """The kernel applied, in float64 on the CPU."""
-        frozen = self.frozen_kernel
-        return (self.kernel(torch.float64) if frozen is None else frozen).detach().to("cpu", torch.float64)
-
     def freeze(self) -> "LipschitzConvolution":
         """Compute the kernel once, in float64, and use that copy until `unfreeze`, `train()` or `load_state_dict`."""
         with torch.no_grad():
@@ -112,7 +107,7 @@ class LipschitzConvolution(Layer):
         if factor != self.stride:
             raise UnprovenError(f"{type(self).__name__}.downsample was replaced: no bound is known")
         grid = tuple(size // self.stride for size in shape[1:])
-        return convolution_norm_bound(self.kernel64(), grid), (self.out_channels, *grid)
+        return convolution_norm_bound(kernel64(self), grid), (self.out_channels, *grid)
 
     def frozen(self, unit: float) -> list[nn.Module]:
         down = [] if self.downsample is None else [self.downsample]
@@ -120,6 +115,12 @@ class LipschitzConvolution(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+def kernel64(conv: LipschitzConvolution) -> Tensor:
+    """The kernel that a convolution applies, in float64 on the CPU."""
+    frozen = conv.frozen_kernel
+    return (conv.kernel(torch.float64) if frozen is None else frozen).detach().to("cpu", torch.float64)
 
 
 @layer()

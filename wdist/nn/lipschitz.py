@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from wdist.errors import UnprovenError
 from wdist.nn.contract import Rule, Shape, rule_of, set_rule
-from wdist.nn.convolutions import LipschitzConvolution
+from wdist.nn.convolutions import LipschitzConvolution, kernel64
 from wdist.nn.spectra import EPSILON, convolution_singular_values
 
 
@@ -97,4 +97,4 @@ def _refuse_hooks(module: nn.Module, name: str) -> None:
 
 def singular_values(conv: LipschitzConvolution, grid: Shape) -> Tensor:
     """All singular values of the layer as a linear map on inputs of `grid` (before downsampling), descending."""
-    return convolution_singular_values(conv.kernel64(), tuple(size // conv.stride for size in grid))
+    return convolution_singular_values(kernel64(conv), tuple(size // conv.stride for size in grid))
