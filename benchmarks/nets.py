@@ -11,8 +11,9 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from wdist.nn.convolutions import BCOP, circular_pad
+from wdist.nn.convolutions import BCOP
 from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
+from wdist.nn.permutations import circular_pad
 
 
 def block_convolution(X: Tensor, Y: Tensor) -> Tensor:

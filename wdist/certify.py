@@ -17,6 +17,7 @@ from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.figures import Empirical, Rows, Simultaneous
+from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
 from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value
 from wdist.inference.simultaneous import column_lower_bounds
@@ -41,7 +42,6 @@ EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes abo
 
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Prior = tuple[tuple[float, float], tuple[float, float]]
 
 
 def certify(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Type
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from wdist.critics.registry import FAMILIES
 from wdist.docstrings import entries
 from wdist.errors import OptionError
-from wdist.inference.mean_bounds import METHODS
+from wdist.inference.registry import METHODS
 from wdist.refusals import refusals
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_COLUMNS = 1 << 20
-CRITICS = ("auto", "affine", "sliced", "groupsort", "cone", "bcop")
 
 
 def _plain(value: Any) -> Any:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Family: TypeAlias = str
     Method: TypeAlias = str
 else:  # the choices are the names in the registries
-    Family, Method = Literal[CRITICS], Literal[METHODS]
+    Family, Method = Literal[("auto", *FAMILIES)], Literal[tuple(METHODS)]
 
 Number = Annotated[float, BeforeValidator(_plain)]
 Whole = Annotated[int, BeforeValidator(_plain)]
@@ -62,7 +62,9 @@ class Options(BaseModel):
 
     confidence: Number = Field(default=0.95, ge=0.5, lt=1, description="1 - alpha of the bounds.")
     critic: Family = Field(
-        default="auto", description="Family of critics. auto tries several and chooses on the select rows."
+        default="auto",
+        description="Family of critics. auto tries several and chooses on the select rows.",
+        json_schema_extra={"x-choices": {name: family.help for name, family in FAMILIES.items()}},
     )
     seed: Whole = Field(
         default=0,
@@ -98,6 +100,7 @@ class Options(BaseModel):
         default="betting",
         description="Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and "
         "Pontil), or paired_betting, which is tighter and needs sets that are independent of each other.",
+        json_schema_extra={"x-choices": {name: method.help for name, method in METHODS.items()}},
     )
     split: Literal["random", "blocks"] = Field(
         default="random",
@@ -163,8 +166,8 @@ def refuse_groups(split: str | None, method: str | None, diameter: float | None)
     """Why rows cannot be split by groups with these options, or None if they can."""
     if split != "random":
         return "groups are split at random: leave out split or groups"
-    if method == "paired_betting":
-        return "a group may be in both sets, but paired_betting needs independent sets: use betting"
+    if method is not None and METHODS[method].needs_independent_sets:
+        return f"a group may be in both sets, but {method} needs independent sets: use betting"
     if diameter is not None:
         return "an upper bound needs rows that are independent draws: leave out diameter or groups"
     return None

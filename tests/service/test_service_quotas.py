@@ -13,8 +13,7 @@ import pytest
 from service_process import Server, normal, npy
 from stores import Stores
 
-from wdist.training.halving import default_steps as steps_of_the_library
-from wdist_service.estimates.cost import default_steps, job_seconds
+from wdist_service.estimates.cost import job_seconds
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -161,11 +160,6 @@ def test_key_shows_its_limits_and_bounds_them(own_server: Callable[..., Server])
     headers = {"Authorization": f"Bearer {made['secret']}"}
     for quota in ({"bytes": -1}, {"gigabytes": 1}, {"requests_per_minute": 0}):
         assert server.client.post("/v1/api-keys", json={"quota": quota}, headers=headers).status_code == 422
-
-
-@pytest.mark.parametrize("rows", [60, 1000, 12_000, 1_000_000])
-def test_steps_are_those_of_the_library(rows: int) -> None:
-    assert default_steps(rows) == steps_of_the_library(rows)
 
 
 def test_estimated_cost_grows_with_the_work() -> None:

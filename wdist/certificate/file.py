@@ -16,13 +16,13 @@ from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
 from wdist.errors import WdistError
 from wdist.figures import REPORTED
-from wdist.inference.mean_bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound
+from wdist.inference.base import Prior
 from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
+from wdist.inference.registry import find_method
 from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
 
 Values = NDArray[np.float64]
-Prior = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,6 @@ def build_certificate(
     fx, fy = (np.ascontiguousarray(side, dtype=np.float64) for side in (held_out.fx, held_out.fy))
     used_x, used_y = held_out.means(splits, low, high)
     alpha = 1 - result["confidence"]
-    prior_x, prior_y = held_out.prior if held_out.prior is not None else (None, None)
     statement = {
         "value": result["value"],
         "lower_bound": result["lower_bound"],
@@ -116,16 +115,10 @@ def build_certificate(
         "p_value": result["p_value"],
         "permutations": None if result["p_value"] is None else _permutations(used_x, used_y, held_out),
         "method": held_out.method,
-        "prior": None if held_out.prior is None else [list(prior_x or ()), list(prior_y or ())],
+        "prior": _plain(held_out.prior),
         "clip": [low, high],
     }
-    if held_out.method == "paired_betting":
-        statement["difference_lower"] = difference_lower_bound(
-            used_x, used_y, low, high, alpha, held_out.method, held_out.prior
-        )
-    else:
-        statement["source_mean_upper"] = mean_upper_bound(used_x, low, high, alpha / 2, held_out.method, prior_x)
-        statement["target_mean_lower"] = mean_lower_bound(used_y, low, high, alpha / 2, held_out.method, prior_y)
+    statement |= find_method(held_out.method).load().statement(used_x, used_y, low, high, alpha, held_out.prior)
     document = {
         "format": FORMAT,
         "version": VERSION,

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from wdist.critics.families import FAMILIES, Config, family_of
+from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
+from wdist.critics.registry import find_family
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.errors import SampleError, WdistError
@@ -55,8 +56,8 @@ class CriticInput:
 class Critic:
     """A trained potential f with a proven Lipschitz bound, signed so that E_Q f - E_P f is large."""
 
-    def __init__(self, config: Config, module: nn.Sequential, takes: CriticInput) -> None:
-        self.family = family_of(config)
+    def __init__(self, config: CriticConfig, module: nn.Sequential, takes: CriticInput) -> None:
+        self.family = config.family
         self.settings = config
         self.module = module
         self.takes = takes
@@ -66,7 +67,7 @@ class Critic:
     @property
     def config(self) -> dict[str, Any]:
         """The family's configuration as plain JSON types."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.settings).items()}
+        return self.settings.to_json()
 
     @property
     def lipschitz_bound(self) -> float:
@@ -159,8 +160,8 @@ def load_critic(directory: str | Path) -> Critic:
         raise WdistError(f"{folder} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
     tensors = load_file(folder / "critic.safetensors")
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
-    settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document["config"].items()}
-    return Critic(FAMILIES[document["family"]](**settings), restore(document["layers"], tensors), CriticInput(**takes))
+    config = find_family(document["family"]).load().from_json(document["config"])
+    return Critic(config, restore(document["layers"], tensors), CriticInput(**takes))
 
 
 def _double(module: nn.Sequential) -> nn.Sequential:

@@ -15,7 +15,7 @@ Index = NDArray[np.int64]
 MINIMUM_TEST = 50  # rows (or groups); with fewer, a bound at 95 % is hardly ever above zero
 MINIMUM_SELECT = 10
 MINIMUM_ROWS = 100
-SELECT_SHARE, TEST_SHARE = 0.1, 0.3
+TRAIN_SHARE, SELECT_SHARE, TEST_SHARE = 0.6, 0.1, 0.3
 
 
 @dataclass(frozen=True)

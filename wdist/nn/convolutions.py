@@ -11,30 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wdist.errors import OptionError, TrainingError
+from wdist.errors import OptionError, TrainingError, UnprovenError
+from wdist.nn.contract import Layer, Shape, expect_size, layer, scaled
+from wdist.nn.frozen import CircularConv2d
 from wdist.nn.layers import InvertibleDownsampling, require
 from wdist.nn.orthogonal import append_projector, random_orthogonal
-from wdist.nn.permutations import wrap
-from wdist.nn.spectra import any_grid, largest_singular_value, transfer_matrices
+from wdist.nn.permutations import circular_pad
+from wdist.nn.spectra import any_grid, convolution_norm_bound, largest_singular_value, transfer_matrices
 
 
-def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Wraps each spatial axis by k - 1 entries, (k - 1) // 2 of them in front, so that the output keeps the grid.
-
-    Raises OptionError when the kernel is larger than the grid: the wrapped kernel would overlap itself.
-    """
-    grid = x.shape[2:]
-    if any(k > n for k, n in zip(kernel, grid, strict=True)):
-        raise OptionError(
-            f"kernel {kernel} is larger than the image grid {tuple(grid)}: use a smaller kernel or less stride"
-        )
-    for axis, k in enumerate(kernel, 2):
-        front = (k - 1) // 2
-        x = wrap(x, axis, front, k - 1 - front)
-    return x
-
-
-class LipschitzConvolution(nn.Module):
+class LipschitzConvolution(Layer):
     """Base class of the convolutions: y = K * x + b on a torus, with K = self.kernel() of norm at most 1.
 
     (n, in, h, w) -> (n, out, h/s, w/s), or (n, in, l) -> (n, out, l/s) with dimensions=1. Subclasses define `kernel`.
@@ -112,10 +98,32 @@ class LipschitzConvolution(nn.Module):
             return functional.conv1d(x, self.weight, self.bias)
         return functional.conv2d(x, self.weight, self.bias)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, 0, self.in_channels, self)
+        if len(shape) != self.dimensions + 1 or any(size % self.stride for size in shape[1:]):
+            raise UnprovenError(f"{type(self).__name__} of stride {self.stride} cannot take inputs of shape {shape}")
+        down: nn.Module | None = self.downsample
+        factor = down.factor if type(down) is InvertibleDownsampling else 1 if down is None else 0
+        if factor != self.stride:
+            raise UnprovenError(f"{type(self).__name__}.downsample was replaced: no bound is known")
+        grid = tuple(size // self.stride for size in shape[1:])
+        return convolution_norm_bound(kernel64(self), grid), (self.out_channels, *grid)
+
+    def frozen(self, unit: float) -> list[nn.Module]:
+        down = [] if self.downsample is None else [self.downsample]
+        return [*down, CircularConv2d(self.weight.detach().float().cpu(), scaled(self.bias, unit))]
+
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
+def kernel64(conv: LipschitzConvolution) -> Tensor:
+    """The kernel that a convolution applies, in float64 on the CPU."""
+    frozen = conv.frozen_kernel
+    return (conv.kernel(torch.float64) if frozen is None else frozen).detach().to("cpu", torch.float64)
+
+
+@layer()
 class BCOP(LipschitzConvolution):
     """Block convolution orthogonal parametrisation: H box [P_1, I - P_1] box ... with P_i = R_i R_i^T of rank n/2.
 
@@ -167,6 +175,7 @@ class BCOP(LipschitzConvolution):
         return K.to(target).contiguous()
 
 
+@layer()
 class RKO(LipschitzConvolution):
     """Reshaped kernel orthogonalisation: the (out, in s^2 k^2) matrix is semi-orthogonal, divided by sqrt(k^2).
 
@@ -188,6 +197,7 @@ class RKO(LipschitzConvolution):
         return torch.mul(matrix.reshape(shape), math.prod(self.inner_kernel) ** -0.5)
 
 
+@layer()
 class OSSN(LipschitzConvolution):
     """One-sided spectral normalisation: K = V / max(1, ||V||), where ||V|| is the norm of the convolution.
 
@@ -221,6 +231,7 @@ class OSSN(LipschitzConvolution):
         return (V / norm.clamp_min(1)).to(self.unconstrained.dtype if dtype is None else dtype)
 
 
+@layer()
 class SVCM(OSSN):
     """Singular value clipping and masking: `project` clips singular values to 1, then masks to the kernel's support.
 

@@ -6,20 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wdist.nn.convolutions import circular_pad
+from wdist.errors import UnprovenError
+from wdist.nn.contract import Layer, Shape, expect_size, layer
+from wdist.nn.permutations import circular_pad
+from wdist.nn.spectra import EPSILON, convolution_norm_bound
 
 
-def plain_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """A dense layer with these values, (out, in) and (out,)."""
-    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    with torch.no_grad():
-        plain.weight.copy_(weight.detach())
-        if bias is not None:
-            plain.bias.copy_(bias)
-    return plain
-
-
-class Shift(nn.Module):
+@layer("shift")
+class Shift(Layer):
     """x - shift, an isometry; shift has the shape of a row (or broadcasts to it) and is stored in float64."""
 
     shift: Tensor
@@ -31,8 +25,12 @@ class Shift(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x - self.shift.to(x.dtype)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
 
-class Clip(nn.Module):
+
+@layer("clip", "low", "high")
+class Clip(Layer):
     """min(max(x, low), high): 1-Lipschitz, with bounded values."""
 
     def __init__(self, low: float, high: float) -> None:
@@ -42,11 +40,15 @@ class Clip(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp(self.low, self.high)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
+
     def extra_repr(self) -> str:
         return f"{self.low}, {self.high}"
 
 
-class CircularConv2d(nn.Module):
+@layer("circular_conv")
+class CircularConv2d(Layer):
     """Convolution on a torus with a stored kernel: (n, in, h, w) -> (n, out, h, w), with (k - 1) // 2 wrapped in front.
 
     Args:
@@ -57,7 +59,7 @@ class CircularConv2d(nn.Module):
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("weight", weight.detach().clone())
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
@@ -65,8 +67,14 @@ class CircularConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(circular_pad(x, tuple(self.weight.shape[2:])), self.weight, self.bias)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, 0, self.weight.shape[1], self)
+        kernel = self.weight.detach().to("cpu", torch.float64)
+        return convolution_norm_bound(kernel, shape[1:]), (self.weight.shape[0], *shape[1:])
 
-class PiecewiseLinear(nn.Module):
+
+@layer("piecewise_linear")
+class PiecewiseLinear(Layer):
     """Piecewise linear h(t), (n, 1) -> (n, 1); the first and last pieces extend beyond the outer knots.
 
     knots (k,) ascending and values (k,), k >= 2, both float64. The Lipschitz constant is the largest |slope|.
@@ -90,11 +98,19 @@ class PiecewiseLinear(nn.Module):
         slopes, knots, values = (each.to(t.dtype) for each in (self.slopes, self.knots, self.values))
         return values[cell] + slopes[cell] * (t - knots[cell])
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, -1, 1, self)
+        # Difference, quotient and maximum round by at most 3 EPSILON / 2. Knots that do not ascend are refused.
+        if not bool((self.knots.diff() > 0).all()):
+            raise UnprovenError("knots of a PiecewiseLinear must ascend")
+        return float(self.slopes.abs().max()) * (1 + 2 * EPSILON), shape
+
     def extra_repr(self) -> str:
         return f"{len(self.knots)} knots"
 
 
-class Cone(nn.Module):
+@layer("cone", "sign")
+class Cone(Layer):
     """min_k (||x - a_k|| + b_k), or its negative: 1-Lipschitz as a minimum of 1-Lipschitz functions.
 
     (n, d) -> (n, 1); anchors (K, d), offsets (K,); sign -1 gives max_k (-||x - a_k|| - b_k). Source: the funnel
@@ -116,6 +132,14 @@ class Cone(nn.Module):
         distance = torch.linalg.vector_norm(x - anchors[k], dim=1)
         lowest: Tensor = (distance + offsets[k]).unsqueeze(1)
         return self.sign * lowest
+
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, -1, self.anchors.shape[1], self)
+        return float(abs(self.sign)), (*shape[:-1], 1)
+
+    def frozen(self, unit: float) -> list[nn.Module]:
+        anchors, offsets = ((t.detach().double().cpu() * unit).float() for t in (self.anchors, self.offsets))
+        return [Cone(anchors, offsets, self.sign)]
 
     @staticmethod
     @torch.no_grad()

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.errors import OptionError
+from wdist.nn.contract import Layer, Shape, expect_size, layer, scaled
 from wdist.nn.orthogonal import bjorck, random_orthogonal
 from wdist.nn.permutations import sort_pairs
+from wdist.nn.spectra import matrix_norm_bound
+from wdist.nn.torch_layers import downsampled, plain_linear
 
 
 def require(condition: bool, message: str) -> None:
@@ -28,7 +31,8 @@ def require_floating(x: Tensor, layer: nn.Module) -> None:
         raise OptionError(f"{type(layer).__name__} needs floating point input, got {x.dtype}: convert with .float()")
 
 
-class OrthogonalLinear(nn.Module):
+@layer()
+class OrthogonalLinear(Layer):
     """y = W x + b with W semi-orthogonal, so sigma(W) = 1; the weight itself is the parameter.
 
     (..., in_features) -> (..., out_features). W starts Haar-distributed and stays on the Stiefel manifold when trained
@@ -52,11 +56,19 @@ class OrthogonalLinear(nn.Module):
         require_floating(x, self)
         return functional.linear(x, self.weight, self.bias)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, -1, self.in_features, self)
+        return matrix_norm_bound(self.weight), (*shape[:-1], self.out_features)
+
+    def frozen(self, unit: float) -> list[nn.Module]:
+        return [plain_linear(self.weight, scaled(self.bias, unit))]
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-class BjorckLinear(nn.Module):
+@layer()
+class BjorckLinear(Layer):
     """Replaces OrthogonalLinear for standard optimisers: every forward pass computes W = bjorck(V) from a free V.
 
     (..., in_features) -> (..., out_features). sigma(W) <= 1 up to rounding for any V, with equality once the iterations
@@ -83,11 +95,16 @@ class BjorckLinear(nn.Module):
         require_floating(x, self)
         return functional.linear(x, self.kernel(), self.bias)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        expect_size(shape, -1, self.in_features, self)
+        return matrix_norm_bound(self.kernel(torch.float64)), (*shape[:-1], self.out_features)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, iterations={self.iterations}"
 
 
-class GroupSort(nn.Module):
+@layer("groupsort", "group_size")
+class GroupSort(Layer):
     """Sorts groups of `group_size` neighbouring channels (axis 1), ascending: an isometry almost everywhere.
 
     (n, c, ...) -> (n, c, ...). Leftover channels pass unchanged. Source: Anil, Lucas, Grosse (2019).
@@ -106,11 +123,15 @@ class GroupSort(nn.Module):
         ordered = groups.sort(2).values.flatten(1, 2)
         return ordered if whole == x.shape[1] else torch.cat((ordered, x[:, whole:]), 1)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
+
     def extra_repr(self) -> str:
         return str(self.group_size)
 
 
-class MaxMin(nn.Module):
+@layer("maxmin")
+class MaxMin(Layer):
     """(max, min) of channels i and i + c/2: GroupSort(2) with pairs arranged so that both halves are contiguous.
 
     (n, c, ...) -> (n, c, ...); an odd last channel passes unchanged. An isometry almost everywhere.
@@ -119,22 +140,34 @@ class MaxMin(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return sort_pairs(x, neighbours=False, descending=True)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
 
-class FullSort(nn.Module):
+
+@layer()
+class FullSort(Layer):
     """Sorts all channels (axis 1): GroupSort with one group."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sort(1).values
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
 
-class Abs(nn.Module):
+
+@layer()
+class Abs(Layer):
     """|x| elementwise: preserves gradient norms; up to orthogonal maps it is GroupSort(2) of (x, -x)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.abs()
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, shape
 
-class InvertibleDownsampling(nn.Module):
+
+@layer("unshuffle", "factor")
+class InvertibleDownsampling(Layer):
     """Space to channels: (n, c, h, w) -> (n, c f^2, h/f, w/f), or (n, c, l) -> (n, c f, l/f): a permutation.
 
     Source: Jacobsen, Smeulders, Oyallon, "i-RevNet" (2018). Raises OptionError when f does not divide the grid.
@@ -155,11 +188,15 @@ class InvertibleDownsampling(nn.Module):
             return x.reshape(*x.shape[:2], -1, f).transpose(2, 3).flatten(1, 2)
         return functional.pixel_unshuffle(x, f)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return 1.0, downsampled(shape, self.factor)
+
     def extra_repr(self) -> str:
         return str(self.factor)
 
 
-class InvertibleUpsampling(nn.Module):
+@layer()
+class InvertibleUpsampling(Layer):
     """Channels to space, the inverse of InvertibleDownsampling: (n, c f^2, h, w) -> (n, c, h f, w f)."""
 
     def __init__(self, factor: int) -> None:
@@ -175,11 +212,16 @@ class InvertibleUpsampling(nn.Module):
             return x.reshape(x.shape[0], -1, f, x.shape[2]).transpose(2, 3).flatten(2, 3)
         return functional.pixel_shuffle(x, f)
 
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        channels, *grid = shape
+        return 1.0, (channels // self.factor ** len(grid), *(size * self.factor for size in grid))
+
     def extra_repr(self) -> str:
         return str(self.factor)
 
 
-class Scale(nn.Module):
+@layer()
+class Scale(Layer):
     """Multiplies by a fixed number; its Lipschitz constant is |factor|."""
 
     def __init__(self, factor: float) -> None:
@@ -189,6 +231,9 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.factor
+
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        return abs(self.factor), shape
 
     def extra_repr(self) -> str:
         return str(self.factor)

@@ -12,6 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from wdist.errors import OptionError
+
 
 def sort_pairs(x: Tensor, *, neighbours: bool, descending: bool) -> Tensor:
     """Sorts pairs of channels (axis 1): channels (2i, 2i + 1) if `neighbours`, else (i, i + c // 2).
@@ -122,3 +124,19 @@ class _Unwrap(torch.autograd.Function):
 _exchange = cast(Callable[..., Tensor], _Exchange.apply)
 _wrap = cast(Callable[..., Tensor], _Wrap.apply)
 _unwrap = cast(Callable[..., Tensor], _Unwrap.apply)
+
+
+def circular_pad(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+    """Wraps each spatial axis by k - 1 entries, (k - 1) // 2 of them in front, so that the output keeps the grid.
+
+    Raises OptionError when the kernel is larger than the grid: the wrapped kernel would overlap itself.
+    """
+    grid = x.shape[2:]
+    if any(k > n for k, n in zip(kernel, grid, strict=True)):
+        raise OptionError(
+            f"kernel {kernel} is larger than the image grid {tuple(grid)}: use a smaller kernel or less stride"
+        )
+    for axis, k in enumerate(kernel, 2):
+        front = (k - 1) // 2
+        x = wrap(x, axis, front, k - 1 - front)
+    return x

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from wdist import __version__
 from wdist.certify import certify
+from wdist.critics.affine import AffineConfig
+from wdist.critics.bcop import BCOPConfig
 from wdist.critics.critic import Critic, CriticInput
-from wdist.critics.families import AffineConfig, BCOPConfig
 from wdist.critics.frozen import freeze
 from wdist.data.checks import check_pair
 from wdist.data.pair import SamplePair

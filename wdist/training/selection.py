@@ -10,44 +10,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wdist.critics.anchors import kmeans_anchors
+from wdist.critics.affine import AffineConfig
+from wdist.critics.base import CriticConfig, FittedConfig, TrainedConfig
+from wdist.critics.cost import default_steps
 from wdist.critics.critic import Critic, CriticInput
-from wdist.critics.families import (
-    AffineConfig,
-    ConeConfig,
-    Config,
-    SlicedConfig,
-    TrainedConfig,
-    affine,
-    build,
-    family_of,
-    sliced,
-)
 from wdist.critics.frozen import freeze
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.errors import OptionError, WdistError
 from wdist.stiefel.optimizer import polish
 from wdist.training.checkpoint import read_checkpoint, write_checkpoint
-from wdist.training.halving import (
-    Budget,
-    Stage,
-    affordable,
-    batch_size,
-    default_steps,
-    next_stage,
-    schedule_for,
-)
+from wdist.training.halving import Budget, Stage, affordable, next_stage, schedule_for
 from wdist.training.lockstep import Training, mean_difference
 from wdist.training.progress import Reporter
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
-from wdist.transport.sliced import fit_sliced
 
-ANCHOR_ROWS = 50_000  # train rows used by the k-means that places anchors
-SLICED_ROWS = 50_000  # train rows of each side used to fit a sliced critic
 CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result
 
 
@@ -68,7 +47,7 @@ class CriticSelection:
     """
 
     pair: SamplePair
-    configs: list[Config]
+    configs: list[CriticConfig]
     budget: Budget
     reporter: Reporter = field(default_factory=Reporter)
     checkpoint: Path | None = None
@@ -80,14 +59,14 @@ class CriticSelection:
         self.records: list[Record] = []
         self.weights: list[dict[str, Tensor]] = []  # best weights of each finished stage
         self.spent = 0.0  # seconds of finished stages
-        self._trivial: list[Candidate] = []
+        self._fitted: list[Candidate] = []
         self._saved = time.perf_counter()
-        trained = [c for c in self.configs if not isinstance(c, AffineConfig | SlicedConfig)]
+        trained = [config for config in self.configs if isinstance(config, TrainedConfig)]
         rows = min(len(self.pair.source_split.train), len(self.pair.target_split.train))
         self.steps = self.budget.steps
         if self.steps is None and self.budget.seconds is None:
             self.steps = default_steps(rows)
-        self.trained: list[TrainedConfig] = affordable(trained, self.steps, self.budget.seconds, self.takes.row_shape)
+        self.trained = affordable(trained, self.steps, self.budget.seconds, self.takes.row_shape)
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:
@@ -98,10 +77,10 @@ class CriticSelection:
 
     def trainings(self) -> Iterator[Training]:
         """Yield the training of each stage; the caller must run it before asking for the next."""
-        self._trivial = [self._affine()]
-        if any(isinstance(config, SlicedConfig) for config in self.configs):
-            self._trivial.append(self._sliced())
-        self.reporter.note(max(c.select_value for c in self._trivial))
+        fitted = [config for config in self.configs if isinstance(config, FittedConfig)]
+        # The mean difference comes first, asked for or not: every result is compared with it.
+        self._fitted = [self._evaluated(config) for config in dict.fromkeys([AffineConfig(), *fitted])]
+        self.reporter.note(max(c.select_value for c in self._fitted))
         pending = self._resume()
         while (stage := next_stage(self.trained, [r.value for r in self.records], self.stages)) is not None:
             began = time.perf_counter()
@@ -115,23 +94,11 @@ class CriticSelection:
             self.spent += time.perf_counter() - began
 
     def candidates(self) -> list[Candidate]:
-        """All candidates, the trivial ones first; the last had the largest share of the budget."""
-        return self._trivial + [self._frozen(i) for i in range(len(self.stages))]
+        """All candidates, the mean difference first; the last had the largest share of the budget."""
+        return self._fitted + [self._frozen(i) for i in range(len(self.stages))]
 
-    def _affine(self) -> Candidate:
-        source, target = self.pair.mean_rows()
-        direction = target - source
-        if not direction.any():  # equal means: any direction will do, but slope 0 would be useless
-            direction.flat[0] = 1.0
-        return self._evaluated(AffineConfig(), affine(torch.from_numpy(direction)))
-
-    def _sliced(self) -> Candidate:
-        train, select = (self.pair.rows(part, SLICED_ROWS) for part in ("train", "select"))
-        direction, knots, values = fit_sliced(*train, *select, self.pair.direction)
-        return self._evaluated(SlicedConfig(), sliced(direction, knots, values))
-
-    def _evaluated(self, config: Config, module: nn.Sequential) -> Candidate:
-        critic = Critic(config, module.eval().requires_grad_(False), self.takes)
+    def _evaluated(self, config: FittedConfig) -> Candidate:
+        critic = Critic(config, config.fit(self.pair).eval().requires_grad_(False), self.takes)
         fx, fy = self.pair.scores(critic, "select", SELECT_ROWS)
         return Candidate(critic, float(fy.mean() - fx.mean()) / max(critic.lipschitz_bound, 1.0))
 
@@ -144,25 +111,16 @@ class CriticSelection:
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
         """A net of this configuration, fresh or with the weights at the end of an earlier stage."""
-        anchors = None
-        if isinstance(config, ConeConfig):
-            width = int(np.prod(self.takes.row_shape))
-            anchors = torch.zeros(config.anchors, width) if weights_of is not None else self._anchors(config)
-        module = build(config, self.takes.row_shape, self.pair.seed, anchors)
+        start = config.start(self.pair) if weights_of is None else None
+        module = config.build(self.takes.row_shape, self.pair.seed, start)
         if weights_of is not None:
             module.load_state_dict(self.weights[weights_of])
         return module.to(self.pair.device)
 
-    def _anchors(self, config: ConeConfig) -> Tensor:
-        """Anchors of a cone critic: on the source (cones open upwards, f is small there) or the target (downwards)."""
-        side = 0 if config.sign > 0 else 1
-        rows = self.pair.batches("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
-        return torch.from_numpy(kmeans_anchors(rows, config.anchors, self.pair.seed))
-
     def _prepared(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> Training:
         """The training of a stage, from its start or from a checkpoint in the middle of it."""
         pair, reporter, index = self.pair, self.reporter, len(self.stages)
-        batch = batch_size(stage.config, self._train_rows)
+        batch = min(stage.config.batch_rows, self._train_rows)
         source, target = pair.batches("train", batch)
         select = tuple(batches.head(SELECT_ROWS) for batches in pair.batches("select", batch))
         module = self._module(stage.config, stage.after)
@@ -193,7 +151,7 @@ class CriticSelection:
             left = math.inf
             if self.budget.seconds is not None and not stage.is_final:
                 left = max(0.0, self.budget.seconds - self.spent - seconds)
-            reporter.tell(offset + step, total, family_of(stage.config), step - resumed, seconds, left)
+            reporter.tell(offset + step, total, stage.config.family, step - resumed, seconds, left)
             if time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
                 self._save(trainer)
 
@@ -230,7 +188,7 @@ class CriticSelection:
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must match to belong to this search; the unit and shift depend on the data."""
         return {
-            "configs": [[family_of(config), asdict(config)] for config in self.configs],
+            "configs": [[config.family, config.to_json()] for config in self.configs],
             "budget": asdict(self.budget),
             "seed": self.pair.seed,
             "shape": list(self.takes.row_shape),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from wdist.critics.registry import FAMILIES
 from wdist.data.checks import check_names
 from wdist.data.samples import open_samples
 from wdist.data.splits import MINIMUM_ROWS
@@ -157,9 +158,10 @@ class Estimates:
             check_names(source.column_names, target.column_names)
         except SampleError as error:
             raise InvalidError(str(error), field="target") from error
-        if options.get("critic") == "bcop" and not one.is_image:
+        family = FAMILIES.get(options.get("critic", "auto"))
+        if family is not None and not family.fits(one.row_shape):
             raise InvalidError(
-                f"critic bcop needs images, the rows have shape {one.row_shape}; use auto", field="critic"
+                f"critic {family.name} needs images, the rows have shape {one.row_shape}; use auto", field="critic"
             )
         scale = options.get("scale")
         if isinstance(scale, list) and len(scale) != one.dimension:

@@ -5,19 +5,14 @@ import torch
 from torch import nn
 
 from wdist.certificate.file import HeldOut, StoredCritic, build_certificate
+from wdist.critics.affine import AffineConfig, affine
+from wdist.critics.base import CriticConfig, TrainedConfig
+from wdist.critics.bcop import BCOPConfig
+from wdist.critics.cone import ConeConfig
 from wdist.critics.critic import Critic, CriticInput
-from wdist.critics.families import (
-    AffineConfig,
-    BCOPConfig,
-    ConeConfig,
-    Config,
-    GroupSortConfig,
-    SlicedConfig,
-    affine,
-    build,
-    sliced,
-)
 from wdist.critics.frozen import describe, freeze
+from wdist.critics.groupsort import GroupSortConfig
+from wdist.critics.sliced import SlicedConfig, sliced
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
@@ -39,7 +34,7 @@ def rows(family: str, n: int, seed: int, shift: float) -> np.ndarray:
     return (generator.standard_normal((n, 6)) + 3 + shift).astype(np.float32)
 
 
-def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[Config, nn.Sequential]:
+def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[CriticConfig, nn.Sequential]:
     """A frozen net of the family with random weights and biases (a proof does not ask for training)."""
     generator = torch.Generator().manual_seed(5)
     shift = torch.full((6,), 3.0)
@@ -49,7 +44,7 @@ def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[Config, nn.Sequen
         return SlicedConfig(), sliced(
             *fit_sliced(x[:200], y[:200], x[200:300], y[200:300], fit_direction(x[:200], y[:200]))
         )
-    config: BCOPConfig | ConeConfig | GroupSortConfig
+    config: TrainedConfig
     if family == "bcop":
         config, shift = BCOPConfig(channels=(8, 12), kernel_size=2, width=10, depth=1), torch.full((3, 1, 1), 0.4)
     elif family.startswith("cone"):
@@ -57,7 +52,7 @@ def module(family: str, x: np.ndarray, y: np.ndarray) -> tuple[Config, nn.Sequen
     else:
         config = GroupSortConfig(width=16, depth=2)
     shape = (3, 8, 8) if family == "bcop" else (6,)
-    net = build(config, shape, seed=3, anchors=torch.randn((5, 6), generator=generator))
+    net = config.build(shape, seed=3, start=torch.randn((5, 6), generator=generator))
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if name.endswith(("bias", "offsets")):

@@ -13,8 +13,12 @@ from scipy import stats
 from wdist.data.splits import split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.inference import mean_bounds, permutation_test
+from wdist.inference.base import MeanMethod
+from wdist.inference.registry import METHODS
+from wdist.options import refuse_groups
 
 RUNS = 1_000
+MEAN_METHODS = [name for name, method in METHODS.items() if isinstance(method.load(), MeanMethod)]
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 # distributions on [0, 1] with their means: rare events and two points are the hard cases
@@ -32,7 +36,7 @@ def allowed(alpha: float, runs: int = RUNS) -> int:
     return int(stats.binom.ppf(0.9999, runs, alpha))
 
 
-@pytest.mark.parametrize("method", mean_bounds.MEAN_METHODS)
+@pytest.mark.parametrize("method", MEAN_METHODS)
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("n", [50, 400])
 def test_lower_bound_is_violated_no_more_often_than_alpha(name: str, n: int, method: str) -> None:
@@ -50,7 +54,7 @@ def test_a_misleading_prior_does_not_touch_validity() -> None:
         assert sum(bound > mean for bound in lower) <= allowed(0.05)
 
 
-@pytest.mark.parametrize("method", mean_bounds.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_difference_bound_with_oracle_scores(method: str) -> None:
     alpha, generator, truth = 0.1, np.random.default_rng(0), 0.3
     violations = 0
@@ -59,6 +63,31 @@ def test_difference_bound_with_oracle_scores(method: str) -> None:
         fy = np.clip(generator.standard_normal(120), -3, 3) + truth
         violations += mean_bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
     assert violations <= allowed(alpha)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_certificate_states_gives_the_bound(method: str) -> None:
+    generator = np.random.default_rng(3)
+    scores, prior = (generator.random(90), generator.random(70)), ((0.4, 0.3), (0.6, 0.3))
+    stated = METHODS[method].load().statement(*scores, 0, 1, 0.05, prior)
+    bound = mean_bounds.difference_lower_bound(*scores, 0, 1, 0.05, method, prior)
+    if "difference_lower" in stated:
+        assert stated == {"difference_lower": bound}
+    else:
+        assert set(stated) == {"source_mean_upper", "target_mean_lower"}
+        assert stated["target_mean_lower"] - stated["source_mean_upper"] == bound
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_groups_are_refused_where_sets_must_be_independent(method: str) -> None:
+    entry = METHODS[method]
+    assert (entry.name, entry.help[-1]) == (method, ".")
+    assert (refuse_groups("random", method, None) is not None) == entry.needs_independent_sets
+
+
+def test_a_method_of_differences_bounds_no_single_mean() -> None:
+    with pytest.raises(OptionError, match="not a mean"):
+        mean_bounds.mean_lower_bound([0.1, 0.2], 0, 1, 0.05, "paired_betting")
 
 
 @pytest.mark.parametrize(("n", "m"), [(200, 200), (90, 400), (500, 60)])
@@ -85,7 +114,7 @@ def test_pairing_narrows_the_margin_by_a_third() -> None:
     prior = ((0.5, float(x.std())), (0.5, float(y.std())))
     margins = {
         method: y.mean() - x.mean() - mean_bounds.difference_lower_bound(x, y, 0, 1, 0.05, method, prior)
-        for method in mean_bounds.METHODS
+        for method in METHODS
     }
     # sqrt(2 ln 20) sqrt(2) = 3.46 against sqrt(2 ln 40) 2 = 5.43 deviations, both up to early stops of the maximum
     assert margins["paired_betting"] < 0.8 * margins["betting"]
@@ -140,9 +169,7 @@ def test_empirical_bernstein_closed_form() -> None:
 
 def test_betting_is_tighter_than_bernstein_and_never_tighter_than_gauss_by_much() -> None:
     x = np.clip(0.5 + 0.1 * np.random.default_rng(3).standard_normal(5_000), 0, 1)
-    margins = {
-        method: x.mean() - mean_bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in mean_bounds.MEAN_METHODS
-    }
+    margins = {method: x.mean() - mean_bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in MEAN_METHODS}
     assert margins["betting"] < 0.7 * margins["empirical_bernstein"]
     # Ville with a fixed stake costs sqrt(2 ln 40) = 2.72 deviations where the normal quantile is 1.96
     assert margins["betting"] < 1.1 * 2.72 * x.std() / math.sqrt(5_000)
@@ -203,7 +230,7 @@ def test_ten_million_values_in_seconds() -> None:
     assert 0.3 * margin < x.mean() - bound < 1.1 * margin
 
 
-@pytest.mark.parametrize("method", mean_bounds.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("confidence", [0.9, 0.99, 1 - 1e-9])
 def test_rows_needed_is_where_perfect_separation_starts_to_count(confidence: float, method: str) -> None:
     needed = mean_bounds.rows_needed(1 - confidence, method)

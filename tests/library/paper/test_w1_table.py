@@ -12,8 +12,8 @@ from torch import nn
 
 from wdist import __version__
 from wdist.cli.main import main
+from wdist.critics.bcop import BCOPConfig
 from wdist.critics.critic import Critic, CriticInput
-from wdist.critics.families import BCOPConfig
 from wdist.critics.frozen import freeze
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.paper import w1_table

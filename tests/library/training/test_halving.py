@@ -2,7 +2,7 @@
 
 import pytest
 
-from wdist.critics.families import AffineConfig, SlicedConfig
+from wdist.critics.base import TrainedConfig
 from wdist.training.halving import LEAST_SECONDS_TO_SHARE, LEAST_STEPS_TO_SHARE, affordable, contenders
 
 IMAGE, TABLE = (1, 28, 28), (128,)
@@ -22,12 +22,10 @@ IMAGE, TABLE = (1, 28, 28), (128,)
 def test_a_short_budget_goes_to_groupsort_alone(
     steps: int | None, seconds: float | None, shape: tuple[int, ...], is_shared: bool
 ) -> None:
-    trained = [c for c in contenders("auto", shape, 10_000) if not isinstance(c, AffineConfig | SlicedConfig)]
+    trained = [c for c in contenders("auto", shape, 10_000) if isinstance(c, TrainedConfig)]
     found = affordable(trained, steps, seconds, shape)
     assert found == (trained if is_shared else trained[:1])
-    assert {type(config).__name__ for config in found} == (
-        {"GroupSortConfig", "ConeConfig"} if is_shared else {"GroupSortConfig"}
-    )
+    assert {config.family for config in found} == ({"groupsort", "cone"} if is_shared else {"groupsort"})
 
 
 def test_a_family_asked_for_keeps_both_signs_on_a_short_budget() -> None:

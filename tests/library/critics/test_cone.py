@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wdist.critics.anchors import kmeans_anchors
+from wdist.critics.cone import kmeans_anchors
 from wdist.data.known_truth import Funnels
 from wdist.transport.exact import distances
 

@@ -1,15 +1,79 @@
-"""Where the anchors of a cone critic start: k-means centroids of one side."""
+"""The cone critic: the lowest of many cones, whose anchors start at k-means centroids of one side."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wdist.critics.base import CLOSE, TrainedConfig
+from wdist.data.pair import SamplePair
+from wdist.nn.frozen import Cone
+from wdist.nn.layers import MaxMin, OrthogonalLinear
 
 Rows = NDArray[np.float32]
 
+ANCHOR_ROWS = 50_000  # train rows used by the k-means that places anchors
 SEED_ROWS = 20_000  # rows used for k-means++ seeding, each step of which passes over all of them
 SEED_ELEMENTS = 1 << 22  # numbers in those rows, so that high dimensions use fewer rows
 BLOCK_ELEMENTS = 1 << 22  # size of the block of distances held at once: 16 MB
+
+
+@dataclass(frozen=True)
+class ConeConfig(TrainedConfig):
+    """f(x) = sign min_k (||h(x) - a_k|| + b_k), with h of `depth` square orthogonal layers and MaxMin (0: identity).
+
+    Source: the funnel potentials of Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!" (2022).
+    """
+
+    family: ClassVar[str] = "cone"
+    batch_rows: ClassVar[int] = 1024
+
+    anchors: int = 64
+    sign: int = 1
+    depth: int = 0
+
+    @classmethod
+    def contenders(cls, row_shape: tuple[int, ...], train_rows: int) -> Sequence[ConeConfig]:
+        # At most one anchor for every eight rows, so that the cones do not overfit.
+        counts = sorted({max(2, min(most, train_rows // 8)) for most in (64, 256)})
+        return [cls(count, sign) for count in counts for sign in (1, -1)]
+
+    def start(self, pair: SamplePair) -> Tensor:
+        """Anchors (K, d) on the source (cones open upwards, f is small there) or the target (downwards)."""
+        side = 0 if self.sign > 0 else 1
+        rows = pair.batches("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
+        return torch.from_numpy(kmeans_anchors(rows, self.anchors, pair.seed))
+
+    def layers(self, row_shape: tuple[int, ...], start: Tensor | None) -> list[nn.Module]:
+        features = int(np.prod(row_shape))
+        trunk: list[nn.Module] = []
+        for _ in range(self.depth):
+            trunk += [OrthogonalLinear(features, features), MaxMin()]
+        anchors = torch.zeros(self.anchors, features) if start is None else start.float()
+        with torch.no_grad():
+            anchors = nn.Sequential(*trunk)(anchors)
+        return [nn.Flatten(), *trunk, Cone(anchors, torch.zeros(len(anchors)), self.sign)]
+
+    def rates(self, row_shape: tuple[int, ...]) -> tuple[float, float]:
+        # Adam moves every coordinate of an anchor by its rate: about 1 % of a coordinate's spread per step.
+        return super().rates(row_shape)[0], 0.01 / math.sqrt(int(np.prod(row_shape)))
+
+    def is_hopeless(self, tried: Sequence[TrainedConfig], values: Sequence[float]) -> bool:
+        """Whether, with fewer anchors, the other sign did better or another family won clearly."""
+        pilots = list(zip(tried, values, strict=False))
+        smaller = {c.sign: v for c, v in pilots if isinstance(c, ConeConfig) and c.anchors < self.anchors}
+        others = [v for c, v in pilots if not isinstance(c, ConeConfig)]
+        if not smaller:
+            return False
+        best = max(smaller.values())
+        return smaller.get(self.sign, best) < best or bool(others and best < CLOSE * max(others))
 
 
 def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Rows:

@@ -1,0 +1,21 @@
+"""Empirical Bernstein bounds of both means."""
+
+import math
+
+from wdist.inference.base import MeanMethod, Moments, Values
+
+
+class EmpiricalBernstein(MeanMethod):
+    """Maurer and Pontil (2009), theorem 4: mean - sqrt(2 V ln(2/alpha) / n) - 7 ln(2/alpha) / (3 (n - 1)), unbiased V.
+
+    It takes no prior.
+    """
+
+    def unit_lower_bound(self, scaled: Values, alpha: float, prior: Moments) -> float:
+        n, log_term = len(scaled), math.log(2 / alpha)
+        variance = float(scaled.var(ddof=1))
+        return float(scaled.mean()) - math.sqrt(2 * variance * log_term / n) - 7 * log_term / (3 * (n - 1))
+
+    def rows_needed(self, alpha: float) -> int:
+        # The bound on the mean of ones must exceed 1/2, and 7 ln(4/alpha) / (3 (n - 1)) is subtracted from it.
+        return 2 + math.ceil(14 * math.log(4 / alpha) / 3)
