@@ -191,7 +191,7 @@ def test_rarer_options_reach_the_server(open_page: OpenPage, server: ServerProce
     diameter.fill("-3")
     page.get_by_role("button", name="Estimate the distance").click()
     expect(diameter).to_be_focused()
-    expect(alert(page)).to_contain_text("above 0")
+    expect(alert(page).first).to_contain_text("above 0")
     diameter.fill("20")
     page.locator("[name=split]").select_option("blocks")
     page.get_by_role("button", name="Estimate the distance").click()

@@ -53,14 +53,11 @@ export function boundsOf(kind) {
 
 /** The figures of a result that are printed on a line each, in order: {name, value, digits, decimals, meaning, rank}. */
 export function shownFigures(contract, result) {
-  const root = contract.components.schemas.ResultView;
-  const isTold = Object.values(root.properties).some((property) => property["x-shown"]);
-  const byName = (name, { type, description = "" }) => (!isTold && type === "number" ? { name, digits: 6, meaning: description, rank: 0 } : null);
   const collect = (schema, values) => Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
     const value = values?.[name] ?? null;
     if (value === null) return [];
-    const shown = property["x-shown"] ?? byName(name, property);
-    return shown ? [{ ...shown, value }] : alternatives(contract, property).flatMap((part) => collect(part, value));
+    if (property["x-shown"]) return [{ name, ...property["x-shown"], value }];
+    return alternatives(contract, property).flatMap((part) => collect(part, value));
   });
-  return collect(root, result).sort((one, other) => one.rank - other.rank);
+  return collect(contract.components.schemas.ResultView, result).sort((one, other) => one.rank - other.rank);
 }
