@@ -16,6 +16,7 @@ from wdist.data.groups import group_means
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
+from wdist.figures import Empirical, Rows, Simultaneous
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
 from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value
 from wdist.inference.simultaneous import column_lower_bounds
@@ -62,7 +63,7 @@ def certify(
     # Rounding can push means of values in [low, high] slightly outside.
     means = used_x.clip(low, high), used_y.clip(low, high)
     difference = difference_lower_bound(*means, low, high, options.alpha, options.method, prior)
-    simultaneous = None
+    simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
         alpha = options.alpha / options.statements
         together = difference_lower_bound(*means, low, high, alpha, options.method, prior)
@@ -71,7 +72,7 @@ def certify(
     affine = candidates[0].critic
     affine_x, affine_y = _units_of_chance(pair, *pair.scores(affine, "test"))
     source, target = rescaled(pair)
-    sizes = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
+    sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
     mean_difference = float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0)
     if mean_difference > value + (value - difference / bound):  # by more than the margin of the bound, so not by chance
@@ -157,7 +158,7 @@ def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
     return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
-def _empirical(pair: SamplePair, critic: Critic, options: Options) -> dict[str, float | None] | None:
+def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
     """The bracket of the empirical distance between all rows, if it was asked for or is cheap."""
     n, m = pair.source.n, pair.target.n
     if options.empirical is False or (options.empirical is None and max(n, m) > EMPIRICAL_ROWS):

@@ -8,12 +8,12 @@ torch or the server. A new option is one field here, and the code that uses it; 
 from __future__ import annotations
 
 import inspect
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from wdist.docstrings import entries
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import METHODS
 from wdist.refusals import refusals
@@ -183,11 +183,5 @@ def takes_options(function: F) -> F:
         for name, field in fields.items()
     ]
     function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
-    function.__doc__ = (function.__doc__ or "").replace("{options}", "\n".join(_entries()).strip())
+    function.__doc__ = (function.__doc__ or "").replace("{options}", entries(Options).strip())
     return function
-
-
-def _entries() -> Iterable[str]:
-    for name, field in Options.model_fields.items():
-        about = f"{name}: {field.description} Default: {field.default!r}."
-        yield textwrap.fill(about, 120, initial_indent=" " * 8, subsequent_indent=" " * 12)

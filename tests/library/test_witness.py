@@ -109,6 +109,6 @@ def test_picture(result: Result) -> None:
 
 
 def test_result_made_elsewhere_has_no_witness(result: Result) -> None:
-    bare = Result(**{name: getattr(result, name) for name in Result.__dataclass_fields__ if not name.startswith("_")})
+    bare = Result(**{name: getattr(result, name) for name in Result.model_fields})
     with pytest.raises(WdistError, match="no witness"):
         _ = bare.witness

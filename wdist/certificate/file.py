@@ -15,6 +15,7 @@ from wdist.data.groups import group_means
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
 from wdist.errors import WdistError
+from wdist.figures import REPORTED
 from wdist.inference.mean_bounds import difference_lower_bound, mean_lower_bound, mean_upper_bound
 from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
 from wdist.verify.container import write_container
@@ -22,8 +23,6 @@ from wdist.verify.contents import FORMAT, SIDES, VERSION
 
 Values = NDArray[np.float64]
 Prior = tuple[tuple[float, float], tuple[float, float]]
-
-REPORTED = ("upper_bound", "units", "trivial", "empirical", "null_baseline", "steps", "seconds", "device", "warnings")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.errors import OptionError, SampleError
+from wdist.figures import Parts
 
 Index = NDArray[np.int64]
 
@@ -28,7 +29,7 @@ class Split:
     select: Index
     test: Index
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> Parts:
         """Number of rows in each part, by name."""
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import SampleError
+from wdist.figures import Empirical
 from wdist.transport.exact import distances, exact_w1, transport_cost
 
 Values = NDArray[np.float64]
@@ -25,7 +26,7 @@ def empirical_bracket(
     lipschitz_bound: float,
     *,
     block_rows: int = 1_000,
-) -> dict[str, float | None]:
+) -> Empirical:
     """{"lower", "upper", "exact"}: bracket of the W1 between two sets of equally weighted rows.
 
     The bracket is deterministic and involves no confidence level. x (n, ...), y (m, ...): all rows; scores: the

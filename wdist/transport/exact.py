@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import SampleError
+from wdist.figures import NullBaseline
 
 Values = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ def _solve(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> 
     return float(cost), log
 
 
-def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> dict[str, Any] | None:
+def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> NullBaseline | None:
     """Exact OT between `rows` rows of each set, and between two disjoint parts of the larger set of the same size.
 
     Returns {"rows", "between", "within"}. "within" is the distance that exact OT reports at this size between equal

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from wdist import options
+from wdist.figures import Figures
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 
@@ -93,39 +94,13 @@ class ProgressView(BaseModel):
     trying: str | None = None
 
 
-class ResultView(BaseModel):
+class ResultView(Figures):
     """What is known about W1(P, Q); `meaning` says it in a sentence."""
 
     model_config = ConfigDict(extra="allow")
 
-    value: float
-    lower_bound: float
-    upper_bound: float | None
-    confidence: float
-    p_value: float | None
-    lipschitz_bound: float
-    critic: dict[str, Any]
-    seed: int
-    n: dict[str, dict[str, int]]
-    split: Literal["random", "groups", "blocks"] = Field(
-        default="random",
-        description="What is independent: rows; groups, of which a draw is one and then a row of it; blocks: rows "
-        "ordered in time, the confidence is approximate.",
-    )
-    groups: dict[str, int] | None = Field(default=None, description="Held-out groups of source and target.")
-    simultaneous: dict[str, Any] | None = Field(
-        default=None, description="statements, and the lower_bound that holds at once with those of all of them."
-    )
-    scale: Any
-    units: str
-    trivial: dict[str, Any]
-    empirical: dict[str, Any] | None
-    null_baseline: dict[str, Any] | None
-    steps: int
-    seconds: float
-    device: str
-    warnings: list[str]
-    meaning: str
+    critic: dict[str, Any] = Field(description="The family of the critic, and its configuration.")
+    meaning: str = Field(description="The result in plain words.")
 
 
 class EstimateView(BaseModel):

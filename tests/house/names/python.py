@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 import wdist
 import wdist_client
@@ -66,7 +67,9 @@ def _results() -> tuple[wdist.Result, ...]:
 
 
 def _public(thing: object) -> list[str]:
-    return [name for name in dir(thing) if not name.startswith("_")]
+    """Without what every pydantic model has."""
+    models = dir(BaseModel) if isinstance(thing, BaseModel) else ()
+    return [name for name in dir(thing) if not name.startswith("_") and name not in models]
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> set[str]:

@@ -1,0 +1,234 @@
+"""What an estimate answers: each figure is defined here and nowhere else.
+
+The library's result, the printed summary, the fields that a certificate reports, the server's response and
+/openapi.json, the client's models and the figures on the web page are made from these definitions. Nothing here needs
+torch or the server. A new figure is one field here, and the code that computes it; then run `make generate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
+
+
+def _figure(
+    description: str,
+    *,
+    shown: tuple[int, str] | None = None,
+    name: str | None = None,
+    digits: int = 5,
+    decimals: int | None = None,
+    reported: bool = False,
+    **field: Any,
+) -> Any:
+    """A figure.
+
+    shown: (rank, meaning), if a line of the printed summary shows it: lines are sorted by rank, and the meaning stands
+    beside the number; {confidence}, {about}, {unit}, {rows} and {statements} in it are replaced. name: of that line,
+    where it is not the field's own. digits: significant ones; decimals: if given, that many behind the point instead.
+    reported: whether a certificate lists it among what it reports without proof.
+    """
+    extra: dict[str, Any] = {}
+    if shown is not None:
+        precision = {"digits": digits} if decimals is None else {"decimals": decimals}
+        extra["x-shown"] = {"rank": shown[0], "meaning": shown[1], **precision} | ({"name": name} if name else {})
+    if reported:
+        extra["x-reported"] = True
+    return Field(description=description, json_schema_extra=extra or None, **field)
+
+
+_AS_GIVEN = ConfigDict(extra="allow")  # a field of a newer version is kept
+
+
+@with_config(_AS_GIVEN)
+class Parts(TypedDict):
+    """Number of rows in each part of one set. The test rows are looked at once, for the result."""
+
+    train: int
+    select: int
+    test: int
+
+
+@with_config(_AS_GIVEN)
+class Rows(TypedDict):
+    """The parts of both sets."""
+
+    source: Parts
+    target: Parts
+
+
+@with_config(_AS_GIVEN)
+class Groups(TypedDict):
+    """Number of test groups of each set."""
+
+    source: int
+    target: int
+
+
+@with_config(_AS_GIVEN)
+class Simultaneous(TypedDict):
+    """A weaker lower bound, which holds at once with those of all `statements` estimates that are read together."""
+
+    statements: int
+    lower_bound: Annotated[
+        float,
+        _figure(
+            "At least this, together with all statements.",
+            shown=(20, "{about}at least this, together with all {statements} statements"),
+            name="simultaneous",
+        ),
+    ]
+
+
+@with_config(_AS_GIVEN)
+class Trivial(TypedDict):
+    """Simpler estimates on the same test rows, in the same units."""
+
+    mean_difference: Annotated[
+        float | None,
+        _figure(
+            "Mean difference of the test rows along the direction between the means of the train rows.",
+            shown=(70, "the trivial estimate on the same held-out {unit}: compare with value"),
+            name="mean difference",
+        ),
+    ]
+    max_sliced: Annotated[float | None, _figure("Max-sliced W1 of the test rows; None with groups.")]
+
+
+@with_config(_AS_GIVEN)
+class Empirical(TypedDict):
+    """A bracket of the W1 between the given rows themselves, as discrete measures."""
+
+    lower: float | None
+    upper: float | None
+    exact: float | None
+
+
+@with_config(_AS_GIVEN)
+class NullBaseline(TypedDict):
+    """Exact optimal transport on `rows` rows of each set. It ignores groups."""
+
+    rows: int
+    between: Annotated[
+        float,
+        _figure("Between the two sets.", shown=(80, "empirical distance of {rows}"), name="exact OT"),
+    ]
+    within: Annotated[
+        float,
+        _figure(
+            "Between two disjoint parts of one set, where the truth is 0: the bias of the empirical distance.",
+            shown=(90, "the same between two parts of one set: bias"),
+            name="null baseline",
+        ),
+    ]
+
+
+class Figures(BaseModel):
+    """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric."""
+
+    value: float = _figure(
+        "Held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is at most W1.",
+        shown=(40, "the critic's mean difference on held-out {unit}: the estimate, from below"),
+    )
+    lower_bound: float = _figure(
+        "max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only approximately with "
+        'split "blocks"). 0 is no evidence of a difference; it does not show that the populations are equal.',
+        shown=(10, "W1 is at least this, with {about}{confidence} confidence"),
+    )
+    upper_bound: float | None = _figure(
+        "One-sided upper bound, if diameter was given.",
+        shown=(30, "W1 is at most this, at the same confidence"),
+        reported=True,
+    )
+    confidence: float = _figure("1 - alpha.")
+    simultaneous: Simultaneous | None = _figure(
+        "A bound for one of several estimates that are read together: all their simultaneous bounds hold at once with "
+        "probability confidence (Bonferroni).",
+        default=None,
+    )
+    p_value: float | None = _figure(
+        "One-sided permutation test of P = Q on the held-out scores; None if rows are not exchangeable.",
+        shown=(50, "how often equal populations would show this much"),
+        digits=2,
+    )
+    lipschitz_bound: float = _figure(
+        "L, proven in float64 from the stored weights.",
+        shown=(60, "proven from the weights; value is divided by it"),
+        decimals=8,
+    )
+    critic: Any = _figure("The trained potential f.")
+    seed: int = _figure("Seed of the split, of training and of the permutation test.")
+    n: Rows = _figure("Number of rows of each set in the train, select and test parts.")
+    split: Literal["random", "groups", "blocks"] = _figure(
+        "What is independent: random (rows), groups (P and Q are the distributions of a row drawn by first drawing a "
+        "group), or blocks (rows are ordered in time, and the confidence is approximate).",
+        default="random",
+    )
+    groups: Groups | None = _figure("Number of test groups of each set, if whole groups were split.", default=None)
+    scale: Any = _figure("Rescaling of the data before distances are computed; None: the data's own units.")
+    units: str = _figure("The units of value and the bounds.", reported=True)
+    trivial: Trivial = _figure("Simpler estimates on the same test rows.", reported=True)
+    empirical: Empirical | None = _figure(
+        "A bracket of the W1 between the given rows themselves, where it was asked for or is cheap.", reported=True
+    )
+    null_baseline: NullBaseline | None = _figure(
+        "Exact optimal transport on some rows, and its bias, if baseline_rows is above 0.", reported=True
+    )
+    steps: int = _figure("Training steps of all candidates together.", reported=True)
+    seconds: float = _figure("Elapsed time.", reported=True)
+    device: str = _figure("Where the critics were trained.", reported=True)
+    warnings: list[str] = _figure("Caveats about the data and the bounds.", reported=True, default_factory=list)
+
+
+REPORTED = tuple(name for name, prop in Figures.model_json_schema()["properties"].items() if prop.get("x-reported"))
+"""The figures that a certificate lists as reported: they are not proven by it."""
+
+
+def percent(share: float) -> str:
+    """A confidence as an exact percentage: 0.99999999999 is not shown as 100 %."""
+    return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"
+
+
+@cache
+def shown_figures() -> list[tuple[int, tuple[str, ...], dict[str, Any]]]:
+    """(rank, path, how it is shown) of each figure of the printed summary, in order. The path leads into the result."""
+    schema = Figures.model_json_schema()
+    return sorted(_shown(schema, schema["properties"], ()), key=lambda line: line[0])
+
+
+def _shown(
+    schema: Mapping[str, Any], properties: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[int, tuple[str, ...], dict[str, Any]]]:
+    for name, prop in properties.items():
+        if "x-shown" in prop:
+            yield prop["x-shown"]["rank"], (*path, name), {"name": name, **prop["x-shown"]}
+        for branch in (prop, *prop.get("anyOf", ())):
+            if reference := branch.get("$ref"):
+                yield from _shown(schema, schema["$defs"][reference.split("/")[-1]]["properties"], (*path, name))
+
+
+def summary_lines(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(name, figure, meaning) of each line of the printed summary. result: the figures as plain JSON types."""
+    unit = "rows" if result["groups"] is None else "groups"
+    words = {
+        "confidence": percent(result["confidence"]),
+        "about": "approximately " if result["split"] == "blocks" else "",
+        "unit": unit,
+        "rows": f"{int((result['null_baseline'] or {}).get('rows', 0)):,} rows of each set"
+        + ("" if unit == "rows" else ", not by group"),
+        "statements": f"{int((result['simultaneous'] or {}).get('statements', 1)):,}",
+    }
+    lines = []
+    for _, path, shown in shown_figures():
+        figure: Any = result
+        for name in path:
+            figure = figure and figure.get(name)
+        if figure is not None:
+            form = f".{shown['decimals']}f" if "decimals" in shown else f".{shown['digits']}g"
+            lines.append((shown["name"], f"{figure:{form}}", shown["meaning"].format(**words)))
+    return lines
