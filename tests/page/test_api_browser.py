@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from page_steps import PATIENCE_MS, OpenPage
 from playwright.sync_api import Locator, Page, expect
@@ -51,13 +52,14 @@ def test_the_page_links_to_it_and_it_lists_every_operation(open_page: OpenPage, 
     expect(page.locator(".opblock")).to_have_count(count, timeout=PATIENCE_MS)
 
 
-def test_an_operation_runs_on_this_server(open_page: OpenPage, server: ServerProcess, files: dict[str, Path]) -> None:
+def test_an_operation_runs_on_this_server(open_page: OpenPage, server: ServerProcess, tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", np.arange(14.0).reshape(7, 2))  # it gets no name, which other tests need of theirs
     page = open_page("/docs")
     version = answer_of(operation(page, "GET", "/version"))
     assert version == json.loads(ask(f"{server.url}/version")[2])
     upload = operation(page, "POST", "/v1/sample-sets")
-    upload.locator("input[type=file]").set_input_files(files["left"])
-    assert answer_of(upload)["shape"] == [600, 4]
+    upload.locator("input[type=file]").set_input_files(tmp_path / "own.npy")
+    assert answer_of(upload)["shape"] == [7, 2]
 
 
 def test_a_key_is_sent_and_not_kept(open_page: OpenPage, tmp_path: Path) -> None:
