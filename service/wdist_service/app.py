@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from wdist import __version__
+from wdist_service.api_browser import endpoints as api_browser
 from wdist_service.batches import endpoints as batches
 from wdist_service.batches.service import Batches
 from wdist_service.database import Database
@@ -120,6 +121,7 @@ def create_app(services: Services) -> FastAPI:
         keys.router,
         operations.router,
         page.router,
+        api_browser.router,
     ):
         app.include_router(router)
     problems.install(app)

@@ -66,6 +66,7 @@ const get = async (path, options) => (await send("GET", path, options)).json();
 const post = async (path, json, options) => (await send("POST", path, { json, ...options })).json();
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
 
+export const contract = () => get("/openapi.json");
 export const version = () => get("/version");
 export const readiness = async () => {
   const response = await fetch("/readyz", { cache: "no-store" });

@@ -1,6 +1,7 @@
 // The start page: two sample sets, options in words, one button.
 
 import * as api from "./api.js";
+import { fetchContract } from "./contract.js";
 import { alertBox, announce, h } from "./dom.js";
 import { Slot, dropZone } from "./dropzone.js";
 import { exampleFiles } from "./example.js";
@@ -12,7 +13,8 @@ const slots = [new Slot("source", "Source", "the reference, P"), new Slot("targe
 let options = null;
 
 export async function showCompare(main, signal) {
-  options ??= new OptionsForm();
+  options ??= new OptionsForm(await fetchContract(), "EstimateRequest");
+  if (signal.aborted) return;
   let earlier = [];
   const message = h("div");
   const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
@@ -74,10 +76,10 @@ async function submit(button, message) {
     return;
   }
   if (mismatch()) return;
+  message.replaceChildren();
   const values = options.read();
   if (!values) return;
   button.setAttribute("aria-disabled", "true");
-  message.replaceChildren();
   try {
     const body = { source: slots[0].set.id, target: slots[1].set.id, ...values };
     const estimate = await api.createEstimate(body, newKey());

@@ -1,6 +1,7 @@
 // One estimate: follow it, stop it, read the result.
 
 import * as api from "./api.js";
+import { fetchContract, optionsOf } from "./contract.js";
 import { curvePicture } from "./curve.js";
 import { alertBox, announce, h } from "./dom.js";
 import { follow, hasEnded } from "./events.js";
@@ -11,21 +12,21 @@ import { estimateSnippets } from "./snippets.js";
 export const STATUS_WORDS = {
   queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
 };
-const DEFAULTS = { confidence: 0.95, critic: "auto", seed: 0, baseline_rows: 1000, priority: "normal", method: "betting", split: "random", device: "auto", statements: 1 };
 
 export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
 /** The options that were set, under their API names. */
-export function chosenOptions(estimate) {
+function chosenOptions(contract, estimate) {
+  const known = optionsOf(contract, "EstimateRequest");
   const all = { ...estimate.options, priority: estimate.priority };
-  return Object.fromEntries(Object.entries(all).filter(([name, value]) => value !== null && value !== undefined && value !== DEFAULTS[name] && !(Array.isArray(value) && !value.length)));
+  return Object.fromEntries(Object.entries(all).filter(([name, value]) => value !== null && value !== known.get(name)?.initial));
 }
 
 export async function showEstimate(main, signal, id) {
-  const first = await api.estimate(id, signal);
+  const [first, contract] = await Promise.all([api.estimate(id, signal), fetchContract()]);
   const [source, target] = await Promise.all([first.source, first.target].map(setOrPlaceholder));
   if (signal.aborted) return;
-  const view = new EstimateView(main, first, source, target);
+  const view = new EstimateView(main, contract, first, source, target);
   view.update(first);
   const earlier = await api.curve(id);
   if (hasEnded(first)) return view.complete(earlier.data);
@@ -45,9 +46,19 @@ async function setOrPlaceholder(id) {
 
 export const nameOf = (set) => set.name ?? set.id;
 
+/** How an option is told; others by name and value. */
+const OPTION_WORDS = {
+  confidence: (share) => `${percent(share)} confidence`,
+  critic: (family) => `${family} critic`,
+  diameter: (distance) => `rows at most ${distance} apart`,
+  max_seconds: (seconds) => `trained for about ${duration(seconds)}`,
+  scale: (unit) => (unit === "standardize" ? "standardised columns" : Array.isArray(unit) ? "a unit for each column" : `unit ${unit}`),
+  split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),
+};
+
 class EstimateView {
-  constructor(main, estimate, source, target) {
-    Object.assign(this, { id: estimate.id, source, target, status: null, points: new Map() });
+  constructor(main, contract, estimate, source, target) {
+    Object.assign(this, { contract, id: estimate.id, source, target, status: null, points: new Map() });
     this.badge = h("span");
     this.actions = h("div", { class: "row-end" });
     this.live = h("div", { class: "stack" });
@@ -58,15 +69,16 @@ class EstimateView {
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
     this.curveCard = h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
       h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen."));
+    const chosen = chosenOptions(contract, estimate);
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
     const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
     const about = [source, target].map((each) => (each.shape ? describeShape(each.shape) : "deleted since")).join(" against ");
     main.append(
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
-        h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate))),
+        h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen))),
       this.lost, this.outcome,
       this.curveCard,
-      h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosenOptions(estimate))));
+      h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosen)));
   }
 
   advance(progress) {
@@ -139,7 +151,7 @@ class EstimateView {
   #outcome(record) {
     if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: afterFailure(record) })];
     if (record.status === "canceled") return [h("p", { class: "note" }, "This estimate was stopped before it was finished, so there is no bound.")];
-    return record.result ? resultView(record, this.source, this.target) : [];
+    return record.result ? resultView(this.contract, record, this.source, this.target) : [];
   }
 }
 
@@ -157,13 +169,7 @@ function distanceOfMeans(source, target, scale) {
   return Math.hypot(...one.map((column, i) => column.mean - other[i].mean));
 }
 
-function optionsInWords(estimate) {
-  const { confidence, max_seconds: seconds, critic, scale, split, diameter } = estimate.options;
-  const words = [` · ${percent(confidence)} confidence`];
-  if (seconds) words.push(`trained for about ${duration(seconds)}`);
-  if (critic && critic !== "auto") words.push(`${critic} critic`);
-  if (scale === "standardize") words.push("standardised columns");
-  if (split === "blocks") words.push("rows ordered in time");
-  if (diameter) words.push(`rows at most ${diameter} apart`);
-  return words.join(", ");
+function optionsInWords(confidence, chosen) {
+  const words = Object.entries({ confidence, ...chosen }).map(([name, value]) => OPTION_WORDS[name]?.(value) ?? (typeof value === "object" ? name : `${name} ${value}`));
+  return ` · ${words.join(", ")}`;
 }

@@ -1,6 +1,7 @@
 // A matrix: all pairs of several sample sets, as a heat map ordered so that similar sets are adjacent.
 
 import * as api from "./api.js";
+import { fetchContract } from "./contract.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
 import { describeShape, plural } from "./format.js";
 import { heatMap } from "./heat.js";
@@ -13,7 +14,9 @@ const entries = new Map(); // key -> {name, set, progress, error}; kept while th
 let options = null;
 
 export async function showMatrix(main, signal) {
-  options ??= new OptionsForm(["The confidence holds for ", ["simultaneous", [["", "each pair by itself"], ["true", "each pair, and all together"]]], "."]);
+  const together = ["simultaneous", "What the confidence holds for", { false: "each pair by itself", true: "each pair, and all together" }];
+  options ??= new OptionsForm(await fetchContract(), "BatchRequest", ["The confidence holds for ", together, "."]);
+  if (signal.aborted) return;
   const list = h("ul", { class: "set-list" });
   const message = h("div");
   const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
@@ -100,10 +103,10 @@ async function submit(button, message) {
   if ([...entries.values()].some((entry) => !entry.set && !entry.error)) return refuse("a file is still on its way.", "Wait until it is uploaded, then press the button again.");
   if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files above.");
   if (chosen.length > MOST_SETS) return refuse(`at most ${MOST_SETS} sets fit in one matrix here.`, "Remove some, or use the HTTP API.");
+  message.replaceChildren();
   const values = options.read();
   if (!values) return;
   button.setAttribute("aria-disabled", "true");
-  message.replaceChildren();
   try {
     const batch = await api.createMatrix(chosen.map((entry) => entry.set.id), values);
     location.hash = `#/batches/${batch.id}`;

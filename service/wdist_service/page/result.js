@@ -2,17 +2,18 @@
 
 import * as api from "./api.js";
 import { alertBox, h, save } from "./dom.js";
-import { duration, figure, percent, whole } from "./format.js";
+import { figureTable } from "./figures.js";
+import { figure, percent } from "./format.js";
 import { comparisonPicture, intervalPicture } from "./interval.js";
 import { witnessView } from "./witness.js";
 
 /** Elements for a finished estimate. */
-export function resultView(estimate, source, target) {
+export function resultView(contract, estimate, source, target) {
   const { result } = estimate;
   return [headline(result),
     h("section", { class: "card" }, h("h2", null, "Beside other ways of measuring"), comparisonPicture(result), biasNote(result)),
     source.deleted || target.deleted ? null : witnessView(estimate, source, target),
-    figures(estimate)].filter(Boolean);
+    figures(contract, estimate)].filter(Boolean);
 }
 
 function headline(result) {
@@ -36,23 +37,9 @@ function biasNote({ null_baseline: baseline, lower_bound: lower }) {
   return h("p", { class: "note" }, `Exact transport between two parts of one and the same set already gives ${figure(baseline.within)}, where the truth is 0. In many dimensions the distance between files says little about the populations; the bound does not have this bias.`);
 }
 
-function figures(estimate) {
-  const { result } = estimate;
-  const line = (name, value, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, value), h("td", { class: "soft" }, note));
-  const parts = (side) => ["train", "select", "test"].map((part) => whole(result.n[side][part])).join(" / ");
-  const table = h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
-    line("lower_bound", figure(result.lower_bound, 6), "the distance of the populations is at least this"),
-    result.upper_bound !== null && line("upper_bound", figure(result.upper_bound, 6), "and at most this"),
-    line("value", figure(result.value, 6), "the critic’s mean difference on test rows, divided by L"),
-    line("p_value", result.p_value === null ? "none" : figure(result.p_value, 2), "how often equal populations would show this much"),
-    line("lipschitz_bound", result.lipschitz_bound.toFixed(8), "L, proven from the critic’s weights in float64"),
-    line("source rows", parts("source"), "train / select / test"),
-    line("target rows", parts("target"), "train / select / test"),
-    result.groups && line("test groups", `${whole(result.groups.source)} and ${whole(result.groups.target)}`, "of source and target; a draw is a group, and a row of it"),
-    line("critic", result.critic.family, `${whole(result.steps)} steps in ${duration(result.seconds)} on ${result.device}`),
-    line("seed", String(result.seed), "of the split, of training and of the permutation test"),
-    line("estimate", h("code", null, estimate.id), "its name in the API")));
-  return h("section", { class: "card" }, h("details", null, h("summary", null, "All figures and files"), h("div", { class: "stack" }, h("div", { class: "table-box" }, table), downloads(estimate))));
+function figures(contract, estimate) {
+  const parts = [h("div", { class: "table-box" }, figureTable(contract, estimate)), downloads(estimate)];
+  return h("section", { class: "card" }, h("details", null, h("summary", null, "All figures and files"), h("div", { class: "stack" }, parts)));
 }
 
 function downloads(estimate) {

@@ -1,0 +1,57 @@
+// Form controls for options of the contract. read() gives the value by its API type, and throws Refused for an invalid one.
+
+import { boundsOf, valuesOf } from "./contract.js";
+import { h, uniqueId } from "./dom.js";
+
+const YES_NO = { true: "yes", false: "no", null: "not set" };
+
+/** What is wrong with a control's value. */
+export class Refused extends Error {
+  constructor(control, words) {
+    super(words);
+    this.control = control;
+  }
+}
+
+/** The control of an option of one simple type; null for the others, which the page leaves to the API. */
+export function fieldOf(option) {
+  const [kind, ...others] = option.kinds;
+  if (others.length) return null;
+  const values = valuesOf(kind);
+  if (values) return choiceField(option, option.isNullable ? [null, ...values] : values);
+  return ["integer", "number"].includes(kind.type) ? numberField(option, kind) : null;
+}
+
+/** A list of values; one without words shows its API name. */
+export function choiceField({ name, initial, label, words: given }, values, words = given) {
+  const texts = values.map((value) => words[value] ?? given[value] ?? YES_NO[value] ?? String(value));
+  const control = h("select", { name, "aria-label": label, id: uniqueId(name) }, values.map((value, i) => h("option", { value: value ?? "", selected: value === initial }, texts[i])));
+  control.addEventListener("change", () => mark(control, null));
+  return { control, read: () => values[control.selectedIndex] };
+}
+
+/** A number within the option's bounds; empty where the option may be null. */
+export function numberField({ name, initial, label, isNullable }, kind) {
+  const { low, high, has, words } = boundsOf(kind);
+  const limit = (value) => (Number.isFinite(value) ? value : null);
+  const control = h("input", { type: "number", name, "aria-label": label, id: uniqueId(name), value: initial, min: limit(low), max: limit(high), step: kind.type === "integer" ? 1 : "any", placeholder: isNullable ? "not set" : null });
+  control.addEventListener("input", () => mark(control, null));
+  const read = () => {
+    if (isNullable && control.value === "" && !control.validity.badInput) return null;
+    if (!has(control.valueAsNumber)) throw new Refused(control, `Give ${words}${isNullable ? "; or leave it empty" : ""}.`);
+    return control.valueAsNumber;
+  };
+  return { control, read };
+}
+
+/** Attaches an error message to a control, or removes it. */
+export function mark(control, words) {
+  control.message?.remove();
+  control.toggleAttribute("aria-invalid", false);
+  control.removeAttribute("aria-describedby");
+  if (!words) return;
+  control.message = h("span", { class: "field-error", role: "alert", id: uniqueId("message") }, words);
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", control.message.id);
+  control.after(control.message);
+}

@@ -1,0 +1,37 @@
+// Every figure of a result, a line each: what the contract says is shown, and the page's own lines of rows and training.
+
+import { shownFigures } from "./contract.js";
+import { h } from "./dom.js";
+import { duration, figure, percent, whole } from "./format.js";
+
+/** The table. */
+export function figureTable(contract, estimate) {
+  const { result } = estimate;
+  const line = (name, value, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, value), h("td", { class: "soft" }, note));
+  const parts = (side) => ["train", "select", "test"].map((part) => whole(result.n[side][part])).join(" / ");
+  const words = wordsOf(result);
+  return h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
+    shownFigures(contract, result).map((shown) => line(shown.name, printed(shown), shown.meaning.replaceAll(/\{(\w+)\}/g, (all, name) => words[name] ?? all))),
+    line("source rows", parts("source"), "train / select / test"),
+    line("target rows", parts("target"), "train / select / test"),
+    result.groups && line("test groups", `${whole(result.groups.source)} and ${whole(result.groups.target)}`, "of source and target; a draw is a group, and a row of it"),
+    line("critic", result.critic.family, `${whole(result.steps)} steps in ${duration(result.seconds)} on ${result.device}`),
+    line("seed", String(result.seed), "of the split, of training and of the permutation test"),
+    line("estimate", h("code", null, estimate.id), "its name in the API")));
+}
+
+function printed({ value, digits, decimals }) {
+  if (decimals !== undefined) return value.toFixed(decimals);
+  return digits === undefined ? String(value) : figure(value, digits);
+}
+
+/** What the contract's sentences leave open: "W1 is at least this, with {about}{confidence} confidence". */
+function wordsOf({ confidence, split, groups, null_baseline: baseline, simultaneous }) {
+  return {
+    confidence: percent(confidence),
+    about: split === "blocks" ? "approximately " : "",
+    unit: groups ? "groups" : "rows",
+    rows: baseline && `${whole(baseline.rows)} rows of each set${groups ? ", not by group" : ""}`,
+    statements: simultaneous && whole(simultaneous.statements),
+  };
+}
