@@ -15,9 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 
-from wdist_client.command.parser import parser
 from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -29,7 +27,7 @@ from wdist_client.errors import (
     WdistError,
 )
 
-__all__ = ["main", "parser"]
+__all__ = ["main"]
 
 # The numbers are those of sysexits.h.
 _STATUS: tuple[tuple[type[WdistError], int], ...] = (
@@ -45,15 +43,23 @@ _STATUS: tuple[tuple[type[WdistError], int], ...] = (
 
 def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> int:
     """Run one command. A user's mistake gives one line on standard error, never a traceback."""
-    options = parser(prog).parse_args(arguments)
-    from wdist_client.client import Client
-    from wdist_client.command.actions import ACTIONS
+    from cyclopts import CycloptsError
 
+    from wdist_client.command.app import commands
+    from wdist_client.command.arguments import explained
+
+    app, given = commands(prog), list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        app.help_print([], console=app.error_console)
+        return 2
     try:
-        with ExitStack() as options.files, Client(options.url, api_key=_key(options.key_file)) as client:
-            status: int = ACTIONS[options.action](client, options)
+        status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value")
         sys.stdout.flush()
         return status
+    except CycloptsError as error:
+        prog = " ".join((prog, *(error.command_chain or ())))
+        sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
+        return 2
     except WdistError as error:
         sys.stderr.write(f"{prog}: {error}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
@@ -65,11 +71,3 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _key(path: str | None) -> str | None:
-    """Read the key from a file: other users of the machine could see it on the command line."""
-    if path is None:
-        return None
-    with open(path) as file:  # noqa: PTH123 - keeps pathlib out of the start
-        return file.read().strip()
