@@ -97,8 +97,11 @@ def _device() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    from wdist_service.settings import SettingsError, load
-
+    try:
+        from wdist_service.settings import SettingsError, load
+    except ModuleNotFoundError:
+        yield Finding("warn", "server", "wdist serve needs the server: pip install 'wdist[server]'")
+        return
     try:
         settings = load()
     except SettingsError as error:
