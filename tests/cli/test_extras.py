@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SERVER = [
-    "PIL", "alembic", "dbos", "fastapi", "obstore", "platformdirs", "pyarrow", "pydantic_settings", "sqlalchemy", "uvicorn",
-]  # fmt: skip
+SERVER = "PIL alembic dbos fastapi obstore platformdirs pyarrow pydantic_settings sqlalchemy uvicorn".split()
 
 BLOCK = """
 import sys

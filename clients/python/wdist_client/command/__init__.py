@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         app.help_print([], console=app.error_console)
         return 2
     try:
-        status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value")
+        status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
         sys.stdout.flush()
         return status
     except CycloptsError as error:
