@@ -9,7 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SERVER = "PIL alembic dbos fastapi obstore platformdirs pyarrow pydantic_settings sqlalchemy uvicorn".split()
+SERVER = [
+    "PIL",
+    "alembic",
+    "dbos",
+    "fastapi",
+    "obstore",
+    "platformdirs",
+    "pyarrow",
+    "pydantic_settings",
+    "sqlalchemy",
+    "uvicorn",
+]
 
 BLOCK = """
 import sys

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName
 from wdist.cli.inputs import HELP, Input, Inputs
-from wdist.cli.options import takes_options
+from wdist.cli.options import options_as_flags
 from wdist.cli.output import EX_NO, fail, remark, say
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wdist.training import progress as training
 
 
-@takes_options()
+@options_as_flags()
 def estimate(
     source: Annotated[SetName, Parameter(name="A", help=f"the first set (P): {HELP}")],
     target: Annotated[SetName, Parameter(name="B", help="the second set (Q)")],

@@ -11,14 +11,14 @@ from cyclopts import Parameter
 from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName, Switch
 from wdist.cli.estimate import ProgressLine, compared
 from wdist.cli.inputs import HELP, Input, Inputs
-from wdist.cli.options import takes_options
+from wdist.cli.options import options_as_flags
 from wdist.cli.output import EX_NO, fail, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result
 
 
-@takes_options(without=["statements"])
+@options_as_flags(without=["statements"])
 def matrix(
     *names: Annotated[SetName, Parameter(name="SET", help=HELP)],
     drop: Drop = (),

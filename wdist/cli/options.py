@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from cyclopts import Parameter, Token
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., int])
 
 
-def takes_options(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
+def options_as_flags(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """A decorator: the command gets the options of an estimate, except some, as its `**options`."""
     flags = [_flag(name, field) for name, field in Options.model_fields.items() if name not in without]
 
@@ -32,13 +32,20 @@ def takes_options(*, without: Sequence[str] = ()) -> Callable[[Command], Command
 def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     """The library checks what is given: its message is the same as for a call from Python."""
     kind: Any = field.annotation
-    kinds = {get_origin(one) or one for one in (kind, *get_args(kind))}
+    kinds = set(_origins(kind))
     about = Parameter(help=field.description, metavar=None if Literal in kinds else name.rpartition("_")[2].upper())
-    if kinds & {list, tuple, Sequence}:
+    if list in kinds:
         kind, about = Any, Parameter.combine(about, Parameter(converter=numbers, n_tokens=1, metavar=name.upper()))
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, about]
     )
+
+
+def _origins(kind: Any) -> Iterator[Any]:
+    """What a type is made of: float, Literal, list, ..."""
+    yield get_origin(kind) or kind
+    for part in get_args(kind):
+        yield from _origins(part)
 
 
 def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float] | None:
