@@ -9,18 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SERVER = [
-    "PIL",
-    "alembic",
-    "dbos",
-    "fastapi",
-    "obstore",
-    "platformdirs",
-    "pyarrow",
-    "pydantic_settings",
-    "sqlalchemy",
-    "uvicorn",
-]
+SERVER = ["PIL", "alembic", "dbos", "fastapi", "obstore", "platformdirs", "pyarrow", "pydantic_settings", "sqlalchemy"]
 
 BLOCK = """
 import sys
