@@ -9,16 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from cyclopts import (
-    App,
-    ArgumentCollection,
-    CycloptsError,
-    Parameter,
-    Token,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+from cyclopts import App, ArgumentCollection, Parameter, Token, exceptions
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
@@ -33,7 +24,7 @@ PLAIN = DefaultFormatter(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0,
 def set_name(_: type, tokens: Sequence[Token]) -> str:
     """A positional argument that may be "-", standard input; what else begins with a dash is an unknown option."""
     if tokens[0].value.startswith("-") and tokens[0].value != "-":
-        raise UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
+        raise exceptions.UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
     return tokens[0].value
 
 
@@ -46,8 +37,7 @@ def finite(_: type, value: float | None) -> None:
 SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Drop = Annotated[
-    tuple[str, ...],
-    Parameter(negative=(), metavar="COLUMN", show_default=False, help="leave a column out; repeatable"),
+    tuple[str, ...], Parameter(negative=(), metavar="COLUMN", show_default=False, help="leave a column out; repeatable")
 ]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
 Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
@@ -63,7 +53,7 @@ def run(app: App, tokens: Sequence[str]) -> int:
         if command == app.help_print and not {"--help", "-h"} & set(tokens):
             names = ", ".join(name for name in app[tokens[0]] if not name.startswith("-"))
             return _wrong(f"wdist {tokens[0]}", f"say which command: {names}")
-    except CycloptsError as error:
+    except exceptions.CycloptsError as error:
         return _wrong(" ".join(("wdist", *(error.command_chain or ()))), _explained(error))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
@@ -74,16 +64,18 @@ def _wrong(prog: str, text: str) -> int:
     return EX_USAGE
 
 
-def _explained(error: CycloptsError) -> str:
+def _explained(error: exceptions.CycloptsError) -> str:
     """What is wrong, as a part of a line."""
-    if isinstance(error, UnusedCliTokensError):
+    if isinstance(error, exceptions.UnusedCliTokensError):
         return f"unexpected {' '.join(error.unused_tokens or ())}"
-    if isinstance(error, UnknownCommandError) and error.app is not None:  # its own text imports every command
+    if (
+        isinstance(error, exceptions.UnknownCommandError) and error.app is not None
+    ):  # its own text imports every command
         given = (error.unused_tokens or [""])[0]
         close = difflib.get_close_matches(given, error.app, n=1)
         kind = "option" if given.startswith("-") else "command"
         return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
-    if isinstance(error, UnknownOptionError) and error.app is not None:
+    if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
         error.argument_collection = error.app.assemble_argument_collection()
     text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)

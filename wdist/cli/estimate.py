@@ -28,18 +28,12 @@ def estimate(
     /,
     *,
     drop: Drop = (),
-    groups: Annotated[
-        str | None, Parameter(metavar="COLUMN", help="column of tables with labels: groups stay whole")
-    ] = None,
+    groups: Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")] = None,
     as_json: AsJson = False,
     progress: Progress = None,
     fail_above: FailAbove = None,
-    save_critic: Annotated[
-        Path | None, Parameter(metavar="DIR", help="keep the trained critic in this directory")
-    ] = None,
-    certificate: Annotated[
-        Path | None, Parameter(metavar="FILE", help="write a certificate for `wdist verify`")
-    ] = None,
+    save_critic: Annotated[Path | None, Parameter(metavar="DIR", help="keep the trained critic here")] = None,
+    certificate: Annotated[Path | None, Parameter(metavar="FILE", help="write what `wdist verify` checks")] = None,
     **options: Any,
 ) -> int:
     """Compare two files and print the result; returns the exit status."""

@@ -50,7 +50,7 @@ app.command(
     help_epilogue="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
 )
 app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
-app.command("wdist_client.command.app:remote", help="Work with a server.")
+app.command("wdist_client.command:remote", help="Work with a server.")
 app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers.")
 app.command(f"{SERVE}.serve:worker", help="Run one more worker on the database of a server.")
 app.command(

@@ -26,7 +26,7 @@ def matrix(
     progress: Progress = None,
     reference: Annotated[Switch, Parameter(help="only the first against each of the others")] = False,
     fail_above: FailAbove = None,
-    simultaneous: Annotated[Switch, Parameter(help="--fail-above is about the bounds that hold together")] = False,
+    simultaneous: Annotated[Switch, Parameter(help="--fail-above is about bounds that hold together")] = False,
     **options: Any,
 ) -> int:
     """Compare all pairs of several files and print the bounds; returns the exit status."""

@@ -29,11 +29,11 @@ Device = Annotated[str, Parameter(help="cpu, cuda, cuda:1, ...")]
 AttackImages = Annotated[int, Parameter(help="test images attacked besides all certified ones; 0: no attack")]
 AttackCertified = Annotated[int | None, Parameter(help="certified images attacked (default: all)")]
 Batch = Annotated[int, Parameter(help="images a side in a step")]
+Names = Parameter(consume_multiple=True, negative=(), metavar="NAME")
+Critics = Annotated[list[str] | None, Names, Parameter(help="such as bcop-maxmin, rko-relu, auto (default: all)")]
 DATA, OUT = Path("data"), Path("results")
 
-reproduce = App(
-    name="reproduce", help="Run the paper's experiments on the published data; each writes one result file."
-)
+reproduce = App(name="reproduce", help="Run the paper's experiments on the published data; each writes a result file.")
 
 T = TypeVar("T", bound="DataclassInstance")
 ShouldStop: TypeAlias = Callable[[], bool]
@@ -137,7 +137,7 @@ def robustness(
     def run(should_stop: ShouldStop) -> dict[str, Any]:
         return train(
             dataset, ClassifierConfig(net, layers, activation), data, out, _chosen(RobustnessOptions, given),
-            progress=told, attack_progress=_attack_progress(should_stop), should_stop=should_stop,
+            progress=told, attack_progress=_attack_progress(should_stop), should_stop=should_stop
         )  # fmt: skip
 
     return _print(run)
@@ -197,22 +197,12 @@ def w1(
     generated: Annotated[Path, Parameter(help="generated images: .npy, or .npz with `images`")],
     data: Data = DATA,
     out: Out = OUT,
-    critics: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=True,
-            negative=(),
-            metavar="NAME",
-            help="such as bcop-maxmin, rko-relu, auto (default: all)",
-        ),
-    ] = None,
+    critics: Critics = None,
     net: Net = "small",
     steps: Annotated[int, Parameter(help="of each critic")] = 400,
     batch: Batch = 128,
     seeds: Annotated[int, Parameter(help="how many, from 0 on")] = 3,
-    auto_steps: Annotated[
-        int | None, Parameter(help="of 'auto' (default: as many as the estimator takes by itself)")
-    ] = None,
+    auto_steps: Annotated[int | None, Parameter(help="of 'auto' (default: as many as it takes by itself)")] = None,
 ) -> int:
     """The W1 table: critics of several kinds of layers on published and generated images.
 
@@ -226,7 +216,7 @@ def w1(
     def run(should_stop: ShouldStop) -> object:
         return w1_table(
             dataset, generated, data, out, TableOptions(net, steps, batch, seeds, auto_steps),
-            cells=critics, progress=told, should_stop=should_stop,
+            cells=critics, progress=told, should_stop=should_stop
         )["table"]  # fmt: skip
 
     return _print(run)

@@ -18,15 +18,8 @@ def verify(
     target: Annotated[SetName, Parameter(name="B", help="target rows: the same")],
     /,
     *,
-    sha256: Annotated[
-        str | None, Parameter(metavar="DIGEST", help="the file's digest, got from the issuer by another way")
-    ] = None,
-    fresh: Annotated[
-        Switch,
-        Parameter(
-            help="A and B are rows the issuer never saw: evaluate the critic on them, which needs no trust in it"
-        ),
-    ] = False,
+    sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="of CERT, as the issuer gave it")] = None,
+    fresh: Annotated[Switch, Parameter(help="A and B are rows the issuer never saw: it need not be trusted")] = False,
     as_json: AsJson = False,
 ) -> int:
     """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""

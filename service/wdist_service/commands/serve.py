@@ -18,9 +18,7 @@ Threads = Annotated[int | None, Parameter(help="threads of each trainer; default
 
 def serve(
     *,
-    host: Annotated[
-        str | None, Parameter(help="address to listen on (default: 127.0.0.1); others only with an API key")
-    ] = None,
+    host: Annotated[str | None, Parameter(help="default: 127.0.0.1; others only with an API key")] = None,
     port: Annotated[int | None, Parameter(help="TCP port (default: 8000; 0: any free one)")] = None,
     workers: Annotated[int | None, Parameter(help="worker processes (default: 1; 0: an API alone)")] = None,
     data: DataFolder = None,

@@ -75,7 +75,7 @@ def sets(
 
 def estimate(
     source: Annotated[take.Data, Parameter(name="A")],
-    target: Annotated[take.Data, Parameter(name="B")],
+    target: Annotated[take.Data, Parameter(name="B", help="the same")],
     /,
     *,
     options: take.EstimateOptions = take.OPTIONS,
@@ -183,12 +183,7 @@ def watch(name: take.Id, /, *, session: Here) -> int:
 
 
 def result(
-    name: take.Id,
-    /,
-    *,
-    fail_above: take.FailAbove = None,
-    waiting: take.Waiting = take.WAITING,
-    session: Here,
+    name: take.Id, /, *, fail_above: take.FailAbove = None, waiting: take.Waiting = take.WAITING, session: Here
 ) -> int:
     """Print the result of an estimate, waiting for it where it has not ended."""
     job = session.client.estimates.get(name)

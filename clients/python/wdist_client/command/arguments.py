@@ -1,6 +1,6 @@
 """The arguments of `wdist remote`: their types, their help, and what is said when they are wrong.
 
-It imports nothing of the client, so that help and completion are fast.
+It imports nothing heavy, so that help and completion are fast.
 """
 
 from __future__ import annotations
@@ -12,21 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from cyclopts import (
-    ArgumentCollection,
-    CycloptsError,
-    Parameter,
-    Token,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+from cyclopts import ArgumentCollection, Parameter, Token, exceptions
+
+from wdist_client.command.options import OptionFlags
 
 
 def data_name(_: type, tokens: Sequence[Token]) -> str:
     """Data may be "-", standard input; what else begins with a dash is an unknown option."""
     if tokens[0].value.startswith("-") and tokens[0].value != "-":
-        raise UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
+        raise exceptions.UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
     return tokens[0].value
 
 
@@ -42,15 +36,6 @@ def labels(_: type, tokens: Sequence[Token]) -> dict[str, str]:
     if wrong := next((part for part in parts if not part[0] or not part[1]), None):
         raise ValueError(f"{''.join(wrong)!r} is not like NAME=TEXT")
     return {name: text for name, _equals, text in parts}
-
-
-def scaling(_: type, tokens: Sequence[Token]) -> float | str | list[float]:
-    """none, standardize, a factor, or one factor per column as 1,2.5,3; the server refuses another word."""
-    try:
-        factors = [float(part) for part in tokens[0].value.split(",")]
-    except ValueError:
-        return tokens[0].value
-    return factors[0] if len(factors) == 1 else factors
 
 
 DATA = (
@@ -78,8 +63,6 @@ Metadata = Annotated[
         converter=labels, n_tokens=1, accepts_keys=False, metavar="NAME=TEXT", help="a label of your own; repeatable"
     ),
 ]
-Scale = Annotated[Any, Parameter(converter=scaling, n_tokens=1, help="none, standardize, or factors: 1,2.5,3")]
-Method = Literal["betting", "empirical_bernstein", "paired_betting"]
 Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 
 
@@ -95,23 +78,9 @@ class Waiting:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class EstimateOptions:
-    """How to estimate. Omitted options get the server's defaults."""
+class EstimateOptions(OptionFlags):
+    """How to estimate, and how the job is found again."""
 
-    confidence: Annotated[float | None, Parameter(help="of the lower bound")] = None
-    critic: Annotated[str | None, Parameter(metavar="FAMILY", help="family of critics, or auto")] = None
-    seed: Annotated[int | None, Parameter(help="of the split and of training")] = None
-    steps: Annotated[int | None, Parameter(help="training steps, exactly")] = None
-    max_seconds: Annotated[float | None, Parameter(metavar="SECONDS", help="training time, about")] = None
-    scale: Annotated[Scale, Parameter(metavar="SCALE")] = None
-    layout: Annotated[Literal["nhwc", "nchw"] | None, Parameter(help="axes of images where ambiguous")] = None
-    device: Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(help="of the worker")] = None
-    baseline_rows: Annotated[int | None, Parameter(metavar="ROWS", help="rows of exact transport; 0: none")] = None
-    method: Annotated[Method | None, Parameter(help="of the bound")] = None
-    split: Annotated[Literal["random", "blocks"] | None, Parameter(help="blocks: rows ordered in time")] = None
-    diameter: Annotated[float | None, Parameter(help="largest possible distance of two rows: upper bound too")] = None
-    empirical: Annotated[bool | None, Parameter(help="bracket the distance between the rows themselves")] = None
-    statements: Annotated[int | None, Parameter(metavar="K", help="estimates that are read together")] = None
     priority: Literal["high", "normal", "low"] | None = None
     metadata: Metadata = None
 
@@ -122,16 +91,16 @@ class EstimateOptions:
 WAITING, OPTIONS = Waiting(), EstimateOptions()
 
 
-def explained(error: CycloptsError) -> str:
+def explained(error: exceptions.CycloptsError) -> str:
     """What is wrong with the arguments, as a part of a line."""
-    if isinstance(error, UnusedCliTokensError):
+    if isinstance(error, exceptions.UnusedCliTokensError):
         return f"unexpected {' '.join(error.unused_tokens or ())}"
-    if isinstance(error, UnknownCommandError) and error.app is not None:
+    if isinstance(error, exceptions.UnknownCommandError) and error.app is not None:
         given = (error.unused_tokens or [""])[0]
         close = difflib.get_close_matches(given, error.app, n=1)
         kind = "option" if given.startswith("-") else "command"
         return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
-    if isinstance(error, UnknownOptionError) and error.app is not None:
+    if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
         error.argument_collection = error.app.assemble_argument_collection()
     text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)

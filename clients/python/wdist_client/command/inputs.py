@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
+    from cyclopts import Token
+
     from wdist_client.client import Client
     from wdist_client.models import SampleSet
 
@@ -50,6 +52,15 @@ class Session:
         if isinstance(found, str):
             return self.client.sample_sets.get(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
+
+
+def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float]:
+    """A word, a number, or numbers as 1,2.5,3; the server refuses a word that it does not know."""
+    try:
+        found = [float(part) for part in tokens[0].value.split(",")]
+    except ValueError:
+        return tokens[0].value
+    return found[0] if len(found) == 1 else found
 
 
 @contextmanager
