@@ -3,6 +3,7 @@
     make generate
 
 wdist/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
+clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from wdist.options import Options
+from wdist_service.estimates import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,6 +35,33 @@ def arguments() -> str:
     return "\n".join(lines) + "\n"
 
 
+def flags() -> str:
+    """The options that a server takes, as flags of the client's command: it imports neither library nor server."""
+    lines = [
+        '"""The options of an estimate as flags; made from wdist/options.py by `make generate`."""',
+        "",
+        "from dataclasses import dataclass",
+        "from typing import Annotated, Any, Literal",
+        "",
+        "from cyclopts import Parameter",
+        "",
+        "from wdist_client.command.inputs import numbers",
+        "",
+        "",
+        "@dataclass(frozen=True)",
+        "class OptionFlags:",
+        '    """How to estimate. Omitted options get the server\'s defaults."""',
+        "",
+    ]
+    for name, prop in schemas.Options.model_json_schema()["properties"].items():
+        if name != "groups":  # sets of labels, which the command uploads
+            kind, about = _annotation(prop).removesuffix(" | None"), f"help={prop['description']!r}"
+            about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
+            about += ", converter=numbers, n_tokens=1" if kind == "Any" else ""
+            lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
+    return "\n".join(lines) + "\n"
+
+
 def _annotation(schema: dict[str, object]) -> str:
     """The Python type of a JSON schema. Arrays of any library are taken wherever a list is."""
     branches = schema.get("anyOf")
@@ -45,7 +74,7 @@ def _annotation(schema: dict[str, object]) -> str:
     return names[str(schema["type"])]
 
 
-FILES = {"wdist/arguments.py": arguments}
+FILES = {"wdist/arguments.py": arguments, "clients/python/wdist_client/command/options.py": flags}
 
 
 def formatted(text: str) -> str:

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,8 @@ from server_process import ServerProcess, free_port
 
 from wdist.cli.main import main as wdist
 from wdist_client.command import main
+from wdist_client.command.arguments import EstimateOptions
+from wdist_client.options import CommonOptions
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -169,11 +172,24 @@ def test_status_and_the_way_through_wdist(capsys: pytest.CaptureFixture[str], se
     assert json.loads(Ran(capsys, "status", "--json").out)["ready"] is True
 
 
-@pytest.mark.parametrize(
-    "statement", ["import wdist_client", "from wdist_client.command.parser import parser; parser('x').format_help()"]
-)
+HELP = "from wdist_client.command import main\nassert main(['estimate', '--help']) == 0"
+
+
+@pytest.mark.parametrize("statement", ["import wdist_client", HELP])
 def test_little_is_imported_before_it_is_needed(statement: str) -> None:
-    heavy = "{'numpy', 'pydantic', 'httpx', 'asyncio', 'tqdm'}"
-    program = f"{statement}\nimport sys\nprint({heavy} & sys.modules.keys())"
+    heavy = {"numpy", "pydantic", "httpx", "asyncio", "tqdm"}
+    assert imported_by(statement).isdisjoint(heavy)
+
+
+def test_the_library_of_the_command_is_not_imported_with_the_client() -> None:
+    assert imported_by("from wdist_client import Client").isdisjoint({"cyclopts", "rich", "numpy", "tqdm"})
+
+
+def imported_by(statement: str) -> set[str]:
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_options_are_those_of_the_client() -> None:
+    assert {field.name for field in fields(EstimateOptions)} == set(CommonOptions.__annotations__)

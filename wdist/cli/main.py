@@ -8,19 +8,63 @@ Ctrl-C.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
-from wdist import __version__
-from wdist.cli import completion, estimate, matrix, reproduce
-from wdist.cli.output import EX_SOFTWARE, EX_USAGE, Parser, fail
+from cyclopts import App
 
-# Loaded by name: the library imports nothing of the server or the client.
-SERVER_COMMANDS = ("wdist_service.commands.serve", "wdist_service.commands.keys", "wdist_service.commands.doctor")
-CLIENT_COMMAND = "wdist_client.command"
+from wdist import __version__
+from wdist.cli.arguments import PLAIN, SHARED, run
+from wdist.cli.output import EX_SOFTWARE, EX_USAGE, fail, remark
+
+app = App(
+    name="wdist",
+    version=f"wdist {__version__}",
+    help="Lower bounds on the Wasserstein-1 distance that can be trusted.",
+    help_epilogue="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 69, 73, 78 a server that "
+    "cannot start; 130 Ctrl-C.",
+    help_format="plaintext",
+    help_formatter=PLAIN,
+    default_parameter=SHARED,
+    suppress_keyboard_interrupt=False,
+)
+SERVER = "pip install 'wdist[server]'"
+INSTALL = {
+    "remote": "the client: pip install wdist-client",
+    **dict.fromkeys(("serve", "worker", "keys", "doctor"), f"the server: {SERVER}"),
+}
+# Loaded by name when they are asked for: the library imports nothing of the server or the client.
+SERVE = "wdist_service.commands"
+app.command(
+    "wdist.cli.estimate:estimate",
+    help="Compare two sample sets here, without a server.",
+    help_epilogue="Exit status: 0 done; 1 the lower bound is above --fail-above; 2 the data or an option is refused.",
+)
+app.command(
+    "wdist.cli.matrix:matrix",
+    help="Compare all pairs of several sample sets here, without a server.\n\nPrints lower bounds that hold each by "
+    "itself, and weaker ones that hold all together.",
+    usage="Usage: wdist matrix [OPTIONS] SET SET...",
+    help_epilogue="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
+)
+app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
+app.command("wdist_client.command:remote", help="Work with a server.")
+app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers.")
+app.command(f"{SERVE}.serve:worker", help="Run one more worker on the database of a server.")
+app.command(
+    f"{SERVE}.keys:keys", help="Make, list and revoke API keys of the server whose data directory is on this machine."
+)
+app.command(f"{SERVE}.doctor:doctor", help="Tell device, disk, versions and speed, and what is wrong with them.")
+app.command("wdist.cli.reproduce:reproduce", help="Run the paper's experiments on the published data.")
+app.command(
+    "wdist.cli.completion:completion",
+    help="Print a script that completes commands and options.",
+    help_epilogue="wdist completion bash > ~/.local/share/bash-completion/completions/wdist\n"
+    'wdist completion zsh > "${fpath[1]}/_wdist"\n'
+    "wdist completion fish > ~/.config/fish/completions/wdist.fish",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,15 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # OpenMP's threads spin while they wait; beside other work on the machine that costs ten times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if not given:
-        parser().print_help(sys.stderr)
-        return EX_USAGE
     try:
-        if given[:1] in (["verify"], ["remote"]):  # they also run without the rest of wdist, and have their own options
-            return (_verify if given[0] == "verify" else _remote)(given[1:])
-        options = parser().parse_args(given)
-        run: Callable[[argparse.Namespace], int] = options.run
-        status = run(options)
+        if not given:
+            app.help_print([], console=app.error_console)
+            return EX_USAGE
+        status = _remote(given[1:]) if given[0] == "remote" else run(app, given)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -45,61 +85,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return 141
     except Exception as error:
+        if (missing := _missing_module(error)) is not None:
+            remark(f"wdist {given[0]} needs {INSTALL.get(given[0], f'{missing}: {SERVER}')}")
+            return EX_USAGE
         if os.environ.get("WDIST_TRACEBACK"):
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(f"a fault of wdist, please report it ({said}); WDIST_TRACEBACK=1 shows where", EX_SOFTWARE)
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    made: argparse.ArgumentParser = Parser(
-        prog="wdist",
-        description="Lower bounds on the Wasserstein-1 distance that can be trusted.",
-        epilog="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 69, 73, 78 a server that "
-        "cannot start; 130 Ctrl-C.",
-    )
-    made.add_argument("--version", action="version", version=f"wdist {__version__}")
-    commands = made.add_subparsers(required=True, metavar="COMMAND")
-    estimate.add(commands)
-    matrix.add(commands)
-    commands.add_parser("verify", help="check a certificate against the two sets of rows; see wdist verify --help")
-    commands.add_parser("remote", help="work with a server; see wdist remote --help")
-    for module in SERVER_COMMANDS:
-        import_module(module).add(commands)
-    reproduce.add(commands)
-    completion.add(commands, parser)
-    return made
-
-
-def _verify(arguments: list[str]) -> int:
-    """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
-    from wdist.cli.inputs import HELP, Inputs
-    from wdist.verify.command import parser as verify_parser
-    from wdist.verify.command import run
-
-    options = verify_parser(rows=HELP).parse_args(arguments)
-    if {options.source[-4:], options.target[-4:]} == {".npy"}:
-        return run(options)
-    from wdist.errors import SampleError
-
-    try:
-        with Inputs() as inputs:
-            source, target = inputs.open([options.source, options.target])
-            options.source, options.target = str(source.path), str(target.path)
-            return run(options)
-    except SampleError as error:
-        return fail(str(error))
-
-
 def _remote(arguments: list[str]) -> int:
-    try:
-        remote = import_module(CLIENT_COMMAND)
-    except ModuleNotFoundError as error:
-        if error.name != "wdist_client":
-            raise
-        return fail("remote needs the client: pip install wdist-client")
-    return int(remote.main(arguments, prog="wdist remote"))
+    """The client has its own options before the command, and its own exit status."""
+    return int(import_module("wdist_client.command").main(arguments, prog="wdist remote"))
+
+
+def _missing_module(error: BaseException) -> str | None:
+    """The name of a package that is not installed, where that is the fault."""
+    while error.__cause__ is not None:  # of a command that cannot be loaded
+        error = error.__cause__
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    return None if name is None or name.startswith(("wdist.", "wdist_service.", "wdist_client.")) else name
 
 
 if __name__ == "__main__":

@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from wdist.cli.estimate import ProgressLine, add_options, chosen, compared
+from cyclopts import Parameter
+
+from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName, Switch
+from wdist.cli.estimate import ProgressLine, compared
 from wdist.cli.inputs import HELP, Input, Inputs
-from wdist.cli.output import EX_NO, Commands, fail, finite, remark, say
+from wdist.cli.options import options_as_flags
+from wdist.cli.output import EX_NO, fail, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result
 
 
-def add(commands: Commands) -> None:
-    matrix = commands.add_parser(
-        "matrix",
-        help="compare all pairs of several sample sets here, without a server",
-        description="Compare all pairs of several sample sets here, without a server; prints lower bounds that hold "
-        "each by itself, and weaker ones that hold all together.",
-        epilog="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
-    )
-    matrix.add_argument("sets", nargs="+", metavar="SET", help=HELP)
-    add_options(matrix)
-    matrix.add_argument("--reference", action="store_true", help="only the first against each of the others")
-    matrix.add_argument("--fail-above", type=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
-    matrix.add_argument(
-        "--simultaneous", action="store_true", help="--fail-above is about the bounds that hold together"
-    )
-    matrix.set_defaults(run=_matrix)
-
-
-def _matrix(options: argparse.Namespace) -> int:
+@options_as_flags(without=["statements"])
+def matrix(
+    *names: Annotated[SetName, Parameter(name="SET", help=HELP)],
+    drop: Drop = (),
+    as_json: AsJson = False,
+    progress: Progress = None,
+    reference: Annotated[Switch, Parameter(help="only the first against each of the others")] = False,
+    fail_above: FailAbove = None,
+    simultaneous: Annotated[Switch, Parameter(help="--fail-above is about bounds that hold together")] = False,
+    **options: Any,
+) -> int:
+    """Compare all pairs of several files and print the bounds; returns the exit status."""
     from wdist.errors import WdistError
 
-    if len(options.sets) < 2:
+    if len(names) < 2:
         return fail("give at least two sets")
     try:
-        with Inputs(options.drop) as inputs:
-            sets = inputs.open(options.sets)
-            rows = sets[:1] if options.reference else sets
-            columns = sets[1:] if options.reference else sets
-            pairs = [(a, b) for i, a in enumerate(rows) for b in (columns if options.reference else sets[i + 1 :])]
-            given = chosen(options) | {"statements": len(pairs)}
+        with Inputs(drop) as inputs:
+            sets = inputs.open(names)
+            rows = sets[:1] if reference else sets
+            columns = sets[1:] if reference else sets
+            pairs = [(a, b) for i, a in enumerate(rows) for b in (columns if reference else sets[i + 1 :])]
+            given = options | {"statements": len(pairs)}
             found = {}
             for k, (a, b) in enumerate(pairs, start=1):
-                with ProgressLine(options.progress, f"pair {k} of {len(pairs)}, {a.given} and {b.given}, ") as tell:
+                with ProgressLine(progress, f"pair {k} of {len(pairs)}, {a.given} and {b.given}, ") as tell:
                     found[a, b] = compared(a, b, dict(given), tell)
     except WdistError as error:
         return fail(str(error))
-    matrix = _MatrixOfFiles(rows, columns, found)
-    say(json.dumps(matrix.to_dict(), indent=2) if options.json else matrix)
-    judged = _together if options.simultaneous else _alone
-    highest = max(judged(result) for result in found.values())
-    if options.fail_above is not None and highest > options.fail_above:
-        kind = "simultaneous" if options.simultaneous else "lower"
-        remark(f"wdist: a {kind} bound, {highest:.6g}, is above {options.fail_above:g}")
+    result = _MatrixOfFiles(rows, columns, found)
+    say(json.dumps(result.to_dict(), indent=2) if as_json else result)
+    judged = _together if simultaneous else _alone
+    highest = max(judged(pair) for pair in found.values())
+    if fail_above is not None and highest > fail_above:
+        kind = "simultaneous" if simultaneous else "lower"
+        remark(f"wdist: a {kind} bound, {highest:.6g}, is above {fail_above:g}")
         return EX_NO
     return 0
 

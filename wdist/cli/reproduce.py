@@ -2,122 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-from wdist.cli.output import EX_NO, Commands, fail, remark, say
+from cyclopts import App, Parameter
+
+from wdist.cli.arguments import Switch
+from wdist.cli.output import EX_NO, fail, remark, say
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-DATASETS = ("mnist", "cifar10")
 EX_STOPPED = 130  # as of a shell command that was interrupted
 
+DataSet = Annotated[Literal["mnist", "cifar10"], Parameter(name="DATASET")]
+Data = Annotated[Path, Parameter(help="folder of the published files")]
+Out = Annotated[Path, Parameter(help="folder of the results")]
+Net = Literal["small", "large", "fc3", "deep"]
+Seed = Annotated[int, Parameter(help="of all that is random")]
+Device = Annotated[str, Parameter(help="cpu, cuda, cuda:1, ...")]
+AttackImages = Annotated[int, Parameter(help="test images attacked besides all certified ones; 0: no attack")]
+AttackCertified = Annotated[int | None, Parameter(help="certified images attacked (default: all)")]
+Batch = Annotated[int, Parameter(help="images a side in a step")]
+Names = Parameter(consume_multiple=True, negative=(), metavar="NAME")
+Critics = Annotated[list[str] | None, Names, Parameter(help="such as bcop-maxmin, rko-relu, auto (default: all)")]
+DATA, OUT = Path("data"), Path("results")
 
-def add(commands: Commands) -> None:
-    reproduce = commands.add_parser(
-        "reproduce",
-        help="run the paper's experiments on the published data",
-        description="Run the paper's experiments on the published data; each writes one result file.",
-    )
-    below = reproduce.add_subparsers(required=True, metavar="EXPERIMENT")
-    fetch = below.add_parser("fetch", help="download the published files, with their checksums")
-    fetch.add_argument("dataset", choices=DATASETS)
-    fetch.add_argument("--data", type=Path, default=Path("data"), help="folder (default: %(default)s)")
-    fetch.set_defaults(run=_fetch)
-    robustness = below.add_parser(
-        "robustness",
-        help="train a provably robust classifier and certify it on the test images",
-        description="Train a provably robust classifier, certify it on the test images, and attack what was certified. "
-        "A run that was stopped goes on from its checkpoint when the same command is given again.",
-    )
-    robustness.add_argument("dataset", choices=DATASETS)
-    robustness.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
-    robustness.add_argument("--out", type=Path, default=Path("results"), help="result files (default: %(default)s)")
-    robustness.add_argument("--net", choices=["small", "large", "fc3", "deep"], default="small")
-    robustness.add_argument("--layers", choices=["bcop", "rko", "ossn", "svcm"], default="bcop")
-    robustness.add_argument("--activation", choices=["maxmin", "relu"], default="maxmin")
-    robustness.add_argument("--epochs", type=float, default=30, help="passes over the images (default: %(default)s)")
-    robustness.add_argument("--batch", type=int, default=128, help="images in a step (default: %(default)s)")
-    robustness.add_argument("--learning-rate", type=float, default=0.02, help="on the manifold (default: %(default)s)")
-    robustness.add_argument(
-        "--loss", choices=["hinge", "cross-entropy"], default="hinge", help="hinge: the paper's (default)"
-    )
-    robustness.add_argument("--margin", type=float, help="of the loss, in logits (default: the paper's)")
-    robustness.add_argument("--seed", type=int, default=0)
-    _add_attack(robustness)
-    robustness.set_defaults(run=_robustness)
-    check = below.add_parser(
-        "check",
-        help="certify and attack a classifier of a result file again, from its weights",
-        description="Certify the classifier of a result file of `wdist reproduce robustness` again, from the weights "
-        "beside it, and attack what is certified. Exit status 1 where the file claims otherwise or an image breaks.",
-    )
-    check.add_argument("result", type=Path, help="result file NAME.json, beside NAME.safetensors")
-    check.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
-    check.add_argument("--update", action="store_true", help="write an attack at least as wide into the result file")
-    check.add_argument("--seed", type=int, default=0, help="of the starts of the attack (default: %(default)s)")
-    _add_attack(check)
-    check.set_defaults(run=_check)
-    _add_w1(below)
-    _add_train_gan(below)
-
-
-def _add_attack(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--attack-images",
-        type=int,
-        default=1000,
-        help="test images attacked besides all certified ones (default: %(default)s; 0: no attack)",
-    )
-    command.add_argument("--attack-certified", type=int, help="certified images attacked (default: all)")
-    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
-
-
-def _add_w1(below: Commands) -> None:
-    w1 = below.add_parser(
-        "w1",
-        help="the W1 table: critics of several kinds of layers on published and generated images",
-        description="Train critics of one architecture and budget on published against generated images, and certify "
-        "each on test images. What is finished is kept: the same command goes on after a stop.",
-    )
-    w1.add_argument("dataset", choices=DATASETS)
-    w1.add_argument("--generated", type=Path, required=True, help="generated images: .npy, or .npz with `images`")
-    w1.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
-    w1.add_argument("--out", type=Path, default=Path("results"), help="result files (default: %(default)s)")
-    w1.add_argument("--critics", nargs="+", metavar="NAME", help="such as bcop-maxmin, rko-relu, auto (default: all)")
-    w1.add_argument("--net", choices=["small", "large", "fc3", "deep"], default="small")
-    w1.add_argument("--steps", type=int, default=400, help="of each critic (default: %(default)s)")
-    w1.add_argument("--batch", type=int, default=128, help="images a side in a step (default: %(default)s)")
-    w1.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: %(default)s)")
-    w1.add_argument("--auto-steps", type=int, help="of 'auto' (default: as many as the estimator takes by itself)")
-    w1.set_defaults(run=_w1)
-
-
-def _add_train_gan(below: Commands) -> None:
-    gan = below.add_parser(
-        "train-gan",
-        help="train a WGAN-GP on the published images and draw samples from it",
-        description="Train a WGAN-GP on the published training images and draw samples, for `wdist reproduce w1`. "
-        "The same command goes on after a stop; with more --steps it trains on.",
-    )
-    gan.add_argument("dataset", choices=DATASETS)
-    gan.add_argument("--data", type=Path, default=Path("data"), help="published files (default: %(default)s)")
-    gan.add_argument("--out", type=Path, default=Path("results"), help="samples and result (default: %(default)s)")
-    gan.add_argument("--size", choices=["small", "full"], default="small", help="channels of both nets: 16 or 64")
-    gan.add_argument("--steps", type=int, default=10_000, help="of the generator (default: %(default)s)")
-    gan.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
-    gan.add_argument("--samples", type=int, default=20_000, help="images drawn at the end (default: %(default)s)")
-    gan.add_argument("--seed", type=int, default=0)
-    gan.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
-    gan.set_defaults(run=_train_gan)
-
+reproduce = App(name="reproduce", help="Run the paper's experiments on the published data; each writes a result file.")
 
 T = TypeVar("T", bound="DataclassInstance")
 ShouldStop: TypeAlias = Callable[[], bool]
@@ -167,42 +83,83 @@ def _attack_progress(should_stop: ShouldStop) -> Callable[[int, int], None]:
     return told
 
 
-def _chosen(kind: type[T], options: argparse.Namespace) -> T:
+def _chosen(kind: type[T], given: Mapping[str, Any]) -> T:
     """The options of an experiment: those of its fields that the command line has."""
-    return kind(**{name: value for name, value in vars(options).items() if name in kind.__dataclass_fields__})
+    return kind(**{name: value for name, value in given.items() if name in kind.__dataclass_fields__})
 
 
-def _fetch(options: argparse.Namespace) -> int:
+@reproduce.command
+def fetch(dataset: DataSet, /, *, data: Data = DATA) -> int:
+    """Download the published files, with their checksums."""
     from wdist.errors import WdistError
-    from wdist.paper.datasets import fetch
+    from wdist.paper import datasets
 
     try:
-        for path in fetch(options.dataset, options.data):
+        for path in datasets.fetch(dataset, data):
             say(path)
     except WdistError as error:
         return fail(str(error))
     return 0
 
 
-def _robustness(options: argparse.Namespace) -> int:
+@reproduce.command
+def robustness(
+    dataset: DataSet,
+    /,
+    *,
+    data: Data = DATA,
+    out: Out = OUT,
+    net: Net = "small",
+    layers: Literal["bcop", "rko", "ossn", "svcm"] = "bcop",
+    activation: Literal["maxmin", "relu"] = "maxmin",
+    epochs: Annotated[float, Parameter(help="passes over the images")] = 30,
+    batch: Batch = 128,
+    learning_rate: Annotated[float, Parameter(help="on the manifold")] = 0.02,
+    loss: Annotated[Literal["hinge", "cross-entropy"], Parameter(help="hinge: the paper's")] = "hinge",
+    margin: Annotated[float | None, Parameter(help="of the loss, in logits (default: the paper's)")] = None,
+    seed: Seed = 0,
+    attack_images: AttackImages = 1000,
+    attack_certified: AttackCertified = None,
+    device: Device = "cpu",
+) -> int:
+    """Train a provably robust classifier and certify it on the test images.
+
+    What is certified is also attacked. A run that was stopped goes on when the same command is given again.
+    """
+    given = locals()
     from wdist.paper.robustness import ClassifierConfig
-    from wdist.paper.robustness_table import RobustnessOptions, robustness
+    from wdist.paper.robustness_table import RobustnessOptions
+    from wdist.paper.robustness_table import robustness as train
 
     def told(step: int, steps: int, value: float) -> None:
         remark(f"step {step:,} of {steps:,}: {100 * value:.2f} % certified on validation images")
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
-        settings = _chosen(RobustnessOptions, options)
-        config = ClassifierConfig(options.net, options.layers, options.activation)
-        return robustness(
-            options.dataset, config, options.data, options.out, settings,
-            progress=told, attack_progress=_attack_progress(should_stop), should_stop=should_stop,
+        return train(
+            dataset, ClassifierConfig(net, layers, activation), data, out, _chosen(RobustnessOptions, given),
+            progress=told, attack_progress=_attack_progress(should_stop), should_stop=should_stop
         )  # fmt: skip
 
     return _print(run)
 
 
-def _check(options: argparse.Namespace) -> int:
+@reproduce.command
+def check(
+    result: Annotated[Path, Parameter(name="RESULT", help="result file NAME.json, beside NAME.safetensors")],
+    /,
+    *,
+    data: Data = DATA,
+    update: Annotated[Switch, Parameter(help="write an attack at least as wide into the result file")] = False,
+    seed: Seed = 0,
+    attack_images: AttackImages = 1000,
+    attack_certified: AttackCertified = None,
+    device: Device = "cpu",
+) -> int:
+    """Certify and attack a classifier of a result file again, from its weights.
+
+    Exit status 1 where the file claims otherwise or an image breaks.
+    """
+    given = locals()
     from wdist.paper.result_files import write_figures
     from wdist.paper.robustness_table import RobustnessOptions, check_classifier, read_result
 
@@ -210,17 +167,17 @@ def _check(options: argparse.Namespace) -> int:
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
         nonlocal is_confirmed
-        settings = _chosen(RobustnessOptions, options)
-        found = check_classifier(options.result, options.data, settings, progress=_attack_progress(should_stop))
+        settings = _chosen(RobustnessOptions, given)
+        found = check_classifier(result, data, settings, progress=_attack_progress(should_stop))
         is_confirmed = found["confirmed"]
-        stored, _, _ = read_result(options.result)
+        stored, _, _ = read_result(result)
         if not is_confirmed:
-            remark(f"{options.result} is not confirmed: it claims {stored['test']}")
-        elif options.update:
+            remark(f"{result} is not confirmed: it claims {stored['test']}")
+        elif update:
             if _is_as_wide(found["attack"], stored["attack"]):
-                write_figures(options.result, stored | {"attack": found["attack"]})
+                write_figures(result, stored | {"attack": found["attack"]})
             else:
-                remark(f"{options.result} stays as it is: it tells of more attacked images")
+                remark(f"{result} stays as it is: it tells of more attacked images")
         return found
 
     return _print(run) or (0 if is_confirmed else EX_NO)
@@ -232,32 +189,64 @@ def _is_as_wide(attack: dict[str, Any] | None, stored: dict[str, Any] | None) ->
     return all(attack[name] >= stored[name] for name in ("images", "certified_images", "steps", "restarts"))
 
 
-def _w1(options: argparse.Namespace) -> int:
+@reproduce.command
+def w1(
+    dataset: DataSet,
+    /,
+    *,
+    generated: Annotated[Path, Parameter(help="generated images: .npy, or .npz with `images`")],
+    data: Data = DATA,
+    out: Out = OUT,
+    critics: Critics = None,
+    net: Net = "small",
+    steps: Annotated[int, Parameter(help="of each critic")] = 400,
+    batch: Batch = 128,
+    seeds: Annotated[int, Parameter(help="how many, from 0 on")] = 3,
+    auto_steps: Annotated[int | None, Parameter(help="of 'auto' (default: as many as it takes by itself)")] = None,
+) -> int:
+    """The W1 table: critics of several kinds of layers on published and generated images.
+
+    Each critic is certified on test images. What is finished is kept: the same command goes on after a stop.
+    """
     from wdist.paper.w1_table import TableOptions, w1_table
 
     def told(row: dict[str, Any]) -> None:
         remark(f"seed {row['seed']} {row['critic']:<12} {row['value']:.4f}, L {row['lipschitz_bound']:.7f}")
 
     def run(should_stop: ShouldStop) -> object:
-        table = TableOptions(options.net, options.steps, options.batch, options.seeds, options.auto_steps)
         return w1_table(
-            options.dataset, options.generated, options.data, options.out, table,
-            cells=options.critics, progress=told, should_stop=should_stop,
+            dataset, generated, data, out, TableOptions(net, steps, batch, seeds, auto_steps),
+            cells=critics, progress=told, should_stop=should_stop
         )["table"]  # fmt: skip
 
     return _print(run)
 
 
-def _train_gan(options: argparse.Namespace) -> int:
+@reproduce.command
+def train_gan(
+    dataset: DataSet,
+    /,
+    *,
+    data: Data = DATA,
+    out: Out = OUT,
+    size: Annotated[Literal["small", "full"], Parameter(help="channels of both nets: 16 or 64")] = "small",
+    steps: Annotated[int, Parameter(help="of the generator")] = 10_000,
+    batch: Batch = 64,
+    samples: Annotated[int, Parameter(help="images drawn at the end")] = 20_000,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> int:
+    """Train a WGAN-GP on the published images and draw samples from it, for `wdist reproduce w1`.
+
+    The same command goes on after a stop; with more --steps it trains on.
+    """
+    given = locals()
     from wdist.paper.generator import GanOptions, train_generator
 
     def told(step: int, difference: float) -> None:
-        remark(f"step {step:,} of {options.steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
+        remark(f"step {step:,} of {steps:,}: mean difference of its own critic {difference:.3f} (no bound)")
 
     def run(should_stop: ShouldStop) -> dict[str, Any]:
-        settings = _chosen(GanOptions, options)
-        return train_generator(
-            options.dataset, options.data, options.out, settings, progress=told, should_stop=should_stop
-        )
+        return train_generator(dataset, data, out, _chosen(GanOptions, given), progress=told, should_stop=should_stop)
 
     return _print(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -12,9 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from wdist.cli.output import EX_NO, Commands, say
+from cyclopts import Parameter
+
+from wdist.cli.arguments import AsJson
+from wdist.cli.output import EX_NO, say
 
 if TYPE_CHECKING:
     from wdist_service.settings import Settings
@@ -33,26 +35,16 @@ class Finding:
     found: str
 
 
-def add(commands: Commands) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="tell device, disk, versions and speed, and what is wrong with them",
-        description="Tell device, disk, versions and speed of this machine, and what is wrong with them.",
-        epilog="Exit status: 0 when nothing failed, else 1.",
-    )
-    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
-    doctor.set_defaults(run=_doctor)
-
-
-def _doctor(options: argparse.Namespace) -> int:
+def doctor(*, as_json: Annotated[AsJson, Parameter(help="print the findings as JSON")] = False) -> int:
+    """Report what is found, line by line; returns 1 when something failed."""
     findings = []
     for check in (_python, _versions, _device, _disk, _server, _speed):
         for finding in _carefully(check):
             findings.append(finding)
-            if not options.json:
+            if not as_json:
                 say(f"{finding.state:<5} {finding.what:<10} {finding.found}")
                 sys.stdout.flush()
-    if options.json:
+    if as_json:
         say(json.dumps([asdict(finding) for finding in findings], indent=2))
     return EX_NO if any(finding.state == "fail" for finding in findings) else 0
 
@@ -105,8 +97,11 @@ def _device() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    from wdist_service.settings import SettingsError, load
-
+    try:
+        from wdist_service.settings import SettingsError, load
+    except ModuleNotFoundError:
+        yield Finding("warn", "server", "wdist serve needs the server: pip install 'wdist[server]'")
+        return
     try:
         settings = load()
     except SettingsError as error:

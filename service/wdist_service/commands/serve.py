@@ -2,78 +2,56 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from wdist.cli.output import EX_CONFIG, Commands, fail
+from cyclopts import Parameter
 
-if TYPE_CHECKING:
-    from wdist_service.settings import Settings
+from wdist.cli.output import EX_CONFIG, fail
 
-
-def add_server_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="data directory (WDIST_SERVER_DATA)")
-    parser.add_argument("--database-url", metavar="URL", help="default: SQLite in the data directory")
-
-
-def _add_worker_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--slots", type=int, help="jobs at once in each worker; default: GPUs, or cores / 4")
-    parser.add_argument("--threads", type=int, help="threads of each trainer; default: cores / slots")
+DataFolder = Annotated[Path | None, Parameter(metavar="DIR", help="data directory (WDIST_SERVER_DATA)")]
+DatabaseUrl = Annotated[str | None, Parameter(metavar="URL", help="default: SQLite in the data directory")]
+Slots = Annotated[int | None, Parameter(help="jobs at once in each worker; default: GPUs, or cores / 4")]
+Threads = Annotated[int | None, Parameter(help="threads of each trainer; default: cores / slots")]
 
 
-def add(commands: Commands) -> None:
-    """Declare `wdist serve` and `wdist worker`."""
-    _add_serve(commands)
-    _add_worker(commands)
-
-
-def _add_serve(commands: Commands) -> None:
-    serve = commands.add_parser("serve", help="run the server: HTTP API and workers")
-    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1); others only with an API key")
-    serve.add_argument("--port", type=int, help="TCP port (default: 8000; 0: any free one)")
-    serve.add_argument("--workers", type=int, help="worker processes (default: 1; 0: an API alone)")
-    add_server_options(serve)
-    _add_worker_options(serve)
-    serve.set_defaults(run=_serve)
-
-
-def _add_worker(commands: Commands) -> None:
-    worker = commands.add_parser("worker", help="run one more worker on the database of a server")
-    add_server_options(worker)
-    _add_worker_options(worker)
-    worker.set_defaults(run=_worker)
-
-
-def settings_of(options: argparse.Namespace, *names: str) -> Settings:
-    from wdist_service.settings import load
-
-    return load(**{name: getattr(options, name) for name in names})
-
-
-def _serve(options: argparse.Namespace) -> int:
-    from wdist_service.processes.supervisor import StartError, serve
-    from wdist_service.settings import SettingsError
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="default: 127.0.0.1; others only with an API key")] = None,
+    port: Annotated[int | None, Parameter(help="TCP port (default: 8000; 0: any free one)")] = None,
+    workers: Annotated[int | None, Parameter(help="worker processes (default: 1; 0: an API alone)")] = None,
+    data: DataFolder = None,
+    database_url: DatabaseUrl = None,
+    slots: Slots = None,
+    threads: Threads = None,
+) -> int:
+    """Run the server until it is stopped; returns the exit status."""
+    given = locals()
+    from wdist_service.processes import supervisor
+    from wdist_service.settings import SettingsError, load
 
     try:
-        names = ("host", "port", "data", "database_url", "workers", "slots", "threads")
-        return serve(settings_of(options, *names))
+        return supervisor.serve(load(**given))
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)
-    except StartError as error:
+    except supervisor.StartError as error:
         return fail(str(error), error.code)
 
 
-def _worker(options: argparse.Namespace) -> int:
+def worker(
+    *, data: DataFolder = None, database_url: DatabaseUrl = None, slots: Slots = None, threads: Threads = None
+) -> int:
+    """Run a worker until it is stopped; returns the exit status."""
+    given = locals()
     from wdist_service.database import file_of
     from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_heartbeat
-    from wdist_service.settings import SettingsError
+    from wdist_service.settings import SettingsError, load
 
     die_with_supervisor()
     show_heartbeat()
     try:
-        settings = settings_of(options, "data", "database_url", "slots", "threads")
+        settings = load(**given)
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)
     file = file_of(settings)
@@ -85,7 +63,7 @@ def _worker(options: argparse.Namespace) -> int:
     logs.configure(settings.log_level)
     pool = TrainerPool(settings)
     pool.tend()  # trainers import torch while this process imports the rest
-    from wdist_service.worker import worker
+    from wdist_service.worker import worker as process
 
-    worker.main(settings, pool)
+    process.main(settings, pool)
     return 0

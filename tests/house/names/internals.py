@@ -1,8 +1,7 @@
 """Internal modules that the names are taken from. When one moves, its new place is put here, and nowhere else."""
 
-from wdist.cli.main import parser as command_parser
-from wdist.verify.command import parser as verify_parser
-from wdist_client.command import parser as remote_parser
+from wdist.cli.main import app as commands_of_wdist
+from wdist_client.command import remote as commands_of_remote
 from wdist_service.app import build_services, create_app
 from wdist_service.logs import JsonFormatter
 from wdist_service.settings import PREFIX, Settings, load
@@ -12,9 +11,8 @@ __all__ = [
     "JsonFormatter",
     "Settings",
     "build_services",
-    "command_parser",
+    "commands_of_remote",
+    "commands_of_wdist",
     "create_app",
     "load",
-    "remote_parser",
-    "verify_parser",
 ]

@@ -1,128 +1,126 @@
-"""The commands of `wdist remote`. Each calls the client and prints text or JSON."""
+"""The commands of `wdist remote`. Each calls the client and prints text or JSON; its docstring is its help."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from wdist_client.batches import Matrix
-from wdist_client.client import BatchJob, Client, Job
-from wdist_client.command.inputs import data
+from cyclopts import Parameter
+
+from wdist_client.command import arguments as take
+from wdist_client.command.inputs import Session, data
 from wdist_client.errors import OptionError
-from wdist_client.models import Model, Result, SampleSet
 
-OPTIONS = (
-    "confidence", "critic", "seed", "steps", "max_seconds", "scale", "layout", "device", "baseline_rows", "method",
-    "split", "diameter", "statements", "priority",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from wdist_client.batches import Matrix
+    from wdist_client.client import BatchJob, Job
+    from wdist_client.models import Model
 
-
-def say(text: object) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def remark(text: object) -> None:
-    sys.stderr.write(f"{text}\n")
+    Here: TypeAlias = Session
+else:
+    Here = Annotated[Session, Parameter(parse=False)]
 
 
-def as_json(content: Any) -> str:
-    return json.dumps(content.model_dump(mode="json") if isinstance(content, Model) else content, indent=2)
-
-
-def table(rows: Iterable[Iterable[object]]) -> None:
-    """Print rows in aligned columns."""
+def table(rows: Iterable[Iterable[object]]) -> str:
+    """Rows in aligned columns."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
 
 
-def chosen(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of an estimate that were given."""
-    found = {name: getattr(options, name) for name in OPTIONS}
-    labels = dict(options.metadata) if options.metadata else None
-    return {name: value for name, value in {**found, "metadata": labels}.items() if value is not None}
-
-
-def status(client: Client, options: argparse.Namespace) -> int:
+def status(*, session: Here) -> int:
+    """Say whether the server is ready, and its version."""
+    client = session.client
     version, ready = client.version(), client.is_ready()
     next(iter(client.estimates.list()), None)  # fails here if the server needs a key
-    if options.json:
-        say(as_json({"url": client.base_url, "ready": ready, **version}))
-    else:
-        say(f"{client.base_url}: wdist {version.get('version')}, {'ready' if ready else 'not ready'}")
+    text = f"{client.base_url}: wdist {version.get('version')}, {'ready' if ready else 'not ready'}"
+    session.say({"url": client.base_url, "ready": ready, **version}, text)
     return 0 if ready else 1
 
 
-def upload(client: Client, options: argparse.Namespace) -> int:
-    part = {"member": options.member, "drop": options.drop, "labels": options.labels}
-    for text in options.data:
-        stored = send(client, text, options, **part)
-        say(as_json(stored) if options.json else stored.id)
-        remark(stored)
+def upload(
+    names: take.AllData,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="a label for people (default: the file's name)")] = None,
+    member: Annotated[str | None, Parameter(metavar="NAME", help="which array of an .npz file")] = None,
+    drop: take.Drop = None,
+    labels: take.Labels = None,
+    progress: take.Progress = None,
+    session: Here,
+) -> int:
+    """Send sample sets; prints their ids."""
+    for text in names:
+        stored = session.send(text, name=name, progress=progress, member=member, drop=drop, labels=labels)
+        session.say(stored, stored.id)
+        session.remark(stored)
     return 0
 
 
-def send(client: Client, text: str, options: argparse.Namespace, **part: Any) -> SampleSet:
-    """Upload the data that `text` names, or look up the set with that id."""
-    found = options.files.enter_context(data(text))  # kept open to the end: a local client reads it later
-    if isinstance(found, str):
-        return client.sample_sets.get(found)
-    name = getattr(options, "name", None) or found.name
-    return client.sample_sets.create(found, name=name, progress=getattr(options, "progress", None), **part)
-
-
-def sets(client: Client, options: argparse.Namespace) -> int:
-    found = client.sample_sets.list(sha256=options.sha256)
-    if options.json:
-        say(as_json([record.model_dump(mode="json") for record in found]))
-    else:
-        table((s.id, " x ".join(map(str, s.shape)), s.dtype_name, s.name or "") for s in found)
+def sets(
+    *,
+    sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="only the one with this content")] = None,
+    session: Here,
+) -> int:
+    """List sample sets, newest first."""
+    found = list(session.client.sample_sets.list(sha256=sha256))
+    session.say(found, table((s.id, " x ".join(map(str, s.shape)), s.dtype_name, s.name or "") for s in found))
     return 0
 
 
-def estimate(client: Client, options: argparse.Namespace) -> int:
-    if options.source == options.target == "-":
+def estimate(
+    source: Annotated[take.Data, Parameter(name="A")],
+    target: Annotated[take.Data, Parameter(name="B", help="the same")],
+    /,
+    *,
+    options: take.EstimateOptions = take.OPTIONS,
+    drop: take.Drop = None,
+    groups: take.Groups = None,
+    fail_above: take.FailAbove = None,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Compare two sample sets; prints the result."""
+    if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
-    source, target = (send(client, text, options, drop=options.drop) for text in (options.source, options.target))
-    more = chosen(options)
-    if options.groups:
-        more["groups"] = [send(client, text, options) for text in options.groups]
-    job = client.estimates.create(source, target, **more)
-    remark(f"{job.id} is {job.status}")
-    if not options.wait:
-        say(as_json(job.estimate) if options.json else job.id)
+    first, second = (session.send(text, progress=waiting.progress, drop=drop) for text in (source, target))
+    more = options.given()
+    if groups:
+        more["groups"] = [session.send(text, progress=waiting.progress) for text in groups]
+    job = session.client.estimates.create(first, second, **more)
+    session.remark(f"{job.id} is {job.status}")
+    if waiting.no_wait:
+        session.say(job.estimate, job.id)
         return 0
-    return answer(job, options)
+    return answer(session, job, waiting, fail_above)
 
 
-def answer(job: Job, options: argparse.Namespace) -> int:
+def answer(session: Session, job: Job, waiting: take.Waiting, fail_above: float | None) -> int:
     """Waits for the result, prints it, and compares it with --fail-above."""
-    result = job.wait(timeout=options.timeout, progress=options.progress)
-    return show_result(result, options.json, options.fail_above)
-
-
-def show_result(result: Result, is_json: bool, fail_above: float | None = None) -> int:
-    say(as_json(result) if is_json else result)
+    result = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+    session.say(result, result)
     if fail_above is not None and result.lower_bound > fail_above:
-        remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
+        session.remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return 1
     return 0
 
 
-def list_(client: Client, options: argparse.Namespace) -> int:
-    labels = dict(options.metadata) if options.metadata else None
-    found = list(itertools.islice(client.estimates.list(status=options.status, metadata=labels), options.limit))
-    if options.json:
-        say(as_json([job.estimate.model_dump(mode="json") for job in found]))
-        return 0
-    table((j.id, j.status, j.estimate.source, j.estimate.target, summary(j)) for j in found)
+def list_(
+    *,
+    status: take.Status | None = None,
+    metadata: take.Metadata = None,
+    limit: Annotated[int, Parameter(help="at most so many")] = 20,
+    session: Here,
+) -> int:
+    """List estimates, newest first."""
+    found = list(itertools.islice(session.client.estimates.list(status=status, metadata=metadata), limit))
+    rows = ((j.id, j.status, j.estimate.source, j.estimate.target, summary(j)) for j in found)
+    session.say([job.estimate for job in found], table(rows))
     return 0
 
 
@@ -135,8 +133,10 @@ def summary(job: Job) -> str:
     return f"step {job.progress.step}" if job.progress else ""
 
 
-def show(client: Client, options: argparse.Namespace) -> int:
-    for name in options.ids:
+def show(ids: take.Ids, /, *, session: Here) -> int:
+    """Print the record of a set, an estimate or a batch."""
+    client = session.client
+    for name in ids:
         record: Model
         if name.startswith("ss_"):
             record = client.sample_sets.get(name)
@@ -144,102 +144,124 @@ def show(client: Client, options: argparse.Namespace) -> int:
             record = client.batches.get(name).batch
         else:
             record = client.estimates.get(name).estimate
-        say(as_json(record))
+        session.say_json(record)
     return 0
 
 
-def cancel(client: Client, options: argparse.Namespace) -> int:
-    for name in options.ids:
-        job = client.batches.get(name).cancel() if name.startswith("batch_") else client.estimates.cancel(name)
-        record: Model = job.batch if isinstance(job, BatchJob) else job.estimate
-        say(as_json(record) if options.json else f"{job.id} is {job.status}")
+def cancel(ids: take.Ids, /, *, session: Here) -> int:
+    """Stop estimates or batches."""
+    for name in ids:
+        is_batch = name.startswith("batch_")
+        job: Any = session.client.batches.get(name).cancel() if is_batch else session.client.estimates.cancel(name)
+        session.say(job.batch if is_batch else job.estimate, f"{job.id} is {job.status}")
     return 0
 
 
-def delete(client: Client, options: argparse.Namespace) -> int:
-    for name in options.ids:
+def delete(ids: take.Ids, /, *, session: Here) -> int:
+    """Forget sample sets, or estimates that have ended."""
+    for name in ids:
         if name.startswith("ss_"):
-            client.sample_sets.delete(name)
+            session.client.sample_sets.delete(name)
         else:
-            client.estimates.delete(name)
-        remark(f"{name} is deleted")
+            session.client.estimates.delete(name)
+        session.remark(f"{name} is deleted")
     return 0
 
 
-def watch(client: Client, options: argparse.Namespace) -> int:
-    job = client.estimates.get(options.id)
+def watch(name: take.Id, /, *, session: Here) -> int:
+    """Follow an estimate until it has ended; prints what happens, then the result."""
+    job = session.client.estimates.get(name)
     for event in job.events():
-        if options.json:
-            say(json.dumps(event.model_dump(mode="json")))
+        if session.as_json:
+            session.say_json(event, indent=None)
         elif event.type != "completed":
-            remark(f"{event.type}: {', '.join(f'{name} {value}' for name, value in event.data.items())}")
+            session.remark(f"{event.type}: {', '.join(f'{name} {value}' for name, value in event.data.items())}")
     result = job.wait()
-    return 0 if options.json else show_result(result, is_json=False)
+    if not session.as_json:
+        session.say(result, result)
+    return 0
 
 
-def result(client: Client, options: argparse.Namespace) -> int:
-    job = client.estimates.get(options.id)
-    if not options.wait and not job.estimate.ended:
-        remark(f"{job.id} is {job.status}")
+def result(
+    name: take.Id, /, *, fail_above: take.FailAbove = None, waiting: take.Waiting = take.WAITING, session: Here
+) -> int:
+    """Print the result of an estimate, waiting for it where it has not ended."""
+    job = session.client.estimates.get(name)
+    if waiting.no_wait and not job.estimate.ended:
+        session.remark(f"{job.id} is {job.status}")
         return 1
-    return answer(job, options)
+    return answer(session, job, waiting, fail_above)
 
 
-def curve(client: Client, options: argparse.Namespace) -> int:
-    points = client.estimates.get(options.id).curve()
-    if options.json:
-        say(as_json([point.model_dump(mode="json") for point in points]))
-    else:
-        table([("step", "seconds", "value"), *((p.step, f"{p.seconds:.2f}", f"{p.value:.6g}") for p in points)])
+def curve(name: take.Id, /, *, session: Here) -> int:
+    """Print the training curve: step, seconds, value (not certified)."""
+    points = session.client.estimates.get(name).curve()
+    rows = ((p.step, f"{p.seconds:.2f}", f"{p.value:.6g}") for p in points)
+    session.say(list(points), table([("step", "seconds", "value"), *rows]))
     return 0
 
 
-def certificate(client: Client, options: argparse.Namespace) -> int:
-    content = client.estimates.get(options.id).certificate(options.file)
+def certificate(name: take.Id, file: Annotated[str, Parameter(name="FILE")], /, *, session: Here) -> int:
+    """Write the certificate of an estimate; prints its digest."""
+    content = session.client.estimates.get(name).certificate(file)
     digest = hashlib.sha256(content).hexdigest()
-    say(as_json({"file": options.file, "sha256": digest}) if options.json else digest)
+    session.say({"file": file, "sha256": digest}, digest)
     return 0
 
 
-def evaluate(client: Client, options: argparse.Namespace) -> int:
+def evaluate(
+    name: take.Id,
+    given: Annotated[take.Data, Parameter(name="ROWS")],
+    /,
+    *,
+    out: Annotated[str | None, Parameter(metavar="FILE", help="write an .npy file instead of one score a line")] = None,
+    session: Here,
+) -> int:
+    """Score rows with the critic: high where they look like the target."""
     import numpy as np
 
-    with data(options.data) as found:
+    with data(given) as found:
         rows: Any
         if isinstance(found, str) or found.suffix != ".npy":
-            rows = send(client, options.data, options)  # the server converts other formats, and keeps the set
+            rows = session.send(given)  # the server converts other formats, and keeps the set
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
                 raise OptionError(f"{found} is not an .npy file of numbers") from error
-        scores = client.estimates.get(options.id).evaluate(rows)
-    if options.out:
-        np.save(options.out, scores)
-    elif options.json:
-        say(json.dumps(scores.tolist()))
+        scores = session.client.estimates.get(name).evaluate(rows)
+    if out:
+        np.save(out, scores)
     else:
-        say("\n".join(map(repr, scores.tolist())))
+        session.say(scores.tolist(), "\n".join(map(repr, scores.tolist())), indent=None)
     return 0
 
 
-def matrix(client: Client, options: argparse.Namespace) -> int:
-    if options.data.count("-") > 1:
+def matrix(
+    names: take.AllData,
+    /,
+    *,
+    reference: Annotated[take.Switch, Parameter(help="only the first against each of the others")] = False,
+    options: take.EstimateOptions = take.OPTIONS,
+    simultaneous: take.Simultaneous = False,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Compare all pairs of sample sets; prints the lower bounds."""
+    if names.count("-") > 1:
         raise OptionError("only one of the sets can come from standard input")
-    if len(options.data) < 2:
+    if len(names) < 2:
         raise OptionError("give at least two sets")
-    sets = [send(client, text, options) for text in options.data]
-    more = {**chosen(options), "simultaneous": options.simultaneous}
-    if options.reference:
-        job = client.batches.reference(sets[0], sets[1:], **more)
-    else:
-        job = client.batches.matrix(sets, **more)
-    remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if not options.wait:
-        say(as_json(job.batch) if options.json else job.id)
+    stored = [session.send(text, progress=waiting.progress) for text in names]
+    more = {**options.given(), "simultaneous": simultaneous}
+    batches = session.client.batches
+    job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
         return 0
-    found = job.wait(timeout=options.timeout, progress=options.progress)
-    say(as_json(matrix_record(found)) if options.json else found)
+    found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+    session.say(matrix_record(found), found)
     return 0 if job.batch.counts.failed == 0 else 1
 
 
@@ -253,43 +275,54 @@ def matrix_record(found: Matrix) -> dict[str, Any]:
     return {"rows": found.rows, "columns": found.columns, "confidence": found.confidence, **plain}
 
 
-def batch(client: Client, options: argparse.Namespace) -> int:
-    text = sys.stdin.read() if options.pairs == "-" else Path(options.pairs).read_text()
+def batch(
+    pairs: Annotated[
+        take.Data,
+        Parameter(name="FILE", help='JSON lines {"source": id, "target": id, "custom_id": text}, or - for stdin'),
+    ],
+    /,
+    *,
+    options: take.EstimateOptions = take.OPTIONS,
+    simultaneous: take.Simultaneous = False,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Compare explicit pairs; prints one JSON object a line."""
+    text = sys.stdin.read() if pairs == "-" else Path(pairs).read_text()
     try:
         lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-        pairs = [
+        given = [
             (line["source"], line["target"], *([line["custom_id"]] if "custom_id" in line else [])) for line in lines
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise OptionError(f'each line must be like {{"source": "ss_...", "target": "ss_..."}}: {error}') from error
-    job = client.batches.pairs(pairs, **chosen(options), simultaneous=options.simultaneous)
-    remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if not options.wait:
-        say(as_json(job.batch) if options.json else job.id)
+    job = session.client.batches.pairs(given, **options.given(), simultaneous=simultaneous)
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
         return 0
-    return lines_of(job, options)
+    return lines_of(session, job, waiting)
 
 
-def lines_of(job: BatchJob, options: argparse.Namespace) -> int:
-    for record in job.results(wait=options.wait, timeout=options.timeout, progress=options.progress):
-        say(json.dumps(record.model_dump(mode="json")))
+def lines_of(session: Session, job: BatchJob, waiting: take.Waiting) -> int:
+    for record in job.results(wait=not waiting.no_wait, timeout=waiting.timeout, progress=waiting.progress):
+        session.say_json(record, indent=None)
     return 0 if job.batch.counts.failed == 0 else 1
 
 
-def batches(client: Client, options: argparse.Namespace) -> int:
-    found = [job.batch for job in client.batches.list()]
-    if options.json:
-        say(as_json([record.model_dump(mode="json") for record in found]))
-    else:
-        table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found)
+def batches(*, session: Here) -> int:
+    """List batches, newest first."""
+    found = [job.batch for job in session.client.batches.list()]
+    session.say(found, table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found))
     return 0
 
 
-def results(client: Client, options: argparse.Namespace) -> int:
-    return lines_of(client.batches.get(options.id), options)
+def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: Here) -> int:
+    """Print all estimates of a batch, one JSON object a line."""
+    return lines_of(session, session.client.batches.get(name), waiting)
 
 
-ACTIONS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
+COMMANDS: dict[str, Callable[..., int]] = {
     "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
     "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve, "certificate": certificate,
     "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches, "results": results,

@@ -1,18 +1,66 @@
-"""Data arguments of the command line: a path, - for standard input, or the id of a stored set."""
+"""What commands read and print. Data is a path, - for standard input, or the id of a stored set."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from wdist_client.errors import OptionError
 
+if TYPE_CHECKING:
+    from cyclopts import Token
+
+    from wdist_client.client import Client
+    from wdist_client.models import SampleSet
+
 MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}
+
+
+@dataclass
+class Session:
+    """What a command works with: the client, and the files that stay open until it has ended."""
+
+    client: Client
+    files: ExitStack
+    as_json: bool
+
+    def say(self, record: Any, text: object, indent: int | None = 2) -> None:
+        """Print what a command found: the record with --json, else the text."""
+        if self.as_json:
+            self.say_json(record, indent)
+        elif str(text):
+            sys.stdout.write(f"{text}\n")
+
+    def say_json(self, record: Any, indent: int | None = 2) -> None:
+        text = json.dumps(record, indent=indent, default=lambda model: model.model_dump(mode="json"))
+        sys.stdout.write(f"{text}\n")
+
+    def remark(self, text: object) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    def send(self, text: str, *, name: str | None = None, progress: bool | None = None, **part: Any) -> SampleSet:
+        """Upload the data that `text` names, or look up the set with that id."""
+        found = self.files.enter_context(data(text))  # kept open to the end: a local client reads it later
+        if isinstance(found, str):
+            return self.client.sample_sets.get(found)
+        return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
+
+
+def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float]:
+    """A word, a number, or numbers as 1,2.5,3; the server refuses a word that it does not know."""
+    try:
+        found = [float(part) for part in tokens[0].value.split(",")]
+    except ValueError:
+        return tokens[0].value
+    return found[0] if len(found) == 1 else found
 
 
 @contextmanager

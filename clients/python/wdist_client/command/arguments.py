@@ -1,0 +1,108 @@
+"""The arguments of `wdist remote`: their types, their help, and what is said when they are wrong.
+
+It imports nothing heavy, so that help and completion are fast.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import ArgumentCollection, Parameter, Token, exceptions
+
+from wdist_client.command.options import OptionFlags
+
+
+def data_name(_: type, tokens: Sequence[Token]) -> str:
+    """Data may be "-", standard input; what else begins with a dash is an unknown option."""
+    if tokens[0].value.startswith("-") and tokens[0].value != "-":
+        raise exceptions.UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
+    return tokens[0].value
+
+
+def finite(_: type, value: float | None) -> None:
+    """Comparisons with nan or infinity would never be true."""
+    if value is not None and not math.isfinite(value):
+        raise ValueError("give a finite number")
+
+
+def labels(_: type, tokens: Sequence[Token]) -> dict[str, str]:
+    """Parse NAME=TEXT, each time it is given."""
+    parts = [token.value.partition("=") for token in tokens]
+    if wrong := next((part for part in parts if not part[0] or not part[1]), None):
+        raise ValueError(f"{''.join(wrong)!r} is not like NAME=TEXT")
+    return {name: text for name, _equals, text in parts}
+
+
+DATA = (
+    "a file (.npy, .npz, .parquet, .csv, .zip of images), a folder of images, - for standard input, or an id (ss_...)"
+)
+Data = Annotated[str, Parameter(converter=data_name, allow_leading_hyphen=True, help=DATA)]
+AllData = Annotated[list[Data], Parameter(name="DATA", allow_leading_hyphen=True, help=DATA)]
+Id = Annotated[str, Parameter(name="ID")]
+Ids = Annotated[list[str], Parameter(name="ID")]
+Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
+Finite = Annotated[float | None, Parameter(validator=finite)]
+FailAbove = Annotated[Finite, Parameter(metavar="W", help="exit with 1 when the lower bound exceeds W")]
+Progress = Annotated[bool | None, Parameter(help="a bar on stderr (default: on a terminal)")]
+Drop = Annotated[
+    list[str] | None, Parameter(negative=(), metavar="COLUMN", help="leave a column of tables out; repeatable")
+]
+Groups = Annotated[
+    tuple[str, str] | None, Parameter(negative=(), metavar="LABELS_A LABELS_B", help="labels: groups stay whole")
+]
+Labels = Annotated[str | None, Parameter(metavar="COLUMN", help="take this column alone, as labels of groups")]
+Simultaneous = Annotated[Switch, Parameter(help="adds bounds that hold for all pairs together")]
+Metadata = Annotated[
+    dict[str, str] | None,
+    Parameter(
+        converter=labels, n_tokens=1, accepts_keys=False, metavar="NAME=TEXT", help="a label of your own; repeatable"
+    ),
+]
+Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Waiting:
+    """Whether a command waits for the result."""
+
+    no_wait: Annotated[Switch, Parameter(help="print the id and return at once")] = False
+    timeout: Annotated[Finite, Parameter(metavar="SECONDS", help="wait no longer; the job goes on")] = None
+    progress: Progress = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EstimateOptions(OptionFlags):
+    """How to estimate, and how the job is found again."""
+
+    priority: Literal["high", "normal", "low"] | None = None
+    metadata: Metadata = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+WAITING, OPTIONS = Waiting(), EstimateOptions()
+
+
+def explained(error: exceptions.CycloptsError) -> str:
+    """What is wrong with the arguments, as a part of a line."""
+    if isinstance(error, exceptions.UnusedCliTokensError):
+        return f"unexpected {' '.join(error.unused_tokens or ())}"
+    if isinstance(error, exceptions.UnknownCommandError) and error.app is not None:
+        given = (error.unused_tokens or [""])[0]
+        close = difflib.get_close_matches(given, error.app, n=1)
+        kind = "option" if given.startswith("-") else "command"
+        return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
+    if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
+        error.argument_collection = error.app.assemble_argument_collection()
+    text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
+    text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
+    text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
+    return text if text[:2].isupper() else text[0].lower() + text[1:]

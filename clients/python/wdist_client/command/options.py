@@ -1,0 +1,90 @@
+"""The options of an estimate as flags; made from wdist/options.py by `make generate`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from wdist_client.command.inputs import numbers
+
+
+@dataclass(frozen=True)
+class OptionFlags:
+    """How to estimate. Omitted options get the server's defaults."""
+
+    confidence: Annotated[float | None, Parameter(help="1 - alpha of the bounds.", metavar="CONFIDENCE")] = None
+    critic: Annotated[
+        Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"] | None,
+        Parameter(help="Family of critics. auto tries several and chooses on the select rows."),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Parameter(
+            help="Seeds the split, training and the permutation test. Fix it before you look at a result.",
+            metavar="SEED",
+        ),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        Parameter(help="Seconds of training, about; converted to steps after a timed warm-up.", metavar="SECONDS"),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Parameter(
+            help="Training steps, exactly; the result is then reproducible on the same machine.", metavar="STEPS"
+        ),
+    ] = None
+    scale: Annotated[
+        Any | None,
+        Parameter(
+            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), one factor to divide by, or a factor for each column.",
+            metavar="SCALE",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    layout: Annotated[
+        Literal["nhwc", "nchw"] | None, Parameter(help="Axes of images, where the shape leaves them open.")
+    ] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Device of the worker. auto takes a free GPU.")
+    ] = None
+    baseline_rows: Annotated[
+        int | None,
+        Parameter(
+            help="Rows of each set for the exact transport shown beside the result; 0 leaves it out.", metavar="ROWS"
+        ),
+    ] = None
+    method: Annotated[
+        Literal["betting", "empirical_bernstein", "paired_betting"] | None,
+        Parameter(
+            help="Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and Pontil), or paired_betting, which is tighter and needs sets that are independent of each other."
+        ),
+    ] = None
+    split: Annotated[
+        Literal["random", "blocks"] | None,
+        Parameter(
+            help="blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no p-value."
+        ),
+    ] = None
+    diameter: Annotated[
+        float | None,
+        Parameter(
+            help="Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound; both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or standardize.",
+            metavar="DIAMETER",
+        ),
+    ] = None
+    empirical: Annotated[
+        bool | None,
+        Parameter(
+            help="Whether to bracket the distance between the given rows themselves. By default only if cheap.",
+            metavar="EMPIRICAL",
+        ),
+    ] = None
+    statements: Annotated[
+        int | None,
+        Parameter(
+            help="Number of estimates that are read together. The result then has a simultaneous bound; all of these hold at once.",
+            metavar="STATEMENTS",
+        ),
+    ] = None

@@ -1,0 +1,83 @@
+"""What the arguments of several commands are: their types, their help, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from cyclopts import App, ArgumentCollection, Parameter, Token, exceptions
+from cyclopts.help import DefaultFormatter, PanelSpec
+from rich.box import Box
+
+from wdist.cli.output import EX_USAGE
+
+# A value that is given twice replaces the first one.
+SHARED = Parameter(allow_repeating=True)
+# Sections of --help without frames: the same on a terminal, in a pipe and in a screen reader.
+PLAIN = DefaultFormatter(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 0, 0, 4)))
+
+
+def set_name(_: type, tokens: Sequence[Token]) -> str:
+    """A positional argument that may be "-", standard input; what else begins with a dash is an unknown option."""
+    if tokens[0].value.startswith("-") and tokens[0].value != "-":
+        raise exceptions.UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
+    return tokens[0].value
+
+
+def finite(_: type, value: float | None) -> None:
+    """Nothing is ever above nan or infinity, so neither can be a threshold."""
+    if value is not None and not math.isfinite(value):
+        raise ValueError("give a finite number")
+
+
+SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
+Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
+Drop = Annotated[
+    tuple[str, ...], Parameter(negative=(), metavar="COLUMN", show_default=False, help="leave a column out; repeatable")
+]
+AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
+Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
+FailAbove = Annotated[
+    float | None, Parameter(validator=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
+]
+
+
+def run(app: App, tokens: Sequence[str]) -> int:
+    """Parse and run one command; wrong usage is one line on standard error and exit status 2."""
+    try:
+        command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
+        if command == app.help_print and not {"--help", "-h"} & set(tokens):
+            names = ", ".join(name for name in app[tokens[0]] if not name.startswith("-"))
+            return _wrong(f"wdist {tokens[0]}", f"say which command: {names}")
+    except exceptions.CycloptsError as error:
+        return _wrong(" ".join(("wdist", *(error.command_chain or ()))), _explained(error))
+    run_command: Callable[..., int | None] = command
+    return run_command(*bound.args, **bound.kwargs) or 0
+
+
+def _wrong(prog: str, text: str) -> int:
+    sys.stderr.write(f"{prog}: {text}; see {prog} --help\n")
+    return EX_USAGE
+
+
+def _explained(error: exceptions.CycloptsError) -> str:
+    """What is wrong, as a part of a line."""
+    if isinstance(error, exceptions.UnusedCliTokensError):
+        return f"unexpected {' '.join(error.unused_tokens or ())}"
+    if (
+        isinstance(error, exceptions.UnknownCommandError) and error.app is not None
+    ):  # its own text imports every command
+        given = (error.unused_tokens or [""])[0]
+        close = difflib.get_close_matches(given, error.app, n=1)
+        kind = "option" if given.startswith("-") else "command"
+        return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
+    if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
+        error.argument_collection = error.app.assemble_argument_collection()
+    text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
+    text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
+    text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
+    return text if text[:2].isupper() else text[0].lower() + text[1:]

@@ -1,0 +1,60 @@
+"""The options of an estimate as flags, made from the fields of `wdist.options.Options`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from cyclopts import Parameter, Token
+
+from wdist.options import Options
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+Command = TypeVar("Command", bound=Callable[..., int])
+
+
+def options_as_flags(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
+    """A decorator: the command gets the options of an estimate, except some, as its `**options`."""
+    flags = [_flag(name, field) for name, field in Options.model_fields.items() if name not in without]
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command)
+        named = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        command.__signature__ = signature.replace(parameters=[*named, *flags])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    """The library checks what is given: its message is the same as for a call from Python."""
+    kind: Any = field.annotation
+    kinds = set(_origins(kind))
+    about = Parameter(help=field.description, metavar=None if Literal in kinds else name.rpartition("_")[2].upper())
+    if list in kinds:
+        kind, about = Any, Parameter.combine(about, Parameter(converter=numbers, n_tokens=1, metavar=name.upper()))
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, about]
+    )
+
+
+def _origins(kind: Any) -> Iterator[Any]:
+    """What a type is made of: float, Literal, list, ..."""
+    yield get_origin(kind) or kind
+    for part in get_args(kind):
+        yield from _origins(part)
+
+
+def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float] | None:
+    """A value that may be one number or several: none, a word, a number, or numbers as 1,2.5,3."""
+    text = tokens[0].value
+    if text == "none":
+        return None
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return found[0] if len(found) == 1 else found

@@ -1,0 +1,37 @@
+"""`wdist verify`: checks a certificate, with the formats that `wdist estimate` reads."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from wdist.cli.arguments import AsJson, SetName, Switch
+from wdist.cli.inputs import HELP, Inputs
+from wdist.cli.output import fail
+
+
+def verify(
+    certificate: Annotated[str, Parameter(name="CERT", help="the certificate file")],
+    source: Annotated[SetName, Parameter(name="A", help=f"source rows: {HELP}")],
+    target: Annotated[SetName, Parameter(name="B", help="target rows: the same")],
+    /,
+    *,
+    sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="of CERT, as the issuer gave it")] = None,
+    fresh: Annotated[Switch, Parameter(help="A and B are rows the issuer never saw: it need not be trusted")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
+    from wdist.errors import SampleError
+    from wdist.verify.command import run
+
+    given = Namespace(certificate=certificate, source=source, target=target, sha256=sha256, fresh=fresh, json=as_json)
+    if {source[-4:], target[-4:]} == {".npy"}:
+        return run(given)
+    try:
+        with Inputs() as inputs:
+            given.source, given.target = (str(one.path) for one in inputs.open([source, target]))
+            return run(given)
+    except SampleError as error:
+        return fail(str(error))
