@@ -29,8 +29,8 @@ class Options(options.Options):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Device of the worker. auto takes a free GPU."
     )
-    max_seconds: float | None = Field(
-        default=None, gt=0, le=MAX_SECONDS, description=options.Options.model_fields["max_seconds"].description
+    max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = Field(
+        default=None, description=options.Options.model_fields["max_seconds"].description
     )
     groups: Groups | None = Field(
         default=None,
