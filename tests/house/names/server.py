@@ -169,7 +169,7 @@ def metrics() -> set[str]:
     for line in _observed()["metrics"].splitlines():
         if line and not line.startswith("#"):
             name, labels = re.match(r"(\w+)(?:\{(.*)\})?", line).groups()  # type: ignore[union-attr]
-            names = ",".join(re.findall(r'(\w+)="', labels or ""))
+            names = ",".join(sorted(re.findall(r'(\w+)="', labels or "")))  # their order has no meaning
             found.add(f"{name}{{{names}}}" if names else name)
     return found
 
