@@ -115,7 +115,7 @@ def together(folder: Path, jobs: int) -> list[Row]:
         alone, several = (statistics.mean(rates[most]) for most in (1, 16))
         rows += [
             (f"{count} {name} estimates, each alone", alone, "/s", float("nan")),
-            (f"{count} {name} estimates, up to 16 in a turn", several, "/s", float("nan")),
+            (f"{count} {name} estimates, up to 16 together", several, "/s", float("nan")),
             (f"{name}: together against alone", several / alone, "", float("nan")),
         ]
     return rows

@@ -90,7 +90,8 @@ class Batches:
         Raises NotFoundError and InvalidError, which name the pair, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            if (earlier := _earlier(session, tenant_id, given)) is not None:
+            key, digest = given.idempotency_key, given.request_digest
+            if (earlier := tenancy.accepted_before(session, Batch, tenant_id, key, digest)) is not None:
                 return earlier
             costs = self._check(session, tenant_id, given)
             admit_jobs(session, tenant_id, quota, costs, time.time())
@@ -232,16 +233,3 @@ def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
     if given.options.get("simultaneous"):
         options["statements"] = max(options.get("statements", 1), len(given.pairs))
     return options
-
-
-def _earlier(session: Session, tenant_id: str, given: BatchSubmission) -> Batch | None:
-    if given.idempotency_key is None:
-        return None
-    query = tenancy.owned(Batch, tenant_id).where(Batch.idempotency_key == given.idempotency_key)
-    earlier = session.execute(query).scalar_one_or_none()
-    if earlier is not None and earlier.request_digest != given.request_digest:
-        raise InvalidError(
-            f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
-            field="Idempotency-Key",
-        )
-    return earlier

@@ -22,7 +22,7 @@ from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
 
@@ -116,8 +116,8 @@ def list_estimates(
         key, _, value = label.partition(":")
         query = query.where(Estimate.labels[key].as_string() == value)
     with services.database.read() as session:
-        rows, has_more = tenancy.page(session, query, Estimate, limit, after)
-    return Page(data=[estimate_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+        rows, following = tenancy.page(session, query, Estimate, limit, after)
+    return page_of([estimate_view(row) for row in rows], following)
 
 
 @router.get("/{estimate_id}", responses=responses(404, 422))

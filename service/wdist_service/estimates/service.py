@@ -71,7 +71,8 @@ class Estimates:
         sets or options that cannot give a result, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            if (earlier := self._earlier(session, tenant_id, submission)) is not None:
+            key, digest = submission.idempotency_key, submission.request_digest
+            if (earlier := tenancy.accepted_before(session, Estimate, tenant_id, key, digest)) is not None:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
@@ -116,19 +117,6 @@ class Estimates:
             )
             for given in submissions
         ]  # fmt: skip
-
-    def _earlier(self, session: Session, tenant_id: str, submission: Submission) -> Estimate | None:
-        key = submission.idempotency_key
-        if key is None:
-            return None
-        query = tenancy.owned(Estimate, tenant_id).where(Estimate.idempotency_key == key)
-        earlier = session.execute(query).scalar_one_or_none()
-        if earlier is not None and earlier.request_digest != submission.request_digest:
-            raise InvalidError(
-                f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
-                field="Idempotency-Key",
-            )
-        return earlier
 
     def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
         """Reject now what the estimator would reject only after a wait in the queue. Reads no values."""

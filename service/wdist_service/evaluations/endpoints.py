@@ -22,7 +22,7 @@ from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.tables import Estimate, Evaluation, SampleSet, Status
@@ -114,8 +114,8 @@ def list_evaluations(
     with services.database.read() as session:
         tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         query = tenancy.owned(Evaluation, caller.tenant_id).where(Evaluation.estimate_id == estimate_id)
-        rows, has_more = tenancy.page(session, query, Evaluation, limit, after)
-    return Page(data=[job_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+        rows, following = tenancy.page(session, query, Evaluation, limit, after)
+    return page_of([job_view(row) for row in rows], following)
 
 
 @router.get("/{estimate_id}/evaluations/{evaluation_id}", responses=responses(401, 403, 404, 422, 503))

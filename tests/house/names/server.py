@@ -129,7 +129,8 @@ def fields() -> set[str]:
             for status, answer in operation["responses"].items():
                 for media in answer.get("content", {}).values():
                     if status.startswith("2"):
-                        found |= _fields(f"{method.upper()} {path} answer", media.get("schema", {}))
+                        schema = media.get("itemSchema", media.get("schema", {}))  # of each event, or of the whole
+                        found |= _fields(f"{method.upper()} {path} answer", schema)
     for path, answer in _observed()["answers"].items():
         found |= {f"GET {path} answer.{key}" for key in answer}
     return found
