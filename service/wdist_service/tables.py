@@ -109,8 +109,27 @@ class SampleSet(OwnedRow):
     created_at: Mapped[float]
 
 
-class Estimate(OwnedRow):
-    """A job comparing two sample sets, and its result. Every write of a worker carries `WHERE attempt = k`."""
+class JobRow(OwnedRow):
+    """A job of the queue. Every write of a worker carries `WHERE attempt = k`."""
+
+    __abstract__ = True
+
+    status: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[str] = mapped_column(String(8))
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this job caused
+    worker_id: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
+
+
+class Estimate(JobRow):
+    """A job comparing two sample sets, and its result."""
 
     prefix, noun = "est", "estimate"
     __tablename__ = "estimates"
@@ -130,29 +149,17 @@ class Estimate(OwnedRow):
         Index("ix_estimates_batch", "batch_id", "position"),
     )
 
-    status: Mapped[str] = mapped_column(String(16))
     source_id: Mapped[str] = mapped_column(String(40))
     target_id: Mapped[str] = mapped_column(String(40))
     options: Mapped[dict[str, Any]]
-    priority: Mapped[str] = mapped_column(String(8))
     labels: Mapped[dict[str, Any]] = mapped_column("metadata")
-    created_at: Mapped[float]
-    started_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    attempt: Mapped[int] = mapped_column(Integer, default=1)
-    failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this estimate caused
-    worker_id: Mapped[str | None] = mapped_column(String(40))
-    progress: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     curve: Mapped[list[Any] | None] = mapped_column(deferred=True)
-    error: Mapped[dict[str, Any] | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
-    cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
-    together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
 
 
 # Device seconds of an ended estimate: those that a trainer ran together share the time.

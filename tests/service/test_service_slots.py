@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from service_process import is_alive, normal, npy
 
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.settings import Settings
 from wdist_service.worker import trainer_pool
 from wdist_service.worker.trainer_pool import TrainerDied, TrainerPool, machine_memory
@@ -43,10 +44,9 @@ def long_job(folder: Path) -> dict:
         (folder / name).write_bytes(npy(normal(int(shift), shift=shift)))
     return {
         "name": "job",
-        "source": str(folder / "source"),
-        "target": str(folder / "target"),
+        "runner": ESTIMATE.runner,
+        "files": {name: str(folder / name) for name in ("source", "target")},
         "options": {"critic": "groupsort", "steps": 1_000_000},
-        "groups": None,
         "directory": str(folder),
         "checkpoint": str(folder / "checkpoint"),
     }

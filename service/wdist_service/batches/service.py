@@ -18,11 +18,11 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.estimates.service import Estimates, Submission, check_groups
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.status import record_status
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
 MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
@@ -156,7 +156,7 @@ class Batches:
                     estimate.status = Status.CANCELING
                 else:
                     continue
-                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
         self._queue.withdraw(withdrawn)
         return batch
 

@@ -20,11 +20,11 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import count_waiting, virtual_time
-from wdist_service.queue.status import record_status
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import (
@@ -89,7 +89,7 @@ class Estimates:
             estimate = self.rows(tenant_id, [submission])[0]
             session.add(estimate)
             session.flush()
-            record_status(session, estimate.id, Status.QUEUED, 1)
+            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
             self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
             return estimate, True
 
@@ -102,7 +102,7 @@ class Estimates:
         session.add_all(estimates)
         session.flush()
         for number, estimate in enumerate(estimates):
-            record_status(session, estimate.id, Status.QUEUED, 1)
+            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
             self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
 
     def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
@@ -174,7 +174,7 @@ class Estimates:
             elif was == Status.RUNNING:
                 estimate.status = Status.CANCELING
             if estimate.status != was:
-                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
         if was == Status.QUEUED:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
         return estimate
