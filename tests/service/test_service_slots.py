@@ -74,6 +74,28 @@ def test_a_trainer_serves_several_jobs_and_stops_when_told(pool: TrainerPool, tm
     assert pool.slots[0].trainer is not trainer
 
 
+def test_a_job_of_another_kind_runs_by_its_own_runner(
+    cold_pool: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows_runner.py").write_text(
+        "import numpy as np\n"
+        "def run(job, directory, on_progress, should_stop):\n"
+        "    yield from ()\n"
+        "    (directory / 'note').write_text(job['options']['note'])\n"
+        "    return {'rows': len(np.load(job['files']['set']))}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    until(lambda: (cold_pool.tend(), cold_pool.slots[0].is_ready())[1])
+    _, trainer = cold_pool.take()
+    (tmp_path / "set").write_bytes(npy(normal(1)))
+    (tmp_path / "result").mkdir()
+    job = {"name": "job", "runner": "rows_runner", "options": {"note": "seen"}, "files": {"set": str(tmp_path / "set")}}
+    trainer.send([job | {"directory": str(tmp_path / "result")}])
+    ended = final(trainer)
+    assert (ended["type"], ended["values"], ended["files"]) == ("result", {"rows": 300}, ["note"])
+    assert (tmp_path / "result" / "note").read_text() == "seen"
+
+
 def test_one_of_several_jobs_is_stopped(pool: TrainerPool, tmp_path: Path) -> None:
     _, trainer = pool.take()
     short = {"critic": "groupsort", "steps": 50, "baseline_rows": 0}
