@@ -115,7 +115,7 @@ def together(folder: Path, jobs: int) -> list[Row]:
         alone, several = (statistics.mean(rates[most]) for most in (1, 16))
         rows += [
             (f"{count} {name} estimates, each alone", alone, "/s", float("nan")),
-            (f"{count} {name} estimates, up to 16 in a turn", several, "/s", float("nan")),
+            (f"{count} {name} estimates, up to 16 together", several, "/s", float("nan")),
             (f"{name}: together against alone", several / alone, "", float("nan")),
         ]
     return rows
@@ -164,6 +164,7 @@ def table(folder: Path, _jobs: int) -> list[Row]:
         from wdist_service.database import Database
         from wdist_service.estimates.service import Estimates, Submission
         from wdist_service.ids import new_id
+        from wdist_service.jobs import KINDS
         from wdist_service.keys.quotas import Quota
         from wdist_service.queue import dispatch
         from wdist_service.queue.attempts import Attempts
@@ -173,7 +174,7 @@ def table(folder: Path, _jobs: int) -> list[Row]:
         settings = Settings(data=server.data)
         database, storage = Database(settings), open_storage(settings)
         queue = dispatch.Queue(database)
-        attempts = Attempts(database, queue, storage, new_id("wrk"))
+        attempts = Attempts(database, queue, storage, KINDS, new_id("wrk"))
         attempts.declare("benchmark", 1, ["cpu"])
         for _ in range(50):
             estimate, _is_new = Estimates(database, queue, storage).submit(

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 
 from wdist import __version__
 from wdist_service.api_browser import endpoints as api_browser
@@ -28,7 +29,7 @@ from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
-from wdist_service.http.metrics import HttpMetrics
+from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
@@ -74,6 +75,8 @@ def build_services(settings: Settings) -> Services:
         threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
     jobs = Estimates(database, queue, storage)
     evaluator = Evaluator(storage.scratch)
+    metrics = CollectorRegistry()  # a plain one: a replica has one API process
+    metrics.register(JobMetrics(database, settings.lease_seconds))
     return Services(
         settings,
         database,
@@ -85,7 +88,8 @@ def build_services(settings: Settings) -> Services:
         Uploads(database, storage, sets, settings),
         Batches(database, queue, jobs),
         EventFeed(database),
-        HttpMetrics(),
+        metrics,
+        HttpMetrics(metrics),
         evaluator,
         Evaluations(database, storage, evaluator, settings),
         RateLimiter(),

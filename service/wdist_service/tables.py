@@ -65,12 +65,23 @@ class Tenant(Base):
     created_at: Mapped[float]
 
 
-class ApiKey(Base):
-    """A bearer key of a tenant; only its keyed hash is stored. Revoked keys stay, so that a server never reopens."""
+class OwnedRow(Base):
+    """A row that belongs to a tenant. Its id is `prefix`, an underscore and a ULID; messages call it by its noun."""
 
-    __tablename__ = "api_keys"
+    __abstract__ = True
+    prefix: ClassVar[str]
+    noun: ClassVar[str]
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+
+
+class ApiKey(OwnedRow):
+    """A bearer key of a tenant; only its keyed hash is stored. Revoked keys stay, so that a server never reopens."""
+
+    prefix, noun = "key", "API key"
+    __tablename__ = "api_keys"
+
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     name: Mapped[str | None] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(16))
@@ -80,14 +91,13 @@ class ApiKey(Base):
     quota: Mapped[dict[str, Any] | None]
 
 
-class SampleSet(Base):
+class SampleSet(OwnedRow):
     """An uploaded array: immutable, stored under its sha256."""
 
+    prefix, noun = "ss", "sample set"
     __tablename__ = "sample_sets"
     __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str | None] = mapped_column(String(200))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
@@ -99,9 +109,29 @@ class SampleSet(Base):
     created_at: Mapped[float]
 
 
-class Estimate(Base):
-    """A job comparing two sample sets, and its result. Every write of a worker carries `WHERE attempt = k`."""
+class JobRow(OwnedRow):
+    """A job of the queue. Every write of a worker carries `WHERE attempt = k`."""
 
+    __abstract__ = True
+
+    status: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[str] = mapped_column(String(8))
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this job caused
+    worker_id: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
+
+
+class Estimate(JobRow):
+    """A job comparing two sample sets, and its result."""
+
+    prefix, noun = "est", "estimate"
     __tablename__ = "estimates"
     __table_args__ = (
         UniqueConstraint("tenant_id", "idempotency_key"),
@@ -119,31 +149,17 @@ class Estimate(Base):
         Index("ix_estimates_batch", "batch_id", "position"),
     )
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
-    status: Mapped[str] = mapped_column(String(16))
     source_id: Mapped[str] = mapped_column(String(40))
     target_id: Mapped[str] = mapped_column(String(40))
     options: Mapped[dict[str, Any]]
-    priority: Mapped[str] = mapped_column(String(8))
     labels: Mapped[dict[str, Any]] = mapped_column("metadata")
-    created_at: Mapped[float]
-    started_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    attempt: Mapped[int] = mapped_column(Integer, default=1)
-    failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this estimate caused
-    worker_id: Mapped[str | None] = mapped_column(String(40))
-    progress: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     curve: Mapped[list[Any] | None] = mapped_column(deferred=True)
-    error: Mapped[dict[str, Any] | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
-    cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
-    together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
 
 
 # Device seconds of an ended estimate: those that a trainer ran together share the time.
@@ -187,14 +203,13 @@ class Worker(Base):
     beat_at: Mapped[float]
 
 
-class Batch(Base):
+class Batch(OwnedRow):
     """Estimates submitted together. Its state follows from theirs, except that a cancellation is recorded."""
 
+    prefix, noun = "batch", "batch"
     __tablename__ = "batches"
     __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     kind: Mapped[str] = mapped_column(String(16))  # pairs | matrix | reference
     sets: Mapped[list[Any] | None]  # of a matrix: all; of a reference batch: the reference, then the targets
     size: Mapped[int]
@@ -207,14 +222,13 @@ class Batch(Base):
     request_digest: Mapped[str | None] = mapped_column(String(64))
 
 
-class Upload(Base):
+class Upload(OwnedRow):
     """A resumable upload. `lock` names the request that may add to it, until `locked_until` (the database's clock)."""
 
+    prefix, noun = "up", "upload"
     __tablename__ = "uploads"
     __table_args__ = (Index("ix_uploads_tenant", "tenant_id"), Index("ix_uploads_expires", "expires_at"))
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     length: Mapped[int] = mapped_column(BigInteger)
     offset: Mapped[int] = mapped_column(BigInteger)
     name: Mapped[str | None] = mapped_column(String(200))
@@ -240,9 +254,10 @@ class UploadPart(Base):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
 
 
-class Evaluation(Base):
+class Evaluation(OwnedRow):
     """A critic's values (or gradients) on every row of a stored set. `holder` works on it until `held_until`."""
 
+    prefix, noun = "ev", "evaluation"
     __tablename__ = "evaluations"
     __table_args__ = (
         Index("ix_evaluations_estimate", "estimate_id", "id"),
@@ -250,8 +265,6 @@ class Evaluation(Base):
         Index("ix_evaluations_tenant", "tenant_id"),
     )
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"))
     sample_set_id: Mapped[str] = mapped_column(String(40))
     gradient: Mapped[bool]

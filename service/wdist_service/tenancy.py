@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, NotFoundError
-from wdist_service.tables import ApiKey, Batch, Estimate, Evaluation, SampleSet, Upload
+from wdist_service.tables import Batch, Estimate, OwnedRow
 
-Owned = TypeVar("Owned", SampleSet, Estimate, Batch, Upload, Evaluation, ApiKey)
-_NOUN = {
-    SampleSet: "sample set", Estimate: "estimate", Batch: "batch", Upload: "upload", Evaluation: "evaluation",
-    ApiKey: "API key",
-}  # fmt: skip
-_PREFIX = {
-    SampleSet: "ss_", Estimate: "est_", Batch: "batch_", Upload: "up_", Evaluation: "ev_", ApiKey: "key_",
-}  # fmt: skip
+Owned = TypeVar("Owned", bound=OwnedRow)
+Accepted = TypeVar("Accepted", Estimate, Batch)
 
 
 def owned(model: type[Owned], tenant_id: str) -> Select[Owned]:
@@ -43,21 +37,37 @@ def find(
     return found
 
 
-def missing(model: type[Any], identifier: str, field: str | None = None) -> NotFoundError:
+def missing(model: type[OwnedRow], identifier: str, field: str | None = None) -> NotFoundError:
     """The error for an id that the tenant does not have."""
-    return NotFoundError(f"there is no {_NOUN[model]} {identifier!r}", field=field)
+    return NotFoundError(f"there is no {model.noun} {identifier!r}", field=field)
 
 
 def page(
     session: Session, query: Select[Owned], model: type[Owned], limit: int, after: str | None
-) -> tuple[list[Owned], bool]:
-    """Up to `limit` rows, newest first, that follow the cursor `after`; and whether there are more.
+) -> tuple[list[Owned], str | None]:
+    """Up to `limit` rows, newest first, that follow the cursor `after`; and the cursor of the next page, if any.
 
     Identifiers sort by time, so the cursor stays valid when the row itself is deleted.
     """
     if after is not None:
-        if not after.startswith(_PREFIX[model]):
+        if not after.startswith(f"{model.prefix}_"):
             raise InvalidError(f"{after!r} is not a cursor of this list; use `next` of the page before", field="after")
         query = query.where(model.id < after)
-    rows: list[Any] = list(session.execute(query.order_by(model.id.desc()).limit(limit + 1)).scalars())
-    return rows[:limit], len(rows) > limit
+    rows = list(session.execute(query.order_by(model.id.desc()).limit(limit + 1)).scalars())
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+def accepted_before(
+    session: Session, model: type[Accepted], tenant_id: str, key: str | None, digest: str | None
+) -> Accepted | None:
+    """What this Idempotency-Key began. Raises InvalidError if that request had another body."""
+    if key is None:
+        return None
+    query = owned(model, tenant_id).where(model.idempotency_key == key)
+    earlier = session.execute(query).scalar_one_or_none()
+    if earlier is not None and earlier.request_digest != digest:
+        raise InvalidError(
+            f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
+            field="Idempotency-Key",
+        )
+    return earlier

@@ -19,6 +19,7 @@ from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
+from wdist_service.jobs import KINDS
 from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, device_seconds
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch
@@ -45,7 +46,7 @@ class Bench:
     sets: tuple[str, str]
 
     def worker(self, name: str) -> Attempts:
-        attempts = Attempts(self.database, self.queue, self.storage, new_id("wrk"))
+        attempts = Attempts(self.database, self.queue, self.storage, KINDS, new_id("wrk"))
         attempts.declare(name, 1, ["cpu"])
         return attempts
 
@@ -112,7 +113,7 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
 def result(tmp_path: Path) -> Finished:
     file = tmp_path / "critic.json"
     file.write_text("{}")
-    return Finished({"value": 1.0}, [], {"critic.json": file})
+    return Finished({"result": {"value": 1.0}, "curve": []}, {"critic.json": file})
 
 
 def test_a_claim_is_given_once(bench: Bench) -> None:
@@ -120,7 +121,7 @@ def test_a_claim_is_given_once(bench: Bench) -> None:
     one, other = bench.worker("host/0"), bench.worker("host/1")
     claim = claim_one(one, estimate, 1)
     assert claim is not None
-    assert bench.storage.path(claim.source).exists()
+    assert bench.storage.path(claim.work.files["source"]).exists()
     assert claim_one(other, estimate, 1) is None  # delivered twice
     assert claim_one(one, estimate, 1) is None
     assert claim_one(one, estimate, 2) is None  # an attempt that was never queued
@@ -310,18 +311,18 @@ def test_small_ones_of_a_batch_are_taken_together(bench: Bench) -> None:
     big = bench.batch(2, cost_seconds=1000.0)
     one, other = bench.worker("host/0"), bench.worker("host/1")
     taken = one.claim(ids[0], 1, most=16)
-    assert [claim.estimate_id for claim in taken] == ids[:5], "of nine, half for each of two slots"
+    assert [claim.job_id for claim in taken] == ids[:5], "of nine, half for each of two slots"
     assert [bench.row(each).together for each in ids[:6]] == [5] * 5 + [None]
     assert len(one.watch()) == 5
     assert claim_one(other, ids[3], 1) is None
     assert other.claim(ids[4], 1, most=16) == []
-    assert [claim.estimate_id for claim in other.claim(ids[5], 1, most=2)] == ids[5:7]
+    assert [claim.job_id for claim in other.claim(ids[5], 1, most=2)] == ids[5:7]
     assert len(other.claim(big[0], 1, most=16)) == 1
     assert len(other.claim(bench.submit(), 1, most=16)) == 1
     # One whose trainer died may have been the cause, or not: it is tried alone, and nothing is counted.
     assert one.died(ids[0], 1, "it crashed with SIGSEGV", cap=1, alone=False)
     assert one.hand_over(ids[1], 1)
-    assert [claim.estimate_id for claim in one.claim(ids[0], 2, most=16)] == ids[:1]
+    assert [claim.job_id for claim in one.claim(ids[0], 2, most=16)] == ids[:1]
     assert (bench.row(ids[0]).together, bench.row(ids[0]).failures) == (None, 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +79,29 @@ def test_many_listeners_see_the_same(server: Server, pair: tuple[str, str]) -> N
         thread.join(60)
     assert len(heard[0]) >= 4
     assert all(events == heard[0] for events in heard)
+
+
+def test_a_listener_that_leaves_is_forgotten(server: Server, pair: tuple[str, str]) -> None:
+    estimate = server.submit(*pair, steps=1_000_000, critic="groupsort")
+
+    def ended() -> float:
+        """Streams that the server has ended, by its own count."""
+        lines = server.client.get("/metrics").text.splitlines()
+        where = 'wdist_http_requests_total{method="GET",route="/v1/estimates/{estimate_id}/events",status="200"}'
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(where))
+
+    before = ended()
+    streams = [listen(server, estimate) for _ in range(5)]
+    for stream in streams:
+        assert next(stream)["event"] == "status"
+    assert ended() == before
+    for stream in streams:
+        stream.close()
+    deadline = time.monotonic() + 10
+    while ended() < before + 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    server.client.post(f"/v1/estimates/{estimate}/cancel")
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_metrics_count_by_route_template(server: Server, pair: tuple[str, str]) 
     name = f'wdist_http_requests_total{{{labels},status="404"}}'
     assert after[name] - before.get(name, 0) == 2
     count, last = (f"wdist_http_request_seconds_{kind}" for kind in ("count", "bucket"))
-    assert after[f"{count}{{{labels}}}"] == after[f'{last}{{{labels},le="+Inf"}}']
+    assert after[f"{count}{{{labels}}}"] == after[f'{last}{{le="+Inf",{labels}}}']
     assert after["wdist_http_received_bytes_total"] - before["wdist_http_received_bytes_total"] == len(uploaded)
     assert after["wdist_sample_sets"] - before["wdist_sample_sets"] == 1
     assert after["wdist_stored_bytes"] - before["wdist_stored_bytes"] == len(uploaded)
@@ -162,6 +162,29 @@ def test_open_server_refuses_other_sites(server: Server) -> None:
     assert get("/v1/estimates", headers={"Origin": "https://example.org"}).status_code == 403
     assert get("/v1/estimates", headers={"Origin": server.url}).status_code == 200
     assert get("/v1/estimates", headers={"Host": "rebound.example.org"}).status_code == 403
+
+
+def test_the_page_is_not_sent_again_while_it_is_the_same(server: Server) -> None:
+    for path in ("/", "/page/main.js", "/page/base.css", "/page/icon.svg"):
+        first = server.client.get(path)
+        assert first.status_code == 200
+        same = server.client.get(path, headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
+        assert (same.status_code, same.content) == (304, b"")
+        policy = "content-security-policy"  # browsers put a 304's headers in place of those that they keep
+        assert same.headers[policy] == first.headers[policy] != server.client.get("/livez").headers[policy]
+        assert server.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+        head = server.client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == first.headers["content-length"] == str(len(first.content))
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "none.js", "endpoints.py", "__pycache__", "..%2Fapp.py", "%00.js", "a" * 300 + ".js", ".js"]
+)
+def test_only_the_page_s_own_files_are_sent(server: Server, name: str) -> None:
+    answer = server.client.get(f"/page/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_a_link_on_another_site_opens_the_page_and_nothing_else(server: Server) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from service_process import is_alive, normal, npy
 
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.settings import Settings
 from wdist_service.worker import trainer_pool
 from wdist_service.worker.trainer_pool import TrainerDied, TrainerPool, machine_memory
@@ -43,10 +44,9 @@ def long_job(folder: Path) -> dict:
         (folder / name).write_bytes(npy(normal(int(shift), shift=shift)))
     return {
         "name": "job",
-        "source": str(folder / "source"),
-        "target": str(folder / "target"),
+        "runner": ESTIMATE.runner,
+        "files": {name: str(folder / name) for name in ("source", "target")},
         "options": {"critic": "groupsort", "steps": 1_000_000},
-        "groups": None,
         "directory": str(folder),
         "checkpoint": str(folder / "checkpoint"),
     }
@@ -72,6 +72,28 @@ def test_a_trainer_serves_several_jobs_and_stops_when_told(pool: TrainerPool, tm
     pool.give_back(slot, is_reusable=False)
     pool.tend()
     assert pool.slots[0].trainer is not trainer
+
+
+def test_a_job_of_another_kind_runs_by_its_own_runner(
+    cold_pool: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows_runner.py").write_text(
+        "import numpy as np\n"
+        "def run(job, directory, on_progress, should_stop):\n"
+        "    yield from ()\n"
+        "    (directory / 'note').write_text(job['options']['note'])\n"
+        "    return {'rows': len(np.load(job['files']['set']))}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    until(lambda: (cold_pool.tend(), cold_pool.slots[0].is_ready())[1])
+    _, trainer = cold_pool.take()
+    (tmp_path / "set").write_bytes(npy(normal(1)))
+    (tmp_path / "result").mkdir()
+    job = {"name": "job", "runner": "rows_runner", "options": {"note": "seen"}, "files": {"set": str(tmp_path / "set")}}
+    trainer.send([job | {"directory": str(tmp_path / "result")}])
+    ended = final(trainer)
+    assert (ended["type"], ended["values"], ended["files"]) == ("result", {"rows": 300}, ["note"])
+    assert (tmp_path / "result" / "note").read_text() == "seen"
 
 
 def test_one_of_several_jobs_is_stopped(pool: TrainerPool, tmp_path: Path) -> None:

@@ -13,14 +13,11 @@ from fastapi.responses import StreamingResponse
 
 from wdist_service import tenancy
 from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView
-from wdist_service.batches.service import (
-    Batches,
-    status_of,
-)
+from wdist_service.batches.service import Batches, status_of
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page, rfc3339
+from wdist_service.http.schemas import Page, maybe_rfc3339, page_of, rfc3339
 from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Batch, Estimate
 
@@ -41,7 +38,7 @@ def _view(services: ServicesDep, batch: Batch) -> BatchView:
             "priority": batch.priority,
             "metadata": batch.labels,
             "created_at": rfc3339(batch.created_at),
-            "canceled_at": None if batch.canceled_at is None else rfc3339(batch.canceled_at),
+            "canceled_at": maybe_rfc3339(batch.canceled_at),
         }
     )
 
@@ -82,10 +79,8 @@ def list_batches(
 ) -> Page[BatchView]:
     """The caller's batches, newest first."""
     with services.database.read() as session:
-        rows, has_more = tenancy.page(session, tenancy.owned(Batch, caller.tenant_id), Batch, limit, after)
-    return Page(
-        data=[_view(services, row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None
-    )  # fmt: skip
+        rows, following = tenancy.page(session, tenancy.owned(Batch, caller.tenant_id), Batch, limit, after)
+    return page_of([_view(services, row) for row in rows], following)
 
 
 @router.get("/{batch_id}", responses=responses(404, 422))

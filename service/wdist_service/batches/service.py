@@ -18,11 +18,11 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.estimates.service import Estimates, Submission, check_groups
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.status import record_status
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
 MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
@@ -90,7 +90,8 @@ class Batches:
         Raises NotFoundError and InvalidError, which name the pair, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            if (earlier := _earlier(session, tenant_id, given)) is not None:
+            key, digest = given.idempotency_key, given.request_digest
+            if (earlier := tenancy.accepted_before(session, Batch, tenant_id, key, digest)) is not None:
                 return earlier
             costs = self._check(session, tenant_id, given)
             admit_jobs(session, tenant_id, quota, costs, time.time())
@@ -155,7 +156,7 @@ class Batches:
                     estimate.status = Status.CANCELING
                 else:
                     continue
-                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
         self._queue.withdraw(withdrawn)
         return batch
 
@@ -232,16 +233,3 @@ def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
     if given.options.get("simultaneous"):
         options["statements"] = max(options.get("statements", 1), len(given.pairs))
     return options
-
-
-def _earlier(session: Session, tenant_id: str, given: BatchSubmission) -> Batch | None:
-    if given.idempotency_key is None:
-        return None
-    query = tenancy.owned(Batch, tenant_id).where(Batch.idempotency_key == given.idempotency_key)
-    earlier = session.execute(query).scalar_one_or_none()
-    if earlier is not None and earlier.request_digest != given.request_digest:
-        raise InvalidError(
-            f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
-            field="Idempotency-Key",
-        )
-    return earlier

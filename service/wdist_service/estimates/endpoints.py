@@ -7,7 +7,9 @@ import hashlib
 import logging
 import re
 import time
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -19,17 +21,18 @@ from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.estimates.events import EventFeed
 from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
 from wdist_service.estimates.service import Estimates, Submission
-from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, Services, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
+from wdist_service.tables import TERMINAL, Artifact, Estimate, Evaluation, Event, Status
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
 log = logging.getLogger("wdist.api")
+Job = TypeVar("Job", Estimate, Evaluation)
 _MAX_WAIT_SECONDS = 60
-POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
@@ -70,7 +73,8 @@ async def create_estimate(
     log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
     if seconds := wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
-        estimate = await _wait(services, caller, estimate, seconds)
+        read = partial(_read, services, caller, estimate.id)
+        estimate = await until_ended(services, estimate, read, seconds)
     response.headers["Location"] = f"/v1/estimates/{estimate.id}"
     if estimate.status in TERMINAL:
         response.status_code = 201
@@ -84,12 +88,13 @@ def wanted_wait(prefer: str | None) -> int:
     return min(int(match[1]), _MAX_WAIT_SECONDS) if match else 0
 
 
-async def _wait(services: ServicesDep, caller: CallerDep, estimate: Estimate, seconds: int) -> Estimate:
+async def until_ended(services: Services, job: Job, read: Callable[[], Job], seconds: int) -> Job:
+    """Read a job again and again until it has ended, the time is over, or the server closes."""
     deadline = time.monotonic() + seconds
-    while estimate.status not in TERMINAL and time.monotonic() < deadline and not services[EventFeed].is_closing():
-        await asyncio.sleep(POLL_SECONDS)
-        estimate = await asyncio.to_thread(_read, services, caller, estimate.id)
-    return estimate
+    while job.finished_at is None and time.monotonic() < deadline and not services[EventFeed].is_closing():
+        await asyncio.sleep(_POLL_SECONDS)
+        job = await asyncio.to_thread(read)
+    return job
 
 
 def _read(services: ServicesDep, caller: CallerDep, estimate_id: str) -> Estimate:
@@ -116,8 +121,8 @@ def list_estimates(
         key, _, value = label.partition(":")
         query = query.where(Estimate.labels[key].as_string() == value)
     with services.database.read() as session:
-        rows, has_more = tenancy.page(session, query, Estimate, limit, after)
-    return Page(data=[estimate_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+        rows, following = tenancy.page(session, query, Estimate, limit, after)
+    return page_of([estimate_view(row) for row in rows], following)
 
 
 @router.get("/{estimate_id}", responses=responses(404, 422))

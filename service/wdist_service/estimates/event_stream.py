@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy import select
 
 from wdist_service import tenancy
-from wdist_service.estimates.events import EventFeed, Item, format_event
+from wdist_service.estimates.events import EventFeed, Item
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import IdPath, Services, ServicesDep
 from wdist_service.http.problems import responses
@@ -23,7 +23,7 @@ from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Estimate, Event
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
-_PING_SECONDS = 15.0
+_WAIT_SECONDS = 15.0
 _READ_LIMIT = 500
 _EVENT = {  # one event of the stream
     "type": "object",
@@ -36,49 +36,50 @@ _EVENT = {  # one event of the stream
 }
 
 
+def last_seen(
+    last_event_id: Annotated[str | None, Header(max_length=40, description="Go on after this event.")] = None,
+) -> int:
+    """The event to go on after; 0, the beginning, for an id that is none of ours."""
+    is_number = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
+    return min(int(last_event_id or 0), 1 << 62) if is_number else 0
+
+
+def check_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Raise NotFoundError for an unknown id, before the response begins: in the stream it is too late for a 404."""
+    _read(services, caller, estimate_id, 0, 1)
+
+
 @router.get(
     "/{estimate_id}/events",
-    response_class=StreamingResponse,
+    response_class=EventSourceResponse,
+    dependencies=[Depends(check_estimate)],
     responses={
         200: {
             "description": "status, progress and log events, then one `completed` with the estimate",
-            "content": {"text/event-stream": {"schema": _EVENT}},
+            "content": {"text/event-stream": {"itemSchema": _EVENT}},
         },
         **responses(401, 403, 404, 422, 503),
     },
 )
 async def get_events(
-    estimate_id: IdPath,
-    caller: CallerDep,
-    services: ServicesDep,
-    last_event_id: Annotated[str | None, Header(max_length=40, description="Go on after this event.")] = None,
-) -> StreamingResponse:
+    estimate_id: IdPath, caller: CallerDep, services: ServicesDep, last: Annotated[int, Depends(last_seen)]
+) -> AsyncIterator[ServerSentEvent]:
     """Follow an estimate as server-sent events, from its beginning or from Last-Event-ID."""
-    await asyncio.to_thread(_read, services, caller, estimate_id, 0, 1)  # an unknown id is a 404, not an empty stream
-    last = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    stream = _stream(services, caller, estimate_id, min(last, 1 << 62))
-    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
-
-
-async def _stream(services: Services, caller: Caller, estimate_id: str, last: int) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
-    news = services[EventFeed]
-    with news.listening(estimate_id):
-        while not news.is_closing():
-            known = news.after(estimate_id, last)
+    yield ServerSentEvent(retry=1000)
+    events = services[EventFeed]
+    with events.listening(estimate_id):
+        while not events.is_closing():
+            known = events.after(estimate_id, last)
             estimate, items = None, known or []
             if known is None or any(item.is_end for item in known):
                 estimate, items = await asyncio.to_thread(_read, services, caller, estimate_id, last, _READ_LIMIT)
             for item in items:
                 last = item.id
-                yield item.text
+                yield item.event
             if estimate is not None and estimate.status in TERMINAL and len(items) < _READ_LIMIT:
-                yield format_event("completed", estimate_view(estimate).model_dump_json(), last)
+                yield ServerSentEvent(event="completed", data=estimate_view(estimate), id=str(last))
                 return
-            if not items:
-                yield ": still here\n\n"  # keeps proxies from closing the connection, and reveals a lost one
-            await news.wait(estimate_id, last, _PING_SECONDS)
+            await events.wait(estimate_id, last, _WAIT_SECONDS)
 
 
 def _read(services: Services, caller: Caller, estimate_id: str, last: int, limit: int) -> tuple[Estimate, list[Item]]:

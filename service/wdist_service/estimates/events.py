@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from fastapi.sse import ServerSentEvent
 from sqlalchemy import func, select
 
 from wdist_service.database import Database
@@ -23,13 +24,14 @@ class Item:
     """One event as listeners receive it. `is_end` marks the event that ends the estimate."""
 
     id: int
-    text: str
+    event: ServerSentEvent
     is_end: bool
 
     @classmethod
     def of(cls, event: Event) -> Item:
         is_end = event.type == "status" and event.data.get("status") in TERMINAL
-        return cls(event.id, format_event(event.type, json.dumps(event.data), event.id), is_end)
+        sent = ServerSentEvent(event=event.type, raw_data=json.dumps(event.data), id=str(event.id))
+        return cls(event.id, sent, is_end)
 
 
 @dataclass
@@ -125,8 +127,3 @@ class EventFeed:
                 newest = select(Event.estimate_id, func.max(Event.id)).where(Event.estimate_id.in_(fresh))
                 begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.estimate_id))}
         return begun, found
-
-
-def format_event(type_: str, data: str, identifier: int) -> str:
-    """One event in the format of https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-    return f"id: {identifier}\nevent: {type_}\ndata: {data}\n\n"

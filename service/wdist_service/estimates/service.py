@@ -21,11 +21,11 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.job import ESTIMATE
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import count_waiting, virtual_time
-from wdist_service.queue.status import record_status
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import (
@@ -72,7 +72,8 @@ class Estimates:
         sets or options that cannot give a result, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            if (earlier := self._earlier(session, tenant_id, submission)) is not None:
+            key, digest = submission.idempotency_key, submission.request_digest
+            if (earlier := tenancy.accepted_before(session, Estimate, tenant_id, key, digest)) is not None:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
@@ -89,7 +90,7 @@ class Estimates:
             estimate = self.rows(tenant_id, [submission])[0]
             session.add(estimate)
             session.flush()
-            record_status(session, estimate.id, Status.QUEUED, 1)
+            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
             self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
             return estimate, True
 
@@ -102,7 +103,7 @@ class Estimates:
         session.add_all(estimates)
         session.flush()
         for number, estimate in enumerate(estimates):
-            record_status(session, estimate.id, Status.QUEUED, 1)
+            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
             self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
 
     def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
@@ -117,19 +118,6 @@ class Estimates:
             )
             for given in submissions
         ]  # fmt: skip
-
-    def _earlier(self, session: Session, tenant_id: str, submission: Submission) -> Estimate | None:
-        key = submission.idempotency_key
-        if key is None:
-            return None
-        query = tenancy.owned(Estimate, tenant_id).where(Estimate.idempotency_key == key)
-        earlier = session.execute(query).scalar_one_or_none()
-        if earlier is not None and earlier.request_digest != submission.request_digest:
-            raise InvalidError(
-                f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
-                field="Idempotency-Key",
-            )
-        return earlier
 
     def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
         """Reject now what the estimator would reject only after a wait in the queue. Reads no values."""
@@ -188,7 +176,7 @@ class Estimates:
             elif was == Status.RUNNING:
                 estimate.status = Status.CANCELING
             if estimate.status != was:
-                record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
         if was == Status.QUEUED:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
         return estimate

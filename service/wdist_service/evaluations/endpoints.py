@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +13,7 @@ from fastapi.responses import FileResponse
 
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
-from wdist_service.estimates.endpoints import POLL_SECONDS, wanted_wait
-from wdist_service.estimates.events import EventFeed
+from wdist_service.estimates.endpoints import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
 from wdist_service.evaluations.service import Evaluations, critic_files, find
@@ -22,7 +21,7 @@ from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.tables import Estimate, Evaluation, SampleSet, Status
@@ -92,13 +91,9 @@ async def _job(
 ) -> Response:
     """Begin an evaluation or find an identical one, and wait for it as long as the caller asks."""
     submit = services[Evaluations].submit
-    job = await asyncio.to_thread(
-        submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota
-    )  # fmt: skip
-    deadline = time.monotonic() + wanted_wait(prefer)
-    while job.finished_at is None and time.monotonic() < deadline and not services[EventFeed].is_closing():
-        await asyncio.sleep(POLL_SECONDS)
-        job = await asyncio.to_thread(_find, services, caller, estimate.id, job.id)
+    job = await asyncio.to_thread(submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota)
+    read = partial(_find, services, caller, estimate.id, job.id)
+    job = await until_ended(services, job, read, wanted_wait(prefer))
     headers = {"Location": f"/v1/estimates/{estimate.id}/evaluations/{job.id}"}
     if job.finished_at is None:
         headers["Retry-After"] = "1"
@@ -114,8 +109,8 @@ def list_evaluations(
     with services.database.read() as session:
         tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         query = tenancy.owned(Evaluation, caller.tenant_id).where(Evaluation.estimate_id == estimate_id)
-        rows, has_more = tenancy.page(session, query, Evaluation, limit, after)
-    return Page(data=[job_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+        rows, following = tenancy.page(session, query, Evaluation, limit, after)
+    return page_of([job_view(row) for row in rows], following)
 
 
 @router.get("/{estimate_id}/evaluations/{evaluation_id}", responses=responses(401, 403, 404, 422, 503))

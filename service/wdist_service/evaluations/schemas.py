@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from wdist_service.http.schemas import ErrorView, rfc3339
+from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Evaluation
 
 
@@ -48,6 +48,6 @@ def job_view(row: Evaluation) -> EvaluationJobView:
             "bytes": row.bytes if is_done else None,
             "error": row.error,
             "created_at": rfc3339(row.created_at),
-            "finished_at": None if row.finished_at is None else rfc3339(row.finished_at),
+            "finished_at": maybe_rfc3339(row.finished_at),
         }
     )

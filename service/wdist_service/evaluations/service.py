@@ -2,6 +2,9 @@
 
 One process at a time holds a row, for a lease measured by the database's clock. Every write checks the holder, so a
 process that died or froze changes nothing. When its lease runs out, another process starts the evaluation again.
+
+They are not a kind of job of the queue (jobs.py): a server without workers evaluates too, and an evaluation needs no
+trainer and no torch.
 """
 
 from __future__ import annotations

@@ -29,17 +29,27 @@ class BodyTimeoutError(RequestError):
     status, type, title = 408, "body_timeout", "The body came too slowly"
 
 
-class RequestContext:
+class Middleware:
+    """Base of this server's middleware: `handle` gets what is HTTP, the rest is passed on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self.handle if scope["type"] == "http" else self.app)(scope, receive, send)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class RequestContext(Middleware):
     """Gives each request an id (the caller's X-Request-Id if it is well-formed), a log line, and metrics."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        self._app = app
+        super().__init__(app)
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else new_id("req")
         started = time.perf_counter()
@@ -62,7 +72,7 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self.app(scope, receive, send_with_id)
         except Exception:
             access_log.exception("unexpected error", extra={"request_id": request_id})
             if status:  # the response has begun and can only be cut off
@@ -83,18 +93,15 @@ class RequestContext:
                 )  # fmt: skip
 
 
-class BodyLimit:
+class BodyLimit(Middleware):
     """Limits the size of a body, which Starlette does not, and how slowly it may arrive."""
 
     def __init__(self, app: ASGIApp, settings: Settings, large: re.Pattern[str]) -> None:
-        self._app = app
+        super().__init__(app)
         self._settings = settings
         self._large = large
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_large = scope["method"] in {"POST", "PATCH"} and self._large.fullmatch(scope["path"])
         limit = self._settings.max_upload_bytes if is_large else self._settings.max_json_bytes
         error = TooLargeError(f"the body is longer than {limit:,} bytes")
@@ -132,7 +139,7 @@ class BodyLimit:
                 is_over = not message.get("more_body", False)
             return message
 
-        await self._app(scope, receive_counted, send)
+        await self.app(scope, receive_counted, send)
 
 
 async def _drain(receive: Receive, taken: int) -> None:

@@ -1,15 +1,18 @@
-"""Rate limits: one token bucket per key, in the memory of each API process."""
+"""Rate limits of each key, in the memory of each API process."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
+from datetime import timedelta
+
+from throttled.rate_limiter import per_duration
+from throttled.rate_limiter.gcra import GCRARateLimiter
+from throttled.store import MemoryStore
 
 from wdist_service.errors import RequestError
 
 WINDOW_SECONDS = 60
-_MAX_BUCKETS = 10_000
+_MAX_KEYS = 10_000  # beyond these the one that was used least recently begins anew
 
 
 class TooManyRequestsError(RequestError):
@@ -33,23 +36,14 @@ class Allowance:
 
 
 class RateLimiter:
-    """Token buckets: each holds `limit` tokens and refills within a minute, and a request takes one token."""
+    """The generic cell rate algorithm: `limit` requests at once, then one each time that 60 s / `limit` have passed."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, tuple[float, float]] = {}  # key: (tokens, when they were counted)
-        self._lock = threading.Lock()
+        self._store = MemoryStore(options={"MAX_SIZE": _MAX_KEYS})
 
     def take(self, key: str, limit: int) -> tuple[Allowance, bool]:
-        """Take a token; returns what is left, and whether the request may pass."""
-        rate = limit / WINDOW_SECONDS
-        with self._lock:
-            now = time.monotonic()
-            tokens, at = self._buckets.get(key, (float(limit), now))
-            tokens = min(float(limit), tokens + (now - at) * rate)
-            may_pass = tokens >= 1
-            tokens -= may_pass
-            if len(self._buckets) >= _MAX_BUCKETS and key not in self._buckets:
-                self._buckets.clear()  # resets every key's limit, which is better than unbounded memory
-            self._buckets[key] = (tokens, now)
-        wait = (1 - tokens) / rate if tokens < 1 else 0.0
-        return Allowance(limit, int(tokens), max(1, round(wait + 0.5))), may_pass
+        """Count a request; returns what is left, and whether the request may pass."""
+        quota = per_duration(timedelta(seconds=WINDOW_SECONDS), limit)
+        result = GCRARateLimiter(quota, self._store).limit(key)
+        wait = max(0.0, result.state.reset_after - (limit - 1) * quota.emission_interval)  # until the next may pass
+        return Allowance(limit, result.state.remaining, max(1, round(wait + 0.5))), not result.limited

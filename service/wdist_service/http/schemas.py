@@ -26,6 +26,10 @@ class Page(BaseModel, Generic[Entry]):
     next: str | None
 
 
+def page_of(data: list[Entry], next_: str | None = None) -> Page[Entry]:
+    return Page(data=data, has_more=next_ is not None, next=next_)
+
+
 def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

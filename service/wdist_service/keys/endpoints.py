@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from wdist_service.errors import InvalidError
 from wdist_service.http.dependencies import IdPath, ServicesDep, require_json
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import AdminDep
 from wdist_service.keys.schemas import KeyRequest, KeyView, NewKeyView, key_view
 from wdist_service.keys.service import Keys
@@ -30,7 +30,7 @@ def create_key(body: KeyRequest, _admin: AdminDep, services: ServicesDep) -> New
 @router.get("")
 def list_keys(_admin: AdminDep, services: ServicesDep) -> Page[KeyView]:
     """All keys of all tenants, newest first."""
-    return Page(data=[key_view(key) for key in services[Keys].list()], has_more=False, next=None)
+    return page_of([key_view(key) for key in services[Keys].list()])
 
 
 @router.delete("/{key_id}", responses=responses(404, 422))

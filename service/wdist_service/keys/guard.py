@@ -10,24 +10,25 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wdist_service.errors import ForbiddenError, RequestError
+from wdist_service.http.middleware import Middleware
 from wdist_service.http.problems import of_request_error
 from wdist_service.keys.service import Keys
 from wdist_service.settings import LOOPBACK, Settings
 
 
-class OpenServerGuard:
+class OpenServerGuard(Middleware):
     """Protects a server without keys from cross-site requests and DNS rebinding."""
 
     def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
-        self._app = app
+        super().__init__(app)
         self._keys = keys
         self._hosts = {host.lower() for host in settings.allowed_hosts}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (refusal := await self._refusal(scope)) is not None:
             await of_request_error(scope["request_id"], refusal)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> RequestError | None:
         headers = Headers(scope=scope)

@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from sqlalchemy import func, select
 
 from wdist import __version__
 from wdist_service.http.dependencies import ServicesDep
-from wdist_service.http.metrics import CONTENT_TYPE, HttpMetrics, job_lines
 from wdist_service.http.problems import responses
 from wdist_service.keys.caller import AdminDep
 from wdist_service.tables import Estimate, Status, Worker
@@ -26,7 +26,7 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Database or storage cannot be used"}})
 def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
-    """Database and storage work; fresh workers are counted but not required: they may be scaled to zero."""
+    """Whether database and storage work. Workers are reported but not required: they may be scaled to zero."""
     checks: dict[str, Any] = {"database": "ok", "storage": "ok"}
     try:
         with services.database.read() as session:
@@ -52,8 +52,7 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
 )
 def metrics(_admin: AdminDep, services: ServicesDep) -> PlainTextResponse:
     """Figures in Prometheus' text format; with keys, for admins."""
-    lines = [*services[HttpMetrics].lines(), *job_lines(services.database, services.settings.lease_seconds)]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
+    return PlainTextResponse(generate_latest(services[CollectorRegistry]), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/version")

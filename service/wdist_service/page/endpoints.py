@@ -1,11 +1,18 @@
-"""The web page at /: static files, read once. Its security policy allows only these files and this API."""
+"""The web page at /: static files. Its security policy allows only these files and this API."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import NotModifiedResponse, PathLike, StaticFiles
+from starlette.types import Scope
 
 from wdist_service.errors import NotFoundError
 
@@ -28,41 +35,47 @@ _HEADERS = {
 }
 
 
-class Asset:
-    """One file with its HTTP headers."""
+class PageFiles(StaticFiles):
+    """The page's files with their headers. An ETag is of the content: a package's files may all have one time."""
 
-    def __init__(self, body: bytes, suffix: str) -> None:
-        self.body = body
-        self.media_type = f"{_MEDIA_TYPES[suffix]}; charset=utf-8"
-        self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        return super().lookup_path(path) if Path(path).suffix in _MEDIA_TYPES else ("", None)
 
-    def response(self, request: Request) -> Response:
-        headers = {**_HEADERS, "ETag": self.etag}
-        if self.etag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(self.body, media_type=self.media_type, headers=headers)
-
-
-def _read() -> dict[str, Asset]:
-    """All assets by name. The page preloads every module, so browsers fetch them in parallel."""
-    files = {path.name: path.read_bytes() for path in sorted(_DIRECTORY.iterdir()) if path.suffix in _MEDIA_TYPES}
-    links = [f'<link rel="modulepreload" href="/page/{name}">' for name in files if name.endswith(".js")]
-    files["index.html"] = files["index.html"].replace(b"<!--modules-->", "\n    ".join(links).encode())
-    return {name: Asset(body, Path(name).suffix) for name, body in files.items()}
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        path = Path(full_path)
+        body = _body(path)
+        headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+        response = Response(body, status_code, headers, f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8")
+        if not self.is_not_modified(response.headers, Headers(scope=scope)):
+            return response
+        unchanged = NotModifiedResponse(response.headers)
+        unchanged.headers.update(_HEADERS)  # browsers put them in place of those that came with their copy
+        return unchanged
 
 
-_ASSETS = _read()
+@cache
+def _body(path: Path) -> bytes:
+    """A file's content. The page itself preloads every module, so that browsers fetch them in parallel."""
+    modules = sorted(module.name for module in _DIRECTORY.glob("*.js"))
+    links = [f'<link rel="modulepreload" href="/page/{name}">' for name in modules]
+    return path.read_bytes().replace(b"<!--modules-->", "\n    ".join(links).encode())
+
+
+_FILES = PageFiles(directory=_DIRECTORY)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
     """The page."""
-    return _ASSETS["index.html"].response(request)
+    return await _FILES.get_response("index.html", request.scope)
 
 
 @router.api_route("/page/{name}", methods=["GET", "HEAD"])
 async def asset(name: str, request: Request) -> Response:
     """A part of the page."""
-    if name not in _ASSETS or name == "index.html":
-        raise NotFoundError("the page has no such part; reload it")
-    return _ASSETS[name].response(request)
+    with contextlib.suppress(HTTPException):
+        if name != "index.html":
+            return await _FILES.get_response(name, request.scope)
+    raise NotFoundError("the page has no such part; reload it")

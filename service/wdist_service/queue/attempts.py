@@ -1,62 +1,58 @@
-"""What workers do with estimates: claim, report, finish, hand over. Every change carries `WHERE attempt = k`."""
+"""What workers do with jobs of every kind: claim, report, finish, hand over. All changes carry `WHERE attempt = k`."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import virtual_time
+from wdist_service.queue.kinds import Kinds, Work
 from wdist_service.queue.liveness import Liveness
-from wdist_service.queue.status import record_status
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Artifact, Estimate, Event, SampleSet, Status, Worker
+from wdist_service.tables import ACTIVE, Status, Worker
 
 _HELD = (Status.RUNNING, Status.CANCELING)
-# Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
-_SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
 
 
 @dataclass(frozen=True)
 class Claim:
     """One attempt that this worker now holds."""
 
-    estimate_id: str
+    job_id: str
     attempt: int
-    source: str  # sha256 of the stored set
-    target: str
-    options: dict[str, Any]
-    groups: tuple[str, str] | None = None  # one label for each row of source and of target
-    cost_seconds: float = math.inf  # its estimated duration
+    runner: str  # the module that does the work
+    work: Work
+    cost_seconds: float  # its estimated duration
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a trainer produced: the result, its curve, and files by name."""
+    """What a trainer produced: values of the row's columns, and files by name."""
 
-    result: dict[str, Any]
-    curve: list[Any]
+    values: dict[str, Any]
     files: Mapping[str, Path]
 
 
 class Attempts:
     """A worker's view of the tables."""
 
-    def __init__(self, database: Database, queue: Queue, storage: Storage, worker_id: str) -> None:
+    def __init__(self, database: Database, queue: Queue, storage: Storage, kinds: Kinds, worker_id: str) -> None:
         self._database = database
         self._queue = queue
         self._storage = storage
+        self._kinds = kinds
         self.worker_id = worker_id
         self.liveness = Liveness()
 
@@ -79,8 +75,8 @@ class Attempts:
         with self._database.write() as session:
             session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
 
-    def claim(self, estimate_id: str, attempt: int, most: int) -> list[Claim]:
-        """Claim a queued attempt and, if it is small, up to `most` - 1 more of its batch.
+    def claim(self, job_id: str, attempt: int, most: int) -> list[Claim]:
+        """Claim a queued attempt and up to `most` - 1 more that its kind runs together with it.
 
         The list is empty when the attempt was canceled, replaced, or delivered twice.
 
@@ -88,46 +84,47 @@ class Attempts:
         are withdrawn from the queue. If it delivers one all the same, the claim finds it taken.
         """
         with self._database.write() as session:
-            if (first := self._claim(session, estimate_id, attempt)) is None:
+            if (first := self._claim(session, job_id, attempt)) is None:
                 return []
-            row = session.get_one(Estimate, estimate_id)
-            others = [] if most == 1 or attempt > 1 else _companions(session, row, most)
+            kind = self._kinds.of(job_id)
+            row = session.get_one(kind.table, job_id)
+            others = [] if most == 1 or attempt > 1 else kind.companions(session, row, most)
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
-                taken = Estimate.id.in_([claim.estimate_id for claim in claims])
-                session.execute(update(Estimate).where(taken).values(together=len(claims)))
+                taken = kind.table.id.in_([claim.job_id for claim in claims])
+                session.execute(update(kind.table).where(taken).values(together=len(claims)))
         with contextlib.suppress(DatabaseError):
-            self._queue.withdraw((claim.estimate_id, claim.attempt) for claim in claims[1:])
+            self._queue.withdraw((claim.job_id, claim.attempt) for claim in claims[1:])
         return claims
 
-    def _claim(self, session: Session, estimate_id: str, attempt: int) -> Claim | None:
+    def _claim(self, session: Session, job_id: str, attempt: int) -> Claim | None:
         values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None, "together": None}
-        if not _change(session, estimate_id, attempt, (Status.QUEUED,), **values):
+        if not self._change(session, job_id, attempt, (Status.QUEUED,), **values):
             return None
-        row = session.get_one(Estimate, estimate_id)
+        kind = self._kinds.of(job_id)
+        row = session.get_one(kind.table, job_id)
         if row.started_at is None:
             row.started_at = time.time()
-        record_status(session, estimate_id, Status.RUNNING, attempt)
-        options = dict(row.options)
-        source, target = (_content(session, key) for key in (row.source_id, row.target_id))
-        groups = None
-        if (labels := options.pop("groups", None)) is not None:
-            groups = _content(session, labels[row.source_id]), _content(session, labels[row.target_id])
+        kind.record_status(session, job_id, Status.RUNNING, attempt)
         cost = math.inf if row.cost_seconds is None else row.cost_seconds
-        return Claim(estimate_id, attempt, source, target, options, groups, cost)
+        return Claim(job_id, attempt, kind.runner, kind.work(session, row), cost)
 
     def watch(self) -> dict[str, tuple[int, str]]:
-        """(attempt, status) of every estimate that this worker holds according to the tables."""
+        """(attempt, status) of every job that this worker holds according to the tables."""
         with self._database.read() as session:
-            query = select(Estimate.id, Estimate.attempt, Estimate.status).where(
-                Estimate.worker_id == self.worker_id, Estimate.status.in_(_HELD)
-            )
-            return {row.id: (row.attempt, row.status) for row in session.execute(query)}
+            return {row.id: (row.attempt, row.status) for row in self._held_by(session, [self.worker_id])}
 
-    def is_active(self, estimate_id: str) -> bool:
-        """Whether an estimate is still queued or running."""
+    def _held_by(self, session: Session, workers: list[str]) -> Iterator[Any]:
+        """(id, attempt, status) of the jobs that these workers hold."""
+        for table in (kind.table for kind in self._kinds):
+            held = table.worker_id.in_(workers), table.status.in_(_HELD)
+            yield from session.execute(select(table.id, table.attempt, table.status).where(*held))
+
+    def is_active(self, job_id: str) -> bool:
+        """Whether a job is still queued or running."""
         with self._database.read() as session:
-            query = select(Estimate.id).where(Estimate.id == estimate_id, Estimate.status.in_(ACTIVE))
+            table = self._kinds.of(job_id).table
+            query = select(table.id).where(table.id == job_id, table.status.in_(ACTIVE))
             return session.execute(query).first() is not None
 
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
@@ -135,12 +132,12 @@ class Attempts:
         if not progress:
             return
         with self._database.write() as session:
-            for (estimate_id, attempt), data in sorted(progress.items()):  # every transaction locks rows in this order
-                if _change(session, estimate_id, attempt, _HELD, progress=data):
-                    session.add(Event(estimate_id=estimate_id, type="progress", data=data, created_at=time.time()))
+            for (job_id, attempt), data in sorted(progress.items()):  # every transaction locks rows in this order
+                if self._change(session, job_id, attempt, _HELD, progress=data):
+                    self._kinds.of(job_id).record(session, job_id, "progress", data)
 
-    def succeed(self, estimate_id: str, attempt: int, finished: Finished) -> bool:
-        """Store result and files; False when fenced. An estimate that is being canceled ends canceled all the same."""
+    def succeed(self, job_id: str, attempt: int, finished: Finished) -> bool:
+        """Store result and files; False when fenced. A job that is being canceled ends canceled all the same."""
         with ExitStack() as opened:
             incoming = {}
             for name, path in finished.files.items():
@@ -151,67 +148,61 @@ class Attempts:
                 file.seal()
                 self._storage.send(file)
             with self._database.write() as session:
-                if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
-                    record_status(session, estimate_id, Status.CANCELED, attempt)
+                if self._end_canceled(session, job_id, attempt):
                     return True
-                values = _end(Status.SUCCEEDED) | {"result": finished.result, "curve": finished.curve}
-                if not _change(session, estimate_id, attempt, (Status.RUNNING,), **values):
+                succeeded = Status.RUNNING, Status.SUCCEEDED
+                if not self._end_as(session, job_id, attempt, *succeeded, **finished.values):
                     return False
                 self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
-                    session.add(Artifact(estimate_id=estimate_id, name=name, sha256=file.sha256, bytes=file.bytes))
+                    self._kinds.of(job_id).keep(session, job_id, name, file)
                     self._storage.place(file)
-                record_status(session, estimate_id, Status.SUCCEEDED, attempt)
                 return True
 
-    def fail(self, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
-        """End an estimate as failed, with an error message; False when fenced."""
+    def fail(self, job_id: str, attempt: int, error: dict[str, str]) -> bool:
+        """End a job as failed, with an error message; False when fenced."""
         with self._database.write() as session:
-            return _fail(session, estimate_id, attempt, error)
+            return self._fail(session, job_id, attempt, error)
 
-    def stopped(self, estimate_id: str, attempt: int) -> bool:
-        """End a canceled estimate, once its trainer has stopped; False when fenced."""
+    def stopped(self, job_id: str, attempt: int) -> bool:
+        """End a canceled job, once its trainer has stopped; False when fenced."""
         with self._database.write() as session:
-            if not _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
-                return False
-            record_status(session, estimate_id, Status.CANCELED, attempt)
-            return True
+            return self._end_canceled(session, job_id, attempt)
 
-    def died(self, estimate_id: str, attempt: int, reason: str, cap: int, *, alone: bool = True) -> bool:
-        """Retry an estimate whose trainer died, up to `cap` deaths in all; False when fenced.
+    def died(self, job_id: str, attempt: int, reason: str, cap: int, *, alone: bool = True) -> bool:
+        """Retry a job whose trainer died, up to `cap` deaths in all; False when fenced.
 
         If it was not `alone` in the trainer, it may not be the cause: the death does not count and it is retried alone.
         """
         with self._database.write() as session:
-            row = session.get(Estimate, estimate_id)
+            row = session.get(self._kinds.of(job_id).table, job_id)
             if row is None or row.attempt != attempt:
                 return False
             failures = row.failures + alone
-            if not _change(session, estimate_id, attempt, _HELD, failures=failures):
+            if not self._change(session, job_id, attempt, _HELD, failures=failures):
                 return False
             if alone and row.status == Status.RUNNING and failures >= cap:
-                message = f"the trainer died {failures} times on this estimate; the last time: {reason}"
-                return _fail(session, estimate_id, attempt, {"type": "trainer_died", "message": message})
+                message = f"the trainer died {failures} times on this {row.noun}; the last time: {reason}"
+                return self._fail(session, job_id, attempt, {"type": "trainer_died", "message": message})
             again = "is tried again" if alone else "is tried again, now alone"
-            data = {"level": "warning", "message": f"the trainer died and the estimate {again}: {reason}"}
-            session.add(Event(estimate_id=estimate_id, type="log", data=data, created_at=time.time()))
+            data = {"level": "warning", "message": f"the trainer died and the {row.noun} {again}: {reason}"}
+            self._kinds.of(job_id).record(session, job_id, "log", data)
             return self._hand_over(session, row.id, attempt)
 
-    def hand_over(self, estimate_id: str, attempt: int) -> bool:
+    def hand_over(self, job_id: str, attempt: int) -> bool:
         """Put an attempt k back without counting a failure: attempt k + 1 is queued; False when fenced."""
         with self._database.write() as session:
-            return self._hand_over(session, estimate_id, attempt)
+            return self._hand_over(session, job_id, attempt)
 
-    def _hand_over(self, session: Session, estimate_id: str, attempt: int) -> bool:
-        if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
-            record_status(session, estimate_id, Status.CANCELED, attempt)
+    def _hand_over(self, session: Session, job_id: str, attempt: int) -> bool:
+        if self._end_canceled(session, job_id, attempt):
             return True
         values = {"attempt": attempt + 1, "status": Status.QUEUED, "worker_id": None, "progress": None}
-        if not _change(session, estimate_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
+        if not self._change(session, job_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
             return False
-        record_status(session, estimate_id, Status.QUEUED, attempt + 1)
-        priority = session.get_one(Estimate, estimate_id).priority
-        self._queue.enqueue(session, estimate_id, attempt + 1, virtual_time(priority, 0))
+        self._kinds.of(job_id).record_status(session, job_id, Status.QUEUED, attempt + 1)
+        priority = session.get_one(self._kinds.of(job_id).table, job_id).priority
+        self._queue.enqueue(session, job_id, attempt + 1, virtual_time(priority, 0))
         return True
 
     def take_over(self, lease_seconds: float, still_seconds: float = 0.0) -> int:
@@ -239,86 +230,44 @@ class Attempts:
             if {row.id: row.beat_at for row in session.execute(query)} != suspects:
                 return 0  # one of them came back in the meantime; check again next time
             dead = list(suspects)
-            held = select(Estimate.id, Estimate.attempt).where(Estimate.worker_id.in_(dead), Estimate.status.in_(_HELD))
-            attempts = {(row.id, row.attempt) for row in session.execute(held)}
+            attempts = {(row.id, row.attempt) for row in self._held_by(session, dead)}
             # Delivered to a worker that died before it claimed them: their rows still say queued.
-            attempts.update(_still_queued(session, delivered))
+            attempts.update(self._still_queued(session, delivered))
             moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
             session.execute(delete(Worker).where(Worker.id.in_(dead)))
             return moved
 
+    def _change(
+        self, session: Session, job_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any
+    ) -> bool:
+        """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
+        table = self._kinds.of(job_id).table
+        held = table.id == job_id, table.attempt == attempt, table.status.in_(list(statuses))
+        return session.execute(update(table).where(*held).values(**values).returning(table.id)).first() is not None
 
-def _companions(session: Session, first: Estimate, most: int) -> list[str]:
-    """Small estimates that wait behind `first` in its batch, at most its slot's share of them.
+    def _end_as(self, session: Session, job_id: str, attempt: int, held: Status, status: Status, **values: Any) -> bool:
+        """End an attempt that is in the state `held`; False (fenced) if it is not."""
+        if not self._change(session, job_id, attempt, (held,), **_end(status), **values):
+            return False
+        self._kinds.of(job_id).record_status(session, job_id, status, attempt)
+        return True
 
-    Guided self-scheduling (Polychronopoulos and Kuck, 1987): a slot takes the remaining work divided by the slots.
-    """
-    if not _is_small(first):
-        return []
-    slots = int(session.execute(select(func.sum(Worker.slots)).where(Worker.beat_at > 0)).scalar_one() or 1)
-    waiting = (
-        select(Estimate)
-        .where(
-            Estimate.batch_id == first.batch_id, Estimate.position > first.position, Estimate.attempt == 1,
-            Estimate.status == Status.QUEUED,
+    def _end_canceled(self, session: Session, job_id: str, attempt: int) -> bool:
+        return self._end_as(session, job_id, attempt, Status.CANCELING, Status.CANCELED)
+
+    def _fail(self, session: Session, job_id: str, attempt: int, error: dict[str, str]) -> bool:
+        return self._end_canceled(session, job_id, attempt) or self._end_as(
+            session, job_id, attempt, Status.RUNNING, Status.FAILED, error=error
         )
-        .order_by(Estimate.position)
-    )  # fmt: skip
-    count = len(session.execute(waiting.with_only_columns(Estimate.id).limit(slots * most)).all())
-    part = min(most, math.ceil((1 + count) / slots)) - 1
-    seconds, taken, held = first.cost_seconds or 0.0, [], _bytes(session, first)
-    # Skip rows that another transaction has locked: waiting for them would require locking in the order of ids.
-    for row in session.execute(waiting.limit(part).with_for_update(skip_locked=True)).scalars() if part else ():
-        seconds, held = seconds + (row.cost_seconds or 0.0), held + _bytes(session, row)
-        if not _is_small(row) or seconds > _TOGETHER_SECONDS or held > _TOGETHER_BYTES:
-            break
-        taken.append(row.id)
-    return taken
 
-
-def _is_small(row: Estimate) -> bool:
-    """Whether it may be taken with others of its batch; the clock of one that has seconds would run for all."""
-    cost = math.inf if row.cost_seconds is None else row.cost_seconds
-    return row.batch_id is not None and cost <= _SMALL_SECONDS and row.options.get("max_seconds") is None
-
-
-def _bytes(session: Session, row: Estimate) -> int:
-    return sum(session.get_one(SampleSet, key).bytes for key in (row.source_id, row.target_id))
-
-
-def _content(session: Session, sample_set_id: str) -> str:
-    return session.get_one(SampleSet, sample_set_id).sha256
-
-
-def _change(session: Session, estimate_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any) -> bool:
-    """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
-    statement = (
-        update(Estimate)
-        .where(Estimate.id == estimate_id, Estimate.attempt == attempt, Estimate.status.in_(list(statuses)))
-        .values(**values)
-        .returning(Estimate.id)
-    )
-    return session.execute(statement).first() is not None
+    def _still_queued(self, session: Session, attempts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+        return [
+            (job_id, attempt)
+            for job_id, attempt in attempts
+            if (row := session.get(self._kinds.of(job_id).table, job_id)) is not None
+            and (row.attempt, row.status) == (attempt, Status.QUEUED)
+        ]
 
 
 def _end(status: Status) -> dict[str, Any]:
     return {"status": status, "finished_at": time.time(), "worker_id": None}
-
-
-def _fail(session: Session, estimate_id: str, attempt: int, error: dict[str, str]) -> bool:
-    if _change(session, estimate_id, attempt, (Status.CANCELING,), **_end(Status.CANCELED)):
-        record_status(session, estimate_id, Status.CANCELED, attempt)
-        return True
-    if not _change(session, estimate_id, attempt, (Status.RUNNING,), error=error, **_end(Status.FAILED)):
-        return False
-    record_status(session, estimate_id, Status.FAILED, attempt)
-    return True
-
-
-def _still_queued(session: Session, attempts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [
-        (estimate_id, attempt)
-        for estimate_id, attempt in attempts
-        if (row := session.get(Estimate, estimate_id)) is not None
-        and (row.attempt, row.status) == (attempt, Status.QUEUED)
-    ]

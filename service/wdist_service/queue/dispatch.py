@@ -1,6 +1,6 @@
 """The durable queue: the only module that knows DBOS.
 
-DBOS dispatches; the `estimates` table is the truth. An attempt is one workflow, `{estimate}:{attempt}`, which carries
+DBOS dispatches; the tables of jobs are the truth. An attempt is one workflow, `{job}:{attempt}`, which carries
 ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself: only
 attempts.py decides that one is lost, and queues the next.
 """
@@ -61,18 +61,18 @@ class Queue:
             QUEUE, worker_concurrency=1, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
         )
 
-    def enqueue(self, session: Session, estimate_id: str, attempt: int, priority: int) -> None:
+    def enqueue(self, session: Session, job_id: str, attempt: int, priority: int) -> None:
         """Add one attempt; lower priority numbers start first."""
         self._client.enqueue_in_transaction(
             session,
             {
                 "workflow_name": WORKFLOW,
                 "queue_name": QUEUE,
-                "workflow_id": workflow_id(estimate_id, attempt),
+                "workflow_id": workflow_id(job_id, attempt),
                 "app_version": APPLICATION_VERSION,
                 "priority": priority,
             },
-            estimate_id,
+            job_id,
             attempt,
         )
 
@@ -126,8 +126,8 @@ class Consumer:
             }
         )
 
-        def attempt(estimate_id: str, number: int) -> None:
-            run_attempt(estimate_id, number)
+        def attempt(job_id: str, number: int) -> None:
+            run_attempt(job_id, number)
 
         DBOS.workflow(name=WORKFLOW)(attempt)
         DBOS.listen_queues([QUEUE])
@@ -158,10 +158,10 @@ def _take_at_once(at_once: Callable[[], int]) -> None:
     system.get_queue = get_queue  # type: ignore[method-assign]
 
 
-def workflow_id(estimate_id: str, attempt: int) -> str:
-    return f"{estimate_id}:{attempt}"
+def workflow_id(job_id: str, attempt: int) -> str:
+    return f"{job_id}:{attempt}"
 
 
 def parse_workflow_id(identifier: str) -> tuple[str, int]:
-    estimate_id, _, attempt = identifier.rpartition(":")
-    return estimate_id, int(attempt)
+    job_id, _, attempt = identifier.rpartition(":")
+    return job_id, int(attempt)

@@ -23,7 +23,7 @@ from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Name, Page
+from wdist_service.http.schemas import Name, Page, page_of
 from wdist_service.keys.caller import CallerDep
 from wdist_service.keys.quotas import admit_bytes
 from wdist_service.sample_sets.schemas import InlineSamples, Member, SampleSetView, sample_set_view
@@ -149,8 +149,8 @@ def list_sample_sets(
     if sha256 is not None:
         query = query.where(SampleSet.sha256 == sha256)
     with services.database.read() as session:
-        rows, has_more = tenancy.page(session, query, SampleSet, limit, after)
-    return Page(data=[sample_set_view(row) for row in rows], has_more=has_more, next=rows[-1].id if has_more else None)
+        rows, following = tenancy.page(session, query, SampleSet, limit, after)
+    return page_of([sample_set_view(row) for row in rows], following)
 
 
 @router.get("/{sample_set_id}", responses=responses(404, 422))

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from wdist_service.errors import InvalidError, RequestError, UnsupportedTypeError
 from wdist_service.http.bodies import BrokenBodyError, pump
 from wdist_service.http.dependencies import IdPath, ServicesDep
-from wdist_service.http.middleware import BodyTimeoutError
+from wdist_service.http.middleware import BodyTimeoutError, Middleware
 from wdist_service.http.problems import MEDIA_TYPE, responses
 from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Upload
@@ -197,13 +197,10 @@ def _progress(upload: Upload, offset: int) -> dict[str, str]:
     return headers
 
 
-class ProtocolVersion:
+class ProtocolVersion(Middleware):
     """Adds Tus-Resumable to every response of these paths, errors included, as the protocol requires."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_version(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -212,5 +209,4 @@ class ProtocolVersion:
                     headers["Tus-Version"] = VERSION
             await send(message)
 
-        is_ours = scope["type"] == "http" and scope["path"].startswith(_PATH)
-        await self._app(scope, receive, send_with_version if is_ours else send)
+        await self.app(scope, receive, send_with_version if scope["path"].startswith(_PATH) else send)

@@ -29,11 +29,11 @@ class Run:
 
     @property
     def key(self) -> tuple[str, int]:
-        return self.claim.estimate_id, self.claim.attempt
+        return self.claim.job_id, self.claim.attempt
 
     @property
     def name(self) -> str:
-        return f"{self.claim.estimate_id}.{self.claim.attempt}"
+        return f"{self.claim.job_id}.{self.claim.attempt}"
 
     @property
     def is_stopped(self) -> bool:

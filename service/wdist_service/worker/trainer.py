@@ -1,14 +1,18 @@
 """The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
 
 The jobs of a line {"jobs": [...]} are run together; {"stop": name} stops one of them at its next step. Every message
-but "ready" and "alive" names its job. The process knows no database and no credentials. It ends when its parent does:
+but "ready" and "alive" names its job. A job names its runner, a module whose function
+
+    run(job, directory, on_progress, should_stop) -> Generator[Training, None, dict]
+
+yields trainings for the caller to run, puts files into the directory, and returns values of the columns of the job's
+row. The process knows no database and no credentials. It ends when its parent does:
 stdin closes, and PR_SET_PDEATHSIG kills it if it is too busy to notice. On SIGTERM it stops its jobs at their next step
 and exits.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -20,6 +24,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +106,11 @@ class Trainer:
 
         send = partial(self._channel.send, job=job["name"])
         try:
-            send("result", **(yield from self._estimate(job, _Reporter(send, pause))))
+            directory = Path(job["directory"])
+            values = yield from import_module(job["runner"]).run(
+                job, directory, _Reporter(send, pause), lambda: self._stop or job["name"] in self._stopped
+            )
+            send("result", values=values, files=sorted(path.name for path in directory.iterdir()))
         except Stopped:
             send("stopped")
         except TogetherError as error:
@@ -117,33 +126,6 @@ class Trainer:
                 return
             message = f"the trainer met an unexpected {type(error).__name__}: {error}"
             send("failed", error={"type": "internal_error", "message": message[:1000]})
-
-    def _estimate(
-        self, job: dict[str, Any], on_progress: Callable[[Progress], None]
-    ) -> Generator[Training, None, dict[str, Any]]:
-        """Estimate with the library: returns result and curve, and writes the critic's files to the job's directory."""
-        from wdist.data.npy import open_npy
-        from wdist.errors import WdistError
-        from wdist.estimate import Estimation
-        from wdist.options import Options
-
-        options = {name: value for name, value in job["options"].items() if value is not None}
-        groups = job["groups"] and tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
-        estimation = Estimation(
-            Path(job["source"]), Path(job["target"]), Options.checked(**options), groups=groups, progress=on_progress,
-            should_stop=lambda: self._stop or job["name"] in self._stopped, checkpoint=job["checkpoint"],
-        )  # fmt: skip
-        yield from estimation.trainings()
-        result = estimation.result()
-        directory = Path(job["directory"])
-        result.critic.save(directory)
-        with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
-            result.certificate.save(directory / "certificate")
-        return {
-            "result": result.to_dict(),
-            "curve": result.curve,
-            "files": sorted(path.name for path in directory.iterdir()),
-        }
 
 
 class _Reporter:

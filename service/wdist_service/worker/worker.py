@@ -24,6 +24,7 @@ from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
+from wdist_service.jobs import KINDS
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
@@ -68,7 +69,7 @@ class Worker:
         dispatch.migrate(self._database)
         _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database)
-        self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
+        self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
         self._attempts.declare(self._name, len(self._pool), self._pool.devices)
         _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
@@ -113,8 +114,8 @@ class Worker:
         """Compare what runs here with the tables: stop what was canceled, and what this worker no longer holds."""
         runs = dict(self._runs)
         ours = self._attempts.watch()
-        for (estimate_id, attempt), run in runs.items():
-            held = ours.get(estimate_id)
+        for (job_id, attempt), run in runs.items():
+            held = ours.get(job_id)
             if held is None or held[0] != attempt:
                 run.fence()
             elif held[1] == Status.CANCELING:
@@ -124,7 +125,7 @@ class Worker:
             if run.progress is not None:
                 latest[key], run.progress = run.progress, None
         self._attempts.report(latest)
-        self._give_up_strays({(estimate_id, attempt) for estimate_id, (attempt, _) in ours.items()} - runs.keys())
+        self._give_up_strays({(job_id, attempt) for job_id, (attempt, _) in ours.items()} - runs.keys())
 
     def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
         """Give up attempts that this worker holds but does not run, because a thread ended unexpectedly."""
@@ -170,12 +171,12 @@ class Worker:
         is_short = all(_seconds_left(run.runner) <= _SHORT_SECONDS for run in runs)
         return len(self._pool) + (1 if runs and is_short else 0)
 
-    def _run_attempt(self, estimate_id: str, attempt: int) -> None:
+    def _run_attempt(self, job_id: str, attempt: int) -> None:
         if self._stopping.is_set():
             threading.Event().wait()  # until the process ends: on return, DBOS would record the attempt as done
         with self._pool.taken() as slot:
             most = self._settings.together
-            claims = _until_stored(lambda: self._attempts.claim(estimate_id, attempt, most))
+            claims = _until_stored(lambda: self._attempts.claim(job_id, attempt, most))
             if not claims:
                 slot.give_back(is_reusable=True)
                 return
@@ -227,10 +228,9 @@ class Worker:
         claim, data = run.claim, run.directory / "data"
         return {
             "name": run.name,
-            "source": str(self._storage.keep(claim.source, data)),
-            "target": str(self._storage.keep(claim.target, data)),
-            "options": claim.options,
-            "groups": None if claim.groups is None else [str(self._storage.keep(key, data)) for key in claim.groups],
+            "runner": claim.runner,
+            "options": claim.work.options,
+            "files": {name: str(self._storage.keep(key, data)) for name, key in claim.work.files.items()},
             "directory": str(run.directory / "result"),
             "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),
         }
@@ -262,7 +262,7 @@ class Worker:
     def _succeed(self, run: Run, message: dict[str, Any]) -> bool:
         files = {name: run.directory / "result" / name for name in message["files"]}
         try:
-            return self._attempts.succeed(*run.key, Finished(message["result"], message["curve"], files))
+            return self._attempts.succeed(*run.key, Finished(message["values"], files))
         except DiskFullError:
             reason = {"type": "storage_full", "message": "the server's disk is full: the critic could not be kept"}
             return self._attempts.fail(*run.key, reason)
@@ -278,7 +278,7 @@ class Worker:
         """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
         if done := _until_stored(write):
             with contextlib.suppress(StorageUnavailableError):  # the sweep when a worker starts removes it
-                self._storage.checkpoints.forget(run.claim.estimate_id)
+                self._storage.checkpoints.forget(run.claim.job_id)
         else:
             or_else(run)
         log.info(

@@ -129,7 +129,8 @@ def fields() -> set[str]:
             for status, answer in operation["responses"].items():
                 for media in answer.get("content", {}).values():
                     if status.startswith("2"):
-                        found |= _fields(f"{method.upper()} {path} answer", media.get("schema", {}))
+                        schema = media.get("itemSchema", media.get("schema", {}))  # of each event, or of the whole
+                        found |= _fields(f"{method.upper()} {path} answer", schema)
     for path, answer in _observed()["answers"].items():
         found |= {f"GET {path} answer.{key}" for key in answer}
     return found
@@ -169,7 +170,7 @@ def metrics() -> set[str]:
     for line in _observed()["metrics"].splitlines():
         if line and not line.startswith("#"):
             name, labels = re.match(r"(\w+)(?:\{(.*)\})?", line).groups()  # type: ignore[union-attr]
-            names = ",".join(re.findall(r'(\w+)="', labels or ""))
+            names = ",".join(sorted(re.findall(r'(\w+)="', labels or "")))  # their order has no meaning
             found.add(f"{name}{{{names}}}" if names else name)
     return found
 

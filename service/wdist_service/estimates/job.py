@@ -1,0 +1,77 @@
+"""The kind of job that an estimate is: what its trainer needs, and where its events and files are kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wdist_service.queue.kinds import JobKind, Work
+from wdist_service.storage.files import Incoming
+from wdist_service.tables import Artifact, Estimate, Event, SampleSet, Status, Worker
+
+# Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
+_SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
+
+
+class EstimateKind(JobKind[Estimate]):
+    """Estimates: training.py runs them, several small ones of a batch together."""
+
+    table = Estimate
+    runner = "wdist_service.estimates.training"
+
+    def work(self, session: Session, job: Estimate) -> Work:
+        options = dict(job.options)
+        sets = {"source": job.source_id, "target": job.target_id}
+        if (labels := options.pop("groups", None)) is not None:  # one label for each row of source and of target
+            sets |= {f"{name}_groups": labels[key] for name, key in sets.items()}
+        return Work(options, {name: session.get_one(SampleSet, key).sha256 for name, key in sets.items()})
+
+    def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
+        session.add(Event(estimate_id=job_id, type=type_, data=data, created_at=time.time()))
+
+    def keep(self, session: Session, job_id: str, name: str, file: Incoming) -> None:
+        session.add(Artifact(estimate_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
+
+    def companions(self, session: Session, first: Estimate, most: int) -> list[str]:
+        """Small estimates that wait behind `first` in its batch, at most its slot's share of them.
+
+        Guided self-scheduling (Polychronopoulos and Kuck, 1987): a slot takes the remaining work divided by the slots.
+        """
+        if not _is_small(first):
+            return []
+        slots = int(session.execute(select(func.sum(Worker.slots)).where(Worker.beat_at > 0)).scalar_one() or 1)
+        waiting = (
+            select(Estimate)
+            .where(
+                Estimate.batch_id == first.batch_id, Estimate.position > first.position, Estimate.attempt == 1,
+                Estimate.status == Status.QUEUED,
+            )
+            .order_by(Estimate.position)
+        )  # fmt: skip
+        count = len(session.execute(waiting.with_only_columns(Estimate.id).limit(slots * most)).all())
+        part = min(most, math.ceil((1 + count) / slots)) - 1
+        seconds, taken, held = first.cost_seconds or 0.0, [], _bytes(session, first)
+        # Skip rows that another transaction has locked: waiting for them would require locking in the order of ids.
+        for row in session.execute(waiting.limit(part).with_for_update(skip_locked=True)).scalars() if part else ():
+            seconds, held = seconds + (row.cost_seconds or 0.0), held + _bytes(session, row)
+            if not _is_small(row) or seconds > _TOGETHER_SECONDS or held > _TOGETHER_BYTES:
+                break
+            taken.append(row.id)
+        return taken
+
+
+ESTIMATE = EstimateKind()
+
+
+def _is_small(row: Estimate) -> bool:
+    """Whether it may be taken with others of its batch; the clock of one that has seconds would run for all."""
+    cost = math.inf if row.cost_seconds is None else row.cost_seconds
+    return row.batch_id is not None and cost <= _SMALL_SECONDS and row.options.get("max_seconds") is None
+
+
+def _bytes(session: Session, row: Estimate) -> int:
+    return sum(session.get_one(SampleSet, key).bytes for key in (row.source_id, row.target_id))

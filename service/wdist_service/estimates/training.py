@@ -1,0 +1,37 @@
+"""What a trainer process does for an estimate (worker/trainer.py): trainings, result, and the critic's files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from wdist.data.npy import open_npy
+from wdist.errors import WdistError
+from wdist.estimate import Estimation
+from wdist.options import Options
+from wdist.training.lockstep import Training
+from wdist.training.progress import Progress
+
+
+def run(
+    job: dict[str, Any], directory: Path, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
+) -> Generator[Training, None, dict[str, Any]]:
+    """Estimate with the library: returns result and curve, and writes the critic's files to the directory."""
+    files = {name: Path(path) for name, path in job["files"].items()}
+    options = {name: value for name, value in job["options"].items() if value is not None}
+    groups = None
+    if "source_groups" in files:
+        labels = [open_npy(files[f"{side}_groups"], "groups").reshape(-1) for side in ("source", "target")]
+        groups = labels[0], labels[1]
+    estimation = Estimation(
+        files["source"], files["target"], Options.checked(**options), groups=groups,
+        progress=on_progress, should_stop=should_stop, checkpoint=job["checkpoint"],
+    )  # fmt: skip
+    yield from estimation.trainings()
+    result = estimation.result()
+    result.critic.save(directory)
+    with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
+        result.certificate.save(directory / "certificate")
+    return {"result": result.to_dict(), "curve": result.curve}

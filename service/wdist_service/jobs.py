@@ -1,0 +1,8 @@
+"""The kinds of jobs that the queue carries. A new kind is a subclass of JobKind, its runner, and a line here."""
+
+from __future__ import annotations
+
+from wdist_service.estimates.job import ESTIMATE
+from wdist_service.queue.kinds import Kinds
+
+KINDS = Kinds(ESTIMATE)
