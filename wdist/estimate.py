@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
+from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
@@ -26,6 +27,7 @@ from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
 from wdist.training.progress import Progress as Progress
 from wdist.training.progress import Reporter
+from wdist.training.progress_line import ProgressLine
 from wdist.training.selection import CriticSelection
 from wdist.transport.upper import check_diameter
 
@@ -45,11 +47,12 @@ def estimate_w1(
     baseline_rows: int = 1_000,
     method: str = "betting",
     split: str = "random",
-    groups: tuple[Any, Any] | None = None,
+    groups: tuple[Any, Any] | str | None = None,
+    drop: Sequence[str] = (),
     diameter: float | None = None,
     empirical: bool | None = None,
     statements: int = 1,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
 ) -> Result:
@@ -61,7 +64,8 @@ def estimate_w1(
 
     Args:
         x: rows of P (source): (n, d), or images (n, h, w), (n, h, w, c), (n, c, h, w); numpy, torch, memory-mapped,
-            anything array-like, or the path of a .npy file. Rows must be i.i.d. draws; uint8 images are divided by 255.
+            anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
+            .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
         confidence: 1 - alpha, in [0.5, 1).
         critic: 'auto', or one family: 'affine', 'sliced', 'groupsort', 'cone', 'bcop' (images).
@@ -77,8 +81,10 @@ def estimate_w1(
             independent of each other.
         split: 'random', or 'blocks' for rows ordered in time. With 'blocks' the test rows are the last ones, the bound
             is approximate, and there is no p-value.
-        groups: labels of the rows of x and of y, if rows belong together (a patient, a burst). The split keeps groups
-            whole, and the result is about drawing a group, then a row from it.
+        groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
+            that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
+            a row from it.
+        drop: columns of tables that are left out.
         diameter: assumed largest possible distance between two rows of the populations, after `scale`. For columns of
             known ranges, see `wdist.transport.diameter_from_ranges`. It adds an upper_bound; the lower and the upper
             bound then share the error. It needs rows that are independent draws, so it cannot be combined with groups
@@ -86,7 +92,8 @@ def estimate_w1(
         empirical: whether to bracket the distance between the given rows themselves; None: only if that is cheap.
         statements: number of estimates that are read together (the pairs of a matrix, the better of two models). The
             result then also has a `simultaneous` lower bound; all of these hold at once with the given confidence.
-        progress: called with a `Progress` during training; its values are not certified.
+        progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
+            values are not certified.
         should_stop: called before each step; training stops once it returns true.
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run.
@@ -100,12 +107,13 @@ def estimate_w1(
         confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical,
         statements,
     )  # fmt: skip
-    estimation = Estimation(
-        x, y, options, scale=scale, layout=layout, groups=groups, progress=progress, should_stop=should_stop,
-        checkpoint=checkpoint,
-    )  # fmt: skip
-    for training in estimation.trainings():
-        training.run()
+    with ProgressLine(progress or False) as tell:
+        estimation = Estimation(
+            x, y, options, scale=scale, layout=layout, groups=groups, drop=drop, progress=tell, should_stop=should_stop,
+            checkpoint=checkpoint,
+        )  # fmt: skip
+        for training in estimation.trainings():
+            training.run()
     return estimation.result()
 
 
@@ -120,14 +128,15 @@ class Estimation:
         *,
         scale: Any = None,
         layout: str | None = None,
-        groups: tuple[Any, Any] | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        groups: tuple[Any, Any] | str | None = None,
+        drop: Sequence[str] = (),
+        progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
     ) -> None:
         _check_diameter_applies(options, scale, groups)
         self._options = options
-        self._pair, self._warnings = _open(x, y, options, scale, layout, groups)
+        self._pair, self._warnings = _open(x, y, options, scale, layout, groups, drop)
         self._reporter = Reporter(progress, should_stop)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
@@ -163,7 +172,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any] | None) -> None:
+def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any] | str | None) -> None:
     """Raise OptionError if the upper bound would not be valid.
 
     McDiarmid's inequality needs rows drawn independently, and a metric that does not depend on them.
@@ -183,11 +192,21 @@ def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any
 
 
 def _open(
-    x: Any, y: Any, options: Options, scale: Any, layout: str | None, groups: tuple[Any, Any] | None
+    x: Any,
+    y: Any,
+    options: Options,
+    scale: Any,
+    layout: str | None,
+    groups: tuple[Any, Any] | str | None,
+    drop: Sequence[str],
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
-    source, target = open_samples(x, "source", layout), open_samples(y, "target", layout)
+    sides = {"source": x, "target": y}
+    left_out = (*drop, groups) if isinstance(groups, str) else drop
+    source, target = (open_samples(data, name, layout, drop=left_out) for name, data in sides.items())
+    if isinstance(groups, str):
+        groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = check_pair(source, target)
     source_split, target_split, codes = _split(source, target, options, groups)

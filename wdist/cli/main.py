@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from wdist import __version__
 from wdist.cli import completion, estimate, matrix, reproduce
@@ -74,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _verify(arguments: list[str]) -> int:
     """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
-    from wdist.cli.inputs import HELP, Inputs
+    from wdist.cli.inputs import HELP, convert_inputs
     from wdist.verify.command import parser as verify_parser
     from wdist.verify.command import run
 
@@ -84,9 +86,9 @@ def _verify(arguments: list[str]) -> int:
     from wdist.errors import SampleError
 
     try:
-        with Inputs() as inputs:
-            source, target = inputs.open([options.source, options.target])
-            options.source, options.target = str(source.path), str(target.path)
+        with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
+            paths = convert_inputs([options.source, options.target], Path(folder))
+            options.source, options.target = map(str, paths)
             return run(options)
     except SampleError as error:
         return fail(str(error))

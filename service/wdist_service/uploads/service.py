@@ -21,7 +21,8 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from wdist.data.npy import HEADER_LIMIT
-from wdist.data.readers.selection import Selection
+from wdist.data.readers.base import Selection
+from wdist.data.readers.registry import NPY
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -100,8 +101,8 @@ def describe(header: str | None) -> Description:
     if "format" in values:
         kind = formats.named(values["format"])
     else:
-        by_type = formats.MEDIA_TYPES.get(values.get("filetype", "").split(";")[0].strip().lower(), "npy")
-        kind = formats.of_file_name(values.get("filename", "")) or by_type
+        by_type = formats.BY_MEDIA_TYPE.get(values.get("filetype", "").split(";")[0].strip().lower(), NPY)
+        kind = (formats.of_file_name(values.get("filename", "")) or by_type).name
     formats.check_selection(take, kind)
     return Description(name, kind, take, given)
 
