@@ -48,9 +48,7 @@ def rows_of(data: Any, name: str, take: Selection) -> Any:
     if take == Selection():
         return data
     if take.member is not None or take.labels is not None or not hasattr(data, "columns"):
-        raise OptionError(
-            f"{name}: this data has no named parts; give drop for a table only, member and labels for a file"
-        )
+        raise OptionError(f"{name}: drop is for tables only, member and labels for files only")
     if missing := [each for each in take.drop if each not in list(data.columns)]:
         raise SampleError(f"{name}: no column is named {missing[0]!r}; there are {', '.join(map(str, data.columns))}")
     return data[[each for each in data.columns if each not in take.drop]]
@@ -137,7 +135,7 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
 
 
 def labels_of(data: Any, column: str, name: str) -> NDArray[Any]:
-    """The labels (n,) in a column of a table: of a file as int64 codes, which are the same in every file, or of a frame.
+    """The labels (n,) in a column of a frame, or of a file: as int64 codes, which are the same in every file.
 
     Raises SampleError if there is no such column.
     """

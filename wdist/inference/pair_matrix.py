@@ -27,7 +27,7 @@ ADJUSTED: Final = "adjusted_p_value"
 
 
 def places(sets: int, *, reference: bool) -> list[tuple[int, int]]:
-    """Row and column of each pair: every pair (i, j) with i < j of a square matrix, or the first set with each other."""
+    """Row and column of each pair: all (i, j) with i < j of a square matrix, or one row that is the first set."""
     return [(0, k) for k in range(sets - 1)] if reference else list(combinations(range(sets), 2))
 
 

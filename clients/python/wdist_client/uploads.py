@@ -31,7 +31,7 @@ def create_sample_set(
     body: Payload = yield Compute(lambda: payload(data, name))
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
         digest: bytes = yield Compute(lambda: body.sha256(bar.update))
-    if body.format == "npy":  # other formats are converted, which changes the digest
+    if body.file_name is None:  # other formats are converted, which changes the digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         if known := answer.read(requests.SampleSetPage).data:
             return described(known[0], name, data)
@@ -42,7 +42,7 @@ def create_sample_set(
             request = requests.create_sample_set(body, digest, name, part)
             answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
             stored = answer.read(SampleSet)
-    if body.format == "npy" and stored.sha256 != digest.hex():
+    if body.file_name is None and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
     return described(stored, name, data)
 

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _kind(error: Exception) -> str:
-    from wdist.data.readers.writer import DecodeError, TooLargeError
+    from wdist.data.readers.base import DecodeError, TooLargeError
 
     if isinstance(error, TooLargeError):
         return "too_large"

@@ -15,9 +15,10 @@ from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.base import Selection
+from wdist.data.readers.registry import BY_MEDIA_TYPE
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import BY_MEDIA_TYPE, Format, check_selection
+from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.errors import TooLargeError
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep
