@@ -51,7 +51,7 @@ def convert_inputs(texts: Sequence[str], folder: Path) -> list[Path]:
     """Each set as a new .npy file in `folder`, for the verifier, which reads no other. Raises SampleError."""
     from wdist.data.files import convert
 
-    paths = [folder / f"{k}.npy" for k in range(len(texts))]
+    paths = [folder / str(k) for k in range(len(texts))]
     for text, path in zip(texts, paths, strict=True):
         with path.open("wb") as output, _standard_input(text) as copied:
             convert(text, output, copied)
