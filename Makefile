@@ -12,7 +12,7 @@
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs constraints clean
+.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs generate constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -102,6 +102,10 @@ bench-funnels: $(VENV)/.dev-stamp
 
 bench-scale: $(VENV)/.dev-stamp
 	$(BIN)/python benchmarks/scale.py
+
+# Code that is made from definitions elsewhere; a test fails when it is stale.
+generate: $(VENV)/.dev-stamp
+	$(BIN)/python tools/generate.py
 
 docs: $(VENV)/.dev-stamp
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs site

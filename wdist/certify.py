@@ -21,7 +21,7 @@ from wdist.inference.permutation_test import group_permutation_p_value, permutat
 from wdist.inference.simultaneous import column_lower_bounds
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
-from wdist.options import StatementOptions
+from wdist.options import Options
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
@@ -47,7 +47,7 @@ def certify(
     pair: SamplePair,
     chosen: Candidate,
     candidates: list[Candidate],
-    request: StatementOptions,
+    options: Options,
     warnings: list[str],
     started: float,
 ) -> Result:
@@ -55,19 +55,19 @@ def certify(
 
     started: the value of `time.perf_counter()` when the estimate began.
     """
-    critic, (low, high), prior = _clipped(pair, chosen.critic, request.alpha)
+    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
     used_x, used_y = _units_of_chance(pair, fx, fy)
     # Rounding can push means of values in [low, high] slightly outside.
     means = used_x.clip(low, high), used_y.clip(low, high)
-    difference = difference_lower_bound(*means, low, high, request.alpha, request.method, prior)
+    difference = difference_lower_bound(*means, low, high, options.alpha, options.method, prior)
     simultaneous = None
-    if request.statements > 1:  # the same scores at alpha / statements (Bonferroni)
-        alpha = request.alpha / request.statements
-        together = difference_lower_bound(*means, low, high, alpha, request.method, prior)
-        simultaneous = {"statements": request.statements, "lower_bound": max(0.0, together / bound)}
-    upper = _upper(pair, request)
+    if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
+        alpha = options.alpha / options.statements
+        together = difference_lower_bound(*means, low, high, alpha, options.method, prior)
+        simultaneous = {"statements": options.statements, "lower_bound": max(0.0, together / bound)}
+    upper = _upper(pair, options)
     affine = candidates[0].critic
     affine_x, affine_y = _units_of_chance(pair, *pair.scores(affine, "test"))
     source, target = rescaled(pair)
@@ -84,9 +84,9 @@ def certify(
         value=value,
         lower_bound=lower_bound,
         upper_bound=None if upper is None else upper.value,
-        confidence=request.confidence,
+        confidence=options.confidence,
         simultaneous=simultaneous,
-        p_value=_p_value(pair, used_x, used_y, request),
+        p_value=_p_value(pair, used_x, used_y, options),
         lipschitz_bound=bound,
         critic=critic,
         seed=pair.seed,
@@ -97,21 +97,21 @@ def certify(
             "mean_difference": mean_difference,
             "max_sliced": _max_sliced(pair) if pair.groups is None else None,  # it ignores groups
         },
-        empirical=_empirical(pair, critic, request),
-        null_baseline=null_baseline(source, target, request.baseline_rows, pair.seed)
-        if request.baseline_rows
+        empirical=_empirical(pair, critic, options),
+        null_baseline=null_baseline(source, target, options.baseline_rows, pair.seed)
+        if options.baseline_rows
         else None,
         steps=sum(candidate.record.step for candidate in candidates),
         seconds=time.perf_counter() - started,
         device=str(pair.device),
-        warnings=[*warnings, *_caveats(request, upper)] + [w for c in candidates for w in c.record.warnings],
+        warnings=[*warnings, *_caveats(options, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
-        split=request.split if pair.groups is None else "groups",
+        split=options.split if pair.groups is None else "groups",
         groups=None if pair.groups is None else {"source": len(used_x), "target": len(used_y)},
     )
-    held_out = HeldOut(fx, fy, request.method, prior, pair.groups)
-    result._certificate = Later(lambda: _certificate(pair, result, held_out, request))
-    result._witness = Later(lambda: _witness(pair, chosen.critic, request, result.units))
+    held_out = HeldOut(fx, fy, options.method, prior, pair.groups)
+    result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
+    result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
 
 
@@ -130,18 +130,18 @@ def _units_of_chance(pair: SamplePair, fx: Scores, fy: Scores) -> tuple[Scores, 
     return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
 
 
-def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, request: StatementOptions) -> float | None:
+def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, options: Options) -> float | None:
     """The permutation p-value over rows or groups; None for rows ordered in time."""
     if (groups := _test_groups(pair)) is None:
-        return None if request.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
+        return None if options.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
     (_, names_x), (_, names_y) = (group_means(np.zeros(len(codes)), codes) for codes in groups)
     return group_permutation_p_value(used_x, names_x, used_y, names_y, pair.seed)
 
 
-def _caveats(request: StatementOptions, upper: UpperBound | None) -> list[str]:
+def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
     """Warnings about the assumptions of the bounds."""
     caveats = []
-    if request.split == "blocks":
+    if options.split == "blocks":
         caveats.append(
             "split by blocks of time: neighbouring rows are dependent, so that lower_bound is approximate and there is "
             "no p-value"
@@ -151,22 +151,22 @@ def _caveats(request: StatementOptions, upper: UpperBound | None) -> list[str]:
     return caveats
 
 
-def _upper(pair: SamplePair, request: StatementOptions) -> UpperBound | None:
-    if request.diameter is None:
+def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
+    if options.diameter is None:
         return None
-    return upper_bound(*rescaled(pair), request.alpha, request.diameter, seed=pair.seed, is_checked=True)
+    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
-def _empirical(pair: SamplePair, critic: Critic, request: StatementOptions) -> dict[str, float | None] | None:
+def _empirical(pair: SamplePair, critic: Critic, options: Options) -> dict[str, float | None] | None:
     """The bracket of the empirical distance between all rows, if it was asked for or is cheap."""
     n, m = pair.source.n, pair.target.n
-    if request.empirical is False or (request.empirical is None and max(n, m) > EMPIRICAL_ROWS):
+    if options.empirical is False or (options.empirical is None and max(n, m) > EMPIRICAL_ROWS):
         return None
     x, y = (rows.rows(slice(None)) for rows in rescaled(pair))
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
-def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: StatementOptions) -> Certificate:
+def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: Options) -> Certificate:
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
@@ -179,32 +179,32 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, request: S
         takes=critic.takes.to_json(),
     )
     return build_certificate(
-        result.to_dict() | {"confidence": 1 - request.alpha},
+        result.to_dict() | {"confidence": 1 - options.alpha},
         stored,
         (pair.source, pair.target),
         (pair.source_split, pair.target_split),
         held_out,
-        request.split,
+        options.split,
     )
 
 
-def _witness(pair: SamplePair, critic: Critic, request: StatementOptions, units: str) -> Witness:
+def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> Witness:
     """Scores of the held-out rows by the unclipped critic and, for tables, what each column contributes."""
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
     is_table = not pair.source.is_image and pair.source.dimension <= WITNESS_COLUMNS
-    columns = _columns(pair, critic, request) if is_table else []
+    columns = _columns(pair, critic, options) if is_table else []
     rows = pair.source_split.test, pair.target_split.test
     return Witness(rows[0], rows[1], fx / bound, fy / bound, columns, units)
 
 
-def _columns(pair: SamplePair, critic: Critic, request: StatementOptions) -> list[Column]:
+def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]:
     fit_x, fit_y = pair.rows("train", COLUMN_ROWS)
     test_x, test_y = pair.rows("test", COLUMN_ROWS)
     slopes = np.concatenate([critic.slopes(rows[:SLOPE_ROWS]) for rows in (test_x, test_y)])
     attribution = np.abs(slopes).reshape(len(slopes), -1).mean(axis=0) / critic.lipschitz_bound
-    values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, request.alpha)
-    is_independent = pair.groups is None and request.split != "blocks"
+    values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, options.alpha)
+    is_independent = pair.groups is None and options.split != "blocks"
     columns = [
         Column(name, float(share), float(value), float(bound) if is_independent else None)
         for name, share, value, bound in zip(pair.source.columns, attribution, values, bounds, strict=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wdist.arguments import OptionArguments
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
@@ -21,7 +22,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import check_confidence
-from wdist.options import Options
+from wdist.options import Options, refuse_groups, takes_options
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
@@ -32,29 +33,17 @@ from wdist.training.selection import CriticSelection
 from wdist.transport.upper import check_diameter
 
 
+@takes_options
 def estimate_w1(
     x: Any,
     y: Any,
     *,
-    confidence: float = 0.95,
-    critic: str = "auto",
-    seed: int = 0,
-    device: str = "auto",
-    max_seconds: float | None = None,
-    steps: int | None = None,
-    scale: Any = None,
-    layout: str | None = None,
-    baseline_rows: int = 1_000,
-    method: str = "betting",
-    split: str = "random",
     groups: tuple[Any, Any] | str | None = None,
     drop: Sequence[str] = (),
-    diameter: float | None = None,
-    empirical: bool | None = None,
-    statements: int = 1,
     progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
+    **options: Unpack[OptionArguments],
 ) -> Result:
     """Lower bound on the Wasserstein-1 distance between the populations behind two sample sets.
 
@@ -67,49 +56,27 @@ def estimate_w1(
             anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
             .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
-        confidence: 1 - alpha, in [0.5, 1).
-        critic: 'auto', or one family: 'affine', 'sliced', 'groupsort', 'cone', 'bcop' (images).
-        seed: seeds the split, training and the permutation test; fix it before you look at a result.
-        device: 'auto' (CUDA if available), 'cpu', 'cuda', 'cuda:1', ...
-        max_seconds: wall-clock budget for training, converted to steps after a timed warm-up.
-        steps: number of training steps; the result is then reproducible on the same machine.
-        scale: None (distances in the data's own units), a number or a vector to divide by, or 'standardize'.
-        layout: 'nhwc' or 'nchw', for images whose shape is ambiguous.
-        baseline_rows: rows a side for the comparison with exact OT shown beside the result; 0 omits it.
-        method: method of the lower bound: 'betting' (Waudby-Smith and Ramdas), 'empirical_bernstein' (Maurer and
-            Pontil), or 'paired_betting', whose margin is about a third smaller, but which needs sets that are
-            independent of each other.
-        split: 'random', or 'blocks' for rows ordered in time. With 'blocks' the test rows are the last ones, the bound
-            is approximate, and there is no p-value.
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
             a row from it.
         drop: columns of tables that are left out.
-        diameter: assumed largest possible distance between two rows of the populations, after `scale`. For columns of
-            known ranges, see `wdist.transport.diameter_from_ranges`. It adds an upper_bound; the lower and the upper
-            bound then share the error. It needs rows that are independent draws, so it cannot be combined with groups
-            or blocks, nor with 'standardize', whose units depend on the rows.
-        empirical: whether to bracket the distance between the given rows themselves; None: only if that is cheap.
-        statements: number of estimates that are read together (the pairs of a matrix, the better of two models). The
-            result then also has a `simultaneous` lower bound; all of these hold at once with the given confidence.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.
         should_stop: called before each step; training stops once it returns true.
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run.
+        {options}
+
+    For `diameter` of columns with known ranges, see `wdist.transport.diameter_from_ranges`.
 
     Raises:
         SampleError: the data cannot be used; the message names the set, the row and the column.
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
-    options = Options(
-        confidence, critic, seed, device, max_seconds, steps, baseline_rows, method, split, diameter, empirical,
-        statements,
-    )  # fmt: skip
     with ProgressLine(progress or False) as tell:
         estimation = Estimation(
-            x, y, options, scale=scale, layout=layout, groups=groups, drop=drop, progress=tell, should_stop=should_stop,
+            x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
             checkpoint=checkpoint,
         )  # fmt: skip
         for training in estimation.trainings():
@@ -126,17 +93,14 @@ class Estimation:
         y: Any,
         options: Options,
         *,
-        scale: Any = None,
-        layout: str | None = None,
         groups: tuple[Any, Any] | str | None = None,
         drop: Sequence[str] = (),
         progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
     ) -> None:
-        _check_diameter_applies(options, scale, groups)
         self._options = options
-        self._pair, self._warnings = _open(x, y, options, scale, layout, groups, drop)
+        self._pair, self._warnings = _open(x, y, options, groups, drop)
         self._reporter = Reporter(progress, should_stop)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
@@ -155,7 +119,7 @@ class Estimation:
         candidates = self._selection.candidates()
         competing = [c for c in candidates if self._options.critic in ("auto", c.critic.family)]
         chosen = max(competing, key=lambda candidate: candidate.select_value)
-        return certify(self._pair, chosen, candidates, self._options.request, self._warnings, self._reporter.started)
+        return certify(self._pair, chosen, candidates, self._options, self._warnings, self._reporter.started)
 
 
 def _device(name: str) -> torch.device:
@@ -172,39 +136,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _check_diameter_applies(options: Options, scale: Any, groups: tuple[Any, Any] | str | None) -> None:
-    """Raise OptionError if the upper bound would not be valid.
-
-    McDiarmid's inequality needs rows drawn independently, and a metric that does not depend on them.
-    """
-    if options.diameter is None:
-        return
-    if groups is not None or options.split == "blocks":
-        what = "groups" if groups is not None else "split='blocks'"
-        raise OptionError(
-            f"diameter needs rows that are independent draws, which rows with {what} are not: leave out one of the two"
-        )
-    if isinstance(scale, str) and scale == "standardize":
-        raise OptionError(
-            "diameter is the largest distance after rescaling, but the scale of 'standardize' depends on the rows: "
-            "give scale as numbers, or leave out diameter"
-        )
-
-
 def _open(
-    x: Any,
-    y: Any,
-    options: Options,
-    scale: Any,
-    layout: str | None,
-    groups: tuple[Any, Any] | str | None,
-    drop: Sequence[str],
+    x: Any, y: Any, options: Options, groups: tuple[Any, Any] | str | None, drop: Sequence[str]
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
     sides = {"source": x, "target": y}
     left_out = (*drop, groups) if isinstance(groups, str) else drop
-    source, target = (open_samples(data, name, layout, drop=left_out) for name, data in sides.items())
+    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
     if isinstance(groups, str):
         groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
@@ -215,7 +154,7 @@ def _open(
         units = [len(np.unique(c[split.test])) for c, split in zip(codes, (source_split, target_split), strict=True)]
     check_confidence(options.confidence, units[0], units[1], options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
-    fitted = Scaling.fit(scale, source, target, source_split, target_split)
+    fitted = Scaling.fit(options.scale, source, target, source_split, target_split)
     warnings += scale_warnings(source, target, fitted)
     return SamplePair(source, target, source_split, target_split, fitted, options.seed, device, codes), warnings
 
@@ -227,10 +166,8 @@ def _split(
     if groups is None:
         splits = [split_rows(s.n, options.seed, side, mode=options.split) for side, s in enumerate((source, target))]
         return splits[0], splits[1], None
-    if options.split != "random":
-        raise OptionError("groups are always split at random: leave split out or give no groups")
-    if options.method == "paired_betting":
-        raise OptionError("method 'paired_betting' needs independent sets, but a group may be in both; use 'betting'")
+    if (reason := refuse_groups(options.split, options.method, options.diameter)) is not None:
+        raise OptionError(f"groups: {reason}")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]

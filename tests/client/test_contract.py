@@ -22,6 +22,7 @@ from wdist_client import (
     Result,
     SampleSet,
     UnsupportedFormat,
+    uploads,
 )
 
 pytestmark = pytest.mark.timeout(180)
@@ -87,6 +88,15 @@ def test_the_same_rows_are_one_set_in_whatever_file_they_come(client: Client, tm
     frame.rename(columns={"c": "z"}).to_csv(tmp_path / "renamed.csv", index=False, float_format="%.17g")
     with pytest.raises(Conflict, match="other names of columns"):
         client.sample_sets.create(tmp_path / "renamed.csv")
+
+
+def test_a_large_table_keeps_its_name_and_columns(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "RESUMABLE_BYTES", 1000)
+    table(915).assign(who="p").to_csv(tmp_path / "rows.csv", index=False)
+    stored = client.sample_sets.create(tmp_path / "rows.csv", drop=["who", "c"])
+    assert (stored.name, stored.columns, stored.shape) == (None, ["a", "b"], [400, 2])
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
-from wdist.options import StatementOptions
+from wdist.options import Options
 from wdist.paper.datasets import load_images
 from wdist.paper.result_files import make_folder, provenance, write_figures
 from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
@@ -252,9 +252,9 @@ def _critic_of(
     # The stored form describes the layers, not how they were trained; BCOPConfig stands for all convolutional critics.
     critic = Critic(BCOPConfig(), freeze(module, sets.shift, sets.unit), takes)
     trivial = CriticSelection(sets, [AffineConfig()], Budget(1, None)).run()
-    request = StatementOptions(CONFIDENCE, "betting", "blocks", 0, None, False)
+    statement = Options(confidence=CONFIDENCE, split="blocks", baseline_rows=0, empirical=False)
     return certify(
-        sets, Candidate(critic, record.value, record), [*trivial, Candidate(critic, 0, record)], request, [], started
+        sets, Candidate(critic, record.value, record), [*trivial, Candidate(critic, 0, record)], statement, [], started
     )
 
 

@@ -151,7 +151,9 @@ def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Reques
     headers = {
         **TUS,
         "Upload-Length": str(payload.length),
-        "Upload-Metadata": ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in metadata.items()),
+        "Upload-Metadata": ",".join(
+            f"{key} {b64encode(value.encode()).decode()}".strip() for key, value in metadata.items()
+        ),
         "Idempotency-Key": str(uuid.uuid4()),
     }
     return Request("POST", "/v1/uploads", {}, headers)

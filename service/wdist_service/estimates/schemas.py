@@ -6,52 +6,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
+from wdist import options
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 
-MAX_STEPS = 1_000_000
 MAX_SECONDS = 86_400.0
-MAX_COLUMNS = 1 << 20
 MAX_GROUPS = 5_001  # number of sets in the largest batch
-MAX_BASELINE_ROWS = 5_000  # the limit of wdist.estimate, which imports torch; a test compares them
-CriticName = Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
 Priority = Literal["high", "normal", "low"]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 _TEXT = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Factors = Annotated[list[Positive], Field(min_length=1, max_length=MAX_COLUMNS)]
-Method = Literal["betting", "empirical_bernstein", "paired_betting"]
-Scale = Literal["none", "standardize"] | Positive | Factors
 SetId = Annotated[str, Field(min_length=1, max_length=64)]
 Groups = Annotated[dict[SetId, SetId], Field(min_length=1, max_length=MAX_GROUPS)]
 LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=_TEXT)]
 Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50)]
 
 
-class Options(BaseModel):
-    """How to estimate."""
+class Options(options.Options):
+    """How to estimate: the options of the library, and what differs where others pay for the time."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    confidence: float = Field(default=0.95, ge=0.5, lt=1, description="1 - alpha of the lower bound.")
-    critic: CriticName = Field(default="auto", description="Family of critics; auto chooses on the select split.")
-    seed: int = Field(default=0, ge=0, lt=1 << 63, description="Seed of the split and of training.")
-    max_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS, description="Training time, about.")
-    steps: int | None = Field(default=None, ge=1, le=MAX_STEPS, description="Training steps, exactly.")
-    scale: Scale | None = Field(
-        default=None, description="Rescaling before distances are taken: none, a factor, standardize, one per column."
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Device of the worker. auto takes a free GPU."
     )
-    layout: Literal["nhwc", "nchw"] | None = Field(default=None, description="Axes of images where ambiguous.")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Of the worker: auto takes a free GPU.")
-    baseline_rows: int = Field(
-        default=1000, ge=0, le=MAX_BASELINE_ROWS, description="Rows of exact transport beside the result; 0: none."
-    )
-    method: Method = Field(
-        default="betting", description="Of the lower bound; paired_betting needs sets independent of each other."
-    )
-    split: Literal["random", "blocks"] = Field(
-        default="random", description="blocks: for rows ordered in time; the last ones are the test rows."
+    max_seconds: float | None = Field(
+        default=None, gt=0, le=MAX_SECONDS, description=options.Options.model_fields["max_seconds"].description
     )
     groups: Groups | None = Field(
         default=None,
@@ -59,51 +37,16 @@ class Options(BaseModel):
         "the set of one column that holds the label of each of its rows.",
         examples=[{"ss_01jd3v5q3k8e9x7w2m4n6p8r0t": "ss_01jd3v6b1d3f5h7k9n1q3s5v7x"}],
     )
-    diameter: float | None = Field(
-        default=None,
-        gt=0,
-        le=1e300,
-        description="Largest possible distance of two rows after scale, an assumption: gives upper_bound. "
-        "Rows have to be independent draws: not with groups, blocks or standardize.",
-    )
-    empirical: bool | None = Field(
-        default=None, description="Bracket the distance of the uploaded rows themselves; null: where that is cheap."
-    )
-
-    statements: int = Field(
-        default=1,
-        ge=1,
-        le=1_000_000,
-        description="How many estimates are read together: the result has a simultaneous bound that holds for all.",
-    )
-
-    @field_validator("steps")
-    @classmethod
-    def _one_budget(cls, steps: int | None, others: ValidationInfo) -> int | None:
-        if steps is not None and others.data.get("max_seconds") is not None:
-            raise ValueError("give steps or max_seconds, not both: one would contradict the other")
-        return steps
 
     @field_validator("groups")
     @classmethod
-    def _at_random(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
-        if groups is not None and others.data.get("split") != "random":
-            raise ValueError("groups are split at random: leave split out, or groups")
-        if groups is not None and others.data.get("method") == "paired_betting":
-            raise ValueError("a group may be in both sets: method paired_betting needs independent ones; use betting")
-        return groups
-
-    @field_validator("diameter")
-    @classmethod
-    def _of_independent_rows(cls, diameter: float | None, others: ValidationInfo) -> float | None:
+    def _can_be_split(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
         given = others.data
-        if diameter is not None and (given.get("groups") is not None or given.get("split") == "blocks"):
-            raise ValueError(
-                "an upper bound needs rows that are independent draws: leave out diameter, or groups and blocks"
-            )
-        if diameter is not None and given.get("scale") == "standardize":
-            raise ValueError("the largest distance after standardize is not known beforehand: give scale as numbers")
-        return diameter
+        if groups is not None and (
+            reason := options.refuse_groups(given.get("split"), given.get("method"), given.get("diameter"))
+        ):
+            raise ValueError(reason)
+        return groups
 
 
 class EstimateRequest(Options):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from wdist import refusals
 from wdist_service.errors import RequestError, StorageFullError
 from wdist_service.storage.files import DiskFullError, is_disk_full
 
@@ -27,15 +28,15 @@ class FieldError(BaseModel):
     """One part of the request that is wrong."""
 
     field: str = Field(examples=["confidence"])
-    message: str = Field(examples=["Input should be less than 1"])
+    message: str = Field(examples=["confidence is 2; it must be below 1"])
 
 
 _EXAMPLE: JsonDict = {
     "type": "urn:wdist:problem:invalid",
     "title": "The request cannot be carried out as it stands",
     "status": 422,
-    "detail": "confidence: Input should be less than 1",
-    "errors": [{"field": "confidence", "message": "Input should be less than 1"}],
+    "detail": "confidence is 2; it must be below 1",
+    "errors": [{"field": "confidence", "message": "confidence is 2; it must be below 1"}],
     "request_id": "req_01jd3v5q3k8e9x7w2m4n6p8r0t",
 }
 
@@ -46,7 +47,7 @@ class Problem(BaseModel):
     type: str = Field(examples=["urn:wdist:problem:invalid"])
     title: str = Field(examples=["The request cannot be carried out as it stands"])
     status: int = Field(examples=[422])
-    detail: str = Field(examples=["confidence: Input should be less than 1"])
+    detail: str = Field(examples=["confidence is 2; it must be below 1"])
     errors: list[FieldError] = Field(default_factory=list)
     request_id: str = Field(examples=["req_01jd3v5q3k8e9x7w2m4n6p8r0t"])
 
@@ -123,23 +124,21 @@ async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
-        FieldError(field=_path(item["loc"]), message=str(item["msg"]).removeprefix("Value error, ")[:500])
-        for item in list(error.errors())[:20]
+        FieldError(field=field, message=sentence[:500])
+        for field, sentence in refusals.refusals(_below(error.errors()), error.body)[:20]
     ]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
         return problem(_id(request), 400, "bad_json", "The body cannot be read", detail, errors)
-    detail = "; ".join(f"{item.field}: {item.message}" for item in errors)
+    detail = "; ".join(item.message for item in errors)
     return problem(
         _id(request), 422, "invalid", "The request cannot be carried out as it stands", detail[:2000], errors
     )
 
 
-def _path(location: Sequence[Any]) -> str:
-    parts = [str(part) for part in location]
-    if len(parts) > 1 and parts[0] in {"body", "query", "path", "header"}:
-        parts = parts[1:]
-    return ".".join(parts)[:200]
+def _below(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """The errors with locations below the part of the request ("body", "query", ...) that they are in."""
+    return [{**item, "loc": item["loc"][1:] or item["loc"]} for item in errors]
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:

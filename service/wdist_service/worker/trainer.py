@@ -128,11 +128,9 @@ class Trainer:
         from wdist.options import Options
 
         options = {name: value for name, value in job["options"].items() if value is not None}
-        others = {name: options.pop(name) for name in ("scale", "layout") if name in options}
-        if job["groups"] is not None:
-            others["groups"] = tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
+        groups = job["groups"] and tuple(open_npy(Path(path), "groups").reshape(-1) for path in job["groups"])
         estimation = Estimation(
-            Path(job["source"]), Path(job["target"]), Options(**options), **others, progress=on_progress,
+            Path(job["source"]), Path(job["target"]), Options.checked(**options), groups=groups, progress=on_progress,
             should_stop=lambda: self._stop or job["name"] in self._stopped, checkpoint=job["checkpoint"],
         )  # fmt: skip
         yield from estimation.trainings()

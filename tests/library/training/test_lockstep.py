@@ -232,7 +232,7 @@ def test_rounding_may_differ_where_that_is_asked_for() -> None:
 
 def test_options_have_the_defaults_of_the_function() -> None:
     signature = inspect.signature(estimate_w1).parameters
-    for name, field in Options.__dataclass_fields__.items():
+    for name, field in Options.model_fields.items():
         assert signature[name].default == field.default, name
     with pytest.raises(OptionError):
-        Options(confidence=2)
+        Options.checked(confidence=2)

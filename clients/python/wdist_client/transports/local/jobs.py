@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import queue
@@ -12,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response, Upload
 from wdist_client.transports.local.records import RefusalError, StoredJob, find, new_id, now
 from wdist_client.transports.local.sets import LocalSets
-
-NOT_SENT = frozenset({"progress", "should_stop", "checkpoint"})
 
 
 class LocalJobs:
@@ -208,21 +207,12 @@ class LocalJobs:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
-    from wdist.errors import OptionError
-    from wdist.estimate import estimate_w1
     from wdist.options import Options
-    from wdist.training.halving import FAMILIES
+    from wdist.refusals import refusals
 
-    if (critic := options.get("critic", "auto")) not in FAMILIES:
-        raise RefusalError(422, "Invalid option", f"critic {critic!r} is none of {', '.join(FAMILIES)}", "critic")
-    known = inspect.signature(estimate_w1).parameters
-    for name in options:
-        if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY or name in NOT_SENT:
-            raise RefusalError(422, "Unknown option", f"there is no option {name}", name)
-    checked = inspect.signature(Options).parameters
-    given = {name: options.get(name, known[name].default) for name in checked if name in known}
+    checked = {name: value for name, value in options.items() if name != "groups"}
     try:
-        Options(**given)
-    except OptionError as error:
-        field = next((name for name in options if str(error).startswith(f"{name} ")), "options")
-        raise RefusalError(422, "Invalid option", str(error), field) from error
+        Options(**checked)
+    except ValidationError as error:
+        field, sentence = refusals(error.errors(), checked, list(Options.model_fields))[0]
+        raise RefusalError(422, "Invalid option", sentence, field) from error

@@ -1,0 +1,93 @@
+"""Every option is checked by its definition, and a refusal names the option and what it must be."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wdist import estimate_w1
+from wdist.errors import OptionError
+from wdist.options import Options
+
+ROOT = Path(__file__).resolve().parents[2]
+PROPERTIES = Options.model_json_schema()["properties"]
+
+
+def branches(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+
+
+def outside(schema: dict[str, Any]) -> list[Any]:
+    """Values just outside what a schema allows, and values of other types."""
+    values: list[Any] = [object(), {}, b"x"]
+    for branch in branches(schema):
+        values += [branch[key] - 1 for key in ("minimum", "exclusiveMinimum") if key in branch]
+        values += [branch[key] * 2 + 1 for key in ("maximum", "exclusiveMaximum") if key in branch]
+        if branch.get("type") in {"number", "integer"}:
+            values += [True, float("nan"), float("inf"), "1"]
+        if branch.get("type") == "integer":
+            values.append(1.5)
+        if "enum" in branch:
+            values += ["", "nothing like it", branch["enum"][0].upper()]
+        if branch.get("type") == "boolean":
+            values += ["yes", 1, 0]
+    return values
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_values_outside_are_refused_by_name(name: str) -> None:
+    for value in outside(PROPERTIES[name]):
+        with pytest.raises(OptionError, match=rf"^{name}(\.\d+)? is "):
+            Options.checked(**{name: value})
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_every_bound_itself_is_accepted(name: str) -> None:
+    for branch in branches(PROPERTIES[name]):
+        for value in [branch[key] for key in ("minimum", "maximum") if key in branch] + branch.get("enum", []):
+            assert getattr(Options.checked(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.int32(3), np.array(3)])
+def test_numbers_of_numpy_are_numbers(number: Any) -> None:
+    assert Options.checked(seed=number).seed == 3
+    assert Options.checked(diameter=number, scale=np.float32(0.5)).scale == 0.5
+
+
+@pytest.mark.parametrize("given", [[1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3]), np.array([[1.0], [2.0], [3.0]])])
+def test_a_scale_for_each_column_may_be_any_array(given: Any) -> None:
+    assert Options.checked(scale=given).scale == [1.0, 2.0, 3.0]
+
+
+def test_the_place_in_a_list_is_named() -> None:
+    with pytest.raises(OptionError, match=r"^scale\.1 is -2; it must be above 0$"):
+        Options.checked(scale=[1, -2])
+
+
+@pytest.mark.parametrize(("given", "near"), [("confidnce", "confidence"), ("step", "steps"), ("methods", "method")])
+def test_an_unknown_option_is_answered_with_the_nearest(given: str, near: str) -> None:
+    with pytest.raises(OptionError, match=f"there is no '{given}' here; did you mean '{near}'"):
+        estimate_w1([[0.0]], [[0.0]], **{given: 1})  # type: ignore[arg-type]
+
+
+def test_the_function_shows_every_option_and_describes_it() -> None:
+    shown = inspect.signature(estimate_w1).parameters
+    for name, field in Options.model_fields.items():
+        assert shown[name].default == field.default
+        assert f"        {name}: " in str(estimate_w1.__doc__)
+
+
+def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "generate.py"), "--check"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+
+
+def test_options_need_no_torch() -> None:
+    code = "import sys, wdist.options; assert not {'torch', 'fastapi'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

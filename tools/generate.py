@@ -1,0 +1,68 @@
+"""Writes the code that is made from definitions elsewhere; a test fails when a file is stale.
+
+    make generate
+
+wdist/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from wdist.options import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def arguments() -> str:
+    """The options as a TypedDict, so that type checkers and editors know the keyword arguments."""
+    lines = [
+        '"""The options of an estimate as keyword arguments; made from wdist/options.py by `make generate`."""',
+        "",
+        "from typing import Any, Literal, TypedDict",
+        "",
+        "",
+        "class OptionArguments(TypedDict, total=False):",
+        '    """The keyword arguments of `estimate_w1` that are options: see `wdist.options.Options`."""',
+        "",
+    ]
+    for name, prop in Options.model_json_schema()["properties"].items():
+        lines.append(f"    {name}: {_annotation(prop)}")
+    return "\n".join(lines) + "\n"
+
+
+def _annotation(schema: dict[str, object]) -> str:
+    """The Python type of a JSON schema. Arrays of any library are taken wherever a list is."""
+    branches = schema.get("anyOf")
+    if isinstance(branches, list):
+        parts = list(dict.fromkeys(_annotation(branch) for branch in branches))
+        return "Any" if "Any" in parts else " | ".join(parts)
+    if isinstance(values := schema.get("enum"), list):
+        return f"Literal[{', '.join(repr(value) for value in values)}]"
+    names = {"number": "float", "integer": "int", "boolean": "bool", "string": "str", "null": "None", "array": "Any"}
+    return names[str(schema["type"])]
+
+
+FILES = {"wdist/arguments.py": arguments}
+
+
+def formatted(text: str) -> str:
+    """The text as `ruff format` leaves it."""
+    command = [sys.executable, "-m", "ruff", "format", "-", "--config", str(ROOT / "pyproject.toml")]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own text
+
+
+def main() -> None:
+    """Write the files; with --check only say which are stale."""
+    made = {ROOT / name: formatted(make()) for name, make in FILES.items()}
+    if sys.argv[1:] == ["--check"]:
+        stale = [str(path.relative_to(ROOT)) for path, text in made.items() if path.read_text() != text]
+        raise SystemExit(f"stale: {', '.join(stale)}; run make generate" if stale else 0)
+    for path, text in made.items():
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

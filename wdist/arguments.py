@@ -1,0 +1,22 @@
+"""The options of an estimate as keyword arguments; made from wdist/options.py by `make generate`."""
+
+from typing import Any, Literal, TypedDict
+
+
+class OptionArguments(TypedDict, total=False):
+    """The keyword arguments of `estimate_w1` that are options: see `wdist.options.Options`."""
+
+    confidence: float
+    critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
+    seed: int
+    max_seconds: float | None
+    steps: int | None
+    scale: Any
+    layout: Literal["nhwc", "nchw"] | None
+    device: str
+    baseline_rows: int
+    method: Literal["betting", "empirical_bernstein", "paired_betting"]
+    split: Literal["random", "blocks"]
+    diameter: float | None
+    empirical: bool | None
+    statements: int

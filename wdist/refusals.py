@@ -1,0 +1,101 @@
+"""Refused input, in words a person can act on; made from pydantic's errors, for library and server alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_LONGEST = 60  # characters of a refused value that a message repeats
+
+# What a value must be, by pydantic's type of error; the names in braces are that error's own context.
+_REQUIRED = {
+    "literal_error": "{expected}",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "too_long": "at most {max_length} entries long",
+    "too_short": "at least {min_length} entries long",
+}
+
+
+def refusals(errors: Iterable[Mapping[str, Any]], given: Any, known: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """(field, sentence) for each field that pydantic refused; the field is a dotted path, "" for the whole.
+
+    errors: as `ValidationError.errors()` lists them. given: the value that was validated; it tells the fields in a
+    location from the branches of a union, which the user never wrote. known: the names that may be given at the top.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for error in errors:
+        found.setdefault(".".join(_path(error["loc"], given, error["type"])), []).append(error)
+    # A branch of a union that reached deeper tells more than those that stopped at the surface.
+    deepest = {field for field in found if not any(other.startswith(f"{field}.") for other in found)}
+    return [(field, _sentence(field, several, known)) for field, several in found.items() if field in deepest]
+
+
+def _path(location: Sequence[Any], given: Any, kind: str) -> list[str]:
+    """The part of a location that the user wrote."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(given, Mapping) and (part in given or (not path and kind == "missing")):
+            given = given.get(part)
+        elif isinstance(given, list | tuple) and isinstance(part, int) and part < len(given):
+            given = given[part]
+        elif kind == "missing" and part == location[-1]:
+            given = None
+        else:
+            continue
+        path.append(str(part))
+    return path
+
+
+def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str]) -> str:
+    first = errors[0]
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, known, 1)
+        return f"there is no {field!r} here" + (f"; did you mean {near[0]!r}?" if near else "")
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    said = [_requirement(error) for error in errors if error["type"] != "none_required"]
+    own = [text for text, is_own in said if is_own]
+    if own:
+        return f"{field}: {own[0]}" if field else own[0]
+    required = " or ".join(dict.fromkeys(text for text, _ in said))
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    return f"{field or 'this'} is {shown}; it must be {required}"
+
+
+def _requirement(error: Mapping[str, Any]) -> tuple[str, bool]:
+    """What the value must be, or the message of one of our own checks (and true)."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"]), True
+    form = _REQUIRED.get(error["type"])
+    if form is None:
+        return str(error["msg"]), True
+    return form.format(**{name: _shown(value) for name, value in error.get("ctx", {}).items()}), False
+
+
+def _shown(value: Any) -> str:
+    """A bound as people write it: 1,000,000 and 1e+300, but 1 rather than 1.0."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
