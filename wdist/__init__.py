@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wdist.critics.critic import load_critic as load_critic
+    from wdist.data.samples import open_samples as open_samples
     from wdist.errors import OptionError as OptionError
     from wdist.errors import SampleError as SampleError
     from wdist.errors import WdistError as WdistError
     from wdist.estimate import estimate_w1 as estimate_w1
+    from wdist.matrix import Matrix as Matrix
+    from wdist.matrix import matrix_w1 as matrix_w1
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
@@ -20,6 +23,9 @@ __version__ = "0.2.0.dev0"
 _HOME = {
     "estimate_w1": "wdist.estimate",
     "load_critic": "wdist.critics.critic",
+    "matrix_w1": "wdist.matrix",
+    "open_samples": "wdist.data.samples",
+    "Matrix": "wdist.matrix",
     "Result": "wdist.result",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,6 +14,7 @@ from wdist.arguments import OptionArguments
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
+from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
@@ -27,6 +28,7 @@ from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
 from wdist.training.progress import Progress as Progress
 from wdist.training.progress import Reporter
+from wdist.training.progress_line import ProgressLine
 from wdist.training.selection import CriticSelection
 from wdist.transport.upper import check_diameter
 
@@ -36,8 +38,9 @@ def estimate_w1(
     x: Any,
     y: Any,
     *,
-    groups: tuple[Any, Any] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    groups: tuple[Any, Any] | str | None = None,
+    drop: Sequence[str] = (),
+    progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
     **options: Unpack[OptionArguments],
@@ -50,11 +53,15 @@ def estimate_w1(
 
     Args:
         x: rows of P (source): (n, d), or images (n, h, w), (n, h, w, c), (n, c, h, w); numpy, torch, memory-mapped,
-            anything array-like, or the path of a .npy file. Rows must be i.i.d. draws; uint8 images are divided by 255.
+            anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
+            .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
-        groups: labels of the rows of x and of y, if rows belong together (a patient, a burst). The split keeps groups
-            whole, and the result is about drawing a group, then a row from it.
-        progress: called with a `Progress` during training; its values are not certified.
+        groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
+            that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
+            a row from it.
+        drop: columns of tables that are left out.
+        progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
+            values are not certified.
         should_stop: called before each step; training stops once it returns true.
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run.
@@ -67,12 +74,13 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
-    estimation = Estimation(
-        x, y, Options.checked(**options), groups=groups, progress=progress, should_stop=should_stop,
-        checkpoint=checkpoint,
-    )  # fmt: skip
-    for training in estimation.trainings():
-        training.run()
+    with ProgressLine(progress or False) as tell:
+        estimation = Estimation(
+            x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
+            checkpoint=checkpoint,
+        )  # fmt: skip
+        for training in estimation.trainings():
+            training.run()
     return estimation.result()
 
 
@@ -85,13 +93,14 @@ class Estimation:
         y: Any,
         options: Options,
         *,
-        groups: tuple[Any, Any] | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        groups: tuple[Any, Any] | str | None = None,
+        drop: Sequence[str] = (),
+        progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
     ) -> None:
         self._options = options
-        self._pair, self._warnings = _open(x, y, options, groups)
+        self._pair, self._warnings = _open(x, y, options, groups, drop)
         self._reporter = Reporter(progress, should_stop)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
@@ -127,10 +136,16 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _open(x: Any, y: Any, options: Options, groups: tuple[Any, Any] | None) -> tuple[SamplePair, list[str]]:
+def _open(
+    x: Any, y: Any, options: Options, groups: tuple[Any, Any] | str | None, drop: Sequence[str]
+) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
-    source, target = open_samples(x, "source", options.layout), open_samples(y, "target", options.layout)
+    sides = {"source": x, "target": y}
+    left_out = (*drop, groups) if isinstance(groups, str) else drop
+    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
+    if isinstance(groups, str):
+        groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = check_pair(source, target)
     source_split, target_split, codes = _split(source, target, options, groups)

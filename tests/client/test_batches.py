@@ -4,7 +4,6 @@ import asyncio
 
 import numpy as np
 import pytest
-from server_process import ServerProcess
 
 from wdist_client import AsyncClient, Client, Conflict, InvalidRequest, Matrix, NotFound
 
@@ -135,13 +134,3 @@ def test_async_does_the_same(address: str) -> None:
     matrix, scores = asyncio.run(compare())
     assert matrix.lower_bound[0, 1] > 0.5
     assert scores.shape == (400,)
-
-
-def test_the_server_and_the_library_agree(server: ServerProcess) -> None:
-    found = []
-    for where in (server.url, ":local:"):
-        with Client(where) as client:
-            source, target = client.sample_sets.create(rows(5)), client.sample_sets.create(rows(6, shift=1.0))
-            found.append(client.estimates.create(source, target, **QUICK).wait(timeout=60))
-    assert found[0].value == pytest.approx(found[1].value, rel=1e-9)
-    assert found[0].lower_bound == pytest.approx(found[1].lower_bound, rel=1e-9)

@@ -22,7 +22,6 @@ from wdist_client import (
     Client,
     Conflict,
     EstimateCanceled,
-    EstimateFailed,
     InvalidRequest,
     Job,
     NotFound,
@@ -143,37 +142,6 @@ def test_what_never_leaves_this_machine(client: Client, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_text("1 2 3")
     with pytest.raises(SampleError, match=r"not an \.npy file"):
         client.sample_sets.create(tmp_path / "x.npy")
-
-
-def test_unknown_ids_and_options(client: Client) -> None:
-    with pytest.raises(NotFound):
-        client.sample_sets.get("ss_unknown")
-    with pytest.raises(NotFound):
-        client.estimates.get("est_unknown")
-    stored = client.sample_sets.create(rows(5))
-    with pytest.raises(NotFound):
-        client.estimates.create(stored, "ss_unknown")
-    with pytest.raises(InvalidRequest, match="confidence"):
-        client.estimates.create(stored, stored, confidence=1.5)
-    with pytest.raises(InvalidRequest, match="sharpness"):
-        client.estimates.create(stored, stored, sharpness=3)
-    with pytest.raises(InvalidRequest, match="critic"):
-        client.estimates.create(stored, stored, critic="oracle")
-
-
-def test_different_columns_say_so(client: Client) -> None:
-    source = client.sample_sets.create(rows(6))
-    target = client.sample_sets.create(rows(6)[:, :3])
-    with pytest.raises((InvalidRequest, EstimateFailed), match=r"4.*3|3.*4|columns|shape"):
-        client.estimates.create(source, target, **QUICK).wait(timeout=60)
-
-
-def test_the_same_key_makes_one_job(client: Client) -> None:
-    source, target = client.sample_sets.create(rows(7)), client.sample_sets.create(rows(8))
-    jobs = [client.estimates.create(source, target, idempotency_key="key-7", **QUICK) for _ in range(2)]
-    assert jobs[0].id == jobs[1].id
-    with pytest.raises(InvalidRequest):
-        client.estimates.create(source, target, idempotency_key="key-7", seed=1, **QUICK)
 
 
 def test_cancel_and_timeouts_of_a_running_job(client: Client) -> None:
@@ -323,14 +291,6 @@ def test_frames_with_other_columns_are_refused(client: Client) -> None:
     numbered = client.sample_sets.create(pd.DataFrame(rows(72)))
     assert numbered.columns is None
     assert client.estimates.create(source, numbered, **QUICK).wait().lower_bound >= 0
-
-
-def test_statements_read_together_have_a_weaker_bound_beside(client: Client) -> None:
-    source, target = (client.sample_sets.create(rows(s, shift=s - 72.0)) for s in (72, 73))
-    result = client.estimates.create(source, target, statements=10, **QUICK).wait()
-    assert result.simultaneous is not None
-    assert result.simultaneous.statements == 10
-    assert 0 < result.simultaneous.lower_bound < result.lower_bound
 
 
 @pytest.mark.parametrize("key", ["wd_abc def", "a,b,c\n1,2,3", "wd_\u201cabc\u201d"])

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 from server_process import ServerProcess
 
 import wdist_client.uploads
-from wdist_client import APIConnectionError, Client, InvalidRequest, UnsupportedFormat
+from wdist_client import APIConnectionError, Client
 
 ROWS = np.random.default_rng(0).normal(size=(300, 3))
 
@@ -67,18 +66,6 @@ class Cutter:
         self._listener.close()
 
 
-def test_csv_parquet_and_npz_become_sets(client: Client, tmp_path: Path) -> None:
-    frame = pd.DataFrame(ROWS, columns=["a", "b", "c"])
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    np.savez(tmp_path / "rows.npz", x=ROWS, y=ROWS + 1)
-    from_csv = client.sample_sets.create(tmp_path / "rows.csv", name="table")
-    assert (from_csv.name, from_csv.shape) == ("table", [300, 3])
-    from_npz = client.sample_sets.create(tmp_path / "rows.npz", member="y")
-    assert client.sample_sets.create(ROWS + 1).id == from_npz.id
-    with pytest.raises(InvalidRequest):
-        client.sample_sets.create(tmp_path / "rows.npz", member="z")
-
-
 def test_images_become_a_set(client: Client, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "digits.zip", "w") as archive:
         for i in range(3):
@@ -87,12 +74,6 @@ def test_images_become_a_set(client: Client, tmp_path: Path) -> None:
             archive.writestr(f"{i}.png", picture.getvalue())
     stored = client.sample_sets.create(tmp_path / "digits.zip")
     assert (stored.shape[:3], np.dtype(stored.dtype)) == ([3, 4, 4], np.uint8)
-
-
-def test_a_local_client_says_what_it_reads(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("1,2\n")
-    with Client(":local:") as client, pytest.raises(UnsupportedFormat, match=r"load rows\.csv and pass the array"):
-        client.sample_sets.create(tmp_path / "rows.csv")
 
 
 @pytest.mark.parametrize("cuts", [0, 2])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from argparse import Namespace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson, SetName, Switch
-from wdist.cli.inputs import HELP, Inputs
+from wdist.cli.inputs import HELP, convert_inputs
 from wdist.cli.output import fail
 
 
@@ -30,8 +32,8 @@ def verify(
     if {source[-4:], target[-4:]} == {".npy"}:
         return run(given)
     try:
-        with Inputs() as inputs:
-            given.source, given.target = (str(one.path) for one in inputs.open([source, target]))
+        with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
+            given.source, given.target = map(str, convert_inputs([source, target], Path(folder)))
             return run(given)
     except SampleError as error:
         return fail(str(error))

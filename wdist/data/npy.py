@@ -4,7 +4,7 @@ import ast
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class NpyHeader:
         return count * self.dtype.itemsize
 
 
-def read_header(stream: BinaryIO, where: str) -> NpyHeader:
+def read_header(stream: IO[bytes], where: str) -> NpyHeader:
     """Parse and check the header of a .npy stream (format versions 1.0 to 3.0).
 
     `where` names the array in messages. Raises SampleError if the stream is not a .npy file of plain numbers.
@@ -90,17 +90,23 @@ def open_npy(path: Path, where: str) -> np.ndarray[Any, np.dtype[Any]]:
     """
     try:
         with path.open("rb") as stream:
-            header = read_header(stream, where)
-            actual = stream.seek(0, 2) - header.offset
+            return map_npy(stream, where, repr(str(path)))
     except OSError as error:
         raise SampleError(f"{where}: cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+def map_npy(stream: IO[bytes], where: str, shown: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """As `open_npy`, for an open file that messages call `shown`. The mapping outlives the file object."""
+    stream.seek(0)
+    header = read_header(stream, where)
+    actual = stream.seek(0, 2) - header.offset
     if actual != header.data_bytes:
         state = "truncated" if actual < header.data_bytes else "longer than declared"
         raise SampleError(
-            f"{where}: {str(path)!r} is {state}: its header promises {header.data_bytes:,} bytes of data, "
+            f"{where}: {shown} is {state}: its header promises {header.data_bytes:,} bytes of data, "
             f"{actual:,} are there; copy or upload it again"
         )
     if header.data_bytes == 0:  # an empty file cannot be mapped
         return np.zeros(header.shape, dtype=header.dtype)
     order: Any = "F" if header.fortran_order else "C"
-    return np.memmap(path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape, order=order)
+    return np.memmap(stream, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape, order=order)

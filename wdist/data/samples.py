@@ -1,16 +1,17 @@
 """Sample sets: opening them, reading their rows, and computing their digest and column statistics."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.npy import NUMERIC_KINDS, open_npy
+from wdist.data.files import FileRows, rows_of
+from wdist.data.npy import NUMERIC_KINDS
+from wdist.data.readers.base import Selection
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
 
@@ -155,13 +156,32 @@ class SampleSet:
         return f"pixel {tuple(int(i) for i in np.unravel_index(column, self.array.shape[1:]))}"
 
 
-def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
-    """Open a numpy or torch array, anything array-like, or the path of a .npy file (memory-mapped) as a SampleSet.
+def open_samples(
+    data: Any,
+    name: str = "source",
+    layout: str | None = None,
+    *,
+    member: str | None = None,
+    drop: Sequence[str] = (),
+    labels: str | None = None,
+) -> SampleSet:
+    """Open an array, a frame, or a file as a SampleSet.
 
-    Shapes: (n,), (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w). Give `layout` ("nhwc" or "nchw") if the last two are
-    ambiguous. Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
+    Args:
+        data: a numpy or torch array or anything array-like, of shape (n,), (n, d), (n, h, w), (n, h, w, c) or
+            (n, c, h, w); or the path of a file. A .npy file is mapped into memory. A .csv, .tsv, .parquet or .npz file,
+            a .zip of images or a folder of images is first converted to a temporary .npy file. One array of several is
+            FILE.npz:NAME.
+        name: "source" or "target", used in messages.
+        layout: "nhwc" or "nchw", for images whose shape is ambiguous.
+        member: array to take from an .npz file.
+        drop: columns of a table that are left out.
+        labels: the one column of a file that is taken, as int64 codes (n, 1) of its labels, which may be text.
+
+    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
     """
-    array = open_npy(Path(data), name) if isinstance(data, str | Path) else _as_array(data, name)
+    data = rows_of(data, name, Selection(member, labels, tuple(drop)))
+    array = data.array if isinstance(data, FileRows) else _as_array(data, name)
     if isinstance(array, np.ma.MaskedArray):
         array = _unmasked(array, name)
     if array.dtype.kind not in NUMERIC_KINDS:
@@ -176,9 +196,12 @@ def open_samples(data: Any, name: str, layout: str | None = None) -> SampleSet:
 
 
 def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
-    """A data frame's column names, or None for the default 0, 1, ... Raises SampleError for a repeated name."""
-    names = [str(each) for each in getattr(data, "columns", ())] if array.ndim == 2 else []
+    """A table's column names, or None for the default 0, 1, ... Raises SampleError for a repeated name of a frame."""
+    given = getattr(data, "columns", None)
+    names = [str(each) for each in given] if given is not None and array.ndim == 2 else []
     if len(set(names)) < len(names):
+        if isinstance(data, FileRows):  # as in the server, which stores such tables
+            return None
         twice = next(each for k, each in enumerate(names) if each in names[:k])
         raise SampleError(f"{name}: more than one column is named {twice!r}; give each a name of its own")
     if len(names) != array.shape[-1] or names == [str(i) for i in range(len(names))]:

@@ -31,7 +31,7 @@ class Reporter:
         best: the best select value of all candidates so far.
     """
 
-    progress: Callable[[Progress], None] | None = None
+    progress: Callable[[Progress], object] | None = None
     should_stop: Callable[[], bool] | None = None
     started: float = field(default_factory=time.perf_counter)
     best: float | None = None

@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
-FORMATS = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".zip": "images"}
 IMAGES = (".png", ".jpg", ".jpeg")
-MEDIA_TYPES = {
-    "npy": "application/octet-stream",
-    "npz": "application/x-npz",
-    "parquet": "application/vnd.apache.parquet",
-    "csv": "text/csv",
-    "images": "application/zip",
-}
 
 
 @dataclass(frozen=True)
@@ -42,14 +34,14 @@ class Payload:
         label: what a progress bar calls it.
         open: starts reading at an offset; yields blocks.
         data: the array or the path of the file, for a local client, which does not send them.
-        format: npy for arrays, from the name for other files.
+        file_name: of a file whose bytes are sent unread, by which the server knows its format; None for .npy bytes.
     """
 
     length: int
     label: str
     open: Callable[[int], Iterator[bytes]] = field(repr=False)
     data: Any = field(repr=False)
-    format: str = "npy"
+    file_name: str | None = None
 
     def blocks(self, seen: Callable[[int], object] | None = None, start: int = 0) -> Iterator[bytes]:
         """All bytes from `start` on in blocks of at most 1 MiB; `seen` is told how many bytes each block had."""
@@ -168,10 +160,7 @@ def _from_path(path: Path, name: str | None) -> Payload:
             magic = file.read(len(NPY_MAGIC))
     except OSError as error:
         raise SampleError(f"cannot read {path}: {error.strerror or error}") from error
-    kind = "npy" if magic == NPY_MAGIC else FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise SampleError(f"{path} is none of {', '.join(FORMATS)}, nor a folder: load it and pass the array")
-    if kind == "npy" and magic != NPY_MAGIC:
+    if path.suffix.lower() == ".npy" and magic != NPY_MAGIC:
         raise SampleError(f"{path} is not an .npy file: load it and pass the array, or write one with numpy.save(...)")
 
     def read(start: int) -> Iterator[bytes]:
@@ -182,7 +171,7 @@ def _from_path(path: Path, name: str | None) -> Payload:
                 left -= len(block)
                 yield block
 
-    return Payload(length, name or path.name, read, path, kind)
+    return Payload(length, name or path.name, read, path, None if magic == NPY_MAGIC else path.name)
 
 
 def _from_folder(path: Path, name: str | None) -> Payload:
@@ -203,6 +192,6 @@ def _from_folder(path: Path, name: str | None) -> Payload:
             archive.seek(at)  # each time: an earlier attempt may have been left in the middle
             yield archive.read(CHUNK)
 
-    made = Payload(length, name or path.name, read, path, "images")
+    made = Payload(length, name or path.name, read, path, f"{path.name}.zip")
     weakref.finalize(made, archive.close)
     return made

@@ -22,7 +22,6 @@ from pydantic import BaseModel, ValidationError
 from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, SampleError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
-from wdist_client.payload import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 TUS = {"Tus-Resumable": "1.0.0"}
+NPY = "application/octet-stream"  # also for other files, whose format the server knows by their name
 Filter = str | list[str] | None
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
@@ -134,23 +134,26 @@ def find_sample_set(digest: bytes) -> Request:
 def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: SetOptions) -> Request:
     """Sends the bytes; the server checks them against the digest (RFC 9530)."""
     headers = {
-        "Content-Type": MEDIA_TYPES[payload.format],
+        "Content-Type": NPY,
         "Content-Length": str(payload.length),
         "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
-    return Request("POST", "/v1/sample-sets", given({"name": name, **part}), headers, Upload(payload))
+    params = given({"name": name, "filename": payload.file_name, **part})
+    return Request("POST", "/v1/sample-sets", params, headers, Upload(payload))
 
 
 def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Request:
     """Begins a resumable upload (tus 1.0, creation). The columns to drop are sent one a line."""
-    metadata = given({"name": name, "format": payload.format, **part})
+    metadata = given({"name": name or "", "filename": payload.file_name, **part})  # else the file's name is taken
     if "drop" in metadata:
         metadata["drop"] = "\n".join(metadata["drop"])
     headers = {
         **TUS,
         "Upload-Length": str(payload.length),
-        "Upload-Metadata": ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in metadata.items()),
+        "Upload-Metadata": ",".join(
+            f"{key} {b64encode(value.encode()).decode()}".strip() for key, value in metadata.items()
+        ),
         "Idempotency-Key": str(uuid.uuid4()),
     }
     return Request("POST", "/v1/uploads", {}, headers)
@@ -210,7 +213,7 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
 def evaluate(path: str, payload: Payload) -> Request:
     """The critic's scores of rows; both body and response are .npy."""
     headers = {
-        "Content-Type": MEDIA_TYPES["npy"],
+        "Content-Type": NPY,
         "Content-Length": str(payload.length),
         "Accept": "application/x-npy",
         "Idempotency-Key": str(uuid.uuid4()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wdist_client import requests
 from wdist_client.display.text import bytes_bar
-from wdist_client.errors import APIConnectionError, APIStatusError, UnexpectedAnswerError
+from wdist_client.errors import APIConnectionError, APIStatusError, NotFound, UnexpectedAnswerError
 from wdist_client.flows import Compute, Flow, Retries, Sleep, send
 from wdist_client.models import SampleSet
 from wdist_client.payload import payload
@@ -31,18 +31,21 @@ def create_sample_set(
     body: Payload = yield Compute(lambda: payload(data, name))
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
         digest: bytes = yield Compute(lambda: body.sha256(bar.update))
-    if body.format == "npy":  # other formats are converted, which changes the digest
+    if body.file_name is None:  # other formats are converted, which changes the digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         if known := answer.read(requests.SampleSetPage).data:
             return described(known[0], name, data)
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+        resumed = None
         if body.length >= RESUMABLE_BYTES:
-            stored = yield from send_resumably(body, name, part, bar, retries)
+            resumed = yield from send_resumably(body, name, part, bar, retries)
+        if resumed is not None:
+            stored = resumed
         else:
             request = requests.create_sample_set(body, digest, name, part)
             answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
             stored = answer.read(SampleSet)
-    if body.format == "npy" and stored.sha256 != digest.hex():
+    if body.file_name is None and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
     return described(stored, name, data)
 
@@ -58,9 +61,17 @@ def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
     return stored.model_copy(update=known)
 
 
-def send_resumably(body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries) -> Flow[SampleSet]:
-    """Sends by tus. After a broken connection it resumes at the server's offset."""
-    begun = yield from send(requests.begin_upload(body, name, part), retries)
+def send_resumably(
+    body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries
+) -> Flow[SampleSet | None]:
+    """Sends by tus. After a broken connection it resumes at the server's offset.
+
+    Returns None if there are no resumable uploads: a local client has no connection that could break.
+    """
+    try:
+        begun = yield from send(requests.begin_upload(body, name, part), retries)
+    except NotFound:
+        return None
     path = begun.headers["location"]
     offset, failures, locked = 0, 0, 0.0
     while True:

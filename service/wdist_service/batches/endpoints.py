@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from wdist.inference.pair_matrix import as_lists
 from wdist_service import tenancy
 from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView
 from wdist_service.batches.service import Batches, status_of
@@ -145,10 +146,7 @@ def get_batch_matrix(
         np.save(buffer, matrix.figures[figure], allow_pickle=False)
         headers = {"Content-Disposition": f'attachment; filename="{batch.id}.{figure}.npy"'}
         return Response(buffer.getvalue(), media_type="application/octet-stream", headers=headers)
-    figures = {
-        name: [[None if np.isnan(number) else number for number in row] for row in array.tolist()]
-        for name, array in matrix.figures.items()
-    }
+    figures = {name: as_lists(values) for name, values in matrix.figures.items()}
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
         confidence=batch.options["confidence"], **figures,

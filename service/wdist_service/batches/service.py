@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wdist.inference.simultaneous import adjusted_matrix
+from wdist.inference.pair_matrix import pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
@@ -26,8 +25,6 @@ from wdist_service.queue.dispatch import Queue
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
 MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
-FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
-_DIAGONAL = dict.fromkeys(FIGURES, 0.0) | {"p_value": 1.0}  # a set against itself
 _RESULTS_AT_ONCE = 200
 Kind = Literal["pairs", "matrix", "reference"]
 
@@ -58,7 +55,7 @@ class BatchSubmission:
 
 def matrix_pairs(sets: list[str]) -> list[Pair]:
     """Every pair (i, j) with i < j."""
-    return [Pair(sets[i], sets[j], f"matrix.{j}") for i, j in combinations(range(len(sets)), 2)]
+    return [Pair(sets[i], sets[j], f"matrix.{j}") for i, j in places(len(sets), reference=False)]
 
 
 def reference_pairs(reference: str, targets: list[str]) -> list[Pair]:
@@ -176,32 +173,15 @@ class Batches:
         """The results as a matrix. Raises ConflictError for a batch of explicit pairs."""
         if batch.sets is None:
             raise ConflictError(f"{batch.id} is a batch of explicit pairs; it has results, and no matrix")
-        is_square = batch.kind == "matrix"
-        rows, columns = (batch.sets, batch.sets) if is_square else (batch.sets[:1], batch.sets[1:])
-        figures = {name: np.full((len(rows), len(columns)), np.nan) for name in FIGURES}
-        places = list(combinations(range(len(rows)), 2)) if is_square else [(0, k) for k in range(len(columns))]
-        finished = 0
+        is_reference = batch.kind == "reference"
+        rows, columns = (batch.sets[:1], batch.sets[1:]) if is_reference else (batch.sets, batch.sets)
         with self._database.read() as session:
             query = select(Estimate.position, Estimate.status, Estimate.result).where(Estimate.batch_id == batch.id)
-            for position, status, result in session.execute(query):
-                finished += status in TERMINAL
-                for name in FIGURES if result else ():
-                    i, j = places[position]
-                    figure = _figure(result, name)
-                    figures[name][i, j] = np.nan if figure is None else figure
-                    if is_square:
-                        figures[name][j, i] = figures[name][i, j]
-        if is_square:
-            for name, array in figures.items():
-                np.fill_diagonal(array, _DIAGONAL[name])
-        figures["adjusted_p_value"] = adjusted_matrix(figures["p_value"])
+            found = list(session.execute(query).tuples())
+        results = ((position, result) for position, _, result in found if position is not None)
+        figures = pair_matrix(len(batch.sets), results, reference=is_reference)
+        finished = sum(status in TERMINAL for _, status, _ in found)
         return Matrix(list(rows), list(columns), figures, finished == batch.size)
-
-
-def _figure(result: dict[str, Any], name: str) -> float | None:
-    if name == "simultaneous_lower_bound":
-        return (result.get("simultaneous") or {}).get("lower_bound")
-    return result.get(name)
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:

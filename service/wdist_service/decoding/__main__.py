@@ -30,15 +30,14 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
 
 def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
-    from wdist.data import readers
-    from wdist.data.readers.selection import Selection
+    from wdist.data.readers import registry
+    from wdist.data.readers.base import Selection
     from wdist.data.readers.writer import ArrayWriter
 
     writer = ArrayWriter(descriptor, max_bytes)
-    columns, name = readers.decode(kind, sys.stdin.buffer, writer, Selection.from_json(selection))
-    if columns is not None:
-        columns = [column[:MAX_NAME] for column in columns] if len(columns) <= MAX_NAMES else None
-    return {"columns": columns, "name": name}
+    found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.from_json(selection))
+    columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
+    return {"columns": columns and [column[:MAX_NAME] for column in columns], "name": found.name}
 
 
 def main() -> None:
@@ -54,7 +53,7 @@ def main() -> None:
 
 
 def _kind(error: Exception) -> str:
-    from wdist.data.readers.writer import DecodeError, TooLargeError
+    from wdist.data.readers.base import DecodeError, TooLargeError
 
     if isinstance(error, TooLargeError):
         return "too_large"

@@ -1,65 +1,56 @@
-"""The formats of uploads, and their media types."""
+"""The library's file formats, as requests name them: by `?format=`, by media type, or by the name of a file."""
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from wdist.data.readers.selection import Selection
+from wdist.data.readers import registry
+from wdist.data.readers.base import Selection
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, of_file_name
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 
-Format = Literal["npy", "npz", "parquet", "csv", "images", "json"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-MEDIA_TYPES: Final[dict[str, Format]] = {
-    "application/octet-stream": "npy",
-    "application/x-npy": "npy",
-    "application/npy": "npy",
-    "application/vnd.numpy.npy": "npy",
-    "application/x-npz": "npz",
-    "application/vnd.numpy.npz": "npz",
-    "application/vnd.apache.parquet": "parquet",
-    "application/x-parquet": "parquet",
-    "text/csv": "csv",
-    "application/zip": "images",
-    "application/x-zip-compressed": "images",
-    "application/json": "json",
-}
-_ENDINGS: Final[dict[str, Format]] = {
-    ".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".zip": "images", ".json": "json",
-}  # fmt: skip
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(FORMATS)]  # /openapi.json lists them
 _KNOWN = ", ".join(FORMATS)
 
 
-def choose(content_type: str | None, given: str | None) -> Format:
-    """The format of a body: the given one, or else that of its media type. Raises UnsupportedTypeError."""
+def choose(content_type: str | None, given: str | None, file_name: str | None = None) -> Format:
+    """The format of a body: the given one, or else that of the file's name or of the media type.
+
+    Raises UnsupportedTypeError.
+    """
     if given is not None:
         return named(given)
+    if file_name is not None:
+        if (found := of_file_name(file_name)) is None:
+            endings = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+            raise UnsupportedTypeError(
+                f"{file_name[-100:]!r} ends in none of {endings}; say which format it is with ?format={_KNOWN}",
+                field="filename",
+            )
+        return found.name
     kind = (content_type or "application/octet-stream").split(";")[0].strip().lower()
     if kind == "multipart/form-data":
         raise UnsupportedTypeError(
             "forms are not read here; send the file itself as the body (curl --data-binary @FILE)"
         )
-    if kind not in MEDIA_TYPES:
+    if kind not in BY_MEDIA_TYPE:
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; say which it is with ?format={_KNOWN}")
-    return MEDIA_TYPES[kind]
+    return BY_MEDIA_TYPE[kind].name
 
 
 def named(given: str) -> Format:
     """The format of that name. Raises UnsupportedTypeError."""
-    for known in FORMATS:
-        if given == known:
-            return known
-    raise UnsupportedTypeError(f"format {given[:20]!r} is not read here; choose one of {_KNOWN}", field="format")
+    if given not in FORMATS:
+        raise UnsupportedTypeError(f"format {given[:20]!r} is not read here; choose one of {_KNOWN}", field="format")
+    return given
 
 
 def check_selection(take: Selection, kind: Format) -> None:
     """Raise InvalidError if the selection does not apply to this format."""
-    if take.of_a_table and kind not in {"csv", "parquet"}:
-        field = "drop" if take.labels is None else "labels"
-        raise InvalidError(f"only CSV and Parquet have columns to choose, the body is {kind}", field=field)
-    if take.labels is not None and take.drop:
-        raise InvalidError("labels takes one column only; leave drop out", field="drop")
-
-
-def of_file_name(name: str) -> Format | None:
-    """The format that a file name's extension stands for."""
-    return next((known for ending, known in _ENDINGS.items() if name.lower().endswith(ending)), None)
+    try:
+        registry.check_selection(take, FORMATS[kind])
+    except registry.SelectionError as error:
+        raise InvalidError(str(error), field=error.field) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wdist.data.readers.selection import Selection
+from wdist.data.readers.base import Selection
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.settings import Settings

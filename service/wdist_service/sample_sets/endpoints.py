@@ -14,10 +14,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.selection import Selection
+from wdist.data.readers.base import Selection
+from wdist.data.readers.registry import BY_MEDIA_TYPE
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import MEDIA_TYPES, Format, check_selection
+from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.errors import TooLargeError
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep
@@ -36,7 +37,7 @@ router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=res
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODIES = {
-    **dict.fromkeys(MEDIA_TYPES, _BINARY),
+    **dict.fromkeys(BY_MEDIA_TYPE, _BINARY),
     "text/csv": {"schema": {"type": "string"}, "example": "carat,price\n0.23,326\n0.31,335\n"},
     "application/json": {
         "schema": InlineSamples.model_json_schema(),
@@ -62,6 +63,9 @@ async def create_sample_set(
     services: ServicesDep,
     name: Annotated[Name | None, Query(description="Your name for it.")] = None,
     format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
+    filename: Annotated[
+        Name | None, Query(description="Name of the file sent; its ending says the format, before Content-Type.")
+    ] = None,
     member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
     labels: Annotated[
         Member | None, Query(description="Take this column of a table only: labels of groups, which may be text.")
@@ -72,7 +76,7 @@ async def create_sample_set(
     repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
-    kind = formats.choose(request.headers.get("content-type"), format)
+    kind = formats.choose(request.headers.get("content-type"), format, filename)
     take = Selection(member, labels, tuple(drop or ()))
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)

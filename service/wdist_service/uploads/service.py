@@ -21,7 +21,8 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from wdist.data.npy import HEADER_LIMIT
-from wdist.data.readers.selection import Selection
+from wdist.data.readers.base import Selection
+from wdist.data.readers.registry import BY_MEDIA_TYPE, NPY, of_file_name
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -91,7 +92,7 @@ def describe(header: str | None) -> Description:
             raise InvalidError(
                 f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
             ) from None
-    name = values.get("name") or values.get("filename") or None
+    name = values.get("name", values.get("filename")) or None
     drop = tuple(values["drop"].split("\n")) if values.get("drop") else ()
     take = Selection(values.get("member") or None, values.get("labels") or None, drop)
     for text in (name, take.member, take.labels, *drop):
@@ -100,8 +101,8 @@ def describe(header: str | None) -> Description:
     if "format" in values:
         kind = formats.named(values["format"])
     else:
-        by_type = formats.MEDIA_TYPES.get(values.get("filetype", "").split(";")[0].strip().lower(), "npy")
-        kind = formats.of_file_name(values.get("filename", "")) or by_type
+        by_type = BY_MEDIA_TYPE.get(values.get("filetype", "").split(";")[0].strip().lower(), NPY)
+        kind = (of_file_name(values.get("filename", "")) or by_type).name
     formats.check_selection(take, kind)
     return Description(name, kind, take, given)
 

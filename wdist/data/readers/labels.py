@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wdist.data.readers.selection import Selection
-from wdist.data.readers.writer import DecodeError
+from wdist.data.readers.base import DecodeError, Selection
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 

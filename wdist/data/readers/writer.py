@@ -10,13 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
-class DecodeError(Exception):
-    """The upload cannot be read as a sample set. The message says what is wrong and what to do."""
-
-
-class TooLargeError(DecodeError):
-    """The upload is larger, once unpacked, than a sample set may be."""
+from wdist.data.readers.base import DecodeError, TooLargeError
 
 
 class ArrayWriter:

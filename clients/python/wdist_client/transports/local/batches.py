@@ -56,11 +56,11 @@ class LocalBatches:
         assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
         body = json.loads(request.content)
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
-        kind, axes, pairs = _pairs(body)
+        kind, sets, pairs = _pairs(body)
         names = {name for pair in pairs for name in pair[:2]}
         for name in names:
             self._sets.find(name)
-        if not pairs or (axes and len(set(axes[1])) != len(axes[1])):
+        if not pairs or (sets is not None and len(names) != len(sets)):
             raise RefusalError(422, "Invalid batch", "name at least two sets, and none twice", kind)
         if body.pop("simultaneous", False):
             body["statements"] = max(body.get("statements", 1), len(pairs))
@@ -68,10 +68,10 @@ class LocalBatches:
         jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
         record = {
             "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
-            "sets": None if axes is None else list(dict.fromkeys([*axes[0], *axes[1]])),
+            "sets": sets,
             "options": body, "priority": priority, "metadata": metadata, "created_at": now(),
         }  # fmt: skip
-        self._stored[record["id"]] = StoredBatch(record, axes, jobs)
+        self._stored[record["id"]] = StoredBatch(record, jobs)
         return batch_record(self._stored[record["id"]])
 
     def _submit(
@@ -83,12 +83,14 @@ class LocalBatches:
         return job
 
 
-def _pairs(body: dict[str, Any]) -> tuple[str, tuple[list[str], list[str]] | None, Pairs]:
-    """Pop the pairs from the body. Returns the kind, the matrix's axes (None for explicit pairs) and the pairs."""
+def _pairs(body: dict[str, Any]) -> tuple[str, list[str] | None, Pairs]:
+    """Pop the pairs from the body. Returns the kind, the sets of the matrix (None for explicit pairs) and the pairs."""
+    from wdist.inference.pair_matrix import places
+
     if "pairs" in body:
         return "pairs", None, [(p["source"], p["target"], p.get("custom_id")) for p in body.pop("pairs")]
     if "matrix" in body:
         sets = body.pop("matrix")
-        return "matrix", (sets, sets), [(a, b, None) for i, a in enumerate(sets) for b in sets[i + 1 :]]
+        return "matrix", sets, [(sets[i], sets[j], None) for i, j in places(len(sets), reference=False)]
     reference, targets = body.pop("reference"), body.pop("targets")
-    return "reference", ([reference], targets), [(reference, target, None) for target in targets]
+    return "reference", [reference, *targets], [(reference, target, None) for target in targets]

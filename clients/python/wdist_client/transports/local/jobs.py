@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import queue
 import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response, Upload
@@ -81,8 +82,7 @@ class LocalJobs:
 
     def submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
         """Queues one estimate. The first one starts the worker thread."""
-        for needed in (source, target, *(options.get("groups") or {}).values()):
-            self._sets.find(needed)
+        self._check_pair(source, target, options)
         name = new_id("est_")
         record = {
             "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
@@ -95,6 +95,29 @@ class LocalJobs:
             self._thread = threading.Thread(target=self._work, name="wdist-local", daemon=True)
             self._thread.start()
         return job
+
+    def _check_pair(self, source: str, target: str, options: dict[str, Any]) -> None:
+        """Refuse now what the estimate would refuse later, as a server does."""
+        from wdist.data.checks import check_pair
+        from wdist.data.samples import open_samples
+        from wdist.errors import OptionError, SampleError
+
+        sides = {"source": self._sets.find(source), "target": self._sets.find(target)}
+        groups = options.get("groups") or {}
+        labels = {key: self._sets.find(name).record for key, name in groups.items()}
+        try:
+            one, other = (open_samples(each.rows, side, options.get("layout")) for side, each in sides.items())
+            check_pair(one, other)
+        except OptionError as error:
+            raise RefusalError(422, "Invalid option", str(error), "layout") from error
+        except SampleError as error:
+            field = "source" if str(error).startswith("source:") else "target"
+            raise RefusalError(422, "Invalid samples", str(error), field) from error
+        for each in sides.values() if groups else ():
+            name, rows = each.record["id"], each.record["rows"]
+            if name not in labels or labels[name]["shape"] != [rows, 1]:
+                detail = f"groups needs one label for each of the {rows} rows of {name}"
+                raise RefusalError(422, "Invalid option", detail, "groups")
 
     def cancel(self, job: StoredJob) -> None:
         if job.record["status"] == "queued":
@@ -119,7 +142,7 @@ class LocalJobs:
             rows = request.content.payload.data
         scores = io.BytesIO()
         try:
-            np.save(scores, self._result(name, "critic").critic.evaluate(_opened(rows)))
+            np.save(scores, self._result(name, "critic").critic.evaluate(rows))
         except LibraryError as error:
             raise RefusalError(422, "Invalid samples", str(error), "body") from error
         return Response(200, {"content-type": "application/x-npy"}, scores.getvalue())
@@ -157,9 +180,8 @@ class LocalJobs:
             return None
         import numpy as np
 
-        rows = [self._sets.find(groups[job.record[side]]).rows for side in ("source", "target")]
-        source, target = (np.ravel(np.load(r) if isinstance(r, Path) else r) for r in rows)
-        return source, target
+        source, target = (self._sets.find(groups[job.record[side]]).rows.array for side in ("source", "target"))
+        return np.ravel(source), np.ravel(target)
 
     def _estimate(self, job: StoredJob, source: Any, target: Any, options: dict[str, Any]) -> dict[str, Any]:
         """Runs the estimate. Returns the final fields of its record."""
@@ -185,17 +207,12 @@ class LocalJobs:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
-    from wdist.errors import OptionError
     from wdist.options import Options
+    from wdist.refusals import refusals
 
+    checked = {name: value for name, value in options.items() if name != "groups"}
     try:
-        Options.checked(**{name: value for name, value in options.items() if name != "groups"})
-    except OptionError as error:
-        raise RefusalError(422, "Invalid option", str(error), "options") from error
-
-
-def _opened(rows: Any) -> Any:
-    """Rows in memory, or those of an .npy file."""
-    import numpy as np
-
-    return np.load(rows, mmap_mode="r", allow_pickle=False) if isinstance(rows, str | os.PathLike) else rows
+        Options(**checked)
+    except ValidationError as error:
+        field, sentence = refusals(error.errors(), checked, list(Options.model_fields))[0]
+        raise RefusalError(422, "Invalid option", sentence, field) from error

@@ -15,7 +15,10 @@ from wdist_client.models import ENDED
 from wdist_client.requests import Response
 
 if TYPE_CHECKING:
-    import numpy as np
+    from wdist.data.files import FileRows
+    from wdist.data.samples import SampleSet as LibrarySet
+
+MAX_COLUMNS = 256
 
 
 class RefusalError(Exception):
@@ -30,10 +33,10 @@ class RefusalError(Exception):
 
 @dataclass
 class StoredSet:
-    """A sample set: its record, and the rows (an array of our own, or the path of a file that must not change)."""
+    """A sample set: its record, and the rows (an array of our own, or a mapped file that must not change)."""
 
     record: dict[str, Any]
-    rows: Any
+    rows: FileRows
 
 
 @dataclass
@@ -49,10 +52,9 @@ class StoredJob:
 
 @dataclass
 class StoredBatch:
-    """Estimates submitted together; `axes` are the rows and columns of its matrix, if it has one."""
+    """Estimates submitted together, in the order of the pairs of its matrix, if it has one."""
 
     record: dict[str, Any]
-    axes: tuple[list[str], list[str]] | None
     jobs: list[StoredJob]
 
 
@@ -72,31 +74,18 @@ def batch_record(batch: StoredBatch) -> dict[str, Any]:
 
 def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
     """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
-    if batch.axes is None:
+    if batch.record["sets"] is None:
         raise RefusalError(409, "Conflict", f"{batch.record['id']} is a batch of explicit pairs; it has results")
-    rows, columns = batch.axes
-    found = {frozenset((job.record["source"], job.record["target"])): job.record["result"] for job in batch.jobs}
+    from wdist.inference.pair_matrix import as_lists, pair_matrix
 
-    def figure(row: str, column: str, name: str) -> float | None:
-        if row == column:
-            return 1.0 if name == "p_value" else 0.0
-        result = found.get(frozenset((row, column)))
-        if name == "simultaneous_lower_bound":
-            return ((result or {}).get("simultaneous") or {}).get("lower_bound")
-        return None if result is None else result[name]
-
-    figures = {
-        name: [[figure(row, column, name) for column in columns] for row in rows]
-        for name in ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value")
-    }
-    from wdist.inference.simultaneous import adjusted_matrix
-
-    adjusted = adjusted_matrix([[math.nan if p is None else p for p in row] for row in figures["p_value"]]).tolist()
-    figures["adjusted_p_value"] = [[None if p != p else p for p in row] for row in adjusted]
+    sets, is_reference = batch.record["sets"], batch.record["kind"] == "reference"
+    results = ((position, job.record["result"]) for position, job in enumerate(batch.jobs))
+    figures = pair_matrix(len(sets), results, reference=is_reference)
+    rows, columns = (sets[:1], sets[1:]) if is_reference else (sets, sets)
     complete = all(job.record["status"] in ENDED for job in batch.jobs)
     confidence = batch.record["options"].get("confidence", 0.95)
     named = {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns}
-    return {**named, "confidence": confidence, **figures}
+    return {**named, "confidence": confidence, **{name: as_lists(values) for name, values in figures.items()}}
 
 
 def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dict[str, Any]:
@@ -110,9 +99,21 @@ def page_answer(records: list[dict[str, Any]], params: Mapping[str, str]) -> dic
     return {"data": data, "has_more": has_more, "next": data[-1]["id"] if has_more else None}
 
 
-def per_column(statistics: Any) -> dict[str, list[float]]:
-    columns: dict[str, np.ndarray[Any, Any]] = vars(statistics)
-    return {name: values[:1000].tolist() for name, values in columns.items()}
+def statistics(opened: LibrarySet) -> dict[str, Any]:
+    """The statistics of a set in the form of the API. Raises the library's SampleError for values that are not finite.
+
+    `columns` is None for images and for tables of more than 256 columns.
+    """
+    found = opened.statistics
+    mean = float(found.mean.mean())
+    columns = zip(*(column.tolist() for column in vars(found).values()), strict=True)
+    by_column = [dict(zip(("min", "max", "mean", "std"), figures, strict=True)) for figures in columns]
+    return {
+        "min": float(found.minimum.min()), "max": float(found.maximum.max()), "mean": mean,
+        "std": math.sqrt(float((found.deviation**2 + (found.mean - mean) ** 2).mean())),
+        "constant": bool((found.minimum == found.maximum).all()),
+        "columns": by_column if not opened.is_image and opened.dimension <= MAX_COLUMNS else None,
+    }  # fmt: skip
 
 
 def json_answer(status: int, content: Any) -> Response:

@@ -1,11 +1,16 @@
-"""Sample sets of a local client: arrays of its own, or paths of files that must not change."""
+"""Sample sets of a local client: arrays of its own, or files that must not change, read as the library reads them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from wdist_client.payload import Payload, payload
 from wdist_client.requests import Request, Upload
-from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, per_column
+from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, statistics
+
+if TYPE_CHECKING:
+    from wdist.data.files import FileRows
 
 
 class LocalSets:
@@ -22,37 +27,66 @@ class LocalSets:
         found: StoredSet = find(self._stored, name)
         return found
 
-    def create(self, request: Request) -> dict[str, Any]:
-        """Opens an array or an .npy file as the library does; raises RefusalError for what it refuses."""
-        import numpy as np
+    def create(self, request: Request) -> tuple[int, dict[str, Any]]:
+        """The status and the record: 201 for a new set, 200 for content that is stored already.
 
+        Raises RefusalError for what the library refuses.
+        """
         from wdist.data.samples import open_samples
         from wdist.errors import WdistError as LibraryError
 
         assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
-        payload = request.content.payload
-        if payload.format != "npy":
-            detail = f"a local client reads arrays and .npy files: load {payload.label} and pass the array"
-            raise RefusalError(415, "Unsupported format", detail)
-        rows = payload.data if not isinstance(payload.data, np.ndarray) else payload.data.copy()
+        sent = request.content.payload
         try:
-            opened = open_samples(rows, "the array")
-            statistics = opened.statistics if opened.array.size else None
+            rows = _rows(sent, request.params)
+            opened = open_samples(rows, "the array", "nhwc" if rows.array.ndim == 4 else None)
+            found = statistics(opened)
         except LibraryError as error:
             raise RefusalError(422, "Invalid samples", str(error), "body") from error
-        if statistics is None:
-            detail = f"an array of shape {opened.array.shape} holds no values"
-            raise RefusalError(422, "Invalid samples", detail, "body")
-        shape = opened.array.shape if opened.array.ndim > 1 else (opened.n, 1)
-        name = new_id("ss_")
-        record = {
-            "id": name, "object": "sample_set", "name": request.params.get("name"), "sha256": payload.sha256().hex(),
-            "bytes": payload.length, "rows": opened.n, "shape": list(shape), "dtype": str(opened.dtype),
-            "created_at": now(), "statistics": per_column(statistics),
+        stored = sent if sent.file_name is None else payload(rows.array)
+        sha256 = stored.sha256().hex()
+        for known in self.records(sha256):
+            return 200, _same(known, rows.columns)
+        shape = rows.array.shape if rows.array.ndim > 1 else (opened.n, 1)
+        record: dict[str, Any] = {
+            "id": new_id("ss_"), "object": "sample_set", "name": request.params.get("name"), "sha256": sha256,
+            "bytes": stored.length, "rows": opened.n, "shape": list(shape), "dtype": rows.array.dtype.str,
+            "columns": rows.columns, "created_at": now(), "statistics": found,
         }  # fmt: skip
-        self._stored[name] = StoredSet(record, rows)
-        return record
+        self._stored[record["id"]] = StoredSet(record, rows)
+        return 201, record
 
     def delete(self, name: str) -> None:
         self.find(name)
         del self._stored[name]
+
+
+def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
+    """The selected rows of what a request would send."""
+    import numpy as np
+
+    from wdist.data.files import FileRows, open_file
+    from wdist.data.readers.base import Selection
+    from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
+
+    take = Selection(params.get("member"), params.get("labels"), tuple(params.get("drop") or ()))
+    if (kind := NPY if sent.file_name is None else of_file_name(sent.file_name)) is None:
+        raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} has an ending that is not read", "filename")
+    try:
+        check_selection(take, kind)
+    except SelectionError as error:
+        raise RefusalError(422, "Invalid samples", str(error), error.field) from error
+    if isinstance(sent.data, np.ndarray):
+        return FileRows(sent.label, sent.data.copy(), None)
+    return open_file(sent.data, "the array", take)
+
+
+def _same(known: dict[str, Any], columns: list[str] | None) -> dict[str, Any]:
+    """The record of the same content, which must not have been stored under other names of columns."""
+    if None not in (known["columns"], columns) and known["columns"] != columns:
+        detail = (
+            f"these values are stored already, as {known['id']}, with other names of columns: delete that set first"
+        )
+        raise RefusalError(409, "Conflict", detail)
+    known["columns"] = known["columns"] or columns
+    return known

@@ -94,7 +94,7 @@ class LocalTransport:
             case "GET", []:
                 return 200, page_answer(self._sets.records(request.params.get("sha256")), request.params)
             case "POST", []:
-                return 201, self._sets.create(request)
+                return self._sets.create(request)
             case "GET", [name]:
                 return 200, self._sets.find(name).record
             case "DELETE", [name]:

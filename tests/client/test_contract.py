@@ -1,0 +1,269 @@
+"""One contract for a server and for `:local:`: what is stored, refused, computed and reported is the same for both."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from server_process import ServerProcess
+
+from wdist.verify import verify_certificate
+from wdist_client import (
+    APIStatusError,
+    AsyncClient,
+    Client,
+    Conflict,
+    EstimateCanceled,
+    InvalidRequest,
+    Job,
+    NotFound,
+    Result,
+    SampleSet,
+    UnsupportedFormat,
+    uploads,
+)
+
+pytestmark = pytest.mark.timeout(180)
+QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
+LONG = {"critic": "groupsort", "steps": 200_000, "baseline_rows": 0}
+
+
+def rows(seed: int, n: int = 400, shift: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 3)) + shift
+
+
+def table(seed: int, shift: float = 0.0) -> pd.DataFrame:
+    return pd.DataFrame(rows(seed, shift=shift), columns=["a", "b", "c"])
+
+
+def pair(client: Client, seed: int) -> tuple[SampleSet, SampleSet]:
+    return client.sample_sets.create(rows(seed)), client.sample_sets.create(rows(seed + 1, shift=1.0))
+
+
+def refused(call: Callable[[], object]) -> APIStatusError:
+    with pytest.raises(APIStatusError) as caught:
+        call()
+    return caught.value
+
+
+def fields(error: APIStatusError) -> list[str]:
+    return [each["field"] for each in error.errors]
+
+
+# Sets
+
+
+def test_a_set_is_described_listed_and_deleted(client: Client) -> None:
+    x = rows(900)
+    stored = client.sample_sets.create(x, name="first")
+    assert (stored.name, stored.shape, stored.dtype, stored.rows) == ("first", [400, 3], "<f8", 400)
+    assert stored.statistics["columns"][1] == pytest.approx(
+        {"min": x[:, 1].min(), "max": x[:, 1].max(), "mean": x[:, 1].mean(), "std": x[:, 1].std()}
+    )
+    assert stored.statistics["std"] == pytest.approx(x.std())
+    assert stored.statistics["constant"] is False
+    assert next(iter(client.sample_sets.list())).id == stored.id
+    assert client.sample_sets.get(stored) == stored
+    client.sample_sets.delete(stored)
+    assert refused(lambda: client.sample_sets.get(stored)).status == 404
+    assert refused(lambda: client.sample_sets.delete(stored)).status == 404
+
+
+def test_the_same_rows_are_one_set_in_whatever_file_they_come(client: Client, tmp_path: Path) -> None:
+    frame = table(910)
+    frame.to_csv(tmp_path / "rows.csv", index=False, float_format="%.17g")
+    frame.to_csv(tmp_path / "rows.tsv", index=False, float_format="%.17g", sep="\t")
+    frame.to_parquet(tmp_path / "rows.parquet")
+    values = np.ascontiguousarray(frame)
+    np.save(tmp_path / "rows.npy", values)
+    np.savez(tmp_path / "rows.npz", x=values, y=np.ones(3))
+    stored = client.sample_sets.create(tmp_path / "rows.csv", name="table")
+    assert (stored.name, stored.columns) == ("table", ["a", "b", "c"])
+    for name, part in (("tsv", {}), ("parquet", {}), ("npy", {}), ("npz", {"member": "x"})):
+        assert client.sample_sets.create(tmp_path / f"rows.{name}", **part).id == stored.id, name
+    assert client.sample_sets.create(frame).id == stored.id
+    assert [found.id for found in client.sample_sets.list(sha256=stored.sha256)] == [stored.id]
+    frame.rename(columns={"c": "z"}).to_csv(tmp_path / "renamed.csv", index=False, float_format="%.17g")
+    with pytest.raises(Conflict, match="other names of columns"):
+        client.sample_sets.create(tmp_path / "renamed.csv")
+
+
+def test_a_large_table_keeps_its_name_and_columns(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "RESUMABLE_BYTES", 1000)
+    table(915).assign(who="p").to_csv(tmp_path / "rows.csv", index=False)
+    stored = client.sample_sets.create(tmp_path / "rows.csv", drop=["who", "c"])
+    assert (stored.name, stored.columns, stored.shape) == (None, ["a", "b"], [400, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "status", "field", "words"),
+    [
+        ("x.csv", {"drop": ["q"]}, 422, ["body"], "'q'"),
+        ("x.npy", {"drop": ["a"]}, 422, ["drop"], "no names of columns"),
+        ("x.csv", {"drop": ["a"], "labels": "b"}, 422, ["drop"], "one column only"),
+        ("x.npz", {}, 422, ["body"], "2 arrays"),
+        ("holes.csv", {}, 422, ["body"], "column 'b', line 7"),
+        ("x.odt", {}, 415, ["filename"], r"x\.odt"),
+    ],
+)
+def test_files_are_refused_with_the_same_words(
+    client: Client, tmp_path: Path, name: str, part: dict[str, object], status: int, field: list[str], words: str
+) -> None:
+    frame = table(920)
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_csv(tmp_path / "x.odt", index=False)
+    np.save(tmp_path / "x.npy", frame.to_numpy())
+    np.savez(tmp_path / "x.npz", x=frame.to_numpy(), y=frame.to_numpy())
+    frame.assign(b=frame.b.where(frame.index != 5)).to_csv(tmp_path / "holes.csv", index=False)
+    with pytest.raises(APIStatusError, match=words) as caught:
+        client.sample_sets.create(tmp_path / name, **part)  # type: ignore[arg-type]
+    assert (caught.value.status, fields(caught.value)) == (status, field)
+    assert isinstance(caught.value, UnsupportedFormat if status == 415 else InvalidRequest)
+
+
+# Estimates
+
+
+def test_an_estimate_from_submission_to_certificate(client: Client, tmp_path: Path) -> None:
+    source, target = pair(client, 930)
+    job = client.estimates.create(source, target, metadata={"for": "contract"}, idempotency_key="contract-930", **QUICK)
+    result = job.wait(timeout=120)
+    assert 0 < result.lower_bound < result.value < np.sqrt(3) * 1.2
+    assert client.estimates.get(job.id).result == result
+    assert job.id in [found.id for found in client.estimates.list(metadata={"for": "contract"})]
+    assert job.evaluate(rows(932)).shape == (400,)
+    assert isinstance(job.curve(), list)
+    for name, data in (("x", rows(930)), ("y", rows(931, shift=1.0))):
+        np.save(tmp_path / f"{name}.npy", data)
+    job.certificate(tmp_path / "c.cert")
+    assert verify_certificate(tmp_path / "c.cert", tmp_path / "x.npy", tmp_path / "y.npy").valid
+    again = client.estimates.create(
+        source, target, metadata={"for": "contract"}, idempotency_key="contract-930", **QUICK
+    )
+    assert again.id == job.id
+    other = refused(lambda: client.estimates.create(source, target, idempotency_key="contract-930", **QUICK))
+    assert (other.status, fields(other)) == (422, ["Idempotency-Key"])
+    client.estimates.delete(job.id)
+    assert refused(lambda: client.estimates.get(job.id)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"confidence": 1.5}, "confidence"),
+        ({"critic": "oracle"}, "critic"),
+        ({"sharpness": 3}, "sharpness"),
+        ({"steps": 0}, "steps"),
+        ({"seed": -1}, "seed"),
+        ({"baseline_rows": 6000}, "baseline_rows"),
+        ({"layout": "nhwc"}, "layout"),
+    ],
+)
+def test_options_are_refused_before_the_job_is_queued(client: Client, options: dict[str, object], field: str) -> None:
+    source, target = pair(client, 930)
+    error = refused(lambda: client.estimates.create(source, target, **options))  # type: ignore[arg-type]
+    assert (error.status, fields(error)) == (422, [field])
+    assert field in str(error)
+
+
+def test_sets_that_cannot_be_compared_are_refused_at_once(client: Client) -> None:
+    source = client.sample_sets.create(rows(940))
+    for other, field in ((rows(941)[:, :2], "target"), (rows(942, n=50), "target")):
+        target = client.sample_sets.create(other)
+        error = refused(lambda target=target: client.estimates.create(source, target, **QUICK))
+        assert (error.status, fields(error)) == (422, [field])
+    assert refused(lambda: client.estimates.create(source, "ss_unknown")).status == 404
+
+
+def test_groups_of_a_table(client: Client, tmp_path: Path) -> None:
+    for name, shift in (("x", 0.0), ("y", 1.0)):
+        frame = table(len(name) + int(shift) + 950, shift).assign(who=[f"p{i // 2}" for i in range(400)])
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    sets = [client.sample_sets.create(tmp_path / f"{name}.csv", drop=["who"]) for name in "xy"]
+    labels = client.sample_sets.create(tmp_path / "x.csv", labels="who")
+    assert (labels.shape, labels.dtype) == ([400, 1], "<i8")
+    result = client.estimates.create(*sets, groups=(labels, labels), **QUICK).wait(timeout=120)
+    assert (result.split, result.n.source.test % 2) == ("groups", 0)
+    short = client.sample_sets.create(np.arange(300))
+    error = refused(lambda: client.estimates.create(*sets, groups=(short, short), **QUICK))
+    assert (error.status, fields(error)) == (422, ["groups"])
+
+
+def test_a_running_job_is_canceled_and_keeps_its_sets_until_then(client: Client) -> None:
+    source, target = pair(client, 960)
+    job = client.estimates.create(source, target, **LONG)
+    for call in (lambda: client.sample_sets.delete(source), lambda: client.estimates.delete(job.id), job.certificate):
+        assert refused(call).status == 409
+    job.cancel()
+    with pytest.raises(EstimateCanceled):
+        job.wait(timeout=60)
+    client.sample_sets.delete(source)
+
+
+# Batches
+
+
+def test_a_matrix_and_a_reference_of_the_same_sets(client: Client) -> None:
+    sets = [client.sample_sets.create(rows(970 + k, shift=float(k)), name=f"set {k}") for k in range(3)]
+    square = client.batches.matrix(sets, simultaneous=True, diameter=20.0, **QUICK).wait(timeout=150)
+    row = client.batches.reference(sets[0], sets[1:], simultaneous=True, diameter=20.0, **QUICK).wait(timeout=150)
+    for name in ("value", "lower_bound", "upper_bound", "p_value"):
+        whole, first = getattr(square, name), getattr(row, name)
+        np.testing.assert_array_equal(whole, whole.T)
+        np.testing.assert_array_equal(np.diag(whole), 1.0 if name == "p_value" else 0.0)
+        np.testing.assert_array_equal(first, whole[:1, 1:])
+    together = square.simultaneous_lower_bound
+    assert (together[0, 1:] < row.simultaneous_lower_bound[0]).all()  # three statements instead of two
+    assert (row.simultaneous_lower_bound < row.lower_bound).all()
+    smallest = square.p_value[np.triu_indices(3, 1)].min()
+    assert square.adjusted_p_value.min() == pytest.approx(3 * smallest)
+    explicit = client.batches.pairs([(sets[0], sets[1], "mine")], **QUICK)
+    (only,) = explicit.results(wait=True)
+    assert (only.status, only.result is None) == ("succeeded", False)
+    assert refused(explicit.matrix).status == 409
+    assert refused(lambda: client.batches.matrix([sets[0], sets[0]])).status == 422
+    assert refused(lambda: client.batches.get("batch_unknown")).status == 404
+
+
+# Both at once
+
+
+def figures(result: Result) -> tuple[float | None, ...]:
+    return result.value, result.lower_bound, result.upper_bound, result.p_value, result.lipschitz_bound
+
+
+def test_server_and_local_give_equal_figures(server: ServerProcess, tmp_path: Path) -> None:
+    table(980).to_csv(tmp_path / "x.csv", index=False)
+    table(981, shift=0.5).to_parquet(tmp_path / "y.parquet")
+    found: list[Result] = []
+    for address in (server.url, ":local:"):
+        with Client(address) as client:
+            sets = [client.sample_sets.create(tmp_path / name) for name in ("x.csv", "y.parquet")]
+            job: Job = client.estimates.create(*sets, critic="groupsort", steps=20, seed=3, diameter=30.0, statements=4)
+            found.append(job.wait(timeout=120))
+    assert figures(found[0]) == pytest.approx(figures(found[1]), rel=1e-6)
+    assert found[0].simultaneous is not None
+    assert found[1].simultaneous is not None
+    assert found[0].simultaneous.lower_bound == pytest.approx(found[1].simultaneous.lower_bound, rel=1e-6)
+    assert found[0].n == found[1].n
+
+
+def test_the_async_client_keeps_the_contract(address: str, tmp_path: Path) -> None:
+    table(990).to_csv(tmp_path / "x.csv", index=False)
+
+    async def run() -> tuple[SampleSet, Result, int]:
+        async with AsyncClient(address) as client:
+            source = await client.sample_sets.create(tmp_path / "x.csv", drop=["c"])
+            target = await client.sample_sets.create(rows(991, shift=1.0)[:, :2])
+            result = await (await client.estimates.create(source, target, **QUICK)).wait(timeout=120)
+            with pytest.raises(NotFound) as caught:
+                await client.estimates.create(source, "ss_unknown")
+            return source, result, caught.value.status
+
+    source, result, status = asyncio.run(run())
+    assert (source.columns, source.shape, status) == (["a", "b"], [400, 2], 404)
+    assert result.lower_bound > 0

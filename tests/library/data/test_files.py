@@ -1,0 +1,169 @@
+"""Files as the library opens them: equal rows whatever the format, columns left out, groups by name, and a matrix."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from PIL import Image
+
+from wdist import OptionError, Result, SampleError, estimate_w1, matrix_w1, open_samples
+from wdist.data.readers.registry import FORMATS
+from wdist.inference.simultaneous import adjusted_p_values
+
+QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """x and y, 1 apart in column a, with a column `who` that names pairs of rows; the same without it."""
+    folder = tmp_path_factory.mktemp("files")
+    values = np.random.default_rng(0).normal(size=(2, 400, 3))
+    values[1, :, 0] += 1
+    for name, rows in zip("xy", values, strict=True):
+        frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+        np.save(folder / f"{name}.npy", rows)
+        frame.to_csv(folder / f"{name}.plain.csv", index=False, float_format="%.17g")
+        frame = frame.assign(who=[f"p{i // 2}" for i in range(400)])
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.17g")
+        frame.to_csv(folder / f"{name}.tsv", index=False, float_format="%.17g", sep="\t")
+        frame.to_parquet(folder / f"{name}.parquet")
+    np.savez(folder / "both.npz", x=values[0], y=values[1])
+    return folder
+
+
+def figures(result: Result) -> tuple[float | None, ...]:
+    return result.value, result.lower_bound, result.p_value, result.lipschitz_bound
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_every_format_gives_the_same_result_to_the_bit(files: Path, ending: str) -> None:
+    expected = estimate_w1(files / "x.npy", files / "y.npy", **QUICK)
+    assert 0 < expected.lower_bound <= 1
+    found = estimate_w1(files / f"x.{ending}", str(files / f"y.{ending}"), drop=["who"], **QUICK)
+    assert figures(found) == figures(expected)
+    assert figures(estimate_w1(f"{files}/both.npz:x", f"{files}/both.npz:y", **QUICK)) == figures(expected)
+
+
+def test_opened_files_keep_names_members_and_labels(files: Path) -> None:
+    table = open_samples(files / "x.csv", drop=["who", "b"])
+    assert (table.names, table.n, table.row_shape) == (["a", "c"], 400, (2,))
+    np.testing.assert_array_equal(table.array, np.load(files / "x.npy")[:, [0, 2]])
+    np.testing.assert_array_equal(open_samples(files / "both.npz", member="y").array, np.load(files / "y.npy"))
+    codes = [open_samples(files / f"x.{ending}", labels="who").array for ending in ("csv", "parquet")]
+    np.testing.assert_array_equal(*codes)
+    assert len(np.unique(codes[0])) == 200
+
+
+def test_a_file_without_a_known_name_is_recognised_by_its_first_bytes(files: Path, tmp_path: Path) -> None:
+    for k, name in enumerate(("x.npy", "x.parquet")):
+        (tmp_path / f"blob{k}").write_bytes((files / name).read_bytes())
+    np.testing.assert_array_equal(open_samples(tmp_path / "blob0").array, np.load(files / "x.npy"))
+    assert open_samples(tmp_path / "blob1", drop=["who"]).names == ["a", "b", "c"]
+    (tmp_path / "blob2").write_bytes(b"1,2\n")
+    with pytest.raises(SampleError, match=r"blob2 is not \.npy, \.npz"):
+        open_samples(tmp_path / "blob2")
+
+
+def test_a_folder_of_images(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, size=(5, 4, 6), dtype=np.uint8)
+    for k, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{k}.png")
+    np.testing.assert_array_equal(open_samples(tmp_path).array, pixels)
+
+
+@pytest.mark.parametrize("read", [pd.read_csv, pl.read_csv, lambda path: path], ids=["pandas", "polars", "path"])
+def test_groups_by_the_name_of_a_column(files: Path, read) -> None:  # type: ignore[no-untyped-def]
+    x, y = (read(files / f"{name}.csv") for name in "xy")
+    result = estimate_w1(x, y, groups="who", **QUICK)
+    labels = [np.repeat(np.arange(200), 2)] * 2
+    assert result.split == "groups"
+    assert result.n == estimate_w1(files / "x.npy", files / "y.npy", groups=tuple(labels), **QUICK).n
+    with pytest.raises(SampleError, match="'nobody'"):
+        estimate_w1(x, y, groups="nobody", **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "error", "words"),
+    [
+        ("x.csv", {}, SampleError, r"x\.csv: column 'who'"),
+        ("x.npy", {"drop": ["a"]}, SampleError, "no names of columns"),
+        ("both.npz", {}, SampleError, "FILE.npz:NAME"),
+        ("both.npz", {"member": "z"}, SampleError, "no array 'z'"),
+        ("x.csv", {"drop": ["q"]}, SampleError, "'q'"),
+        ("nowhere.csv", {}, SampleError, r"nowhere\.csv: No such file"),
+    ],
+)
+def test_what_is_refused_names_the_file(
+    files: Path, name: str, part: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        open_samples(files / name, **part)  # type: ignore[arg-type]
+
+
+def test_arrays_have_no_columns_to_choose() -> None:
+    with pytest.raises(OptionError, match="drop is for tables"):
+        open_samples(np.ones((200, 2)), drop=["a"])
+
+
+def test_a_reader_without_its_package_says_what_to_install(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert FORMATS["csv"].needs == "pyarrow"
+    monkeypatch.delitem(sys.modules, "wdist.data.readers.csv", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    with pytest.raises(SampleError, match="pip install pyarrow"):
+        open_samples(files / "x.plain.csv")
+
+
+def test_a_matrix_has_the_figures_of_its_pairs(files: Path) -> None:
+    sets = {"x": files / "x.npy", "y": files / "y.plain.csv", "z": np.load(files / "x.npy")[::-1] + 2}
+    matrix = matrix_w1(sets, diameter=20.0, **QUICK)
+    assert matrix.rows == matrix.columns == ["x", "y", "z"]
+    pairs = [("x", "y"), ("x", "z"), ("y", "z")]
+    alone = [estimate_w1(sets[a], sets[b], diameter=20.0, statements=3, **QUICK) for a, b in pairs]
+    above = np.triu_indices(3, 1)
+    for name in ("value", "lower_bound", "upper_bound", "p_value"):
+        values = getattr(matrix, name)
+        np.testing.assert_array_equal(values[above], [getattr(each, name) for each in alone])
+        np.testing.assert_array_equal(values, values.T)
+    together = [each.simultaneous["lower_bound"] for each in alone if each.simultaneous]
+    np.testing.assert_array_equal(matrix.simultaneous_lower_bound[above], together)
+    np.testing.assert_array_equal(matrix.adjusted_p_value[above], adjusted_p_values(matrix.p_value[above]))
+    shown = str(matrix)
+    for words in ("each pair by itself with 95 %", "all 3 pairs together", "W1 is at most", "(Holm)"):
+        assert words in shown
+    plain = matrix.to_dict()
+    assert (plain["pairs"], plain["value"][0][1]) == (3, alone[0].value)
+
+
+def test_one_reference_against_the_others(files: Path) -> None:
+    sets = [files / "x.csv", files / "y.csv", files / "y.tsv"]
+    matrix = matrix_w1(sets, reference=True, groups="who", **QUICK)
+    assert (matrix.rows, matrix.columns) == ([str(sets[0])], [str(each) for each in sets[1:]])
+    assert matrix.value.shape == (1, 2)
+    assert matrix.value[0, 0] == matrix.value[0, 1]
+    assert matrix.split == "groups"
+    alone = matrix_w1(sets[:2], reference=True, drop=["who"], **QUICK)
+    np.testing.assert_array_equal(alone.simultaneous_lower_bound, alone.lower_bound)
+
+
+def test_a_matrix_names_the_set_at_fault(files: Path) -> None:
+    broken = np.load(files / "x.npy")
+    broken[5, 1] = np.nan
+    with pytest.raises(SampleError, match=r"^bad \(target\): the value nan in row 5, column 1"):
+        matrix_w1({"good": files / "x.npy", "bad": broken}, **QUICK)
+    with pytest.raises(OptionError, match="two sets"):
+        matrix_w1([files / "x.npy"])
+
+
+def test_progress_is_shown_on_standard_error_only_if_asked(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = {"critic": "groupsort", "steps": 20, "baseline_rows": 0}
+    estimate_w1(files / "x.npy", files / "y.npy", **training)
+    assert capsys.readouterr() == ("", "")
+    estimate_w1(files / "x.npy", files / "y.npy", progress=True, **training)
+    assert "step " in capsys.readouterr().err
+    seen: list[int] = []
+    estimate_w1(files / "x.npy", files / "y.npy", progress=lambda now: seen.append(now.step), **training)
+    assert seen[-1] == 20
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,109 @@
+"""All file formats, for the library, the command line and the server. A new one is an entry here and its reader.
+
+Importing this module imports neither a reader nor numpy: the command line lists the formats in its help.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Final
+
+from wdist.data.readers.base import DecodeError, FileFormat, Found, Selection
+
+if TYPE_CHECKING:
+    from wdist.data.readers.writer import ArrayWriter
+
+NPY: Final = FileFormat(
+    "npy", ".npy", (".npy",),
+    ("application/octet-stream", "application/x-npy", "application/npy", "application/vnd.numpy.npy"),
+    reader=None, magic=b"\x93NUMPY", help=".npy",
+)  # fmt: skip
+FORMATS: Final = {
+    each.name: each
+    for each in (
+        NPY,
+        FileFormat(
+            "npz", ".npz", (".npz",), ("application/x-npz", "application/vnd.numpy.npz"), "npz",
+            magic=b"PK", members=".npy", help=".npz (or FILE.npz:NAME)",
+        ),
+        FileFormat(
+            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"), "parquet",
+            magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
+        ),
+        FileFormat(
+            "csv", "CSV", (".csv", ".tsv"), ("text/csv",), "csv", has_columns=True, needs="pyarrow", help=".csv",
+        ),
+        FileFormat(
+            "images", "a zip of images", (".zip",), ("application/zip", "application/x-zip-compressed"), "images",
+            magic=b"PK", needs="pillow", help=".zip of images",
+        ),
+        FileFormat("json", "JSON", (".json",), ("application/json",), "json_rows"),
+    )
+}  # fmt: skip
+BY_MEDIA_TYPE: Final = {media_type: each for each in FORMATS.values() for media_type in each.media_types}
+HELP = f"{', '.join(each.help for each in FORMATS.values() if each.help)}, a folder of images"
+_MAGIC_BYTES = max(len(each.magic or b"") for each in FORMATS.values())
+
+
+class SelectionError(DecodeError):
+    """The selection does not apply to the format; `field` is the part of it that does not."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def of_file_name(name: str) -> FileFormat | None:
+    """The format that the ending of a file's name stands for."""
+    endings = ((suffix, each) for each in FORMATS.values() for suffix in each.suffixes)
+    return next((each for suffix, each in endings if name.lower().endswith(suffix)), None)
+
+
+def of_first_bytes(source: IO[bytes]) -> FileFormat | None:
+    """The format of a file by its first bytes, and for an archive by its members. The position is left at the start."""
+    source.seek(0)
+    start = source.read(_MAGIC_BYTES)
+    try:
+        return next((each for each in _with_magic(start) if each.members is None or _holds_only(source, each)), None)
+    finally:
+        source.seek(0)
+
+
+def _with_magic(start: bytes) -> Iterator[FileFormat]:
+    return (each for each in FORMATS.values() if each.magic is not None and start.startswith(each.magic))
+
+
+def _holds_only(source: IO[bytes], expected: FileFormat) -> bool:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return all(name.endswith(expected.members or "") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False  # the reader that is tried next says what is wrong
+
+
+def check_selection(take: Selection, kind: FileFormat) -> None:
+    """Raise SelectionError if the selection does not apply to this format."""
+    if take.of_a_table and not kind.has_columns:
+        tables = " and ".join(sorted(each.title for each in FORMATS.values() if each.has_columns))
+        field = "drop" if take.labels is None else "labels"
+        raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
+    if take.labels is not None and take.drop:
+        raise SelectionError("labels takes one column only; leave drop out", "drop")
+
+
+def read(kind: FileFormat, source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
+    """Write the selected rows of a file as an .npy file, row by row as they are read.
+
+    Raises DecodeError for a malformed file, and if the package that its reader needs is not installed.
+    """
+    assert kind.reader is not None  # noqa: S101 - .npy needs no conversion
+    try:
+        reader = import_module(f"wdist.data.readers.{kind.reader}")
+    except ModuleNotFoundError as error:
+        if kind.needs is None or (error.name or "").startswith("wdist"):
+            raise
+        raise DecodeError(f"reading {kind.title} needs {kind.needs}: pip install {kind.needs}") from error
+    found: Found = reader.read(source, writer, take)
+    return found

@@ -1,0 +1,187 @@
+"""`matrix_w1`: compares all pairs of several sample sets, or one reference with each of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.data.files import FileRows, labels_of, rows_of
+from wdist.data.readers.base import Selection
+from wdist.errors import OptionError, SampleError
+from wdist.estimate import estimate_w1
+from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
+from wdist.result import Result
+from wdist.training.progress import Progress
+from wdist.training.progress_line import ProgressLine
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Distances between sample sets: source in the row, target in the column.
+
+    A square matrix is mirrored, and a set against itself is 0, with p-value 1.
+
+    Attributes:
+        rows, columns: names of the sets.
+        value, lower_bound, p_value: float64, (rows, columns); each bound holds by itself, with `confidence`.
+        simultaneous_lower_bound: weaker, and all of them hold together with `confidence`.
+        upper_bound: each holds by itself; nan unless a diameter was given.
+        adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
+        confidence, units, split: as in each `Result`.
+        warnings: (row, column, warning) of each pair.
+        results: the results, in the order of the pairs.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    value: Values
+    lower_bound: Values
+    simultaneous_lower_bound: Values
+    upper_bound: Values
+    p_value: Values
+    adjusted_p_value: Values
+    confidence: float
+    units: str
+    split: str
+    warnings: list[tuple[str, str, str]]
+    results: list[Result]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON, None where there is none."""
+        return {
+            "rows": self.rows,
+            "columns": self.columns,
+            "confidence": self.confidence,
+            "units": self.units,
+            "split": self.split,
+            "pairs": len(self.results),
+            **{name: as_lists(getattr(self, name)) for name in (*FIGURES, ADJUSTED)},
+            "warnings": [dict(zip(("row", "column", "warning"), each, strict=True)) for each in self.warnings],
+        }
+
+    def __str__(self) -> str:
+        about = "approximately " if self.split == "blocks" else ""
+        confidence = f"with {about}{100 * self.confidence:.10g} % confidence"
+        several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"
+        parts = [(f"W1 is at least, each pair by itself {confidence} ({self.units})", self.lower_bound)]
+        if several:
+            parts.append((f"W1 is at least, {pairs} {confidence}", self.simultaneous_lower_bound))
+        if self.results[0].upper_bound is not None:
+            parts.append((f"W1 is at most, each pair by itself {confidence}", self.upper_bound))
+        if self.results[0].p_value is not None:
+            holm = f", adjusted so that {pairs} may be judged by it (Holm)" if several else ""
+            title = f"p-value: how often equal populations would show this much{holm}"
+            parts.append((title, self.adjusted_p_value))
+        lines = "\n\n".join("\n".join([title, *self._table(figures)]) for title, figures in parts).splitlines()
+        lines += [f"warning: {row} (source) and {column} (target): {text}" for row, column, text in self.warnings]
+        return "\n".join(lines)
+
+    def _table(self, figures: Values) -> list[str]:
+        """A set is not compared with itself, so its cell is "-"; 0 would mean a pair that shows no difference."""
+        width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
+        lines = [" " * width + "".join(f"  {name:>{width}}" for name in self.columns)]
+        for i, (name, numbers) in enumerate(zip(self.rows, figures.tolist(), strict=True)):
+            shown = [
+                "-" if number != number or (i == j and len(self.rows) > 1) else f"{number:.4g}"
+                for j, number in enumerate(numbers)
+            ]
+            lines.append(f"{name:<{width}}" + "".join(f"  {text:>{width}}" for text in shown))
+        return lines
+
+
+def matrix_w1(
+    sets: Sequence[Any] | Mapping[str, Any],
+    *,
+    reference: bool = False,
+    drop: Sequence[str] = (),
+    groups: str | None = None,
+    statements: int = 1,
+    progress: bool | Callable[[Progress], object] | None = None,
+    **options: Any,
+) -> Matrix:
+    """Bound the Wasserstein-1 distance of every pair of sample sets, each by itself and all together.
+
+    Args:
+        sets: two or more sets, each as `estimate_w1` takes it, perhaps by name. A set without a name is called by its
+            path, or by its number from 1.
+        reference: compare only the first set with each of the others.
+        drop: columns of tables that are left out.
+        groups: column of tables with labels of rows that belong together.
+        statements: number of estimates that are read together, if more than the pairs of this matrix.
+        progress: True shows a line on standard error; a function is called with each `Progress`.
+        options: the other options of `estimate_w1`; they hold for every pair.
+
+    Raises what `estimate_w1` raises; messages name the sets.
+    """
+    names, rows, labels = _opened(sets, drop, groups)
+    pairs = places(len(rows), reference=reference)
+    options["statements"] = max(statements, len(pairs))
+    results, axis = [], names[1:] if reference else names
+    for k, (i, j) in enumerate(pairs, start=1):
+        j = j + 1 if reference else j
+        if labels is not None:
+            options["groups"] = labels[i], labels[j]
+        with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
+            results.append(compared((names[i], names[j]), rows[i], rows[j], progress=tell, **options))
+    figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
+    if options["statements"] == 1:
+        figures["simultaneous_lower_bound"] = figures["lower_bound"].copy()  # a single pair has only its own
+    warnings = [
+        (names[i], axis[j], warning)
+        for (i, j), result in zip(pairs, results, strict=True)
+        for warning in result.warnings
+    ]
+    first = results[0]  # options are the same for all
+    return Matrix(
+        rows=names[:1] if reference else names, columns=axis, **figures, confidence=first.confidence, units=first.units,
+        split=first.split, warnings=warnings, results=results,
+    )  # fmt: skip
+
+
+def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
+    """`estimate_w1` of two sets that messages call by their names."""
+    try:
+        return estimate_w1(x, y, **options)
+    except SampleError as error:
+        raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
+    except OptionError as error:
+        raise OptionError(_named(str(error), names) or str(error)) from error
+
+
+def _named(message: str, names: tuple[str, str]) -> str | None:
+    """Put a set's name into a message that begins with a side; an estimate knows only the sides."""
+    sides = {
+        "source and target": f"{names[0]} and {names[1]}",
+        "source": f"{names[0]} (source)",
+        "target": f"{names[1]} (target)",
+    }
+    return next((name + message[len(side) :] for side, name in sides.items() if message.startswith(f"{side}:")), None)
+
+
+def _opened(
+    sets: Sequence[Any] | Mapping[str, Any], drop: Sequence[str], groups: str | None
+) -> tuple[list[str], list[Any], list[NDArray[Any]] | None]:
+    """Names, rows and group labels of the sets; each file is read once, whatever the number of its pairs."""
+    named = sets if isinstance(sets, Mapping) else None
+    given = list(sets.values() if isinstance(sets, Mapping) else sets)
+    if len(given) < 2:
+        raise OptionError("give at least two sets")
+    names = list(map(str, named)) if named is not None else [_name(data, k) for k, data in enumerate(given, start=1)]
+    left_out = Selection(drop=tuple(drop) if groups is None else (*drop, groups))
+    rows = [rows_of(data, name, left_out) for data, name in zip(given, names, strict=True)]
+    if groups is None:
+        return names, rows, None
+    return names, rows, [labels_of(data, groups, name) for data, name in zip(given, names, strict=True)]
+
+
+def _name(data: Any, number: int) -> str:
+    if isinstance(data, FileRows):
+        return data.given
+    return str(data) if isinstance(data, str | Path) else f"set {number}"
