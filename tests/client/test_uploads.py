@@ -4,6 +4,7 @@ import contextlib
 import io
 import socket
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,13 @@ def client(server: ServerProcess) -> Iterator[Client]:
 
 
 class Cutter:
-    """A TCP relay to the server that breaks the first `cuts` connections after they have carried `after` bytes up."""
+    """A TCP relay to the server that breaks the first `cuts` connections after they have carried `after` bytes up.
 
-    def __init__(self, port: int, after: int, cuts: int) -> None:
-        self._port, self._after, self._left = port, after, cuts
+    The server notices `lingers` seconds later than the client.
+    """
+
+    def __init__(self, port: int, after: int, cuts: int, lingers: float = 0.0) -> None:
+        self._port, self._after, self._left, self._lingers = port, after, cuts, lingers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut = 0
@@ -53,17 +57,23 @@ class Cutter:
                 if up and self._left and carried > self._after:
                     self._left -= 1
                     self.cut += 1
+                    _end(source)
+                    time.sleep(self._lingers)
                     break
                 target.sendall(block)
         except OSError:
             pass  # the other direction has closed both
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # close alone waits for the other thread's recv
-            end.close()
+        _end(source)
+        _end(target)
 
     def close(self) -> None:
         self._listener.close()
+
+
+def _end(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)  # close alone waits for the other thread's recv
+    connection.close()
 
 
 def test_images_become_a_set(client: Client, tmp_path: Path) -> None:
@@ -93,6 +103,21 @@ def test_a_large_file_is_resumed_where_the_connection_broke(
     finally:
         relay.close()
     assert relay.cut == cuts
+
+
+def test_an_upload_goes_on_where_the_server_was_still_storing_when_asked(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wdist_client.uploads, "RESUMABLE_BYTES", 1 << 20)
+    path = tmp_path / "large.npy"
+    np.save(path, np.random.default_rng(7).integers(0, 255, size=(48 << 20, 1), dtype=np.uint8))
+    relay = Cutter(server.port, after=20 << 20, cuts=1, lingers=3.0)  # the offset moves after the client has read it
+    try:
+        with Client(relay.url, max_retries=3) as client:
+            assert client.sample_sets.create(path).bytes == path.stat().st_size
+    finally:
+        relay.close()
+    assert relay.cut == 1
 
 
 def test_a_connection_that_always_breaks_is_given_up(

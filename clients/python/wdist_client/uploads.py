@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RESUMABLE_BYTES = 64 << 20  # from this size, restarting costs more than three extra requests
 LOCKED = 423  # the broken connection's request still holds the upload ...
+CONFLICT = 409  # the server's offset is another one
 LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by default)
 
 
@@ -86,7 +87,8 @@ def send_resumably(
                 locked += 1.0
                 yield Sleep(1.0)
                 continue
-            if answer.status not in retries.statuses:
+            # CONFLICT: the request whose connection broke was still being stored when we asked for the offset.
+            if answer.status not in retries.statuses and answer.status != CONFLICT:
                 raise error
         except APIConnectionError as broken:
             error = broken
