@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.arguments import OptionArguments
 from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.readers.base import Selection
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
+from wdist.options import takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
@@ -96,15 +98,15 @@ class Matrix:
         return lines
 
 
+@takes_options
 def matrix_w1(
     sets: Sequence[Any] | Mapping[str, Any],
     *,
     reference: bool = False,
     drop: Sequence[str] = (),
     groups: str | None = None,
-    statements: int = 1,
     progress: bool | Callable[[Progress], object] | None = None,
-    **options: Any,
+    **options: Unpack[OptionArguments],
 ) -> Matrix:
     """Bound the Wasserstein-1 distance of every pair of sample sets, each by itself and all together.
 
@@ -114,22 +116,22 @@ def matrix_w1(
         reference: compare only the first set with each of the others.
         drop: columns of tables that are left out.
         groups: column of tables with labels of rows that belong together.
-        statements: number of estimates that are read together, if more than the pairs of this matrix.
         progress: True shows a line on standard error; a function is called with each `Progress`.
-        options: the other options of `estimate_w1`; they hold for every pair.
+        {options}
+
+    The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix.
 
     Raises what `estimate_w1` raises; messages name the sets.
     """
     names, rows, labels = _opened(sets, drop, groups)
     pairs = places(len(rows), reference=reference)
-    options["statements"] = max(statements, len(pairs))
+    options["statements"] = max(options.get("statements", 1), len(pairs))
     results, axis = [], names[1:] if reference else names
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j
-        if labels is not None:
-            options["groups"] = labels[i], labels[j]
+        both = None if labels is None else (labels[i], labels[j])
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
-            results.append(compared((names[i], names[j]), rows[i], rows[j], progress=tell, **options))
+            results.append(compared((names[i], names[j]), rows[i], rows[j], groups=both, progress=tell, **options))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
     if options["statements"] == 1:
         figures["simultaneous_lower_bound"] = figures["lower_bound"].copy()  # a single pair has only its own
