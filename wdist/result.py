@@ -56,7 +56,7 @@ class Result(Figures):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     critic: Critic = Field(description="The trained potential f; `critic.evaluate(rows)` scores new rows.")
-    curve: list[dict[str, float]] = Field(default_factory=list)
+    curve: list[dict[str, int | float]] = Field(default_factory=list)
     _certificate: Later | None = PrivateAttr(default=None)
     _witness: Later | None = PrivateAttr(default=None)
 
