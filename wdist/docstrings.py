@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 
 def entries(model: type[BaseModel]) -> str:
@@ -12,7 +13,7 @@ def entries(model: type[BaseModel]) -> str:
     lines = []
     for name, field in model.model_fields.items():
         if field.description:
-            default = "" if field.is_required() or field.default_factory else f" Default: {field.default!r}."
+            default = "" if field.get_default() in (None, PydanticUndefined) else f" Default: {field.default!r}."
             about = f"{name}: {field.description}{default}"
             lines.append(textwrap.fill(about, 120, initial_indent=" " * 8, subsequent_indent=" " * 12))
     return "\n".join(lines)

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, Unpack, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from wdist.arguments import OptionArguments
 from wdist.critics.registry import FAMILIES
 from wdist.docstrings import entries
 from wdist.errors import OptionError
 from wdist.inference.registry import METHODS
 from wdist.refusals import refusals
-
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from wdist.arguments import OptionArguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -194,12 +190,14 @@ def takes_options(function: F) -> F:
 
     The line `{options}` of the docstring becomes one entry an option.
     """
-    fields = Options.model_fields
+    types = get_type_hints(OptionArguments)  # plainer than the fields' own, which carry their bounds
     signature = inspect.signature(function)
     given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     shown = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
-        for name, field in fields.items()
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types.get(name, field.annotation)
+        )
+        for name, field in Options.model_fields.items()
     ]
     function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
     function.__doc__ = (function.__doc__ or "").replace("{options}", entries(Options).strip())
