@@ -45,8 +45,8 @@ else:  # the choices are the names in the registries
     Family, Method = Literal[("auto", *FAMILIES)], Literal[tuple(METHODS)]
 
 
-def _words(label: str, **choices: str) -> dict[str, Any]:
-    """What a form calls the option and its choices, where that is not their API name."""
+def words(label: str, **choices: str) -> dict[str, Any]:
+    """What a form calls an option and its choices, where that is not their API name."""
     return {"x-form": {"label": label} | ({"choices": choices} if choices else {})}
 
 
@@ -67,24 +67,24 @@ class Options(BaseModel):
     critic: Family = Field(
         default="auto",
         description="Family of critics. auto tries several and chooses on the select rows.",
-        json_schema_extra=_words("Critic", **{name: family.help for name, family in FAMILIES.items()}),
+        json_schema_extra=words("Critic", **{name: family.help for name, family in FAMILIES.items()}),
     )
     seed: Whole = Field(
         default=0,
         ge=0,
         lt=1 << 63,
         description="Seeds the split, training and the permutation test. Fix it before you look at a result.",
-        json_schema_extra=_words("Random seed"),
+        json_schema_extra=words("Random seed"),
     )
     max_seconds: Annotated[float, Field(gt=0, le=1e7), PLAIN] | None = Field(
         default=None,
         description="Seconds of training, about; converted to steps after a timed warm-up.",
-        json_schema_extra=_words("Training time"),
+        json_schema_extra=words("Training time"),
     )
     steps: Annotated[int, Field(ge=1, le=1_000_000), PLAIN] | None = Field(
         default=None,
         description="Training steps, exactly; the result is then reproducible on the same machine.",
-        json_schema_extra=_words("Training steps"),
+        json_schema_extra=words("Training steps"),
     )
     scale: Scale | None = Field(
         default=None,
@@ -94,7 +94,7 @@ class Options(BaseModel):
     layout: Literal["nhwc", "nchw"] | None = Field(
         default=None,
         description="Axes of images, where the shape leaves them open.",
-        json_schema_extra=_words(
+        json_schema_extra=words(
             "Axes of images", null="recognise them", nhwc="height, width, channels", nchw="channels, height, width"
         ),
     )
@@ -104,31 +104,31 @@ class Options(BaseModel):
         ge=0,
         le=5_000,  # exact transport of more rows takes minutes and gigabytes
         description="Rows of each set for the exact transport shown beside the result; 0 leaves it out.",
-        json_schema_extra=_words("Rows for exact transport"),
+        json_schema_extra=words("Rows for exact transport"),
     )
     method: Method = Field(
         default="betting",
         description="Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and "
         "Pontil), or paired_betting, which is tighter and needs sets that are independent of each other.",
-        json_schema_extra=_words("Method of the bound", **{name: method.help for name, method in METHODS.items()}),
+        json_schema_extra=words("Method of the bound"),
     )
     split: Literal["random", "blocks"] = Field(
         default="random",
         description="blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there "
         "is no p-value.",
-        json_schema_extra=_words("The rows of a file", random="are independent draws", blocks="are ordered in time"),
+        json_schema_extra=words("The rows of a file", random="are independent draws", blocks="are ordered in time"),
     )
     diameter: Annotated[float, Field(gt=0, le=1e300), PLAIN] | None = Field(
         default=None,
         description="Largest possible distance between two rows after scale, an assumption of yours. It adds "
         "upper_bound; both bounds then share the error. It needs rows that are independent draws: not with groups, "
         "blocks or standardize.",
-        json_schema_extra=_words("Largest distance of two rows"),
+        json_schema_extra=words("Largest distance of two rows"),
     )
     empirical: bool | None = Field(
         default=None,
         description="Whether to bracket the distance between the given rows themselves. By default only if cheap.",
-        json_schema_extra=_words("Bracket of the rows themselves", null="if it is cheap", true="yes", false="no"),
+        json_schema_extra=words("Bracket of the rows themselves", null="if it is cheap", true="yes", false="no"),
     )
     statements: Whole = Field(
         default=1,
@@ -136,7 +136,7 @@ class Options(BaseModel):
         le=1_000_000,
         description="Number of estimates that are read together. The result then has a simultaneous bound; all of "
         "these hold at once.",
-        json_schema_extra=_words("Estimates read together"),
+        json_schema_extra=words("Estimates read together"),
     )
 
     @classmethod

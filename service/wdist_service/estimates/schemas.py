@@ -13,7 +13,13 @@ from wdist_service.tables import Estimate
 
 MAX_SECONDS = 86_400.0
 MAX_GROUPS = 5_001  # number of sets in the largest batch
-Priority = Literal["high", "normal", "low"]
+Priority = Annotated[
+    Literal["high", "normal", "low"],
+    Field(
+        description="Jobs of a higher priority start first; within one, tenants share the workers fairly.",
+        json_schema_extra=options.words("Priority", high="before others", normal="in turn", low="after others"),
+    ),
+]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 _TEXT = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
@@ -27,7 +33,9 @@ class Options(options.Options):
     """How to estimate: the options of the library, and what differs where others pay for the time."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Device of the worker. auto takes a free GPU."
+        default="auto",
+        description="Device of the worker. auto takes a free GPU.",
+        json_schema_extra=options.words("Device"),
     )
     max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = Field(
         default=None, description=options.Options.model_fields["max_seconds"].description
