@@ -2,7 +2,7 @@
 
     make generate
 
-wdist/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
+wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
 """
 
@@ -74,7 +74,7 @@ def _annotation(schema: dict[str, object]) -> str:
     return names[str(schema["type"])]
 
 
-FILES = {"wdist/arguments.py": arguments, "clients/python/wdist_client/command/options.py": flags}
+FILES = {"wdist/definitions/arguments.py": arguments, "clients/python/wdist_client/command/options.py": flags}
 
 
 def formatted(text: str) -> str:

@@ -16,7 +16,7 @@ from wdist.data.groups import group_means
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
-from wdist.figures import Empirical, Rows, Simultaneous
+from wdist.definitions.figures import Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
 from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wdist.arguments import OptionArguments
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
@@ -20,6 +19,7 @@ from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
+from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import check_confidence
 from wdist.options import Options, refuse_groups, takes_options

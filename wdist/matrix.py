@@ -10,9 +10,9 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.arguments import OptionArguments
 from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.readers.base import Selection
+from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places

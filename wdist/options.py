@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Type
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from wdist.arguments import OptionArguments
 from wdist.critics.registry import FAMILIES
-from wdist.docstrings import entries
+from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.docstrings import entries
+from wdist.definitions.refusals import refusals
 from wdist.errors import OptionError
 from wdist.inference.registry import METHODS
-from wdist.refusals import refusals
 
 F = TypeVar("F", bound=Callable[..., Any])
 

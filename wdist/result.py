@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from wdist.critics.critic import Critic
-from wdist.docstrings import entries
+from wdist.definitions.docstrings import entries
+from wdist.definitions.figures import Figures, percent, summary_lines
 from wdist.errors import WdistError
-from wdist.figures import Figures, percent, summary_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

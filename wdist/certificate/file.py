@@ -14,8 +14,8 @@ import wdist
 from wdist.data.groups import group_means
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
+from wdist.definitions.figures import REPORTED
 from wdist.errors import WdistError
-from wdist.figures import REPORTED
 from wdist.inference.base import Prior
 from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
 from wdist.inference.registry import find_method

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.definitions.figures import Parts
 from wdist.errors import OptionError, SampleError
-from wdist.figures import Parts
 
 Index = NDArray[np.int64]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.definitions.figures import Empirical
 from wdist.errors import SampleError
-from wdist.figures import Empirical
 from wdist.transport.exact import distances, exact_w1, transport_cost
 
 Values = NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.definitions.figures import NullBaseline
 from wdist.errors import SampleError
-from wdist.figures import NullBaseline
 
 Values = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from wdist import refusals
+from wdist.definitions import refusals
 from wdist_service.errors import RequestError, StorageFullError
 from wdist_service.storage.files import DiskFullError, is_disk_full
 

@@ -207,8 +207,8 @@ class LocalJobs:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuses unknown options and impossible values before the job is accepted."""
+    from wdist.definitions.refusals import refusals
     from wdist.options import Options
-    from wdist.refusals import refusals
 
     checked = {name: value for name, value in options.items() if name != "groups"}
     try:
