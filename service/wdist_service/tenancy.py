@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 from sqlalchemy import Select, select
@@ -58,14 +59,14 @@ def page(
 
 
 def accepted_before(
-    session: Session, model: type[Accepted], tenant_id: str, key: str | None, digest: str | None
+    session: Session, model: type[Accepted], tenant_id: str, key: str | None, digests: Sequence[str]
 ) -> Accepted | None:
     """What this Idempotency-Key began. Raises InvalidError if that request had another body."""
     if key is None:
         return None
     query = owned(model, tenant_id).where(model.idempotency_key == key)
     earlier = session.execute(query).scalar_one_or_none()
-    if earlier is not None and earlier.request_digest != digest:
+    if earlier is not None and earlier.request_digest not in digests:
         raise InvalidError(
             f"this Idempotency-Key began {earlier.id} with another body; use a new key for a new request",
             field="Idempotency-Key",

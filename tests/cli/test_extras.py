@@ -39,7 +39,7 @@ def wdist(missing: list[str], *arguments: str, cwd: Path | None = None) -> subpr
         (["wdist_client"], ["remote", "status"], "wdist remote needs the client: pip install wdist-client"),
         (["wdist_client"], ["remote", "--help"], "wdist remote needs the client: pip install wdist-client"),
         (["httpx"], ["remote", "status"], "wdist remote needs the client: pip install wdist-client"),
-        (["pyarrow"], ["estimate", "a.csv", "a.csv"], "wdist estimate needs pyarrow: pip install 'wdist[server]'"),
+        (["pyarrow"], ["estimate", "a.csv", "a.csv"], "wdist: a.csv: reading CSV needs pyarrow: pip install pyarrow"),
     ],
 )
 def test_what_to_install(tmp_path: Path, missing: list[str], arguments: list[str], says: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -74,8 +73,8 @@ class BatchRequest(Options):
 
     def submission(self, idempotency_key: str | None) -> BatchSubmission:
         options = self.model_dump(include={*Options.model_fields, "simultaneous"})
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest() if idempotency_key else None
-        common = (options, self.priority, self.metadata, idempotency_key, digest)
+        digests = self.digests() if idempotency_key else ()
+        common = (options, self.priority, self.metadata, idempotency_key, digests)
         if self.matrix is not None:
             return BatchSubmission("matrix", matrix_pairs(self.matrix), self.matrix, *common)
         if self.reference is not None and self.targets is not None:

@@ -50,7 +50,7 @@ class BatchSubmission:
     priority: str = "normal"
     labels: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
-    request_digest: str | None = None
+    digests: tuple[str, ...] = ()  # of the request: the first is stored, any is recognised
 
 
 def matrix_pairs(sets: list[str]) -> list[Pair]:
@@ -87,15 +87,15 @@ class Batches:
         Raises NotFoundError and InvalidError, which name the pair, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            key, digest = given.idempotency_key, given.request_digest
-            if (earlier := tenancy.accepted_before(session, Batch, tenant_id, key, digest)) is not None:
+            key, digests = given.idempotency_key, given.digests
+            if (earlier := tenancy.accepted_before(session, Batch, tenant_id, key, digests)) is not None:
                 return earlier
             costs = self._check(session, tenant_id, given)
             admit_jobs(session, tenant_id, quota, costs, time.time())
             batch = Batch(
                 id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
-                idempotency_key=given.idempotency_key, request_digest=given.request_digest,
+                idempotency_key=given.idempotency_key, request_digest=next(iter(given.digests), None),
             )  # fmt: skip
             session.add(batch)
             submissions = [

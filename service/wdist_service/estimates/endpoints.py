@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 import time
@@ -67,7 +66,7 @@ async def create_estimate(
     submission = Submission(
         source=body.source, target=body.target, options=options, priority=body.priority, labels=body.metadata,
         idempotency_key=idempotency_key,
-        request_digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if idempotency_key else None,
+        digests=body.digests() if idempotency_key else (),
     )  # fmt: skip
     estimate, _ = await asyncio.to_thread(services[Estimates].submit, caller.tenant_id, submission, caller.quota)
     log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
@@ -29,6 +31,13 @@ LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=_TEXT)]
 Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50)]
 
 
+# In the order of 0.1, whose digests of requests depend on it.
+_OPTIONS_OF_0_1 = (
+    "confidence", "critic", "seed", "max_seconds", "steps", "scale", "layout", "device", "baseline_rows", "method",
+    "split", "groups", "diameter", "empirical", "statements",
+)  # fmt: skip
+
+
 class Options(options.Options):
     """How to estimate: the options of the library, and what differs where others pay for the time."""
 
@@ -46,6 +55,17 @@ class Options(options.Options):
         "the set of one column that holds the label of each of its rows.",
         examples=[{"ss_01jd3v5q3k8e9x7w2m4n6p8r0t": "ss_01jd3v6b1d3f5h7k9n1q3s5v7x"}],
     )
+
+    def digests(self) -> tuple[str, str]:
+        """What a request sent again shares with the first: the digest that is stored, and the one that 0.1 stored.
+
+        The first leaves out defaults and sorts the names, so that an option of a later version does not change it.
+        """
+        given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+        every = self.model_dump(mode="json")
+        as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every)}
+        written = json.dumps(as_in_0_1, separators=(",", ":"), ensure_ascii=False)
+        return sha256(given.encode()).hexdigest(), sha256(written.encode()).hexdigest()
 
     @field_validator("groups")
     @classmethod

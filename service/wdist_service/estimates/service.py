@@ -50,7 +50,7 @@ class Submission:
     priority: str = "normal"
     labels: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
-    request_digest: str | None = None
+    digests: tuple[str, ...] = ()  # of the request: the first is stored, any is recognised
     batch_id: str | None = None
     custom_id: str | None = None
     position: int | None = None
@@ -72,8 +72,8 @@ class Estimates:
         sets or options that cannot give a result, and the errors of `quotas.admit_jobs`.
         """
         with self._database.write() as session:
-            key, digest = submission.idempotency_key, submission.request_digest
-            if (earlier := tenancy.accepted_before(session, Estimate, tenant_id, key, digest)) is not None:
+            key, digests = submission.idempotency_key, submission.digests
+            if (earlier := tenancy.accepted_before(session, Estimate, tenant_id, key, digests)) is not None:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
@@ -113,7 +113,7 @@ class Estimates:
                 id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
                 target_id=given.target, options=given.options, priority=given.priority, labels=given.labels,
                 created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
-                request_digest=given.request_digest, batch_id=given.batch_id, custom_id=given.custom_id,
+                request_digest=next(iter(given.digests), None), batch_id=given.batch_id, custom_id=given.custom_id,
                 position=given.position, cost_seconds=given.cost_seconds,
             )
             for given in submissions
