@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from wdist_service.app import contract
 
 PAGE = Path(__file__).with_name("api.md")
 _METHODS = ("get", "head", "post", "patch", "delete", "options")
@@ -20,21 +20,6 @@ answer has `X-Request-Id`; errors are [`Problem`](#problem). `400`, `401`, `403`
 operation under `/v1`.
 """
 _COMMON = {"400", "401", "403", "429", "503"}
-
-
-def contract() -> dict[str, Any]:
-    """The contract of a server with default settings and nothing in it."""
-    from wdist_service.app import build_services, create_app
-    from wdist_service.queue.dispatch import Queue
-    from wdist_service.settings import load
-
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["WDIST_SERVER_DATA"] = folder
-        services = build_services(load())
-        made: dict[str, Any] = create_app(services).openapi()
-        services[Queue].close()
-        services.database.close()
-        return made
 
 
 def page(made: dict[str, Any]) -> str:

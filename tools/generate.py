@@ -3,6 +3,7 @@
     make generate
 
 wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
+clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
 """
 
@@ -12,7 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import client_contract
+
 from wdist.options import Options
+from wdist_service.app import contract
 from wdist_service.estimates import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +35,7 @@ def arguments() -> str:
         "",
     ]
     for name, prop in Options.model_json_schema()["properties"].items():
-        lines.append(f"    {name}: {_annotation(prop)}")
+        lines.append(f"    {name}: {client_contract.annotation(prop, array='Any')}")
     return "\n".join(lines) + "\n"
 
 
@@ -55,26 +59,21 @@ def flags() -> str:
     ]
     for name, prop in schemas.Options.model_json_schema()["properties"].items():
         if name != "groups":  # sets of labels, which the command uploads
-            kind, about = _annotation(prop).removesuffix(" | None"), f"help={prop['description']!r}"
+            kind, about = (
+                client_contract.annotation(prop, array="Any").removesuffix(" | None"),
+                f"help={prop['description']!r}",
+            )
             about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
             about += ", converter=numbers, n_tokens=1" if kind == "Any" else ""
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
     return "\n".join(lines) + "\n"
 
 
-def _annotation(schema: dict[str, object]) -> str:
-    """The Python type of a JSON schema. Arrays of any library are taken wherever a list is."""
-    branches = schema.get("anyOf")
-    if isinstance(branches, list):
-        parts = list(dict.fromkeys(_annotation(branch) for branch in branches))
-        return "Any" if "Any" in parts else " | ".join(parts)
-    if isinstance(values := schema.get("enum"), list):
-        return f"Literal[{', '.join(repr(value) for value in values)}]"
-    names = {"number": "float", "integer": "int", "boolean": "bool", "string": "str", "null": "None", "array": "Any"}
-    return names[str(schema["type"])]
-
-
-FILES = {"wdist/definitions/arguments.py": arguments, "clients/python/wdist_client/command/options.py": flags}
+FILES = {
+    "wdist/definitions/arguments.py": arguments,
+    "clients/python/wdist_client/contract.py": lambda: client_contract.module(contract()),
+    "clients/python/wdist_client/command/options.py": flags,
+}
 
 
 def formatted(text: str) -> str:

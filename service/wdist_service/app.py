@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
-from wdist_service.settings import Settings
+from wdist_service.settings import Settings, load
 from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT
@@ -136,6 +137,16 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
+
+
+def contract() -> dict[str, Any]:
+    """The OpenAPI document of a server with nothing in it: documentation and the client are made from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        services = build_services(load(data=folder))
+        document = create_app(services).openapi()
+        services[dispatch.Queue].close()
+        services.database.close()
+        return document
 
 
 def _operation_id(route: APIRoute) -> str:

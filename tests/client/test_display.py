@@ -1,12 +1,16 @@
 """What a person sees of a result and of a running job."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
+import numpy as np
 import pytest
 
+from wdist import estimate_w1
+from wdist.definitions.figures import summary_lines
 from wdist_client import Estimate, Result
-from wdist_client.display.text import JobBar, interval_svg
+from wdist_client.display.text import JobBar, figures, interval_svg
 
 RESULT: dict[str, Any] = {
     "value": 0.73, "lower_bound": 0.63, "upper_bound": None, "confidence": 0.95, "p_value": 0.0001,
@@ -42,19 +46,46 @@ def test_optional_fields_may_be_missing(missing: str) -> None:
 def test_text_names_every_figure() -> None:
     text = str(result(upper_bound=0.9))
     assert text.startswith("At least 0.63 & more.")
-    for word in ("lower bound", "upper bound", "value", "p-value", "Lipschitz bound", "mean difference", "exact OT"):
+    for word in ("lower_bound", "upper_bound", "value", "p_value", "lipschitz_bound", "mean difference", "exact OT"):
         assert word in text
     assert "warning: few <rows>" in text
 
 
 def test_groups_and_blocks_of_time_are_named() -> None:
     blocks = str(result(split="blocks", p_value=None))
-    assert "with approximate 95 % confidence" in blocks
+    assert "with approximately 95 % confidence" in blocks
     assert "with 99.999999999 % confidence" in str(result(confidence=0.99999999999))
     assert "with confidence" not in blocks
     groups = str(result(split="groups", groups={"source": 50, "target": 51}))
     assert "mean difference on held-out groups" in groups
     assert "1,000 rows of each set, not by group" in groups
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"diameter": 50.0, "statements": 1200},
+        {"split": "blocks", "statements": 2, "baseline_rows": 0},
+        {"groups": (np.arange(200) // 2, np.arange(200) // 2)},
+        {"confidence": 0.99999999999, "scale": 2.0},
+    ],
+)
+def test_lines_are_those_of_the_library(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(5)
+    made = estimate_w1(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 1, critic="affine", **options).to_dict()
+    read = Result.model_validate_json(json.dumps(made))
+    assert figures(read) == summary_lines(made)
+    assert len(figures(read)) > 4
+
+
+def test_a_record_is_read_by_attribute_and_by_item() -> None:
+    groups = result(groups={"source": 50, "target": 51}).groups
+    assert groups is not None
+    assert (groups.source, groups["target"]) == (50, 51)
+    assert result()["n"]["source"]["test"] == 50
+    assert result()["sharpness"] == 1
+    with pytest.raises(KeyError, match="copy"):
+        result()["copy"]
 
 
 def test_html_is_well_formed_and_escaped() -> None:

@@ -16,7 +16,7 @@ from server_process import ServerProcess, free_port
 from wdist.cli.main import main as wdist
 from wdist_client.command import main
 from wdist_client.command.arguments import EstimateOptions
-from wdist_client.options import CommonOptions
+from wdist_client.contract import Options
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -192,4 +192,4 @@ def imported_by(statement: str) -> set[str]:
 
 
 def test_options_are_those_of_the_client() -> None:
-    assert {field.name for field in fields(EstimateOptions)} == set(CommonOptions.__annotations__)
+    assert {field.name for field in fields(EstimateOptions)} == set(Options.__annotations__)

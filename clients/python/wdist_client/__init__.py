@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wdist_client.client import Client as Client
     from wdist_client.client import Job as Job
     from wdist_client.client import w1 as w1
+    from wdist_client.contract import Progress as Progress
     from wdist_client.errors import APIConnectionError as APIConnectionError
     from wdist_client.errors import APIStatusError as APIStatusError
     from wdist_client.errors import APITimeoutError as APITimeoutError
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from wdist_client.models import Batch as Batch
     from wdist_client.models import Estimate as Estimate
     from wdist_client.models import Event as Event
-    from wdist_client.models import Progress as Progress
     from wdist_client.models import Result as Result
     from wdist_client.models import SampleSet as SampleSet
 
@@ -62,6 +62,7 @@ _HOME = {
     "Client": "client",
     "Job": "client",
     "w1": "client",
+    "Progress": "contract",
     "APIConnectionError": "errors",
     "APIStatusError": "errors",
     "APITimeoutError": "errors",
@@ -86,7 +87,6 @@ _HOME = {
     "Batch": "models",
     "Estimate": "models",
     "Event": "models",
-    "Progress": "models",
     "Result": "models",
     "SampleSet": "models",
 }

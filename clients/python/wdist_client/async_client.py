@@ -10,11 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, requests
+from wdist_client.base import Model
 from wdist_client.batches import BatchRecord, Matrix
+from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
+from wdist_client.models import Batch, Estimate, Event, Page, Result, SampleSet
 from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wdist_client import requests
+from wdist_client import contract, requests
 from wdist_client.display.text import percent, watched
 from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
 from wdist_client.flows import Flow, Retries, Sleep, send
-from wdist_client.models import Batch, Estimate, MatrixRecord, SampleSet
+from wdist_client.models import Batch, Estimate, SampleSet
 from wdist_client.options import BatchOptions, given
 from wdist_client.requests import Request
 
@@ -135,12 +135,12 @@ class BatchRecord:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
 
-    def named(self, record: MatrixRecord) -> Matrix:
+    def named(self, record: contract.Matrix) -> Matrix:
         import numpy as np
 
-        def figure(given: list[list[float | None]] | None) -> Figures:
+        def figure(given: list[list[float | None]]) -> Figures:
             unknown: list[list[float | None]] = [[None] * len(record.columns)] * len(record.rows)
-            return np.array(unknown if given is None else given, dtype=np.float64)
+            return np.array(given or unknown, dtype=np.float64)
 
         rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
         return Matrix(
@@ -223,7 +223,7 @@ def ended(
 
 def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:
     answer = yield from send(Request("GET", f"/v1/batches/{job.id}/matrix"), retries)
-    return job.named(answer.read(MatrixRecord))
+    return job.named(answer.read(contract.Matrix))
 
 
 def results(job: BatchRecord, retries: Retries) -> Flow[list[Estimate]]:

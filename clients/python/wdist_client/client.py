@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, requests
+from wdist_client.base import Model
 from wdist_client.batches import BatchRecord, Matrix
+from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Curve, CurvePoint, Estimate, Event, Model, Page, Result, SampleSet
-from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
+from wdist_client.models import Batch, Estimate, Event, Page, Result, SampleSet
+from wdist_client.options import BatchOptions, EstimateOptions, SetOptions, describes_options
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
 from wdist_client.uploads import create_sample_set
@@ -163,27 +165,15 @@ class Estimates:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    @describes_options
     def create(self, source: SampleSet | str, target: SampleSet | str, **options: Unpack[EstimateOptions]) -> Job:
         """Submits a job that bounds W1 between two sets; returns at once.
 
         Args:
             source, target: sample sets or their ids.
-            confidence: of the lower bound (0.95).
-            critic: "auto", or one family: "affine", "groupsort", "bcop", ...
-            seed: of the split and of training (0); the same seed and steps give the same result.
-            steps, max_seconds: limits of training, one or the other.
-            scale: a number, "standardize" or one number per column; by default the data's own units.
-            layout: "nhwc" or "nchw" where images leave it open.
-            device: "auto", "cpu" or "cuda", of the worker.
-            baseline_rows: rows of each set for the exact OT baseline (1,000).
-            method: of the bound: "betting", "empirical_bernstein", "paired_betting".
-            split: "random", or "blocks" for rows ordered in time.
+            {options}
             groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
-            diameter: largest possible distance of two rows, an assumption; gives an upper bound too.
-            statements: how many estimates are read together; adds `simultaneous`, a bound that holds for all of them.
-            empirical: whether the distance of the uploaded rows themselves is bracketed.
             priority: "high", "normal" or "low".
-            metadata: your own labels, names and values strings; returned as given.
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
             Unknown options are passed on, for servers newer than this client.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wdist_client import requests
+from wdist_client.contract import Progress
 from wdist_client.display.text import JobBar
 from wdist_client.errors import (
     APIConnectionError,
@@ -24,7 +25,7 @@ from wdist_client.errors import (
     WaitTimeout,
     WdistError,
 )
-from wdist_client.models import Estimate, Progress, Result, SampleSet
+from wdist_client.models import Estimate, Result, SampleSet
 from wdist_client.payload import as_array, payload
 from wdist_client.requests import Request, Response
 

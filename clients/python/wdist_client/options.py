@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
 
+from wdist_client import contract
 from wdist_client.models import SampleSet
 
-
-class CommonOptions(TypedDict, total=False):
-    """How to estimate. Options left out get the server's defaults."""
-
-    confidence: float
-    critic: str
-    seed: int
-    steps: int
-    max_seconds: float
-    scale: float | str | list[float] | None
-    layout: Literal["nhwc", "nchw"] | None
-    device: str
-    baseline_rows: int
-    method: str
-    split: Literal["random", "blocks"]
-    diameter: float
-    empirical: bool
-    statements: int
-    priority: Literal["high", "normal", "low"]
-    metadata: Mapping[str, str]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class EstimateOptions(CommonOptions, total=False):
+class EstimateOptions(contract.Options, total=False):
     """Options of one estimate."""
 
     groups: Sequence[SampleSet | str] | Mapping[str, str]
     idempotency_key: str
 
 
-class BatchOptions(CommonOptions, total=False):
+class BatchOptions(contract.BatchOptions, total=False):
     """Options of each estimate of a batch."""
 
     groups: Mapping[str, str]
-    simultaneous: bool
     idempotency_key: str
 
 
@@ -55,3 +37,10 @@ class SetOptions(TypedDict, total=False):
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that are None, which get the server's defaults."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def describes_options(function: F) -> F:
+    """Replaces the line `{options}` of the docstring by one entry for each option."""
+    entries = (contract.Options.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+    function.__doc__ = (function.__doc__ or "").replace("{options}", textwrap.indent(entries, " " * 4).lstrip())
+    return function

@@ -148,12 +148,12 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
     with services.database.read() as session:
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status == Status.SUCCEEDED:
-            return CurveView(data=estimate.curve or [], complete=True)
+            return CurveView.model_validate({"data": estimate.curve or [], "complete": True})
         query = select(Event.data).where(Event.estimate_id == estimate_id, Event.type == "progress").order_by(Event.id)
         points = [
             {name: data[name] for name in ("step", "seconds", "value")} for data in session.execute(query).scalars()
         ]
-        return CurveView(data=points, complete=estimate.status in TERMINAL)
+        return CurveView.model_validate({"data": points, "complete": estimate.status in TERMINAL})
 
 
 @router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_CRITIC)

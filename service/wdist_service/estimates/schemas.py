@@ -122,12 +122,21 @@ class ProgressView(BaseModel):
     trying: str | None = None
 
 
+class CriticView(BaseModel):
+    """Which critic certified the result."""
+
+    model_config = ConfigDict(extra="allow")
+
+    family: str
+    config: dict[str, Any] = Field(description="Its configuration, in the family's own words.")
+
+
 class ResultView(Figures):
     """What is known about W1(P, Q); `meaning` says it in a sentence."""
 
     model_config = ConfigDict(extra="allow")
 
-    critic: dict[str, Any] = Field(description="The family of the critic, and its configuration.")
+    critic: CriticView = Field(description="The family of the critic, and its configuration.")
     meaning: str = Field(description="The result in plain words.")
 
 
@@ -151,11 +160,21 @@ class EstimateView(BaseModel):
     error: ErrorView | None
 
 
+class CurvePointView(BaseModel):
+    """One point of a training curve."""
+
+    model_config = ConfigDict(extra="allow")
+
+    step: int
+    seconds: float
+    value: float | None = Field(description="On select rows, not certified; null where it is not a finite number.")
+
+
 class CurveView(BaseModel):
     """Training curve: value on select rows, not certified."""
 
-    data: list[dict[str, Any]]
-    complete: bool
+    data: list[CurvePointView]
+    complete: bool = Field(description="The estimate has ended.")
 
 
 def estimate_view(row: Estimate) -> EstimateView:

@@ -17,9 +17,9 @@ from wdist_client.command.inputs import Session, data
 from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
+    from wdist_client.base import Model
     from wdist_client.batches import Matrix
     from wdist_client.client import BatchJob, Job
-    from wdist_client.models import Model
 
     Here: TypeAlias = Session
 else:

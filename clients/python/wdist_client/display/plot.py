@@ -12,7 +12,8 @@ from wdist_client.errors import WdistError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wdist_client.models import CurvePoint, Result
+    from wdist_client.contract import CurvePoint
+    from wdist_client.models import Result
 
 
 def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from wdist_client.contract import SHOWN
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
@@ -85,34 +86,23 @@ class JobBar:
 
 
 def figures(result: Result) -> list[tuple[str, str, str]]:
-    """The figures to display: (name, figure, meaning in a few words)."""
-    about = "approximate " if result.split == "blocks" else ""
+    """(name, figure, meaning) of each line of the summary: those of the library's own summary."""
     unit = "rows" if result.groups is None else "groups"
-    at_least = f"W1 is at least this, with {about}{percent(result.confidence)} confidence"
-    lines = [("lower bound", f"{result.lower_bound:.4g}", at_least)]
-    if result.upper_bound is not None:
-        lines.append(("upper bound", f"{result.upper_bound:.4g}", "W1 is at most this, at the same confidence"))
-    from_below = f"the critic's mean difference on held-out {unit}: the estimate, from below"
-    lines.append(("value", f"{result.value:.4g}", from_below))
-    if result.p_value is not None:
-        lines.append(("p-value", f"{result.p_value:.2g}", "how often two equal populations would show this much"))
-    lines.append(
-        ("Lipschitz bound", f"{result.lipschitz_bound:.7f}", "proven from the critic's weights; value is divided by it")
-    )
-    if result.trivial.mean_difference is not None:
-        lines.append(
-            (
-                "mean difference",
-                f"{result.trivial.mean_difference:.4g}",
-                f"the trivial estimate on the same held-out {unit}: compare with value",
-            )
-        )
-    if (baseline := result.null_baseline) is not None:
-        rows = f"{baseline.rows:,} rows of each set" + ("" if result.groups is None else ", not by group")
-        lines.append(("exact OT", f"{baseline.between:.4g}", f"empirical distance of {rows}"))
-        lines.append(
-            ("null baseline", f"{baseline.within:.4g}", "the same within one set: what exact OT says of no difference")
-        )
+    rows = f"{result.null_baseline.rows if result.null_baseline else 0:,} rows of each set"
+    words = {
+        "confidence": percent(result.confidence),
+        "about": "approximately " if result.split == "blocks" else "",
+        "unit": unit,
+        "rows": rows if unit == "rows" else f"{rows}, not by group",
+        "statements": f"{result.simultaneous.statements if result.simultaneous else 1:,}",
+    }
+    lines = []
+    for path, name, form, meaning in SHOWN:
+        figure: Any = result
+        for field in path:
+            figure = figure and getattr(figure, field)
+        if figure is not None:
+            lines.append((name, format(figure, form), meaning.format(**words)))
     return lines
 
 
@@ -140,7 +130,7 @@ def result_html(result: Result) -> str:
 def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
     """The training curve, the trivial estimate dotted across it; empty if the curve is not available."""
     try:
-        points = [(point.step, point.value) for point in result.curve if math.isfinite(point.value)]
+        points = [(at.step, at.value) for at in result.curve if at.value is not None and math.isfinite(at.value)]
     except WdistError:  # the server is gone: show the result without the curve
         return ""
     if len(points) < 2:

@@ -1,0 +1,363 @@
+"""What a server takes and answers; made from its OpenAPI by `make generate`. models.py builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from pydantic import Field
+
+from wdist_client.base import Model
+
+
+class SampleSet(Model):
+    """An uploaded array."""
+
+    id: str
+    name: str | None = None
+    sha256: str
+    bytes: int
+    rows: int
+    shape: list[int]
+    dtype: str
+    columns: list[str] | None = None
+    created_at: datetime | None = None
+    statistics: dict[str, Any] = Field(default_factory=dict)
+
+
+class Progress(Model):
+    """How far a running estimate is; `value` comes from select rows and is not certified."""
+
+    step: int = 0
+    steps: int | None = None
+    seconds: float | None = None
+    value: float | None = None
+    eta_seconds: float | None = None
+    trying: str | None = None
+
+
+class Simultaneous(Model):
+    """A weaker lower bound, which holds at once with those of all `statements` estimates that are read together.
+
+    Attributes:
+        lower_bound: At least this, together with all statements.
+    """
+
+    statements: int
+    lower_bound: float
+
+
+class Critic(Model):
+    """Which critic certified the result.
+
+    Attributes:
+        config: Its configuration, in the family's own words.
+    """
+
+    family: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class Parts(Model):
+    """Number of rows in each part of one set. The test rows are looked at once, for the result."""
+
+    train: int
+    select: int
+    test: int
+
+
+class Rows(Model):
+    """The parts of both sets."""
+
+    source: Parts
+    target: Parts
+
+
+class Groups(Model):
+    """Number of test groups of each set."""
+
+    source: int
+    target: int
+
+
+class Trivial(Model):
+    """Simpler estimates on the same test rows, in the same units.
+
+    Attributes:
+        mean_difference: Mean difference of the test rows along the direction between the means of the train rows.
+        max_sliced: Max-sliced W1 of the test rows; None with groups.
+    """
+
+    mean_difference: float | None = None
+    max_sliced: float | None = None
+
+
+class Empirical(Model):
+    """A bracket of the W1 between the given rows themselves, as discrete measures."""
+
+    lower: float | None = None
+    upper: float | None = None
+    exact: float | None = None
+
+
+class NullBaseline(Model):
+    """Exact optimal transport on `rows` rows of each set. It ignores groups.
+
+    Attributes:
+        between: Between the two sets.
+        within: Between two disjoint parts of one set, where the truth is 0: the bias of the empirical distance.
+    """
+
+    rows: int
+    between: float
+    within: float
+
+
+class Result(Model):
+    """What is known about W1(P, Q); `meaning` says it in a sentence.
+
+    Attributes:
+        value: Held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is at most
+            W1.
+        lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only
+            approximately with split "blocks"). 0 is no evidence of a difference; it does not show that the populations
+            are equal.
+        upper_bound: One-sided upper bound, if diameter was given.
+        confidence: 1 - alpha.
+        simultaneous: A bound for one of several estimates that are read together: all their simultaneous bounds hold at
+            once with probability confidence (Bonferroni).
+        p_value: One-sided permutation test of P = Q on the held-out scores; None if rows are not exchangeable.
+        lipschitz_bound: L, proven in float64 from the stored weights.
+        critic: The family of the critic, and its configuration.
+        seed: Seed of the split, of training and of the permutation test.
+        n: Number of rows of each set in the train, select and test parts.
+        split: What is independent: random (rows), groups (P and Q are the distributions of a row drawn by first drawing
+            a group), or blocks (rows are ordered in time, and the confidence is approximate). Default: 'random'.
+        groups: Number of test groups of each set, if whole groups were split.
+        scale: Rescaling of the data before distances are computed; None: the data's own units.
+        units: The units of value and the bounds.
+        trivial: Simpler estimates on the same test rows.
+        empirical: A bracket of the W1 between the given rows themselves, where it was asked for or is cheap.
+        null_baseline: Exact optimal transport on some rows, and its bias, if baseline_rows is above 0.
+        steps: Training steps of all candidates together.
+        seconds: Elapsed time.
+        device: Where the critics were trained.
+        warnings: Caveats about the data and the bounds.
+        meaning: The result in plain words.
+    """
+
+    value: float
+    lower_bound: float
+    upper_bound: float | None = None
+    confidence: float
+    simultaneous: Simultaneous | None = None
+    p_value: float | None = None
+    lipschitz_bound: float
+    critic: Critic
+    seed: int
+    n: Rows
+    split: str = "random"
+    groups: Groups | None = None
+    scale: Any = None
+    units: str | None = None
+    trivial: Trivial = Trivial()
+    empirical: Empirical | None = None
+    null_baseline: NullBaseline | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    device: str | None = None
+    warnings: list[str] = Field(default_factory=list)
+    meaning: str = ""
+
+
+class Error(Model):
+    """Why an estimate failed."""
+
+    type: str | None = None
+    message: str = ""
+
+
+class Estimate(Model):
+    """A job comparing two sample sets, and its result.
+
+    Attributes:
+        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+    """
+
+    id: str
+    status: str
+    source: str
+    target: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    priority: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    progress: Progress | None = None
+    result: Result | None = None
+    error: Error | None = None
+
+
+class Counts(Model):
+    """Estimates by state."""
+
+    total: int
+    queued: int = 0
+    running: int = 0
+    canceling: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+
+class Batch(Model):
+    """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
+
+    Attributes:
+        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+    """
+
+    id: str
+    status: str
+    kind: str
+    counts: Counts
+    sets: list[str] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    priority: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime | None = None
+    canceled_at: datetime | None = None
+
+
+class Matrix(Model):
+    """Figures by row and column: null where there is no result (yet); a set against itself is 0 with p-value 1.
+
+    Attributes:
+        complete: No estimate is queued or running.
+        confidence: Of each lower bound by itself, and of the simultaneous ones all together.
+        lower_bound: Each holds by itself.
+        simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds.
+        upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
+        p_value: Of each pair by itself.
+        adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
+    """
+
+    batch: str | None = None
+    complete: bool = True
+    rows: list[str]
+    columns: list[str]
+    value: list[list[float | None]]
+    confidence: float | None = None
+    lower_bound: list[list[float | None]]
+    simultaneous_lower_bound: list[list[float | None]] = Field(default_factory=list)
+    upper_bound: list[list[float | None]] = Field(default_factory=list)
+    p_value: list[list[float | None]]
+    adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
+
+
+class CurvePoint(Model):
+    """One point of a training curve.
+
+    Attributes:
+        value: On select rows, not certified; null where it is not a finite number.
+    """
+
+    step: int
+    seconds: float
+    value: float | None
+
+
+class Curve(Model):
+    """Training curve: value on select rows, not certified.
+
+    Attributes:
+        complete: The estimate has ended.
+    """
+
+    data: list[CurvePoint]
+    complete: bool = True
+
+
+class Options(TypedDict, total=False):
+    """How to estimate. What is left out gets its default.
+
+    Attributes:
+        confidence: 1 - alpha of the bounds. Default: 0.95.
+        critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
+        seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
+        max_seconds: Seconds of training, about; converted to steps after a timed warm-up.
+        steps: Training steps, exactly; the result is then reproducible on the same machine.
+        scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
+            each column), one factor to divide by, or a factor for each column.
+        layout: Axes of images, where the shape leaves them open.
+        device: Device of the worker. auto takes a free GPU. Default: 'auto'.
+        baseline_rows: Rows of each set for the exact transport shown beside the result; 0 leaves it out. Default: 1000.
+        method: Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and Pontil),
+            or paired_betting, which is tighter and needs sets that are independent of each other. Default: 'betting'.
+        split: blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no
+            p-value. Default: 'random'.
+        diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
+            both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or
+            standardize.
+        empirical: Whether to bracket the distance between the given rows themselves. By default only if cheap.
+        statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
+            hold at once. Default: 1.
+        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly. Default:
+            'normal'.
+        metadata: Your own labels.
+    """
+
+    confidence: float
+    critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
+    seed: int
+    max_seconds: float | None
+    steps: int | None
+    scale: Literal["none", "standardize"] | float | Sequence[float] | None
+    layout: Literal["nhwc", "nchw"] | None
+    device: Literal["auto", "cpu", "cuda"]
+    baseline_rows: int
+    method: Literal["betting", "empirical_bernstein", "paired_betting"]
+    split: Literal["random", "blocks"]
+    diameter: float | None
+    empirical: bool | None
+    statements: int
+    priority: Literal["high", "normal", "low"]
+    metadata: Mapping[str, str]
+
+
+class BatchOptions(Options, total=False):
+    """How to estimate each pair of a batch.
+
+    Attributes:
+        simultaneous: Adds a simultaneous bound to each result: all of those of the batch hold together (Bonferroni).
+            Default: False.
+    """
+
+    simultaneous: bool
+
+
+SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
+    (("lower_bound",), "lower_bound", ".5g", "W1 is at least this, with {about}{confidence} confidence"),
+    (
+        ("simultaneous", "lower_bound"),
+        "simultaneous",
+        ".5g",
+        "{about}at least this, together with all {statements} statements",
+    ),
+    (("upper_bound",), "upper_bound", ".5g", "W1 is at most this, at the same confidence"),
+    (("value",), "value", ".5g", "the critic's mean difference on held-out {unit}: the estimate, from below"),
+    (("p_value",), "p_value", ".2g", "how often equal populations would show this much"),
+    (("lipschitz_bound",), "lipschitz_bound", ".8f", "proven from the weights; value is divided by it"),
+    (
+        ("trivial", "mean_difference"),
+        "mean difference",
+        ".5g",
+        "the trivial estimate on the same held-out {unit}: compare with value",
+    ),
+    (("null_baseline", "between"), "exact OT", ".5g", "empirical distance of {rows}"),
+    (("null_baseline", "within"), "null baseline", ".5g", "the same between two parts of one set: bias"),
+)
+"""Path in a result, name, format and meaning of each figure of the printed summary, in order."""

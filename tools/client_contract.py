@@ -1,0 +1,162 @@
+"""Writes the client's contract module from the server's OpenAPI: records, options and the lines of the summary.
+
+datamodel-code-generator was tried (0.89). It closes TypedDicts, so that the client could not add `idempotency_key` to
+them, leaves out their descriptions, writes records and options in two runs that have to be merged, and needs the same
+preparation of the schemas as the 60 lines that write the module here.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from wdist.definitions.figures import shown_figures
+
+Schema = dict[str, Any]
+
+RECORDS = ("SampleSetView", "EstimateView", "BatchView", "MatrixView", "CurveView")
+"""What the client reads. The schemas that these refer to are written too."""
+
+REQUIRED = {
+    "SampleSet": "id sha256 bytes rows shape dtype",
+    "Estimate": "id status source target",
+    "Batch": "id status kind counts",
+    "Counts": "total",
+    "Matrix": "rows columns value lower_bound p_value",
+    "Curve": "data",
+    "CurvePoint": "step seconds value",
+    "Result": "value lower_bound confidence lipschitz_bound critic seed n",
+    "Critic": "family",
+    "Rows": "source target",
+    "Parts": "train select test",
+    "Groups": "source target",
+    "Simultaneous": "statements lower_bound",
+    "NullBaseline": "rows between within",
+}
+"""Fields that every server sends. All others have a default, so that older servers are read: do not add any here."""
+
+STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
+ABSENT = {"step": 0, "attempt": 0, "complete": True, "message": "", "meaning": "", **dict.fromkeys(STATES, 0)}
+"""What a field is where an older server does not send it, if that is not None or empty."""
+
+OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets"}
+"""What the client's methods take as arguments of their own, or in another form than the server."""
+
+_HEAD = '''"""What a server takes and answers; made from its OpenAPI by `make generate`. models.py builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from pydantic import Field
+
+from wdist_client.base import Model
+'''
+
+
+def module(contract: Schema) -> str:
+    """The text of the module."""
+    schemas: Schema = contract["components"]["schemas"]
+    records: dict[str, str] = {}
+    for name in RECORDS:
+        _add_record(records, schemas, name)
+    estimate, batch = (schemas[name]["properties"] for name in ("EstimateRequest", "BatchRequest"))
+    common = {name: prop for name, prop in estimate.items() if name not in OWN_ARGUMENTS}
+    more = {name: prop for name, prop in batch.items() if name not in OWN_ARGUMENTS | common.keys()}
+    options = _options("Options(TypedDict, total=False)", "How to estimate. What is left out gets its default.", common)
+    batches = _options("BatchOptions(Options, total=False)", "How to estimate each pair of a batch.", more)
+    return "\n".join([_HEAD, *records.values(), options, batches, *_shown()])
+
+
+def annotation(schema: Schema, *, array: str, mapping: str = "dict", is_open: bool = False) -> str:
+    """The Python type of a JSON schema.
+
+    array, mapping: the types of arrays and objects; array "Any" takes those of any library. is_open: whether
+    enumerations are strings, so that values of newer servers are read.
+    """
+
+    def inner(part: Schema) -> str:
+        return annotation(part, array=array, mapping=mapping, is_open=is_open)
+
+    if "$ref" in schema:
+        return _name(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        parts = list(dict.fromkeys(inner(branch) for branch in schema["anyOf"]))
+        return "Any" if "Any" in parts else " | ".join(parts)
+    if "enum" in schema and not is_open:
+        return f"Literal[{', '.join(repr(value) for value in schema['enum'])}]"
+    kind = schema.get("type", "any")
+    if kind == "array" and array != "Any":
+        return f"{array}[{inner(schema['items'])}]"
+    if kind == "object":
+        values = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), True)
+        return f"{mapping}[str, {'Any' if values is True else inner(values)}]"
+    simple = {"number": "float", "integer": "int", "boolean": "bool", "string": "str", "null": "None"}
+    return simple.get(kind, "Any")
+
+
+def _name(schema: str) -> str:
+    return schema.removesuffix("View")
+
+
+def _add_record(records: dict[str, str], schemas: Schema, name: str) -> None:
+    """Write a record after those that it refers to."""
+    schema = schemas[name]
+    for inner in re.findall(r"'#/components/schemas/(\w+)'", str(schema["properties"])):
+        if _name(inner) not in records:
+            _add_record(records, schemas, inner)
+    fields = {field: prop for field, prop in schema["properties"].items() if "const" not in prop}
+    records[_name(name)] = "\n".join([
+        f"\nclass {_name(name)}(Model):",
+        *_docstring(schema["description"], fields),
+        *(f"    {field}: {_record_type(_name(name), field, prop, records)}" for field, prop in fields.items()),
+        "",
+    ])  # fmt: skip
+
+
+def _record_type(record: str, field: str, prop: Schema, records: dict[str, str]) -> str:
+    """The type and default of a field."""
+    kind = annotation(prop, array="list", is_open=True)
+    kind = kind.replace("str", "datetime") if field.endswith("_at") else kind
+    default = ABSENT.get(field, prop.get("default"))
+    if field in REQUIRED.get(record, "").split():
+        return kind
+    if default not in (None, []):
+        return f"{kind} = {default!r}"
+    if kind in records and kind not in REQUIRED:
+        return f"{kind} = {kind}()"
+    if kind.startswith(("list", "dict")) and "None" not in kind.rpartition("]")[2]:
+        return f"{kind} = Field(default_factory={kind[:4]})"
+    return f"{kind} = None" if kind == "Any" or kind.endswith("| None") else f"{kind} | None = None"
+
+
+def _options(head: str, about: str, options: Schema) -> str:
+    lines = (f"    {n}: {annotation(p, array='Sequence', mapping='Mapping')}" for n, p in options.items())
+    return "\n".join([f"\nclass {head}:", *_docstring(about, options), *lines, ""])
+
+
+def _docstring(about: str, fields: Schema) -> Iterator[str]:
+    """A docstring with one entry for each field that has a description."""
+    described = {name: prop for name, prop in fields.items() if "description" in prop}
+    yield textwrap.fill(f'"""{about}', 120, initial_indent="    ", subsequent_indent="    ") + '"""' * (not described)
+    if described:
+        yield "\n    Attributes:"
+        for name, prop in described.items():
+            default = "" if prop.get("default") in (None, []) else f" Default: {prop['default']!r}."
+            about = f"{name}: {prop['description']}{default}".replace("\\", "\\\\")
+            yield textwrap.fill(about, 120, initial_indent=" " * 8, subsequent_indent=" " * 12)
+        yield '    """'
+    yield ""
+
+
+def _shown() -> Iterator[str]:
+    yield "\nSHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = ("
+    for _, path, shown in shown_figures():
+        form = f".{shown['decimals']}f" if "decimals" in shown else f".{shown['digits']}g"
+        yield f"    ({path!r}, {shown['name']!r}, {form!r}, {shown['meaning']!r}),"
+    yield ")"
+    yield '"""Path in a result, name, format and meaning of each figure of the printed summary, in order."""\n'
