@@ -5,10 +5,12 @@
 wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
+docs/http.md: the table of options, from what a server takes.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,8 @@ from wdist_service.app import contract
 from wdist_service.estimates import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
+HTTP_PAGE = ROOT / "docs" / "http.md"
+TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end of options -->"
 
 
 def arguments() -> str:
@@ -69,6 +73,18 @@ def flags() -> str:
     return "\n".join(lines) + "\n"
 
 
+def page_with_options() -> str:
+    """docs/http.md with its table of options, between two comments."""
+    before, _, rest = HTTP_PAGE.read_text().partition(TABLE_START)
+    after = rest.partition(TABLE_END)[2]
+    rows = ["| option | default | what it is |", "| --- | --- | --- |"]
+    for name, prop in schemas.Options.model_json_schema()["properties"].items():
+        default = "" if prop["default"] is None else f"`{json.dumps(prop['default']).strip(chr(34))}`"
+        choices = "" if "enum" not in prop else " One of " + ", ".join(f"`{value}`" for value in prop["enum"]) + "."
+        rows.append(f"| `{name}` | {default} | {prop['description']}{choices} |")
+    return "\n".join([f"{before}{TABLE_START}", "", *rows, "", f"{TABLE_END}{after}"])
+
+
 FILES = {
     "wdist/definitions/arguments.py": arguments,
     "clients/python/wdist_client/contract.py": lambda: client_contract.module(contract()),
@@ -84,7 +100,7 @@ def formatted(text: str) -> str:
 
 def main() -> None:
     """Write the files; with --check only say which are stale."""
-    made = {ROOT / name: formatted(make()) for name, make in FILES.items()}
+    made = {ROOT / name: formatted(make()) for name, make in FILES.items()} | {HTTP_PAGE: page_with_options()}
     if sys.argv[1:] == ["--check"]:
         stale = [str(path.relative_to(ROOT)) for path, text in made.items() if path.read_text() != text]
         raise SystemExit(f"stale: {', '.join(stale)}; run make generate" if stale else 0)
