@@ -5,6 +5,7 @@
 - main job: `make run ONCE=1` after set-up, from the command to its exit (goal: 40 s).
 - small job: 1,000 x 8 twice, from the first byte of the upload to the result, default options; cold is the first job
   of a server that has just become ready, warm are later ones with new data (goals: 5 s and 3 s).
+- starts: `wdist --help` and the imports of library and client, in turn (goals: 0.3 s, and 0.1 s of the client).
 """
 
 from __future__ import annotations
@@ -61,7 +62,23 @@ def small_jobs(runs: int) -> dict[str, list[float]]:
     return seconds
 
 
-GOALS = {"main job": 40.0, "small job, cold": 5.0, "small job, warm": 3.0}
+def starts(runs: int) -> dict[str, list[float]]:
+    """Seconds of the commands and imports that somebody waits for before anything happens."""
+    commands = {
+        "wdist --help": [str(Path(sys.executable).with_name("wdist")), "--help"],
+        "import wdist": [sys.executable, "-c", "import wdist"],
+        "import client": [sys.executable, "-c", "import wdist_client"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(10 * runs):
+        for name, command in commands.items():
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+GOALS = {"wdist --help": 0.3, "import client": 0.1, "main job": 40.0, "small job, cold": 5.0, "small job, warm": 3.0}
 
 
 def main() -> None:
@@ -69,7 +86,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--skip-main-job", action="store_true")
     arguments = parser.parse_args()
-    measured = small_jobs(arguments.runs)
+    measured = starts(arguments.runs) | small_jobs(arguments.runs)
     if not arguments.skip_main_job:
         measured["main job"] = [main_job() for _ in range(arguments.runs)]
     for name, seconds in measured.items():

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 
-from wdist_service.estimates.events import EventFeed
 from wdist_service.processes.heartbeat import die_with_supervisor, show_heartbeat
 
 EX_CONFIG = 78
@@ -19,6 +18,7 @@ def main() -> None:
 
     from wdist_service import logs
     from wdist_service.app import build_services, create_app
+    from wdist_service.estimates.events import EventFeed
     from wdist_service.http.connections import MAX_HEADER_BYTES, GuardedProtocol
     from wdist_service.settings import SettingsError, load
 
