@@ -179,7 +179,11 @@ class Error(Model):
 
 
 class Estimate(Model):
-    """A job comparing two sample sets, and its result."""
+    """A job comparing two sample sets, and its result.
+
+    Attributes:
+        priority: Waiting jobs of high priority start first.
+    """
 
     id: str
     status: str
@@ -210,7 +214,11 @@ class Counts(Model):
 
 
 class Batch(Model):
-    """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets."""
+    """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
+
+    Attributes:
+        priority: Waiting jobs of high priority start first.
+    """
 
     id: str
     status: str
@@ -297,6 +305,7 @@ class Options(TypedDict, total=False):
         empirical: Whether to bracket the distance between the given rows themselves. By default only if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
+        priority: Waiting jobs of high priority start first. Default: 'normal'.
         metadata: Your own labels.
     """
 

@@ -13,7 +13,7 @@ from wdist_service.tables import Estimate
 
 MAX_SECONDS = 86_400.0
 MAX_GROUPS = 5_001  # number of sets in the largest batch
-Priority = Literal["high", "normal", "low"]
+Priority = Annotated[Literal["high", "normal", "low"], Field(description="Waiting jobs of high priority start first.")]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 _TEXT = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
