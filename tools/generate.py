@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import client_contract
 
 from wdist.options import Options
 from wdist_service.app import contract
-from wdist_service.estimates import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 HTTP_PAGE = ROOT / "docs" / "http.md"
@@ -45,8 +46,10 @@ def arguments() -> str:
 
 def flags() -> str:
     """The options that a server takes, as flags of the client's command: it imports neither library nor server."""
+    schemas = openapi()["components"]["schemas"]
+    status = client_contract.annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
     lines = [
-        '"""The options of an estimate as flags; made from wdist/options.py by `make generate`."""',
+        '"""The options of an estimate as flags; made from the server\'s OpenAPI by `make generate`."""',
         "",
         "from dataclasses import dataclass",
         "from typing import Annotated, Any, Literal",
@@ -55,18 +58,18 @@ def flags() -> str:
         "",
         "from wdist_client.command.inputs import numbers",
         "",
+        f"Status = {status}",
+        "",
         "",
         "@dataclass(frozen=True)",
         "class OptionFlags:",
         '    """How to estimate. Omitted options get the server\'s defaults."""',
         "",
     ]
-    for name, prop in schemas.Options.model_json_schema()["properties"].items():
-        if name != "groups":  # sets of labels, which the command uploads
-            kind, about = (
-                client_contract.annotation(prop, array="Any").removesuffix(" | None"),
-                f"help={prop['description']!r}",
-            )
+    for name, prop in schemas["EstimateRequest"]["properties"].items():
+        if name not in client_contract.OWN_ARGUMENTS | {"metadata"}:  # which has a form of its own in a command line
+            kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
+            about = f"help={prop['description']!r}"
             about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
             about += ", converter=numbers, n_tokens=1" if kind == "Any" else ""
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
@@ -78,16 +81,23 @@ def page_with_options() -> str:
     before, _, rest = HTTP_PAGE.read_text().partition(TABLE_START)
     after = rest.partition(TABLE_END)[2]
     rows = ["| option | default | what it is |", "| --- | --- | --- |"]
-    for name, prop in schemas.Options.model_json_schema()["properties"].items():
-        default = "" if prop["default"] is None else f"`{json.dumps(prop['default']).strip(chr(34))}`"
-        choices = "" if "enum" not in prop else " One of " + ", ".join(f"`{value}`" for value in prop["enum"]) + "."
-        rows.append(f"| `{name}` | {default} | {prop['description']}{choices} |")
+    for name, prop in openapi()["components"]["schemas"]["EstimateRequest"]["properties"].items():
+        if name not in client_contract.OWN_ARGUMENTS | {"metadata", "priority"} or name == "groups":  # told above it
+            default = "" if prop.get("default") is None else f"`{json.dumps(prop['default']).strip(chr(34))}`"
+            choices = "" if "enum" not in prop else " One of " + ", ".join(f"`{value}`" for value in prop["enum"]) + "."
+            rows.append(f"| `{name}` | {default} | {prop['description']}{choices} |")
     return "\n".join([f"{before}{TABLE_START}", "", *rows, "", f"{TABLE_END}{after}"])
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """What the server serves at /openapi.json."""
+    return contract()
 
 
 FILES = {
     "wdist/definitions/arguments.py": arguments,
-    "clients/python/wdist_client/contract.py": lambda: client_contract.module(contract()),
+    "clients/python/wdist_client/contract.py": lambda: client_contract.module(openapi()),
     "clients/python/wdist_client/command/options.py": flags,
 }
 

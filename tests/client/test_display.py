@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from wdist import estimate_w1
 from wdist.definitions.figures import summary_lines
-from wdist_client import Estimate, Result
+from wdist_client import Batch, Estimate, Result
 from wdist_client.display.text import JobBar, figures, interval_svg
 
 RESULT: dict[str, Any] = {
@@ -41,6 +42,19 @@ def test_optional_fields_may_be_missing(missing: str) -> None:
     some = Result.model_validate({k: v for k, v in RESULT.items() if k != missing})
     assert "0.63" in str(some)
     assert "0.63" in some._repr_html_()
+
+
+def test_records_of_older_and_newer_servers_are_read() -> None:
+    batch = Batch.model_validate(
+        {"id": "batch_1", "status": "paused", "kind": "star", "counts": {"total": 3, "lost": 1}}
+    )
+    assert (batch.status, batch.kind, batch.ended, batch.counts.ended, batch.counts["lost"]) == (
+        "paused", "star", False, 0, 1,
+    )  # fmt: skip
+    assert (batch.priority, batch.metadata, batch.created_at) == (None, {}, None)
+    running = job("running", progress={"step": 3}, started_at="2026-01-02T03:04:05Z")
+    assert running.started_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert (running.attempt, running.progress and running.progress.steps) == (0, None)
 
 
 def test_text_names_every_figure() -> None:

@@ -173,7 +173,6 @@ class Estimates:
             source, target: sample sets or their ids.
             {options}
             groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
-            priority: "high", "normal" or "low".
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
             Unknown options are passed on, for servers newer than this client.
 

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Session, data
+from wdist_client.command.options import Status
 from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def answer(session: Session, job: Job, waiting: take.Waiting, fail_above: float 
 
 def list_(
     *,
-    status: take.Status | None = None,
+    status: Status | None = None,
     metadata: take.Metadata = None,
     limit: Annotated[int, Parameter(help="at most so many")] = 20,
     session: Here,

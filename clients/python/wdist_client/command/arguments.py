@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import ArgumentCollection, Parameter, Token, exceptions
 
@@ -63,7 +63,6 @@ Metadata = Annotated[
         converter=labels, n_tokens=1, accepts_keys=False, metavar="NAME=TEXT", help="a label of your own; repeatable"
     ),
 ]
-Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 
 
 @Parameter(name="*")
@@ -81,7 +80,6 @@ class Waiting:
 class EstimateOptions(OptionFlags):
     """How to estimate, and how the job is found again."""
 
-    priority: Literal["high", "normal", "low"] | None = None
     metadata: Metadata = None
 
     def given(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The options of an estimate as flags; made from wdist/options.py by `make generate`."""
+"""The options of an estimate as flags; made from the server's OpenAPI by `make generate`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from wdist_client.command.inputs import numbers
+
+Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 
 
 @dataclass(frozen=True)
@@ -87,4 +89,8 @@ class OptionFlags:
             help="Number of estimates that are read together. The result then has a simultaneous bound; all of these hold at once.",
             metavar="STATEMENTS",
         ),
+    ] = None
+    priority: Annotated[
+        Literal["high", "normal", "low"] | None,
+        Parameter(help="Jobs of a higher priority start first; within one, tenants share the workers fairly."),
     ] = None
