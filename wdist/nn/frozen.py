@@ -109,6 +109,11 @@ class PiecewiseLinear(Layer):
         return f"{len(self.knots)} knots"
 
 
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """values[index], with a derivative that adds in a fixed order: values[index] has that on a GPU, not on a CPU."""
+    return values.index_select(0, index) if values.is_cpu else values[index]
+
+
 @layer("cone", "sign")
 class Cone(Layer):
     """min_k (||x - a_k|| + b_k), or its negative: 1-Lipschitz as a minimum of 1-Lipschitz functions.
@@ -129,8 +134,8 @@ class Cone(Layer):
         # Compute the distance to the lowest cone alone, from differences: it is exact to rounding even at an anchor.
         # Gradients then touch (n, d) numbers instead of (n, K), and a training step of 256 cones takes a sixth of the
         # time.
-        distance = torch.linalg.vector_norm(x - anchors[k], dim=1)
-        lowest: Tensor = (distance + offsets[k]).unsqueeze(1)
+        distance = torch.linalg.vector_norm(x - _at(anchors, k), dim=1)
+        lowest: Tensor = (distance + _at(offsets, k)).unsqueeze(1)
         return self.sign * lowest
 
     def bound(self, shape: Shape) -> tuple[float, Shape]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training.stacked import StackedModule, flat_name
+from wdist.training.threads import threads_for
 from wdist.training.trainer import Trainer
 
 # Speed of lockstep relative to training one after the other, on one CPU thread with 240 to 512 rows a step: for 64 x 6
@@ -272,7 +273,9 @@ def train_together(
             if len(members) > 1:
                 lockstep = Lockstep([trainings[k] for k in members], exactly=exactly)
             continue
-        for k, finite in zip(members, lockstep.step(), strict=True):
+        with threads_for(trainings[members[0]].trainer.operations):  # as each would take alone
+            finite_steps = lockstep.step()
+        for k, finite in zip(members, finite_steps, strict=True):
             trainings[k].trainer.go_on(finite, on_step=trainings[k].on_step, on_evaluation=trainings[k].on_evaluation)
     for k in [*members, *apart]:
         yield k, _alone(trainings[k], meanwhile)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wdist.critics.affine import AffineConfig
 from wdist.critics.base import CriticConfig, FittedConfig, TrainedConfig
-from wdist.critics.cost import default_steps
+from wdist.critics.cost import default_steps, training_operations
 from wdist.critics.critic import Critic, CriticInput
 from wdist.critics.frozen import freeze
 from wdist.data.pair import SELECT_ROWS, SamplePair
@@ -25,6 +25,7 @@ from wdist.training.checkpoint import read_checkpoint, write_checkpoint
 from wdist.training.halving import Budget, Stage, affordable, next_stage, schedule_for
 from wdist.training.lockstep import Training, mean_difference
 from wdist.training.progress import Reporter
+from wdist.training.threads import ONE_THREAD, threads_for
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
 
 CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result
@@ -104,7 +105,8 @@ class CriticSelection:
 
     def _frozen(self, i: int) -> Candidate:
         module = self._module(self.stages[i].config, i)
-        polish(module)
+        with threads_for(ONE_THREAD):
+            polish(module)
         config, record = self.stages[i].config, self.records[i]
         plain = freeze(module, self.pair.shift, self.pair.unit)
         return Candidate(Critic(config, plain, self.takes), record.value, record)
@@ -112,7 +114,8 @@ class CriticSelection:
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
         """A net of this configuration, fresh or with the weights at the end of an earlier stage."""
         start = config.start(self.pair) if weights_of is None else None
-        module = config.build(self.takes.row_shape, self.pair.seed, start)
+        with threads_for(ONE_THREAD):
+            module = config.build(self.takes.row_shape, self.pair.seed, start)
         if weights_of is not None:
             module.load_state_dict(self.weights[weights_of])
         return module.to(self.pair.device)
@@ -136,10 +139,12 @@ class CriticSelection:
             with torch.no_grad():
                 return pair.unit * float(_mean(net, select[1]) - _mean(net, select[0]))
 
+        operations = training_operations(source.batch + target.batch, sum(p.numel() for p in module.parameters()))
         if len(self.planned) <= index:
-            self.planned.append(self._plan(stage, module, loss_at))
+            with threads_for(operations):  # timed as it will be trained
+                self.planned.append(self._plan(stage, module, loss_at))
         schedule = schedule_for(stage.config, self.planned[index], self.takes.row_shape, final=stage.is_final)
-        trainer = Trainer(module, loss_at, select_value, schedule)
+        trainer = Trainer(module, loss_at, select_value, schedule, operations)
         if pending is not None:
             trainer.load_state(*pending)
         started, resumed = time.perf_counter(), trainer.record.step

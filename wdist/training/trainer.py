@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
+from wdist.training.threads import threads_for
 
 _TRIAL_STEPS = 4  # steps timed to convert seconds to steps, after two that warm the caches
 _RESTORES = 3  # non-finite steps allowed before training stops with the best weights so far
@@ -70,10 +71,21 @@ class Record:
 
 
 class Trainer:
-    """One training of one module; `state` and `load_state` move it to another process without changing the result."""
+    """One training of one module; `state` and `load_state` move it to another process without changing the result.
 
-    def __init__(self, module: nn.Module, loss_at: LossAt, held_out_value: HeldOutValue, schedule: Schedule) -> None:
+    operations: floating-point operations of a step, which say how many of torch's threads it uses; by default all.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss_at: LossAt,
+        held_out_value: HeldOutValue,
+        schedule: Schedule,
+        operations: float = math.inf,
+    ) -> None:
         self.module, self.loss_at, self.held_out_value, self.schedule = module, loss_at, held_out_value, schedule
+        self.operations = operations
         self.optimizer = StiefelOptimizer(
             parameter_groups(module, lr=schedule.learning_rate, euclidean_lr=schedule.euclidean_learning_rate)
         )
@@ -119,7 +131,7 @@ class Trainer:
         """Prepare the first step, fresh or after a checkpoint: start the clock and evaluate a fresh module."""
         if not self.best:
             self.best = self.good = _snapshot(self.module)
-            self.record.value = self.held_out_value(self.module)
+            self.record.value = self._value()
             self.record.curve = [{"step": 0, "seconds": 0.0, "value": self.record.value}]
         if self.record.schedules[-1:] != [self.schedule.steps]:
             self.record.schedules.append(self.schedule.steps)
@@ -154,23 +166,28 @@ class Trainer:
         """Learning rates of the next step, relative to those of the schedule."""
         return self.record.damping * self.schedule.factor(self.record.step)
 
+    def _value(self) -> float:
+        with threads_for(self.operations):
+            return self.held_out_value(self.module)
+
     def _step(self) -> bool:
         """Take one optimiser step; false, with nothing changed, when the loss was not finite."""
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
             group["lr"] = base * self.rate
-        self.optimizer.zero_grad()
-        loss = self.loss_at(self.module, self.record.step)
-        finite = bool(torch.isfinite(loss))
-        if finite:
-            torch.autograd.backward(loss)
-            self.optimizer.step()
+        with threads_for(self.operations):
+            self.optimizer.zero_grad()
+            loss = self.loss_at(self.module, self.record.step)
+            finite = bool(torch.isfinite(loss))
+            if finite:
+                torch.autograd.backward(loss)
+                self.optimizer.step()
         return finite
 
     def _look(self, finite: bool, on_evaluation: Callable[[int, float], None] | None) -> None:
         """Evaluate the held-out value if that is due; go back to the last good weights after a non-finite step."""
         record, every = self.record, max(1, self.schedule.steps // self.schedule.evaluations)
         due = record.step % every == 0 or record.step == self.schedule.steps
-        value = self.held_out_value(self.module) if due and finite else math.nan
+        value = self._value() if due and finite else math.nan
         if not finite or (due and not math.isfinite(value)):
             self._go_back()
         elif due:

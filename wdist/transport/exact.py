@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wdist.definitions.figures import NullBaseline
 from wdist.errors import SampleError
+from wdist.transport.pot import load_emd2
 
 Values = NDArray[np.float64]
 
@@ -83,11 +84,10 @@ def _solve(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> 
             f"exact transport between {n:,} and {m:,} rows needs {8 * n * m / 2**30:.1f} GiB for its distances, "
             f"the limit is {COST_BYTES_LIMIT / 2**30:.0f}; use a random subset of the rows"
         )
-    import ot  # imported here because it is slow: it looks for every array library
-
+    emd2 = load_emd2()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the result code is checked below instead
-        cost, log = ot.emd2(weights_x, weights_y, distances(x, y), numItermax=max(1_000_000, 100 * (n + m)), log=True)
+        cost, log = emd2(weights_x, weights_y, distances(x, y), numItermax=max(1_000_000, 100 * (n + m)), log=True)
     if log["result_code"] != 1 or not math.isfinite(cost):  # 1 is OPTIMAL in POT's emd
         raise SampleError(f"exact transport between {n:,} and {m:,} rows did not converge: {log['warning']}")
     return float(cost), log

@@ -1,5 +1,8 @@
 """Exact transport and the trivial distances, against scipy and against known couplings."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -44,6 +47,22 @@ def test_duals_are_feasible_and_tight() -> None:
     slack = exact.distances(x, y) - np.asarray(log["u"])[:, None] - np.asarray(log["v"])[None]
     assert slack.min() > -1e-9
     assert log["u"].mean() + log["v"].mean() == pytest.approx(cost, rel=1e-9)
+
+
+def test_the_solver_is_loaded_without_the_rest_of_pot_and_pot_can_be_imported_after() -> None:
+    code = """
+import sys
+import numpy as np
+from wdist.transport.pot import load_emd2
+costs = np.random.default_rng(0).random((5, 7))
+weights = np.full(5, 1 / 5), np.full(7, 1 / 7)
+cost = load_emd2()(*weights, costs)
+assert not {"ot", "sklearn", "networkx"} & set(sys.modules)
+import ot
+assert ot.emd2(*weights, costs) == cost
+assert ot.lp.emd_wrap.emd_c
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_too_large_is_refused_before_memory_is_touched() -> None:
