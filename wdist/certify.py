@@ -16,6 +16,7 @@ from wdist.data.groups import group_means
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
+from wdist.data.seeded import SeededScores
 from wdist.definitions.figures import Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
@@ -40,7 +41,7 @@ SLOPE_ROWS = 5_000  # test rows a side for the attribution to columns
 WITNESS_COLUMNS = 200
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
-Scores = NDArray[np.float64]
+Values = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
@@ -58,10 +59,9 @@ def certify(
     """
     critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
-    fx, fy = pair.scores(critic, "test")
-    used_x, used_y = _units_of_chance(pair, fx, fy)
-    # Rounding can push means of values in [low, high] slightly outside.
-    means = used_x.clip(low, high), used_y.clip(low, high)
+    held_out = HeldOut(*pair.test_scores(critic), options.method, prior, pair.groups)
+    used_x, used_y = _units_of_chance(pair, held_out.fx, held_out.fy)
+    means = held_out.means((pair.source_split, pair.target_split), pair.seed, low, high)
     difference = difference_lower_bound(*means, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
@@ -70,7 +70,7 @@ def certify(
         simultaneous = {"statements": options.statements, "lower_bound": max(0.0, together / bound)}
     upper = _upper(pair, options)
     affine = candidates[0].critic
-    affine_x, affine_y = _units_of_chance(pair, *pair.scores(affine, "test"))
+    affine_x, affine_y = _units_of_chance(pair, *pair.test_scores(affine))
     source, target = rescaled(pair)
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
@@ -110,7 +110,6 @@ def certify(
         split=options.split if pair.groups is None else "groups",
         groups=None if pair.groups is None else {"source": len(used_x), "target": len(used_y)},
     )
-    held_out = HeldOut(fx, fy, options.method, prior, pair.groups)
     result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
@@ -124,14 +123,14 @@ def _test_groups(pair: SamplePair) -> tuple[Codes, Codes] | None:
     return codes_x[pair.source_split.test], codes_y[pair.target_split.test]
 
 
-def _units_of_chance(pair: SamplePair, fx: Scores, fy: Scores) -> tuple[Scores, Scores]:
+def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> tuple[Values, Values]:
     """The independent values of each side: the scores of the test rows, or their means over whole groups."""
     if (groups := _test_groups(pair)) is None:
-        return fx, fy
-    return group_means(fx, groups[0])[0], group_means(fy, groups[1])[0]
+        return fx.values, fy.values
+    return group_means(fx.values, groups[0])[0], group_means(fy.values, groups[1])[0]
 
 
-def _p_value(pair: SamplePair, used_x: Scores, used_y: Scores, options: Options) -> float | None:
+def _p_value(pair: SamplePair, used_x: Values, used_y: Values, options: Options) -> float | None:
     """The permutation p-value over rows or groups; None for rows ordered in time."""
     if (groups := _test_groups(pair)) is None:
         return None if options.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
@@ -201,8 +200,8 @@ def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> 
 
 def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]:
     fit_x, fit_y = pair.rows("train", COLUMN_ROWS)
-    test_x, test_y = pair.rows("test", COLUMN_ROWS)
-    slopes = np.concatenate([critic.slopes(rows[:SLOPE_ROWS]) for rows in (test_x, test_y)])
+    test_x, test_y = pair.test_rows(COLUMN_ROWS)
+    slopes = np.concatenate([critic.slopes(rows.sample(SLOPE_ROWS)) for rows in (test_x, test_y)])
     attribution = np.abs(slopes).reshape(len(slopes), -1).mean(axis=0) / critic.lipschitz_bound
     values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, options.alpha)
     is_independent = pair.groups is None and options.split != "blocks"

@@ -91,9 +91,13 @@ class Witness:
         for side, rows in self.unusual(5).items():
             lines.append(f"  {side}: " + ", ".join(f"{entry.row}: {entry.score:.4g}" for entry in rows))
         if self.columns:
-            lines.append("columns (attribution, W1 of the column alone, at least)")
+            lines.append(f"columns (attribution, W1 of the column alone, {self._bounds_say()})")
             lines += [f"  {name:<16} {figures}" for name, figures in _shown(self.columns)]
         return "\n".join(lines)
+
+    def _bounds_say(self) -> str:
+        has_bounds = self.columns[0].lower_bound is not None
+        return "at least, all at once" if has_bounds else "no bound: rows are not independent"
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -107,7 +111,9 @@ class Witness:
             f"<td>{c.value:.4g}</td><td>{_bound(c.lower_bound)}</td></tr>"
             for c in self.columns[:20]
         )
-        head = "<tr><th>column</th><th>attribution</th><th>W1 alone</th><th>at least</th></tr>" if columns else ""
+        head = ""
+        if columns:
+            head = f"<tr><th>column</th><th>attribution</th><th>W1 alone</th><th>{self._bounds_say()}</th></tr>"
         return f"<p>Most unusual held-out rows (f / L)</p><table>{rows}</table><table>{head}{columns}</table>"
 
 

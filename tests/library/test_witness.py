@@ -88,6 +88,8 @@ def test_groups_and_images_have_no_bounds_per_column() -> None:
     labels = np.arange(900) // 3
     grouped = estimate_w1(x, y, critic="affine", groups=(labels, labels + 1_000), baseline_rows=0)
     assert [column.lower_bound for column in grouped.witness.columns] == [None, None]
+    assert "no bound: rows are not independent" in str(grouped.witness)
+    assert "no bound: rows are not independent" in grouped.witness._repr_html_()
     images = generator.random((2, 200, 6, 6))
     assert estimate_w1(*images, critic="affine", baseline_rows=0).witness.columns == []
 

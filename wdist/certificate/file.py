@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wdist
-from wdist.data.groups import group_means
+from wdist.data.groups import seeded_group_means
 from wdist.data.samples import SampleSet
+from wdist.data.seeded import SeededScores
 from wdist.data.splits import Split
 from wdist.definitions.figures import REPORTED
 from wdist.errors import WdistError
@@ -21,8 +22,6 @@ from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_cou
 from wdist.inference.registry import find_method
 from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,24 +43,27 @@ class StoredCritic:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test scores, in the order of the split, and how the bounds were computed from them.
+    """The test scores and how the bounds were computed from them.
 
     groups: group codes of all rows of both sets, as `split_groups` returns them, or None if single rows were split.
     """
 
-    fx: Values
-    fy: Values
+    fx: SeededScores
+    fy: SeededScores
     method: str
     prior: Prior | None
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
-    def means(self, splits: tuple[Split, Split], low: float, high: float) -> tuple[Values, Values]:
+    def means(
+        self, splits: tuple[Split, Split], seed: int, low: float, high: float
+    ) -> tuple[SeededScores, SeededScores]:
         """The independent values of each side: the scores themselves, or the mean score of each test group."""
         if self.groups is None:
             return self.fx, self.fy
-        sides = zip((self.fx, self.fy), self.groups, splits, strict=True)
-        x, y = (group_means(scores, codes[split.test])[0].clip(low, high) for scores, codes, split in sides)
-        return x, y
+        codes = self.groups[0][splits[0].test], self.groups[1][splits[1].test]
+        # Rounding can push means of values in [low, high] slightly outside.
+        x, y = seeded_group_means((self.fx, self.fy), codes, seed)
+        return x.clip(low, high), y.clip(low, high)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ def build_certificate(
     if last["kind"] != "clip":
         raise WdistError("a certified critic ends in a clip layer: the bounds need an interval")
     low, high = float(last["low"]), float(last["high"])
-    fx, fy = (np.ascontiguousarray(side, dtype=np.float64) for side in (held_out.fx, held_out.fy))
-    used_x, used_y = held_out.means(splits, low, high)
+    used_x, used_y = held_out.means(splits, int(result["seed"]), low, high)
     alpha = 1 - result["confidence"]
     statement = {
         "value": result["value"],
@@ -138,16 +139,16 @@ def build_certificate(
         "reported": {name: _plain(result.get(name)) for name in REPORTED},
     }
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in critic.tensors.items()}
-    for side, split, scores in zip(SIDES, splits, (fx, fy), strict=True):
+    for side, split, scores in zip(SIDES, splits, (held_out.fx, held_out.fy), strict=True):
         tensors[f"test_rows.{side}"] = np.ascontiguousarray(split.test, dtype=np.int64)
-        tensors[f"scores.{side}"] = scores
+        tensors[f"scores.{side}"] = np.ascontiguousarray(scores.values)
     if held_out.groups is not None:
         for side, codes in zip(SIDES, held_out.groups, strict=True):
             tensors[f"groups.{side}"] = np.ascontiguousarray(codes, dtype=np.int64)
     return Certificate(document, tensors)
 
 
-def _permutations(x: Values, y: Values, held_out: HeldOut) -> int:
+def _permutations(x: SeededScores, y: SeededScores, held_out: HeldOut) -> int:
     return permutation_count(len(x), len(y)) if held_out.groups is None else GROUP_PERMUTATIONS
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from wdist.data.batches import Batches
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
-from wdist.data.splits import Split
+from wdist.data.seeded import SeededScores
+from wdist.data.splits import HeldOutRows, Split
 from wdist.transport.sliced import fit_direction
 
 DIRECTION_ROWS = 20_000  # train rows a side from which the search for a direction takes a sample
@@ -82,7 +83,10 @@ class SamplePair:
         return first, second
 
     def rows(self, part: str, limit: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """At most `limit` rows of a part of both sets, rescaled as the user asked (not in training units)."""
+        """At most `limit` rows of a part of both sets, rescaled as the user asked (not in training units).
+
+        They are in the order of the file, so that no bound may be computed from them: see `test_rows`.
+        """
         first, second = (
             self.scaling.apply(samples.rows(np.sort(getattr(split, part)[:limit]))) for samples, split in self._sides()
         )
@@ -96,6 +100,22 @@ class SamplePair:
             blocks = [potential.scores(self.scaling.apply(rows)) for rows in samples.blocks(index)]
             out.append(np.concatenate(blocks))
         return tuple(out)
+
+    def test_scores(self, potential: Potential) -> tuple[SeededScores, SeededScores]:
+        """Scores of the test rows of both sets, for bounds."""
+        first, second = (
+            split.test_scores(values, split.test)
+            for values, (_, split) in zip(self.scores(potential, "test"), self._sides(), strict=True)
+        )
+        return first, second
+
+    def test_rows(self, limit: int) -> tuple[HeldOutRows, HeldOutRows]:
+        """At most `limit` test rows of both sets, rescaled as the user asked."""
+        first, second = (
+            HeldOutRows(rows, np.sort(split.test[:limit]), split)
+            for rows, (_, split) in zip(self.rows("test", limit), self._sides(), strict=True)
+        )
+        return first, second
 
     @cached_property
     def direction(self) -> NDArray[np.float64]:

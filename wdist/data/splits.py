@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from wdist.data.seeded import SeededScores
 from wdist.definitions.figures import Parts
 from wdist.errors import OptionError, SampleError
 
@@ -32,6 +33,34 @@ class Split:
     def sizes(self) -> Parts:
         """Number of rows in each part, by name."""
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
+
+    def test_scores(self, values: ArrayLike, rows: Index) -> SeededScores:
+        """Put the scores of test rows into the order of the permutation.
+
+        values: (n,), in any order. rows: (n,), the row that each value belongs to; together the first n of `test`.
+        Raises OptionError for other rows.
+        """
+        return SeededScores.of(values, rows, self.test[: len(rows)])
+
+
+@dataclass(frozen=True)
+class HeldOutRows:
+    """Test rows in the order of the file, which says nothing about chance, and what puts their scores into order.
+
+    rows: (n, *row_shape). numbers: (n,), their numbers in the sample set, ascending; the first n of `split.test`.
+    """
+
+    rows: NDArray[np.float32]
+    numbers: Index
+    split: Split
+
+    def scores(self, values: ArrayLike) -> SeededScores:
+        """Scores in the order of the split; values (n,) has one for each of `rows`."""
+        return self.split.test_scores(values, self.numbers)
+
+    def sample(self, limit: int) -> NDArray[np.float32]:
+        """At most `limit` of the rows, drawn by the split's seed, in the order of the file."""
+        return self.rows[np.isin(self.numbers, self.split.test[:limit])]
 
 
 def random_stream(seed: int, side: int) -> np.random.Generator:

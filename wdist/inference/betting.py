@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from wdist.data.seeded import SeededScores
 from wdist.inference.base import MeanMethod, Moments, Values
 
 CHUNK = 1 << 16  # scores processed at once in a betting pass; they fit a core's cache
@@ -20,15 +21,15 @@ class Betting(MeanMethod):
     section 4.
     """
 
-    def unit_lower_bound(self, scaled: Values, alpha: float, prior: Moments) -> float:
-        n = len(scaled)
+    def unit_lower_bound(self, scaled: SeededScores, alpha: float, prior: Moments) -> float:
+        x, n = scaled.values, len(scaled)
         threshold = math.log(1 / alpha) + 1e-9  # the margin exceeds the rounding error of the sums below
-        stakes = _predictable_stakes(scaled, math.sqrt(2 * threshold / n), prior)
-        mean = max(float(scaled.mean()), SMALLEST_MEAN)
-        step = math.sqrt(2 * threshold * max(float(scaled.var()), 1.0 / n) / n)
+        stakes = _predictable_stakes(x, math.sqrt(2 * threshold / n), prior)
+        mean = max(float(x.mean()), SMALLEST_MEAN)
+        step = math.sqrt(2 * threshold * max(float(x.var()), 1.0 / n) / n)
 
         def rejected(m: float) -> bool:
-            return _log_capital_reaches(scaled, stakes, m, threshold)
+            return _log_capital_reaches(x, stakes, m, threshold)
 
         upper = mean
         while upper < 1.0 and rejected(upper):  # the running maximum can reject the final mean itself

@@ -2,7 +2,8 @@
 
 import math
 
-from wdist.inference.base import MeanMethod, Moments, Values
+from wdist.data.seeded import SeededScores
+from wdist.inference.base import MeanMethod, Moments
 
 
 class EmpiricalBernstein(MeanMethod):
@@ -11,10 +12,10 @@ class EmpiricalBernstein(MeanMethod):
     It takes no prior.
     """
 
-    def unit_lower_bound(self, scaled: Values, alpha: float, prior: Moments) -> float:
+    def unit_lower_bound(self, scaled: SeededScores, alpha: float, prior: Moments) -> float:
         n, log_term = len(scaled), math.log(2 / alpha)
-        variance = float(scaled.var(ddof=1))
-        return float(scaled.mean()) - math.sqrt(2 * variance * log_term / n) - 7 * log_term / (3 * (n - 1))
+        variance = float(scaled.values.var(ddof=1))
+        return float(scaled.values.mean()) - math.sqrt(2 * variance * log_term / n) - 7 * log_term / (3 * (n - 1))
 
     def rows_needed(self, alpha: float) -> int:
         # The bound on the mean of ones must exceed 1/2, and 7 ln(4/alpha) / (3 (n - 1)) is subtracted from it.

@@ -1,7 +1,8 @@
 """Confidence bounds for means of bounded held-out scores.
 
-All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. Scores must be in the
-order of the seeded permutation: a betting bound is valid only for an order fixed without looking at the scores.
+All bounds are one-sided, hold at finite n, and assume rows that are independent given the critic. They take
+`SeededScores`, because a betting bound is valid only for an order fixed without looking at the scores, and raise
+OptionError for arrays.
 """
 
 import math
@@ -9,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wdist.data.seeded import SeededScores
 from wdist.data.splits import TEST_SHARE
 from wdist.errors import OptionError, SampleError
 from wdist.inference.base import MeanMethod, Moments, Prior, Values
@@ -18,7 +20,7 @@ from wdist.inference.registry import find_method
 
 
 def mean_lower_bound(
-    values: ArrayLike,
+    values: SeededScores,
     low: float,
     high: float,
     alpha: float,
@@ -27,7 +29,7 @@ def mean_lower_bound(
 ) -> float:
     """Lower confidence bound: at most the mean of the distribution of `values`, with probability 1 - alpha.
 
-    values: (n,) independent draws within [low, high], in an order fixed beforehand. prior: (mean, standard deviation)
+    values: n independent draws within [low, high]. prior: (mean, standard deviation)
     expected from other rows (train and select); it tunes the bets and does not affect validity. method "betting":
     Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024), section 4;
     "empirical_bernstein": Maurer and Pontil (2009), theorem 4. Raises OptionError for values outside the interval or a
@@ -37,7 +39,7 @@ def mean_lower_bound(
 
 
 def mean_upper_bound(
-    values: ArrayLike,
+    values: SeededScores,
     low: float,
     high: float,
     alpha: float,
@@ -55,8 +57,8 @@ def _mean_method(name: str) -> MeanMethod:
 
 
 def difference_lower_bound(
-    fx: ArrayLike,
-    fy: ArrayLike,
+    fx: SeededScores,
+    fy: SeededScores,
     low: float,
     high: float,
     alpha: float,
@@ -65,7 +67,7 @@ def difference_lower_bound(
 ) -> float:
     """Lower confidence bound: at most E f(Y) - E f(X), with probability 1 - alpha.
 
-    fx (n,), fy (m,): held-out scores within [low, high]. prior: (mean, standard deviation) of the source and target
+    fx, fy: n and m held-out scores within [low, high]. prior: (mean, standard deviation) of the source and target
     scores, expected from other rows. The result may be negative; the bound on W1 is its positive part over L.
 
     method "betting" and "empirical_bernstein" bound each mean at error alpha / 2, which is valid even if the two sides

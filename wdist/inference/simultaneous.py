@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.data.splits import HeldOutRows
 from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
 from wdist.transport.sliced import evaluate_potential, fit_potential
 
@@ -37,15 +38,16 @@ def adjusted_matrix(p_values: ArrayLike) -> Values:
 
 
 def column_lower_bounds(
-    x_fit: ArrayLike, y_fit: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, alpha: float, penalty: float = 4.0
+    x_fit: ArrayLike, y_fit: ArrayLike, x_test: HeldOutRows, y_test: HeldOutRows, alpha: float, penalty: float = 4.0
 ) -> tuple[Values, Values]:
     """Held-out W1 of each column alone, and lower bounds that hold for all columns at once at error alpha.
 
-    x_*, y_*: tables (n, d); the fit rows must be disjoint from the test rows. For each column, a potential with slopes
-    +-1 is fitted and clipped, and its bound has error alpha / d. The W1 of a column is at most the W1 of whole rows.
-    Returns two arrays (d,).
+    x_*, y_*: tables (n, d); the fit rows, in any order, must be disjoint from the test rows. For each column, a
+    potential with slopes +-1 is fitted and clipped, and its bound has error alpha / d. The W1 of a column is at most
+    the W1 of whole rows. Returns two arrays (d,).
     """
-    fit_x, fit_y, on_x, on_y = (np.asarray(rows, dtype=np.float64) for rows in (x_fit, y_fit, x_test, y_test))
+    tables = x_fit, y_fit, x_test.rows, y_test.rows
+    fit_x, fit_y, on_x, on_y = (np.asarray(rows, dtype=np.float64) for rows in tables)
     d = fit_x.shape[1]
     values, lower = np.empty(d), np.empty(d)
     for column in range(d):
@@ -54,5 +56,6 @@ def column_lower_bounds(
         low, high = clip_interval(seen_x, seen_y, len(on_x), len(on_y), alpha / d)
         fx, fy = (np.clip(evaluate_potential(rows[:, column], *potential), low, high) for rows in (on_x, on_y))
         values[column] = fy.mean() - fx.mean()
-        lower[column] = max(0.0, difference_lower_bound(fx, fy, low, high, alpha / d))
+        bound = difference_lower_bound(x_test.scores(fx), y_test.scores(fy), low, high, alpha / d)
+        lower[column] = max(0.0, bound)
     return values, lower

@@ -46,6 +46,21 @@ def group_means(scores: Values, groups: Codes) -> tuple[Values, Codes]:
     return means[order], names[order]
 
 
+def seeded_means(x: Values, names_x: Codes, y: Values, names_y: Codes, seed: int) -> tuple[Values, Values]:
+    """The means of both sides in the order that betting needs.
+
+    In the order of first appearance, groups of one side and groups of both take turns, and which of them a group is may
+    depend on its scores. A side that has both kinds is permuted by the stream of (seed, 8, side).
+    """
+    sides = []
+    for side, (means, names, others) in enumerate(((x, names_x, names_y), (y, names_y, names_x))):
+        if 0 < np.isin(names, others).sum() < len(names):
+            generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 8, side])))
+            means = means[generator.permutation(len(means))]
+        sides.append(means)
+    return sides[0], sides[1]
+
+
 def group_p_value(x: Values, names_x: Codes, y: Values, names_y: Codes, seed: int) -> float:
     """(k + 1) / (B + 1): labels of one-sided groups shuffled, the two means of groups on both sides swapped at random.
 

@@ -80,13 +80,16 @@ class Case:
         low, high = float(min(s.min() for s in select)), float(max(s.max() for s in select))
         self.critic = Critic(config, nn.Sequential(*frozen, Clip(low, high)), takes)
         prior = tuple((float(s.mean()), float(s.std())) for s in select)
-        fx, fy = (self.critic.evaluate(a[s.test]) for a, s in zip(self.arrays, self.splits, strict=True))
+        fx, fy = (
+            s.test_scores(self.critic.evaluate(a[s.test]), s.test)
+            for a, s in zip(self.arrays, self.splits, strict=True)
+        )
         bound = self.critic.lipschitz_bound
         result = {
-            "value": float(fy.mean() - fx.mean()) / bound,
+            "value": float(fy.values.mean() - fx.values.mean()) / bound,
             "lower_bound": max(0.0, difference_lower_bound(fx, fy, low, high, 0.05, "betting", prior)) / bound,  # type: ignore[arg-type]
             "confidence": 0.95,
-            "p_value": permutation_p_value(fx, fy, 4),
+            "p_value": permutation_p_value(fx.values, fy.values, 4),
             "seed": 4,
             "trivial": {"mean_difference": 1.0},
         }

@@ -59,7 +59,10 @@ def test_any_safetensors_reader_opens_the_file(table: Case, tmp_path: Path) -> N
 
 
 def test_empirical_bernstein_and_null_p_values_are_verified_too(table: Case, tmp_path: Path) -> None:
-    fx, fy = (table.certificate.tensors[f"scores.{side}"] for side in ("source", "target"))
+    fx, fy = (
+        split.test_scores(table.certificate.tensors[f"scores.{side}"], split.test)
+        for side, split in zip(("source", "target"), table.splits, strict=True)
+    )
     low, high = table.certificate.document["statement"]["clip"]
     bound = table.certificate.document["critic"]["lipschitz_bound"]
     document = copy.deepcopy(table.certificate.document)

@@ -3,13 +3,16 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from wdist.data.seeded import SeededScores
 from wdist.data.splits import split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.inference import mean_bounds, permutation_test
@@ -31,6 +34,15 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
 }
 
 
+def seeded(values: ArrayLike) -> SeededScores:
+    return SeededScores.shuffled(values, 0)
+
+
+def as_given(values: ArrayLike) -> SeededScores:
+    rows = np.arange(len(np.asarray(values)))
+    return SeededScores.of(values, rows, rows)
+
+
 def allowed(alpha: float, runs: int = RUNS) -> int:
     """Violations that an exact method exceeds once in 10,000 studies."""
     return int(stats.binom.ppf(0.9999, runs, alpha))
@@ -42,7 +54,7 @@ def allowed(alpha: float, runs: int = RUNS) -> int:
 def test_lower_bound_is_violated_no_more_often_than_alpha(name: str, n: int, method: str) -> None:
     draw, mean = DISTRIBUTIONS[name]
     alpha, generator = 0.05, np.random.default_rng([n, len(name)])
-    lower = [mean_bounds.mean_lower_bound(draw(generator, n), 0, 1, alpha, method) for _ in range(RUNS)]
+    lower = [mean_bounds.mean_lower_bound(seeded(draw(generator, n)), 0, 1, alpha, method) for _ in range(RUNS)]
     assert sum(bound > mean for bound in lower) <= allowed(alpha)
 
 
@@ -50,7 +62,9 @@ def test_a_misleading_prior_does_not_touch_validity() -> None:
     draw, mean = DISTRIBUTIONS["rare"]
     for prior in ((0.9, 0.001), (0.0, 0.5), (2.0, 1e-9)):
         generator = np.random.default_rng(11)
-        lower = [mean_bounds.mean_lower_bound(draw(generator, 100), 0, 1, 0.05, prior=prior) for _ in range(RUNS)]
+        lower = [
+            mean_bounds.mean_lower_bound(seeded(draw(generator, 100)), 0, 1, 0.05, prior=prior) for _ in range(RUNS)
+        ]
         assert sum(bound > mean for bound in lower) <= allowed(0.05)
 
 
@@ -61,14 +75,14 @@ def test_difference_bound_with_oracle_scores(method: str) -> None:
     for _ in range(RUNS):
         fx = np.clip(generator.standard_normal(200), -3, 3)
         fy = np.clip(generator.standard_normal(120), -3, 3) + truth
-        violations += mean_bounds.difference_lower_bound(fx, fy, -3, 3 + truth, alpha, method) > truth
+        violations += mean_bounds.difference_lower_bound(seeded(fx), seeded(fy), -3, 3 + truth, alpha, method) > truth
     assert violations <= allowed(alpha)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_a_certificate_states_gives_the_bound(method: str) -> None:
     generator = np.random.default_rng(3)
-    scores, prior = (generator.random(90), generator.random(70)), ((0.4, 0.3), (0.6, 0.3))
+    scores, prior = (seeded(generator.random(90)), seeded(generator.random(70))), ((0.4, 0.3), (0.6, 0.3))
     stated = METHODS[method].load().statement(*scores, 0, 1, 0.05, prior)
     bound = mean_bounds.difference_lower_bound(*scores, 0, 1, 0.05, method, prior)
     if "difference_lower" in stated:
@@ -87,7 +101,7 @@ def test_groups_are_refused_where_sets_must_be_independent(method: str) -> None:
 
 def test_a_method_of_differences_bounds_no_single_mean() -> None:
     with pytest.raises(OptionError, match="not a mean"):
-        mean_bounds.mean_lower_bound([0.1, 0.2], 0, 1, 0.05, "paired_betting")
+        mean_bounds.mean_lower_bound(seeded([0.1, 0.2]), 0, 1, 0.05, "paired_betting")
 
 
 @pytest.mark.parametrize(("n", "m"), [(200, 200), (90, 400), (500, 60)])
@@ -96,16 +110,18 @@ def test_paired_bound_is_valid_where_it_could_fail(n: int, m: int) -> None:
     alpha, generator, violations = 0.1, np.random.default_rng([n, m]), 0
     for _ in range(RUNS):
         fx, fy = (generator.random(n) < 0.1).astype(float), (generator.random(m) < 0.4).astype(float)
-        violations += mean_bounds.difference_lower_bound(fx, fy, 0, 1, alpha, "paired_betting") > 0.3
+        violations += mean_bounds.difference_lower_bound(seeded(fx), seeded(fy), 0, 1, alpha, "paired_betting") > 0.3
     assert violations <= allowed(alpha)
 
 
 def test_pairs_use_both_sides_in_their_given_order() -> None:
-    differences, prior = mean_bounds.paired_differences([1.0, 2.0], [3.0, 5.0, 4.0, 4.0, 9.0], 0, 9, ((1, 1), (4, 2)))
-    np.testing.assert_array_equal(differences, [3.0, 2.0])
+    differences, prior = mean_bounds.paired_differences(
+        as_given([1.0, 2.0]), as_given([3.0, 5.0, 4.0, 4.0, 9.0]), 0, 9, ((1, 1), (4, 2))
+    )
+    np.testing.assert_array_equal(differences.values, [3.0, 2.0])
     assert prior == (3, math.sqrt(1 + 4 / 2))
     with pytest.raises(OptionError, match="clipped"):
-        mean_bounds.paired_differences([1.0, 2.0], [3.0, 5.0], 0, 4, None)
+        mean_bounds.paired_differences(seeded([1.0, 2.0]), seeded([3.0, 5.0]), 0, 4, None)
 
 
 def test_pairing_narrows_the_margin_by_a_third() -> None:
@@ -113,7 +129,9 @@ def test_pairing_narrows_the_margin_by_a_third() -> None:
     x, y = generator.beta(2, 2, 5_000), generator.beta(2, 2, 5_000)
     prior = ((0.5, float(x.std())), (0.5, float(y.std())))
     margins = {
-        method: y.mean() - x.mean() - mean_bounds.difference_lower_bound(x, y, 0, 1, 0.05, method, prior)
+        method: y.mean()
+        - x.mean()
+        - mean_bounds.difference_lower_bound(seeded(x), seeded(y), 0, 1, 0.05, method, prior)
         for method in METHODS
     }
     # sqrt(2 ln 20) sqrt(2) = 3.46 against sqrt(2 ln 40) 2 = 5.43 deviations, both up to early stops of the maximum
@@ -131,18 +149,17 @@ def test_descending_order_is_the_trap_and_the_seeded_permutation_avoids_it() -> 
     """A betting bound over re-sorted rows exceeds the mean every time: the order must not depend on the scores."""
     trapped = safe = 0
     for seed in range(60):
-        descending = np.sort(np.random.default_rng(seed).random(1_000))[::-1]
-        trapped += mean_bounds.mean_lower_bound(descending[:300], 0, 1, 0.05) > 0.5
-        trapped_whole = mean_bounds.mean_lower_bound(descending, 0, 1, 0.05)
-        assert trapped_whole > descending.mean()
-        safe += mean_bounds.mean_lower_bound(descending[split_rows(1_000, seed).test], 0, 1, 0.05) > 0.5
+        descending, split = np.sort(np.random.default_rng(seed).random(1_000))[::-1], split_rows(1_000, seed)
+        rows = np.sort(split.test)  # as a file is read
+        trapped += mean_bounds.mean_lower_bound(as_given(descending[rows]), 0, 1, 0.05) > 0.5
+        safe += mean_bounds.mean_lower_bound(split.test_scores(descending[rows], rows), 0, 1, 0.05) > 0.5
     assert trapped == 60
     assert safe <= allowed(0.05, 60)
 
 
 def test_betting_agrees_with_a_direct_evaluation_of_the_capital() -> None:
     x, alpha = np.random.default_rng(2).beta(2, 5, 300), 0.05
-    bound = mean_bounds.mean_lower_bound(x, 0, 1, alpha)
+    bound = mean_bounds.mean_lower_bound(as_given(x), 0, 1, alpha)
 
     def capital(m: float) -> float:
         mean_sum, square_sum, log_capital, best = 0.5, 0.25, 0.0, -math.inf
@@ -164,12 +181,16 @@ def test_empirical_bernstein_closed_form() -> None:
     x = np.array([0.0, 0.5, 1.0, 0.5] * 50)
     log_term = math.log(2 / 0.05)
     expected = 0.5 - math.sqrt(2 * x.var(ddof=1) * log_term / 200) - 7 * log_term / (3 * 199)
-    assert mean_bounds.mean_lower_bound(x, 0, 1, 0.05, "empirical_bernstein") == pytest.approx(expected, abs=1e-15)
+    assert mean_bounds.mean_lower_bound(seeded(x), 0, 1, 0.05, "empirical_bernstein") == pytest.approx(
+        expected, abs=1e-15
+    )
 
 
 def test_betting_is_tighter_than_bernstein_and_never_tighter_than_gauss_by_much() -> None:
     x = np.clip(0.5 + 0.1 * np.random.default_rng(3).standard_normal(5_000), 0, 1)
-    margins = {method: x.mean() - mean_bounds.mean_lower_bound(x, 0, 1, 0.025, method) for method in MEAN_METHODS}
+    margins = {
+        method: x.mean() - mean_bounds.mean_lower_bound(seeded(x), 0, 1, 0.025, method) for method in MEAN_METHODS
+    }
     assert margins["betting"] < 0.7 * margins["empirical_bernstein"]
     # Ville with a fixed stake costs sqrt(2 ln 40) = 2.72 deviations where the normal quantile is 1.96
     assert margins["betting"] < 1.1 * 2.72 * x.std() / math.sqrt(5_000)
@@ -185,22 +206,22 @@ def test_bounds_move_with_the_units(shift: float, factor: float, values: list[fl
     x = np.array(values)
     low, high = shift, shift + factor
     moved = np.clip(shift + factor * x, low, high)
-    plain = mean_bounds.mean_lower_bound(x, 0, 1, 0.05)
-    bound = mean_bounds.mean_lower_bound(moved, low, high, 0.05)
+    plain = mean_bounds.mean_lower_bound(seeded(x), 0, 1, 0.05)
+    bound = mean_bounds.mean_lower_bound(seeded(moved), low, high, 0.05)
     # bisection stops at 1e-4 of its bracket, which is at most the unit interval
     assert bound == pytest.approx(shift + factor * plain, abs=2e-4 * factor + 1e-9 * abs(shift))
-    assert low <= bound <= mean_bounds.mean_upper_bound(moved, low, high, 0.05) <= high
+    assert low <= bound <= mean_bounds.mean_upper_bound(seeded(moved), low, high, 0.05) <= high
 
 
 def test_upper_bound_mirrors_the_lower() -> None:
     x = np.random.default_rng(4).beta(2, 5, 500)
-    lower = mean_bounds.mean_lower_bound(1 - x, 0, 1, 0.05, prior=(0.7, 0.2))
-    assert mean_bounds.mean_upper_bound(x, 0, 1, 0.05, prior=(0.3, 0.2)) == pytest.approx(1 - lower, abs=1e-9)
+    lower = mean_bounds.mean_lower_bound(seeded(1 - x), 0, 1, 0.05, prior=(0.7, 0.2))
+    assert mean_bounds.mean_upper_bound(seeded(x), 0, 1, 0.05, prior=(0.3, 0.2)) == pytest.approx(1 - lower, abs=1e-9)
 
 
 def test_a_point_interval_is_its_own_bound() -> None:
-    assert mean_bounds.mean_lower_bound([2.0, 2.0], 2.0, 2.0, 0.05) == 2.0
-    assert mean_bounds.difference_lower_bound([2.0, 2.0], [2.0, 2.0], 2.0, 2.0, 0.05) == 0.0
+    assert mean_bounds.mean_lower_bound(seeded([2.0, 2.0]), 2.0, 2.0, 0.05) == 2.0
+    assert mean_bounds.difference_lower_bound(seeded([2.0, 2.0]), seeded([2.0, 2.0]), 2.0, 2.0, 0.05) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -217,13 +238,27 @@ def test_a_point_interval_is_its_own_bound() -> None:
 )
 def test_refusals(values: list[float], low: float, high: float, alpha: float, method: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        mean_bounds.mean_lower_bound(values, low, high, alpha, method)
+        mean_bounds.mean_lower_bound(seeded(values), low, high, alpha, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_arrays_give_no_bound(method: str) -> None:
+    array: Any = np.linspace(0, 1, 100)
+    bound = METHODS[method].load()
+    calls = [lambda: bound.difference_lower_bound(array, seeded(array), 0, 1, 0.05, None)]
+    calls += [lambda: bound.statement(seeded(array), array, 0, 1, 0.05, None)]
+    if isinstance(bound, MeanMethod):
+        calls += [lambda: bound.mean_lower_bound(array, 0, 1, 0.05, None)]
+        calls += [lambda: bound.mean_upper_bound(list(array), 0, 1, 0.05, None)]  # type: ignore[arg-type]
+    for call in calls:
+        with pytest.raises(OptionError, match="needs SeededScores"):
+            call()
 
 
 def test_ten_million_values_in_seconds() -> None:
     x = np.random.default_rng(5).random(10_000_000)
     start = time.perf_counter()
-    bound = mean_bounds.mean_lower_bound(x, 0, 1, 0.025)
+    bound = mean_bounds.mean_lower_bound(seeded(x), 0, 1, 0.025)
     assert time.perf_counter() - start < 30  # about 4 s alone on two cores; the rest is for a busy machine
     margin = math.sqrt(2 * math.log(40) / 12 / len(x))
     # the running maximum may have been reached early, hence the wide lower end
@@ -237,7 +272,9 @@ def test_rows_needed_is_where_perfect_separation_starts_to_count(confidence: flo
 
     def bound(n: int) -> float:
         prior = ((0.0, 1e-3), (1.0, 1e-3))
-        return mean_bounds.difference_lower_bound(np.zeros(n), np.ones(n), 0, 1, 1 - confidence, method, prior)
+        return mean_bounds.difference_lower_bound(
+            seeded(np.zeros(n)), seeded(np.ones(n)), 0, 1, 1 - confidence, method, prior
+        )
 
     assert bound(needed) > 0
     if needed > 6:
@@ -338,7 +375,7 @@ def test_clipping_pays_off_in_the_bound() -> None:
             low, high = mean_bounds.clip_interval(fit_x, fit_y, 2_000, 2_000, 0.05)
         else:
             low, high = float(min(fit_x.min(), fit_y.min())), float(max(fit_x.max(), fit_y.max()))
-        return mean_bounds.difference_lower_bound(np.clip(x, low, high), np.clip(y, low, high), low, high, 0.05)
+        return mean_bounds.difference_lower_bound(seeded(x).clip(low, high), seeded(y).clip(low, high), low, high, 0.05)
 
     generators = [np.random.default_rng(12) for _ in range(2)]
     with_clip, without = (

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from wdist.data.splits import HeldOutRows, split_rows
 from wdist.inference.simultaneous import adjusted_matrix, adjusted_p_values, column_lower_bounds
 
 
@@ -15,10 +16,16 @@ def test_holm_by_hand_with_gaps_in_a_matrix() -> None:
 def test_columns_hold_together_under_the_null_and_find_the_one_that_moved() -> None:
     generator, runs, alpha, d = np.random.default_rng(0), 30, 0.2, 5
     wrong = found = 0
-    for _ in range(runs):
+    for run in range(runs):
         x, y = generator.standard_normal((800, d)), generator.standard_normal((800, d))
         y[:, 2] *= 2.5  # no change of the mean: W1 of this column is 1.5 * sqrt(2 / pi) = 1.2
-        values, lower = column_lower_bounds(x[:400], y[:400], x[400:], y[400:], alpha)
+        splits = [split_rows(800, run, side) for side in (0, 1)]
+        fits = [table[split.train] for table, split in zip((x, y), splits, strict=True)]
+        tests = [
+            HeldOutRows(table[np.sort(split.test)], np.sort(split.test), split)
+            for table, split in zip((x, y), splits, strict=True)
+        ]
+        values, lower = column_lower_bounds(*fits, *tests, alpha)
         wrong += bool((np.delete(lower, 2) > 0).any() or lower[2] > 1.5 * np.sqrt(2 / np.pi))
         found += int(lower[2] > 0.6 and values.argmax() == 2)
     assert wrong <= stats.binom.ppf(0.9999, runs, alpha)
