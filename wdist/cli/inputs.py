@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from wdist.data.columns import check_names, telling_names
 from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import HELP as FILES
 from wdist.errors import SampleError
@@ -40,10 +41,10 @@ def open_inputs(texts: Sequence[str], drop: Sequence[str] = (), groups: str | No
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
     inputs = [_open(text, tuple(drop), groups) for text in texts]
-    named = [given for given in inputs if given.rows.columns is not None]
-    for other in named[1:]:
-        if other.rows.columns != named[0].rows.columns:
-            raise SampleError(f"{named[0].given} and {other.given} {_difference(named[0].rows, other.rows)}")
+    names = [(each.given, telling_names(each.rows.columns, each.rows.array.shape[-1])) for each in inputs]
+    first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
+    for given, columns in names:
+        check_names(first[1], columns, first[0], given)
     return inputs
 
 
@@ -80,15 +81,3 @@ def _standard_input(text: str) -> Iterator[IO[bytes] | None]:
     with tempfile.TemporaryFile() as copied:
         shutil.copyfileobj(sys.stdin.buffer, copied)
         yield copied
-
-
-def _difference(one: FileRows, other: FileRows) -> str:
-    """What differs in the columns of two tables."""
-    ours, theirs = one.columns or [], other.columns or []
-    if sorted(ours) == sorted(theirs):
-        return "have the same columns in another order: put them into one order"
-    missing, more = [c for c in ours if c not in theirs], [c for c in theirs if c not in ours]
-    return (
-        f"have different columns: only the first has {', '.join(missing)[:200] or 'none more'}; "
-        f"only the second has {', '.join(more)[:200] or 'none more'}"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from torch import nn
 from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
 from wdist.critics.registry import find_family
+from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
-from wdist.errors import SampleError, WdistError
+from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.lipschitz import lipschitz_bound
 
 FORMAT = 1
@@ -36,21 +38,26 @@ class CriticInput:
         layout: 'nhwc', 'nchw' or None, for images.
         uint8: whether grey levels 0..255 are expected (and divided by 255).
         scale: the requested rescaling, as `Scaling.to_json` returns it.
+        columns: names of a table's columns, in order, or None if they are not known.
     """
 
     row_shape: tuple[int, ...]
     layout: str | None
     uint8: bool
     scale: Any
+    columns: Sequence[str] | None = None
 
     @classmethod
-    def of(cls, samples: SampleSet, scaling: Scaling) -> CriticInput:
-        """The input of a critic that is trained on these samples."""
-        return cls(samples.row_shape, samples.layout, samples.divisor != 1, scaling.to_json())
+    def of(cls, source: SampleSet, target: SampleSet, scaling: Scaling) -> CriticInput:
+        """The input of a critic that is trained on these sets, of which one may have names for the columns of both."""
+        columns = source.names or target.names
+        return cls(source.row_shape, source.layout, source.divisor != 1, scaling.to_json(), columns)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self) | {"row_shape": list(self.row_shape)}
+        """As plain JSON types, without the columns, which no computation needs."""
+        stored = asdict(self) | {"row_shape": list(self.row_shape)}
+        del stored["columns"]
+        return stored
 
 
 class Critic:
@@ -106,7 +113,8 @@ class Critic:
         """f at rows as the user has them (same shape, dtype kind and units as the sample sets): (n,), float64.
 
         Raises:
-            SampleError: when the shape or dtype of the rows differs from that of the critic's sample sets.
+            SampleError: when the rows have another shape or dtype than the critic's sample sets, columns of other
+                names or in another order, or values that are not finite.
         """
         return self.scores(Scaling.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
 
@@ -123,12 +131,20 @@ class Critic:
         return self.slopes(scale.apply(self._opened(rows).rows(slice(None)))) / scale.divisor
 
     def _opened(self, rows: ArrayLike) -> SampleSet:
-        samples = open_samples(rows, "rows", self.takes.layout)
-        if samples.row_shape != self.takes.row_shape:
-            raise SampleError(f"rows have shape {samples.row_shape}, this critic takes {self.takes.row_shape}")
-        if (samples.dtype == np.uint8) != self.takes.uint8:
+        shape = self.takes.row_shape
+        try:
+            samples = open_samples(rows, "rows", self.takes.layout)
+        except OptionError:  # about a layout, which only rows of another kind leave open
+            kind = "tables" if len(shape) == 1 else "images"
+            raise SampleError(f"rows: this critic takes {kind} with rows of shape {shape}; give such rows") from None
+        check_names(self.takes.columns, samples.names, "the critic", "the rows")
+        if samples.row_shape != shape:
+            advice = f"; a single row is an array of shape {(1, *shape)}" if samples.array.ndim == len(shape) else ""
+            raise SampleError(f"rows have shape {samples.row_shape}, this critic takes {shape}{advice}")
+        if (samples.divisor != 1) != self.takes.uint8:
             wanted = "uint8 grey levels" if self.takes.uint8 else "floating-point values"
             raise SampleError(f"rows are {samples.dtype}, this critic takes {wanted}: convert the rows")
+        _ = samples.statistics  # refuses values that are not finite
         return samples
 
     def save(self, directory: str | Path) -> None:
@@ -145,6 +161,8 @@ class Critic:
             "layers": description,
             "lipschitz_bound": self.lipschitz_bound,
         }
+        if self.takes.columns is not None:  # beside "input", in which version 0.1 refuses what it does not know
+            document["columns"] = list(self.takes.columns)
         (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
@@ -161,7 +179,7 @@ def load_critic(directory: str | Path) -> Critic:
     tensors = load_file(folder / "critic.safetensors")
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
     config = find_family(document["family"]).load().from_json(document["config"])
-    return Critic(config, restore(document["layers"], tensors), CriticInput(**takes))
+    return Critic(config, restore(document["layers"], tensors), CriticInput(**takes, columns=document.get("columns")))
 
 
 def _double(module: nn.Sequential) -> nn.Sequential:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS
@@ -19,9 +20,9 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, or two identical constant
     sets. The message names the set, the row and the column.
     """
+    check_names(source.names, target.names)
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
-    check_names(source.names, target.names)
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
             f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
@@ -42,22 +43,6 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
         for samples, statistics in ((source, p), (target, q))
         if not np.any(statistics.deviation)
     ]
-
-
-def check_names(source: list[str] | None, target: list[str] | None) -> None:
-    """Raise SampleError if the columns of two tables differ in name or in order: the distance would mix them up.
-
-    Both tables must have the same number of columns. None stands for unnamed columns, which match any names.
-    """
-    if source is None or target is None or source == target:
-        return
-    if sorted(source) == sorted(target):
-        raise SampleError("target has the columns of source in another order: put both into one order")
-    k = next(k for k, (one, other) in enumerate(zip(source, target, strict=True)) if one != other)
-    raise SampleError(
-        f"column {k} is {source[k]!r} in source and {target[k]!r} in target; give both the same columns in the same "
-        "order"
-    )
 
 
 def _shape_message(source: SampleSet, target: SampleSet) -> str:

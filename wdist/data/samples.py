@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.columns import given_names, telling_names
 from wdist.data.files import FileRows, rows_of
 from wdist.data.npy import NUMERIC_KINDS
 from wdist.data.readers.base import Selection
-from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
 
 Layout = Literal["nhwc", "nchw"]
@@ -150,9 +150,9 @@ class SampleSet:
         )
 
     def column_name(self, column: int) -> str:
-        """Name of a flattened column in the array as given: "column 3", or "pixel (h, w, c)" for an image."""
+        """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image."""
         if not self.is_image:
-            return f"column {column}"
+            return f"column {column if self.names is None else repr(self.names[column])}"
         return f"pixel {tuple(int(i) for i in np.unravel_index(column, self.array.shape[1:]))}"
 
 
@@ -191,22 +191,18 @@ def open_samples(
             f"{name}: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"
         )
     if 0 in array.shape:
-        raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give at least {MINIMUM_ROWS} rows")
+        raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give it rows and columns")
     return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array, name))
 
 
 def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
     """A table's column names, or None for the default 0, 1, ... Raises SampleError for a repeated name of a frame."""
-    given = getattr(data, "columns", None)
-    names = [str(each) for each in given] if given is not None and array.ndim == 2 else []
-    if len(set(names)) < len(names):
-        if isinstance(data, FileRows):  # as in the server, which stores such tables
-            return None
+    names = given_names(data) if array.ndim == 2 else None
+    # A file may repeat names, as a server stores it; they then tell nothing apart.
+    if names is not None and len(set(names)) < len(names) and not isinstance(data, FileRows):
         twice = next(each for k, each in enumerate(names) if each in names[:k])
         raise SampleError(f"{name}: more than one column is named {twice!r}; give each a name of its own")
-    if len(names) != array.shape[-1] or names == [str(i) for i in range(len(names))]:
-        return None
-    return names
+    return telling_names(names, array.shape[-1])
 
 
 def _as_array(data: Any, name: str) -> NDArray[Any]:
@@ -256,7 +252,7 @@ def _type_message(data: Any, array: NDArray[Any], name: str) -> str:
         for column in range(array.shape[1]):
             for row, value in enumerate(array[:1000, column]):
                 if not isinstance(value, int | float | np.number | np.bool_):
-                    label = getattr(data, "columns", range(array.shape[1]))[column]
+                    label = (given_names(data) or range(array.shape[1]))[column]
                     return f"{name}: row {row}, column {label} holds {value!r}, not a number; {advice}"
     return f"{name}: elements of type {array.dtype} are not real numbers; {advice}"
 

@@ -233,7 +233,7 @@ def _critic_of(
     sets, started = _sample_pair(pair, seed), time.perf_counter()
     source, target = sets.batches("train", options.batch)
     select = tuple(batches.head(2_000) for batches in sets.batches("select", options.batch))
-    takes = CriticInput.of(sets.source, sets.scaling)
+    takes = CriticInput.of(sets.source, sets.target, sets.scaling)
     module = build_net(config, takes.row_shape, 1, seed)  # type: ignore[arg-type]
 
     def loss_at(net: nn.Module, step: int) -> Tensor:

@@ -54,7 +54,7 @@ class CriticSelection:
     checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
-        self.takes = CriticInput.of(self.pair.source, self.pair.scaling)
+        self.takes = CriticInput.of(self.pair.source, self.pair.target, self.pair.scaling)
         self.stages: list[Stage] = []
         self.planned: list[int] = []  # steps of each stage, fixed when it is first prepared
         self.records: list[Record] = []

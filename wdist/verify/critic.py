@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .container import CertificateError
 from .layers import EPSILON, Layer, build_layer
-from .rows import Input, open_rows
+from .rows import Input, column_names, open_rows
 
 Values = NDArray[np.float64]
 
@@ -20,10 +20,14 @@ _DTYPES = {"F32": "<f4", "F64": "<f8"}
 
 
 class Critic:
-    """A trained potential f: layers applied in order, in float64, to rows converted as its input description says."""
+    """A trained potential f: layers applied in order, in float64, to rows converted as its input description says.
 
-    def __init__(self, takes: Input, layers: Sequence[Layer]) -> None:
+    columns: names of the columns of the rows, where they are known; frames with others are refused.
+    """
+
+    def __init__(self, takes: Input, layers: Sequence[Layer], columns: Sequence[str] | None = None) -> None:
         self.takes = takes
+        self.columns = columns
         self.layers = list(layers)
         self.layer_bounds: list[float] = []
         shape, widest = takes.row_shape, math.prod(takes.row_shape)
@@ -42,9 +46,8 @@ class Critic:
 
     def evaluate(self, rows: Any, index: NDArray[np.int64] | None = None) -> Values:
         """f of rows as the user has them, (n, ...) -> (n,); with `index`, of those rows in that order."""
-        array = open_rows(rows)
-        parts = [self.scores(block) for block in self.takes.blocks(array, index)]
-        return np.concatenate(parts) if parts else np.empty(0)
+        array = self._opened(rows)
+        return np.concatenate([self.scores(block) for block in self.takes.blocks(array, index)])
 
     def scores(self, converted: Values) -> Values:
         """f of rows that `takes` has converted, (n, *row_shape) -> (n,)."""
@@ -55,9 +58,21 @@ class Critic:
 
         (n, ...) -> (n, *row_shape). At a kink it is the gradient of one of the pieces.
         """
-        parts = [self._backward(part) for block in self.takes.blocks(open_rows(rows)) for part in self._cut(block)]
-        whole = np.concatenate(parts) if parts else np.empty((0, *self.takes.row_shape))
+        blocks = self.takes.blocks(self._opened(rows))
+        whole = np.concatenate([self._backward(part) for block in blocks for part in self._cut(block)])
         return whole / self.takes.divisor
+
+    def _opened(self, rows: Any) -> NDArray[Any]:
+        names = column_names(rows)
+        if names is not None and self.columns is not None and names != list(self.columns):
+            raise CertificateError(
+                f"the rows have the columns {', '.join(names)[:300]}; "
+                f"this critic takes {', '.join(self.columns)[:300]}, in that order"
+            )
+        array = open_rows(rows)
+        if not array.size:
+            raise CertificateError(f"an array of shape {array.shape} holds no rows")
+        return array
 
     def _cut(self, block: Values) -> list[Values]:
         return [block[start : start + self._block_rows] for start in range(0, len(block), self._block_rows)]
@@ -79,7 +94,10 @@ class Critic:
 
 
 def build_critic(
-    takes: dict[str, Any], entries: Sequence[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]
+    takes: dict[str, Any],
+    entries: Sequence[dict[str, Any]],
+    tensors: Mapping[str, NDArray[Any]],
+    columns: Sequence[str] | None = None,
 ) -> Critic:
     """A critic from its input description, its layers' entries, and tensors named layers.<i>.<name>."""
     own: list[dict[str, Values]] = [{} for _ in entries]
@@ -92,7 +110,7 @@ def build_critic(
         if not np.all(np.isfinite(own[int(number)][field])):
             raise CertificateError(f"tensor {name!r} holds values that are not finite")
     layers = [build_layer(entry, mine) for entry, mine in zip(entries, own, strict=True)]
-    return Critic(Input.from_json(takes), layers)
+    return Critic(Input.from_json(takes), layers, columns)
 
 
 def read_critic(directory: str | Path) -> Critic:
@@ -103,7 +121,8 @@ def read_critic(directory: str | Path) -> Critic:
         content = (folder / "critic.safetensors").read_bytes()
         if document["format"] != 1:
             raise CertificateError(f"critic format {document['format']!r} is unknown; this version reads 1")
-        return build_critic(document["input"], document["layers"], _safetensors(content))
+        tensors = _safetensors(content)
+        return build_critic(document["input"], document["layers"], tensors, document.get("columns"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, CertificateError):
             raise

@@ -25,8 +25,19 @@ def open_rows(data: Any) -> NDArray[Any]:
             raise CertificateError(f"{str(data)!r} is not a .npy file of numbers: convert the rows first") from error
         if not isinstance(loaded, np.ndarray):
             raise CertificateError(f"{str(data)!r} is an archive; give a single .npy file")
-        return loaded
-    return np.asarray(data)
+        data = loaded
+    array = np.asarray(data)
+    if array.dtype.kind not in "fiub" or array.ndim == 0:
+        raise CertificateError(f"rows of type {array.dtype} and shape {array.shape} are not an array of real numbers")
+    return array
+
+
+def column_names(data: Any) -> list[str] | None:
+    """The names of a frame's columns, or None; the numbers from 0, which pandas gives by itself, are no names."""
+    given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
+    given = getattr(data, "columns", None) if given is None else given
+    names = None if given is None else [str(each) for each in given]
+    return None if names == [str(i) for i in range(len(names or []))] else names
 
 
 def rows_digest(array: NDArray[Any]) -> str:
@@ -80,7 +91,7 @@ class Input:
             values = values.transpose(0, 3, 1, 2)
         shape = (1, *values.shape[1:]) if values.ndim == 3 else values.shape[1:] or (1,)
         if shape != self.row_shape:
-            raise CertificateError(f"rows of shape {block.shape[1:]} do not fit a critic of {self.row_shape}")
+            raise CertificateError(f"rows of shape {shape} do not fit a critic of {self.row_shape}")
         values = np.ascontiguousarray(values).reshape(len(block), *self.row_shape)
         if self.kind != "none":
             values = ((values.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
@@ -92,4 +103,9 @@ class Input:
         step = max(1, BLOCK_BYTES // (8 * max(1, int(np.prod(self.row_shape)))))
         for start in range(0, total, step):
             stop = min(start + step, total)
-            yield self.convert(np.asarray(array[start:stop] if index is None else array[index[start:stop]]))
+            block = self.convert(np.asarray(array[start:stop] if index is None else array[index[start:stop]]))
+            if not np.all(np.isfinite(block)):
+                row = start + int(np.argwhere(~np.isfinite(block))[0, 0])
+                row = row if index is None else int(index[row])
+                raise CertificateError(f"row {row} holds a value that is not finite, or beyond the range of float32")
+            yield block

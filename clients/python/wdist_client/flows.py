@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wdist_client import requests
+from wdist_client.columns import check_names, names_of
 from wdist_client.contract import Progress
 from wdist_client.display.text import JobBar
 from wdist_client.errors import (
@@ -21,12 +22,13 @@ from wdist_client.errors import (
     APIStatusError,
     EstimateCanceled,
     EstimateFailed,
+    SampleError,
     ServerError,
     WaitTimeout,
     WdistError,
 )
 from wdist_client.models import Estimate, Result, SampleSet
-from wdist_client.payload import as_array, payload
+from wdist_client.payload import as_array, check_values, payload
 from wdist_client.requests import Request, Response
 
 if TYPE_CHECKING:
@@ -185,7 +187,11 @@ def wait(
 
 
 def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
-    """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows."""
+    """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows.
+
+    Raises SampleError for a frame whose columns are not those of the critic, for no rows, and for a value that is not
+    finite.
+    """
     import io
 
     import numpy as np
@@ -194,13 +200,20 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
         content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries)
         stored: Scores = np.load(io.BytesIO(content), allow_pickle=False)
         return stored
+    if (names := names_of(rows)) is not None:
+        answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/critic", {"part": "config"}), retries)
+        check_names(json.loads(answer.body).get("columns"), names, "the critic", "the rows")
     array = as_array(rows)
+    if not array.size:
+        raise SampleError(f"an array of shape {array.shape} holds no values; give it rows and columns")
     parts = []
     for start in range(0, len(array), MAX_EVALUATED_ROWS):
-        part = payload(array[start : start + MAX_EVALUATED_ROWS])
-        answer = yield from send(requests.evaluate(f"/v1/estimates/{identifier}/evaluate", part), retries)
+        part = array[start : start + MAX_EVALUATED_ROWS]
+        check_values(part, start, names)
+        request = requests.evaluate(f"/v1/estimates/{identifier}/evaluate", payload(part))
+        answer = yield from send(request, retries)
         parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate(parts)
 
 
 def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes]:

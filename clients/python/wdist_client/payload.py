@@ -8,7 +8,7 @@ import os
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -94,6 +94,23 @@ def _masked_message(mask: Array) -> str:
     row, *rest = (int(axis[0]) for axis in mask.nonzero())
     where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
     return f"the value in row {row}{where} is masked; remove or impute such rows"
+
+
+def check_values(rows: Array, start: int, names: Sequence[str] | None) -> None:
+    """Raise SampleError for a value that is not finite, or beyond float32. `start` is the number of the first row."""
+    import numpy as np
+
+    limit = np.finfo(np.float32).max
+    if rows.dtype.kind != "f" or bool(np.all(np.abs(rows) <= limit)):
+        return
+    row, *rest = (int(i) for i in np.argwhere(~(np.abs(rows) <= limit))[0])
+    value, place = rows[row, *rest], f", at {tuple(rest)}" if rest else ""
+    if len(rest) == 1:
+        place = f", column {rest[0] if names is None else repr(names[rest[0]])}"
+    reason = (
+        "beyond the range of float32; rescale it" if np.isfinite(value) else "not finite; remove or impute such rows"
+    )
+    raise SampleError(f"rows: the value {value} in row {start + row}{place} is {reason}")
 
 
 def _from_torch(tensor: Any) -> Any:

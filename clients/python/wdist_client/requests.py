@@ -9,7 +9,7 @@ import json
 import os
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, SampleError, ServerError, UnexpectedAnswerError
+from wdist_client.columns import check_names, names_of
+from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
 
@@ -143,6 +144,12 @@ def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: S
     return Request("POST", "/v1/sample-sets", params, headers, Upload(payload))
 
 
+def name_columns(stored: SampleSet, names: Sequence[str]) -> Request:
+    """Names the columns of a stored table that was sent as an array."""
+    content = json.dumps({"columns": names}).encode()
+    return Request("PUT", f"/v1/sample-sets/{stored.id}/columns", {}, {"Content-Type": "application/json"}, content)
+
+
 def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Request:
     """Begins a resumable upload (tus 1.0, creation). The columns to drop are sent one a line."""
     metadata = given({"name": name or "", "filename": payload.file_name, **part})  # else the file's name is taken
@@ -179,23 +186,13 @@ def watched(request: Request, again: Callable[[], object], seen: Callable[[int],
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
-    _check_columns(source, target)
+    check_names(names_of(source), names_of(target), "source", "target")
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
         labels = [identifier(labels, "ss_") for labels in body["groups"]]
         body["groups"] = dict(zip(pair.values(), labels, strict=True))
     key = body.pop("idempotency_key", None)
     return post("/v1/estimates", {**pair, **body}, key)
-
-
-def _check_columns(source: SampleSet | str, target: SampleSet | str) -> None:
-    """Compares column names here, because frames are sent as arrays without them."""
-    ours, theirs = (None if isinstance(each, str) else each.columns for each in (source, target))
-    if ours is None or theirs is None or ours == theirs:
-        return
-    if sorted(ours) == sorted(theirs):
-        raise SampleError("target has the columns of source in another order: give target[source.columns]")
-    raise SampleError(f"source has the columns {', '.join(ours)[:300]}; target has {', '.join(theirs)[:300]}")
 
 
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:

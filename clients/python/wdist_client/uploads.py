@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import requests
+from wdist_client.columns import names_of
 from wdist_client.display.text import bytes_bar
 from wdist_client.errors import APIConnectionError, APIStatusError, NotFound, UnexpectedAnswerError
 from wdist_client.flows import Compute, Flow, Retries, Sleep, send
@@ -35,7 +36,7 @@ def create_sample_set(
     if body.file_name is None:  # other formats are converted, which changes the digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         if known := answer.read(requests.SampleSetPage).data:
-            return described(known[0], name, data)
+            return (yield from described(known[0], name, data, retries))
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         resumed = None
         if body.length >= RESUMABLE_BYTES:
@@ -48,18 +49,19 @@ def create_sample_set(
             stored = answer.read(SampleSet)
     if body.file_name is None and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
-    return described(stored, name, data)
+    return (yield from described(stored, name, data, retries))
 
 
-def described(stored: SampleSet, name: str | None, data: Any) -> SampleSet:
-    """Adds to the record what the server does not know: a name, and the column names of a frame.
-
-    The default column names of a frame, numbers from 0, do not count.
-    """
-    columns = [str(column) for column in getattr(data, "columns", ())]
-    is_numbered = columns == [str(i) for i in range(len(columns))]
-    known = {"name": stored.name or name, "columns": stored.columns if is_numbered else columns}
-    return stored.model_copy(update=known)
+def described(stored: SampleSet, name: str | None, data: Any, retries: Retries) -> Flow[SampleSet]:
+    """The record with its name, once the server knows the names of a frame's columns, which the bytes do not hold."""
+    names = names_of(data)
+    if names is not None and stored.columns != names:
+        try:
+            answer = yield from send(requests.name_columns(stored, names), retries)
+            stored = answer.read(SampleSet)
+        except NotFound:  # a server before 0.2, which checks no names of frames
+            stored = stored.model_copy(update={"columns": names})
+    return stored.model_copy(update={"name": stored.name or name})
 
 
 def send_resumably(

@@ -22,6 +22,7 @@ from wdist_service.estimates.service import Estimates, Submission, check_groups
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
+from wdist_service.sample_sets.columns import called
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
 
 MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
@@ -120,7 +121,7 @@ class Batches:
             except InvalidError as error:
                 is_option = error.field not in {"source", "target"}
                 where = error.field if is_option else pair.where
-                message = f"{pair.source} against {pair.target}: {error.detail}"
+                message = f"{called(sets[pair.source])} against {called(sets[pair.target])}: {error.detail}"
                 raise InvalidError(error.detail if is_option else message, field=where) from error
         if (groups := given.options.get("groups")) is not None:
             labels = _sets(session, tenant_id, groups.values())

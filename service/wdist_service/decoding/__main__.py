@@ -13,9 +13,6 @@ import signal
 import sys
 from typing import Any
 
-MAX_NAMES = 4096  # columns whose names are kept
-MAX_NAME = 200
-
 
 def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
     """Address space, processor and wall-clock seconds, size of the output, no core file, few descriptors."""
@@ -33,6 +30,7 @@ def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[s
     from wdist.data.readers import registry
     from wdist.data.readers.base import Selection
     from wdist.data.readers.writer import ArrayWriter
+    from wdist_service.decoding.formats import MAX_NAME, MAX_NAMES
 
     writer = ArrayWriter(descriptor, max_bytes)
     found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.from_json(selection))

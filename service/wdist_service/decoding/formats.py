@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Format = str
 else:
     Format = Literal[tuple(FORMATS)]  # /openapi.json lists them
+MAX_NAMES = 4096  # columns whose names are kept
+MAX_NAME = 200  # characters of a name that are kept
 _KNOWN = ", ".join(FORMATS)
 
 

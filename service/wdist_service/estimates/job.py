@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.queue.kinds import JobKind, Work
+from wdist_service.sample_sets.columns import names_of
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import Artifact, Estimate, Event, SampleSet, Status, Worker
 
@@ -28,7 +29,9 @@ class EstimateKind(JobKind[Estimate]):
         sets = {"source": job.source_id, "target": job.target_id}
         if (labels := options.pop("groups", None)) is not None:  # one label for each row of source and of target
             sets |= {f"{name}_groups": labels[key] for name, key in sets.items()}
-        return Work(options, {name: session.get_one(SampleSet, key).sha256 for name, key in sets.items()})
+        rows = {name: session.get_one(SampleSet, key) for name, key in sets.items()}
+        columns = {name: names for name, row in rows.items() if (names := names_of(row)) is not None}
+        return Work(options, {name: row.sha256 for name, row in rows.items()}, columns)
 
     def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
         session.add(Event(estimate_id=job_id, type=type_, data=data, created_at=time.time()))

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from wdist.critics.registry import FAMILIES
-from wdist.data.checks import check_names
+from wdist.data.columns import check_names
 from wdist.data.samples import open_samples
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.errors import OptionError, SampleError
@@ -26,6 +26,7 @@ from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import count_waiting, virtual_time
+from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import (
@@ -125,8 +126,8 @@ class Estimates:
         for name, row in (("source", source), ("target", target)):
             if row.rows < MINIMUM_ROWS:
                 raise InvalidError(
-                    f"{row.id} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and certify "
-                    "on others",
+                    f"{called(row)} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and "
+                    "certify on others",
                     field=name,
                 )
             try:
@@ -135,6 +136,10 @@ class Estimates:
                 raise InvalidError(str(error), field="layout") from error
             except SampleError as error:
                 raise InvalidError(str(error), field=name) from error
+        try:
+            check_names(names_of(source), names_of(target))
+        except SampleError as error:
+            raise InvalidError(str(error), field="target") from error
         one, other = opened["source"], opened["target"]
         if one.row_shape != other.row_shape:
             raise InvalidError(
@@ -142,10 +147,6 @@ class Estimates:
                 "in the same order",
                 field="target",
             )
-        try:
-            check_names(source.column_names, target.column_names)
-        except SampleError as error:
-            raise InvalidError(str(error), field="target") from error
         family = FAMILIES.get(options.get("critic", "auto"))
         if family is not None and not family.fits(one.row_shape):
             raise InvalidError(
@@ -214,11 +215,13 @@ def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet])
         raise InvalidError(f"groups names {stray[0]}, which is not compared here", field="groups")
     for key, row in sets.items():
         if key not in labels:
-            raise InvalidError(f"groups has no labels for {key}; give them for every set compared", field="groups")
+            raise InvalidError(
+                f"groups has no labels for {called(row)}; give them for every set compared", field="groups"
+            )
         given = labels[key]
         if given.shape != [row.rows, 1]:
             raise InvalidError(
-                f"groups: {key} has {row.rows:,} rows, but {given.id} has the shape {tuple(given.shape)}; give one "
-                f"column with one label for each row, ({row.rows}, 1)",
+                f"groups: {called(row)} has {row.rows:,} rows, but {called(given)} has the shape "
+                f"{tuple(given.shape)}; give one column with one label for each row, ({row.rows}, 1)",
                 field="groups",
             )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from wdist.data.files import FileRows
 from wdist.data.npy import open_npy
 from wdist.errors import WdistError
 from wdist.estimate import Estimation
@@ -25,8 +26,11 @@ def run(
     if "source_groups" in files:
         labels = [open_npy(files[f"{side}_groups"], "groups").reshape(-1) for side in ("source", "target")]
         groups = labels[0], labels[1]
+    source, target = (
+        FileRows(side, open_npy(files[side], side), job["columns"].get(side)) for side in ("source", "target")
+    )
     estimation = Estimation(
-        files["source"], files["target"], Options.checked(**options), groups=groups,
+        source, target, Options.checked(**options), groups=groups,
         progress=on_progress, should_stop=should_stop, checkpoint=job["checkpoint"],
     )  # fmt: skip
     yield from estimation.trainings()

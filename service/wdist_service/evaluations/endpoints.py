@@ -16,7 +16,7 @@ from wdist_service.errors import ConflictError, InvalidError, TooLargeError, Uns
 from wdist_service.estimates.endpoints import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
-from wdist_service.evaluations.service import Evaluations, critic_files, find
+from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
@@ -69,6 +69,7 @@ async def evaluate(
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
     if sample_set is not None:
         row = await asyncio.to_thread(_stored, services, caller, sample_set)
+        await asyncio.to_thread(check_columns, critic, row)
         if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
             return await _job(services, caller, estimate, row, gradient, prefer)
         return await asyncio.to_thread(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import math
 import secrets
@@ -27,6 +28,8 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
+from wdist.data.columns import check_names
+from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import InvalidError, RequestError, StorageUnavailableError, TooLargeError
@@ -34,6 +37,7 @@ from wdist_service.evaluations.evaluator import Evaluator, TooMuchError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes, admit_evaluation
 from wdist_service.queue.leases import renewed
+from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.settings import Settings
 from wdist_service.storage.files import DiskFullError, Incoming, Storage
 from wdist_service.storage.references import discard_unused
@@ -266,6 +270,15 @@ def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[s
     """The stored files of an estimate's critic, by their names in its directory."""
     query = select(Artifact).where(Artifact.estimate_id == estimate_id, Artifact.name.like("critic.%"))
     return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+
+
+def check_columns(critic: Mapping[str, Path], row: SampleSet) -> None:
+    """Raise InvalidError if a stored set has other columns than those that the critic was trained on."""
+    trained_on = json.loads(critic["critic.json"].read_text()).get("columns")
+    try:
+        check_names(trained_on, names_of(row), "the critic", called(row))
+    except SampleError as error:
+        raise InvalidError(str(error), field="sample_set") from error
 
 
 def _header(rows: int, part: NDArray[Any]) -> bytes:

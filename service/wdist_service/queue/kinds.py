@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -17,10 +17,14 @@ Row = TypeVar("Row", bound=JobRow)
 
 @dataclass(frozen=True)
 class Work:
-    """What a trainer needs for an attempt: options, as JSON, and the sha256 of stored files by the runner's names."""
+    """What a trainer needs for an attempt: options, as JSON, and the sha256 of stored files by the runner's names.
+
+    columns: names of the columns of those files that have some.
+    """
 
     options: dict[str, Any]
     files: dict[str, str]
+    columns: dict[str, list[str]] = field(default_factory=dict)
 
 
 class JobKind(ABC, Generic[Row]):

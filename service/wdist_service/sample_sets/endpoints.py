@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
@@ -21,13 +21,13 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.errors import TooLargeError
 from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Name, Page, page_of
 from wdist_service.keys.caller import CallerDep
 from wdist_service.keys.quotas import admit_bytes
-from wdist_service.sample_sets.schemas import InlineSamples, Member, SampleSetView, sample_set_view
+from wdist_service.sample_sets.schemas import ColumnNames, InlineSamples, Member, SampleSetView, sample_set_view
 from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
@@ -162,6 +162,16 @@ def get_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesD
     """Shape, type, size and summary statistics."""
     with services.database.read() as session:
         return sample_set_view(tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id))
+
+
+@router.put(
+    "/{sample_set_id}/columns",
+    dependencies=[Depends(require_json)],
+    responses=responses(400, 404, 408, 409, 413, 415, 422),
+)
+def put_columns(sample_set_id: IdPath, body: ColumnNames, caller: CallerDep, services: ServicesDep) -> SampleSetView:
+    """Name the columns of a table that came without names (.npy, .npz); those of a set that has names stay."""
+    return sample_set_view(services[SampleSets].name_columns(caller.tenant_id, sample_set_id, body.columns))
 
 
 @router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from wdist_service.decoding.formats import MAX_NAMES
 from wdist_service.http.schemas import Name, rfc3339
 from wdist_service.tables import SampleSet
 
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot store NUL
 Member = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -22,6 +24,16 @@ class InlineSamples(BaseModel):
     )
     columns: list[str] | None = Field(default=None, description="Names of the columns.")
     name: Name | None = None
+
+
+class ColumnNames(BaseModel):
+    """Names for the columns of a stored table."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"columns": ["carat", "price"]}]})
+
+    columns: list[ColumnName] = Field(
+        min_length=1, max_length=MAX_NAMES, description="One for each column, in their order; none twice."
+    )
 
 
 class SampleSetView(BaseModel):

@@ -19,6 +19,7 @@ from wdist_service.decoding.runner import Decoders
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.sample_sets import npy
+from wdist_service.sample_sets.columns import called, checked_names, name_columns, names_of
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
@@ -98,15 +99,6 @@ class NpyReceiver:
         )  # fmt: skip
 
 
-def _check_same_names(known: SampleSet, row: SampleSet) -> None:
-    """Reject values already stored under other column names: the names decide which sets may be compared."""
-    if None not in (known.column_names, row.column_names) and known.column_names != row.column_names:
-        raise ConflictError(
-            f"these values are stored already, as {known.id}, with other names of columns "
-            f"({', '.join(known.column_names or ())[:200]}): delete that set first, or send the same names"
-        )
-
-
 class SampleSets:
     """The sample sets of all tenants."""
 
@@ -162,8 +154,7 @@ class SampleSets:
             self._database.hold(session, row.sha256)
             known = _by_sha256(session, row.tenant_id, row.sha256)
             if known is not None:
-                _check_same_names(known, row)
-                known.column_names = known.column_names or row.column_names
+                name_columns(known, names_of(row))
             else:
                 if admit is not None:
                     admit(session, row.bytes)
@@ -174,12 +165,19 @@ class SampleSets:
                 also(session, kept)
             return kept, known is None
 
+    def name_columns(self, tenant_id: str, sample_set_id: str, names: list[str]) -> SampleSet:
+        """Name the columns of a stored table. Raises InvalidError, and ConflictError if they have other names."""
+        with self._database.write() as session:
+            row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
+            name_columns(row, checked_names(row, names))
+            return row
+
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
         """Delete a set. Raises ConflictError while a queued or running estimate needs it."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if is_in_use(session, row.id):
-                raise ConflictError(f"{row.id} is used by a queued or running estimate; wait for it or cancel it")
+                raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
         discard_unused(self._database, self._storage, [row.sha256])
 

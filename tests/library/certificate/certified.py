@@ -101,7 +101,7 @@ class Case:
             {name: tensor.numpy() for name, tensor in tensors.items()},
             [layer.bound for layer in layer_bounds(self.critic.module, takes.row_shape)],
             bound,
-            vars(takes),
+            takes.to_json(),
         )
         held_out = HeldOut(fx, fy, "betting", prior)  # type: ignore[arg-type]
         self.certificate = build_certificate(result, stored, self.samples, self.splits, held_out)

@@ -81,7 +81,9 @@ def test_the_frozen_critic_is_the_trained_net_in_the_units_of_the_data(name: str
             for part, parameter in net.named_parameters():
                 if part.endswith(("bias", "offsets")):
                     parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-        frozen = Critic(config, freeze(net, torch.full(shape, 3.0), unit), CriticInput.of(pair.source, pair.scaling))
+        frozen = Critic(
+            config, freeze(net, torch.full(shape, 3.0), unit), CriticInput.of(pair.source, pair.target, pair.scaling)
+        )
         rows = np.random.default_rng(0).normal(3, 2, (50, *shape)).astype(np.float32)
         expected = unit * net.double()((torch.from_numpy(rows).double() - 3.0) / unit).detach().reshape(-1).numpy()
         # float32 storage of kernels and biases: a few ulps of values of size |x| ~ 20

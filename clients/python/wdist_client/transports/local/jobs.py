@@ -144,8 +144,18 @@ class LocalJobs:
         try:
             np.save(scores, self._result(name, "critic").critic.evaluate(rows))
         except LibraryError as error:
-            raise RefusalError(422, "Invalid samples", str(error), "body") from error
+            field = "body" if "sample_set" not in request.params else "sample_set"
+            raise RefusalError(422, "Invalid samples", str(error), field) from error
         return Response(200, {"content-type": "application/x-npy"}, scores.getvalue())
+
+    def critic(self, name: str, part: str) -> Response:
+        """The bytes of the critic's weights or config."""
+        file, kind = {
+            "weights": ("critic.safetensors", "application/octet-stream"), "config": ("critic.json", "application/json")
+        }[part]  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            self._result(name, file).critic.save(folder)
+            return Response(200, {"content-type": kind}, (Path(folder) / file).read_bytes())
 
     def certificate(self, name: str) -> Response:
         """The certificate's bytes."""

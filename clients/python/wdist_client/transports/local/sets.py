@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.payload import Payload, payload
@@ -45,8 +47,9 @@ class LocalSets:
             raise RefusalError(422, "Invalid samples", str(error), "body") from error
         stored = sent if sent.file_name is None else payload(rows.array)
         sha256 = stored.sha256().hex()
-        for known in self.records(sha256):
-            return 200, _same(known, rows.columns)
+        for known in self._stored.values():
+            if known.record["sha256"] == sha256:
+                return 200, _named(known, rows.columns)
         shape = rows.array.shape if rows.array.ndim > 1 else (opened.n, 1)
         record: dict[str, Any] = {
             "id": new_id("ss_"), "object": "sample_set", "name": request.params.get("name"), "sha256": sha256,
@@ -55,6 +58,15 @@ class LocalSets:
         }  # fmt: skip
         self._stored[record["id"]] = StoredSet(record, rows)
         return 201, record
+
+    def name_columns(self, name: str, request: Request) -> dict[str, Any]:
+        """The record of a table with the names of columns that the request gives."""
+        assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
+        stored, columns = self.find(name), json.loads(request.content)["columns"]
+        if stored.record["shape"][1:] != [len(columns)]:
+            detail = f"{len(columns)} names do not fit the shape {stored.record['shape']}: give one for each column"
+            raise RefusalError(422, "Invalid samples", detail, "columns")
+        return _named(stored, columns)
 
     def delete(self, name: str) -> None:
         self.find(name)
@@ -81,12 +93,14 @@ def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     return open_file(sent.data, "the array", take)
 
 
-def _same(known: dict[str, Any], columns: list[str] | None) -> dict[str, Any]:
-    """The record of the same content, which must not have been stored under other names of columns."""
-    if None not in (known["columns"], columns) and known["columns"] != columns:
+def _named(stored: StoredSet, columns: list[str] | None) -> dict[str, Any]:
+    """The record of a set, with these names of columns if it has none. Sets with other names are refused."""
+    record = stored.record
+    if None not in (record["columns"], columns) and record["columns"] != columns:
         detail = (
-            f"these values are stored already, as {known['id']}, with other names of columns: delete that set first"
+            f"these values are stored already, as {record['id']}, with other names of columns: delete that set first"
         )
         raise RefusalError(409, "Conflict", detail)
-    known["columns"] = known["columns"] or columns
-    return known
+    if columns is not None:
+        record["columns"], stored.rows = columns, replace(stored.rows, columns=columns)
+    return record

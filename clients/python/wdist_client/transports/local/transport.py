@@ -81,6 +81,8 @@ class LocalTransport:
             case "POST", ["v1", "estimates", name, "evaluate"]:
                 stored = request.params.get("sample_set")
                 return self._jobs.evaluate(name, request, None if stored is None else self._sets.find(stored).rows)
+            case "GET", ["v1", "estimates", name, "critic"]:
+                return self._jobs.critic(name, request.params.get("part", "weights"))
             case "GET", ["v1", "estimates", name, "certificate"]:
                 return self._jobs.certificate(name)
             case _, ["v1", "estimates", *rest]:
@@ -97,6 +99,8 @@ class LocalTransport:
                 return self._sets.create(request)
             case "GET", [name]:
                 return 200, self._sets.find(name).record
+            case "PUT", [name, "columns"]:
+                return 200, self._sets.name_columns(name, request)
             case "DELETE", [name]:
                 if job := self._jobs.using(name):
                     raise RefusalError(409, "Conflict", f"{name} is used by {job}, which has not ended")

@@ -1,0 +1,46 @@
+"""Names of the columns of frames, as servers keep them, and the refusal of tables whose columns differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wdist_client.errors import SampleError
+
+MAX_NAMES = 4096  # columns whose names a server keeps
+MAX_NAME = 200  # characters of a name that it keeps
+_SHOWN = 300  # characters of a list of names in a message
+
+
+def names_of(data: Any) -> list[str] | None:
+    """The names of a frame's columns if they tell them apart, else None; pandas' own numbers from 0 are no names."""
+    given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
+    given = getattr(data, "columns", None) if given is None else given
+    names = [str(each)[:MAX_NAME] for each in (() if given is None else given)]
+    is_numbered = names == [str(i) for i in range(len(names))]
+    return None if is_numbered or len(names) > MAX_NAMES or len(set(names)) < len(names) else names
+
+
+def check_names(source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str) -> None:
+    """Raise SampleError if two tables, called `one` and `other`, have different columns or an order of their own.
+
+    None stands for columns without names, which match any names.
+    """
+    if source is None or target is None:
+        return
+    ours, theirs = ([name[:MAX_NAME] for name in names] for names in (source, target))
+    if ours == theirs:
+        return
+    if sorted(ours) == sorted(theirs):
+        raise SampleError(
+            f"the columns of {other} are those of {one} in another order ({_listed(theirs)}); "
+            f"put them into the order {_listed(ours)}"
+        )
+    missing, more = [each for each in ours if each not in theirs], [each for each in theirs if each not in ours]
+    parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
+    raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(ours)}, in that order")
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

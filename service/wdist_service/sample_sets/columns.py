@@ -1,0 +1,47 @@
+"""Names of the columns of stored sets, and what messages call a set."""
+
+from __future__ import annotations
+
+from wdist.data.columns import telling_names
+from wdist_service.decoding.formats import MAX_NAME
+from wdist_service.errors import ConflictError, InvalidError
+from wdist_service.tables import SampleSet
+
+
+def names_of(row: SampleSet) -> list[str] | None:
+    """The names of a table's columns if it has some that tell them apart, else None."""
+    return telling_names(row.column_names, row.shape[1]) if len(row.shape) == 2 else None
+
+
+def called(row: SampleSet) -> str:
+    """What a message calls a set: by the user's name and by its id."""
+    return row.id if row.name is None else f"{row.name} ({row.id})"
+
+
+def name_columns(row: SampleSet, names: list[str] | None) -> None:
+    """Give a set names of columns, unless it has the same already.
+
+    Raises ConflictError if the set has other names, because they decide which sets may be compared.
+    """
+    known = names_of(row)
+    if None not in (known, names) and known != names:
+        raise ConflictError(
+            f"these values are stored already, as {row.id}, with other names of columns "
+            f"({', '.join(known or ())[:200]}): delete that set first, or send the same names"
+        )
+    row.column_names = names or row.column_names
+
+
+def checked_names(row: SampleSet, given: list[str]) -> list[str]:
+    """Names for the columns of a stored table, as they are kept. Raises InvalidError unless they fit it."""
+    if len(row.shape) != 2 or len(given) != row.shape[1]:
+        raise InvalidError(
+            f"{len(given)} names do not fit {called(row)} of shape {tuple(row.shape)}: give one for each column of a "
+            "table",
+            field="columns",
+        )
+    kept = [name[:MAX_NAME] for name in given]
+    if len(set(kept)) < len(kept):
+        twice = next(name for k, name in enumerate(kept) if name in kept[:k])
+        raise InvalidError(f"more than one column is named {twice!r}; give each a name of its own", field="columns")
+    return kept

@@ -1,0 +1,122 @@
+"""Column names travel with sets and critics: a server and `:local:` refuse the same rows, and score the same others."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import wdist
+from wdist_client import APIStatusError, Client, Conflict, InvalidRequest, SampleError, flows
+from wdist_client.command import main
+
+FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)) * [1, 2, 3], columns=["a", "b", "c"])
+QUICK: dict[str, Any] = {"critic": "affine", "steps": 1, "baseline_rows": 0}
+ORDER = r"another order \(c, a, b\); put them into the order a, b, c"
+OTHERS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "another order": (lambda frame: frame[["c", "a", "b"]], ORDER),
+    "another name": (lambda frame: frame.rename(columns={"c": "z"}), "c only in .*, z only in .*; give both a, b, c"),
+    "one column more": (lambda frame: frame.assign(d=1.0), "d only in|3 columns|shape"),
+}
+
+
+@pytest.fixture
+def pair(client: Client) -> tuple[str, str]:
+    """Ids of two sets that were sent as frames; their records come from the server."""
+    sent = [client.sample_sets.create(FRAME + shift, name=f"week {shift}") for shift in (0, 1)]
+    assert all(client.sample_sets.get(each.id).columns == ["a", "b", "c"] for each in sent)
+    return sent[0].id, sent[1].id
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_rows_with_other_columns_are_not_scored(
+    client: Client, pair: tuple[str, str], tmp_path: Path, other: str
+) -> None:
+    change, words = OTHERS[other]
+    job = client.estimates.create(*pair, **QUICK)
+    job.wait()
+    with pytest.raises(SampleError, match=words):
+        job.evaluate(change(FRAME))
+    change(FRAME + 9).to_csv(tmp_path / "other.csv", index=False)
+    sets = client.sample_sets.create(tmp_path / "other.csv"), client.sample_sets.create(change(FRAME + 8))
+    for stored in sets:
+        with pytest.raises(InvalidRequest, match=words) as refused:
+            client.estimates.get(job.id).evaluate(stored)
+        assert refused.value.errors[0]["field"] == "sample_set"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("kind", ["estimate", "matrix", "reference", "pairs"])
+def test_sets_with_other_columns_are_not_compared(client: Client, pair: tuple[str, str], kind: str, other: str) -> None:
+    change, words = OTHERS[other]
+    third = client.sample_sets.create(change(FRAME + 8)).id
+    make: dict[str, Callable[[], object]] = {
+        "estimate": lambda: client.estimates.create(pair[0], third, **QUICK),
+        "matrix": lambda: client.batches.matrix([*pair, third], **QUICK),
+        "reference": lambda: client.batches.reference(pair[0], [pair[1], third], **QUICK),
+        "pairs": lambda: client.batches.pairs([pair, (pair[1], third)], **QUICK),
+    }
+    with pytest.raises(InvalidRequest, match=words):
+        make[kind]()
+
+
+def test_equal_names_and_none_give_the_librarys_scores(client: Client, pair: tuple[str, str], tmp_path: Path) -> None:
+    job = client.estimates.create(*pair, **QUICK)
+    job.wait()
+    expected = wdist.estimate_w1(FRAME, FRAME + 1, **QUICK).critic.evaluate(FRAME + 2)
+    (FRAME + 2).to_csv(tmp_path / "same.csv", index=False, float_format="%.17g")
+    for rows in (FRAME + 2, FRAME.to_numpy() + 2, client.sample_sets.create(tmp_path / "same.csv")):
+        np.testing.assert_allclose(job.evaluate(rows), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (FRAME.assign(b=FRAME.b.where(FRAME.index != 270)), "the value nan in row 270, column 'b' is not finite"),
+        (np.full((2, 3), np.inf), "the value inf in row 0, column 0 is not finite"),
+        (FRAME * 1e300, "column 'a' is beyond the range of float32"),
+        (FRAME[:0], r"shape \(0, 3\) holds no values"),
+        (FRAME.assign(b="x"), 'column "b" is'),
+        (FRAME.to_numpy()[0], r"shape \(1,\)"),
+        (None, "dtype object"),
+    ],
+    ids=["nan", "infinity", "beyond float32", "no rows", "text", "a vector", "nothing"],
+)
+def test_rows_that_no_critic_takes(
+    client: Client, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, rows: Any, words: str
+) -> None:
+    monkeypatch.setattr(flows, "MAX_EVALUATED_ROWS", 100)
+    job = client.estimates.create(*pair, **QUICK)
+    job.wait()
+    with pytest.raises((SampleError, APIStatusError), match=words):
+        job.evaluate(rows)
+
+
+def test_names_of_a_stored_table_are_given_once(client: Client) -> None:
+    stored = client.sample_sets.create(FRAME.to_numpy() + 5)
+    assert stored.columns is None
+    assert client.sample_sets.create(FRAME + 5).id == stored.id
+    assert client.sample_sets.get(stored).columns == ["a", "b", "c"]
+    with pytest.raises(Conflict, match="other names of columns"):
+        client.sample_sets.create((FRAME + 5).rename(columns={"a": "x"}))
+    assert client.sample_sets.get(stored).columns == ["a", "b", "c"]
+
+
+def test_the_command_refuses_what_the_server_refuses(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(server.url) as client:
+        ids = [client.sample_sets.create(FRAME + shift).id for shift in (0, 1)]
+        job = client.estimates.create(*ids, **QUICK)
+        expected = job.wait().critic.evaluate(FRAME + 3)
+    (FRAME + 3).to_csv(tmp_path / "same.csv", index=False, float_format="%.17g")
+    (FRAME + 3)[["c", "a", "b"]].to_csv(tmp_path / "order.csv", index=False)
+    address = ["--url", server.url]
+    assert main([*address, "evaluate", job.id, str(tmp_path / "same.csv")]) == 0
+    np.testing.assert_allclose([float(line) for line in capsys.readouterr().out.split()], expected, rtol=1e-9)
+    assert main([*address, "evaluate", job.id, str(tmp_path / "order.csv")]) == 2
+    error = capsys.readouterr().err
+    assert "order.csv" in error
+    assert "put them into the order a, b, c" in error

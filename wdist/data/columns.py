@@ -1,0 +1,52 @@
+"""Names of columns: which of them count, and whether two tables have the same. Columns are never put in order by name.
+
+Rows without names match any names. An array, an .npy file and a table with a header of its own numbers 0, 1, ... have
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wdist.errors import SampleError
+
+_SHOWN = 300  # characters of a list of names in a message
+
+
+def given_names(data: Any) -> list[str] | None:
+    """The names that a frame or an open file has, as text, or None."""
+    names = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
+    names = getattr(data, "columns", None) if names is None else names
+    return None if names is None else [str(each) for each in names]
+
+
+def telling_names(names: Sequence[str] | None, width: int) -> list[str] | None:
+    """The names of `width` columns if they tell them apart: one each, none twice, not just the numbers from 0."""
+    if names is None or len(names) != width or len(set(names)) < width:
+        return None
+    return None if list(names) == [str(i) for i in range(width)] else list(names)
+
+
+def check_names(
+    source: Sequence[str] | None, target: Sequence[str] | None, one: str = "source", other: str = "target"
+) -> None:
+    """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
+
+    `one` and `other` are what messages call the tables. None stands for columns without names.
+    """
+    if source is None or target is None or list(source) == list(target):
+        return
+    if sorted(source) == sorted(target):
+        raise SampleError(
+            f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
+            f"put them into the order {_listed(source)}"
+        )
+    missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
+    parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
+    raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(source)}, in that order")
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
