@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from wdist_client.errors import SampleError
-from wdist_client.payload import CHUNK, as_array, payload
+from wdist_client.rows.payload import CHUNK, as_array, payload
 
 
 def sent(data: object) -> bytes:

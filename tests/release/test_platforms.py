@@ -115,7 +115,7 @@ def test_the_client_packs_a_folder_of_images(tmp_path: Path) -> None:
     program = """
 import io, pathlib, zipfile
 from PIL import Image
-from wdist_client.payload import payload
+from wdist_client.rows.payload import payload
 folder = pathlib.Path("images")
 folder.mkdir()
 for k in range(60):

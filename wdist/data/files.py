@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.npy import map_npy, open_npy
 from wdist.data.readers.base import DecodeError, FileFormat, Selection
+from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
 from wdist.data.readers.writer import ArrayWriter
 from wdist.errors import OptionError, SampleError

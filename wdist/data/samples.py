@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from wdist.data.columns import given_names, telling_names
 from wdist.data.files import FileRows, rows_of
-from wdist.data.npy import NUMERIC_KINDS
 from wdist.data.readers.base import Selection
+from wdist.data.readers.npy import NUMERIC_KINDS
 from wdist.errors import OptionError, SampleError
 
 Layout = Literal["nhwc", "nchw"]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wdist_client import requests
-from wdist_client.columns import check_names, names_of
 from wdist_client.contract import Progress
 from wdist_client.display.text import JobBar
 from wdist_client.errors import (
@@ -28,8 +27,9 @@ from wdist_client.errors import (
     WdistError,
 )
 from wdist_client.models import Estimate, Result, SampleSet
-from wdist_client.payload import as_array, check_values, payload
 from wdist_client.requests import Request, Response
+from wdist_client.rows.columns import check_names, names_of
+from wdist_client.rows.payload import as_array, check_values, payload
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,16 +19,16 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from wdist_client.columns import check_names, names_of
 from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
+from wdist_client.rows.columns import check_names, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wdist_client.options import EstimateOptions, SetOptions
-    from wdist_client.payload import Payload
+    from wdist_client.rows.payload import Payload
 
 M = TypeVar("M", bound=BaseModel)
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -6,17 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import requests
-from wdist_client.columns import names_of
 from wdist_client.display.text import bytes_bar
 from wdist_client.errors import APIConnectionError, APIStatusError, NotFound, UnexpectedAnswerError
 from wdist_client.flows import Compute, Flow, Retries, Sleep, send
 from wdist_client.models import SampleSet
-from wdist_client.payload import payload
 from wdist_client.requests import Request, Response
+from wdist_client.rows.columns import names_of
+from wdist_client.rows.payload import payload
 
 if TYPE_CHECKING:
     from wdist_client.options import SetOptions
-    from wdist_client.payload import Payload
+    from wdist_client.rows.payload import Payload
 
 RESUMABLE_BYTES = 64 << 20  # from this size, restarting costs more than three extra requests
 LOCKED = 423  # the broken connection's request still holds the upload ...

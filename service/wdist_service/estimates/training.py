@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wdist.data.files import FileRows
-from wdist.data.npy import open_npy
+from wdist.data.readers.npy import open_npy
 from wdist.errors import WdistError
 from wdist.estimate import Estimation
 from wdist.options import Options

@@ -29,7 +29,7 @@ def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> 
     """Write f of the rows, shape (n,), or its gradient, shape (n, *row_shape), as float64."""
     import numpy as np
 
-    from wdist.data.npy import open_npy
+    from wdist.data.readers.npy import open_npy
     from wdist.verify import read_critic
 
     critic = read_critic(directory)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from wdist.data.npy import HEADER_LIMIT, NpyHeader
-from wdist.data.npy import read_header as parse_header
+from wdist.data.readers.npy import HEADER_LIMIT, NpyHeader
+from wdist.data.readers.npy import read_header as parse_header
 from wdist.errors import SampleError
 
 _BODY = "the body"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.npy import NpyHeader
+from wdist.data.readers.npy import NpyHeader
 from wdist.errors import SampleError
 
 MAX_COLUMNS = 256  # wider tables get no per-column figures

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from wdist.data.npy import HEADER_LIMIT
 from wdist.data.readers.base import Selection
+from wdist.data.readers.npy import HEADER_LIMIT
 from wdist.data.readers.registry import BY_MEDIA_TYPE, NPY, of_file_name
 from wdist.errors import SampleError
 from wdist_service import tenancy

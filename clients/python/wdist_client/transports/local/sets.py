@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wdist_client.payload import Payload, payload
 from wdist_client.requests import Request, Upload
+from wdist_client.rows.payload import Payload, payload
 from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, statistics
 
 if TYPE_CHECKING:
