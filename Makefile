@@ -86,7 +86,7 @@ check: $(VENV)/.dev-stamp
 	$(BIN)/docker-compose -f deploy/compose.cluster.yaml --env-file deploy/cluster.env.example config --quiet
 
 bench: $(VENV)/.dev-stamp
-	@for b in layers orthogonality value_per_second estimates service api job_queue gpu; do \
+	@for b in threads layers orthogonality value_per_second estimates service api job_queue gpu; do \
 	  echo "== benchmarks/$$b.py"; $(BIN)/python "benchmarks/$$b.py" || exit 1; done
 
 # Three that take hours; the cells of bench-funnels stay in build/ and are not repeated.

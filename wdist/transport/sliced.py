@@ -108,17 +108,16 @@ def _best_signs(gains: Values, change_cost: float) -> Values:
     """The signs s that maximise sum s_i gains_i - change_cost * (number of sign changes), by the Viterbi recursion."""
     if np.isinf(change_cost):
         return np.full(len(gains), 1.0 if gains.sum() >= 0 else -1.0)
-    scores = np.zeros(2)  # best total that ends with sign -1, +1
-    came_from = np.empty((len(gains), 2), dtype=np.int64)
-    for i, gain in enumerate(gains):
-        stay, change = scores, scores[::-1] - change_cost
-        came_from[i] = np.where(stay >= change, [0, 1], [1, 0])
-        scores = np.maximum(stay, change) + np.array([-gain, gain])
-    state = int(scores.argmax())
+    low = high = 0.0  # best total that ends with sign -1, +1; plain floats, as arrays of two take ten times as long
+    came_from = []
+    for gain in gains.tolist():
+        came_from.append((0 if low >= high - change_cost else 1, 1 if high >= low - change_cost else 0))
+        low, high = max(low, high - change_cost) - gain, max(high, low - change_cost) + gain
+    state = int(high > low)
     signs = np.empty(len(gains))
     for i in range(len(gains) - 1, -1, -1):
         signs[i] = 2.0 * state - 1.0
-        state = int(came_from[i, state])
+        state = came_from[i][state]
     return signs
 
 
