@@ -123,10 +123,11 @@ async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [
-        FieldError(field=field, message=sentence[:500])
-        for field, sentence in refusals.refusals(_below(error.errors()), error.body)[:20]
-    ]
+    in_body = [item for item in error.errors() if item["loc"][0] == "body"]
+    elsewhere = [item for item in error.errors() if item["loc"][0] != "body"]
+    named = {item["loc"][1]: item["input"] for item in elsewhere}  # parameters and headers
+    refused = refusals.refusals(_below(in_body), error.body) + refusals.refusals(_below(elsewhere), named)
+    errors = [FieldError(field=field, message=sentence[:500]) for field, sentence in refused[:20]]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
         return problem(_id(request), 400, "bad_json", "The body cannot be read", detail, errors)
