@@ -286,7 +286,7 @@ def test_frames_with_other_columns_are_refused(client: Client) -> None:
     assert source.columns == ["a", "b", "c", "d"]
     with pytest.raises(SampleError, match="another order"):
         client.estimates.create(source, client.sample_sets.create(frame[["d", "b", "c", "a"]]), **QUICK)
-    with pytest.raises(SampleError, match="source has the columns a, b, c, d; target has a, b, c, z"):
+    with pytest.raises(SampleError, match="d only in source, z only in target; give both a, b, c, d"):
         client.estimates.create(source, client.sample_sets.create((frame + 1).rename(columns={"d": "z"})), **QUICK)
     numbered = client.sample_sets.create(pd.DataFrame(rows(72)))
     assert numbered.columns is None
