@@ -107,7 +107,8 @@ def test_same_bytes_are_sent_once_whatever_holds_them(client: Client, tmp_path: 
     for same in (x.copy(), torch.from_numpy(x), frame, tmp_path / "x.npy", str(tmp_path / "x.npy"), first):
         assert client.sample_sets.create(same).id == first.id
     assert [found.id for found in client.sample_sets.list(sha256=first.sha256)] == [first.id]
-    assert client.sample_sets.get(first.id) == client.sample_sets.get(first) == first
+    named = first.model_copy(update={"columns": ["a", "b", "c", "d"]})  # by the frame
+    assert client.sample_sets.get(first.id) == client.sample_sets.get(first) == named
 
 
 def test_a_large_file_is_streamed_with_a_bar(remote: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -286,7 +287,7 @@ def test_frames_with_other_columns_are_refused(client: Client) -> None:
     assert source.columns == ["a", "b", "c", "d"]
     with pytest.raises(SampleError, match="another order"):
         client.estimates.create(source, client.sample_sets.create(frame[["d", "b", "c", "a"]]), **QUICK)
-    with pytest.raises(SampleError, match="source has the columns a, b, c, d; target has a, b, c, z"):
+    with pytest.raises(SampleError, match="d only in source, z only in target; give both a, b, c, d"):
         client.estimates.create(source, client.sample_sets.create((frame + 1).rename(columns={"d": "z"})), **QUICK)
     numbered = client.sample_sets.create(pd.DataFrame(rows(72)))
     assert numbered.columns is None

@@ -58,8 +58,11 @@ def test_sets_with_other_columns_are_not_compared(client: Client, pair: tuple[st
         "reference": lambda: client.batches.reference(pair[0], [pair[1], third], **QUICK),
         "pairs": lambda: client.batches.pairs([pair, (pair[1], third)], **QUICK),
     }
-    with pytest.raises(InvalidRequest, match=words):
+    before = [job.id for job in client.estimates.list()]
+    with pytest.raises(InvalidRequest, match=words) as refused:
         make[kind]()
+    assert kind == "estimate" or "week" in str(refused.value)
+    assert [job.id for job in client.estimates.list()] == before  # none of a batch is queued
 
 
 def test_equal_names_and_none_give_the_librarys_scores(client: Client, pair: tuple[str, str], tmp_path: Path) -> None:

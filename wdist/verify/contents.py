@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .container import Tensors, read_container
 from .groups import split_groups
-from .rows import open_rows, rows_digest
+from .rows import column_names, open_rows, rows_digest
 
 FORMAT = "wdist certificate"
 VERSION = 1
@@ -99,6 +99,8 @@ def check_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str
 
 
 def check_fresh_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str, list[NDArray[Any]]]:
+    names = [column_names(data) for data in given]
+    require(None in names or names[0] == names[1], f"the two sets have other columns: {names[0]} and {names[1]}")
     arrays = [open_rows(data) for data in given]
     known = {certificate["data"][side]["sha256"] for side in SIDES}
     for side, array in zip(SIDES, arrays, strict=True):

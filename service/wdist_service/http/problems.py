@@ -123,9 +123,11 @@ async def _on_request_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [
-        FieldError(field=field, message=sentence[:500]) for field, sentence in refusals.refusals(*_below(error))[:20]
-    ]
+    in_body = [item for item in error.errors() if item["loc"][0] == "body"]
+    elsewhere = [item for item in error.errors() if item["loc"][0] != "body"]
+    named = {item["loc"][1]: item["input"] for item in elsewhere}  # parameters and headers
+    refused = refusals.refusals(_below(in_body), error.body) + refusals.refusals(_below(elsewhere), named)
+    errors = [FieldError(field=field, message=sentence[:500]) for field, sentence in refused[:20]]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
         return problem(_id(request), 400, "bad_json", "The body cannot be read", detail, errors)
@@ -135,12 +137,9 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     )
 
 
-def _below(error: RequestValidationError) -> tuple[list[dict[str, Any]], Any]:
-    """The errors, located in the part of the request ("body", "query", ...) that they are in, and what it holds."""
-    errors = [{**item, "loc": item["loc"][1:] or item["loc"]} for item in error.errors()]
-    if all(item["loc"][0] == "body" for item in error.errors()):
-        return errors, error.body
-    return errors, {item["loc"][0]: item["input"] for item in errors}
+def _below(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """The errors with locations below the part of the request ("body", "query", ...) that they are in."""
+    return [{**item, "loc": item["loc"][1:] or item["loc"]} for item in errors]
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:

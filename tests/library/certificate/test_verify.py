@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from certified import FAMILIES, Case, rows
 from hypothesis import given, settings
@@ -265,6 +266,15 @@ def test_fresh_rows_get_a_statement_of_their_own(table: Case, tmp_path: Path) ->
     used = verify_fresh(tmp_path / "c.wdist", x, table.arrays[1], digest)
     assert not used.valid
     assert "fresh rows are needed" in str(used)
+
+
+def test_fresh_frames_with_columns_in_different_orders_are_refused(table: Case, tmp_path: Path) -> None:
+    table.certificate.save(tmp_path / "c.wdist")
+    x, y = (pd.DataFrame(rows("affine", 300, seed, 0.8)).add_prefix("column ") for seed in (31, 32))
+    assert verify_fresh(tmp_path / "c.wdist", x, y).valid
+    report = verify_fresh(tmp_path / "c.wdist", x, y[y.columns[::-1]])
+    assert not report.valid
+    assert "the two sets have other columns" in str(report)
 
 
 def test_fresh_bounds_do_not_depend_on_a_file_sorted_by_score(table: Case, tmp_path: Path) -> None:

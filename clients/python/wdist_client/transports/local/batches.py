@@ -65,6 +65,8 @@ class LocalBatches:
         if body.pop("simultaneous", False):
             body["statements"] = max(body.get("statements", 1), len(pairs))
         check_options(body)
+        for source, target, _ in pairs:  # all pairs are queued, or none
+            self._check(source, target, body)
         jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
         record = {
             "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
@@ -73,6 +75,15 @@ class LocalBatches:
         }  # fmt: skip
         self._stored[record["id"]] = StoredBatch(record, jobs)
         return batch_record(self._stored[record["id"]])
+
+    def _check(self, source: str, target: str, options: dict[str, Any]) -> None:
+        try:
+            self._jobs.check_pair(source, target, options)
+        except RefusalError as refusal:
+            one, other = (self._sets.find(each).record["name"] or each for each in (source, target))
+            problem: dict[str, Any] = refusal.problem
+            detail, field = f"{one} against {other}: {problem['detail']}", problem["errors"][0]["field"]
+            raise RefusalError(refusal.status, problem["title"], detail, field) from refusal
 
     def _submit(
         self, pair: tuple[str, str, str | None], options: dict[str, Any], priority: Any, metadata: Any

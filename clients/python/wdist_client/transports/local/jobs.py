@@ -76,13 +76,13 @@ class LocalJobs:
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
         source, target = body.pop("source"), body.pop("target")
         check_options(body)
+        self.check_pair(source, target, body)
         record = self.submit(source, target, body, priority, metadata).record
         self._keys[key] = (json.loads(request.content), record["id"])
         return record
 
     def submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
-        """Queues one estimate. The first one starts the worker thread."""
-        self._check_pair(source, target, options)
+        """Queues one estimate that was checked. The first one starts the worker thread."""
         name = new_id("est_")
         record = {
             "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
@@ -96,7 +96,7 @@ class LocalJobs:
             self._thread.start()
         return job
 
-    def _check_pair(self, source: str, target: str, options: dict[str, Any]) -> None:
+    def check_pair(self, source: str, target: str, options: dict[str, Any]) -> None:
         """Refuse now what the estimate would refuse later, as a server does."""
         from wdist.data.checks import check_pair
         from wdist.data.samples import open_samples
