@@ -18,6 +18,7 @@ from wdist.critics.base import CriticConfig, FittedConfig, TrainedConfig
 from wdist.critics.cost import default_steps, training_operations
 from wdist.critics.critic import Critic, CriticInput
 from wdist.critics.frozen import freeze
+from wdist.critics.registry import FAMILIES
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.errors import OptionError, WdistError
 from wdist.stiefel.optimizer import polish
@@ -139,7 +140,9 @@ class CriticSelection:
             with torch.no_grad():
                 return pair.unit * float(_mean(net, select[1]) - _mean(net, select[0]))
 
-        operations = training_operations(source.batch + target.batch, sum(p.numel() for p in module.parameters()))
+        weights = sum(p.numel() for p in module.parameters())
+        step_cost = FAMILIES[stage.config.family].step_cost  # a convolution uses each weight at many pixels
+        operations = step_cost * training_operations(source.batch + target.batch, weights)
         if len(self.planned) <= index:
             with threads_for(operations):  # timed as it will be trained
                 self.planned.append(self._plan(stage, module, loss_at))
