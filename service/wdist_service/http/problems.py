@@ -126,7 +126,8 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     in_body = [item for item in error.errors() if item["loc"][0] == "body"]
     elsewhere = [item for item in error.errors() if item["loc"][0] != "body"]
     named = {item["loc"][1]: item["input"] for item in elsewhere}  # parameters and headers
-    refused = refusals.refusals(_below(in_body), error.body) + refusals.refusals(_below(elsewhere), named)
+    known = getattr(_body_type(request), "model_fields", ())
+    refused = refusals.refusals(_below(in_body), error.body, list(known)) + refusals.refusals(_below(elsewhere), named)
     errors = [FieldError(field=field, message=sentence[:500]) for field, sentence in refused[:20]]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
@@ -135,6 +136,12 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     return problem(
         _id(request), 422, "invalid", "The request cannot be carried out as it stands", detail[:2000], errors
     )
+
+
+def _body_type(request: Request) -> Any:
+    """What the operation takes as its body."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return None if body is None else body.field_info.annotation
 
 
 def _below(errors: Sequence[Any]) -> list[dict[str, Any]]:
