@@ -105,7 +105,9 @@ def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
         for stranger in (two, other_tenant):
             for method, path in operations:
                 headers = {**tus, "X-HTTP-Method-Override": "PATCH"} if "/uploads/" in path else {}
-                assert stranger.request(method, path, headers=headers).status_code == 404, (method, path)
+                body = {"columns": ["x"]} if method == "PUT" else None
+                answer = stranger.request(method, path, headers=headers, json=body)
+                assert answer.status_code == 404, (method, path)
             assert stranger.post("/v1/estimates", json={"source": mine[0], "target": mine[1]}).status_code == 404
             assert stranger.get("/v1/sample-sets").json()["data"] == []
             assert stranger.get("/v1/estimates").json()["data"] == []
