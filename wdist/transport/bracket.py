@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wdist.definitions.figures import Empirical
 from wdist.errors import SampleError
-from wdist.transport.exact import distances, exact_w1, transport_cost
+from wdist.transport.exact import distances, transport_cost, w1_ends
 
 Values = NDArray[np.float64]
 
@@ -31,13 +31,14 @@ def empirical_bracket(
 
     The bracket is deterministic and involves no confidence level. x (n, ...), y (m, ...): all rows; scores: the
     critic's values on them; lipschitz_bound: the critic's proven L. The scores must be those of the function for which
-    L was proven. Up to 5,000 rows a side, all three are the exact value. Beyond that, lower is the critic's dual value,
-    sharpened by the c-transform where that is affordable, and upper is the cost of a block plan.
+    L was proven. Up to 5,000 rows a side, all three are the exact value, or the two ends that `w1_ends` finds with None
+    for "exact" if they differ. Beyond that, lower is the critic's dual value, sharpened by the c-transform where that
+    is affordable, and upper is the cost of a block plan.
     """
     n, m = len(np.asarray(x)), len(np.asarray(y))
     if max(n, m) <= EXACT_ROWS:
-        exact = exact_w1(x, y)
-        return {"lower": exact, "upper": exact, "exact": exact}
+        lower, upper = w1_ends(x, y)
+        return {"lower": lower, "upper": upper, "exact": upper if lower == upper else None}
     f, g = (np.asarray(scores, dtype=np.float64) / lipschitz_bound for scores in (scores_x, scores_y))
     lower = float(g.mean() - f.mean())
     if n * m <= TRANSFORM_PAIRS:
