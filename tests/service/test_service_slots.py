@@ -46,6 +46,7 @@ def long_job(folder: Path) -> dict:
         "name": "job",
         "runner": ESTIMATE.runner,
         "files": {name: str(folder / name) for name in ("source", "target")},
+        "columns": {},
         "options": {"critic": "groupsort", "steps": 1_000_000},
         "directory": str(folder),
         "checkpoint": str(folder / "checkpoint"),
