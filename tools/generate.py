@@ -71,7 +71,8 @@ def flags() -> str:
             kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
             about = f"help={prop['description']!r}"
             about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
-            about += ", converter=numbers, n_tokens=1" if kind == "Any" else ""
+            if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
+                kind, about = "Any", about + ", converter=numbers, n_tokens=1"
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.readers.base import Selection
 from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.figures import percent
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
@@ -70,7 +71,7 @@ class Matrix:
 
     def __str__(self) -> str:
         about = "approximately " if self.split == "blocks" else ""
-        confidence = f"with {about}{100 * self.confidence:.10g} % confidence"
+        confidence = f"with {about}{percent(self.confidence)} confidence"
         several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"
         parts = [(f"W1 is at least, each pair by itself {confidence} ({self.units})", self.lower_bound)]
         if several:

@@ -127,7 +127,7 @@ class Options(BaseModel):
     )
     empirical: bool | None = Field(
         default=None,
-        description="Whether to bracket the distance between the given rows themselves. By default only if cheap.",
+        description="Whether to compute limits of the distance between the given rows themselves; by default if cheap.",
         json_schema_extra=words("Bracket of the rows themselves", null="if it is cheap", true="yes", false="no"),
     )
     statements: Whole = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from cyclopts import Parameter, Token
@@ -34,8 +35,8 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     kind: Any = field.annotation
     kinds = set(_origins(kind))
     about = Parameter(help=field.description, metavar=None if Literal in kinds else name.rpartition("_")[2].upper())
-    if list in kinds:
-        kind, about = Any, Parameter.combine(about, Parameter(converter=numbers, n_tokens=1, metavar=name.upper()))
+    if kinds & {list, int, float}:
+        kind, about = Any, Parameter.combine(about, Parameter(converter=numbers, n_tokens=1))
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, about]
     )
@@ -48,13 +49,16 @@ def _origins(kind: Any) -> Iterator[Any]:
         yield from _origins(part)
 
 
-def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float] | None:
-    """A value that may be one number or several: none, a word, a number, or numbers as 1,2.5,3."""
-    text = tokens[0].value
-    if text == "none":
-        return None
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        return text
+def numbers(_: type, tokens: Sequence[Token]) -> Any:
+    """The text as a number, or several (1,2.5,3); else as it is: the library says what is wrong."""
+    found = [_number(part) for part in tokens[0].value.split(",")]
+    if any(isinstance(part, str) for part in found):
+        return tokens[0].value
     return found[0] if len(found) == 1 else found
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text

@@ -302,7 +302,7 @@ class Options(TypedDict, total=False):
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
             both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or
             standardize.
-        empirical: Whether to bracket the distance between the given rows themselves. By default only if cheap.
+        empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
         priority: Jobs of a higher priority start first; within one, tenants share the workers fairly. Default:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,13 +54,19 @@ class Session:
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
 
-def numbers(_: type, tokens: Sequence[Token]) -> float | str | list[float]:
-    """A word, a number, or numbers as 1,2.5,3; the server refuses a word that it does not know."""
-    try:
-        found = [float(part) for part in tokens[0].value.split(",")]
-    except ValueError:
+def numbers(_: type, tokens: Sequence[Token]) -> Any:
+    """What is written, as numbers where it is one or several (1,2.5,3), else as text: the server says what is wrong."""
+    found = [_number(part) for part in tokens[0].value.split(",")]
+    if any(isinstance(part, str) for part in found):
         return tokens[0].value
     return found[0] if len(found) == 1 else found
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 @contextmanager

@@ -14,26 +14,38 @@ Status = Literal["queued", "running", "canceling", "succeeded", "failed", "cance
 class OptionFlags:
     """How to estimate. Omitted options get the server's defaults."""
 
-    confidence: Annotated[float | None, Parameter(help="1 - alpha of the bounds.", metavar="CONFIDENCE")] = None
+    confidence: Annotated[
+        Any | None, Parameter(help="1 - alpha of the bounds.", metavar="CONFIDENCE", converter=numbers, n_tokens=1)
+    ] = None
     critic: Annotated[
         Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"] | None,
         Parameter(help="Family of critics. auto tries several and chooses on the select rows."),
     ] = None
     seed: Annotated[
-        int | None,
+        Any | None,
         Parameter(
             help="Seeds the split, training and the permutation test. Fix it before you look at a result.",
             metavar="SEED",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     max_seconds: Annotated[
-        float | None,
-        Parameter(help="Seconds of training, about; converted to steps after a timed warm-up.", metavar="SECONDS"),
+        Any | None,
+        Parameter(
+            help="Seconds of training, about; converted to steps after a timed warm-up.",
+            metavar="SECONDS",
+            converter=numbers,
+            n_tokens=1,
+        ),
     ] = None
     steps: Annotated[
-        int | None,
+        Any | None,
         Parameter(
-            help="Training steps, exactly; the result is then reproducible on the same machine.", metavar="STEPS"
+            help="Training steps, exactly; the result is then reproducible on the same machine.",
+            metavar="STEPS",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     scale: Annotated[
@@ -52,9 +64,12 @@ class OptionFlags:
         Literal["auto", "cpu", "cuda"] | None, Parameter(help="Device of the worker. auto takes a free GPU.")
     ] = None
     baseline_rows: Annotated[
-        int | None,
+        Any | None,
         Parameter(
-            help="Rows of each set for the exact transport shown beside the result; 0 leaves it out.", metavar="ROWS"
+            help="Rows of each set for the exact transport shown beside the result; 0 leaves it out.",
+            metavar="ROWS",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     method: Annotated[
@@ -70,24 +85,28 @@ class OptionFlags:
         ),
     ] = None
     diameter: Annotated[
-        float | None,
+        Any | None,
         Parameter(
             help="Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound; both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or standardize.",
             metavar="DIAMETER",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     empirical: Annotated[
         bool | None,
         Parameter(
-            help="Whether to bracket the distance between the given rows themselves. By default only if cheap.",
+            help="Whether to compute limits of the distance between the given rows themselves; by default if cheap.",
             metavar="EMPIRICAL",
         ),
     ] = None
     statements: Annotated[
-        int | None,
+        Any | None,
         Parameter(
             help="Number of estimates that are read together. The result then has a simultaneous bound; all of these hold at once.",
             metavar="STATEMENTS",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     priority: Annotated[
