@@ -22,7 +22,7 @@ from wdist.inference.registry import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MAX_COLUMNS = 1 << 20
+MAX_FACTORS = 1 << 20
 
 
 def _plain(value: Any) -> Any:
@@ -54,7 +54,7 @@ PLAIN = BeforeValidator(_plain)  # after the bounds: before them, pydantic leave
 Number = Annotated[float, PLAIN]
 Whole = Annotated[int, PLAIN]
 Factor = Annotated[float, Field(gt=0)]
-Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_COLUMNS)]
+Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_FACTORS)]
 Scale = Annotated[Literal["none", "standardize"] | Factor | Factors, PLAIN]
 
 
@@ -108,8 +108,7 @@ class Options(BaseModel):
     )
     method: Method = Field(
         default="betting",
-        description="Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and "
-        "Pontil), or paired_betting, which is tighter and needs sets that are independent of each other.",
+        description="Method of the lower bound. " + " ".join(f"{name}: {each.help}" for name, each in METHODS.items()),
         json_schema_extra=words("Method of the bound"),
     )
     split: Literal["random", "blocks"] = Field(

@@ -93,7 +93,7 @@ class Trivial(TypedDict):
         float | None,
         _figure(
             "Mean difference of the test rows along the direction between the means of the train rows.",
-            shown=(70, "the trivial estimate on the same held-out {unit}: compare with value"),
+            shown=(70, "a simple estimate on the same held-out {unit}: compare with value"),
             name="mean difference",
         ),
     ]

@@ -295,8 +295,9 @@ class Options(TypedDict, total=False):
         layout: Axes of images, where the shape leaves them open.
         device: Device of the worker. auto takes a free GPU. Default: 'auto'.
         baseline_rows: Rows of each set for the exact transport shown beside the result; 0 leaves it out. Default: 1000.
-        method: Method of the lower bound: betting (Waudby-Smith and Ramdas), empirical_bernstein (Maurer and Pontil),
-            or paired_betting, which is tighter and needs sets that are independent of each other. Default: 'betting'.
+        method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas). empirical_bernstein: A
+            closed form for each mean, from its variance (Maurer and Pontil). paired_betting: A bet on differences of
+            rows, whose margin is about a third smaller; it needs independent sets. Default: 'betting'.
         split: blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no
             p-value. Default: 'random'.
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
@@ -355,7 +356,7 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         ("trivial", "mean_difference"),
         "mean difference",
         ".5g",
-        "the trivial estimate on the same held-out {unit}: compare with value",
+        "a simple estimate on the same held-out {unit}: compare with value",
     ),
     (("null_baseline", "between"), "exact OT", ".5g", "empirical distance of {rows}"),
     (("null_baseline", "within"), "null baseline", ".5g", "the same between two parts of one set: bias"),

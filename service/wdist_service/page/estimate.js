@@ -159,7 +159,7 @@ const FAULTS_OF_THE_SERVER = new Set(["internal_error", "trainer_died"]);
 
 function afterFailure({ id, error }) {
   if (FAULTS_OF_THE_SERVER.has(error?.type)) return `This is a fault of the server, not of your data. Start it again; if it stays, give the operator its id: ${id}.`;
-  return "Mend what it names, then start again from Compare.";
+  return "Fix what it names, then start again from Compare.";
 }
 
 /** Norm of the difference of the column means over all rows, known from the uploads before training. */

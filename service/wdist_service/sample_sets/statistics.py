@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wdist.data.readers.npy import NpyHeader
 from wdist.errors import SampleError
 
-MAX_COLUMNS = 256  # wider tables get no per-column figures
+MAX_DESCRIBED_COLUMNS = 256  # wider tables get no per-column figures
 _LINE_VALUES = 512  # rows are processed side by side in lines this wide: numpy's inner loops stay long
 _BLOCK_VALUES = 1 << 16
 _LIMIT = float(np.finfo(np.float32).max)  # critics compute in float32
@@ -62,7 +62,7 @@ class Statistics:
         self._dtype = header.dtype
         self._fortran_order = header.fortran_order
         columns = math.prod(header.shape[1:])
-        self._by_column = len(header.shape) == 2 and columns <= MAX_COLUMNS and not header.fortran_order
+        self._by_column = len(header.shape) == 2 and columns <= MAX_DESCRIBED_COLUMNS and not header.fortran_order
         self._width = columns if self._by_column else 1
         line = max(1, _LINE_VALUES // self._width) * self._width
         self._unit = line * self._dtype.itemsize

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from wdist.data.readers.base import TooLargeError
 
-MAX_COLUMNS = 1 << 17
+MAX_TABLE_COLUMNS = 1 << 17
 BLOCK_BYTES = 4 << 20
 
 
 def check_width(columns: int) -> None:
-    if columns > MAX_COLUMNS:
-        raise TooLargeError(f"it has {columns:,} columns, the limit is {MAX_COLUMNS:,}; give wide data as .npy")
+    if columns > MAX_TABLE_COLUMNS:
+        raise TooLargeError(f"it has {columns:,} columns, the limit is {MAX_TABLE_COLUMNS:,}; give wide data as .npy")
 
 
 def column_label(column: int, names: list[str] | None) -> str:

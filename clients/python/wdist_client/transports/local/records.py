@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wdist.data.files import FileRows
     from wdist.data.samples import SampleSet as LibrarySet
 
-MAX_COLUMNS = 256
+MAX_DESCRIBED_COLUMNS = 256
 
 
 class RefusalError(Exception):
@@ -112,7 +112,7 @@ def statistics(opened: LibrarySet) -> dict[str, Any]:
         "min": float(found.minimum.min()), "max": float(found.maximum.max()), "mean": mean,
         "std": math.sqrt(float((found.deviation**2 + (found.mean - mean) ** 2).mean())),
         "constant": bool((found.minimum == found.maximum).all()),
-        "columns": by_column if not opened.is_image and opened.dimension <= MAX_COLUMNS else None,
+        "columns": by_column if not opened.is_image and opened.dimension <= MAX_DESCRIBED_COLUMNS else None,
     }  # fmt: skip
 
 
