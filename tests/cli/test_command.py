@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 
 from wdist.cli.main import main
+from wdist.options import Options
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -123,13 +125,34 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     assert len(said.err.splitlines()) == 1
 
 
+NUMBERS = [
+    (name, branch)
+    for name, schema in Options.model_json_schema()["properties"].items()
+    for branch in schema.get("anyOf", [schema])
+    if branch.get("type") in {"number", "integer"}
+]
+
+
+@pytest.mark.parametrize(("name", "schema"), NUMBERS)
+@pytest.mark.parametrize("text", ["one", "nan", "-1e400", "1.5", "-1"])
+def test_a_number_that_an_option_cannot_be_is_refused_in_the_library_s_words(
+    capsys: pytest.CaptureFixture[str], name: str, schema: dict[str, Any], text: str
+) -> None:
+    if text == "1.5" and schema["type"] == "number" and name != "confidence":
+        text = "0"
+    assert main(["estimate", "x.npy", "y.npy", f"--{name.replace('_', '-')}={text}"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"wdist: {name} is ")
+    assert "it must be" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["estimate", "x.npy"], "wdist estimate: B requires an argument; see wdist estimate --help"),
         (["estimate", "x.npy", "y.npy", "more"], "unexpected more"),
         (["estimate", "x.npy", "y.npy", "--seed"], "--seed requires an argument"),
-        (["estimate", "x.npy", "y.npy", "--seed", "one"], 'value for --seed: unable to convert "one" into int'),
         (
             ["estimate", "x.npy", "y.npy", "--split", "blokcs"],
             'choose from: "random", "blocks" (did you mean "blocks"?)',
