@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, SetName, Switch
+from wdist.cli.arguments import AsJson, Drop, SetName, Switch
 from wdist.cli.inputs import HELP, convert_inputs
 from wdist.cli.output import fail
 
@@ -20,6 +20,7 @@ def verify(
     target: Annotated[SetName, Parameter(name="B", help="target rows: the same")],
     /,
     *,
+    drop: Drop = (),
     sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="of CERT, as the issuer gave it")] = None,
     fresh: Annotated[Switch, Parameter(help="A and B are rows the issuer never saw: it need not be trusted")] = False,
     as_json: AsJson = False,
@@ -29,11 +30,12 @@ def verify(
     from wdist.verify.command import run
 
     given = Namespace(certificate=certificate, source=source, target=target, sha256=sha256, fresh=fresh, json=as_json)
-    if {source[-4:], target[-4:]} == {".npy"}:
+    if {source[-4:], target[-4:]} == {".npy"} and not drop:
         return run(given)
     try:
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
-            given.source, given.target = map(str, convert_inputs([source, target], Path(folder)))
+            converted = convert_inputs([source, target], Path(folder), drop, same_columns=fresh)
+            given.source, given.target = map(str, converted)
             return run(given)
     except SampleError as error:
         return fail(str(error))
