@@ -4,11 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from .container import CertificateError
-from .rows import open_rows
 from .verifier import verify_certificate, verify_fresh
 
 
@@ -44,22 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Verify with parsed arguments, print the report and return the exit status."""
-    try:
-        with Path(options.certificate).open("rb"):
-            pass
-        for rows in (options.source, options.target):
-            open_rows(rows)
-    except CertificateError as error:
-        return _refuse(str(error))
-    except OSError as error:
-        return _refuse(f"cannot read {options.certificate!r}: {error.strerror or error}")
     verify = verify_fresh if options.fresh else verify_certificate
-    report = verify(options.certificate, options.source, options.target, options.sha256)
+    try:
+        report = verify(options.certificate, options.source, options.target, options.sha256)
+    except CertificateError as error:  # neither verified nor refuted
+        sys.stderr.write(f"wdist verify: {error}\n")
+        return 2
     sys.stdout.write((json.dumps(report.to_dict(), indent=1) if options.json else str(report)) + "\n")
     return 0 if report.valid else 1
-
-
-def _refuse(message: str) -> int:
-    """Report that nothing could be checked: the certificate is neither verified nor refuted."""
-    sys.stderr.write(f"wdist verify: {message}\n")
-    return 2
