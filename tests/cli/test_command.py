@@ -19,6 +19,7 @@ from PIL import Image
 
 from wdist import SampleError, estimate_w1
 from wdist.cli.main import main
+from wdist.verify import main as verifier
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -426,3 +427,14 @@ def test_fresh_tables_must_have_the_same_columns(tables: pd.DataFrame, capsys: p
         assert main(["verify", "--fresh", "c.cert", "fresh.csv", other, *left_out]) == 2
         said = capsys.readouterr()
         assert (said.out, words in said.err) == ("", True)
+
+
+def test_the_verifier_alone_takes_the_options_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--help"]) == 0
+    full = capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        verifier(["--help"])
+    alone = capsys.readouterr().out
+    assert "usage: python -m wdist.verify" in alone
+    options = [set(re.findall(r"--[a-z0-9]+", text)) - {"--help"} for text in (full, alone)]
+    assert options[0] == {*options[1], "--drop"}, "an .npy file has no columns to drop"

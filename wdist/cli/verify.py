@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from argparse import Namespace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,13 +28,11 @@ def verify(
     from wdist.errors import SampleError
     from wdist.verify.command import run
 
-    given = Namespace(certificate=certificate, source=source, target=target, sha256=sha256, fresh=fresh, json=as_json)
     if {source[-4:], target[-4:]} == {".npy"} and not drop:
-        return run(given)
+        return run(certificate, source, target, sha256=sha256, fresh=fresh, as_json=as_json)
     try:
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
-            converted = convert_inputs([source, target], Path(folder), drop, same_columns=fresh)
-            given.source, given.target = map(str, converted)
-            return run(given)
+            rows = map(str, convert_inputs([source, target], Path(folder), drop, same_columns=fresh))
+            return run(certificate, *rows, sha256=sha256, fresh=fresh, as_json=as_json)
     except SampleError as error:
         return fail(str(error))
