@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from wdist import SampleError, estimate_w1
 from wdist.cli.main import main
 from wdist.options import Options
+from wdist.verify import main as verifier
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -390,3 +392,72 @@ def test_a_certificate_of_tables_is_verified_with_the_same_files(
         assert said.out == ""
         assert words in said.err
         assert len(said.err.splitlines()) == 1
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """a and b as CSV and Parquet in the working folder, with an id, a column of text that groups the rows; b's rows."""
+    monkeypatch.chdir(tmp_path)
+    for k, name in enumerate("ab"):
+        values = np.random.default_rng(k).normal(size=(400, 2)) + k
+        frame = pd.DataFrame(values, columns=["first", "second"])
+        frame.insert(0, "id", np.arange(400))
+        frame["who"] = [f"person {row // 4}" for row in range(400)]
+        frame.to_csv(f"{name}.csv", index=False)
+        frame.to_parquet(f"{name}.parquet")
+    return frame
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_certificate_of_some_columns_is_verified_with_the_same_tables(
+    ending: str, grouped: bool, tables: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [f"a.{ending}", f"b.{ending}"]
+    left_out = ["--drop", "id", *(["--groups", "who"] if grouped else ["--drop", "who"])]
+    assert main(["estimate", *files, *left_out, *QUICK, "--certificate", "c.cert"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "c.cert", *files, "--drop", "id", "--drop", "who"]) == 0
+    assert "VERIFIED" in capsys.readouterr().out
+    for options, words in ((["--drop", "id"], "--drop NAME"), (["--drop", "nobody"], "nobody")):
+        assert main(["verify", "c.cert", *files, *options]) == 2
+        said = capsys.readouterr()
+        assert (said.out, len(said.err.splitlines())) == ("", 1)
+        assert words in said.err
+    assert main(["estimate", *files, *QUICK]) == 2
+    assert "--drop NAME" in capsys.readouterr().err
+    with pytest.raises(SampleError, match=re.escape("drop=['NAME']")):
+        estimate_w1(*files)
+
+
+def test_columns_of_npy_files_have_no_names_to_drop(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "c.cert", "x.npy", "y.npy", "--drop", "id"]) == 2
+    assert "has no names of columns to choose by" in capsys.readouterr().err
+
+
+def test_fresh_tables_must_have_the_same_columns(tables: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = ["--drop", "id", "--drop", "who"]
+    assert main(["estimate", "a.csv", "b.csv", *left_out, *QUICK, "--certificate", "c.cert"]) == 0
+    fresh = tables.assign(first=tables["first"] + 0.5)
+    fresh.to_csv("same.csv", index=False)
+    fresh[fresh.columns[::-1]].to_csv("reversed.csv", index=False)
+    fresh.rename(columns={"second": "third"}).to_csv("renamed.csv", index=False)
+    tables.assign(first=tables["first"] - 1).to_csv("fresh.csv", index=False)
+    capsys.readouterr()
+    assert main(["verify", "--fresh", "c.cert", "fresh.csv", "same.csv", *left_out]) == 0
+    assert "VERIFIED" in capsys.readouterr().out
+    for other, words in (("reversed.csv", "in another order"), ("renamed.csv", "different columns")):
+        assert main(["verify", "--fresh", "c.cert", "fresh.csv", other, *left_out]) == 2
+        said = capsys.readouterr()
+        assert (said.out, words in said.err) == ("", True)
+
+
+def test_the_verifier_alone_takes_the_options_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--help"]) == 0
+    full = capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        verifier(["--help"])
+    alone = capsys.readouterr().out
+    assert "usage: python -m wdist.verify" in alone
+    options = [set(re.findall(r"--[a-z0-9]+", text)) - {"--help"} for text in (full, alone)]
+    assert options[0] == {*options[1], "--drop"}, "an .npy file has no columns to drop"

@@ -193,3 +193,31 @@ def imported_by(statement: str) -> set[str]:
 
 def test_options_are_those_of_the_client() -> None:
     assert {field.name for field in fields(EstimateOptions)} == set(Options.__annotations__)
+
+
+def test_rows_of_a_matrix_are_called_by_what_the_command_was_given(
+    capsys: pytest.CaptureFixture[str], files: Path
+) -> None:
+    for k, place in enumerate(("january", "february")):
+        (files / place).mkdir()
+        np.save(files / place / "rows.npy", np.random.default_rng(20 + k).normal(size=(200, 2)) + k)
+    given = ["january/rows.npy", "february/rows.npy"]
+    assert [Ran(capsys, "upload", text, "--name", "same").status for text in given] == [0, 0]
+    ids = Ran(capsys, "upload", *given).lines
+    np.save(files / "named.npy", np.random.default_rng(22).normal(size=(200, 2)))
+    (named,) = Ran(capsys, "upload", "named.npy", "--name", "March").lines
+    for data, expected in (
+        ([*given, "x.npy"], [*given, "x.npy"]),
+        ([*ids, "x.npy"], [*ids, "x.npy"]),
+        ([given[0], ids[1], named], [given[0], "same", "March"]),
+    ):
+        matrix = json.loads(Ran(capsys, "matrix", *data, *QUICK, "--json").out)
+        assert matrix["rows"] == matrix["columns"] == expected
+    row = json.loads(Ran(capsys, "matrix", *given, "x.npy", *QUICK, "--reference", "--json").out)
+    assert (row["rows"], row["columns"]) == (given[:1], [given[1], "x.npy"])
+
+
+def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = Ran(capsys, "upload", "x.npy", "y.npy", "--name", "both")
+    assert (refused.status, refused.out) == (2, "")
+    assert "--name is for one set" in refused.err

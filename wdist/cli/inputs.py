@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,29 +41,49 @@ def open_inputs(texts: Sequence[str], drop: Sequence[str] = (), groups: str | No
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
     inputs = [_open(text, tuple(drop), groups) for text in texts]
-    names = [(each.given, telling_names(each.rows.columns, each.rows.array.shape[-1])) for each in inputs]
-    first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
-    for given, columns in names:
-        check_names(first[1], columns, first[0], given)
+    _check_columns((each.given, each.rows.columns) for each in inputs)
     return inputs
 
 
-def convert_inputs(texts: Sequence[str], folder: Path) -> list[Path]:
-    """Each set as a new .npy file in `folder`, for the verifier, which reads no other. Raises SampleError."""
+def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (), *, same_columns: bool) -> list[Path]:
+    """Each set, without the columns in `drop`, as a new .npy file in `folder`: the verifier reads no other.
+
+    same_columns: whether tables must have the same columns; the new files have no names by which to tell.
+    Raises SampleError, in words that name the file.
+    """
     from wdist.data.files import convert
 
-    paths = [folder / str(k) for k in range(len(texts))]
+    paths, columns = [folder / str(k) for k in range(len(texts))], []
     for text, path in zip(texts, paths, strict=True):
-        with path.open("wb") as output, _standard_input(text) as copied:
-            convert(text, output, copied)
+        with path.open("wb") as output, _standard_input(text) as copied, _in_flags():
+            columns.append(convert(text, output, Selection(drop=tuple(drop)), copied))
+    if same_columns:
+        _check_columns(zip(texts, columns, strict=True))
     return paths
+
+
+def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
+    """Raise SampleError if sets, each what the user wrote and its columns, have columns of other names or order."""
+    names = [(given, telling_names(columns, len(columns or ()))) for given, columns in sets]
+    first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
+    for given, columns in names:
+        check_names(first[1], columns, first[0], given)
+
+
+@contextmanager
+def _in_flags() -> Iterator[None]:
+    """Name the flag where the library's message names its argument."""
+    try:
+        yield
+    except SampleError as error:
+        raise SampleError(str(error).replace("drop=['NAME']", "--drop NAME")) from error
 
 
 def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
     from wdist.data.files import open_file
 
     left_out = drop if groups is None else (*drop, groups)
-    with _standard_input(text) as copied:
+    with _standard_input(text) as copied, _in_flags():
         rows = open_file(text, text, Selection(drop=left_out), copied)
         if groups is None:
             return Input(text, rows)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from argparse import Namespace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, SetName, Switch
+from wdist.cli.arguments import AsJson, Drop, SetName, Switch
 from wdist.cli.inputs import HELP, convert_inputs
 from wdist.cli.output import fail
 
@@ -20,6 +19,7 @@ def verify(
     target: Annotated[SetName, Parameter(name="B", help="target rows: the same")],
     /,
     *,
+    drop: Drop = (),
     sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="of CERT, as the issuer gave it")] = None,
     fresh: Annotated[Switch, Parameter(help="A and B are rows the issuer never saw: it need not be trusted")] = False,
     as_json: AsJson = False,
@@ -28,12 +28,11 @@ def verify(
     from wdist.errors import SampleError
     from wdist.verify.command import run
 
-    given = Namespace(certificate=certificate, source=source, target=target, sha256=sha256, fresh=fresh, json=as_json)
-    if {source[-4:], target[-4:]} == {".npy"}:
-        return run(given)
+    if {source[-4:], target[-4:]} == {".npy"} and not drop:
+        return run(certificate, source, target, sha256=sha256, fresh=fresh, as_json=as_json)
     try:
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
-            given.source, given.target = map(str, convert_inputs([source, target], Path(folder)))
-            return run(given)
+            rows = map(str, convert_inputs([source, target], Path(folder), drop, same_columns=fresh))
+            return run(certificate, *rows, sha256=sha256, fresh=fresh, as_json=as_json)
     except SampleError as error:
         return fail(str(error))

@@ -24,6 +24,7 @@ _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
 _HERE = {  # what readers say of requests to a server, in terms of files
     "?member=NAME": "FILE.npz:NAME",
+    "?drop=NAME": "drop=['NAME']",
     "say with ?format= what it is": "let its name end in what it is: .npy, .npz, .parquet or .zip",
 }
 
@@ -70,15 +71,20 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
             return FileRows(str(given), map_npy(output, str(given), "the converted file"), columns)
 
 
-def convert(given: str | Path, output: IO[bytes], standard_input: IO[bytes] | None = None) -> None:
-    """Write the array of any file that `open_file` opens as an .npy file. Raises SampleError."""
-    with _reading(str(given), Selection(), standard_input) as (source, kind, chosen):
+def convert(
+    given: str | Path, output: IO[bytes], take: Selection, standard_input: IO[bytes] | None = None
+) -> list[str] | None:
+    """Write what `take` selects of any file that `open_file` opens as an .npy file; returns the names of its columns.
+
+    Raises SampleError.
+    """
+    with _reading(str(given), take, standard_input) as (source, kind, chosen):
         writer = ArrayWriter(output.fileno(), _NO_LIMIT)
         if kind is not NPY:
-            read(kind, source, writer, chosen)
-            return
+            return read(kind, source, writer, chosen).columns
         while block := source.read(1 << 20):
             writer.raw(block)
+        return None
 
 
 @contextmanager

@@ -1,14 +1,12 @@
-"""The command line of the verifier."""
+"""`python -m wdist.verify`, and what `wdist verify` runs once it has read the rows."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from .container import CertificateError
-from .rows import open_rows
 from .verifier import verify_certificate, verify_fresh
 
 
@@ -19,13 +17,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def parser(prog: str = "wdist verify", rows: str = "a .npy file") -> argparse.ArgumentParser:
-    """The arguments, so that `wdist verify` and `python -m wdist.verify` take the same; `rows` says what is read."""
+def parser() -> argparse.ArgumentParser:
+    """The arguments of `python -m wdist.verify`; `wdist verify` has its own, made as its other commands are."""
     result = Parser(
-        prog=prog, description="Re-derive the statement of a certificate from its critic and the rows, in numpy alone."
+        prog="python -m wdist.verify",
+        description="Re-derive the statement of a certificate from its critic and the rows, in numpy alone.",
     )
     result.add_argument("certificate", metavar="CERT", help="the certificate file")
-    result.add_argument("source", metavar="A", help=f"source rows: {rows}")
+    result.add_argument("source", metavar="A", help="source rows: a .npy file")
     result.add_argument("target", metavar="B", help="target rows: the same")
     result.add_argument("--sha256", metavar="DIGEST", help="the file's digest, got from the issuer by another way")
     result.add_argument(
@@ -33,33 +32,22 @@ def parser(prog: str = "wdist verify", rows: str = "a .npy file") -> argparse.Ar
         action="store_true",
         help="A and B are rows the issuer never saw: evaluate the critic on them, which needs no trust in the issuer",
     )
-    result.add_argument("--json", action="store_true", help="print the report as JSON")
+    result.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify and print the report; 0 when everything held, 1 when not, 2 for wrong usage or unreadable files."""
-    return run(parser().parse_args(arguments))
+    return run(**vars(parser().parse_args(arguments)))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(certificate: str, source: str, target: str, *, sha256: str | None, fresh: bool, as_json: bool) -> int:
     """Verify with parsed arguments, print the report and return the exit status."""
+    verify = verify_fresh if fresh else verify_certificate
     try:
-        with Path(options.certificate).open("rb"):
-            pass
-        for rows in (options.source, options.target):
-            open_rows(rows)
-    except CertificateError as error:
-        return _refuse(str(error))
-    except OSError as error:
-        return _refuse(f"cannot read {options.certificate!r}: {error.strerror or error}")
-    verify = verify_fresh if options.fresh else verify_certificate
-    report = verify(options.certificate, options.source, options.target, options.sha256)
-    sys.stdout.write((json.dumps(report.to_dict(), indent=1) if options.json else str(report)) + "\n")
+        report = verify(certificate, source, target, sha256)
+    except CertificateError as error:  # neither verified nor refuted
+        sys.stderr.write(f"wdist verify: {error}\n")
+        return 2
+    sys.stdout.write((json.dumps(report.to_dict(), indent=1) if as_json else str(report)) + "\n")
     return 0 if report.valid else 1
-
-
-def _refuse(message: str) -> int:
-    """Report that nothing could be checked: the certificate is neither verified nor refuted."""
-    sys.stderr.write(f"wdist verify: {message}\n")
-    return 2

@@ -24,6 +24,10 @@ class CertificateError(ValueError):
     """The file is not a certificate that can be read: damaged, altered, or of another version."""
 
 
+class CannotCheckError(CertificateError):
+    """Nothing could be checked: a file cannot be read, or rows do not fit. The certificate is not refuted."""
+
+
 def canonical_json(value: Any) -> str:
     """The canonical form of a JSON value: sorted keys, no spaces, ASCII, shortest round-trip floats, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import Tensors, read_container
+from .container import CannotCheckError, Tensors, read_container
 from .groups import split_groups
 from .rows import column_names, open_rows, rows_digest
 
@@ -32,7 +32,7 @@ def read_file(path: str | Path, sha256: str | None) -> tuple[str, bytes]:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise CheckFailed(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+        raise CannotCheckError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     digest = hashlib.sha256(content).hexdigest()
     require(sha256 is None or digest == sha256.strip().strip('"').lower(), f"its SHA-256 is {digest}, not {sha256}")
     return f"SHA-256 {digest}" + (" as given" if sha256 else ""), content
@@ -78,8 +78,7 @@ def tensor_names(certificate: dict[str, Any]) -> set[str]:
     return {f"{kind}.{side}" for kind in kinds for side in SIDES}
 
 
-def check_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str, list[NDArray[Any]]]:
-    arrays = [open_rows(data) for data in given]
+def check_data(certificate: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[str, list[NDArray[Any]]]:
     digests = [rows_digest(array) for array in arrays]
     certified = [certificate["data"][side]["sha256"] for side in SIDES]
     require(
@@ -98,13 +97,21 @@ def check_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str
     return "both sets are the certified ones, by their digests", arrays
 
 
-def check_fresh_data(certificate: dict[str, Any], given: tuple[Any, Any]) -> tuple[str, list[NDArray[Any]]]:
+def open_fresh(given: tuple[Any, Any]) -> list[NDArray[Any]]:
+    """Both sets as arrays. Raises CannotCheckError if they cannot be compared, or hold too few rows."""
     names = [column_names(data) for data in given]
-    require(None in names or names[0] == names[1], f"the two sets have other columns: {names[0]} and {names[1]}")
+    if None not in names and names[0] != names[1]:
+        raise CannotCheckError(f"the two sets have other columns: {names[0]} and {names[1]}")
     arrays = [open_rows(data) for data in given]
+    for side, array in zip(SIDES, arrays, strict=True):
+        if len(array) < 2:
+            raise CannotCheckError(f"{side} has {len(array)} rows; at least 2 are needed")
+    return arrays
+
+
+def check_fresh_data(certificate: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[str, list[NDArray[Any]]]:
     known = {certificate["data"][side]["sha256"] for side in SIDES}
     for side, array in zip(SIDES, arrays, strict=True):
-        require(len(array) >= 2, f"{side} has {len(array)} rows; at least 2 are needed")
         require(rows_digest(array) not in known, f"{side} is one of the certified sets: fresh rows are needed")
     return f"{len(arrays[0]):,} and {len(arrays[1]):,} rows, other than the certified ones", arrays
 

@@ -9,26 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CertificateError
+from .container import CannotCheckError, CertificateError
 
+OTHER_FILES = "the command `wdist verify` reads tables and other files, and Python functions take arrays"
 BLOCK_BYTES = 16 << 20  # of rows held at once
 
 
 def open_rows(data: Any) -> NDArray[Any]:
-    """An array, or the memory-mapped content of a .npy file. Raises CertificateError for anything else."""
+    """An array, or the memory-mapped content of a .npy file. Raises CannotCheckError for anything else."""
     if isinstance(data, str | Path):
         try:
-            loaded = np.load(data, mmap_mode="r", allow_pickle=False)
+            data = np.lib.format.open_memmap(data, mode="r")
         except OSError as error:
-            raise CertificateError(f"cannot read rows from {str(data)!r}: {error.strerror or error}") from error
-        except (ValueError, EOFError) as error:
-            raise CertificateError(f"{str(data)!r} is not a .npy file of numbers: convert the rows first") from error
-        if not isinstance(loaded, np.ndarray):
-            raise CertificateError(f"{str(data)!r} is an archive; give a single .npy file")
-        data = loaded
+            raise CannotCheckError(f"cannot read rows from {str(data)!r}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise CannotCheckError(f"{str(data)!r} is not a .npy file of numbers; {OTHER_FILES}") from error
     array = np.asarray(data)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
-        raise CertificateError(f"rows of type {array.dtype} and shape {array.shape} are not an array of real numbers")
+        raise CannotCheckError(f"rows of type {array.dtype} and shape {array.shape} are not an array of real numbers")
     return array
 
 

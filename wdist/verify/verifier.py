@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import statistics
-from .container import CertificateError, Tensors
+from .container import CannotCheckError, CertificateError, Tensors
 from .contents import (
     SIDES,
     CheckFailed,
@@ -17,6 +17,7 @@ from .contents import (
     check_fresh_data,
     check_split,
     open_container,
+    open_fresh,
     read_file,
     require,
     tensor_names,
@@ -24,6 +25,7 @@ from .contents import (
 from .critic import Critic, build_critic
 from .groups import GROUP_PERMUTATIONS, group_means, group_p_value, seeded_means
 from .report import Check, Report, units
+from .rows import open_rows
 
 Values = NDArray[np.float64]
 
@@ -47,15 +49,18 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
     """Check a certificate against the two sets of rows it is about: paths of .npy files, or arrays.
 
     sha256: the file's digest, got separately from the issuer. The report lists every check; the first failure ends it.
+
+    Raises CertificateError if nothing can be checked, because a file cannot be read or does not hold rows of numbers.
+    The certificate is then neither verified nor refuted. Tables and other files are read by the command `wdist verify`.
     """
-    run = _Run()
+    run, rows = _Run(), [open_rows(data) for data in (source, target)]
     not_checked = list(THE_ISSUERS_WORD)
     if sha256 is None:
         not_checked.insert(0, "that this is the file the issuer gave out (pass its digest with --sha256)")
     with run:
         content = run.step("file", lambda: read_file(path, sha256))
         certificate, tensors = run.step("container", lambda: open_container(content))
-        arrays = run.step("data", lambda: check_data(certificate, (source, target)))
+        arrays = run.step("data", lambda: check_data(certificate, rows))
         run.step("split", lambda: check_split(certificate, tensors))
         critic = run.step("Lipschitz bound", lambda: _critic(certificate, tensors))
         scores = run.step("held-out scores", lambda: _scores(certificate, tensors, critic, arrays))
@@ -80,7 +85,10 @@ def verify_fresh(path: str | Path, source: Any, target: Any, sha256: str | None 
     """Evaluate a certificate's critic on rows that the issuer never saw: a statement that needs no trust in the issuer.
 
     The statement is a new one, about these rows, at the certificate's confidence and with its clipping.
+
+    Raises CertificateError if a file cannot be read, or the rows are not such as the critic takes.
     """
+    rows = open_fresh((source, target))
     run, not_checked = _Run(), ["that the rows are independent draws, and were not seen by the issuer"]
     with run:
         content = run.step("file", lambda: read_file(path, sha256))
@@ -89,7 +97,7 @@ def verify_fresh(path: str | Path, source: Any, target: Any, sha256: str | None 
             not_checked.append(
                 f"dependence between rows: the certificate respected {mode}, this statement takes rows alone"
             )
-        arrays = run.step("fresh data", lambda: check_fresh_data(certificate, (source, target)))
+        arrays = run.step("fresh data", lambda: check_fresh_data(certificate, rows))
         critic = run.step("Lipschitz bound", lambda: _critic(certificate, tensors))
         run.statement = run.step("fresh statement", lambda: _fresh_statement(certificate, critic, arrays))
     return Report(run.checks, run.statement, not_checked)
@@ -115,6 +123,8 @@ class _Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         # what a hostile file can raise inside a check: refused by us, or by numpy and Python on nonsense
+        if isinstance(error, CannotCheckError):
+            return False
         expected = isinstance(
             error, CheckFailed | ValueError | KeyError | TypeError | IndexError | AttributeError | OSError
         )
@@ -290,7 +300,10 @@ def _fresh_statement(
         np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 7, side]))).permutation(len(array))
         for side, array in enumerate(arrays)
     ]
-    fx, fy = (critic.evaluate(array, order) for array, order in zip(arrays, orders, strict=True))
+    try:
+        fx, fy = (critic.evaluate(array, order) for array, order in zip(arrays, orders, strict=True))
+    except CertificateError as error:
+        raise CannotCheckError(str(error)) from error
     if method == "paired_betting":
         differences, prior = statistics.pairs(fx, fy, priors)
         difference = statistics.lower_bound(differences, low - high, high - low, alpha, "betting", prior)

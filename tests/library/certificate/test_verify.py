@@ -2,7 +2,9 @@
 
 import copy
 import hashlib
+import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wdist.certificate.file import Certificate
-from wdist.verify import CertificateError, verify_certificate, verify_fresh
+from wdist.verify import CertificateError, Report, main, verify_certificate, verify_fresh
 from wdist.verify.container import read_container, write_container
 
 
@@ -208,11 +210,73 @@ def test_files_that_are_no_certificates(table: Case, tmp_path: Path) -> None:
     ):
         path.write_bytes(bad)
         assert not verify_certificate(path, *table.arrays).valid
-    missing = verify_certificate(tmp_path / "missing", *table.arrays)
-    assert not missing.valid
-    path.write_bytes(content)
-    np.savez(tmp_path / "a.npz", x=table.arrays[0])
-    assert not verify_certificate(path, tmp_path / "a.npz", table.arrays[1]).valid
+        assert "NOT VERIFIED" in str(verify_certificate(path, *table.arrays))
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing.npy": (lambda path: None, "No such file"),
+    "table.csv": (lambda path: path.write_text("a,b\n1,2\n"), "`wdist verify` reads tables"),
+    "archive.npz": (lambda path: np.savez(path, x=np.zeros((9, 6))), "`wdist verify` reads tables"),
+    "no-archive.npz": (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is not a .npy file"),
+    "empty.npy": (lambda path: path.write_bytes(b""), "is not a .npy file"),
+    "short.npy": (lambda path: path.write_bytes(npy(np.zeros((400, 6)))[:-1]), "is not a .npy file"),
+    "words.npy": (lambda path: path.write_bytes(npy(np.array(["a", "b"]))), "not an array of real numbers"),
+    "folder": (lambda path: path.mkdir(), "Is a directory"),
+}
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("verify", [verify_certificate, verify_fresh])
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_neither_verified_nor_refuted(
+    name: str, verify: Callable[..., Report], table: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, words = UNREADABLE[name]
+    write(tmp_path / name)
+    table.certificate.save(tmp_path / "c.wdist")
+    good = rows("groupsort", 500, 11, 0.0)
+    np.save(tmp_path / "good.npy", good)
+    for source, target in ((tmp_path / name, good), (good, tmp_path / name)):
+        with pytest.raises(CertificateError, match=re.escape(words)):
+            verify(tmp_path / "c.wdist", source, target)
+    files = [str(tmp_path / each) for each in ("c.wdist", name, "good.npy")]
+    assert main([*files, *(["--fresh"] if verify is verify_fresh else [])]) == 2
+    said = capsys.readouterr()
+    assert (said.out, words in said.err) == ("", True)
+
+
+@pytest.mark.parametrize("verify", [verify_certificate, verify_fresh])
+def test_a_certificate_that_cannot_be_read_is_not_refuted(
+    verify: Callable[..., Report], table: Case, tmp_path: Path
+) -> None:
+    for path, words in ((tmp_path / "missing", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(CertificateError, match=words):
+            verify(path, *table.arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x[:, :5], "do not fit a critic"),
+        (lambda x: x[:1], "at least 2 are needed"),
+        (lambda x: np.where(x == x[7, 3], np.nan, x), "is not finite"),
+        (lambda x: x.astype(str), "not an array of real numbers"),
+        (lambda x: x[:0], "at least 2 are needed"),
+    ],
+)
+def test_fresh_rows_that_the_critic_does_not_take_refute_nothing(
+    change: Callable[[np.ndarray], np.ndarray], words: str, table: Case, tmp_path: Path
+) -> None:
+    table.certificate.save(tmp_path / "c.wdist")
+    x, y = rows("groupsort", 500, 11, 0.0), rows("groupsort", 600, 12, 0.8)
+    for source, target in ((change(x), y), (x, change(y))):
+        with pytest.raises(CertificateError, match=words):
+            verify_fresh(tmp_path / "c.wdist", source, target)
 
 
 def test_another_spelling_of_the_same_content_is_rejected(table: Case) -> None:
@@ -272,9 +336,8 @@ def test_fresh_frames_with_columns_in_different_orders_are_refused(table: Case, 
     table.certificate.save(tmp_path / "c.wdist")
     x, y = (pd.DataFrame(rows("affine", 300, seed, 0.8)).add_prefix("column ") for seed in (31, 32))
     assert verify_fresh(tmp_path / "c.wdist", x, y).valid
-    report = verify_fresh(tmp_path / "c.wdist", x, y[y.columns[::-1]])
-    assert not report.valid
-    assert "the two sets have other columns" in str(report)
+    with pytest.raises(CertificateError, match="the two sets have other columns"):
+        verify_fresh(tmp_path / "c.wdist", x, y[y.columns[::-1]])
 
 
 def test_fresh_bounds_do_not_depend_on_a_file_sorted_by_score(table: Case, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _explain_csv(message: str, names: list[str] | None) -> str:
     if match := _CSV_ERROR.search(message):
         column = int(match[1])
         where = column_label(column, names) + (f", line {match[2]}" if match[2] else "")
-        return f"{where} holds {match[3][:100]!r}, which is not a number; drop or encode that column"
+        return f"{where} holds {match[3][:100]!r}, which is not a number; leave it out with ?drop=NAME, or encode it"
     if match := _CSV_WIDTH.search(message):
         line = f"line {match[1]}" if match[1] else "a line"
         return f"{line} has {match[3]} columns, the first line has {match[2]}; give all lines the same columns"

@@ -104,7 +104,8 @@ def _numeric(field: pa.Field) -> np.dtype[Any]:
     kind = field.type.value_type if _is_list(field.type) else field.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DecodeError(
-            f"column {field.name[:100]!r} is of type {str(field.type)[:100]}, not numbers; drop or encode it"
+            f"column {field.name[:100]!r} is of type {str(field.type)[:100]}, not numbers; "
+            "leave it out with ?drop=NAME, or encode it"
         )
     dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
     return dtype

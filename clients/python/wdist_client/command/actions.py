@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wdist_client.base import Model
     from wdist_client.batches import Matrix
     from wdist_client.client import BatchJob, Job
+    from wdist_client.models import SampleSet
 
     Here: TypeAlias = Session
 else:
@@ -56,6 +57,8 @@ def upload(
     session: Here,
 ) -> int:
     """Send sample sets; prints their ids."""
+    if name is not None and len(names) > 1:
+        raise OptionError("--name is for one set; leave it out and each set is called by its file's name")
     for text in names:
         stored = session.send(text, name=name, progress=progress, member=member, drop=drop, labels=labels)
         session.say(stored, stored.id)
@@ -253,7 +256,7 @@ def matrix(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < 2:
         raise OptionError("give at least two sets")
-    stored = [session.send(text, progress=waiting.progress) for text in names]
+    stored = labelled(names, [session.send(text, progress=waiting.progress) for text in names])
     more = {**options.given(), "simultaneous": simultaneous}
     batches = session.client.batches
     job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
@@ -264,6 +267,13 @@ def matrix(
     found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
     session.say(matrix_record(found), found)
     return 0 if job.batch.counts.failed == 0 else 1
+
+
+def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSet]:
+    """The sets by what this call was given for them; one that was given by its id by its name, if no other has it."""
+    names = [record.name or text if text == record.id else text for text, record in zip(given, stored, strict=True)]
+    names = [text if names.count(name) > 1 else name for text, name in zip(given, names, strict=True)]
+    return [record.model_copy(update={"name": name}) for record, name in zip(stored, names, strict=True)]
 
 
 FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value")
