@@ -1,7 +1,9 @@
 """Files as the library opens them: equal rows whatever the format, columns left out, groups by name, and a matrix."""
 
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,36 @@ import pytest
 from PIL import Image
 
 from wdist import OptionError, Result, SampleError, estimate_w1, matrix_w1, open_samples
+from wdist.data.readers import csv
+from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import FORMATS
+from wdist.data.readers.writer import ArrayWriter
 from wdist.inference.simultaneous import adjusted_p_values
 
+SLOW_DISK = """
+import io, sys, tempfile, time
+from wdist.data.readers.base import DecodeError, Selection
+from wdist.data.readers.registry import FORMATS, read
+from wdist.data.readers.writer import ArrayWriter
+
+class Slow(io.FileIO):
+    def read(self, size=-1):
+        data = super().read(size)
+        time.sleep(0.2)
+        return data
+
+class End:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+end = End()  # it goes while the interpreter shuts down
+kind, path = sys.argv[1:]
+with tempfile.TemporaryFile() as output:
+    try:
+        read(FORMATS[kind], Slow(path), ArrayWriter(output.fileno(), 1 << 30), Selection())
+    except DecodeError:
+        sys.exit(2)
+"""
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
 
 
@@ -65,6 +94,36 @@ def test_a_file_without_a_known_name_is_recognised_by_its_first_bytes(files: Pat
     (tmp_path / "blob2").write_bytes(b"1,2\n")
     with pytest.raises(SampleError, match=r"blob2 is not \.npy, \.npz"):
         open_samples(tmp_path / "blob2")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_nothing_reads_on_when_a_refused_file_ends_the_process(tmp_path: Path, kind: str) -> None:
+    rows = 400_000  # in several blocks, so that one is read ahead while the first is refused
+    frame = pd.DataFrame({"a": np.full(rows, 1.25), "b": np.full(rows, -1.25), "who": "somebody"})
+    frame.to_csv(tmp_path / "x", index=False) if kind == "csv" else frame.to_parquet(tmp_path / "x")
+    command = [sys.executable, "-c", SLOW_DISK, kind, str(tmp_path / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+@pytest.mark.parametrize("descriptors", [csv._DESCRIPTORS, "/nowhere"])  # Windows has no folder of open files
+@pytest.mark.parametrize("kind", ["path", "no name", "another file's name"])
+def test_csv_is_read_from_the_open_file(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptors: str, kind: str
+) -> None:
+    monkeypatch.setattr(csv, "_DESCRIPTORS", descriptors)
+    given = tmp_path / "x.csv"
+    given.write_bytes((files / "x.plain.csv").read_bytes())
+    with given.open("rb") as named, TemporaryFile() as nameless, TemporaryFile() as output:
+        nameless.write(given.read_bytes())
+        if kind == "another file's name":
+            given.unlink()
+            given.write_bytes((files / "y.plain.csv").read_bytes())
+        source = nameless if kind == "no name" else named
+        source.seek(0)
+        assert csv.read(source, ArrayWriter(output.fileno(), 1 << 20), Selection()).columns == ["a", "b", "c"]
+        output.seek(0)
+        np.testing.assert_array_equal(np.load(output), np.load(files / "x.npy"))
 
 
 def test_a_folder_of_images(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import mmap
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -20,6 +22,7 @@ from wdist.data.readers.tables import BLOCK_BYTES, check_width, column_label, fi
 from wdist.data.readers.writer import ArrayWriter
 
 MAX_LINE_BYTES = 16 << 20
+_DESCRIPTORS = "/dev/fd"  # a file here is the open one, even if it has no name or another has taken its name
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 _CSV_ERROR = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid value|to double).*?'(.*)'", re.DOTALL)
 _CSV_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
@@ -46,13 +49,12 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
         raise DecodeError("it begins with an empty line; the first line must hold names or numbers")
     check_width(len(cells))
     has_names = not all(_is_number(cell) for cell in cells)
-    source.seek(0)
     keys = [str(number) for number in range(len(cells))]  # names may repeat, keys may not
     chosen = choose(cells if has_names else [], len(cells), take)
     kind = pa.float64() if take.labels is None else pa.string()
     try:
         reader = pa_csv.open_csv(
-            source,
+            _native(source),
             pa_csv.ReadOptions(
                 use_threads=False,
                 block_size=max(BLOCK_BYTES, 4 * len(line)),
@@ -82,6 +84,24 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
         raise DecodeError(_explain_csv(str(error), cells if has_names else None)) from error
     writer.end()
     return Found([cells[k] for k in chosen] if has_names else None)
+
+
+def _native(source: IO[bytes]) -> pa.NativeFile:
+    """The file from its beginning, for Arrow to read without Python.
+
+    Arrow reads ahead in a thread of its own, and an error does not end that thread. One that reads a Python file while
+    the interpreter shuts down aborts the process.
+    """
+    source.seek(0)  # macOS shares the position
+    with suppress(OSError):  # Windows has no such folder
+        return pa.OSFile(f"{_DESCRIPTORS}/{source.fileno()}")
+    with suppress(OSError, TypeError):  # some files have no name, some cannot be opened twice
+        if os.path.samestat(Path(source.name).stat(), os.fstat(source.fileno())):
+            return pa.OSFile(source.name)
+    copy = pa.BufferOutputStream()
+    while block := source.read(BLOCK_BYTES):
+        copy.write(block)
+    return pa.BufferReader(copy.getvalue())
 
 
 def _is_number(cell: str) -> bool:
