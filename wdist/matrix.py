@@ -134,8 +134,6 @@ def matrix_w1(
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
             results.append(compared((names[i], names[j]), rows[i], rows[j], groups=both, progress=tell, **options))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
-    if options["statements"] == 1:
-        figures["simultaneous_lower_bound"] = figures["lower_bound"].copy()  # a single pair has only its own
     warnings = [
         (names[i], axis[j], warning)
         for (i, j), result in zip(pairs, results, strict=True)

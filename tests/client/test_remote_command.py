@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -9,14 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
 from wdist.cli.main import main as wdist
+from wdist_client import Client
 from wdist_client.command import main
 from wdist_client.command.arguments import EstimateOptions
 from wdist_client.contract import Options
+from wdist_client.errors import InvalidRequest
 
 QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
 
@@ -221,3 +225,71 @@ def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) ->
     refused = Ran(capsys, "upload", "x.npy", "y.npy", "--name", "both")
     assert (refused.status, refused.out) == (2, "")
     assert "--name is for one set" in refused.err
+
+
+@pytest.fixture
+def tables(files: Path) -> Path:
+    """An archive of two arrays, and a table with a column of text."""
+    x, y = np.load(files / "x.npy"), np.load(files / "y.npy")
+    np.savez(files / "both.npz", x=x, y=y)
+    pd.DataFrame(x, columns=["first", "second"]).assign(who="somebody").to_csv(files / "who.csv", index=False)
+    (files / "rows.data").write_bytes((files / "both.npz").read_bytes())
+    (files / "binary.csv").write_bytes(bytes(range(256)))
+    return files
+
+
+def test_an_array_of_an_archive_is_data_of_each_command(capsys: pytest.CaptureFixture[str], tables: Path) -> None:
+    sent = Ran(capsys, "upload", "both.npz:x", "both.npz:y", "x.npy", "y.npy")
+    assert sent.status == 0
+    assert sent.lines[:2] == sent.lines[2:], "the same content has the same id"
+    made = Ran(capsys, "estimate", "both.npz:x", "both.npz:y", *QUICK, "--json")
+    assert json.loads(made.out)["lower_bound"] > 0
+    name = made.err.split()[0]
+    assert Ran(capsys, "evaluate", name, "both.npz:y").lines == Ran(capsys, "evaluate", name, sent.lines[1]).lines
+    matrix = json.loads(Ran(capsys, "matrix", "both.npz:x", "both.npz:y", *QUICK, "--json").out)
+    assert matrix["rows"] == ["both.npz:x", "both.npz:y"]
+    assert Ran(capsys, "upload", "both.npz:x", "--member", "x").lines == sent.lines[:1]
+    for arguments, words in ((["both.npz:x", "--member", "y"], "different arrays"), (["both.npz:z"], "'z'")):
+        refused = Ran(capsys, "upload", *arguments)
+        assert (refused.status, words in refused.err) == (2, True), refused.err
+
+
+@pytest.mark.parametrize("url", [None, ":local:"])
+def test_what_is_said_of_a_file_names_the_clients_arguments_and_the_commands_flags(
+    url: str | None, capsys: pytest.CaptureFixture[str], tables: Path, server: ServerProcess
+) -> None:
+    where = [] if url is None else ["--url", url]
+    with Client(url or server.url) as client:
+        for file, argument, flag in (
+            ("both.npz", "member='NAME'", "FILE.npz:NAME"),
+            ("who.csv", "drop=['NAME']", "--drop NAME"),
+            ("binary.csv", "let its name end in what it is", "let its name end in what it is"),
+        ):
+            with pytest.raises(InvalidRequest, match=re.escape(argument)) as caught:
+                client.sample_sets.create(tables / file)
+            said = Ran(capsys, *where, "upload", file)
+            assert (said.status, said.out) == (2, "")
+            assert flag in said.err
+            assert "?" not in str(caught.value) + said.err
+    if url is None:
+        said = Ran(capsys, "upload", "rows.data")
+        assert "ends in none of" in said.err
+        assert "?format" not in said.err
+
+
+def test_each_command_that_reads_tables_leaves_columns_out(
+    capsys: pytest.CaptureFixture[str], tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = Ran(capsys, "matrix", "who.csv", "x.npy", "y.npy", "--drop", "who", *QUICK, "--json")
+    assert matrix.status == 2, "x.npy has no names of columns"
+    (stored,) = Ran(capsys, "upload", "who.csv", "--drop", "who").lines
+    pd.read_csv("who.csv").assign(first=5.0).to_csv("five.csv", index=False)
+    matrix = Ran(capsys, "matrix", "who.csv", "five.csv", "--drop", "who", *QUICK, "--json")
+    assert json.loads(matrix.out)["rows"] == ["who.csv", "five.csv"]
+    name = Ran(capsys, "estimate", "who.csv", "five.csv", "--drop", "who", *QUICK).err.split()[0]
+    scores = Ran(capsys, "evaluate", name, stored).lines
+    assert len(scores) == 400
+    assert Ran(capsys, "evaluate", name, "who.csv", "--drop", "who").lines == scores
+    piped = SimpleNamespace(buffer=io.BytesIO((tables / "who.csv").read_bytes()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", piped)
+    assert Ran(capsys, "evaluate", name, "-", "--drop", "who").lines == scores

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from server_process import ServerProcess
 
+from wdist import matrix_w1
 from wdist.verify import verify_certificate
 from wdist_client import (
     APIStatusError,
@@ -227,6 +228,21 @@ def test_a_matrix_and_a_reference_of_the_same_sets(client: Client) -> None:
     assert refused(explicit.matrix).status == 409
     assert refused(lambda: client.batches.matrix([sets[0], sets[0]])).status == 422
     assert refused(lambda: client.batches.get("batch_unknown")).status == 404
+
+
+@pytest.mark.parametrize("options", [{}, {"simultaneous": True}, {"statements": 5}])
+def test_the_simultaneous_bound_of_a_single_pair_is_that_of_the_library(client: Client, options: dict) -> None:
+    x, y = rows(980), rows(981, shift=1.0)
+    given = {name: value for name, value in options.items() if name != "simultaneous"}
+    expected = matrix_w1([x, y], **given, **QUICK)
+    sets = [client.sample_sets.create(each) for each in (x, y)]
+    square = client.batches.matrix(sets, **options, **QUICK).wait(timeout=150)
+    row = client.batches.reference(sets[0], sets[1:], **options, **QUICK).wait(timeout=150)
+    for found, part in ((square, np.s_[:]), (row, np.s_[:1, 1:])):
+        assert found.simultaneous_lower_bound == pytest.approx(expected.simultaneous_lower_bound[part], rel=1e-6)
+        assert found.lower_bound == pytest.approx(expected.lower_bound[part], rel=1e-6)
+        assert "all pairs together" not in str(found)
+    assert (row.simultaneous_lower_bound[0, 0] == row.lower_bound[0, 0]) == (not given)
 
 
 # Both at once

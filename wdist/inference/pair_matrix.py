@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 FIGURES: Final = {
     "value": "The estimate, from below.",
     "lower_bound": "Each holds by itself.",
-    "simultaneous_lower_bound": "All hold together.",
+    "simultaneous_lower_bound": "All hold together; of a single pair it is the lower bound.",
     "upper_bound": "Each holds by itself, at the same confidence.",
     "p_value": "Of each pair by itself.",
 }
@@ -50,7 +50,7 @@ def pair_matrix(
     for position, result in results:
         i, j = where[position]
         for name, values in figures.items():
-            number = None if result is None else _figure(result, name)
+            number = None if result is None else _figure(result, name, is_only_pair=len(where) == 1)
             values[i, j] = np.nan if number is None else number
             if not reference:
                 values[j, i] = values[i, j]
@@ -65,7 +65,7 @@ def as_lists(values: Values) -> list[list[float | None]]:
     return [[None if number != number else number for number in row] for row in values.tolist()]
 
 
-def _figure(result: Mapping[str, Any], name: str) -> float | None:
+def _figure(result: Mapping[str, Any], name: str, *, is_only_pair: bool) -> float | None:
     if name == "simultaneous_lower_bound":
-        return (result.get("simultaneous") or {}).get("lower_bound")
+        result, name = result.get("simultaneous") or (result if is_only_pair else {}), "lower_bound"
     return result.get(name)

@@ -32,7 +32,7 @@ class Matrix:
         value, lower_bound, p_value: float64, (rows, columns); a set against itself is 0, with p-value 1. Each bound
             holds by itself, with `confidence`.
         simultaneous_lower_bound: weaker, and all of them hold together with `confidence`; nan unless the batch was
-            submitted with simultaneous=True.
+            submitted with simultaneous=True, or has only one pair.
         upper_bound: each holds by itself, with `confidence`; nan unless the batch was given a diameter.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
@@ -107,7 +107,8 @@ class Matrix:
             (f"W1 is at most, each pair by itself{sure}", self.upper_bound),
             (f"p-value{several}", self.adjusted_p_value),
         ):
-            if np.isfinite(figures[self._pairs]).any():
+            repeats = self._count == 1 and figures is self.simultaneous_lower_bound  # of a single pair: its own
+            if not repeats and np.isfinite(figures[self._pairs]).any():
                 shown.append((title, figures))
         return shown
 

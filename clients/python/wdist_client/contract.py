@@ -239,7 +239,8 @@ class Matrix(Model):
         complete: No estimate is queued or running.
         confidence: Of each lower bound by itself, and of the simultaneous ones all together.
         lower_bound: Each holds by itself.
-        simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds.
+        simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds or has only
+            one pair.
         upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.

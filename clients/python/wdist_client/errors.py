@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wdist_client.models import Batch, Estimate
+
+_HINTS = {  # what the server says of its parameters, and the library of its own, in arguments of the client
+    r"\?member=NAME|FILE\.npz:NAME": "member='NAME'",
+    r"\?drop=NAME": "drop=['NAME']",
+    r"say with \?format= what it is|say which .*with \?format=[\w, ]+": "let its name end in what it is, like x.npy",
+}
 
 
 class WdistError(Exception):
@@ -38,7 +45,7 @@ class APIStatusError(WdistError):
 
     Attributes:
         status: the HTTP status.
-        title, detail: what the server says.
+        title, detail: what the server says; the exception's text names the client's arguments in place of parameters.
         errors: the fields at fault, a list of {"field", "message"}.
         request_id: quote it to whoever runs the server.
         retry_after: seconds that the server asks to wait before a retry, or None.
@@ -61,6 +68,8 @@ class APIStatusError(WdistError):
         fields = [field for field in named if field not in message]
         if fields:
             message = f"{message.rstrip('.')}: {'; '.join(fields)}"
+        for hint, argument in _HINTS.items():
+            message = re.sub(hint, argument, message)
         reference = f", request {self.request_id}" if self.request_id else ""
         return f"{message} (HTTP {self.status}{reference})"
 

@@ -125,7 +125,7 @@ class MatrixView(BaseModel):
     confidence: float = Field(description="Of each lower bound by itself, and of the simultaneous ones all together.")
     lower_bound: list[list[float | None]] = Field(description="Each holds by itself.")
     simultaneous_lower_bound: list[list[float | None]] = Field(
-        description="All hold together; null unless the batch was asked for simultaneous bounds."
+        description="All hold together; null unless the batch was asked for simultaneous bounds or has only one pair."
     )
     upper_bound: list[list[float | None]] = Field(
         description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."

@@ -23,7 +23,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from wdist_client.command.actions import COMMANDS
-from wdist_client.command.arguments import explained
+from wdist_client.command.arguments import explained, in_flags
 from wdist_client.command.inputs import Session
 from wdist_client.errors import (
     APIConnectionError,
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
         return 2
     except WdistError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
+        sys.stderr.write(f"{prog}: {in_flags(str(error))}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
     except OSError as error:
         if isinstance(error, BrokenPipeError):

@@ -218,6 +218,7 @@ def evaluate(
     given: Annotated[take.Data, Parameter(name="ROWS")],
     /,
     *,
+    drop: take.Drop = None,
     out: Annotated[str | None, Parameter(metavar="FILE", help="write an .npy file instead of one score a line")] = None,
     session: Here,
 ) -> int:
@@ -226,8 +227,9 @@ def evaluate(
 
     with data(given) as found:
         rows: Any
-        if isinstance(found, str) or found.suffix != ".npy":
-            rows = session.send(given)  # the server converts other formats, and keeps the set
+        if isinstance(found, str) or found.suffix != ".npy" or drop:
+            # The server converts other formats, and keeps the set.
+            rows = session.send(str(found) if given == "-" else given, drop=drop)
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)
@@ -246,6 +248,7 @@ def matrix(
     /,
     *,
     reference: Annotated[take.Switch, Parameter(help="only the first against each of the others")] = False,
+    drop: take.Drop = None,
     options: take.EstimateOptions = take.OPTIONS,
     simultaneous: take.Simultaneous = False,
     waiting: take.Waiting = take.WAITING,
@@ -256,7 +259,7 @@ def matrix(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < 2:
         raise OptionError("give at least two sets")
-    stored = labelled(names, [session.send(text, progress=waiting.progress) for text in names])
+    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
     more = {**options.given(), "simultaneous": simultaneous}
     batches = session.client.batches
     job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)

@@ -39,7 +39,8 @@ def labels(_: type, tokens: Sequence[Token]) -> dict[str, str]:
 
 
 DATA = (
-    "a file (.npy, .npz, .parquet, .csv, .zip of images), a folder of images, - for standard input, or an id (ss_...)"
+    "a file (.npy, .npz or FILE.npz:NAME, .parquet, .csv, .zip of images), a folder of images, - for standard input, "
+    "or an id (ss_...)"
 )
 Data = Annotated[str, Parameter(converter=data_name, allow_leading_hyphen=True, help=DATA)]
 AllData = Annotated[list[Data], Parameter(name="DATA", allow_leading_hyphen=True, help=DATA)]
@@ -104,3 +105,8 @@ def explained(error: exceptions.CycloptsError) -> str:
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def in_flags(message: str) -> str:
+    """A message of the client with its arguments as the command line has them."""
+    return message.replace("member='NAME'", "FILE.npz:NAME").replace("drop=['NAME']", "--drop NAME")

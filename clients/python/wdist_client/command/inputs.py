@@ -48,6 +48,12 @@ class Session:
 
     def send(self, text: str, *, name: str | None = None, progress: bool | None = None, **part: Any) -> SampleSet:
         """Upload the data that `text` names, or look up the set with that id."""
+        given = text
+        text, member = archive_member(text)
+        if member is not None:
+            if part.get("member") not in (None, member):
+                raise OptionError(f"{given} and --member {part['member']} choose different arrays; leave one out")
+            part["member"], name = member, name or Path(given).name
         found = self.files.enter_context(data(text))  # kept open to the end: a local client reads it later
         if isinstance(found, str):
             return self.client.sample_sets.get(found)
@@ -67,6 +73,14 @@ def _number(text: str) -> int | float | str:
         with suppress(ValueError):
             return kind(text)
     return text
+
+
+def archive_member(text: str) -> tuple[str, str | None]:
+    """The file and the array that FILE.npz:NAME stands for; other text as it is, with None."""
+    file, _, member = text.rpartition(":")
+    if member and file.lower().endswith(".npz") and not Path(text).exists():
+        return file, member
+    return text, None
 
 
 @contextmanager
