@@ -14,7 +14,7 @@ from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, scale_warnings
 from wdist.data.duplicates import duplicate_warnings
 from wdist.data.files import labels_of
-from wdist.data.groups import checked_labels
+from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
@@ -171,8 +171,4 @@ def _split(
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]
-    if len({each.dtype.kind in "US" for each in labels}) > 1:
-        raise OptionError(
-            "groups: labels are text in one set and numbers in the other; give both sets labels of one type"
-        )
-    return split_groups(labels[0], labels[1], options.seed)
+    return split_groups(*comparable(labels[0], labels[1]), options.seed)

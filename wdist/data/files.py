@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.groups import checked_labels
 from wdist.data.readers.base import DecodeError, FileFormat, Selection
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
@@ -140,8 +141,8 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     raise SampleError(f"{given} is not {HELP}")
 
 
-def labels_of(data: Any, column: str, name: str) -> NDArray[Any]:
-    """The labels (n,) in a column of a frame, or of a file: as int64 codes, which are the same in every file.
+def labels_of(data: Any, column: str, name: str) -> NDArray[np.int64]:
+    """Codes (n,) of the labels in a column of a frame, or of a file.
 
     Raises SampleError if there is no such column.
     """
@@ -151,4 +152,4 @@ def labels_of(data: Any, column: str, name: str) -> NDArray[Any]:
         raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
     if column not in list(data.columns):
         raise SampleError(f"{name}: no column is named {column!r}; there are {', '.join(map(str, data.columns))}")
-    return np.asarray(data[column])
+    return checked_labels(data[column], name, len(data), may_be_codes=False)

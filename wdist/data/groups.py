@@ -5,20 +5,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.data.labels import OWN, Codes, codes_of, matched
 from wdist.data.seeded import SeededScores
 from wdist.errors import OptionError
 
 Values = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 
-def checked_labels(given: Any, name: str, n: int) -> NDArray[Any]:
-    """The group labels of the n rows of the set `name` as an array (n,) of numbers, times or text.
+def checked_labels(given: Any, name: str, n: int, *, may_be_codes: bool = True) -> Codes:
+    """Codes (n,) of the group labels of the n rows of the set `name`; `wdist.data.labels` says which are equal.
 
-    Raises OptionError if the shape is wrong, a label is missing (None, NaN, NaT, NA, masked), or numbers and text are
-    mixed.
+    may_be_codes: whether int64 numbers from 2^62 on may be codes already. Raises OptionError if the shape is wrong, a
+    label is missing (None, NaN, NaT, NA, masked), or is neither a number nor text nor a time.
     """
-    labels = np.asarray(given)
+    labels = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
     if labels.shape != (n,):
         raise OptionError(f"groups: {name} has {n} rows, but labels of shape {labels.shape}")
     missing = np.ma.getmaskarray(given).copy() if isinstance(given, np.ma.MaskedArray) else np.zeros(n, dtype=bool)
@@ -31,12 +31,24 @@ def checked_labels(given: Any, name: str, n: int) -> NDArray[Any]:
             f"groups: the label of row {int(missing.argmax())} of {name} is missing ({int(missing.sum()):,} in all): "
             "leave such rows out, or give each a label of its own"
         )
-    if labels.dtype == object:
-        is_text = {isinstance(label, str) for label in labels}
-        labels = np.array(labels.tolist())
-        if len(is_text) > 1 or labels.shape != (n,) or labels.dtype == object:
-            raise OptionError(f"groups: labels of {name} are of several types; give either numbers or text")
-    return labels
+    try:
+        return codes_of(labels, may_be_codes=may_be_codes)
+    except OptionError as error:
+        raise OptionError(f"groups: {name}: {error}") from error
+
+
+def comparable(source: Codes, target: Codes) -> tuple[Codes, Codes]:
+    """The codes of both sets, equal where the labels are.
+
+    Raises OptionError if one set has only whole numbers and the other only text, so that no group could be in both.
+    """
+    is_own = [(np.abs(codes) < OWN) for codes in (source, target)]
+    if any(mine.all() and not theirs.any() for mine, theirs in (is_own, is_own[::-1])):
+        raise OptionError(
+            "groups: labels are text (or fractions, or of 19 digits) in one set and whole numbers in the other; "
+            "give both sets labels of one type"
+        )
+    return matched(source, target)
 
 
 def _is_missing(label: Any) -> bool:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,13 +97,13 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
 
 
 def split_groups(
-    source_groups: NDArray[Any], target_groups: NDArray[Any], seed: int
+    source_groups: Index, target_groups: Index, seed: int
 ) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Split both sets by whole groups. A group that occurs in both sets goes to the same part of each.
 
-    source_groups (n,), target_groups (m,): one label per row. Returns the two splits, and the labels of both sets
-    renumbered jointly as 0, 1, ... The rows of a part follow the order of the permuted groups. Raises SampleError if a
-    side has fewer than 100 groups, or fewer than 50 in its test part.
+    source_groups (n,), target_groups (m,): the code of each row's label. Returns the two splits, and the codes of
+    both sets renumbered jointly as 0, 1, ... The rows of a part follow the order of the permuted groups. Raises
+    SampleError if a side has fewer than 100 groups, or fewer than 50 in its test part.
     """
     n = len(source_groups)
     names, codes = np.unique(np.concatenate([source_groups, target_groups]), return_inverse=True)

@@ -1,19 +1,18 @@
-"""Columns chosen by name, and group labels encoded as whole numbers that are the same in every file."""
+"""Columns of tables chosen by name, and columns of group labels as codes."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wdist.data.labels import KINDS, codes_of
 from wdist.data.readers.base import DecodeError, Selection
-
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+from wdist.errors import OptionError
 
 
 def choose(names: Sequence[str], width: int, take: Selection) -> list[int]:
@@ -33,23 +32,32 @@ def choose(names: Sequence[str], width: int, take: Selection) -> list[int]:
 
 
 def codes(column: pa.Array, name: str) -> NDArray[np.int64]:
-    """Labels as int64 codes (n, 1): a number is its own code, text gets its SHA-256 with bit 62 set.
-
-    The code depends on the label alone, so the same patient has the same code in two files.
-    """
+    """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
     if column.null_count:
         raise DecodeError(f"column {name[:100]!r} has missing values; give every row a label")
     try:
-        encoded = pc.cast(column, pa.string()).dictionary_encode()
-    except pa.ArrowInvalid as error:
-        raise DecodeError(f"column {name[:100]!r} of type {column.type} cannot be read as labels") from error
-    table = np.array([code(text) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
-    chosen: NDArray[np.int64] = table[encoded.indices.to_numpy(zero_copy_only=False)][:, None]
-    return chosen
+        return codes_of(_values(column))[:, None] if len(column) else np.empty((0, 1), dtype=np.int64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OptionError) as error:
+        reason = f": {error}" if isinstance(error, OptionError) else ""
+        raise DecodeError(f"column {name[:100]!r} of type {column.type} cannot be read as labels{reason}") from error
 
 
-def code(label: str) -> int:
-    """The code of one label. A whole number of up to 18 digits is its own code."""
-    if _WHOLE.fullmatch(label):
-        return int(label)
-    return int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big") & ((1 << 62) - 1) | 1 << 62
+def _values(column: pa.Array) -> NDArray[Any]:
+    """The labels as numbers of their own type, or as objects."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return values
+    if pa.types.is_timestamp(kind):
+        if kind.tz is not None:  # the stored numbers are UTC; a cast would need the system's time zones
+            column = pc.cast(pc.cast(column, pa.int64()), pa.timestamp(kind.unit))
+        column = pc.cast(column, pa.string())
+    elif pa.types.is_duration(kind):
+        raise OptionError(f"time spans are no labels; {KINDS}")
+    encoded = column.dictionary_encode()
+    distinct = np.empty(len(encoded.dictionary), dtype=object)
+    distinct[:] = encoded.dictionary.to_pylist()
+    taken: NDArray[Any] = distinct[encoded.indices.to_numpy(zero_copy_only=False)]
+    return taken
