@@ -22,6 +22,7 @@ from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import check_confidence
+from wdist.nn.torch_state import own_torch_state
 from wdist.options import Options, refuse_groups, takes_options
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
@@ -74,19 +75,20 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
-    with ProgressLine(progress or False) as tell:
+    with own_torch_state(), ProgressLine(progress or False) as tell:
         estimation = Estimation(
             x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
             checkpoint=checkpoint,
         )  # fmt: skip
         for training in estimation.trainings():
             training.run()
-    return estimation.result()
+        return estimation.result()
 
 
 class Estimation:
     """`estimate_w1` in steps, with the same arguments, for callers that train several at once (`training.lockstep`)."""
 
+    @own_torch_state()
     def __init__(
         self,
         x: Any,
@@ -114,6 +116,7 @@ class Estimation:
         """The trainings of all candidates. Run each one before asking for the next."""
         return self._selection.trainings()
 
+    @own_torch_state()
     def result(self) -> Result:
         """Choose the best candidate on the select rows and certify it. Only this method looks at the test rows."""
         candidates = self._selection.candidates()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wdist.critics.base import FittedConfig
 from wdist.data.pair import SamplePair
+from wdist.nn.torch_layers import plain_linear
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,5 @@ class AffineConfig(FittedConfig):
 
 def affine(direction: Tensor) -> nn.Sequential:
     """<v, x> for a direction of the row's shape, which is normalised unless it is zero."""
-    head = nn.Linear(direction.numel(), 1, bias=False)
     norm = float(torch.linalg.vector_norm(direction.double()))
-    with torch.no_grad():
-        head.weight.copy_((direction.double().reshape(1, -1) / max(norm, 1e-300)).float())
-    return nn.Sequential(nn.Flatten(), head)
+    return nn.Sequential(nn.Flatten(), plain_linear(direction.double().reshape(1, -1) / max(norm, 1e-300)))

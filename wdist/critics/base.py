@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from wdist.critics.cost import BATCH_ROWS, DIMENSION_OF_TABLES
 from wdist.critics.registry import FAMILIES
 from wdist.data.pair import SamplePair
+from wdist.nn.torch_state import own_torch_state
 
 # A candidate below this fraction of the leader's select value has lost (MNIST: cone pilots reach 0.78 of GroupSort's).
 CLOSE = 0.85
@@ -77,21 +78,20 @@ class TrainedConfig(CriticConfig):
         return None
 
     @abstractmethod
-    def layers(self, row_shape: tuple[int, ...], start: Tensor | None) -> list[nn.Module]:
-        """Fresh layers that map (n, *row_shape) to (n, 1), with random weights from torch's global generator.
+    def layers(self, row_shape: tuple[int, ...], start: Tensor | None, generator: torch.Generator) -> list[nn.Module]:
+        """Fresh layers that map (n, *row_shape) to (n, 1), with random weights from `generator` alone.
 
         start: what `start` returned, or None if stored weights will be loaded into the layers.
         """
 
     def build(self, row_shape: tuple[int, ...], seed: int, start: Tensor | None = None) -> nn.Sequential:
-        """A fresh critic to train, made of `layers`. Leaves the global random state unchanged.
+        """A fresh critic to train, made of `layers`. Torch's global generator is neither used nor changed.
 
         Raises OptionError for rows that the family does not take.
         """
         FAMILIES[self.family].check_fits(row_shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return nn.Sequential(*self.layers(row_shape, start))
+        with own_torch_state():
+            return nn.Sequential(*self.layers(row_shape, start, torch.Generator().manual_seed(seed)))
 
     def rates(self, row_shape: tuple[int, ...]) -> tuple[float, float]:
         """Learning rates, in training units: of weights on the Stiefel manifold, and of Euclidean parameters (Adam)."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from wdist.critics.base import TrainedConfig
@@ -26,15 +27,16 @@ class BCOPConfig(TrainedConfig):
     width: int = 256
     depth: int = 2
 
-    def layers(self, row_shape: tuple[int, ...], start: Tensor | None) -> list[nn.Module]:
+    def layers(self, row_shape: tuple[int, ...], start: Tensor | None, generator: torch.Generator) -> list[nn.Module]:
         channels, height, width = row_shape
         layers: list[nn.Module] = []
         for out_channels in self.channels:
             if height % 2 or width % 2 or min(height, width) < 2 * self.kernel_size:
                 break  # this kernel does not fit a smaller grid; the dense layers take over
-            layers += [InvertibleDownsampling(2), BCOP(4 * channels, out_channels, self.kernel_size), MaxMin()]
+            convolution = BCOP(4 * channels, out_channels, self.kernel_size, generator=generator)
+            layers += [InvertibleDownsampling(2), convolution, MaxMin()]
             channels, height, width = out_channels, height // 2, width // 2
         if not layers:
             sides = f"even sides >= {2 * self.kernel_size}"
             raise OptionError(f"critic 'bcop' needs images of {sides}, got {row_shape[1:]}")
-        return [*layers, nn.Flatten(), *dense_layers(channels * height * width, self.width, self.depth)]
+        return [*layers, nn.Flatten(), *dense_layers(channels * height * width, self.width, self.depth, generator)]

@@ -51,15 +51,15 @@ class ConeConfig(TrainedConfig):
         rows = pair.batches("train", 1)[side].head(ANCHOR_ROWS).cpu().numpy()
         return torch.from_numpy(kmeans_anchors(rows, self.anchors, pair.seed))
 
-    def layers(self, row_shape: tuple[int, ...], start: Tensor | None) -> list[nn.Module]:
+    def layers(self, row_shape: tuple[int, ...], start: Tensor | None, generator: torch.Generator) -> list[nn.Module]:
         features = int(np.prod(row_shape))
         trunk: list[nn.Module] = []
         for _ in range(self.depth):
-            trunk += [OrthogonalLinear(features, features), MaxMin()]
-        anchors = torch.zeros(self.anchors, features) if start is None else start.float()
+            trunk += [OrthogonalLinear(features, features, generator=generator), MaxMin()]
+        anchors = torch.zeros(self.anchors, features, dtype=torch.float32) if start is None else start.float()
         with torch.no_grad():
             anchors = nn.Sequential(*trunk)(anchors)
-        return [nn.Flatten(), *trunk, Cone(anchors, torch.zeros(len(anchors)), self.sign)]
+        return [nn.Flatten(), *trunk, Cone(anchors, torch.zeros_like(anchors[:, 0]), self.sign)]
 
     def rates(self, row_shape: tuple[int, ...]) -> tuple[float, float]:
         # Adam moves every coordinate of an anchor by its rate: about 1 % of a coordinate's spread per step.

@@ -23,6 +23,7 @@ from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.lipschitz import lipschitz_bound
+from wdist.nn.torch_state import own_torch_state
 
 FORMAT = 1
 _BLOCK_BYTES = 32 << 20  # rows are evaluated in blocks of about this size (float64)
@@ -83,6 +84,7 @@ class Critic:
             self._bound = lipschitz_bound(self.module, self.takes.row_shape)
         return self._bound
 
+    @own_torch_state()
     def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """f at rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
         module = self._in_double()
@@ -99,6 +101,7 @@ class Critic:
             self._double = _double(self.module)
         return self._double
 
+    @own_torch_state()
     def slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Gradient of f at rows in the net's own form: (n, *row_shape), norm at most L."""
         return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
@@ -166,6 +169,7 @@ class Critic:
         (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
+@own_torch_state()
 def load_critic(directory: str | Path) -> Critic:
     """Read a critic that `Critic.save` wrote, and prove its Lipschitz bound again from the weights.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from wdist.critics.base import TrainedConfig
@@ -28,14 +29,14 @@ class GroupSortConfig(TrainedConfig):
     def contenders(cls, row_shape: tuple[int, ...], train_rows: int) -> Sequence[GroupSortConfig]:
         return [cls(*dense_size(int(np.prod(row_shape))))]
 
-    def layers(self, row_shape: tuple[int, ...], start: Tensor | None) -> list[nn.Module]:
-        return [nn.Flatten(), *dense_layers(int(np.prod(row_shape)), self.width, self.depth)]
+    def layers(self, row_shape: tuple[int, ...], start: Tensor | None, generator: torch.Generator) -> list[nn.Module]:
+        return [nn.Flatten(), *dense_layers(int(np.prod(row_shape)), self.width, self.depth, generator)]
 
 
-def dense_layers(features: int, width: int, depth: int) -> list[nn.Module]:
+def dense_layers(features: int, width: int, depth: int, generator: torch.Generator) -> list[nn.Module]:
     """`depth` orthogonal layers of `width` units, each followed by MaxMin, then a unit row: (n, features) -> (n, 1)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [OrthogonalLinear(features, width), MaxMin()]
+        layers += [OrthogonalLinear(features, width, generator=generator), MaxMin()]
         features = width
-    return [*layers, OrthogonalLinear(features, 1, bias=False)]
+    return [*layers, OrthogonalLinear(features, 1, bias=False, generator=generator)]

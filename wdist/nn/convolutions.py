@@ -49,7 +49,7 @@ class LipschitzConvolution(Layer):
         self.inner_channels = in_channels * stride**dimensions
         self.inner_kernel = (-(-kernel_size // stride),) * dimensions
         self.downsample = InvertibleDownsampling(stride) if stride > 1 else None
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(out_channels, dtype=torch.float32)) if bias else None
         self.frozen_kernel: Tensor | None
         self.register_buffer("frozen_kernel", None, persistent=False)
 
@@ -142,14 +142,17 @@ class BCOP(LipschitzConvolution):
         kernel_size: int,
         stride: int = 1,
         bias: bool = True,
+        *,
+        generator: torch.Generator | None = None,
         **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
         dimensions = self.dimensions
         n = max(self.inner_channels, out_channels)
-        self.H = nn.Parameter(random_orthogonal(out_channels, self.inner_channels))
+        self.H = nn.Parameter(random_orthogonal(out_channels, self.inner_channels, generator=generator))
         projectors = dimensions * (self.inner_kernel[0] - 1)
-        self.R = nn.Parameter(random_orthogonal(projectors, n, n // 2)) if projectors and n > 1 else None
+        R = random_orthogonal(projectors, n, n // 2, generator=generator) if projectors and n > 1 else None
+        self.R = None if R is None else nn.Parameter(R)
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         # The kernel is always assembled in float64. The products are thin, so this is cheap; in float32, rounding alone
@@ -186,10 +189,19 @@ class RKO(LipschitzConvolution):
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("matrix",)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True, **options: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        *,
+        generator: torch.Generator | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
-        self.matrix = nn.Parameter(random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel)))
+        inner = self.inner_channels * math.prod(self.inner_kernel)
+        self.matrix = nn.Parameter(random_orthogonal(out_channels, inner, generator=generator))
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         matrix = self.matrix if dtype is None else self.matrix.to(dtype)
@@ -215,12 +227,13 @@ class OSSN(LipschitzConvolution):
         bias: bool = True,
         *,
         grid: tuple[int, ...] | None = None,
+        generator: torch.Generator | None = None,
         **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
         self.grid, self.slack = (grid, 1.0) if grid is not None else any_grid(self.inner_kernel)
         require(len(self.grid) == self.dimensions, f"grid needs {self.dimensions} sizes, got {self.grid}")
-        V = random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel))
+        V = random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel), generator=generator)
         self.unconstrained = nn.Parameter(V.reshape(out_channels, self.inner_channels, *self.inner_kernel))
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:

@@ -41,12 +41,14 @@ class OrthogonalLinear(Layer):
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("weight",)
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         require(in_features > 0 and out_features > 0, f"features must be positive, got {in_features}, {out_features}")
         self.in_features, self.out_features = in_features, out_features
-        self.weight = nn.Parameter(random_orthogonal(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.weight = nn.Parameter(random_orthogonal(out_features, in_features, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(out_features, dtype=torch.float32)) if bias else None
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         """The matrix applied, (out, in), computed in `dtype`."""
@@ -75,12 +77,20 @@ class BjorckLinear(Layer):
     have converged. Source: Anil, Lucas, Grosse (2019).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, iterations: int = 20) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        iterations: int = 20,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         require(in_features > 0 and out_features > 0, f"features must be positive, got {in_features}, {out_features}")
         self.in_features, self.out_features, self.iterations = in_features, out_features, iterations
-        self.unconstrained = nn.Parameter(random_orthogonal(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.unconstrained = nn.Parameter(random_orthogonal(out_features, in_features, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(out_features, dtype=torch.float32)) if bias else None
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         """The matrix applied, (out, in), computed in `dtype`."""

@@ -15,6 +15,7 @@ from wdist.errors import UnprovenError
 from wdist.nn.contract import Rule, Shape, rule_of, set_rule
 from wdist.nn.convolutions import LipschitzConvolution, kernel64
 from wdist.nn.spectra import EPSILON, convolution_singular_values
+from wdist.nn.torch_state import own_torch_state
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def lipschitz_bound(module: nn.Module, input_shape: Shape) -> float:
     return product * (1 + len(bounds) * EPSILON)
 
 
+@own_torch_state()
 def layer_bounds(module: nn.Module, input_shape: Shape) -> list[LayerBound]:
     """The bound of every layer, in order of application; their product bounds the composition.
 

@@ -12,7 +12,9 @@ from wdist.nn.spectra import convolution_norm_bound, matrix_norm_bound, zero_pad
 
 def plain_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """A dense layer with these values, (out, in) and (out,)."""
-    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    # The constructor of nn.Linear would draw weights from the caller's generator.
+    size = weight.shape[1], weight.shape[0]
+    plain = nn.Linear(*size, bias=bias is not None, device="meta", dtype=torch.float32).to_empty(device="cpu")
     with torch.no_grad():
         plain.weight.copy_(weight.detach())
         if bias is not None:

@@ -7,6 +7,7 @@ image is an independent draw, whatever else is in its batch.
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wdist.errors import OptionError, Stopped
+from wdist.nn.torch_state import own_torch_state
 from wdist.paper.result_files import checkpoint_to_go_on_from, make_folder, provenance, write_figures
 from wdist.paper.robustness_table import check_device, images_of
 from wdist.training.checkpoint import replace_file, write_checkpoint
@@ -74,6 +76,26 @@ def build_gan_critic(channels: int, image_shape: tuple[int, int, int]) -> nn.Seq
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * grid[0] * grid[1], 1))
 
 
+def with_weights(
+    build: Callable[[int, tuple[int, int, int]], nn.Sequential],
+    channels: int,
+    image_shape: tuple[int, int, int],
+    generator: torch.Generator,
+) -> nn.Sequential:
+    """A net with the initial weights that torch draws by default, in float32, from `generator` alone."""
+    with torch.device("meta"):  # where nothing is drawn
+        net = build(channels, image_shape).float()
+    net.to_empty(device="cpu")
+    for layer in net:
+        if isinstance(layer, nn.GroupNorm):
+            layer.reset_parameters()
+        elif parameters := dict(layer.named_parameters()):  # linear layers and convolutions, as their constructors do
+            nn.init.kaiming_uniform_(parameters["weight"], a=math.sqrt(5), generator=generator)
+            bound = 1 / math.sqrt(parameters["weight"][0].numel())
+            nn.init.uniform_(parameters["bias"], -bound, bound, generator=generator)
+    return net
+
+
 def _doublings(image_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
     """How many times the coarsest grid, of sides at least 4, is doubled, and that grid."""
     _, height, width = image_shape
@@ -102,10 +124,11 @@ class GanTraining:
         self.options, self.images = options, images
         shape: Any = images.shape[1:]
         channels = SIZES[options.size]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
-            self.generator = build_generator(channels, shape).to(options.device)
-            self.critic = build_gan_critic(channels, shape).to(options.device)
+        draws = torch.Generator().manual_seed(options.seed)
+        self.generator, self.critic = (
+            with_weights(build, channels, shape, draws).to(options.device)
+            for build in (build_generator, build_gan_critic)
+        )
         self.parts: dict[str, tuple[nn.Module, torch.optim.Adam]] = {
             name: (net, torch.optim.Adam(net.parameters(), lr=options.learning_rate, betas=(0.0, 0.9)))
             for name, net in (("generator", self.generator), ("critic", self.critic))
@@ -191,6 +214,7 @@ class GanTraining:
         return {k: v for k, v in asdict(self.options).items() if k not in free} | {"shape": list(self.images.shape)}
 
 
+@own_torch_state()
 def train_generator(
     dataset: str,
     data: Path,

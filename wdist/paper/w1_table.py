@@ -35,6 +35,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
+from wdist.nn.torch_state import own_torch_state
 from wdist.options import Options
 from wdist.paper.datasets import load_images
 from wdist.paper.result_files import make_folder, provenance, write_figures
@@ -104,6 +105,7 @@ def real_images(dataset: str, data: Path, rows: int, seed: int) -> Images:
     return np.concatenate([train[fitted[: first + second]], test[unseen[:held]]])
 
 
+@own_torch_state()
 def w1_table(
     dataset: str,
     generated: Path,

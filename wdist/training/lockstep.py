@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wdist.errors import Stopped
+from wdist.nn.torch_state import own_torch_state
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training.stacked import StackedModule, flat_name
 from wdist.training.threads import threads_for
@@ -216,7 +217,7 @@ class _Copy:
         for name, p in trainer.module.named_parameters():
             if state := trainer.optimizer.state.get(p):
                 self._optimizer.state[self.module.get_parameter(name)] = copy.deepcopy(state)
-        self.loss = torch.zeros(())
+        self.loss = torch.zeros((), dtype=torch.float32)
 
     def differentiate(self, x: Tensor, y: Tensor) -> None:
         self._optimizer.zero_grad()
@@ -298,6 +299,7 @@ def _alone(training: Training, meanwhile: Callable[[], None]) -> Stopped | None:
     return None
 
 
+@own_torch_state()
 def run_together(
     members: Sequence[Generator[Training, None, None]],
     is_worth_it: Callable[[Sequence[Training]], bool] = is_cheaper,
