@@ -199,11 +199,11 @@ def test_options_are_those_of_the_client() -> None:
 
 # Every command, with arguments that are refused: no such id, sets that are too small, no pairs.
 ARGUMENTS = {
-    "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"], "estimate": ["small.npy", "small.npy"],
-    "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"], "results": ["batch_none"],
-    "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
-    **dict.fromkeys(("show", "cancel", "delete"), ["est_none", "est_other"]),
-    **dict.fromkeys(("watch", "result", "curve"), ["est_none"]),
+    "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
+    "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
+    "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
+    **{name: ["est_none", "est_other"] for name in ("show", "cancel", "delete")},
+    **{name: ["est_none"] for name in ("watch", "result", "curve")},
 }  # fmt: skip
 
 

@@ -121,7 +121,8 @@ def commands(prog: str) -> App:
 
 def _shared_first(app: App, tokens: Sequence[str]) -> list[str]:
     """Move --url, --key-file and --json before the command, whose arguments that may begin with "-" would take them."""
-    first, rest, left = [], [], list(tokens)
+    first: list[str] = []
+    rest, left = first[:], list(tokens)
     arguments = app.meta.assemble_argument_collection()
     values = {name: arg.token_count()[0] for arg in arguments for name in arg.names if name.startswith("--")}
     while left and left[0] != "--":
