@@ -17,7 +17,7 @@ from wdist.definitions.figures import percent
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
-from wdist.options import takes_options
+from wdist.options import Options, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
@@ -124,9 +124,10 @@ def matrix_w1(
 
     Raises what `estimate_w1` raises; messages name the sets.
     """
+    given = Options.checked(**options)  # before any file is read
     names, rows, labels = _opened(sets, drop, groups)
     pairs = places(len(rows), reference=reference)
-    options["statements"] = max(options.get("statements", 1), len(pairs))
+    options["statements"] = max(given.statements, len(pairs))
     results, axis = [], names[1:] if reference else names
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j

@@ -18,6 +18,7 @@ from server_process import ServerProcess, free_port
 from wdist.cli.main import main as wdist
 from wdist_client import Client
 from wdist_client.command import main
+from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import EstimateOptions
 from wdist_client.contract import Options
 from wdist_client.errors import InvalidRequest
@@ -293,3 +294,32 @@ def test_each_command_that_reads_tables_leaves_columns_out(
     piped = SimpleNamespace(buffer=io.BytesIO((tables / "who.csv").read_bytes()), isatty=lambda: False)
     monkeypatch.setattr(sys, "stdin", piped)
     assert Ran(capsys, "evaluate", name, "-", "--drop", "who").lines == scores
+# Every command, with arguments that are refused: no such id, sets that are too small, no pairs.
+ARGUMENTS = {
+    "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
+    "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
+    "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
+    **{name: ["est_none", "est_other"] for name in ("show", "cancel", "delete")},
+    **{name: ["est_none"] for name in ("watch", "result", "curve")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", [["--json"], ["--url", ":local:"], ["--url=:local:"], ["--key-file", "no.key"]])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_shared_flag_may_stand_anywhere(capsys: pytest.CaptureFixture[str], command: str, flag: list[str]) -> None:
+    np.save("small.npy", np.ones((50, 2)))
+    Path("none.jsonl").write_text("")
+    given, local = [command, *ARGUMENTS[command]], [] if "url" in flag[0] else ["--url", ":local:"]
+    found = set()
+    for place in range(len(given) + 1):
+        ran = Ran(capsys, *local, *given[:place], *flag, *given[place:])
+        said = re.sub(r"(ss|est|batch)_[0-9a-f]{24}|\d{4}-\d\d-\S+", "", ran.out + ran.err)
+        found.add((ran.status, said))
+    assert len(found) == 1
+    assert ("no.key: No such file" in said) is (flag[-1] == "no.key")
+    assert "request req_" not in said  # it is not the server of the environment that answers
+
+
+def test_a_shared_flag_without_its_value_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Ran(capsys, "matrix", "x.npy", "y.npy", "--url")
+    assert (ran.status, ran.err) == (2, "wdist-remote: --url requires an argument; see wdist-remote --help\n")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wdist import estimate_w1
+from wdist import estimate_w1, matrix_w1
 from wdist.errors import OptionError
 from wdist.options import Options
 
@@ -74,6 +74,12 @@ def test_the_place_in_a_list_is_named() -> None:
 def test_an_unknown_option_is_answered_with_the_nearest(given: str, near: str) -> None:
     with pytest.raises(OptionError, match=f"there is no '{given}' here; did you mean '{near}'"):
         estimate_w1([[0.0]], [[0.0]], **{given: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("statements", [0, None, "q", True])
+def test_a_matrix_checks_its_options_before_it_reads_a_file(statements: Any) -> None:
+    with pytest.raises(OptionError, match=r"^statements is .*; it must be "):
+        matrix_w1(["no such.csv", "nor this.csv"], statements=statements)
 
 
 def test_the_function_shows_every_option_and_describes_it() -> None:

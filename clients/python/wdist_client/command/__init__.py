@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         app.help_print([], console=app.error_console)
         return 2
     try:
+        given = _shared_first(app, given)
         status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
         sys.stdout.flush()
         return status
@@ -116,6 +117,25 @@ def commands(prog: str) -> App:
             return run_command(*bound.args, **bound.kwargs, session=Session(client, files, as_json)) or 0
 
     return app
+
+
+def _shared_first(app: App, tokens: Sequence[str]) -> list[str]:
+    """Move --url, --key-file and --json before the command, whose arguments that may begin with "-" would take them."""
+    first: list[str] = []
+    rest, left = first[:], list(tokens)
+    arguments = app.meta.assemble_argument_collection()
+    values = {name: arg.token_count()[0] for arg in arguments for name in arg.names if name.startswith("--")}
+    while left and left[0] != "--":
+        name, equals, _ = left[0].partition("=")
+        if name not in values:
+            rest.append(left.pop(0))
+            continue
+        size = 1 if equals else 1 + values[name]
+        if len(left) < size:
+            return [*first, name]  # refused for its missing value
+        first += left[:size]
+        del left[:size]
+    return [*first, *rest, *left]
 
 
 def _key(path: str | None) -> str | None:
