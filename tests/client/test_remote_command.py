@@ -294,6 +294,8 @@ def test_each_command_that_reads_tables_leaves_columns_out(
     piped = SimpleNamespace(buffer=io.BytesIO((tables / "who.csv").read_bytes()), isatty=lambda: False)
     monkeypatch.setattr(sys, "stdin", piped)
     assert Ran(capsys, "evaluate", name, "-", "--drop", "who").lines == scores
+
+
 # Every command, with arguments that are refused: no such id, sets that are too small, no pairs.
 ARGUMENTS = {
     "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
