@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -158,6 +160,28 @@ def test_a_critic_that_was_trained_in_inference_mode_is_used_outside_of_it() -> 
     rows = torch.zeros(2, 3, requires_grad=True)
     result.critic.module(rows).sum().backward()
     assert rows.grad is not None
+
+
+FORKED = """
+import os, signal, sys
+import numpy as np, torch, wdist
+
+torch.set_num_threads(2)
+x, y = np.random.default_rng(0).normal(size=(2, 300, 3))
+
+def value():
+    return wdist.estimate_w1(x, y + 0.5, critic="groupsort", steps=2, seed=3, baseline_rows=0).value
+
+expected, child = value(), os.fork()
+if child == 0:
+    signal.alarm(60)  # ends a process that hangs
+    os._exit(0 if (value(), torch.get_num_threads()) == (expected, 2) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_gets_the_same_result() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
 
 
 def test_an_error_leaves_the_callers_state() -> None:

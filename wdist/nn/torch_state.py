@@ -1,9 +1,21 @@
 """torch's modes as this library needs them, whatever the caller has set."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+
+_is_forked = False
+
+
+def _note_fork() -> None:
+    global _is_forked
+    _is_forked = True
+
+
+if hasattr(os, "register_at_fork"):  # there are no forks on Windows
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 @contextmanager
@@ -12,6 +24,8 @@ def own_torch_state() -> Iterator[None]:
 
     All of these belong to one thread. The default dtype belongs to the process, so it is never set: tensors are made
     with a dtype.
+
+    In a forked process, torch uses one thread: it would wait for ever for threads that only the parent has.
     """
     with ExitStack() as modes:
         modes.enter_context(torch.inference_mode(False))
@@ -21,4 +35,7 @@ def own_torch_state() -> Iterator[None]:
                 modes.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             modes.enter_context(torch.device("cpu"))
+        if _is_forked:
+            modes.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
         yield
