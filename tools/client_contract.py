@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from wdist import options as library
 from wdist.definitions.figures import shown_figures
 
 Schema = dict[str, Any]
@@ -41,6 +42,13 @@ STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
 ABSENT = {"step": 0, "attempt": 0, "complete": True, "message": "", "meaning": "", **dict.fromkeys(STATES, 0)}
 """What a field is where an older server does not send it, if that is not None or empty."""
 
+LIMITS = {
+    "exclusiveMinimum": "gt", "minimum": "ge", "exclusiveMaximum": "lt", "maximum": "le", "pattern": "pattern",
+    **{f"min{what}": "min_length" for what in ("Length", "Items", "Properties")},
+    **{f"max{what}": "max_length" for what in ("Length", "Items", "Properties")},
+}  # fmt: skip
+"""Keywords of JSON schemas, and pydantic's names for them."""
+
 OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets"}
 """What the client's methods take as arguments of their own, or in another form than the server."""
 
@@ -50,9 +58,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from wdist_client.base import Model
 '''
@@ -69,7 +77,9 @@ def module(contract: Schema) -> str:
     more = {name: prop for name, prop in batch.items() if name not in OWN_ARGUMENTS | common.keys()}
     options = _options("Options(TypedDict, total=False)", "How to estimate. What is left out gets its default.", common)
     batches = _options("BatchOptions(Options, total=False)", "How to estimate each pair of a batch.", more)
-    return "\n".join([_HEAD, *records.values(), options, batches, *_shown()])
+    states = annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
+    requests = ["", _request_part(schemas, "PairRequest"), f"Status = {states}", *_requests(estimate, batch)]
+    return "\n".join([_HEAD, *records.values(), options, batches, *requests, *_shown()])
 
 
 def annotation(schema: Schema, *, array: str, mapping: str = "dict", is_open: bool = False) -> str:
@@ -97,6 +107,56 @@ def annotation(schema: Schema, *, array: str, mapping: str = "dict", is_open: bo
         return f"{mapping}[str, {'Any' if values is True else inner(values)}]"
     simple = {"number": "float", "integer": "int", "boolean": "bool", "string": "str", "null": "None"}
     return simple.get(kind, "Any")
+
+
+def limited(schema: Schema) -> str:
+    """The Python type of a JSON schema with its limits, for pydantic."""
+    if "anyOf" in schema:
+        return " | ".join(limited(branch) for branch in schema["anyOf"])
+    kind = annotation(schema, array="list")
+    if kind.startswith("list"):
+        kind = f"list[{limited(schema['items'])}]"
+    if kind.startswith("dict"):
+        pattern, values = next(iter(schema.get("patternProperties", {}).items()), (None, None))
+        keys = {"type": "string", **schema.get("propertyNames", {})} | ({"pattern": pattern} if pattern else {})
+        kind = f"dict[{limited(keys)}, {limited(values or schema['additionalProperties'])}]"
+    found = {name: schema[keyword] for keyword, name in LIMITS.items() if keyword in schema}
+    found |= {name: float(found[name]) for name in ("gt", "ge", "lt", "le") if name in found}  # as OpenAPI has them
+    limits = [f"{name}={value!r}" for name, value in found.items()]
+    return f"Annotated[{kind}, Field({', '.join(limits)})]" if limits else kind
+
+
+def _request_part(schemas: Schema, name: str) -> str:
+    """A model of an object within a request."""
+    required = schemas[name]["required"]
+    fields = (
+        f"    {field}: {limited(prop)}" + ("" if field in required else f" = {prop.get('default')!r}")
+        for field, prop in schemas[name]["properties"].items()
+    )
+    head = f'class {name}(BaseModel, extra="forbid", strict=True):'
+    return "\n".join([head, f'    """{schemas[name]["description"]}"""', "", *fields, "", ""])
+
+
+def _requests(estimate: Schema, batch: Schema) -> Iterator[str]:
+    """The fields of requests that the library's options lack, or that a server limits more."""
+    of_library = {name: limited(prop) for name, prop in library.Options.model_json_schema()["properties"].items()}
+    written = {name: _request_field(prop) for name, prop in (estimate | batch).items()}
+    own = [name for name, prop in (estimate | batch).items() if limited(prop) != of_library.get(name)]
+    yield "\n# Fields of requests, with their defaults, that the library's options lack or that a server limits more."
+    for title, names in (
+        ("COMMON", estimate.keys() & batch.keys()),
+        ("ESTIMATE", estimate.keys() - batch.keys()),
+        ("BATCH", batch.keys() - estimate.keys()),
+    ):
+        lines = (f"    {name!r}: ({written[name]})," for name in own if name in names)
+        yield "\n".join([f"{title}_FIELDS: dict[str, Any] = {{", *lines, "}"])
+
+
+def _request_field(schema: Schema) -> str:
+    """The type of a field and its default, which OpenAPI leaves out where it is null; an id has none."""
+    kind = limited(schema)
+    default = None if kind.endswith("| None") else {} if schema.get("type") == "object" else ...
+    return f"{kind}, {'...' if default is ... and 'default' not in schema else repr(schema.get('default', default))}"
 
 
 def _name(schema: str) -> str:

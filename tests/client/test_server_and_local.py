@@ -152,23 +152,82 @@ def test_an_estimate_from_submission_to_certificate(client: Client, tmp_path: Pa
     assert refused(lambda: client.estimates.get(job.id)).status == 404
 
 
+REFUSED = [
+    ({"confidence": 1.5}, ["confidence"]),
+    ({"confidence": 2, "seed": -1, "priority": "x"}, ["confidence", "seed", "priority"]),
+    ({"critic": "oracle"}, ["critic"]),
+    ({"critic": "bcop"}, ["critic"]),
+    ({"sharpness": 3}, ["sharpness"]),
+    ({"confidnce": 0.9}, ["confidnce"]),
+    ({"steps": 0}, ["steps"]),
+    ({"steps": 1, "max_seconds": 1}, ["steps"]),
+    ({"max_seconds": 1e6}, ["max_seconds"]),
+    ({"statements": "q"}, ["statements"]),
+    ({"baseline_rows": 6000}, ["baseline_rows"]),
+    ({"scale": [1]}, ["scale"]),
+    ({"scale": []}, ["scale"]),
+    ({"scale": [1, "2", 3]}, ["scale.1"]),
+    ({"layout": "nhwc"}, ["layout"]),
+    *(({"device": device}, ["device"]) for device in ("gpu", "meta", "", 1)),
+    ({"priority": "x"}, ["priority"]),
+    ({"metadata": {"a": 1}}, ["metadata.a"]),
+    ({"metadata": "q"}, ["metadata"]),
+    ({"metadata": {"a": "b" * 513}}, ["metadata.a"]),
+    ({"metadata": {"a" * 65: "b"}}, ["metadata." + "a" * 65]),
+    ({"metadata": {str(k): "" for k in range(51)}}, ["metadata"]),
+]
+
+
+def said_of(call: Callable[[Client], object], server: ServerProcess) -> tuple[int, str, list[dict[str, object]]]:
+    """What a server and a local client both say of a call. Nothing is queued where it is refused."""
+    said = []
+    for address in (server.url, ":local:"):
+        with Client(address) as client:
+            before = len(list(client.estimates.list()))
+            error = refused(lambda client=client: call(client))
+            assert len(list(client.estimates.list())) == before
+            said.append((error.status, error.detail, error.errors))
+    assert said[0] == said[1]
+    return said[0]
+
+
+@pytest.mark.parametrize(("options", "named"), REFUSED)
+def test_options_are_refused_with_the_same_words(
+    server: ServerProcess, options: dict[str, object], named: list[str]
+) -> None:
+    calls = [
+        lambda client: client.estimates.create(*pair(client, 930), **options),
+        lambda client: client.batches.matrix(pair(client, 930), simultaneous=True, **options),
+    ]
+    for call in calls:
+        status, detail, errors = said_of(call, server)
+        assert (status, [each["field"] for each in errors]) == (422, named)
+        assert detail == "; ".join(str(each["message"]) for each in errors)
+
+
 @pytest.mark.parametrize(
-    ("options", "field"),
+    ("call", "words"),
     [
-        ({"confidence": 1.5}, "confidence"),
-        ({"critic": "oracle"}, "critic"),
-        ({"sharpness": 3}, "sharpness"),
-        ({"steps": 0}, "steps"),
-        ({"seed": -1}, "seed"),
-        ({"baseline_rows": 6000}, "baseline_rows"),
-        ({"layout": "nhwc"}, "layout"),
+        (lambda client, x, _: client.batches.matrix([x]), "matrix is"),
+        (lambda client, x, _: client.batches.matrix([x, x]), "matrix names a set twice"),
+        (lambda client, x, y: client.batches.reference(x, [y, y]), "targets names a set twice"),
+        (lambda client, *_: client.batches.pairs([]), "pairs is"),
+        (lambda client, x, y: client.batches.pairs([(x, y, "a"), (y, x, "a")]), "pairs uses a custom_id twice"),
+        (lambda client, x, y: client.batches.pairs([(x, y, 3)]), "pairs.0.custom_id is 3"),
+        (lambda client, x, y: client.batches.matrix([x, y], simultaneous="x"), "simultaneous is 'x'"),
+        (lambda client, x, y: client.estimates.create(x, y, groups={}), "groups is"),
+        (lambda client, x, y: client.estimates.create(x, y, groups=[x, y], split="blocks"), "groups are split"),
+        (lambda client, *_: list(client.estimates.list(status="foo")), "status is 'foo'; it must be 'queued'"),
     ],
 )
-def test_options_are_refused_before_the_job_is_queued(client: Client, options: dict[str, object], field: str) -> None:
-    source, target = pair(client, 930)
-    error = refused(lambda: client.estimates.create(source, target, **options))  # type: ignore[arg-type]
-    assert (error.status, fields(error)) == (422, [field])
-    assert field in str(error)
+def test_requests_are_refused_with_the_same_words(
+    server: ServerProcess, call: Callable[..., object], words: str
+) -> None:
+    # Ids of its own that are the same for both, as messages repeat them.
+    ids = "ss_aaaaaaaaaaaaaaaaaaaaaaaa", "ss_bbbbbbbbbbbbbbbbbbbbbbbb"
+    status, detail, _ = said_of(lambda client: call(client, *ids), server)
+    assert status == 422
+    assert words in detail
 
 
 def test_sets_that_cannot_be_compared_are_refused_at_once(client: Client) -> None:

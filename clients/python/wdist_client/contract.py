@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from wdist_client.base import Model
 
@@ -340,6 +340,61 @@ class BatchOptions(Options, total=False):
 
     simultaneous: bool
 
+
+class PairRequest(BaseModel, extra="forbid", strict=True):
+    """One comparison."""
+
+    source: Annotated[str, Field(min_length=1, max_length=64)]
+    target: Annotated[str, Field(min_length=1, max_length=64)]
+    custom_id: Annotated[str, Field(pattern="^[^\\x00]*$", min_length=1, max_length=64)] | None = None
+
+
+Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
+
+# Fields of requests, with their defaults, that the library's options lack or that a server limits more.
+COMMON_FIELDS: dict[str, Any] = {
+    "max_seconds": (Annotated[float, Field(gt=0.0, le=86400.0)] | None, None),
+    "device": (Literal["auto", "cpu", "cuda"], "auto"),
+    "groups": (
+        Annotated[
+            dict[
+                Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(min_length=1, max_length=64)]
+            ],
+            Field(min_length=1, max_length=5001),
+        ]
+        | None,
+        None,
+    ),
+    "priority": (Literal["high", "normal", "low"], "normal"),
+    "metadata": (
+        Annotated[
+            dict[
+                Annotated[str, Field(pattern="^[^\\x00]*$", min_length=1, max_length=64)],
+                Annotated[str, Field(pattern="^[^\\x00]*$", max_length=512)],
+            ],
+            Field(max_length=50),
+        ],
+        {},
+    ),
+}
+ESTIMATE_FIELDS: dict[str, Any] = {
+    "source": (Annotated[str, Field(max_length=64)], ...),
+    "target": (Annotated[str, Field(max_length=64)], ...),
+}
+BATCH_FIELDS: dict[str, Any] = {
+    "pairs": (Annotated[list[PairRequest], Field(min_length=1, max_length=5000)] | None, None),
+    "matrix": (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=2, max_length=100)] | None,
+        None,
+    ),
+    "reference": (Annotated[str, Field(min_length=1, max_length=64)] | None, None),
+    "targets": (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=5000)]
+        | None,
+        None,
+    ),
+    "simultaneous": (bool, False),
+}
 
 SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("lower_bound",), "lower_bound", ".5g", "W1 is at least this, with {about}{confidence} confidence"),

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from wdist_client.requests import Request, Response
-from wdist_client.transports.local.jobs import LocalJobs, check_options
+from wdist_client.transports.local.checks import check_batch
+from wdist_client.transports.local.jobs import LocalJobs
 from wdist_client.transports.local.records import (
     RefusalError,
     StoredBatch,
@@ -55,16 +56,14 @@ class LocalBatches:
     def _create(self, request: Request) -> dict[str, Any]:
         assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
         body = json.loads(request.content)
+        check_batch(body)
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
         kind, sets, pairs = _pairs(body)
         names = {name for pair in pairs for name in pair[:2]}
         for name in names:
             self._sets.find(name)
-        if not pairs or (sets is not None and len(names) != len(sets)):
-            raise RefusalError(422, "Invalid batch", "name at least two sets, and none twice", kind)
         if body.pop("simultaneous", False):
             body["statements"] = max(body.get("statements", 1), len(pairs))
-        check_options(body)
         for source, target, _ in pairs:  # all pairs are queued, or none
             self._check(source, target, body)
         jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
@@ -82,7 +81,9 @@ class LocalBatches:
         except RefusalError as refusal:
             one, other = (self._sets.find(each).record["name"] or each for each in (source, target))
             problem: dict[str, Any] = refusal.problem
-            detail, field = f"{one} against {other}: {problem['detail']}", problem["errors"][0]["field"]
+            detail, field = problem["detail"], problem["errors"][0]["field"]
+            if field in {"source", "target"}:  # an option is at fault in every pair
+                detail = f"{one} against {other}: {detail}"
             raise RefusalError(refusal.status, problem["title"], detail, field) from refusal
 
     def _submit(

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response, Upload
+from wdist_client.transports.local.checks import check_estimate, check_status
 from wdist_client.transports.local.records import RefusalError, StoredJob, find, new_id, now
 from wdist_client.transports.local.sets import LocalSets
 
@@ -44,12 +43,14 @@ class LocalJobs:
         return found
 
     def records(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The records with the requested status and labels."""
+        """The records with the requested status and labels. Raises RefusalError for an unknown status."""
+        if (status := params.get("status")) is not None:
+            check_status(status)
         labels = [label.partition(":")[::2] for label in params.get("metadata", ())]
         return [
             job.record
             for job in self._stored.values()
-            if params.get("status") in (None, job.record["status"])
+            if status in (None, job.record["status"])
             and all(job.record["metadata"].get(key) == value for key, value in labels)
         ]
 
@@ -73,9 +74,9 @@ class LocalJobs:
                 detail = "this Idempotency-Key came with another body"
                 raise RefusalError(422, "Key used before", detail, "Idempotency-Key")
             return self.find(name).record
+        check_estimate(body)
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
         source, target = body.pop("source"), body.pop("target")
-        check_options(body)
         self.check_pair(source, target, body)
         record = self.submit(source, target, body, priority, metadata).record
         self._keys[key] = (json.loads(request.content), record["id"])
@@ -98,6 +99,7 @@ class LocalJobs:
 
     def check_pair(self, source: str, target: str, options: dict[str, Any]) -> None:
         """Refuse now what the estimate would refuse later, as a server does."""
+        from wdist.critics.registry import FAMILIES
         from wdist.data.checks import check_pair
         from wdist.data.samples import open_samples
         from wdist.errors import OptionError, SampleError
@@ -108,6 +110,13 @@ class LocalJobs:
         try:
             one, other = (open_samples(each.rows, side, options.get("layout")) for side, each in sides.items())
             check_pair(one, other)
+            if (family := FAMILIES.get(options.get("critic", "auto"))) is not None and not family.fits(one.row_shape):
+                detail = f"critic {family.name} needs images, the rows have shape {one.row_shape}; use auto"
+                raise RefusalError.of([("critic", detail)])
+            scale = options.get("scale")
+            if isinstance(scale, list) and len(scale) != one.dimension:
+                detail = f"scale has {len(scale)} factors, a row has {one.dimension} numbers"
+                raise RefusalError.of([("scale", detail)])
         except OptionError as error:
             raise RefusalError(422, "Invalid option", str(error), "layout") from error
         except SampleError as error:
@@ -213,16 +222,3 @@ class LocalJobs:
             return {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
         job.curve = list(job.result.curve)
         return {"status": "succeeded", "result": job.result.to_dict()}
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuses unknown options and impossible values before the job is accepted."""
-    from wdist.definitions.refusals import refusals
-    from wdist.options import Options
-
-    checked = {name: value for name, value in options.items() if name != "groups"}
-    try:
-        Options(**checked)
-    except ValidationError as error:
-        field, sentence = refusals(error.errors(), checked, list(Options.model_fields))[0]
-        raise RefusalError(422, "Invalid option", sentence, field) from error

@@ -6,10 +6,10 @@ import json
 import math
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wdist_client.models import ENDED
 from wdist_client.requests import Response
@@ -24,11 +24,18 @@ MAX_DESCRIBED_COLUMNS = 256
 class RefusalError(Exception):
     """The request is answered with an error status."""
 
-    def __init__(self, status: int, title: str, detail: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, field: str | None = None, named: Iterable[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(detail)
-        errors = [] if field is None else [{"field": field, "message": detail}]
+        errors = [{"field": name, "message": text} for name, text in (named if field is None else [(field, detail)])]
         self.status = status
         self.problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
+
+    @classmethod
+    def of(cls, named: Sequence[tuple[str, str]]) -> Self:
+        """A request whose fields are refused: each field, and what is said of it."""
+        return cls(422, "Invalid request", "; ".join(text for _, text in named), named=named)
 
 
 @dataclass

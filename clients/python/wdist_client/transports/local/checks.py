@@ -1,0 +1,66 @@
+"""What a local client refuses of a request: what the library refuses, and what only a server does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError, ValidationInfo, create_model, field_validator
+
+from wdist_client import contract
+from wdist_client.transports.local.records import RefusalError
+
+
+def check_estimate(body: Mapping[str, Any]) -> None:
+    """Raises RefusalError, which names every field at fault."""
+    _check(body, is_batch=False)
+
+
+def check_batch(body: Mapping[str, Any]) -> None:
+    """Raises RefusalError, which names every field at fault."""
+    _check(body, is_batch=True)
+    for name in ("matrix", "targets"):
+        if len(set(body.get(name, ()))) != len(body.get(name, ())):
+            raise RefusalError.of([("", f"{name} names a set twice")])
+    names = [pair["custom_id"] for pair in body.get("pairs", ()) if pair.get("custom_id") is not None]
+    if len(set(names)) != len(names):
+        raise RefusalError.of([("", "pairs uses a custom_id twice")])
+
+
+def check_status(status: str) -> None:
+    """Raises RefusalError where it is no state of an estimate."""
+    from wdist.definitions.refusals import refusals
+
+    try:
+        TypeAdapter(contract.Status).validate_python(status)
+    except ValidationError as error:
+        found = [{**each, "loc": ("status",)} for each in error.errors()]
+        raise RefusalError.of(refusals(found, {"status": status})) from error
+
+
+def _check(body: Mapping[str, Any], *, is_batch: bool) -> None:
+    from wdist.definitions.refusals import refusals
+
+    model = _model(is_batch=is_batch)
+    try:
+        model(**body)
+    except ValidationError as error:
+        raise RefusalError.of(refusals(error.errors(), body, list(model.model_fields))) from error
+
+
+@cache
+def _model(*, is_batch: bool) -> Any:
+    """The library's options and the fields that a server adds."""
+    from wdist.options import Options, refuse_groups
+
+    def can_be_split(groups: Any, others: ValidationInfo) -> Any:
+        options = (others.data.get(name) for name in ("split", "method", "diameter"))
+        if groups is not None and (reason := refuse_groups(*options)):
+            raise ValueError(reason)
+        return groups
+
+    fields = contract.COMMON_FIELDS | (contract.BATCH_FIELDS if is_batch else contract.ESTIMATE_FIELDS)
+    return create_model(
+        "Request", __base__=Options, __validators__={"can_be_split": field_validator("groups")(can_be_split)}, **fields
+    )
