@@ -48,6 +48,10 @@ class InvalidError(RequestError):
     status, type, title = 422, "invalid", "The request cannot be carried out as it stands"
 
 
+class FaultError(RequestError):
+    status, type, title = 500, "internal_error", "Internal server error"
+
+
 class StorageFullError(RequestError):
     status, type, title = 507, "storage_full", "The server's disk is full"
 

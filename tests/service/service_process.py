@@ -23,6 +23,7 @@ _PROCESSES = {
     "api": "wdist_service.processes.api",
     "worker": "wdist_service worker",
     "trainer": "wdist_service.worker.trainer",
+    "decoder": "wdist_service.decoding",
 }
 
 
@@ -56,7 +57,7 @@ class Server(ServerProcess):
         super().kill()
 
     def pids(self, process: str) -> list[int]:
-        """Live processes of one kind under this server: "api", "worker" or "trainer"."""
+        """Live processes of one kind under this server: "api", "worker", "trainer" or "decoder"."""
         assert self.process is not None
         parents = dict(_living())
         found, frontier = [], [self.process.pid]

@@ -356,35 +356,12 @@ def test_hostile_bodies_are_refused_and_nothing_is_stored(refusals: dict[str, tu
     assert not Path("/tmp/wdist-was-executed").exists()
 
 
-def test_a_decoder_that_needs_too_much_memory_ends_alone(small: Server) -> None:
-    # One row of 320 MB, which a decoder of 512 MiB cannot unpack and convert; compressed it is a few bytes.
-    body = parquet(pa.table({"x": pa.array([[0.0] * 40_000_000])}), compression="zstd")
-    status, _ = post(small, body, format="parquet")
-    assert status == 422
-    assert small.client.get("/livez").status_code == 200
-
-
-def test_a_decoder_out_of_time_is_ended(own_server: Callable[..., Server]) -> None:
-    server = own_server("--workers", "0", decoder_seconds="1")
-    large = image(np.zeros((4000, 4000), np.uint8))  # a few kilobytes, and at least 30 ms to decode
-    status, problem = post(server, archive({f"{k}.png": large for k in range(200)}), format="images")
-    assert status == 422
-    assert "1 s" in problem["detail"]
-    assert not list((server.data / "incoming").iterdir())
-
-
 def test_types_of_body_that_are_not_read(small: Server) -> None:
     assert post(small, b"a", "text/html")[0] == 415
     status, problem = post(small, b"a", "multipart/form-data; boundary=x")
     assert status == 415
     assert "--data-binary" in problem["detail"]
     assert post(small, b"a", format="xml")[0] == 422
-
-
-def test_decoders_get_no_secrets(small: Server) -> None:
-    from wdist_service.decoding import runner
-
-    assert set(runner._ENVIRONMENT).isdisjoint({"WDIST_SERVER_DATABASE_URL", "WDIST_API_KEY", "HOME"})
 
 
 def test_the_same_values_under_other_names_of_columns_are_refused(server: Server) -> None:

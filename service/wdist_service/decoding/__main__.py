@@ -1,7 +1,7 @@
 """The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS SELECTION`.
 
-The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} to standard
-output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
+The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} is the last
+line of standard output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
         report = {"kind": "memory", "error": ""}
     except Exception as error:
         report = {"kind": _kind(error), "error": str(error)[:1000]}
-    sys.stdout.write(json.dumps(report))
+    sys.stdout.write("\n" + json.dumps(report))  # standard error goes to the same pipe
 
 
 def _kind(error: Exception) -> str:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wdist.data.readers.base import Selection
 from wdist_service.decoding.formats import Format
-from wdist_service.errors import InvalidError, TooLargeError
+from wdist_service.errors import FaultError, InvalidError, TooLargeError
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Decoded, DiskFullError
 
 log = logging.getLogger("wdist.decoding")
 _MAX_REPORT_BYTES = 8 << 20
 _GRACE_SECONDS = 5.0  # the child ends itself; this is for one that does not
+_OUT_OF_TIME_OR_MEMORY = {-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL}
+_OUT_OF_MEMORY = (b"std::bad_alloc", b"MemoryError")  # the last words of C++, which then aborts, and of Python
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,14 @@ class Decoders:
     def decode(self, source: Path, kind: Format, take: Selection, target: Decoded) -> Report:
         """Turn the body in `source` into an .npy file in `target`.
 
-        Raises InvalidError, TooLargeError or DiskFullError, with a message for the client.
+        Raises InvalidError, TooLargeError, DiskFullError or FaultError, with a message for the client.
         """
         with self._places:
             output, code = self._run(source, kind, take, target)
-        report = _parse(output)
-        if report is None:
-            log.warning("a decoder ended without a report", extra={"format": kind, "exit_code": code})
-            report = {"kind": "killed", "error": ""}
+        report = _parse(output, code)
+        if report.get("kind") == "broken":
+            said = output[-1000:].decode(errors="replace")
+            log.error("a decoder broke down", extra={"format": kind, "exit_code": code, "output": said})
         if "error" in report:
             self._refuse(kind, str(report.get("kind")), str(report["error"]))
         return Report(report.get("columns"), report.get("name"))
@@ -62,7 +66,7 @@ class Decoders:
         with source.open("rb") as body:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
                 [*command, take.to_json()],
-                stdin=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(target.descriptor,), cwd="/",
+                stdin=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(target.descriptor,), cwd="/",
                 env=_ENVIRONMENT,
             )  # fmt: skip
         killer = threading.Timer(settings.decoder_seconds + _GRACE_SECONDS, process.kill)
@@ -85,8 +89,10 @@ class Decoders:
             raise TooLargeError(f"the body ({kind}) is too large: {message}", field="body")
         if reason == "invalid":
             raise InvalidError(f"the body ({kind}): {message}", field="body")
+        if reason == "broken":
+            raise FaultError(f"the reader of {kind} broke down; send it again, or send the array as .npy")
         settings = self._settings
-        if reason in {"memory", "killed"}:
+        if reason == "memory":
             raise InvalidError(
                 f"the body ({kind}) needs more than the {settings.decoder_memory_bytes >> 20:,} MiB or "
                 f"{settings.decoder_seconds} s that may be spent on reading it; send the array as .npy",
@@ -103,9 +109,12 @@ _ENVIRONMENT = {
 }  # fmt: skip
 
 
-def _parse(output: bytes) -> dict[str, Any] | None:
-    try:
-        report = json.loads(output)
-    except ValueError:
-        return None
-    return report if isinstance(report, dict) else None
+def _parse(output: bytes, code: int) -> dict[str, Any]:
+    """The report in the last line of the output, or one that says why there is none."""
+    if code == 0:
+        with suppress(ValueError):
+            report = json.loads(output.rpartition(b"\n")[2])
+            if isinstance(report, dict):
+                return report
+    is_limited = code in _OUT_OF_TIME_OR_MEMORY or any(words in output for words in _OUT_OF_MEMORY)
+    return {"kind": "memory" if is_limited else "broken", "error": ""}
