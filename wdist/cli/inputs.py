@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from wdist.data.columns import check_names, telling_names
+from wdist.data.columns import check_names, names_for
 from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import HELP as FILES
 from wdist.errors import SampleError
@@ -41,7 +41,7 @@ def open_inputs(texts: Sequence[str], drop: Sequence[str] = (), groups: str | No
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
     inputs = [_open(text, tuple(drop), groups) for text in texts]
-    names = [(each.given, telling_names(each.rows.columns, each.rows.array.shape[-1])) for each in inputs]
+    names = [(each.given, names_for(each.rows.columns, each.rows.array.shape[-1])) for each in inputs]
     first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
     for given, columns in names:
         check_names(first[1], columns, first[0], given)
