@@ -59,7 +59,7 @@ def estimate_w1(
         y: rows of Q (target), of the same shape as those of x and independent of them.
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
-            a row from it.
+            a row from it. Labels are numbers, text, dates or times; 3, 3.0 and "3" are one label, "007" is another.
         drop: columns of tables that are left out.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.

@@ -289,9 +289,9 @@ def test_frames_with_other_columns_are_refused(client: Client) -> None:
         client.estimates.create(source, client.sample_sets.create(frame[["d", "b", "c", "a"]]), **QUICK)
     with pytest.raises(SampleError, match="d only in source, z only in target; give both a, b, c, d"):
         client.estimates.create(source, client.sample_sets.create((frame + 1).rename(columns={"d": "z"})), **QUICK)
-    numbered = client.sample_sets.create(pd.DataFrame(rows(72)))
-    assert numbered.columns is None
-    assert client.estimates.create(source, numbered, **QUICK).wait().lower_bound >= 0
+    unnamed = client.sample_sets.create(rows(72))
+    assert unnamed.columns is None
+    assert client.estimates.create(source, unnamed, **QUICK).wait().lower_bound >= 0
 
 
 @pytest.mark.parametrize("key", ["wd_abc def", "a,b,c\n1,2,3", "wd_\u201cabc\u201d"])

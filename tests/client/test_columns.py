@@ -123,3 +123,31 @@ def test_the_command_refuses_what_the_server_refuses(
     error = capsys.readouterr().err
     assert "order.csv" in error
     assert "put them into the order a, b, c" in error
+
+
+LONG = "x" * 250
+PERMUTED: dict[str, list[Any]] = {"numbers": [0, 1, 2], "long names": [LONG + "1", LONG + "2", LONG + "3"]}
+
+
+@pytest.mark.parametrize("kind", PERMUTED)
+def test_names_are_compared_whole_and_numbers_are_names(client: Client, tmp_path: Path, kind: str) -> None:
+    names = PERMUTED[kind]
+    frame = pd.DataFrame(FRAME.to_numpy() * len(str(names)), columns=names)
+    other = frame[[names[1], names[0], names[2]]] + 1
+    source, target = client.sample_sets.create(frame), client.sample_sets.create(other)
+    with pytest.raises(SampleError, match="another order"):
+        client.estimates.create(source, target, **QUICK)
+    with pytest.raises(InvalidRequest, match="another order"):
+        client.estimates.create(source.id, target.id, **QUICK)
+    job = client.estimates.create(source, client.sample_sets.create(frame.to_numpy() + 1), **QUICK)
+    job.wait()
+    with pytest.raises(SampleError, match="another order"):
+        job.evaluate(other)
+    frame.add(5).rename(columns=str).to_parquet(tmp_path / "same.parquet")
+    stored = client.sample_sets.create(tmp_path / "same.parquet")
+    np.testing.assert_array_equal(job.evaluate(stored), job.evaluate(frame + 5))
+
+
+def test_names_that_are_repeated_are_refused(client: Client) -> None:
+    with pytest.raises(SampleError, match="more than one column is named 'a'"):
+        client.sample_sets.create(pd.DataFrame(FRAME.to_numpy() + 6, columns=["a", "b", "a"]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from wdist.data.columns import check_names, telling_names
+from wdist.data.columns import check_names
 from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import HELP as FILES
 from wdist.errors import SampleError
@@ -64,7 +64,7 @@ def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (),
 
 def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
     """Raise SampleError if sets, each what the user wrote and its columns, have columns of other names or order."""
-    names = [(given, telling_names(columns, len(columns or ()))) for given, columns in sets]
+    names = list(sets)
     first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
     for given, columns in names:
         check_names(first[1], columns, first[0], given)

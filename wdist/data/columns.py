@@ -1,16 +1,18 @@
 """Names of columns: which of them count, and whether two tables have the same. Columns are never put in order by name.
 
-Rows without names match any names. An array, an .npy file and a table with a header of its own numbers 0, 1, ... have
-none.
+Rows without names, such as those of an array or an .npy file, match any names. The numbers 0, 1, ... that pandas gives
+to columns are names like any others.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from wdist.errors import SampleError
 
+MAX_NAME = 200  # characters of a name that servers keep
 _SHOWN = 300  # characters of a list of names in a message
 
 
@@ -21,11 +23,17 @@ def given_names(data: Any) -> list[str] | None:
     return None if names is None else [str(each) for each in names]
 
 
-def telling_names(names: Sequence[str] | None, width: int) -> list[str] | None:
-    """The names of `width` columns if they tell them apart: one each, none twice, not just the numbers from 0."""
-    if names is None or len(names) != width or len(set(names)) < width:
-        return None
-    return None if list(names) == [str(i) for i in range(width)] else list(names)
+def names_for(names: Sequence[str] | None, width: int) -> list[str] | None:
+    """The names of `width` columns, or None if there are none, or not one for each column."""
+    return None if names is None or len(names) != width else list(names)
+
+
+def kept_name(name: str) -> str:
+    """A name as servers keep it: one longer than 200 characters ends in its SHA-256, so that no two become equal."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return f"{name[: MAX_NAME - 1 - len(digest)]}#{digest}"
 
 
 def check_names(
@@ -35,7 +43,10 @@ def check_names(
 
     `one` and `other` are what messages call the tables. None stands for columns without names.
     """
-    if source is None or target is None or list(source) == list(target):
+    if source is None or target is None:
+        return
+    source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]
+    if source == target:
         return
     if sorted(source) == sorted(target):
         raise SampleError(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import given_names, telling_names
+from wdist.data.columns import given_names, names_for
 from wdist.data.files import FileRows, rows_of
 from wdist.data.readers.base import Selection
 from wdist.data.readers.npy import NUMERIC_KINDS
@@ -152,7 +152,8 @@ class SampleSet:
     def column_name(self, column: int) -> str:
         """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image."""
         if not self.is_image:
-            return f"column {column if self.names is None else repr(self.names[column])}"
+            name = self.columns[column]
+            return f"column {name if name == str(column) else repr(name)}"
         return f"pixel {tuple(int(i) for i in np.unravel_index(column, self.array.shape[1:]))}"
 
 
@@ -196,13 +197,13 @@ def open_samples(
 
 
 def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
-    """A table's column names, or None for the default 0, 1, ... Raises SampleError for a repeated name of a frame."""
+    """A table's column names, or None. Raises SampleError for a repeated name of a frame."""
     names = given_names(data) if array.ndim == 2 else None
-    # A file may repeat names, as a server stores it; they then tell nothing apart.
+    # A file may repeat names, as a server stores it.
     if names is not None and len(set(names)) < len(names) and not isinstance(data, FileRows):
         twice = next(each for k, each in enumerate(names) if each in names[:k])
         raise SampleError(f"{name}: more than one column is named {twice!r}; give each a name of its own")
-    return telling_names(names, array.shape[-1])
+    return names_for(names, array.shape[-1])
 
 
 def _as_array(data: Any, name: str) -> NDArray[Any]:

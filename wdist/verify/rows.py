@@ -31,11 +31,10 @@ def open_rows(data: Any) -> NDArray[Any]:
 
 
 def column_names(data: Any) -> list[str] | None:
-    """The names of a frame's columns, or None; the numbers from 0, which pandas gives by itself, are no names."""
+    """The names of a frame's columns, or None."""
     given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
     given = getattr(data, "columns", None) if given is None else given
-    names = None if given is None else [str(each) for each in given]
-    return None if names == [str(i) for i in range(len(names or []))] else names
+    return None if given is None else [str(each) for each in given]
 
 
 def rows_digest(array: NDArray[Any]) -> str:

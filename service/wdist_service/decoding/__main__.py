@@ -27,15 +27,16 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
 
 def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
+    from wdist.data.columns import kept_name
     from wdist.data.readers import registry
     from wdist.data.readers.base import Selection
     from wdist.data.readers.writer import ArrayWriter
-    from wdist_service.decoding.formats import MAX_NAME, MAX_NAMES
+    from wdist_service.decoding.formats import MAX_NAMES
 
     writer = ArrayWriter(descriptor, max_bytes)
     found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.from_json(selection))
     columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
-    return {"columns": columns and [column[:MAX_NAME] for column in columns], "name": found.name}
+    return {"columns": columns and [kept_name(column) for column in columns], "name": found.name}
 
 
 def main() -> None:

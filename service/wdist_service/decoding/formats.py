@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 else:
     Format = Literal[tuple(FORMATS)]  # /openapi.json lists them
 MAX_NAMES = 4096  # columns whose names are kept
-MAX_NAME = 200  # characters of a name that are kept
 _KNOWN = ", ".join(FORMATS)
 
 

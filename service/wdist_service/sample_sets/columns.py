@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from wdist.data.columns import telling_names
-from wdist_service.decoding.formats import MAX_NAME
+from wdist.data.columns import kept_name, names_for
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.tables import SampleSet
 
 
 def names_of(row: SampleSet) -> list[str] | None:
-    """The names of a table's columns if it has some that tell them apart, else None."""
-    return telling_names(row.column_names, row.shape[1]) if len(row.shape) == 2 else None
+    """The names of a table's columns if it has some, else None."""
+    return names_for(row.column_names, row.shape[1]) if len(row.shape) == 2 else None
 
 
 def called(row: SampleSet) -> str:
@@ -40,7 +39,7 @@ def checked_names(row: SampleSet, given: list[str]) -> list[str]:
             "table",
             field="columns",
         )
-    kept = [name[:MAX_NAME] for name in given]
+    kept = [kept_name(name) for name in given]
     if len(set(kept)) < len(kept):
         twice = next(name for k, name in enumerate(kept) if name in kept[:k])
         raise InvalidError(f"more than one column is named {twice!r}; give each a name of its own", field="columns")

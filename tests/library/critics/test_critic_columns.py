@@ -33,6 +33,11 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "c only in the critic, z only in the rows; give both a, b, c",
         "the columns a, b, z; this critic takes a, b, c",
     ),
+    "the numbers of pandas": (
+        lambda: pd.DataFrame(FRAME.to_numpy()),
+        "a, b, c only in the critic, 0, 1, 2 only in the rows",
+        "the columns 0, 1, 2; this critic takes a, b, c",
+    ),
     "one column more": (lambda: FRAME.assign(d=1.0), "d only in the rows", "the columns a, b, c, d"),
     "one column less": (lambda: FRAME[["a", "b"]], "c only in the critic", "the columns a, b; this"),
     "a missing value": (
@@ -57,7 +62,6 @@ EQUAL: dict[str, Callable[[], Any]] = {
     "polars": lambda: pl.from_pandas(FRAME),
     "pyarrow": lambda: pa.Table.from_pandas(FRAME),
     "an array": FRAME.to_numpy,
-    "pandas without names": lambda: pd.DataFrame(FRAME.to_numpy()),
 }
 
 
@@ -139,3 +143,14 @@ def test_sets_with_other_columns_are_not_compared(name: str, fault: str) -> None
     if name == "matrix_w1":
         assert "first" in str(refused.value)
         assert "second" in str(refused.value)
+
+
+def test_numbered_columns_keep_their_order(tmp_path: Path) -> None:
+    numbered = pd.DataFrame(FRAME.to_numpy())
+    with pytest.raises(SampleError, match=r"another order \(1, 0, 2\); put them into the order 0, 1, 2"):
+        wdist.estimate_w1(numbered, numbered[[1, 0, 2]] + 1, **QUICK)
+    wdist.estimate_w1(numbered, FRAME.to_numpy() + 1, **QUICK).critic.save(tmp_path)
+    for scorer, error in ((load_critic(tmp_path), SampleError), (read_critic(tmp_path), CertificateError)):
+        with pytest.raises(error, match="1, 0, 2"):
+            scorer.evaluate(numbered[[1, 0, 2]])
+        np.testing.assert_array_equal(scorer.evaluate(numbered), scorer.evaluate(FRAME.to_numpy()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,20 @@ _SHOWN = 300  # characters of a list of names in a message
 
 
 def names_of(data: Any) -> list[str] | None:
-    """The names of a frame's columns if they tell them apart, else None; pandas' own numbers from 0 are no names."""
+    """The names of a frame's columns as servers keep them, or None. Servers refuse repeated ones."""
     given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
     given = getattr(data, "columns", None) if given is None else given
-    names = [str(each)[:MAX_NAME] for each in (() if given is None else given)]
-    is_numbered = names == [str(i) for i in range(len(names))]
-    return None if is_numbered or len(names) > MAX_NAMES or len(set(names)) < len(names) else names
+    if given is None or len(given) > MAX_NAMES:
+        return None
+    return [kept_name(str(each)) for each in given]
+
+
+def kept_name(name: str) -> str:
+    """A name as servers keep it: one longer than 200 characters ends in its SHA-256, so that no two become equal."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return f"{name[: MAX_NAME - 1 - len(digest)]}#{digest}"
 
 
 def check_names(source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str) -> None:
@@ -28,7 +37,7 @@ def check_names(source: Sequence[str] | None, target: Sequence[str] | None, one:
     """
     if source is None or target is None:
         return
-    ours, theirs = ([name[:MAX_NAME] for name in names] for names in (source, target))
+    ours, theirs = ([kept_name(name) for name in names] for names in (source, target))
     if ours == theirs:
         return
     if sorted(ours) == sorted(theirs):

@@ -106,7 +106,7 @@ def check_values(rows: Array, start: int, names: Sequence[str] | None) -> None:
     row, *rest = (int(i) for i in np.argwhere(~(np.abs(rows) <= limit))[0])
     value, place = rows[row, *rest], f", at {tuple(rest)}" if rest else ""
     if len(rest) == 1:
-        place = f", column {rest[0] if names is None else repr(names[rest[0]])}"
+        place = f", column {rest[0] if names is None or names[rest[0]] == str(rest[0]) else repr(names[rest[0]])}"
     reason = (
         "beyond the range of float32; rescale it" if np.isfinite(value) else "not finite; remove or impute such rows"
     )
@@ -122,6 +122,10 @@ def _from_torch(tensor: Any) -> Any:
 def _from_frame(frame: Any) -> Any:
     """Values of a pandas or polars frame or series; the first column that is not numeric is named."""
     if hasattr(frame, "columns"):
+        names = list(map(str, frame.columns))
+        if len(set(names)) < len(names):
+            twice = next(name for k, name in enumerate(names) if name in names[:k])
+            raise SampleError(f"more than one column is named {twice!r}; give each a name of its own")
         for column in frame.columns:
             _numeric(frame[column], str(column))
         if type(frame).__module__.startswith("pandas"):

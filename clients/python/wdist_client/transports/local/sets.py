@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.requests import Request, Upload
+from wdist_client.rows.columns import kept_name
 from wdist_client.rows.payload import Payload, payload
 from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, statistics
 
@@ -41,6 +42,7 @@ class LocalSets:
         sent = request.content.payload
         try:
             rows = _rows(sent, request.params)
+            rows = replace(rows, columns=rows.columns and [kept_name(name) for name in rows.columns])
             opened = open_samples(rows, "the array", "nhwc" if rows.array.ndim == 4 else None)
             found = statistics(opened)
         except LibraryError as error:
@@ -65,6 +67,10 @@ class LocalSets:
         stored, columns = self.find(name), json.loads(request.content)["columns"]
         if stored.record["shape"][1:] != [len(columns)]:
             detail = f"{len(columns)} names do not fit the shape {stored.record['shape']}: give one for each column"
+            raise RefusalError(422, "Invalid samples", detail, "columns")
+        if len(set(columns)) < len(columns):
+            twice = next(each for k, each in enumerate(columns) if each in columns[:k])
+            detail = f"more than one column is named {twice!r}; give each a name of its own"
             raise RefusalError(422, "Invalid samples", detail, "columns")
         return _named(stored, columns)
 
