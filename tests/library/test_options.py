@@ -58,6 +58,7 @@ def test_every_bound_itself_is_accepted(name: str) -> None:
 def test_numbers_of_numpy_are_numbers(number: Any) -> None:
     assert Options.checked(seed=number).seed == 3
     assert Options.checked(diameter=number, scale=np.float32(0.5)).scale == 0.5
+    assert Options.checked(empirical=np.bool_(number > 0)).empirical is True
 
 
 @pytest.mark.parametrize("given", [[1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3]), np.array([[1.0], [2.0], [3.0]])])
