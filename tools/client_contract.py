@@ -155,7 +155,7 @@ def _requests(estimate: Schema, batch: Schema) -> Iterator[str]:
 def _request_field(schema: Schema) -> str:
     """The type of a field and its default, which OpenAPI leaves out where it is null; an id has none."""
     kind = limited(schema)
-    default = None if kind.endswith("| None") else {} if schema.get("type") == "object" else ...
+    default: Any = None if kind.endswith("| None") else {} if schema.get("type") == "object" else ...
     return f"{kind}, {'...' if default is ... and 'default' not in schema else repr(schema.get('default', default))}"
 
 

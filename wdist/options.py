@@ -124,7 +124,7 @@ class Options(BaseModel):
         "blocks or standardize.",
         json_schema_extra=words("Largest distance of two rows"),
     )
-    empirical: bool | None = Field(
+    empirical: Annotated[bool, PLAIN] | None = Field(
         default=None,
         description="Whether to compute limits of the distance between the given rows themselves; by default if cheap.",
         json_schema_extra=words("Bracket of the rows themselves", null="if it is cheap", true="yes", false="no"),

@@ -20,6 +20,7 @@ from wdist_client import (
     InvalidRequest,
     Job,
     NotFound,
+    OptionError,
     Result,
     SampleSet,
     UnsupportedFormat,
@@ -228,6 +229,34 @@ def test_requests_are_refused_with_the_same_words(
     status, detail, _ = said_of(lambda client: call(client, *ids), server)
     assert status == 422
     assert words in detail
+
+
+def test_numbers_of_numpy_are_options(client: Client) -> None:
+    numbers = {"seed": np.int64(3), "confidence": np.float64(0.9), "scale": np.array([1, 2, 3]), "steps": np.uint8(2)}
+    options = {"critic": "affine", "baseline_rows": np.array(0), "empirical": np.bool_(False), **numbers}
+    result = client.estimates.create(*pair(client, 930), **options).wait(timeout=120)
+    assert (result.seed, result.confidence) == (3, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"groups": ["ss_a"]}, "^groups takes two sets"),
+        ({"groups": 3}, "^groups takes two sets"),
+        ({"groups": "ss_a"}, "^groups takes two sets"),
+        ({"confidence": float("nan")}, "^confidence is nan; it must be a finite number$"),
+        ({"scale": np.array([1, np.inf])}, r"^scale is .*; it must be a finite number$"),
+        ({"seed": object()}, "^seed cannot be written as JSON: it is of type object$"),
+    ],
+)
+def test_options_that_cannot_be_sent_are_named(client: Client, options: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        client.estimates.create("ss_a", "ss_b", **options)
+
+
+def test_what_is_said_of_several_options_is_said_once(client: Client) -> None:
+    error = refused(lambda: client.estimates.create(*pair(client, 930), seed=-1, steps=0))
+    assert str(error).count("seed is -1") == str(error).count("steps is 0") == 1
 
 
 def test_sets_that_cannot_be_compared_are_refused_at_once(client: Client) -> None:

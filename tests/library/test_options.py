@@ -6,12 +6,14 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from pydantic import Field, ValidationError, create_model
 
 from wdist import estimate_w1, matrix_w1
+from wdist.definitions.refusals import refusals
 from wdist.errors import OptionError
 from wdist.options import Options
 
@@ -58,6 +60,7 @@ def test_every_bound_itself_is_accepted(name: str) -> None:
 def test_numbers_of_numpy_are_numbers(number: Any) -> None:
     assert Options.checked(seed=number).seed == 3
     assert Options.checked(diameter=number, scale=np.float32(0.5)).scale == 0.5
+    assert Options.checked(empirical=np.bool_(number > 0)).empirical is True
 
 
 @pytest.mark.parametrize("given", [[1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3]), np.array([[1.0], [2.0], [3.0]])])
@@ -97,3 +100,48 @@ def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
 def test_options_need_no_torch() -> None:
     code = "import sys, wdist.options; assert not {'torch', 'fastapi'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        (Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "x", "v is 'x'; it must be 64 hexadecimal digits"),
+        (
+            Annotated[str, Field(pattern="^ss_[0-9a-z]+$")],
+            "x",
+            "v is 'x'; it must be a cursor, `next` of the page before",
+        ),
+        (Annotated[list[int], Field(min_length=1)], [], "v is []; it must be at least 1 entry long"),
+        (Annotated[list[int], Field(max_length=2)], [1, 2, 3], "v is [1, 2, 3]; it must be at most 2 entries long"),
+        (Annotated[str, Field(min_length=1)], "\ud800", r"v is '\ud800'; it must be text without lone surrogates"),
+    ],
+)
+def test_a_refusal_is_in_plain_words(kind: Any, given: Any, words: str) -> None:
+    model = create_model("Request", v=(kind, ...))
+    with pytest.raises(ValidationError) as caught:
+        model(v=given)
+    assert refusals(caught.value.errors(), {"v": given}) == [("v", words)]
+
+
+def test_a_whole_that_is_null_and_a_stranger_below_it() -> None:
+    inner = create_model("Inner", __config__={"extra": "forbid"})
+    outer = create_model("Outer", pairs=(list[inner], ...))
+    with pytest.raises(ValidationError) as caught:
+        outer.model_validate(None)
+    assert refusals(caught.value.errors(), None) == [("", "this is null; it must be an object")]
+    with pytest.raises(ValidationError) as caught:
+        outer(pairs=[{"foo": 1}])
+    said = refusals(caught.value.errors(), {"pairs": [{"foo": 1}]}, ["pairs"])
+    assert said == [("pairs.0.foo", "there is no 'pairs.0.foo' here")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_output_that_cannot_be_written_is_no_fault_of_wdist() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ran = subprocess.run(
+            [sys.executable, "-m", "wdist.cli.main", "completion", "bash"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (ran.returncode, ran.stderr) == (73, "wdist: cannot write the output: No space left on device\n")

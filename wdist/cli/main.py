@@ -2,12 +2,13 @@
 
 Data goes to standard output, progress and remarks to standard error. Exit status: 0 done; 1 the answer is no (a
 certificate that does not hold, a bound above --fail-above, a problem found by `doctor`); 2 wrong usage, or the data or
-an option is refused; 69, 73, 78 a server that cannot start (its port, its disk, its settings); 70 a bug in wdist; 130
-Ctrl-C.
+an option is refused; 69, 73, 78 a server that cannot start (its port, its disk, its settings), 73 also output that
+cannot be written; 70 a bug in wdist; 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from cyclopts import App
 
 from wdist import __version__
 from wdist.cli.arguments import PLAIN, SHARED, run
-from wdist.cli.output import EX_SOFTWARE, EX_USAGE, fail, remark
+from wdist.cli.output import EX_CANTCREAT, EX_SOFTWARE, EX_USAGE, fail, remark
 
 app = App(
     name="wdist",
@@ -85,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return 141
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor could the rest be written at the exit
+            return fail(f"cannot write the output: {error.strerror}", EX_CANTCREAT)
         if (missing := _missing_module(error)) is not None:
             remark(f"wdist {given[0]} needs {INSTALL.get(given[0], f'{missing}: {SERVER}')}")
             return EX_USAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-EX_NO, EX_USAGE, EX_SOFTWARE, EX_CONFIG = 1, 2, 70, 78
+EX_NO, EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 70, 73, 78
 
 
 def fail(message: str, code: int = EX_USAGE) -> int:

@@ -31,10 +31,19 @@ _REQUIRED = {
     "less_than_equal": "at most {le}",
     "string_too_long": "text of at most {max_length} characters",
     "string_too_short": "text of at least {min_length} characters",
+    "string_unicode": "text without lone surrogates",
     "string_pattern_mismatch": "text of the form {pattern}",
-    "too_long": "at most {max_length} entries long",
-    "too_short": "at least {min_length} entries long",
+    "too_long": "at most {max_length} long",
+    "too_short": "at least {min_length} long",
 }
+
+_PATTERNS = {
+    "^[0-9a-f]{64}$": "64 hexadecimal digits",
+    r'^[^:"\x00-\x1f]{1,64}:': "a label in the form name:value",
+    r"^[^\x00]*$": "text without the character NUL",
+    r"^[^\x00-\x1f\x7f]*$": "text without control characters",
+}
+"""In words what the patterns of the requests stand for; the cursors of lists begin with the kind of an id."""
 
 
 def refusals(errors: Iterable[Mapping[str, Any]], given: Any, known: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -70,7 +79,7 @@ def _path(location: Sequence[Any], given: Any, kind: str) -> list[str]:
 def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str]) -> str:
     first = errors[0]
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field, known, 1)
+        near = difflib.get_close_matches(field, known, 1) if "." not in field else []  # `known` are those at the top
         return f"there is no {field!r} here" + (f"; did you mean {near[0]!r}?" if near else "")
     if first["type"] == "missing":
         return f"{field} is missing"
@@ -79,7 +88,7 @@ def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str])
     if own:
         return f"{field}: {own[0]}" if field else own[0]
     required = " or ".join(dict.fromkeys(text for text, _ in said))
-    shown = repr(first["input"])
+    shown = "null" if first["input"] is None and not field else repr(first["input"])
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     return f"{field or 'this'} is {shown}; it must be {required}"
 
@@ -91,7 +100,22 @@ def _requirement(error: Mapping[str, Any]) -> tuple[str, bool]:
     form = _REQUIRED.get(error["type"])
     if form is None:
         return str(error["msg"]), True
-    return form.format(**{name: _shown(value) for name, value in error.get("ctx", {}).items()}), False
+    context = error.get("ctx", {})
+    if error["type"] == "string_pattern_mismatch" and (words := _pattern(context["pattern"])):
+        return words, False
+    shown = {name: _shown(value) for name, value in context.items()}
+    if error["type"] in {"too_long", "too_short"}:
+        shown |= {name: _entries(value) for name, value in context.items() if name.endswith("_length")}
+    return form.format(**shown), False
+
+
+def _pattern(pattern: str) -> str | None:
+    """A pattern of text in words, where there are any."""
+    return "a cursor, `next` of the page before" if pattern.endswith("_[0-9a-z]+$") else _PATTERNS.get(pattern)
+
+
+def _entries(count: Any) -> str:
+    return "1 entry" if count == 1 else f"{_shown(count)} entries"
 
 
 def _shown(value: Any) -> str:

@@ -175,6 +175,7 @@ class Estimates:
             groups: sets of one column, the labels of the source's and of the target's rows: groups stay whole.
             idempotency_key: sending the same key twice makes one job; by default a new one for each call.
             Unknown options are passed on, for servers newer than this client.
+            An option that is None gets its default.
 
         Raises InvalidRequest for an option the server refuses, NotFound for an unknown set.
         """

@@ -62,10 +62,8 @@ class APIStatusError(WdistError):
 
     def _message(self) -> str:
         message = self.detail or self.title
-        named = [
-            f"{e.get('field')}: {e.get('message')}" for e in self.errors if e.get("message") not in (None, message)
-        ]
-        fields = [field for field in named if field not in message]
+        unsaid = [e for e in self.errors if e.get("message") and e["message"] not in message]
+        fields = [field for e in unsaid if (field := f"{e.get('field')}: {e['message']}") not in message]
         if fields:
             message = f"{message.rstrip('.')}: {'; '.join(fields)}"
         for hint, argument in _HINTS.items():

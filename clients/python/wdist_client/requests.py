@@ -189,6 +189,8 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
     check_names(names_of(source), names_of(target), "source", "target")
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
+        if not isinstance(body["groups"], list | tuple) or len(body["groups"]) != 2:
+            raise OptionError("groups takes two sets, the labels of the source's rows and of the target's")
         labels = [identifier(labels, "ss_") for labels in body["groups"]]
         body["groups"] = dict(zip(pair.values(), labels, strict=True))
     key = body.pop("idempotency_key", None)
@@ -200,11 +202,25 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
     if body is None:
         return Request("POST", path, {}, headers)
+    written = ", ".join(f"{json.dumps(name)}: {_written(name, value)}" for name, value in body.items())
+    return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, f"{{{written}}}".encode())
+
+
+def _written(name: str, value: Any) -> str:
+    """An option as JSON. Raises OptionError, which names it."""
     try:
-        content = json.dumps(body, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"an option cannot be written as JSON: {error}") from error
-    return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, content)
+        return json.dumps(value, allow_nan=False, default=_plain)
+    except TypeError as error:
+        raise OptionError(f"{name} cannot be written as JSON: {error}") from error
+    except ValueError as error:
+        raise OptionError(f"{name} is {value}; it must be a finite number") from error
+
+
+def _plain(value: Any) -> Any:
+    """A Python number for a scalar of NumPy or torch, a flat list for an array."""
+    if hasattr(value, "tolist") and hasattr(value, "ndim"):
+        return value.reshape(-1).tolist() if value.ndim else value.item()
+    raise TypeError(f"it is of type {type(value).__name__}")
 
 
 def evaluate(path: str, payload: Payload) -> Request:
