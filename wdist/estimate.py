@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
-from wdist.data.checks import check_pair, scale_warnings
-from wdist.data.duplicates import duplicate_warnings
+from wdist.data.checks import check_pair, duplicate_warnings, scale_warnings
 from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair

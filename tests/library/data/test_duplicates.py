@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wdist import estimate_w1
-from wdist.data.duplicates import duplicate_warnings, row_hashes
+from wdist.data.checks import duplicate_warnings, row_hashes
 from wdist.data.samples import open_samples
 from wdist.data.splits import split_groups, split_rows
 

@@ -272,7 +272,7 @@ def test_statistics_are_those_of_numpy_under_a_large_offset() -> None:
 MEMORY_PROBE = """
 import sys, threading, time
 import numpy as np
-from wdist.data.duplicates import duplicate_warnings
+from wdist.data.checks import duplicate_warnings
 from wdist.data.checks import check_pair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
