@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wdist.data.labels import KINDS, codes_of
+from wdist.data.groups import KINDS, codes_of
 from wdist.data.readers.base import DecodeError, Selection
 from wdist.errors import OptionError
 
