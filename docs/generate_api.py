@@ -10,7 +10,7 @@ from typing import Any
 from wdist_service.app import contract
 
 PAGE = Path(__file__).with_name("api.md")
-_METHODS = ("get", "head", "post", "patch", "delete", "options")
+_METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 _START = """# The HTTP API, in full
 
 <!-- written by docs/generate_api.py from the contract that the server serves at /openapi.json; do not edit -->
