@@ -19,7 +19,7 @@ from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.definitions.arguments import OptionArguments
-from wdist.errors import OptionError
+from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
 from wdist.nn.torch_state import own_torch_state
 from wdist.options import Options, refuse_groups, takes_options
@@ -82,6 +82,26 @@ def estimate_w1(
         for training in estimation.trainings():
             training.run()
         return estimation.result()
+
+
+def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
+    """`estimate_w1` of two sets that messages call by their names."""
+    try:
+        return estimate_w1(x, y, **options)
+    except SampleError as error:
+        raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
+    except OptionError as error:
+        raise OptionError(_named(str(error), names) or str(error)) from error
+
+
+def _named(message: str, names: tuple[str, str]) -> str | None:
+    """Put a set's name into a message that begins with a side; an estimate knows only the sides."""
+    sides = {
+        "source and target": f"{names[0]} and {names[1]}",
+        "source": f"{names[0]} (source)",
+        "target": f"{names[1]} (target)",
+    }
+    return next((name + message[len(side) :] for side, name in sides.items() if message.startswith(f"{side}:")), None)
 
 
 class Estimation:

@@ -14,8 +14,8 @@ from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.readers.base import Selection
 from wdist.definitions.arguments import OptionArguments
 from wdist.definitions.figures import percent
-from wdist.errors import OptionError, SampleError
-from wdist.estimate import estimate_w1
+from wdist.errors import OptionError
+from wdist.estimate import compared
 from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
 from wdist.options import Options, takes_options
 from wdist.result import Result
@@ -145,26 +145,6 @@ def matrix_w1(
         rows=names[:1] if reference else names, columns=axis, **figures, confidence=first.confidence, units=first.units,
         split=first.split, warnings=warnings, results=results,
     )  # fmt: skip
-
-
-def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
-    """`estimate_w1` of two sets that messages call by their names."""
-    try:
-        return estimate_w1(x, y, **options)
-    except SampleError as error:
-        raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
-    except OptionError as error:
-        raise OptionError(_named(str(error), names) or str(error)) from error
-
-
-def _named(message: str, names: tuple[str, str]) -> str | None:
-    """Put a set's name into a message that begins with a side; an estimate knows only the sides."""
-    sides = {
-        "source and target": f"{names[0]} and {names[1]}",
-        "source": f"{names[0]} (source)",
-        "target": f"{names[1]} (target)",
-    }
-    return next((name + message[len(side) :] for side, name in sides.items() if message.startswith(f"{side}:")), None)
 
 
 def _opened(

@@ -31,7 +31,7 @@ def estimate(
 ) -> int:
     """Compare two files and print the result; returns the exit status."""
     from wdist.errors import WdistError
-    from wdist.matrix import compared
+    from wdist.estimate import compared
     from wdist.training.progress_line import ProgressLine
 
     try:

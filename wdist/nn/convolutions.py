@@ -23,7 +23,8 @@ from wdist.nn.spectra import any_grid, convolution_norm_bound, largest_singular_
 class LipschitzConvolution(Layer):
     """Base class of the convolutions: y = K * x + b on a torus, with K = self.kernel() of norm at most 1.
 
-    (n, in, h, w) -> (n, out, h/s, w/s), or (n, in, l) -> (n, out, l/s) with dimensions=1. Subclasses define `kernel`.
+    (n, in, h, w) -> (n, out, h/s, w/s), or (n, in, l) -> (n, out, l/s) with dimensions=1. Subclasses define
+    `kernel` and `_add_parameters`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LipschitzConvolution(Layer):
         dimensions: int = 2,
         groups: int = 1,
         padding_mode: str = "circular",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         require(groups == 1, "groups are refused: no orthogonal parametrisation of grouped kernels is proven here")
@@ -52,6 +54,11 @@ class LipschitzConvolution(Layer):
         self.bias = nn.Parameter(torch.zeros(out_channels, dtype=torch.float32)) if bias else None
         self.frozen_kernel: Tensor | None
         self.register_buffer("frozen_kernel", None, persistent=False)
+        self._add_parameters(generator)
+
+    def _add_parameters(self, generator: torch.Generator | None) -> None:
+        """Add the parameters of the kernel, drawn from `generator` (default: torch's global one)."""
+        raise NotImplementedError
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         """The kernel applied after downsampling, (out, in s^2, k/s, k/s), computed in `dtype` from the parameters."""
@@ -135,22 +142,10 @@ class BCOP(LipschitzConvolution):
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("H", "R")
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        bias: bool = True,
-        *,
-        generator: torch.Generator | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
-        dimensions = self.dimensions
-        n = max(self.inner_channels, out_channels)
-        self.H = nn.Parameter(random_orthogonal(out_channels, self.inner_channels, generator=generator))
-        projectors = dimensions * (self.inner_kernel[0] - 1)
+    def _add_parameters(self, generator: torch.Generator | None) -> None:
+        n = max(self.inner_channels, self.out_channels)
+        self.H = nn.Parameter(random_orthogonal(self.out_channels, self.inner_channels, generator=generator))
+        projectors = self.dimensions * (self.inner_kernel[0] - 1)
         R = random_orthogonal(projectors, n, n // 2, generator=generator) if projectors and n > 1 else None
         self.R = None if R is None else nn.Parameter(R)
 
@@ -188,20 +183,9 @@ class RKO(LipschitzConvolution):
 
     stiefel_parameters: ClassVar[tuple[str, ...]] = ("matrix",)
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        bias: bool = True,
-        *,
-        generator: torch.Generator | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
+    def _add_parameters(self, generator: torch.Generator | None) -> None:
         inner = self.inner_channels * math.prod(self.inner_kernel)
-        self.matrix = nn.Parameter(random_orthogonal(out_channels, inner, generator=generator))
+        self.matrix = nn.Parameter(random_orthogonal(self.out_channels, inner, generator=generator))
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         matrix = self.matrix if dtype is None else self.matrix.to(dtype)
@@ -227,14 +211,16 @@ class OSSN(LipschitzConvolution):
         bias: bool = True,
         *,
         grid: tuple[int, ...] | None = None,
-        generator: torch.Generator | None = None,
         **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, bias, **options)
         self.grid, self.slack = (grid, 1.0) if grid is not None else any_grid(self.inner_kernel)
         require(len(self.grid) == self.dimensions, f"grid needs {self.dimensions} sizes, got {self.grid}")
-        V = random_orthogonal(out_channels, self.inner_channels * math.prod(self.inner_kernel), generator=generator)
-        self.unconstrained = nn.Parameter(V.reshape(out_channels, self.inner_channels, *self.inner_kernel))
+
+    def _add_parameters(self, generator: torch.Generator | None) -> None:
+        inner = self.inner_channels * math.prod(self.inner_kernel)
+        V = random_orthogonal(self.out_channels, inner, generator=generator)
+        self.unconstrained = nn.Parameter(V.reshape(self.out_channels, self.inner_channels, *self.inner_kernel))
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
         V = self.unconstrained.double()
