@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, zone
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from server_process import ServerProcess
 
 Files = dict[str, Path]
@@ -151,6 +151,31 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPag
     expect(alert(page)).to_contain_text("Rows of the source are 4, rows of the target 3")
     button.click()
     expect(page).not_to_have_url(re.compile("estimates"))
+
+
+def test_list_of_earlier_sets_that_comes_late_wipes_no_message(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    held: list[Route] = []
+    page.route("**/v1/sample-sets?*", lambda route: held.append(route))
+    with page.expect_request("**/v1/sample-sets?*"):
+        page.reload()
+    page.get_by_role("button", name="Estimate the distance").click()
+    expect(alert(page)).to_contain_text("Choose a file for source")
+    with page.expect_response("**/v1/sample-sets?*"):
+        held[0].continue_()
+    expect(zone(page, "Source").get_by_label("a set uploaded before")).to_be_visible()
+    expect(alert(page)).to_contain_text("Choose a file for source")
+    zone(page, "Source").locator("input[type=file]").set_input_files(files["left"])
+    expect(alert(page)).to_have_count(0)
+
+
+def test_word_on_files_left_out_outlives_the_upload(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
+    three = [files[name] for name in ("left", "right", "other")]
+    zone(page, "Source").locator("input[type=file]").set_input_files(three)
+    for side in ("Source", "Target"):
+        expect(zone(page, side).get_by_role("button", name="Choose another")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("The first two files were taken")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -16,25 +16,31 @@ export async function showCompare(main, signal) {
   options ??= new OptionsForm(await fetchContract(), "EstimateRequest");
   if (signal.aborted) return;
   let earlier = [];
-  const message = h("div");
+  const message = h("div"); // what the last action of the person led to; nothing that arrives by itself may wipe it
+  const note = h("div");
+  const clash = h("div");
   const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
   const example = h("button", { type: "button", class: "link", onclick: () => exampleFiles().map((file, i) => slots[i].take(file)) }, "Try two sets whose distance is known to be 1");
   const onFiles = (at) => (files) => {
     message.replaceChildren();
+    note.replaceChildren();
     const order = files.length > 1 ? [0, 1] : [at];
     order.forEach((slot, i) => slots[slot].take(files[i]));
-    if (files.length > 2) message.replaceChildren(h("p", { class: "note" }, "The first two files were taken. To compare more than two sets, use ", h("a", { href: "#/matrix" }, "Matrix"), "."));
+    if (files.length > 2) note.replaceChildren(h("p", { class: "note" }, "The first two files were taken. To compare more than two sets, use ", h("a", { href: "#/matrix" }, "Matrix"), "."));
   };
   const zones = slots.map((slot, i) => dropZone(slot, () => earlier, onFiles(i)));
   const redraw = () => {
     for (const slot of slots) slot.redraw();
-    const clash = mismatch();
-    message.replaceChildren(...(clash ? [alertBox(clash)] : []));
+    const error = mismatch();
+    clash.replaceChildren(...(error ? [alertBox(error)] : []));
     example.hidden = slots.some((slot) => slot.set || slot.progress !== null);
   };
-  for (const slot of slots) slot.onChange = redraw;
+  for (const slot of slots) slot.onChange = () => {
+    message.replaceChildren();
+    redraw();
+  };
   const form = h("form", { class: "card compare", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(start, message)) },
-    h("div", { class: "zones" }, zones), options.element, message, h("div", { class: "spread actions" }, start, example));
+    h("div", { class: "zones" }, zones), options.element, note, clash, message, h("div", { class: "spread actions" }, start, example));
   main.append(hero(), form, howItWorks());
   redraw();
   const page = await api.sampleSets();
