@@ -155,6 +155,7 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPag
 
 def test_list_of_earlier_sets_that_comes_late_wipes_no_message(open_page: OpenPage, files: Files) -> None:
     page = open_page()
+    choose(page, files["left"], files["right"])  # so that there is an earlier set
     held: list[Route] = []
     page.route("**/v1/sample-sets?*", lambda route: held.append(route))
     with page.expect_request("**/v1/sample-sets?*"):
