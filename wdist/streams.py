@@ -39,7 +39,7 @@ def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, purpose: Purpose, *numbers: int) -> int:
-    """A seed for `torch.Generator.manual_seed`, whose stream is not that of the user's own `torch.manual_seed(seed)`."""
+    """A seed for `torch.Generator.manual_seed`: another stream than that of a user's `torch.manual_seed(seed)`."""
     return int(_sequence(seed, purpose, numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
