@@ -154,7 +154,13 @@ def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
 def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
     if options.diameter is None:
         return None
-    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
+    x, y = rescaled(pair)
+    if pair.scaling.kind == "standardize":  # whose select rows decide the unit: see `Scaling.fit`
+        x, y = (
+            _Rescaled(samples, pair.scaling, np.sort(np.concatenate([split.train, split.test])))
+            for samples, split in ((pair.source, pair.source_split), (pair.target, pair.target_split))
+        )
+    return upper_bound(x, y, options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
 def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
@@ -213,13 +219,14 @@ def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]
 
 
 class _Rescaled:
-    """The rows of a sample set, rescaled as the estimate measures distances."""
+    """Rows of a sample set, rescaled as the estimate measures distances: all of them, or those at `index`."""
 
-    def __init__(self, samples: SampleSet, scale: Scaling) -> None:
-        self.samples, self.scale, self.n = samples, scale, samples.n
+    def __init__(self, samples: SampleSet, scale: Scaling, index: Codes | None = None) -> None:
+        self.samples, self.scale, self.index = samples, scale, index
+        self.n = samples.n if index is None else len(index)
 
-    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
-        return self.scale.apply(self.samples.rows(index))
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> Values:
+        return self.scale.apply(self.samples.rows(index if self.index is None else self.index[index]))
 
 
 def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
@@ -256,5 +263,5 @@ def _units(source: SampleSet, scale: Scaling) -> str:
         case "none":
             return "Euclidean distance in the data's own units"
         case "standardize":
-            return "Euclidean distance in standard deviations of each column (of the train rows)"
+            return "Euclidean distance in standard deviations of each column (of the select rows)"
     return "Euclidean distance after division by the given scale"

@@ -85,8 +85,8 @@ class Critic:
         return self._bound
 
     @own_torch_state()
-    def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """f at rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
+    def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """f at rows after scaling, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
         module = self._in_double()
         block = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
         out = np.empty(len(rows))
@@ -102,11 +102,11 @@ class Critic:
         return self._double
 
     @own_torch_state()
-    def slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gradient of f at rows in the net's own form: (n, *row_shape), norm at most L."""
         return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
 
-    def _slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         x = torch.from_numpy(np.ascontiguousarray(rows)).double().requires_grad_(True)
         (gradient,) = torch.autograd.grad(self._in_double()(x).sum(), x)
         values: NDArray[np.float64] = gradient.numpy()

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from wdist.data.seeded import SeededScores
 from wdist.definitions.figures import Parts
 from wdist.errors import OptionError, SampleError
+from wdist.streams import Purpose, stream
 
 Index = NDArray[np.int64]
 
@@ -33,13 +34,13 @@ class Split:
         """Number of rows in each part, by name."""
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
 
-    def test_scores(self, values: ArrayLike, rows: Index) -> SeededScores:
+    def test_scores(self, values: ArrayLike, rows: Index, rounding: ArrayLike = 0.0) -> SeededScores:
         """Put the scores of test rows into the order of the permutation.
 
         values: (n,), in any order. rows: (n,), the row that each value belongs to; together the first n of `test`.
-        Raises OptionError for other rows.
+        rounding: (n,) or a number, how far each value may be from the exact score. Raises OptionError for other rows.
         """
-        return SeededScores.of(values, rows, self.test[: len(rows)])
+        return SeededScores.of(values, rows, self.test[: len(rows)], rounding)
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,21 @@ class HeldOutRows:
     """Test rows in the order of the file, which says nothing about chance, and what puts their scores into order.
 
     rows: (n, *row_shape). numbers: (n,), their numbers in the sample set, ascending; the first n of `split.test`.
+    rounding: (n,), bound on the Euclidean distance of each row from its exact value.
     """
 
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float64]
     numbers: Index
+    rounding: NDArray[np.float64]
     split: Split
 
-    def scores(self, values: ArrayLike) -> SeededScores:
-        """Scores in the order of the split; values (n,) has one for each of `rows`."""
-        return self.split.test_scores(values, self.numbers)
+    def scores(self, values: ArrayLike, rounding: ArrayLike = 0.0) -> SeededScores:
+        """Scores in the order of the split; values (n,) and their rounding (n,) have one for each of `rows`."""
+        return self.split.test_scores(values, self.numbers, rounding)
 
-    def sample(self, limit: int) -> NDArray[np.float32]:
+    def sample(self, limit: int) -> NDArray[np.float64]:
         """At most `limit` of the rows, drawn by the split's seed, in the order of the file."""
         return self.rows[np.isin(self.numbers, self.split.test[:limit])]
-
-
-def random_stream(seed: int, side: int) -> np.random.Generator:
-    """The random generator that permutes one side (0 source, 1 target), independent of the other side's."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
@@ -85,10 +83,8 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
     """
     if mode not in ("random", "blocks"):
         raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
-    if seed < 0:
-        raise OptionError(f"seed {seed} is negative; choose a whole number from 0 on")
     train, select, _ = part_sizes(n)
-    generator = random_stream(seed, side)
+    generator = stream(seed, Purpose.SPLIT, side)
     if mode == "random":
         order = generator.permutation(n)
         return Split(order[:train], order[train : train + select], order[train + select :])
@@ -116,7 +112,7 @@ def split_groups(
     part = np.empty(len(names), dtype=np.int64)
     # strata: groups only in source, only in target, in both; all are split in the same proportions
     for stratum, present in enumerate((in_source & ~in_target, in_target & ~in_source, in_source & in_target)):
-        members = random_stream(seed, stratum).permutation(np.flatnonzero(present))
+        members = stream(seed, Purpose.GROUPS, stratum).permutation(np.flatnonzero(present))
         test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(in_source.sum(), in_target.sum())) * len(members))
         select = math.ceil(SELECT_SHARE * len(members))
         rank[members] = np.arange(len(members)) * 3 + stratum
