@@ -95,7 +95,7 @@ def resolution_warnings(source: SampleSet, target: SampleSet) -> list[str]:
             column = int(np.argmax(coarse))
             warnings.append(
                 f"{samples.name}: {samples.column_name(column)} lies near {middle[column]:.6g}, where {kept_in} has "
-                f"steps of {stored[column]:.2g}, and varies by only {spread[column]:.2g}: smaller differences are lost; "
+                f"steps of {stored[column]:.2g}, and varies by only {spread[column]:.2g}: finer differences are lost; "
                 "subtract a constant (the same from both sets) before the values are stored or converted"
             )
         trained = 2 * TRAINING_ROUNDOFF * np.abs(middle - centre)
