@@ -142,7 +142,7 @@ class SeededScores:
 
 
 def _of_mean(size: Any, largest: Values) -> Any:
-    """Error of the mean of `size` numbers of at most this magnitude: one roundoff for each addition and the division."""
+    """Error of a mean of `size` numbers of at most this magnitude: a roundoff for each addition and for the division."""
     return size * UNIT_ROUNDOFF * largest
 
 

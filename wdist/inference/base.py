@@ -71,7 +71,7 @@ class MeanMethod(BoundMethod):
         bound, width = self._share_of_interval(values, low, high, alpha, prior), high - low
         if bound <= 0:
             return low
-        # The product is off by at most 4 UNIT_ROUNDOFF of the width, and the sum by half the distance to the next number.
+        # The product is off by at most 4 roundoffs of the width, and the sum by half the distance to the next number.
         return max(low, math.nextafter(low + width * (bound - 4 * UNIT_ROUNDOFF), -math.inf))
 
     def mean_upper_bound(
