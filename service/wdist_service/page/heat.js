@@ -29,7 +29,7 @@ export function heatMap(card) {
     const inOrder = columns.map((_, i) => i);
     const near = isSquare ? clusterOrder(matrix.value) : inOrder.sort((i, j) => matrix.value[0][i] - matrix.value[0][j]);
     const places = order.value === "near" ? near : columns.map((_, i) => i);
-    const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value)));
+    const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value) && !isWithdrawnCell(matrix, quantity.value, i, j)));
     const [low, high] = quantity.value === "p_value" ? [0, 1] : [0, Math.max(1e-300, ...all)];
     box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, quantity.value, { low, high, isReversed: quantity.value === "p_value" }));
     scale.replaceChildren(...legend(low, high, quantity.value === "p_value"));
@@ -48,11 +48,12 @@ export function heatMap(card) {
   };
 }
 
+const isWithdrawnCell = (matrix, quantity, i, j) => matrix.withdrawn?.cells[i][j].includes(quantity) ?? false;
+
 function table({ across, down }, { matrix, rows, columns, estimates, isSquare }, quantity, range) {
   const values = matrix[quantity];
   const isSmall = across.length <= NUMBERS_UP_TO;
-  const isOld = (i, j) => matrix.withdrawn?.cells[i][j].includes(quantity) ?? false;
-  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], isOld(i, j), estimates?.[i]?.[j], range, isSmall));
+  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], isWithdrawnCell(matrix, quantity, i, j), estimates?.[i]?.[j], range, isSmall));
   return h("table", { class: isSmall ? "heat" : "heat dense" }, h("caption", { class: "visually-hidden" }, "Distances between all pairs"),
     h("thead", null, h("tr", null, h("td"), across.map((j) => h("th", { scope: "col", title: columns[j] }, h("span", null, columns[j]))))),
     h("tbody", null, down.map((i) => h("tr", null, h("th", { scope: "row", title: rows[i] }, rows[i]), across.map((j) => one(i, j))))));

@@ -11,7 +11,7 @@ export const isWithdrawn = (result, figure) => result?.withdrawn?.figures.includ
 /** A figure as text, struck through if it is withdrawn. */
 export const struck = (text, withdrawn) => (withdrawn ? h("s", { class: "struck" }, text) : text);
 
-export const withdrawnBadge = () => h("span", { class: "badge withdrawn" }, RUN_AGAIN);
+export const withdrawnBadge = () => h("span", { class: "badge withdrawn" }, "withdrawn");
 
 /** Why figures are withdrawn, with a button that submits the same again. submit() resolves to the new address. */
 export function withdrawnNotice({ reason, action }, submit) {
