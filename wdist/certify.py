@@ -12,16 +12,23 @@ from torch import nn
 from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_certificate
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
-from wdist.data.groups import group_means
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
 from wdist.definitions.figures import Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
-from wdist.inference.mean_bounds import clip_interval, difference_lower_bound
-from wdist.inference.permutation_test import group_permutation_p_value, permutation_p_value
+from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.simultaneous import column_lower_bounds
+from wdist.inference.units import (
+    Units,
+    layout_of,
+    lower_bound_of,
+    p_value_of,
+    units_of_groups,
+    units_of_rows,
+    value_of,
+)
 from wdist.nn.frozen import Clip
 from wdist.nn.lipschitz import layer_bounds
 from wdist.options import Options
@@ -41,9 +48,6 @@ SLOPE_ROWS = 5_000  # test rows a side for the attribution to columns
 WITNESS_COLUMNS = 200
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.int64]
-
 
 def certify(
     pair: SamplePair,
@@ -60,21 +64,20 @@ def certify(
     critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
     held_out = HeldOut(*pair.test_scores(critic), options.method, prior, pair.groups)
-    used_x, used_y = _units_of_chance(pair, held_out.fx, held_out.fy)
-    means = held_out.means((pair.source_split, pair.target_split), pair.seed, low, high)
-    difference = difference_lower_bound(*means, low, high, options.alpha, options.method, prior)
+    units = _units_of_chance(pair, held_out.fx, held_out.fy)
+    difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
         alpha = options.alpha / options.statements
-        together = difference_lower_bound(*means, low, high, alpha, options.method, prior)
+        together = lower_bound_of(units, low, high, alpha, options.method, prior)
         simultaneous = {"statements": options.statements, "lower_bound": max(0.0, together / bound)}
     upper = _upper(pair, options)
     affine = candidates[0].critic
-    affine_x, affine_y = _units_of_chance(pair, *pair.test_scores(affine))
+    affine_units = _units_of_chance(pair, *pair.test_scores(affine))
     source, target = rescaled(pair)
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
-    value, lower_bound = float(used_y.mean() - used_x.mean()) / bound, max(0.0, difference / bound)
-    mean_difference = float(affine_y.mean() - affine_x.mean()) / max(affine.lipschitz_bound, 1.0)
+    value, lower_bound = value_of(units) / bound, max(0.0, difference / bound)
+    mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
     if mean_difference > value + (value - difference / bound):  # by more than the margin of the bound, so not by chance
         warnings = [
             *warnings,
@@ -87,7 +90,7 @@ def certify(
         upper_bound=None if upper is None else upper.value,
         confidence=options.confidence,
         simultaneous=simultaneous,
-        p_value=_p_value(pair, used_x, used_y, options),
+        p_value=None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed),
         lipschitz_bound=bound,
         critic=critic,
         seed=pair.seed,
@@ -108,34 +111,20 @@ def certify(
         warnings=[*warnings, *_caveats(options, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
         split=options.split if pair.groups is None else "groups",
-        groups=None if pair.groups is None else {"source": len(used_x), "target": len(used_y)},
+        groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
 
 
-def _test_groups(pair: SamplePair) -> tuple[Codes, Codes] | None:
-    """Group code of each test row, or None without groups."""
-    if pair.groups is None:
-        return None
-    codes_x, codes_y = pair.groups
-    return codes_x[pair.source_split.test], codes_y[pair.target_split.test]
-
-
-def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> tuple[Values, Values]:
+def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> Units:
     """The independent values of each side: the scores of the test rows, or their means over whole groups."""
-    if (groups := _test_groups(pair)) is None:
-        return fx.values, fy.values
-    return group_means(fx.values, groups[0])[0], group_means(fy.values, groups[1])[0]
-
-
-def _p_value(pair: SamplePair, used_x: Values, used_y: Values, options: Options) -> float | None:
-    """The permutation p-value over rows or groups; None for rows ordered in time."""
-    if (groups := _test_groups(pair)) is None:
-        return None if options.split == "blocks" else permutation_p_value(used_x, used_y, pair.seed)
-    (_, names_x), (_, names_y) = (group_means(np.zeros(len(codes)), codes) for codes in groups)
-    return group_permutation_p_value(used_x, names_x, used_y, names_y, pair.seed)
+    if pair.groups is None:
+        return units_of_rows(fx, fy)
+    codes_x, codes_y = pair.groups
+    test = codes_x[pair.source_split.test], codes_y[pair.target_split.test]
+    return units_of_groups(fx, fy, *test, layout_of(codes_x, codes_y))
 
 
 def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
@@ -154,7 +143,13 @@ def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
 def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
     if options.diameter is None:
         return None
-    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
+    x, y = rescaled(pair)
+    if pair.scaling.kind == "standardize":  # whose select rows decide the unit: see `Scaling.fit`
+        x, y = (
+            _Rescaled(samples, pair.scaling, np.sort(np.concatenate([split.train, split.test])))
+            for samples, split in ((pair.source, pair.source_split), (pair.target, pair.target_split))
+        )
+    return upper_bound(x, y, options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
 def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
@@ -213,13 +208,14 @@ def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]
 
 
 class _Rescaled:
-    """The rows of a sample set, rescaled as the estimate measures distances."""
+    """Rows of a sample set, rescaled as the estimate measures distances: all of them, or those at `index`."""
 
-    def __init__(self, samples: SampleSet, scale: Scaling) -> None:
-        self.samples, self.scale, self.n = samples, scale, samples.n
+    def __init__(self, samples: SampleSet, scale: Scaling, index: NDArray[np.int64] | None = None) -> None:
+        self.samples, self.scale, self.index = samples, scale, index
+        self.n = samples.n if index is None else len(index)
 
-    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
-        return self.scale.apply(self.samples.rows(index))
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float64]:
+        return self.scale.apply(self.samples.rows(index if self.index is None else self.index[index]))
 
 
 def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
@@ -256,5 +252,5 @@ def _units(source: SampleSet, scale: Scaling) -> str:
         case "none":
             return "Euclidean distance in the data's own units"
         case "standardize":
-            return "Euclidean distance in standard deviations of each column (of the train rows)"
+            return "Euclidean distance in standard deviations of each column (of the select rows)"
     return "Euclidean distance after division by the given scale"

@@ -21,6 +21,7 @@ from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
 from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
+from wdist.inference.units import layout_of, refuse_layout
 from wdist.nn.torch_state import own_torch_state
 from wdist.options import Options, refuse_groups, takes_options
 from wdist.result import Result
@@ -188,9 +189,12 @@ def _split(
     if groups is None:
         splits = [split_rows(s.n, options.seed, side, mode=options.split) for side, s in enumerate((source, target))]
         return splits[0], splits[1], None
-    if (reason := refuse_groups(options.split, options.method, options.diameter)) is not None:
+    if (reason := refuse_groups(options.split, options.diameter)) is not None:
         raise OptionError(f"groups: {reason}")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]
-    return split_groups(*comparable(labels[0], labels[1]), options.seed)
+    codes = comparable(labels[0], labels[1])
+    if (reason := refuse_layout(layout_of(*codes), options.method)) is not None:
+        raise OptionError(f"groups: {reason}")
+    return split_groups(*codes, options.seed)

@@ -173,12 +173,13 @@ class Options(BaseModel):
         return diameter
 
 
-def refuse_groups(split: str | None, method: str | None, diameter: float | None) -> str | None:
-    """Why rows cannot be split by groups with these options, or None if they can."""
+def refuse_groups(split: str | None, diameter: float | None) -> str | None:
+    """Why rows cannot be split by groups with these options, or None if they can.
+
+    Whether the method allows the groups is known from their labels only: `wdist.inference.units.refuse_layout`.
+    """
     if split != "random":
         return "groups are split at random: leave out split or groups"
-    if method is not None and METHODS[method].needs_independent_sets:
-        return f"a group may be in both sets, but {method} needs independent sets: use betting"
     if diameter is not None:
         return "an upper bound needs rows that are independent draws: leave out diameter or groups"
     return None

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wdist
-from wdist.data.groups import seeded_group_means
 from wdist.data.samples import SampleSet
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import Split
 from wdist.definitions.figures import REPORTED
 from wdist.errors import WdistError
 from wdist.inference.base import Prior
-from wdist.inference.permutation_test import GROUP_PERMUTATIONS, permutation_count
+from wdist.inference.permutation_test import permutation_count
 from wdist.inference.registry import find_method
 from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
@@ -53,17 +52,6 @@ class HeldOut:
     method: str
     prior: Prior | None
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-
-    def means(
-        self, splits: tuple[Split, Split], seed: int, low: float, high: float
-    ) -> tuple[SeededScores, SeededScores]:
-        """The independent values of each side: the scores themselves, or the mean score of each test group."""
-        if self.groups is None:
-            return self.fx, self.fy
-        codes = self.groups[0][splits[0].test], self.groups[1][splits[1].test]
-        # Rounding can push means of values in [low, high] slightly outside.
-        x, y = seeded_group_means((self.fx, self.fy), codes, seed)
-        return x.clip(low, high), y.clip(low, high)
 
 
 @dataclass(frozen=True)
@@ -107,19 +95,22 @@ def build_certificate(
     if last["kind"] != "clip":
         raise WdistError("a certified critic ends in a clip layer: the bounds need an interval")
     low, high = float(last["low"]), float(last["high"])
-    used_x, used_y = held_out.means(splits, int(result["seed"]), low, high)
     alpha = 1 - result["confidence"]
     statement = {
         "value": result["value"],
         "lower_bound": result["lower_bound"],
         "confidence": result["confidence"],
         "p_value": result["p_value"],
-        "permutations": None if result["p_value"] is None else _permutations(used_x, used_y, held_out),
+        "permutations": None
+        if result["p_value"] is None or held_out.groups is not None
+        else permutation_count(len(held_out.fx), len(held_out.fy)),
         "method": held_out.method,
         "prior": _plain(held_out.prior),
         "clip": [low, high],
     }
-    statement |= find_method(held_out.method).load().statement(used_x, used_y, low, high, alpha, held_out.prior)
+    if held_out.groups is None:
+        method = find_method(held_out.method).load()
+        statement |= method.statement(held_out.fx, held_out.fy, low, high, alpha, held_out.prior)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -146,10 +137,6 @@ def build_certificate(
         for side, codes in zip(SIDES, held_out.groups, strict=True):
             tensors[f"groups.{side}"] = np.ascontiguousarray(codes, dtype=np.int64)
     return Certificate(document, tensors)
-
-
-def _permutations(x: SeededScores, y: SeededScores, held_out: HeldOut) -> int:
-    return permutation_count(len(x), len(y)) if held_out.groups is None else GROUP_PERMUTATIONS
 
 
 def _data(samples: SampleSet) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from wdist.data.seeded import SeededScores
 from wdist.errors import OptionError
 
-Values = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 OWN = 10**18  # smaller whole numbers are their own code
@@ -78,39 +76,6 @@ def _is_missing(label: Any) -> bool:
         return label is None or bool(label != label)
     except TypeError:  # pandas.NA has no truth value
         return True
-
-
-def group_means(scores: ArrayLike, groups: ArrayLike) -> tuple[Values, Codes]:
-    """Mean score and label of each group, in the order in which the groups first appear.
-
-    scores (n,); groups (n,) whole numbers. Bounds need `seeded_group_means`.
-    """
-    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(groups)
-    names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    means = np.bincount(inverse, weights=values, minlength=len(names)) / np.bincount(inverse, minlength=len(names))
-    order = np.argsort(first, kind="stable")
-    return means[order], names[order].astype(np.int64)
-
-
-def seeded_group_means(
-    scores: tuple[SeededScores, SeededScores], groups: tuple[Codes, Codes], seed: int
-) -> tuple[SeededScores, SeededScores]:
-    """Mean score of each test group of both sets, in an order for bounds.
-
-    scores: of the test rows of both sets. groups: the code of each of these rows. seed: the one that split them.
-
-    `wdist.data.splits.split_groups` permutes the groups of one set only and the groups of both, and lets them take
-    turns. If a set has both kinds, their turns depend on the kind, and the scores may depend on it, too: customers who
-    came back may differ from the others. Such a set's groups are therefore permuted once more.
-    """
-    means, names = zip(*(group_means(s.values, codes) for s, codes in zip(scores, groups, strict=True)), strict=True)
-    ordered = []
-    for side in (0, 1):
-        order, is_shared = names[side], np.isin(names[side], names[1 - side])
-        if is_shared.any() and not is_shared.all():
-            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 8, side]))).permutation(order)
-        ordered.append(SeededScores.of(means[side], names[side], order))
-    return ordered[0], ordered[1]
 
 
 def code_of(label: Any) -> int:

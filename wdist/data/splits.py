@@ -9,12 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from wdist.data.seeded import SeededScores
 from wdist.definitions.figures import Parts
 from wdist.errors import OptionError, SampleError
+from wdist.streams import Purpose, stream
 
 Index = NDArray[np.int64]
 
 MINIMUM_TEST = 50  # rows (or groups); with fewer, a bound at 95 % is hardly ever above zero
 MINIMUM_SELECT = 10
 MINIMUM_ROWS = 100
+MINIMUM_GROUPS = (10, 3, 25)  # of each side in train, select and test, as chance distributes them
 TRAIN_SHARE, SELECT_SHARE, TEST_SHARE = 0.6, 0.1, 0.3
 
 
@@ -33,13 +35,13 @@ class Split:
         """Number of rows in each part, by name."""
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
 
-    def test_scores(self, values: ArrayLike, rows: Index) -> SeededScores:
+    def test_scores(self, values: ArrayLike, rows: Index, rounding: ArrayLike | None = None) -> SeededScores:
         """Put the scores of test rows into the order of the permutation.
 
         values: (n,), in any order. rows: (n,), the row that each value belongs to; together the first n of `test`.
-        Raises OptionError for other rows.
+        rounding: (n,), how far each value may be from the exact score. Raises OptionError for other rows.
         """
-        return SeededScores.of(values, rows, self.test[: len(rows)])
+        return SeededScores.of(values, rows, self.test[: len(rows)], rounding)
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,21 @@ class HeldOutRows:
     """Test rows in the order of the file, which says nothing about chance, and what puts their scores into order.
 
     rows: (n, *row_shape). numbers: (n,), their numbers in the sample set, ascending; the first n of `split.test`.
+    rounding: (n,), bound on the Euclidean distance of each row from its exact value.
     """
 
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float64]
     numbers: Index
+    rounding: NDArray[np.float64]
     split: Split
 
-    def scores(self, values: ArrayLike) -> SeededScores:
-        """Scores in the order of the split; values (n,) has one for each of `rows`."""
-        return self.split.test_scores(values, self.numbers)
+    def scores(self, values: ArrayLike, rounding: ArrayLike | None = None) -> SeededScores:
+        """Scores in the order of the split; values (n,), and their rounding, have one for each of `rows`."""
+        return self.split.test_scores(values, self.numbers, rounding)
 
-    def sample(self, limit: int) -> NDArray[np.float32]:
+    def sample(self, limit: int) -> NDArray[np.float64]:
         """At most `limit` of the rows, drawn by the split's seed, in the order of the file."""
         return self.rows[np.isin(self.numbers, self.split.test[:limit])]
-
-
-def random_stream(seed: int, side: int) -> np.random.Generator:
-    """The random generator that permutes one side (0 source, 1 target), independent of the other side's."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
@@ -85,10 +84,8 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
     """
     if mode not in ("random", "blocks"):
         raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
-    if seed < 0:
-        raise OptionError(f"seed {seed} is negative; choose a whole number from 0 on")
     train, select, _ = part_sizes(n)
-    generator = random_stream(seed, side)
+    generator = stream(seed, Purpose.SPLIT, side)
     if mode == "random":
         order = generator.permutation(n)
         return Split(order[:train], order[train : train + select], order[train + select :])
@@ -102,28 +99,35 @@ def split_groups(
     """Split both sets by whole groups. A group that occurs in both sets goes to the same part of each.
 
     source_groups (n,), target_groups (m,): the code of each row's label. Returns the two splits, and the codes of
-    both sets renumbered jointly as 0, 1, ... The rows of a part follow the order of the permuted groups. Raises
-    SampleError if a side has fewer than 100 groups, or fewer than 50 in its test part.
+    both sets renumbered jointly as 0, 1, ... One permutation of all groups gives the parts and the order of the rows in
+    them. Raises SampleError if a side has fewer than 100 groups, or too few of them in one part.
     """
     n = len(source_groups)
     names, codes = np.unique(np.concatenate([source_groups, target_groups]), return_inverse=True)
     source, target = codes[:n].astype(np.int64), codes[n:].astype(np.int64)
-    in_source, in_target = (np.bincount(side, minlength=len(names)) > 0 for side in (source, target))
-    for name, present in (("source", in_source), ("target", in_target)):
-        if present.sum() < MINIMUM_ROWS:
-            raise SampleError(f"{name}: {present.sum()} groups are too few; at least {MINIMUM_ROWS} are needed")
+    sizes = [len(np.unique(side)) for side in (source, target)]
+    for name, size in zip(("source", "target"), sizes, strict=True):
+        if size < MINIMUM_ROWS:
+            raise SampleError(f"{name}: {size} groups are too few; at least {MINIMUM_ROWS} are needed")
+    test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(sizes)) * len(names))
+    select = math.ceil(SELECT_SHARE * len(names))
+    order = stream(seed, Purpose.GROUPS).permutation(len(names))
     rank = np.empty(len(names), dtype=np.int64)
-    part = np.empty(len(names), dtype=np.int64)
-    # strata: groups only in source, only in target, in both; all are split in the same proportions
-    for stratum, present in enumerate((in_source & ~in_target, in_target & ~in_source, in_source & in_target)):
-        members = random_stream(seed, stratum).permutation(np.flatnonzero(present))
-        test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(in_source.sum(), in_target.sum())) * len(members))
-        select = math.ceil(SELECT_SHARE * len(members))
-        rank[members] = np.arange(len(members)) * 3 + stratum
-        part[members] = np.where(
-            np.arange(len(members)) < test, 2, np.where(np.arange(len(members)) < test + select, 1, 0)
-        )
+    rank[order] = np.arange(len(names))
+    part = np.where(rank < test, 2, np.where(rank < test + select, 1, 0))
+    for name, side in (("source", source), ("target", target)):
+        _check_parts(name, np.bincount(part[np.unique(side)], minlength=3).tolist())
     return _parts_of(source, rank, part), _parts_of(target, rank, part), (source, target)
+
+
+def _check_parts(name: str, counts: list[int]) -> None:
+    """Raise SampleError if a part got too few groups of one side. Splitting again would choose among splits."""
+    for part, count, needed in zip(("train", "select", "test"), counts, MINIMUM_GROUPS, strict=True):
+        if count < needed:
+            raise SampleError(
+                f"{name}: only {count} of its {sum(counts)} groups came into the {part} part, where {needed} are "
+                "needed; give more groups of this set"
+            )
 
 
 def _parts_of(groups: NDArray[np.int64], rank: NDArray[np.int64], part: NDArray[np.int64]) -> Split:

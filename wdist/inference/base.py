@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wdist.data.seeded import SeededScores, require_seeded
 from wdist.errors import OptionError
+from wdist.rounding import UNIT_ROUNDOFF
 
 Values = NDArray[np.float64]
 Moments = tuple[float, float]  # mean and standard deviation, as expected from other rows
@@ -23,7 +24,7 @@ Prior = tuple[Moments, Moments]  # of the source and the target scores
 class BoundMethod(ABC):
     """A lower bound of E f(Y) - E f(X) from scores fx (n,), fy (m,) within [low, high], wrong with probability alpha.
 
-    The prior tunes a method and does not affect its validity.
+    Methods subtract the rounding of the scores. The prior tunes a method and does not affect its validity.
     """
 
     @abstractmethod
@@ -31,6 +32,16 @@ class BoundMethod(ABC):
         self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
     ) -> float:
         """The bound: at most the difference of the means, with probability 1 - alpha. It may be negative."""
+
+    def independent_lower_bound(
+        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
+    ) -> float:
+        """The same for sides that are known to be independent of each other, which a method may use."""
+        return self.difference_lower_bound(fx, fy, low, high, alpha, prior)
+
+    @abstractmethod
+    def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
+        """The same from the differences (n,), within [-width, width], of units that have a score on either side."""
 
     @abstractmethod
     def rows_needed(self, alpha: float) -> int:
@@ -50,31 +61,36 @@ class MeanMethod(BoundMethod):
     def unit_lower_bound(self, scaled: SeededScores, alpha: float, prior: Moments) -> float:
         """At most the mean of `scaled`, (n,) draws within [0, 1], with probability 1 - alpha.
 
-        prior: mean and variance expected of the draws.
+        The rounding of the draws has been subtracted from them. prior: mean and variance expected of the draws.
         """
 
     def mean_lower_bound(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
     ) -> float:
         """The same for draws within [low, high]. Raises OptionError for values outside the interval."""
-        _check(values, low, high, alpha)
-        if (width := high - low) == 0.0:
+        bound, width = self._share_of_interval(values, low, high, alpha, prior), high - low
+        if bound <= 0:
             return low
-        bound = self.unit_lower_bound(values.to_unit(low, high), alpha, _unit_prior(prior, low, width))
-        return low + width * bound if bound > 0 else low
+        # The product is off by at most 4 roundoffs of the width, and the sum by half the distance to the next number.
+        return max(low, math.nextafter(low + width * (bound - 4 * UNIT_ROUNDOFF), -math.inf))
 
     def mean_upper_bound(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
     ) -> float:
         """At least the mean, with probability 1 - alpha: the mirror image of `mean_lower_bound`."""
-        mirrored = None if prior is None else (-prior[0], prior[1])
-        return -self.mean_lower_bound(-require_seeded(values), -high, -low, alpha, mirrored)
+        return -self.mean_lower_bound(-require_seeded(values), -high, -low, alpha, _mirrored(prior))
 
     def difference_lower_bound(
         self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
     ) -> float:
-        bounds = self.statement(fx, fy, low, high, alpha, prior)
-        return bounds["target_mean_lower"] - bounds["source_mean_upper"]
+        # From shares of the interval, so that nothing is lost where `low` is large compared with the width.
+        prior_x, prior_y = prior if prior is not None else (None, None)
+        lower_y = self._share_of_interval(fy, low, high, alpha / 2, prior_y)
+        below_high_x = self._share_of_interval(-require_seeded(fx), -high, -low, alpha / 2, _mirrored(prior_x))
+        return (high - low) * (lower_y + below_high_x - 1.0 - 8 * UNIT_ROUNDOFF)
+
+    def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
+        return self.mean_lower_bound(differences, -width, width, alpha, prior)
 
     def statement(
         self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
@@ -84,6 +100,33 @@ class MeanMethod(BoundMethod):
             "source_mean_upper": self.mean_upper_bound(fx, low, high, alpha / 2, prior_x),
             "target_mean_lower": self.mean_lower_bound(fy, low, high, alpha / 2, prior_y),
         }
+
+    def _share_of_interval(
+        self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
+    ) -> float:
+        """The bound as a share of the interval, from 0 (no more than `low`) to 1."""
+        _check(values, low, high, alpha)
+        if high == low:
+            return 0.0
+        return max(0.0, self.unit_lower_bound(unit_draws(values, low, high), alpha, unit_prior(prior, low, high)))
+
+
+def unit_draws(values: SeededScores, low: float, high: float) -> SeededScores:
+    """Draws within [0, 1] that are at most the exact scores, mapped from [low, high]."""
+    return values.to_unit(low, high).lowered(0.0)
+
+
+def unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
+    """Mean and variance on [0, 1]. Without a prior, those of Waudby-Smith and Ramdas: 1/2 and 1/4."""
+    if prior is None:
+        return 0.5, 0.25
+    width = high - low
+    mean = min(1.0, max(0.0, (prior[0] - low) / width))
+    return mean, min(0.25, max(1e-8, (prior[1] / width) ** 2))
+
+
+def _mirrored(prior: Moments | None) -> Moments | None:
+    return None if prior is None else (-prior[0], prior[1])
 
 
 def _check(values: SeededScores, low: float, high: float, alpha: float) -> None:
@@ -97,11 +140,3 @@ def _check(values: SeededScores, low: float, high: float, alpha: float) -> None:
         raise OptionError(f"{len(scores)} held-out scores: at least 2 are needed")
     if not (scores.min() >= low and scores.max() <= high):  # written so that NaN is refused, too
         raise OptionError(f"values reach outside [{low}, {high}]; clip them to an interval chosen on other rows first")
-
-
-def _unit_prior(prior: Moments | None, low: float, width: float) -> Moments:
-    """Mean and variance on [0, 1]. Without a prior, those of Waudby-Smith and Ramdas: 1/2 and 1/4."""
-    if prior is None:
-        return 0.5, 0.25
-    mean = min(1.0, max(0.0, (prior[0] - low) / width))
-    return mean, min(0.25, max(1e-8, (prior[1] / width) ** 2))

@@ -1,55 +1,86 @@
-"""Betting bounds of both means: capital grows if a mean is larger than claimed, and rarely otherwise."""
+"""Betting bounds of means: capital grows if a mean is larger than claimed, and rarely otherwise."""
 
 import math
+from typing import Final
 
 import numpy as np
 
 from wdist.data.seeded import SeededScores
-from wdist.inference.base import MeanMethod, Moments, Values
+from wdist.inference.base import MeanMethod, Moments, Prior, Values
+from wdist.inference.differences import paired_differences
+from wdist.inference.roots import Bracket, bracket_of_root
+from wdist.rounding import UNIT_ROUNDOFF
 
 CHUNK = 1 << 16  # scores processed at once in a betting pass; they fit a core's cache
 SMALLEST_MEAN = 1e-12  # smallest mean tested, on [0, 1]: at mean 0 the limit on stakes would be infinite
 STAKE_LIMIT = 0.75  # c: a bet never risks more than this share of the capital in one step
+TOLERANCE: Final = 1e-9  # of a bound on [0, 1]: the boundary is at most so far above it
+
+
+class Bets:
+    """Bets on draws within [0, 1]; K_t(m) = prod_{i<=t} (1 + min(lambda_i, c/m) (x_i - m)) is capital against a mean m.
+
+    The stakes lambda_i are those of Waudby-Smith and Ramdas for a bound at error alpha after all n draws. They depend
+    on earlier draws only, so that for every m >= the mean, K_t(m) is a test supermartingale. It decreases in m.
+
+    draws: (n,), in a seeded order, each at most what it stands for (`SeededScores.lowered`).
+    """
+
+    def __init__(self, draws: SeededScores, alpha: float, prior: Moments) -> None:
+        self.draws = draws.values
+        self.stakes = _predictable_stakes(self.draws, math.sqrt(2 * math.log(1 / alpha) / len(draws)), prior)
+        # Each of n steps adds an error of at most 2^-53 (|log K| + 12) to log K. |log K| is below 100, except after a
+        # loss down to e^-100, from where capital reaches 1/alpha with a probability of about e^-100.
+        self.rounding = 1e-12 + 128 * UNIT_ROUNDOFF * len(draws)
+
+    def log_capital(self, m: float) -> float:
+        """The largest log K_t(m), t = 1, ..., n, less its rounding. Streamed."""
+        limit, log_capital, largest = STAKE_LIMIT / m, 0.0, -math.inf
+        for start in range(0, len(self.draws), CHUNK):
+            bets = np.minimum(self.stakes[start : start + CHUNK], limit)
+            bets *= self.draws[start : start + CHUNK] - m
+            path = np.cumsum(np.log1p(bets, out=bets), out=bets)
+            largest = max(largest, log_capital + float(path.max()))
+            log_capital += float(path[-1])
+        return largest - self.rounding
 
 
 class Betting(MeanMethod):
-    """inf {m : max_t K_t(m) < 1/alpha}, K_t(m) = prod_{i<=t} (1 + min(lambda_i, c/m) (x_i - m)).
+    """inf {m : max_t K_t(m) < 1/alpha}, with the capital of `Bets`.
 
-    For every mean <= m, K_t(m) is a test supermartingale: by Ville's inequality, it reaches 1/alpha with probability
-    <= alpha. It decreases in m, so bisection finds the boundary. The m returned is a rejected one, so it is never above
-    the boundary. Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024),
-    section 4.
+    By Ville's inequality, capital against a true claim reaches 1/alpha with probability <= alpha. The m returned is a
+    rejected one, at most 1e-9 below the boundary and never above it. Source: Waudby-Smith and Ramdas, "Estimating means
+    of bounded random variables by betting" (2024), section 4.
     """
 
     def unit_lower_bound(self, scaled: SeededScores, alpha: float, prior: Moments) -> float:
-        x, n = scaled.values, len(scaled)
-        threshold = math.log(1 / alpha) + 1e-9  # the margin exceeds the rounding error of the sums below
-        stakes = _predictable_stakes(x, math.sqrt(2 * threshold / n), prior)
-        mean = max(float(x.mean()), SMALLEST_MEAN)
-        step = math.sqrt(2 * threshold * max(float(x.var()), 1.0 / n) / n)
+        bets, n, threshold = Bets(scaled, alpha, prior), len(scaled), math.log(1 / alpha)
+        mean = min(1.0, max(float(bets.draws.mean()), SMALLEST_MEAN))
+        step = 1.1 * math.sqrt(2 * threshold * max(float(bets.draws.var()), 1.0 / n) / n)
 
-        def rejected(m: float) -> bool:
-            return _log_capital_reaches(x, stakes, m, threshold)
+        def excess(m: float) -> float:
+            return bets.log_capital(m) - threshold
 
-        upper = mean
-        while upper < 1.0 and rejected(upper):  # the running maximum can reject the final mean itself
-            upper = min(1.0, upper + step)
-        lower = upper - step
-        while lower > 0.0 and not rejected(lower):
-            upper, step = lower, 2 * step
-            lower -= step
-        if lower <= 0.0:
-            if not rejected(SMALLEST_MEAN):
+        lower = upper = mean
+        above = below = excess(mean)
+        while above < 0:
+            if lower == SMALLEST_MEAN:
                 return 0.0
-            lower = SMALLEST_MEAN
-        tolerance = 1e-4 * max(upper - lower, 1e-12)
-        while upper - lower > tolerance:
-            middle = 0.5 * (lower + upper)
-            if rejected(middle):
-                lower = middle
-            else:
-                upper = middle
-        return lower
+            upper, below = lower, above
+            lower, step = max(SMALLEST_MEAN, lower - step), 2 * step
+            above = excess(lower)
+        while below >= 0:  # the maximum of the capital can reject the mean of the draws itself
+            lower, above = upper, below
+            upper, step = min(1.0, upper + step), 2 * step
+            below = excess(upper)  # at 1 no bet was won
+        bracket: Bracket = lower, upper, above, below
+        return bracket_of_root(excess, bracket, TOLERANCE)[0]
+
+    def independent_lower_bound(
+        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
+    ) -> float:
+        differences, paired_prior = paired_differences(fx, fy, low, high, prior)
+        return self.mean_lower_bound(differences, low - high, high - low, alpha, paired_prior)
 
     def rows_needed(self, alpha: float) -> int:
         return wins_needed(alpha / 2)
@@ -80,16 +111,3 @@ def _predictable_stakes(scaled: Values, rate: float, prior: Moments) -> Values:
     np.sqrt(stakes, out=stakes)
     np.maximum(stakes, 1e-12, out=stakes)
     return np.divide(rate, stakes, out=stakes)
-
-
-def _log_capital_reaches(scaled: Values, stakes: Values, m: float, threshold: float) -> bool:
-    """Whether the running maximum of log K_t(m) reaches the threshold. Streamed; stops as soon as it does."""
-    limit, log_capital = STAKE_LIMIT / m, 0.0
-    for start in range(0, len(scaled), CHUNK):
-        bets = np.minimum(stakes[start : start + CHUNK], limit)
-        bets *= scaled[start : start + CHUNK] - m
-        path = np.cumsum(np.log1p(bets, out=bets), out=bets)
-        if log_capital + float(path.max()) >= threshold:
-            return True
-        log_capital += float(path[-1])
-    return False

@@ -14,7 +14,7 @@ from wdist.data.seeded import SeededScores
 from wdist.data.splits import TEST_SHARE
 from wdist.errors import OptionError, SampleError
 from wdist.inference.base import MeanMethod, Moments, Prior, Values
-from wdist.inference.paired_betting import paired_differences as paired_differences
+from wdist.inference.differences import paired_differences as paired_differences
 from wdist.inference.registry import METHODS as METHODS
 from wdist.inference.registry import find_method
 

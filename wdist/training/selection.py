@@ -109,7 +109,7 @@ class CriticSelection:
         with threads_for(ONE_THREAD):
             polish(module)
         config, record = self.stages[i].config, self.records[i]
-        plain = freeze(module, self.pair.shift, self.pair.unit)
+        plain = freeze(module, torch.from_numpy(self.pair.shift), self.pair.unit)
         return Candidate(Critic(config, plain, self.takes), record.value, record)
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:

@@ -71,9 +71,7 @@ class Options(options.Options):
     @classmethod
     def _can_be_split(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
         given = others.data
-        if groups is not None and (
-            reason := options.refuse_groups(given.get("split"), given.get("method"), given.get("diameter"))
-        ):
+        if groups is not None and (reason := options.refuse_groups(given.get("split"), given.get("diameter"))):
             raise ValueError(reason)
         return groups
 
