@@ -228,11 +228,32 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     """
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, len(pair.source_split.test), len(pair.target_split.test), alpha)
+    low, high = clip_interval(fx, fy, *_test_units(pair), alpha)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
-    prior_x, prior_y = ((float(side.clip(low, high).mean()), float(side.clip(low, high).std())) for side in select)
+    prior_x, prior_y = (
+        (float(means.mean()), float(means.std()))
+        for means in (_means(pair, side, scores.clip(low, high)) for side, scores in enumerate(select))
+    )
     return clipped, (low, high), (prior_x, prior_y)
+
+
+def _test_units(pair: SamplePair) -> tuple[int, int]:
+    """Number of test rows, or of test groups, of each side."""
+    splits = pair.source_split, pair.target_split
+    if pair.groups is None:
+        return len(splits[0].test), len(splits[1].test)
+    first, second = (len(np.unique(codes[s.test])) for codes, s in zip(pair.groups, splits, strict=True))
+    return first, second
+
+
+def _means(pair: SamplePair, side: int, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of the first select rows of one side, or their means over groups."""
+    if pair.groups is None:
+        return scores
+    select = (pair.source_split, pair.target_split)[side].select[: len(scores)]
+    _, group, rows = np.unique(pair.groups[side][select], return_inverse=True, return_counts=True)
+    return np.bincount(group, weights=scores) / rows
 
 
 def _max_sliced(pair: SamplePair) -> float:

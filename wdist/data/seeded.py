@@ -142,7 +142,7 @@ class SeededScores:
 
 
 def _of_mean(size: Any, largest: Values) -> Any:
-    """Error of a mean of `size` numbers of at most this magnitude: a roundoff for each addition and for the division."""
+    """Error of a mean of `size` numbers up to `largest`: one roundoff for each addition and for the division."""
     return size * UNIT_ROUNDOFF * largest
 
 
