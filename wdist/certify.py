@@ -30,7 +30,6 @@ from wdist.inference.units import (
     value_of,
 )
 from wdist.nn.frozen import Clip
-from wdist.nn.lipschitz import layer_bounds
 from wdist.options import Options
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
@@ -63,8 +62,8 @@ def certify(
     """
     critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
-    held_out = HeldOut(*pair.test_scores(critic), options.method, prior, pair.groups)
-    units = _units_of_chance(pair, held_out.fx, held_out.fy)
+    units = _units_of_chance(pair, *pair.test_scores(critic))
+    held_out = HeldOut(units, options.method, prior, pair.groups)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
@@ -167,10 +166,8 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: O
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
         family=critic.family,
-        config=critic.config,
         layers=layers,
         tensors={name: tensor.numpy() for name, tensor in tensors.items()},
-        layer_bounds=[layer.bound for layer in layer_bounds(critic.module, critic.takes.row_shape)],
         lipschitz_bound=critic.lipschitz_bound,
         takes=critic.takes.to_json(),
     )
