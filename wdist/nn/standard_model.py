@@ -81,7 +81,8 @@ def norms(rows: Tensor) -> Tensor:
         return lengths
     largest = flat.abs().amax(1)
     scale = torch.where(largest > 0, largest, 1.0)
-    return scale * torch.linalg.vector_norm(flat / scale[:, None], dim=1)
+    lengths = scale * torch.linalg.vector_norm(flat / scale[:, None], dim=1)
+    return lengths
 
 
 def norm(values: Tensor | None) -> float:
