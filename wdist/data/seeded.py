@@ -15,6 +15,7 @@ Values = NDArray[np.float64]
 UNIT: Final = 2.0**-53  # the largest relative error of one float64 operation
 # Rounding bounds are themselves computed in float64. This factor covers their error, and terms of second order.
 _INFLATION: Final = 1.01
+_SMALLEST: Final = 2.0**-1022
 
 
 class SeededScores:
@@ -142,8 +143,11 @@ class SeededScores:
 
 
 def _of_mean(size: Any, largest: Values) -> Any:
-    """Error of the mean of `size` numbers of at most this magnitude: one UNIT for each addition and the division."""
-    return size * UNIT * largest
+    """Error of the mean of `size` numbers of at most this magnitude: one UNIT for each addition and the division.
+
+    Below the smallest normal number, a quotient is off by more than one UNIT of itself.
+    """
+    return size * UNIT * largest + _SMALLEST
 
 
 def _rounding_of(values: Values, given: ArrayLike | None) -> Values:

@@ -73,8 +73,8 @@ def column_lower_bounds(
             )
         )
         bound = lower_bound_of(units, low, high, alpha / d, "betting", None)
-        steepest = max(1.0, _steepest(*potential))
-        values[column], lower[column] = value_of(units) / steepest, max(0.0, bound / steepest)
+        slope = max(1.0, steepest(*potential))
+        values[column], lower[column] = value_of(units) / slope, max(0.0, bound / slope)
     return values, lower
 
 
@@ -86,9 +86,9 @@ def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values, 
     """
     scores = evaluate_potential(t, *potential)
     largest = 2 * float(np.abs(potential[1]).max())
-    return held_out.scores(scores, _steepest(*potential) * error + 8 * UNIT * (np.abs(scores) + largest))
+    return held_out.scores(scores, steepest(*potential) * error + 8 * UNIT * (np.abs(scores) + largest))
 
 
-def _steepest(knots: Values, values: Values) -> float:
+def steepest(knots: Values, values: Values) -> float:
     """At least the largest slope of the potential through these points, which rounding may have put above 1."""
     return float(np.abs(np.diff(values) / np.diff(knots)).max()) * (1 + 4 * UNIT)
