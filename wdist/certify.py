@@ -16,7 +16,7 @@ from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
-from wdist.definitions.figures import Empirical, Rows, Simultaneous
+from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.simultaneous import column_lower_bounds
@@ -30,7 +30,6 @@ from wdist.inference.units import (
     value_of,
 )
 from wdist.nn.frozen import Clip
-from wdist.nn.lipschitz import layer_bounds
 from wdist.options import Options
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
@@ -63,8 +62,8 @@ def certify(
     """
     critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
-    held_out = HeldOut(*pair.test_scores(critic), options.method, prior, pair.groups)
-    units = _units_of_chance(pair, held_out.fx, held_out.fy)
+    units = _units_of_chance(pair, *pair.test_scores(critic))
+    held_out = HeldOut(units, options.method, prior, pair.groups)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
@@ -111,6 +110,7 @@ def certify(
         warnings=[*warnings, *_caveats(options, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
         split=options.split if pair.groups is None else "groups",
+        method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
@@ -143,7 +143,13 @@ def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
 def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
     if options.diameter is None:
         return None
-    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
+    x, y = rescaled(pair)
+    if pair.scaling.kind == "standardize":  # whose select rows decide the unit: see `Scaling.fit`
+        x, y = (
+            _Rescaled(samples, pair.scaling, np.sort(np.concatenate([split.train, split.test])))
+            for samples, split in ((pair.source, pair.source_split), (pair.target, pair.target_split))
+        )
+    return upper_bound(x, y, options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
 def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
@@ -160,10 +166,8 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: O
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
         family=critic.family,
-        config=critic.config,
         layers=layers,
         tensors={name: tensor.numpy() for name, tensor in tensors.items()},
-        layer_bounds=[layer.bound for layer in layer_bounds(critic.module, critic.takes.row_shape)],
         lipschitz_bound=critic.lipschitz_bound,
         takes=critic.takes.to_json(),
     )
@@ -202,13 +206,14 @@ def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]
 
 
 class _Rescaled:
-    """The rows of a sample set, rescaled as the estimate measures distances."""
+    """Rows of a sample set, rescaled as the estimate measures distances: all of them, or those at `index`."""
 
-    def __init__(self, samples: SampleSet, scale: Scaling) -> None:
-        self.samples, self.scale, self.n = samples, scale, samples.n
+    def __init__(self, samples: SampleSet, scale: Scaling, index: NDArray[np.int64] | None = None) -> None:
+        self.samples, self.scale, self.index = samples, scale, index
+        self.n = samples.n if index is None else len(index)
 
-    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
-        return self.scale.apply(self.samples.rows(index))
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float64]:
+        return self.scale.apply(self.samples.rows(index if self.index is None else self.index[index]))
 
 
 def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
@@ -224,11 +229,32 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     """
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, len(pair.source_split.test), len(pair.target_split.test), alpha)
+    low, high = clip_interval(fx, fy, *_test_units(pair), alpha)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
-    prior_x, prior_y = ((float(side.clip(low, high).mean()), float(side.clip(low, high).std())) for side in select)
+    prior_x, prior_y = (
+        (float(means.mean()), float(means.std()))
+        for means in (_means(pair, side, scores.clip(low, high)) for side, scores in enumerate(select))
+    )
     return clipped, (low, high), (prior_x, prior_y)
+
+
+def _test_units(pair: SamplePair) -> tuple[int, int]:
+    """Number of test rows, or of test groups, of each side."""
+    splits = pair.source_split, pair.target_split
+    if pair.groups is None:
+        return len(splits[0].test), len(splits[1].test)
+    first, second = (len(np.unique(codes[s.test])) for codes, s in zip(pair.groups, splits, strict=True))
+    return first, second
+
+
+def _means(pair: SamplePair, side: int, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of the first select rows of one side, or their means over groups."""
+    if pair.groups is None:
+        return scores
+    select = (pair.source_split, pair.target_split)[side].select[: len(scores)]
+    _, group, rows = np.unique(pair.groups[side][select], return_inverse=True, return_counts=True)
+    return np.bincount(group, weights=scores) / rows
 
 
 def _max_sliced(pair: SamplePair) -> float:
@@ -245,5 +271,5 @@ def _units(source: SampleSet, scale: Scaling) -> str:
         case "none":
             return "Euclidean distance in the data's own units"
         case "standardize":
-            return "Euclidean distance in standard deviations of each column (of the train rows)"
+            return "Euclidean distance in standard deviations of each column (of the select rows)"
     return "Euclidean distance after division by the given scale"

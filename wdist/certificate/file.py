@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 import wdist
 from wdist.data.samples import SampleSet
-from wdist.data.seeded import SeededScores
 from wdist.data.splits import Split
 from wdist.definitions.figures import REPORTED
 from wdist.errors import WdistError
 from wdist.inference.base import Prior
-from wdist.inference.permutation_test import permutation_count
-from wdist.inference.registry import find_method
+from wdist.inference.units import Units
 from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
 
@@ -27,28 +25,25 @@ from wdist.verify.contents import FORMAT, SIDES, VERSION
 class StoredCritic:
     """A frozen critic as the certificate stores it. Its last layer clips to the interval that the bounds use.
 
-    layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; layer_bounds: the proven
-    Lipschitz bound of each layer; takes: {"row_shape", "layout", "uint8", "scale"}.
+    layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; lipschitz_bound: proven, with
+    respect to the rows after rescaling; takes: {"row_shape", "layout", "uint8", "scale"}.
     """
 
     family: str
-    config: Mapping[str, Any]
     layers: Sequence[Mapping[str, Any]]
     tensors: Mapping[str, NDArray[Any]]
-    layer_bounds: Sequence[float]
     lipschitz_bound: float
     takes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test scores and how the bounds were computed from them.
+    """What the statement was computed from.
 
     groups: group codes of all rows of both sets, as `split_groups` returns them, or None if single rows were split.
     """
 
-    fx: SeededScores
-    fy: SeededScores
+    units: Units
     method: str
     prior: Prior | None
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -85,32 +80,16 @@ def build_certificate(
     held_out: HeldOut,
     split_mode: str = "random",
 ) -> Certificate:
-    """Build a certificate from `Result.to_dict()`, the frozen critic, both sets, their splits and the test scores.
+    """Build a certificate from `Result.to_dict()`, the frozen critic, both sets, their splits and the units of chance.
 
-    split_mode is "random" or "blocks"; it is ignored if `held_out` has groups.
+    result: its confidence is that of the lower bound alone. split_mode is "random" or "blocks"; it is ignored if
+    `held_out` has groups.
 
     Reads both sets once to compute their digests. Raises WdistError if the critic does not end in a clip layer.
     """
-    last = critic.layers[-1]
+    last, units = critic.layers[-1], held_out.units
     if last["kind"] != "clip":
         raise WdistError("a certified critic ends in a clip layer: the bounds need an interval")
-    low, high = float(last["low"]), float(last["high"])
-    alpha = 1 - result["confidence"]
-    statement = {
-        "value": result["value"],
-        "lower_bound": result["lower_bound"],
-        "confidence": result["confidence"],
-        "p_value": result["p_value"],
-        "permutations": None
-        if result["p_value"] is None or held_out.groups is not None
-        else permutation_count(len(held_out.fx), len(held_out.fy)),
-        "method": held_out.method,
-        "prior": _plain(held_out.prior),
-        "clip": [low, high],
-    }
-    if held_out.groups is None:
-        method = find_method(held_out.method).load()
-        statement |= method.statement(held_out.fx, held_out.fy, low, high, alpha, held_out.prior)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -118,21 +97,21 @@ def build_certificate(
         "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
         "input": _plain(critic.takes),
         "split": {"mode": split_mode if held_out.groups is None else "groups", "seed": int(result["seed"])}
-        | {side: _split(split) for side, split in zip(SIDES, splits, strict=True)},
+        | {side: split.sizes() for side, split in zip(SIDES, splits, strict=True)},
         "critic": {
-            "family": critic.family,
-            "config": _plain(critic.config),
             "layers": [_plain(entry) for entry in critic.layers],
-            "layer_bounds": [float(bound) for bound in critic.layer_bounds],
             "lipschitz_bound": float(critic.lipschitz_bound),
         },
-        "statement": statement,
-        "reported": {name: _plain(result.get(name)) for name in REPORTED},
+        "statement": {name: result[name] for name in ("value", "lower_bound", "confidence", "p_value")}
+        | {
+            "method": held_out.method,
+            "prior": _plain(held_out.prior),
+            "clip": [float(last["low"]), float(last["high"])],
+            "rounding": float(units.fx.rounding.mean() + units.fy.rounding.mean()) / float(critic.lipschitz_bound),
+        },
+        "reported": {"family": critic.family} | {name: _plain(result.get(name)) for name in REPORTED},
     }
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in critic.tensors.items()}
-    for side, split, scores in zip(SIDES, splits, (held_out.fx, held_out.fy), strict=True):
-        tensors[f"test_rows.{side}"] = np.ascontiguousarray(split.test, dtype=np.int64)
-        tensors[f"scores.{side}"] = np.ascontiguousarray(scores.values)
     if held_out.groups is not None:
         for side, codes in zip(SIDES, held_out.groups, strict=True):
             tensors[f"groups.{side}"] = np.ascontiguousarray(codes, dtype=np.int64)
@@ -141,11 +120,6 @@ def build_certificate(
 
 def _data(samples: SampleSet) -> dict[str, Any]:
     return {"sha256": samples.sha256, "shape": list(samples.array.shape), "dtype": samples.dtype.str}
-
-
-def _split(split: Split) -> dict[str, Any]:
-    order = np.concatenate([split.train, split.select, split.test]).astype("<i8")
-    return {"sizes": split.sizes(), "order_sha256": hashlib.sha256(order.tobytes()).hexdigest()}
 
 
 def _plain(value: Any) -> Any:

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from wdist.critics.base import FittedConfig
 from wdist.data.pair import SamplePair
+from wdist.nn.frozen import Shift
 from wdist.nn.torch_layers import plain_linear
 
 
 @dataclass(frozen=True)
 class AffineConfig(FittedConfig):
-    """f(x) = <v, x> with v the normalised mean difference of the train rows: the best affine critic."""
+    """f(x) = <v, x - c> with v the normalised mean difference of the train rows: the best affine critic."""
 
     family: ClassVar[str] = "affine"
 
@@ -22,10 +23,12 @@ class AffineConfig(FittedConfig):
         direction = target - source
         if not direction.any():  # equal means: any direction will do, but slope 0 would be useless
             direction.flat[0] = 1.0
-        return affine(torch.from_numpy(direction))
+        return affine(torch.from_numpy(direction), torch.from_numpy(pair.shift))
 
 
-def affine(direction: Tensor) -> nn.Sequential:
-    """<v, x> for a direction of the row's shape, which is normalised unless it is zero."""
+def affine(direction: Tensor, shift: Tensor | None = None) -> nn.Sequential:
+    """<v, x - shift> for a direction and a shift of the row's shape. The direction is normalised unless it is zero."""
     norm = float(torch.linalg.vector_norm(direction.double()))
-    return nn.Sequential(nn.Flatten(), plain_linear(direction.double().reshape(1, -1) / max(norm, 1e-300)))
+    weight = direction.double().reshape(1, -1) / max(norm, 1e-300)
+    layers = [] if shift is None else [Shift(shift)]
+    return nn.Sequential(*layers, nn.Flatten(), plain_linear(weight))

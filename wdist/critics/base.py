@@ -19,6 +19,7 @@ from wdist.critics.cost import BATCH_ROWS, DIMENSION_OF_TABLES
 from wdist.critics.registry import FAMILIES
 from wdist.data.pair import SamplePair
 from wdist.nn.torch_state import own_torch_state
+from wdist.streams import Purpose, torch_seed
 
 # A candidate below this fraction of the leader's select value has lost (MNIST: cone pilots reach 0.78 of GroupSort's).
 CLOSE = 0.85
@@ -90,8 +91,9 @@ class TrainedConfig(CriticConfig):
         Raises OptionError for rows that the family does not take.
         """
         FAMILIES[self.family].check_fits(row_shape)
+        generator = torch.Generator().manual_seed(torch_seed(seed, Purpose.WEIGHTS))
         with own_torch_state():
-            return nn.Sequential(*self.layers(row_shape, start, torch.Generator().manual_seed(seed)))
+            return nn.Sequential(*self.layers(row_shape, start, generator))
 
     def rates(self, row_shape: tuple[int, ...]) -> tuple[float, float]:
         """Learning rates, in training units: of weights on the Stiefel manifold, and of Euclidean parameters (Adam)."""

@@ -16,6 +16,7 @@ from wdist.critics.base import CLOSE, TrainedConfig
 from wdist.data.pair import SamplePair
 from wdist.nn.frozen import Cone
 from wdist.nn.layers import MaxMin, OrthogonalLinear
+from wdist.streams import Purpose, stream
 
 Rows = NDArray[np.float32]
 
@@ -84,7 +85,7 @@ def kmeans_anchors(rows: Rows, count: int, seed: int = 0, passes: int = 8) -> Ro
     (2007).
     """
     flat = np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=np.float32)
-    generator = np.random.default_rng([seed, 5])
+    generator = stream(seed, Purpose.ANCHORS)
     size = max(4 * count, min(SEED_ROWS, SEED_ELEMENTS // flat.shape[1]))
     sample = flat if len(flat) <= size else flat[generator.choice(len(flat), size, replace=False)]
     centre = sample.mean(axis=0)  # expanded squared distances lose digits far from 0

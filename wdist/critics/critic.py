@@ -23,6 +23,7 @@ from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.lipschitz import lipschitz_bound
+from wdist.nn.rounding import RoundingAnalysis
 from wdist.nn.torch_state import own_torch_state
 
 FORMAT = 1
@@ -71,6 +72,7 @@ class Critic:
         self.takes = takes
         self._bound: float | None = None
         self._double: nn.Sequential | None = None
+        self._analysis: RoundingAnalysis | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -85,10 +87,10 @@ class Critic:
         return self._bound
 
     @own_torch_state()
-    def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """f at rows in the net's own form, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
+    def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """f at rows after scaling, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
         module = self._in_double()
-        block = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
+        block = self._rows_at_once()
         out = np.empty(len(rows))
         with torch.inference_mode():
             for start in range(0, len(rows), block):
@@ -96,17 +98,44 @@ class Critic:
                 out[start : start + block] = module(part).reshape(-1).numpy()
         return out
 
+    @own_torch_state()
+    def scores_and_rounding(
+        self, rows: NDArray[np.float64], error: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """f at rows in the net's own form, (n, *row_shape) -> (n,), as `scores`, and how far each may be off, (n,).
+
+        error: how far each row may be from the one that is meant, in Euclidean norm, (n,). A computed score is within
+        its bound of f at the meant row in exact arithmetic, where |f(x) - f(y)| <= L ||x - y|| holds. A bound is
+        infinite where a value overflows.
+
+        Raises UnprovenError for layers without a rounding bound.
+        """
+        if self._analysis is None:
+            self._analysis = RoundingAnalysis(self._in_double(), self.takes.row_shape)
+        block = self._rows_at_once()
+        out, rounding = np.empty(len(rows)), np.empty(len(rows))
+        with torch.inference_mode():
+            for start in range(0, len(rows), block):
+                part = slice(start, start + block)
+                x = torch.from_numpy(np.ascontiguousarray(rows[part])).double()
+                score, bound = self._analysis.forward(x, torch.from_numpy(np.ascontiguousarray(error[part])))
+                out[part], rounding[part] = score.reshape(-1).numpy(), bound.numpy()
+        return out, rounding
+
+    def _rows_at_once(self) -> int:
+        return max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
+
     def _in_double(self) -> nn.Sequential:
         if self._double is None:
             self._double = _double(self.module)
         return self._double
 
     @own_torch_state()
-    def slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gradient of f at rows in the net's own form: (n, *row_shape), norm at most L."""
         return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
 
-    def _slopes(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         x = torch.from_numpy(np.ascontiguousarray(rows)).double().requires_grad_(True)
         (gradient,) = torch.autograd.grad(self._in_double()(x).sum(), x)
         values: NDArray[np.float64] = gradient.numpy()

@@ -14,21 +14,23 @@ from wdist.data.pair import SamplePair
 from wdist.nn.frozen import PiecewiseLinear
 from wdist.transport.sliced import fit_sliced
 
+Values = NDArray[np.float64]
+
 ROWS = 50_000  # train rows of each side used for the fit
 
 
 @dataclass(frozen=True)
 class SlicedConfig(FittedConfig):
-    """f(x) = h(<v, x>) with h piecewise linear of slopes +-1: the best one-dimensional projection."""
+    """f(x) = h(<v, x - c>) with h piecewise linear of slopes +-1: the best one-dimensional projection."""
 
     family: ClassVar[str] = "sliced"
 
     def fit(self, pair: SamplePair) -> nn.Sequential:
-        train, select = (pair.rows(part, ROWS) for part in ("train", "select"))
-        return sliced(*fit_sliced(*train, *select, pair.direction))
+        rows = [side - pair.shift for part in ("train", "select") for side in pair.rows(part, ROWS)]
+        return sliced(*fit_sliced(*rows, pair.direction), pair.shift)  # type: ignore[call-arg]
 
 
-def sliced(direction: NDArray[np.float64], knots: NDArray[np.float64], values: NDArray[np.float64]) -> nn.Sequential:
-    """h(<v, x>) for a direction of the row's shape; knots and values are those of h on the projections."""
-    projection = affine(torch.from_numpy(np.asarray(direction)))
+def sliced(direction: Values, knots: Values, values: Values, shift: Values | None = None) -> nn.Sequential:
+    """h(<v, x - shift>) for a shift of the row's shape; knots and values are those of h on the projections."""
+    projection = affine(torch.from_numpy(direction), None if shift is None else torch.from_numpy(shift))
     return nn.Sequential(*projection, PiecewiseLinear(torch.from_numpy(knots), torch.from_numpy(values)))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
+from wdist.streams import Purpose, stream
 
 PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so memory use does not grow with n
 
@@ -18,10 +19,10 @@ PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so m
 class Batches:
     """Rows of one sample set as float32 tensors (batch, *row_shape): scaled, shifted, and divided by `unit`.
 
-    The order depends only on the seed and the step: every epoch is a seeded permutation, so a resumed run sees the same
-    batches as an uninterrupted one. `like` is another `Batches` over the same rows, perhaps with another batch size;
-    the two share their memory. Rows that are not in memory are read one batch ahead in a background thread, through
-    pinned memory if the device is a GPU.
+    The order depends only on the seed, the side and the step: every epoch is a seeded permutation, so a resumed run
+    sees the same batches as an uninterrupted one. `like` is another `Batches` over the same rows, perhaps with another
+    batch size; the two share their memory. Rows that are not in memory are read one batch ahead in a background thread,
+    through pinned memory if the device is a GPU.
     """
 
     def __init__(
@@ -31,15 +32,16 @@ class Batches:
         scale: Scaling,
         *,
         seed: int,
+        side: int,
         batch: int,
         device: torch.device,
-        shift: Tensor | None = None,
+        shift: NDArray[np.float64] | None = None,
         unit: float = 1.0,
         like: Batches | None = None,
     ) -> None:
-        self.samples, self.index, self.scale, self.unit = samples, index, scale, unit
-        self.shift = None if shift is None else shift.float().to(device)
-        self.seed, self.batch, self.device = seed, min(batch, len(index)), device
+        self.samples, self.index, self.scale = samples, index, scale
+        self.shift, self.unit = 0.0 if shift is None else shift, unit
+        self.seed, self.side, self.batch, self.device = seed, side, min(batch, len(index)), device
         self._epoch, self._order = -1, index
         self._reader: ThreadPoolExecutor | None = None
         self._ahead: tuple[int, Future[Tensor]] | None = None  # the step being read ahead, and its batch
@@ -48,19 +50,21 @@ class Batches:
             self._all = like._all
         else:
             row_bytes = 4 * int(np.prod(samples.row_shape))
-            self._all = self._in_units(self._read(index)) if row_bytes * len(index) <= PRELOAD_BYTES else None
+            self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
 
     def _read(self, index: NDArray[np.int64], *, pinned: bool = False) -> Tensor:
-        rows = self.scale.apply(self.samples.rows(index))
-        tensor = torch.as_tensor(np.ascontiguousarray(rows), dtype=torch.float32)
+        # Rounded to float32 last: a time in seconds since 1970 keeps its fractions once the shift is subtracted.
+        parts = [self._in_units(rows).astype(np.float32) for rows in self.samples.blocks(index)]
+        tensor = torch.from_numpy(np.concatenate(parts))
         return (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
 
-    def _in_units(self, tensor: Tensor) -> Tensor:
-        return (tensor if self.shift is None else tensor - self.shift) * (1 / self.unit)
+    def _in_units(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        centred: NDArray[np.float64] = self.scale.apply(rows) - self.shift
+        return centred / self.unit
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if epoch != self._epoch:
-            generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
+            generator = stream(self.seed, Purpose.BATCHES, self.side, epoch)
             self._epoch, self._order = epoch, generator.permutation(len(self.index))
         return self._order
 
@@ -80,8 +84,7 @@ class Batches:
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead = (step + 1, self._reader.submit(self._batch, self.positions(step + 1)))
-        # Arithmetic stays in this thread: in the reader's, torch would start a second pool of OpenMP threads.
-        return self._in_units(batch)
+        return batch
 
     def _batch(self, positions: NDArray[np.int64]) -> Tensor:
         # sorted, because neighbouring rows share pages of the file
@@ -89,4 +92,4 @@ class Batches:
 
     def head(self, rows: int) -> Tensor:
         """The first `rows` rows of the index, (min(rows, n), *row_shape)."""
-        return self._all[:rows] if self._all is not None else self._in_units(self._read(np.sort(self.index[:rows])))
+        return self._all[:rows] if self._all is not None else self._read(np.sort(self.index[:rows]))

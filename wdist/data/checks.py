@@ -12,7 +12,10 @@ from wdist.errors import SampleError
 Hashes = NDArray[np.uint64]
 
 SCALE_RATIO = 1_000.0  # largest over smallest deviation; beyond it the widest columns dominate the Euclidean distance
-ROUNDING_SHARE = 0.01  # share of a column's standard deviation that float32 rounding may reach
+STEP_SHARE = 0.01  # of a column's spread; values stored in, or trained in, coarser steps are told of
+SPREAD_ROWS = 10_000  # rows a side from which a column's spread is computed
+TRAINING_ROUNDOFF = 2.0**-24  # of float32, in which critics are trained
+SMALLEST_SPREAD = 1e-36  # weights are stored in float32, which ends at 1e-38
 BLOCK_WORDS = 1 << 15  # 8-byte words hashed at once, so that the three passes over them stay in a core's cache
 DUPLICATE_SHARE = 0.01  # of the test rows; fewer duplicates may be coincidence
 SHARED_SHARE = 0.1  # of the target's rows; less overlap is normal: tables of two weeks may share some rows
@@ -23,8 +26,8 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     """Check in one streamed pass over each set that the two can be compared, and return warnings as text.
 
     Raises SampleError for different shapes or column names, uint8 images against another type, fewer than
-    `minimum_rows` rows, values that are not finite, columns that float32 cannot resolve, or two identical constant
-    sets. The message names the set, the row and the column.
+    `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
+    message names the set, the row and the column.
     """
     check_names(source.names, target.names)
     if source.row_shape != target.row_shape:
@@ -41,14 +44,20 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
                 "to train on some and certify on others"
             )
     p, q = source.statistics, target.statistics
-    _check_resolution(source, target)
+    spread = float(_pooled_deviation(source, target).max())
+    if 0 < spread < SMALLEST_SPREAD:
+        raise SampleError(
+            f"source and target: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
+            "one large number"
+        )
     if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
         raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
-    return [
+    constant = [
         f"{samples.name}: every row is the same (a point mass)"
         for samples, statistics in ((source, p), (target, q))
         if not np.any(statistics.deviation)
     ]
+    return constant + resolution_warnings(source, target)
 
 
 def _shape_message(source: SampleSet, target: SampleSet) -> str:
@@ -68,19 +77,44 @@ def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float6
     return np.sqrt(share * p.deviation**2 + (1 - share) * q.deviation**2 + between)
 
 
-def _check_resolution(source: SampleSet, target: SampleSet) -> None:
-    """Raise SampleError for columns (timestamps, identifiers) whose variation is lost in float32."""
-    deviation = _pooled_deviation(source, target)
-    for samples in (source, target):
-        statistics = samples.statistics
-        largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
-        lost = (deviation > 0) & (largest * 2.0**-24 > ROUNDING_SHARE * deviation)
-        if np.any(lost) and samples.dtype != np.float32:
-            column = int(np.argmax(lost))
-            raise SampleError(
-                f"{samples.name}: {samples.column_name(column)} reaches {largest[column]:.6g} but varies by only "
-                f"{deviation[column]:.3g}: computing in float32 would lose it; subtract a constant (the same from both)"
+def resolution_warnings(source: SampleSet, target: SampleSet) -> list[str]:
+    """Warn about columns whose typical differences are lost in the steps in which values are stored or trained on.
+
+    Each side is looked at by itself. The spread of a column is a distance of quantiles, because a few rows far away
+    would make a standard deviation large. Neither loss can make a bound false: bounds are about the values as they are
+    stored, and are computed in float64.
+    """
+    middles, spreads = zip(*(_middle_and_spread(samples) for samples in (source, target)), strict=True)
+    centre = (source.statistics.mean + target.statistics.mean) / 2
+    warnings = []
+    for samples, middle, spread in zip((source, target), middles, spreads, strict=True):
+        varies = spread > 0
+        kept_in = samples.dtype if samples.dtype.kind == "f" else np.dtype(np.float64)
+        stored = np.spacing(np.abs(middle).astype(kept_in)).astype(np.float64)
+        if np.any(coarse := varies & (stored > STEP_SHARE * spread)):
+            column = int(np.argmax(coarse))
+            warnings.append(
+                f"{samples.name}: {samples.column_name(column)} lies near {middle[column]:.6g}, where {kept_in} has "
+                f"steps of {stored[column]:.2g}, and varies by only {spread[column]:.2g}: finer differences are lost; "
+                "subtract a constant (the same from both sets) before the values are stored or converted"
             )
+        trained = 2 * TRAINING_ROUNDOFF * np.abs(middle - centre)
+        if np.any(lost := varies & (trained > STEP_SHARE * spread)):
+            column = int(np.argmax(lost))
+            warnings.append(
+                f"{samples.name}: most values of {samples.column_name(column)} lie within {spread[column]:.2g} of each "
+                f"other, but {abs(middle - centre)[column]:.2g} from the mean: training hardly sees how they differ, "
+                "and the bound may be far too low; remove rows that are far away by mistake"
+            )
+    return warnings
+
+
+def _middle_and_spread(samples: SampleSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median and distance between the quantiles at 5 % and 95 % of each column (images flattened), of some rows."""
+    step = max(1, -(-samples.n // SPREAD_ROWS), -(-samples.n * samples.dimension // (1 << 22)))
+    rows = np.asarray(samples.array[::step]).astype(np.float64)
+    low, middle, high = np.quantile(rows.reshape(len(rows), -1), (0.05, 0.5, 0.95), axis=0)
+    return middle, high - low
 
 
 def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:

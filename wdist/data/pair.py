@@ -23,10 +23,23 @@ MOMENT_ROWS = 20_000  # train rows a side used to compute the shift and the unit
 
 
 class Potential(Protocol):
-    """A function f of float32 rows (n, *row_shape), as critics take them."""
+    """A function f of rows (n, *row_shape), rescaled as the user asked."""
 
-    def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """f of the rows, (n,)."""
+        ...
+
+
+class CertifiedPotential(Potential, Protocol):
+    """A function f whose rounding is bounded."""
+
+    def scores_and_rounding(
+        self, rows: NDArray[np.float64], error: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """f of the rows as computed, (n,), and how far each may be from f of the exact row, (n,).
+
+        error: (n,), bound on the Euclidean distance of each row from its exact value.
+        """
         ...
 
 
@@ -50,12 +63,12 @@ class SamplePair:
     def __post_init__(self) -> None:
         means, squares = [], []
         for samples, split in self._sides():
-            rows = self.scaling.apply(samples.rows(np.sort(split.train[:MOMENT_ROWS]))).astype(np.float64)
+            rows = self.scaling.apply(samples.rows(np.sort(split.train[:MOMENT_ROWS])))
             means.append(rows.mean(axis=0))
             squares.append(rows)
         centre = (means[0] + means[1]) / 2
         spread = np.mean([np.square(rows - centre).reshape(len(rows), -1).sum(axis=1).mean() for rows in squares])
-        self.shift = torch.from_numpy(np.asarray(centre))
+        self.shift: NDArray[np.float64] = np.asarray(centre)
         self._fed: dict[tuple[str, int], Batches] = {}
         # Training rows get a root mean square norm of 1, so a learning rate means the same for every data set.
         self.unit = float(np.sqrt(spread)) or 1.0
@@ -70,7 +83,8 @@ class SamplePair:
                 samples,
                 getattr(split, part) if part == "train" else getattr(split, part)[:SELECT_ROWS],
                 self.scaling,
-                seed=2 * self.seed + side,
+                seed=self.seed,
+                side=side,
                 batch=batch,
                 device=self.device,
                 shift=self.shift,
@@ -82,7 +96,7 @@ class SamplePair:
         self._fed |= {(part, 0): first, (part, 1): second}
         return first, second
 
-    def rows(self, part: str, limit: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def rows(self, part: str, limit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """At most `limit` rows of a part of both sets, rescaled as the user asked (not in training units).
 
         They are in the order of the file, so that no bound may be computed from them: see `test_rows`.
@@ -101,21 +115,27 @@ class SamplePair:
             out.append(np.concatenate(blocks))
         return tuple(out)
 
-    def test_scores(self, potential: Potential) -> tuple[SeededScores, SeededScores]:
-        """Scores of the test rows of both sets, for bounds."""
-        first, second = (
-            split.test_scores(values, split.test)
-            for values, (_, split) in zip(self.scores(potential, "test"), self._sides(), strict=True)
-        )
-        return first, second
+    def test_scores(self, potential: CertifiedPotential) -> tuple[SeededScores, SeededScores]:
+        """Scores of the test rows of both sets and their rounding, for bounds."""
+        out = []
+        for samples, split in self._sides():
+            parts = []
+            for rows in samples.blocks(split.test):
+                error = self.scaling.rounding(rows, samples.rounding)
+                parts.append(potential.scores_and_rounding(self.scaling.apply(rows), error))
+            values, rounding = (np.concatenate(each) for each in zip(*parts, strict=True))
+            out.append(split.test_scores(values, split.test, rounding))
+        return out[0], out[1]
 
     def test_rows(self, limit: int) -> tuple[HeldOutRows, HeldOutRows]:
         """At most `limit` test rows of both sets, rescaled as the user asked."""
-        first, second = (
-            HeldOutRows(rows, np.sort(split.test[:limit]), split)
-            for rows, (_, split) in zip(self.rows("test", limit), self._sides(), strict=True)
-        )
-        return first, second
+        out = []
+        for samples, split in self._sides():
+            numbers = np.sort(split.test[:limit])
+            rows = samples.rows(numbers)
+            rounding = self.scaling.rounding(rows, samples.rounding)
+            out.append(HeldOutRows(self.scaling.apply(rows), numbers, rounding, split))
+        return out[0], out[1]
 
     @cached_property
     def direction(self) -> NDArray[np.float64]:
@@ -128,6 +148,6 @@ class SamplePair:
         for samples, split in self._sides():
             total = np.zeros(samples.row_shape)
             for rows in samples.blocks(np.sort(split.train)):
-                total += self.scaling.apply(rows).astype(np.float64).sum(axis=0)
-            means.append(total / len(split.train))
+                total += (self.scaling.apply(rows) - self.shift).sum(axis=0)
+            means.append(self.shift + total / len(split.train))
         return means[0], means[1]

@@ -14,9 +14,10 @@ from wdist.data.files import FileRows, rows_of
 from wdist.data.readers.base import Selection
 from wdist.data.readers.npy import NUMERIC_KINDS
 from wdist.errors import OptionError, SampleError
+from wdist.rounding import UNIT_ROUNDOFF
 
 Layout = Literal["nhwc", "nchw"]
-Rows = NDArray[np.float32]
+Rows = NDArray[np.float64]
 
 BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many elements, about 30 MB, whatever n is
 
@@ -72,16 +73,22 @@ class SampleSet:
         return self.names or [str(i) for i in range(self.dimension)]
 
     @property
+    def rounding(self) -> float:
+        """Largest relative error of a value of `rows`: 0 where float64 has every value of the stored type."""
+        is_exact = self.divisor == 1.0 and not (self.dtype.kind in "iu" and self.dtype.itemsize == 8)
+        return 0.0 if is_exact else UNIT_ROUNDOFF
+
+    @property
     def dimension(self) -> int:
         """Number of values in one row."""
         return int(np.prod(self.row_shape))
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> Rows:
-        """The rows at an index array or slice: float32 (len, *row_shape), in the user's units (uint8 images / 255)."""
+        """The rows at an index array or slice: float64 (len, *row_shape), in the user's units (uint8 images / 255)."""
         block = np.asarray(self.array[index])
-        values = block.astype(np.float32)
+        values = block.astype(np.float64)
         if self.divisor != 1.0:
-            values /= np.float32(self.divisor)
+            values /= self.divisor
         if self.layout == "nhwc":
             values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         return values.reshape(len(block), *self.row_shape)
@@ -187,6 +194,8 @@ def open_samples(
         array = _unmasked(array, name)
     if array.dtype.kind not in NUMERIC_KINDS:
         raise SampleError(_type_message(data, array, name))
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)  # long double: its padding bytes would enter the digest
     if array.ndim == 0 or array.ndim > 4:
         raise SampleError(
             f"{name}: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wdist.data.splits import Split
 from wdist.errors import OptionError
+from wdist.rounding import UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
     from wdist.data.samples import SampleSet
@@ -36,7 +37,9 @@ class Scaling:
         source_split: Split,
         target_split: Split,
     ) -> "Scaling":
-        """Build the scaling that `option` asks for. "standardize" uses only the train rows of both sets.
+        """Build the scaling that `option` asks for. "standardize" is fitted on the select rows of both sets.
+
+        An upper bound is false if its own rows decide the unit, and it needs the train rows: so it is select rows.
 
         Raises OptionError for an unknown name, a number that is not positive, or a vector of the wrong length.
         """
@@ -46,8 +49,8 @@ class Scaling:
         if isinstance(option, str):
             if option != "standardize":
                 raise OptionError(f"scale {option!r} is unknown; choose none, 'standardize', a number or a vector")
-            center, deviation = _train_moments(source, target, source_split, target_split)
-            deviation[deviation == 0] = 1.0  # a constant column adds nothing to any distance
+            center, deviation = _select_moments(source, target, source_split, target_split)
+            deviation[deviation == 0] = 1.0  # a column that is constant in these rows keeps its own unit
             return cls("standardize", deviation, center, data_divisor)
         divisor = np.asarray(option, dtype=np.float64)
         if not np.all(np.isfinite(divisor)) or not np.all(divisor > 0):
@@ -58,11 +61,21 @@ class Scaling:
             raise OptionError(f"scale: {divisor.size} divisors were given for {source.dimension} numbers a row")
         return cls("vector", divisor.reshape(source.row_shape), zero, data_divisor)
 
-    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rescale rows (len, *row_shape). Computes in float64 and returns float32."""
-        if self.kind == "none":
-            return rows
-        return ((rows.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
+    def apply(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rescale rows (len, *row_shape), as `SampleSet.rows` returns them."""
+        return rows if self.kind == "none" else (rows - self.center) / self.divisor
+
+    def rounding(self, rows: NDArray[np.float64], relative: float) -> NDArray[np.float64]:
+        """Bound (len,) on the Euclidean distance of each row of `apply(rows)` from its exact value.
+
+        relative: largest relative error of a value of `rows`, see `SampleSet.rounding`.
+        """
+        error = np.zeros(len(rows))
+        if relative:
+            error += relative * _norms(rows / self.divisor)
+        if self.kind != "none":  # the difference and the quotient are each rounded once
+            error += 2 * UNIT_ROUNDOFF * _norms(self.apply(rows))
+        return error * (1 + 1e-6)  # for the rounding of this bound itself
 
     def to_json(self) -> dict[str, Any]:
         """The exact scaling as plain JSON: {"kind", "divisor", "center", "data_divisor"}."""
@@ -84,14 +97,18 @@ class Scaling:
         )
 
 
-def _train_moments(
+def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.linalg.norm(rows.reshape(len(rows), -1), axis=1)
+    return norms
+
+
+def _select_moments(
     source: "SampleSet", target: "SampleSet", source_split: Split, target_split: Split
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation, each of row_shape, of the pooled train rows of both sets, streamed."""
+    """Mean and standard deviation, each of row_shape, of the pooled select rows of both sets, streamed."""
     count, mean, squares = 0, np.zeros(source.row_shape), np.zeros(source.row_shape)
     for samples, split in ((source, source_split), (target, target_split)):
-        for rows in samples.blocks(np.sort(split.train)):  # in file order: one sweep over the mapped pages
-            block = rows.astype(np.float64)
+        for block in samples.blocks(np.sort(split.select)):  # in file order: one sweep over the mapped pages
             block_mean = block.mean(axis=0)
             shift = block_mean - mean
             share = len(block) / (count + len(block))

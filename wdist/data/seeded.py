@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import OptionError
+from wdist.rounding import UNIT_ROUNDOFF
 from wdist.streams import Purpose, stream
 
 Values = NDArray[np.float64]
 
-UNIT: Final = 2.0**-53  # the largest relative error of one float64 operation
 # Rounding bounds are themselves computed in float64. This factor covers their error, and terms of second order.
 _INFLATION: Final = 1.01
 _SMALLEST: Final = 2.0**-1022
@@ -89,7 +89,7 @@ class SeededScores:
         """The difference to other scores, one by one, or to a number that is exact."""
         subtracted, error = (other.values, other.rounding) if isinstance(other, SeededScores) else (other, 0.0)
         values = self.values - subtracted
-        return self._ordered(values, (self.rounding + error + UNIT * np.abs(values)) * _INFLATION)
+        return self._ordered(values, (self.rounding + error + UNIT_ROUNDOFF * np.abs(values)) * _INFLATION)
 
     def clip(self, low: float, high: float) -> SeededScores:
         """Clip every score to [low, high]. Two scores within it are at most its width apart."""
@@ -98,8 +98,8 @@ class SeededScores:
     def to_unit(self, low: float, high: float) -> SeededScores:
         """Map [low, high] to [0, 1]."""
         width = high - low
-        # three operations, each with an error of one UNIT of a number that is at most 1
-        rounding = (self.rounding / width + 3 * UNIT) * _INFLATION
+        # three operations, each with an error of one UNIT_ROUNDOFF of a number that is at most 1
+        rounding = (self.rounding / width + 3 * UNIT_ROUNDOFF) * _INFLATION
         return self._ordered(np.clip((self.values - low) / width, 0.0, 1.0), np.minimum(rounding, 1.0))
 
     def lowered(self, floor: float) -> SeededScores:
@@ -136,18 +136,18 @@ class SeededScores:
         largest = np.zeros(len(names))
         np.maximum.at(largest, group, np.abs(above))
         rounding = np.bincount(group, weights=self.rounding) / sizes
-        added = _of_mean(sizes, largest) + UNIT * (largest + np.abs(means))
+        added = _of_mean(sizes, largest) + UNIT_ROUNDOFF * (largest + np.abs(means))
         rounding = (rounding + np.where(sizes > 1, added, 0.0)) * _INFLATION
         order = np.argsort(first, kind="stable")
         return self._ordered(means[order], rounding[order]), names[order].astype(np.int64)
 
 
 def _of_mean(size: Any, largest: Values) -> Any:
-    """Error of the mean of `size` numbers of at most this magnitude: one UNIT for each addition and the division.
+    """Error of a mean of `size` numbers up to `largest`: one roundoff for each addition and for the division.
 
-    Below the smallest normal number, a quotient is off by more than one UNIT of itself.
+    Below the smallest normal number, a quotient is off by more than one roundoff of itself.
     """
-    return size * UNIT * largest + _SMALLEST
+    return size * UNIT_ROUNDOFF * largest + _SMALLEST
 
 
 def _rounding_of(values: Values, given: ArrayLike | None) -> Values:

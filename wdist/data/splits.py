@@ -49,24 +49,21 @@ class HeldOutRows:
     """Test rows in the order of the file, which says nothing about chance, and what puts their scores into order.
 
     rows: (n, *row_shape). numbers: (n,), their numbers in the sample set, ascending; the first n of `split.test`.
+    rounding: (n,), bound on the Euclidean distance of each row from its exact value.
     """
 
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float64]
     numbers: Index
+    rounding: NDArray[np.float64]
     split: Split
 
     def scores(self, values: ArrayLike, rounding: ArrayLike | None = None) -> SeededScores:
         """Scores in the order of the split; values (n,), and their rounding, have one for each of `rows`."""
         return self.split.test_scores(values, self.numbers, rounding)
 
-    def sample(self, limit: int) -> NDArray[np.float32]:
+    def sample(self, limit: int) -> NDArray[np.float64]:
         """At most `limit` of the rows, drawn by the split's seed, in the order of the file."""
         return self.rows[np.isin(self.numbers, self.split.test[:limit])]
-
-
-def random_stream(seed: int, side: int) -> np.random.Generator:
-    """The random generator that permutes one side (0 source, 1 target), independent of the other side's."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
@@ -87,10 +84,8 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
     """
     if mode not in ("random", "blocks"):
         raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
-    if seed < 0:
-        raise OptionError(f"seed {seed} is negative; choose a whole number from 0 on")
     train, select, _ = part_sizes(n)
-    generator = random_stream(seed, side)
+    generator = stream(seed, Purpose.SPLIT, side)
     if mode == "random":
         order = generator.permutation(n)
         return Split(order[:train], order[train : train + select], order[train + select :])

@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.seeded import UNIT, SeededScores, require_seeded
+from wdist.data.seeded import SeededScores, require_seeded
 from wdist.errors import OptionError
+from wdist.rounding import UNIT_ROUNDOFF
 
 Values = NDArray[np.float64]
 Moments = tuple[float, float]  # mean and standard deviation, as expected from other rows
@@ -46,12 +47,6 @@ class BoundMethod(ABC):
     def rows_needed(self, alpha: float) -> int:
         """Fewest test rows a side for a bound above 0, even if all scores are 0 on one side and 1 on the other."""
 
-    def statement(
-        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
-    ) -> dict[str, float]:
-        """What a certificate states, so that a verifier can recompute the bound from it."""
-        return {"difference_lower": self.difference_lower_bound(fx, fy, low, high, alpha, prior)}
-
 
 class MeanMethod(BoundMethod):
     """Bounds each mean at error alpha / 2, which is valid even if the two sides are dependent."""
@@ -70,8 +65,8 @@ class MeanMethod(BoundMethod):
         bound, width = self._share_of_interval(values, low, high, alpha, prior), high - low
         if bound <= 0:
             return low
-        # The product is off by at most 4 UNIT of the width, and the sum by half the distance to the next number.
-        return max(low, math.nextafter(low + width * (bound - 4 * UNIT), -math.inf))
+        # The product is off by at most 4 roundoffs of the width, and the sum by half the distance to the next number.
+        return max(low, math.nextafter(low + width * (bound - 4 * UNIT_ROUNDOFF), -math.inf))
 
     def mean_upper_bound(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
@@ -86,19 +81,10 @@ class MeanMethod(BoundMethod):
         prior_x, prior_y = prior if prior is not None else (None, None)
         lower_y = self._share_of_interval(fy, low, high, alpha / 2, prior_y)
         below_high_x = self._share_of_interval(-require_seeded(fx), -high, -low, alpha / 2, _mirrored(prior_x))
-        return (high - low) * (lower_y + below_high_x - 1.0 - 8 * UNIT)
+        return (high - low) * (lower_y + below_high_x - 1.0 - 8 * UNIT_ROUNDOFF)
 
     def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
         return self.mean_lower_bound(differences, -width, width, alpha, prior)
-
-    def statement(
-        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
-    ) -> dict[str, float]:
-        prior_x, prior_y = prior if prior is not None else (None, None)
-        return {
-            "source_mean_upper": self.mean_upper_bound(fx, low, high, alpha / 2, prior_x),
-            "target_mean_lower": self.mean_lower_bound(fy, low, high, alpha / 2, prior_y),
-        }
 
     def _share_of_interval(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None

@@ -5,10 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from wdist.data.seeded import UNIT, SeededScores
+from wdist.data.seeded import SeededScores
 from wdist.inference.base import MeanMethod, Moments, Prior, Values
 from wdist.inference.differences import paired_differences
 from wdist.inference.roots import Bracket, bracket_of_root
+from wdist.rounding import UNIT_ROUNDOFF
 
 CHUNK = 1 << 16  # scores processed at once in a betting pass; they fit a core's cache
 SMALLEST_MEAN = 1e-12  # smallest mean tested, on [0, 1]: at mean 0 the limit on stakes would be infinite
@@ -30,7 +31,7 @@ class Bets:
         self.stakes = _predictable_stakes(self.draws, math.sqrt(2 * math.log(1 / alpha) / len(draws)), prior)
         # Each of n steps adds an error of at most 2^-53 (|log K| + 12) to log K. |log K| is below 100, except after a
         # loss down to e^-100, from where capital reaches 1/alpha with a probability of about e^-100.
-        self.rounding = 1e-12 + 128 * UNIT * len(draws)
+        self.rounding = 1e-12 + 128 * UNIT_ROUNDOFF * len(draws)
 
     def log_capital(self, m: float) -> float:
         """The largest log K_t(m), t = 1, ..., n, less its rounding. Streamed."""

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wdist.data.seeded import UNIT, SeededScores
+from wdist.data.seeded import SeededScores
 from wdist.data.splits import HeldOutRows
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.units import lower_bound_of, units_of_rows, value_of
+from wdist.rounding import UNIT_ROUNDOFF
 from wdist.transport.sliced import evaluate_potential, fit_potential
 
 Values = NDArray[np.float64]
@@ -46,20 +47,15 @@ def column_lower_bounds(
     y_test: HeldOutRows,
     alpha: float,
     penalty: float = 4.0,
-    *,
-    error_x: ArrayLike = 0.0,
-    error_y: ArrayLike = 0.0,
 ) -> tuple[Values, Values]:
     """Held-out W1 of each column alone, and lower bounds that hold for all columns at once at error alpha.
 
-    x_*, y_*: tables (n, d); the fit rows, in any order, must be disjoint from the test rows. error_*: how far the
-    numbers of the test rows may be from the exact ones, of a shape that broadcasts to theirs. For each column, a
+    x_*, y_*: tables (n, d); the fit rows, in any order, must be disjoint from the test rows. For each column, a
     potential with slopes +-1 is fitted and clipped, and its bound has error alpha / d. The W1 of a column is at most
     the W1 of whole rows. Returns two arrays (d,); a bound is at most its value, unless that is negative.
     """
     tables = x_fit, y_fit, x_test.rows, y_test.rows
     fit_x, fit_y, on_x, on_y = (np.asarray(rows, dtype=np.float64) for rows in tables)
-    errors = [np.broadcast_to(e, rows.shape) for e, rows in ((error_x, on_x), (error_y, on_y))]
     d = fit_x.shape[1]
     values, lower = np.empty(d), np.empty(d)
     for column in range(d):
@@ -68,8 +64,8 @@ def column_lower_bounds(
         low, high = clip_interval(seen_x, seen_y, len(on_x), len(on_y), alpha / d)
         units = units_of_rows(
             *(
-                _scores(side, potential, rows[:, column], error[:, column]).clip(low, high)
-                for side, rows, error in zip((x_test, y_test), (on_x, on_y), errors, strict=True)
+                _scores(side, potential, rows[:, column]).clip(low, high)
+                for side, rows in ((x_test, on_x), (y_test, on_y))
             )
         )
         bound = lower_bound_of(units, low, high, alpha / d, "betting", None)
@@ -78,17 +74,19 @@ def column_lower_bounds(
     return values, lower
 
 
-def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values, error: Values) -> SeededScores:
-    """The potential at t (n,), which is within `error` (n,) of the exact numbers.
+def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values) -> SeededScores:
+    """The potential at t (n,), one column of the rows.
 
     In the standard model of float64, the slope of a cell, the distance to its knot, their product and two sums are
     rounded. None of these parts of the score is larger than the score and two values at knots.
     """
     scores = evaluate_potential(t, *potential)
     largest = 2 * float(np.abs(potential[1]).max())
-    return held_out.scores(scores, steepest(*potential) * error + 8 * UNIT * (np.abs(scores) + largest))
+    return held_out.scores(
+        scores, steepest(*potential) * held_out.rounding + 8 * UNIT_ROUNDOFF * (np.abs(scores) + largest)
+    )
 
 
 def steepest(knots: Values, values: Values) -> float:
     """At least the largest slope of the potential through these points, which rounding may have put above 1."""
-    return float(np.abs(np.diff(values) / np.diff(knots)).max()) * (1 + 4 * UNIT)
+    return float(np.abs(np.diff(values) / np.diff(knots)).max()) * (1 + 4 * UNIT_ROUNDOFF)

@@ -1,4 +1,4 @@
-"""The contract of a layer: the proof of its Lipschitz bound and its stored form, beside the class itself.
+"""The contract of a layer: its Lipschitz bound, the bound on its rounding and its stored form, beside the class itself.
 
 A new layer subclasses `Layer` and is declared with `@layer`. What is declared holds for exactly that class and not for
 its subclasses, whose forward pass may be another one.
@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from wdist.errors import UnprovenError, WdistError
+from wdist.nn.standard_model import Application, Shape
 
-Shape = tuple[int, ...]
 Rule = Callable[[Any, Shape], tuple[float, Shape]]
+RoundingRule = Callable[[Any, Application], Tensor]
 Freeze = Callable[[Any, float], list[nn.Module]]
 
 
@@ -26,6 +27,15 @@ class Layer(nn.Module):
         """A proven Lipschitz bound on inputs of `shape`, and the shape of the output. Shapes have no batch axis.
 
         Raises UnprovenError for inputs or settings for which no bound is known.
+        """
+        raise NotImplementedError
+
+    def rounding(self, at: Application) -> Tensor:
+        """A bound on the Euclidean distance between the computed output and the exact one at the computed input, (n,).
+
+        It must not fall when a norm in `at` rises, and may rise with that of the output by at most half as much. The
+        caller enlarges it by 1 %, for the rounding of the norms and of the bound itself. A layer that leaves this
+        method out has no rounding bound.
         """
         raise NotImplementedError
 
@@ -46,6 +56,7 @@ class _Declaration:
     """What is known of one class of layers. A layer without a `kind` has no stored form."""
 
     bound: Rule
+    rounding: RoundingRule | None
     frozen: Freeze
     kind: str | None
     fields: tuple[str, ...]
@@ -66,7 +77,8 @@ def layer(kind: str | None = None, *fields: str) -> Callable[[type[SomeLayer]], 
     """
 
     def add(cls: type[SomeLayer]) -> type[SomeLayer]:
-        declare(cls, cls.bound, cls.frozen, kind, fields)
+        rounding = None if cls.rounding is Layer.rounding else cls.rounding
+        declare(cls, cls.bound, cls.frozen, kind, fields, rounding=rounding)
         return cls
 
     return add
@@ -79,29 +91,38 @@ def declare(
     kind: str | None = None,
     fields: tuple[str, ...] = (),
     make: Callable[..., nn.Module] | None = None,
+    *,
+    rounding: RoundingRule | None = None,
 ) -> None:
     """Declares exactly this class, which may come from another library.
 
-    bound and frozen: as the methods of `Layer`. kind and fields: as of `layer`. make: makes a layer from its stored
-    fields and tensors, given by name; default: the class.
+    bound, frozen and rounding: as the methods of `Layer`. kind and fields: as of `layer`. make: makes a layer from its
+    stored fields and tensors, given by name; default: the class. Without `rounding` there is no rounding bound.
     """
-    _BY_CLASS[cls] = known = _Declaration(bound, frozen, kind, fields, make or cls)
+    _BY_CLASS[cls] = known = _Declaration(bound, rounding, frozen, kind, fields, make or cls)
     if kind is not None:
         _BY_KIND[kind] = known
 
 
-def set_rule(cls: type[nn.Module], rule: Rule) -> None:
-    """Sets the rule that bounds exactly this class, and leaves its stored form as it is."""
-    if cls in _BY_CLASS:
-        _BY_CLASS[cls] = replace(_BY_CLASS[cls], bound=rule)
+def set_rule(cls: type[nn.Module], rule: Rule, rounding: RoundingRule | None = None) -> None:
+    """Sets the rules of exactly this class. Its stored form stays, and so does its rounding if none is given."""
+    known = _BY_CLASS.get(cls)
+    if known is None:
+        declare(cls, rule, rounding=rounding)
     else:
-        declare(cls, rule)
+        _BY_CLASS[cls] = replace(known, bound=rule, rounding=rounding or known.rounding)
 
 
 def rule_of(module: nn.Module) -> Rule | None:
     """The rule that bounds modules of exactly this class, or None."""
     known = _BY_CLASS.get(type(module))
     return None if known is None else known.bound
+
+
+def rounding_rule_of(module: nn.Module) -> RoundingRule | None:
+    """The rule that bounds the rounding of modules of exactly this class, or None."""
+    known = _BY_CLASS.get(type(module))
+    return None if known is None else known.rounding
 
 
 def frozen(module: nn.Module, unit: float) -> list[nn.Module]:

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.errors import OptionError, TrainingError, UnprovenError
-from wdist.nn.contract import Layer, Shape, expect_size, layer, scaled
+from wdist.nn.contract import Layer, expect_size, layer, scaled
 from wdist.nn.frozen import CircularConv2d
 from wdist.nn.layers import InvertibleDownsampling, require
 from wdist.nn.orthogonal import append_projector, random_orthogonal
 from wdist.nn.permutations import circular_pad
 from wdist.nn.spectra import any_grid, convolution_norm_bound, largest_singular_value, transfer_matrices
+from wdist.nn.standard_model import Application, Shape
+from wdist.nn.torch_layers import convolution_rounding
 
 
 class LipschitzConvolution(Layer):
@@ -115,6 +117,9 @@ class LipschitzConvolution(Layer):
             raise UnprovenError(f"{type(self).__name__}.downsample was replaced: no bound is known")
         grid = tuple(size // self.stride for size in shape[1:])
         return convolution_norm_bound(kernel64(self), grid), (self.out_channels, *grid)
+
+    def rounding(self, at: Application) -> Tensor:
+        return convolution_rounding(kernel64(self), self.bias, at)
 
     def frozen(self, unit: float) -> list[nn.Module]:
         down = [] if self.downsample is None else [self.downsample]

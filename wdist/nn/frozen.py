@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wdist.errors import UnprovenError
-from wdist.nn.contract import Layer, Shape, expect_size, layer
+from wdist.nn.contract import Layer, expect_size, layer
 from wdist.nn.permutations import circular_pad
 from wdist.nn.spectra import EPSILON, convolution_norm_bound
+from wdist.nn.standard_model import Application, Shape, exact, gamma, norms, one_operation
+from wdist.nn.torch_layers import convolution_rounding
+
+_BLOCK_BYTES = 32 << 20  # distances to anchors are computed in blocks of about this size
 
 
 @layer("shift")
@@ -28,6 +34,9 @@ class Shift(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
 
+    def rounding(self, at: Application) -> Tensor:
+        return one_operation(at)
+
 
 @layer("clip", "low", "high")
 class Clip(Layer):
@@ -42,6 +51,13 @@ class Clip(Layer):
 
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
+
+    def rounding(self, at: Application) -> Tensor:
+        if at.dtype == torch.float64:
+            return exact(at)
+        # torch rounds the limits to the dtype of the rows.
+        largest = max(abs(limit) if math.isfinite(limit) else 0.0 for limit in (self.low, self.high))
+        return exact(at) + (at.roundoff * largest + at.tiny) * math.sqrt(math.prod(at.shape))
 
     def extra_repr(self) -> str:
         return f"{self.low}, {self.high}"
@@ -71,6 +87,9 @@ class CircularConv2d(Layer):
         expect_size(shape, 0, self.weight.shape[1], self)
         kernel = self.weight.detach().to("cpu", torch.float64)
         return convolution_norm_bound(kernel, shape[1:]), (self.weight.shape[0], *shape[1:])
+
+    def rounding(self, at: Application) -> Tensor:
+        return convolution_rounding(self.weight, self.bias, at)
 
 
 @layer("piecewise_linear")
@@ -105,6 +124,13 @@ class PiecewiseLinear(Layer):
             raise UnprovenError("knots of a PiecewiseLinear must ascend")
         return float(self.slopes.abs().max()) * (1 + 2 * EPSILON), shape
 
+    def rounding(self, at: Application) -> Tensor:
+        # Three operations for a slope, then a difference, a product and a sum.
+        knots, values = float(self.knots.abs().max()), float(self.values.abs().max())
+        slope = float(self.slopes.abs().max())
+        reach = at.given + knots
+        return gamma(8, at.roundoff) * (slope * reach + values) + 8 * at.tiny * (1 + slope + reach)
+
     def extra_repr(self) -> str:
         return f"{len(self.knots)} knots"
 
@@ -130,21 +156,52 @@ class Cone(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         anchors, offsets = self.anchors.to(x.dtype), self.offsets.to(x.dtype)
-        k = self._nearest(x, anchors, offsets)
+        # What is certified is computed in float64; training in float32 can afford what the expansion costs.
+        if x.dtype == torch.float64:
+            lowest, k = self._lowest(x, anchors, offsets)
+            if not torch.is_grad_enabled():
+                return torch.mul(lowest.unsqueeze(1), self.sign)
+        else:
+            k = self._nearest(x, anchors, offsets)
         # Compute the distance to the lowest cone alone, from differences: it is exact to rounding even at an anchor.
         # Gradients then touch (n, d) numbers instead of (n, K), and a training step of 256 cones takes a sixth of the
         # time.
         distance = torch.linalg.vector_norm(x - _at(anchors, k), dim=1)
-        lowest: Tensor = (distance + _at(offsets, k)).unsqueeze(1)
-        return self.sign * lowest
+        return torch.mul((distance + _at(offsets, k)).unsqueeze(1), self.sign)
 
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         expect_size(shape, -1, self.anchors.shape[1], self)
         return float(abs(self.sign)), (*shape[:-1], 1)
 
+    def rounding(self, at: Application) -> Tensor:
+        """That of evaluation without gradients; with them, the distance is computed a second time.
+
+        Raises UnprovenError in float32, in which the nearest anchor is found by the expansion of squares.
+        """
+        if at.dtype != torch.float64:
+            raise UnprovenError("no rounding bound is known for cones in float32: evaluate them in float64")
+        d = self.anchors.shape[1]
+        reach = at.given + float(norms(self.anchors).max())
+        # A sum of d squares of differences has a relative error of at most d + 2 roundings, its root of half of that.
+        added = gamma(d + 6, at.roundoff) * (reach + float(self.offsets.abs().max()))
+        added = added + math.sqrt(4 * d * at.tiny)  # squares may underflow
+        # Where squares overflow, the nearest anchor is unknown.
+        bound: Tensor = torch.where(reach < math.sqrt(torch.finfo(at.dtype).max) / 2, added, math.inf)
+        return abs(self.sign) * bound
+
     def frozen(self, unit: float) -> list[nn.Module]:
         anchors, offsets = ((t.detach().double().cpu() * unit).float() for t in (self.anchors, self.offsets))
         return [Cone(anchors, offsets, self.sign)]
+
+    @staticmethod
+    @torch.no_grad()
+    def _lowest(x: Tensor, anchors: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest cone at each row: its value (n,) and its index (n,), by the distance to every anchor itself."""
+        rows = max(1, _BLOCK_BYTES // (x.element_size() * len(anchors)))
+        direct = "donot_use_mm_for_euclid_dist"
+        parts: tuple[Tensor, ...] = torch.split(x, rows)
+        lowest = [(torch.cdist(part, anchors, compute_mode=direct) + offsets).min(1) for part in parts]
+        return torch.cat([part.values for part in lowest]), torch.cat([part.indices for part in lowest])
 
     @staticmethod
     @torch.no_grad()

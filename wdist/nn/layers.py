@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wdist.errors import OptionError
-from wdist.nn.contract import Layer, Shape, expect_size, layer, scaled
+from wdist.nn.contract import Layer, expect_size, layer, scaled
 from wdist.nn.orthogonal import bjorck, random_orthogonal
 from wdist.nn.permutations import sort_pairs
 from wdist.nn.spectra import matrix_norm_bound
-from wdist.nn.torch_layers import downsampled, plain_linear
+from wdist.nn.standard_model import Application, Shape, exact, norm, one_operation, sums_of_products
+from wdist.nn.torch_layers import downsampled, linear_rounding, plain_linear
 
 
 def require(condition: bool, message: str) -> None:
@@ -61,6 +62,9 @@ class OrthogonalLinear(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         expect_size(shape, -1, self.in_features, self)
         return matrix_norm_bound(self.weight), (*shape[:-1], self.out_features)
+
+    def rounding(self, at: Application) -> Tensor:
+        return linear_rounding(self, at)
 
     def frozen(self, unit: float) -> list[nn.Module]:
         return [plain_linear(self.weight, scaled(self.bias, unit))]
@@ -109,6 +113,13 @@ class BjorckLinear(Layer):
         expect_size(shape, -1, self.in_features, self)
         return matrix_norm_bound(self.kernel(torch.float64)), (*shape[:-1], self.out_features)
 
+    def rounding(self, at: Application) -> Tensor:
+        applied = self.kernel()
+        # The bound of the norm is that of the matrix as computed in float64.
+        apart = norm(applied.double() - self.kernel(torch.float64))
+        bias = norm(self.bias) * math.sqrt(math.prod(at.shape[:-1]))
+        return sums_of_products(at, self.in_features, norm(applied), bias) + apart * at.given
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, iterations={self.iterations}"
 
@@ -136,6 +147,9 @@ class GroupSort(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
 
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
     def extra_repr(self) -> str:
         return str(self.group_size)
 
@@ -153,6 +167,9 @@ class MaxMin(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
 
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
 
 @layer()
 class FullSort(Layer):
@@ -164,6 +181,9 @@ class FullSort(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
 
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
 
 @layer()
 class Abs(Layer):
@@ -174,6 +194,9 @@ class Abs(Layer):
 
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, shape
+
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
 
 
 @layer("unshuffle", "factor")
@@ -201,6 +224,9 @@ class InvertibleDownsampling(Layer):
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, downsampled(shape, self.factor)
 
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
     def extra_repr(self) -> str:
         return str(self.factor)
 
@@ -226,6 +252,9 @@ class InvertibleUpsampling(Layer):
         channels, *grid = shape
         return 1.0, (channels // self.factor ** len(grid), *(size * self.factor for size in grid))
 
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
     def extra_repr(self) -> str:
         return str(self.factor)
 
@@ -244,6 +273,9 @@ class Scale(Layer):
 
     def bound(self, shape: Shape) -> tuple[float, Shape]:
         return abs(self.factor), shape
+
+    def rounding(self, at: Application) -> Tensor:
+        return one_operation(at)
 
     def extra_repr(self) -> str:
         return str(self.factor)

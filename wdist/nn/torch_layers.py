@@ -1,13 +1,15 @@
 """Proofs and stored forms of torch's own layers."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wdist.errors import UnprovenError
-from wdist.nn.contract import Shape, declare, expect_size, scaled
+from wdist.nn.contract import declare, expect_size, scaled
 from wdist.nn.spectra import convolution_norm_bound, matrix_norm_bound, zero_padded_norm_bound
+from wdist.nn.standard_model import Application, Shape, exact, norm, sums_of_products
 
 
 def plain_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
@@ -26,6 +28,35 @@ def downsampled(shape: Shape, factor: int) -> Shape:
     """(c, h, w) -> (c factor^2, h / factor, w / factor), and likewise with one axis."""
     channels, *grid = shape
     return (channels * factor ** len(grid), *(size // factor for size in grid))
+
+
+def linear_rounding(module: Any, at: Application) -> Tensor:
+    """The rounding of x W^T + b on the last axis, for a module with `weight` (out, in) and `bias` (out,) or None."""
+    # || |W| |x| || <= ||W||_F ||x||.
+    weight, bias = module.weight, module.bias
+    return sums_of_products(at, weight.shape[1], norm(weight), norm(bias) * math.sqrt(math.prod(at.shape[:-1])))
+
+
+def convolution_rounding(weight: Tensor, bias: Tensor | None, at: Application) -> Tensor:
+    """The rounding of a convolution with a kernel (out, in per group, *k), whatever its padding and stride.
+
+    Raises UnprovenError in float32, in which torch may compute convolutions by Winograd's method.
+    """
+    if at.dtype != torch.float64:
+        raise UnprovenError("no rounding bound is known for convolutions in float32: evaluate them in float64")
+    # Young's inequality for each pair of channels, then Cauchy-Schwarz over the input channels:
+    # || |K| * |x| || <= sqrt(taps) ||K||_F ||x||.
+    taps = math.prod(weight.shape[2:])
+    biases = norm(bias) * math.sqrt(math.prod(at.output_shape[1:]))
+    return sums_of_products(at, weight.shape[1] * taps, math.sqrt(taps) * norm(weight), biases)
+
+
+def _none(module: nn.Module, at: Application) -> Tensor:
+    return exact(at)
+
+
+def _convolution_rounding(module: nn.Conv1d | nn.Conv2d, at: Application) -> Tensor:
+    return convolution_rounding(module.weight, module.bias, at)
 
 
 def _one(module: nn.Module, shape: Shape) -> tuple[float, Shape]:
@@ -70,10 +101,10 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, shape: Shape) -> tuple[float, Sh
     return max(convolution_norm_bound(block, shape[1:]) for block in blocks), (module.out_channels, *grid)
 
 
-declare(nn.Identity, _one)
-declare(nn.ReLU, _one, kind="relu")
-declare(nn.Flatten, _flatten, kind="flatten")
-declare(nn.PixelUnshuffle, _pixel_unshuffle)
-declare(nn.Linear, _linear, _frozen_linear, kind="linear", make=plain_linear)
-declare(nn.Conv1d, _convolution)
-declare(nn.Conv2d, _convolution)
+declare(nn.Identity, _one, rounding=_none)
+declare(nn.ReLU, _one, kind="relu", rounding=_none)
+declare(nn.Flatten, _flatten, kind="flatten", rounding=_none)
+declare(nn.PixelUnshuffle, _pixel_unshuffle, rounding=_none)
+declare(nn.Linear, _linear, _frozen_linear, kind="linear", make=plain_linear, rounding=linear_rounding)
+declare(nn.Conv1d, _convolution, rounding=_convolution_rounding)
+declare(nn.Conv2d, _convolution, rounding=_convolution_rounding)

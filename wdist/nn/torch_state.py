@@ -19,13 +19,14 @@ if hasattr(os, "register_at_fork"):  # there are no forks on Windows
 
 
 @contextmanager
-def own_torch_state() -> Iterator[None]:
+def own_torch_state(threads: int | None = None) -> Iterator[None]:
     """Gradients on, inference mode and autocast off, new tensors on the CPU; the caller's modes come back after.
 
     All of these belong to one thread. The default dtype belongs to the process, so it is never set: tensors are made
     with a dtype.
 
-    In a forked process, torch uses one thread: it would wait for ever for threads that only the parent has.
+    threads: how many torch may use, if the result must not depend on the caller's number. In a forked process it is
+    one: torch would wait for ever for threads that only the parent has.
     """
     with ExitStack() as modes:
         modes.enter_context(torch.inference_mode(False))
@@ -35,7 +36,7 @@ def own_torch_state() -> Iterator[None]:
                 modes.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             modes.enter_context(torch.device("cpu"))
-        if _is_forked:
+        if _is_forked or threads is not None:
             modes.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
+            torch.set_num_threads(1 if _is_forked else threads or 1)
         yield

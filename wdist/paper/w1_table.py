@@ -253,7 +253,7 @@ def _critic_of(
     )
     polish(module)
     # The stored form describes the layers, not how they were trained; BCOPConfig stands for all convolutional critics.
-    critic = Critic(BCOPConfig(), freeze(module, sets.shift, sets.unit), takes)
+    critic = Critic(BCOPConfig(), freeze(module, torch.from_numpy(sets.shift), sets.unit), takes)
     trivial = CriticSelection(sets, [AffineConfig()], Budget(1, None)).run()
     statement = Options(confidence=CONFIDENCE, split="blocks", baseline_rows=0, empirical=False)
     return certify(

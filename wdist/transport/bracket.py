@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wdist.definitions.figures import Empirical
 from wdist.errors import SampleError
+from wdist.streams import Purpose, stream
 from wdist.transport.exact import distances, transport_cost, w1_ends
 
 Values = NDArray[np.float64]
@@ -75,7 +76,7 @@ def best_block_plan_cost(x: ArrayLike, y: ArrayLike, f: Values, g: Values, block
     Scores order rows along the direction of transport, which helps if all mass moves one way. It does not help if mass
     starts from several separate places; a random order is then no worse than transport between random subsets.
     """
-    generator = np.random.default_rng(len(f))
+    generator = stream(len(f), Purpose.BRACKET)
     orders = [(f, g), (generator.random(len(f)), generator.random(len(g)))]
     trial = [block_plan_cost(x, y, *order, block_rows, every=TRIAL_EVERY) for order in orders]
     return block_plan_cost(x, y, *orders[int(np.argmin(trial))], block_rows)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wdist.definitions.figures import NullBaseline
 from wdist.errors import SampleError
+from wdist.streams import Purpose, stream
 from wdist.transport.pot import load_emd2
 
 Values = NDArray[np.float64]
@@ -20,7 +21,7 @@ class RowSource(Protocol):
 
     n: int
 
-    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]: ...
+    def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float64]: ...
 
 
 NEAR = 1e-8  # squared distances below this share of the squared norms are recomputed from differences
@@ -216,7 +217,7 @@ def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> NullBasel
     size = min(rows, x.n, y.n, larger.n // 2)
     if size < 2:
         return None
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 3])))
+    generator = stream(seed, Purpose.BASELINE)
     parts = [generator.choice(samples.n, size, replace=False) for samples in (x, y)]
     halves = generator.choice(larger.n, 2 * size, replace=False)
     between = exact_w1(x.rows(parts[0]), y.rows(parts[1]))

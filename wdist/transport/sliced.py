@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wdist.streams import Purpose, stream
+
 Values = NDArray[np.float64]
 
 FIT_ROWS = 4_000  # rows a side in the search for a direction; every iteration sorts them
@@ -127,7 +129,7 @@ def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 6
     Gradient ascent on the sphere from several starts: the mean difference, the directions in which the variance changes
     most, and random ones. It uses at most 4,000 rows a side, drawn with the seed.
     """
-    generator = np.random.default_rng([seed, 4])
+    generator = stream(seed, Purpose.DIRECTION)
     a, b = _flat(x), _flat(y)
     n = min(len(a), len(b), FIT_ROWS, max(200, FIT_ELEMENTS // a.shape[1]))
     a, b = (rows[generator.choice(len(rows), n, replace=False)] for rows in (a, b))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.errors import OptionError, SampleError
+from wdist.streams import Purpose, stream
 from wdist.transport.exact import RowSource, exact_w1
 
 
@@ -46,7 +47,8 @@ def upper_bound(
     E W1(P_b, Q_b) >= W1(P, Q), since W1 is convex. One row changes the mean over K blocks by at most diameter / (K b):
     upper = mean + diameter sqrt((1/n' + 1/m') ln(1/alpha) / 2), n' = m' = K b. The bound is loose in high dimension,
     because the mean itself is biased upwards by about b^(-1/d). The blocks are disjoint and drawn with the seed. The
-    critic plays no part, so train rows may be used. Set `is_checked` if `check_diameter` has already passed.
+    critic plays no part, so train rows may be used. Rows that decided the unit of the distance may not. Set
+    `is_checked` if `check_diameter` has already passed.
 
     Raises OptionError if the diameter is not positive or smaller than the data's, SampleError below 2 rows a side.
     """
@@ -62,8 +64,10 @@ def upper_bound(
     count = max(1, min(blocks, x.n // size, y.n // size))
     if not is_checked:
         check_diameter(x, y, diameter)
-    streams = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 6, side]))) for side in (0, 1)]
-    chosen = [stream.choice(rows.n, count * size, replace=False) for stream, rows in zip(streams, (x, y), strict=True)]
+    chosen = [
+        stream(seed, Purpose.BLOCKS_OF_TRANSPORT, side).choice(rows.n, count * size, replace=False)
+        for side, rows in enumerate((x, y))
+    ]
     costs = []
     for block in range(count):
         part = slice(block * size, (block + 1) * size)
@@ -101,7 +105,7 @@ def check_diameter(x: RowSource, y: RowSource, diameter: float, block: int = 4_0
                 if gaps.max() > farthest:
                     worst = int(gaps.argmax())
                     farthest, candidate, there = float(gaps[worst]), part[worst].reshape(-1), (name, start + worst)
-        # rows are float32, so a distance equal to the diameter may round to slightly more
+        # values may have been rounded to float32 before, so that a distance equal to the diameter is slightly more
         if farthest > diameter * (1 + 1e-6):
             raise OptionError(
                 f"diameter {diameter:.6g} is smaller than the data: row {where[1]} of {where[0]} and row {there[1]} of "

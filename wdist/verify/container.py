@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HEADER_LIMIT = 64 << 20  # bytes; a scale of 10,000 numbers takes half a megabyte
+HEADER_LIMIT = 16 << 20  # bytes; a scale of 10,000 numbers takes half a megabyte
+TENSOR_LIMIT = 1_024
+AXES_LIMIT = 4
+NAME_LIMIT = 64  # characters
 NO_DIGEST = "0" * 64
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -29,8 +32,23 @@ class CannotCheckError(CertificateError):
 
 
 def canonical_json(value: Any) -> str:
-    """The canonical form of a JSON value: sorted keys, no spaces, ASCII, shortest round-trip floats, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    """The canonical form of a JSON value: sorted keys, no spaces, ASCII, shortest round-trip floats, no NaN.
+
+    Raises ValueError for numbers that JSON cannot hold, and for nesting that is too deep to write.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def shown(value: Any) -> str:
+    """A value of a hostile file as text that a terminal can be given: short, ASCII, no control characters."""
+    try:
+        text = ascii(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def write_container(certificate: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> bytes:
@@ -49,30 +67,49 @@ def read_container(content: bytes) -> tuple[dict[str, Any], Tensors]:
     Raises CertificateError for anything but the canonical form that `write_container` writes, and for a wrong digest.
     """
     size = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or size > min(HEADER_LIMIT, len(content) - 8):
+    if len(content) < 8 or size > len(content) - 8:
         raise CertificateError("not a certificate file: its header is missing or truncated")
+    if size > HEADER_LIMIT:
+        raise CertificateError(f"the header claims {size} bytes; at most {HEADER_LIMIT} are read")
     header = content[: 8 + size]
     text, digest, specs = _parse(header[8:])
     if _header(text, digest, specs) != header:
         raise CertificateError("the header is not in the canonical spelling: the file was altered")
     # the digest of the file is taken with the digest itself blanked out
-    computed = hashlib.sha256(_header(text, NO_DIGEST, specs) + content[8 + size :]).hexdigest()
-    if computed != digest:
-        raise CertificateError(f"the file's own digest does not match: it says {digest}, the content gives {computed}")
-    tensors, start = {}, 8 + size
+    hashed = hashlib.sha256(_header(text, NO_DIGEST, specs))
+    hashed.update(memoryview(content)[8 + size :])
+    if hashed.hexdigest() != digest:
+        raise CertificateError(
+            f"the file's own digest does not match: it says {digest}, the content gives {hashed.hexdigest()}"
+        )
+    tensors = _tensors(content, 8 + size, specs)
+    certificate = _load(text)
+    if not isinstance(certificate, dict) or _canonical(certificate) != text:
+        raise CertificateError("the certificate's JSON is not in the canonical spelling: the file was altered")
+    return certificate, tensors
+
+
+def _tensors(content: bytes, start: int, specs: Mapping[str, tuple[str, tuple[int, ...]]]) -> Tensors:
+    tensors: Tensors = {}
     for name, (dtype, shape) in specs.items():
         count = _count(shape)
         stop = start + count * DTYPES[dtype].itemsize
-        if stop > len(content):
+        if stop > len(content):  # before anything of that size is made
             raise CertificateError(f"the file ends inside tensor {name!r}")
         tensors[name] = np.frombuffer(content, DTYPES[dtype], count, start).reshape(shape)
+        if not np.all(np.isfinite(tensors[name])):
+            raise CertificateError(f"tensor {name!r} holds values that are not finite")
         start = stop
     if start != len(content):
         raise CertificateError(f"{len(content) - start} bytes follow the last tensor")
-    certificate = _load(text)
-    if not isinstance(certificate, dict) or canonical_json(certificate) != text:
-        raise CertificateError("the certificate's JSON is not in the canonical spelling: the file was altered")
-    return certificate, tensors
+    return tensors
+
+
+def _canonical(value: Any) -> str:
+    try:
+        return canonical_json(value)
+    except ValueError as error:
+        raise CertificateError(f"a number or a nesting that a certificate may not hold: {error}") from error
 
 
 def _count(shape: tuple[int, ...]) -> int:
@@ -96,7 +133,7 @@ def _header(certificate: str, digest: str, specs: Mapping[str, tuple[str, tuple[
         stop = start + _count(shape) * DTYPES[dtype].itemsize
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
         start = stop
-    text = canonical_json(entries).encode("ascii")
+    text = _canonical(entries).encode("ascii")
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 
@@ -104,18 +141,29 @@ def _header(certificate: str, digest: str, specs: Mapping[str, tuple[str, tuple[
 def _parse(header: bytes) -> tuple[str, str, dict[str, tuple[str, tuple[int, ...]]]]:
     """Certificate text, digest, and the tensors' types and shapes in file order; offsets are checked by the caller."""
     entries = _load(header)
-    try:
-        metadata = entries.pop("__metadata__")
-        text, digest = metadata["wdist_certificate"], metadata["wdist_digest"]
-        specs = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
-        plain = all(
-            dtype in DTYPES and all(type(k) is int and k >= 0 for k in shape) for dtype, shape in specs.values()
-        )
-        if not (plain and isinstance(text, str) and isinstance(digest, str)):
-            raise CertificateError("the header's entries are not those of a certificate")
-        return text, digest, {name: specs[name] for name in _ordered(specs)}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CertificateError(f"the header lacks what a certificate has: {error!r}") from error
+    metadata = entries.pop("__metadata__", None) if isinstance(entries, dict) else None
+    if not isinstance(metadata, dict) or set(metadata) != {"wdist_certificate", "wdist_digest"}:
+        raise CertificateError("the header lacks what a certificate has: it may be another safetensors file")
+    text, digest = metadata["wdist_certificate"], metadata["wdist_digest"]
+    if not (isinstance(text, str) and isinstance(digest, str)) or len(digest) != len(NO_DIGEST):
+        raise CertificateError("the header's certificate and digest are not text")
+    if len(entries) > TENSOR_LIMIT:
+        raise CertificateError(f"{len(entries)} tensors; at most {TENSOR_LIMIT} are read")
+    specs = {name: _spec(name, entry) for name, entry in entries.items()}
+    return text, digest, {name: specs[name] for name in _ordered(specs)}
+
+
+def _spec(name: str, entry: Any) -> tuple[str, tuple[int, ...]]:
+    """Type and shape of a tensor from its entry in the header."""
+    fits = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"} and len(name) <= NAME_LIMIT
+    if not fits or not (isinstance(entry["dtype"], str) and entry["dtype"] in DTYPES):
+        raise CertificateError(f"tensor {shown(name)} is not described as tensors of a certificate are")
+    shape = entry["shape"]
+    if not isinstance(shape, list) or not 1 <= len(shape) <= AXES_LIMIT:
+        raise CertificateError(f"tensor {shown(name)} must have 1 to {AXES_LIMIT} axes")
+    if not all(type(extent) is int and 1 <= extent < 1 << 62 for extent in shape):
+        raise CertificateError(f"tensor {shown(name)} has shape {shown(shape)}")
+    return entry["dtype"], tuple(shape)
 
 
 def _load(text: str | bytes) -> Any:
@@ -124,5 +172,7 @@ def _load(text: str | bytes) -> Any:
 
     try:
         return json.loads(text, parse_constant=refuse)
+    except CertificateError:
+        raise
     except (ValueError, RecursionError) as error:
-        raise CertificateError(f"malformed JSON: {error}") from error
+        raise CertificateError(f"malformed JSON: {ascii(str(error))[:200]}") from error

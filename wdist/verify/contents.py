@@ -1,152 +1,180 @@
-"""What a certificate file holds: its container, the rows it is about, and their split, each checked."""
+"""The certificate's JSON: every field at every depth has its place and its type; the rest is refused."""
 
-import hashlib
-from pathlib import Path
+import math
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .container import CannotCheckError, Tensors, read_container
-from .groups import split_groups
-from .rows import column_names, open_rows, rows_digest
+from .container import CertificateError, Tensors, read_container, shown
+from .rows import is_real, require_fields
+from .units import METHODS
 
 FORMAT = "wdist certificate"
-VERSION = 1
+VERSION = 2
 SIDES = ("source", "target")
 PARTS = ("train", "select", "test")
+MODES = ("random", "blocks", "groups")
+SEED_LIMIT = 1 << 128
 KEYS = {"format", "version", "library", "data", "input", "split", "critic", "statement", "reported"}
-STATEMENT = {"value", "lower_bound", "confidence", "p_value", "permutations", "method", "prior", "clip"}
+STATEMENT = {"value", "lower_bound", "confidence", "p_value", "method", "prior", "clip", "rounding"}
+
+Certificate = dict[str, Any]
+Test = Callable[[Any], bool]
 
 
-class CheckFailed(Exception):  # noqa: N818 - control flow of a verification
-    """A check did not hold."""
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise CheckFailed(message)
-
-
-def read_file(path: str | Path, sha256: str | None) -> tuple[str, bytes]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CannotCheckError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    require(sha256 is None or digest == sha256.strip().strip('"').lower(), f"its SHA-256 is {digest}, not {sha256}")
-    return f"SHA-256 {digest}" + (" as given" if sha256 else ""), content
-
-
-def open_container(content: bytes) -> tuple[str, tuple[dict[str, Any], Tensors]]:
+def open_certificate(content: bytes) -> tuple[Certificate, Tensors]:
+    """The checked JSON and the tensors of a file. Raises CertificateError for anything that format 2 does not have."""
     certificate, tensors = read_container(content)
-    require(certificate.get("format") == FORMAT, "this is no wdist certificate")
-    version = certificate.get("version")
-    require(
-        version == VERSION, f"format version {version!r}; this verifier reads version {VERSION}: use a matching one"
-    )
-    require(set(certificate) == KEYS, f"unexpected fields {sorted(set(certificate) ^ KEYS)}")
-    require_known_fields(certificate)
-    needed = tensor_names(certificate)
-    require(needed <= set(tensors), f"tensors {sorted(needed - set(tensors))} are missing")
-    return f"format version {version}, written by wdist {certificate['library']}", (certificate, tensors)
-
-
-def require_known_fields(certificate: dict[str, Any]) -> None:
-    """Refuse fields that this version does not know: nothing is ignored."""
-    paired = certificate["statement"]["method"] == "paired_betting"
-    bounds = {"difference_lower"} if paired else {"source_mean_upper", "target_mean_lower"}
-    expected: dict[tuple[str, ...], set[str]] = {
-        ("statement",): STATEMENT | bounds,
-        ("critic",): {"family", "config", "layers", "layer_bounds", "lipschitz_bound"},
-        ("split",): {"mode", "seed", *SIDES},
-        ("input",): {"row_shape", "layout", "uint8", "scale"},
-        ("data",): set(SIDES),
-    }
-    expected |= {("data", side): {"sha256", "shape", "dtype"} for side in SIDES}
-    expected |= {("split", side): {"sizes", "order_sha256"} for side in SIDES}
-    for path, fields in expected.items():
-        place: Any = certificate
-        for step in path:
-            place = place[step]
-        require(set(place) == fields, f"{'.'.join(path)} has unexpected fields {sorted(set(place) ^ fields)}")
-
-
-def tensor_names(certificate: dict[str, Any]) -> set[str]:
-    """Tensors beside the critic's weights."""
-    kinds = ["scores", "test_rows"] + (["groups"] if certificate["split"]["mode"] == "groups" else [])
-    return {f"{kind}.{side}" for kind in kinds for side in SIDES}
-
-
-def check_data(certificate: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[str, list[NDArray[Any]]]:
-    digests = [rows_digest(array) for array in arrays]
-    certified = [certificate["data"][side]["sha256"] for side in SIDES]
-    require(
-        digests == certified or digests != certified[::-1],
-        "the two files are swapped: the first is the certified target and the second the source; give them in the "
-        "other order",
-    )
-    for side, array, digest in zip(SIDES, arrays, digests, strict=True):
-        stored = certificate["data"][side]
-        require(
-            list(array.shape) == stored["shape"], f"{side} has shape {array.shape}, certified was {stored['shape']}"
+    if certificate.get("format") != FORMAT:
+        raise CertificateError("this is no wdist certificate")
+    library, version = certificate.get("library"), certificate.get("version")
+    if not (isinstance(library, str) and re.fullmatch(r"[0-9A-Za-z.+!-]{1,64}", library)):
+        raise CertificateError(f"{shown(library)} is no version of wdist")
+    if type(version) is int and version == 1:
+        raise CertificateError(
+            f"written by wdist {library} in format 1, whose bounds did not account for rounding, and could be false "
+            "for groups: ask for a new certificate"
         )
-        dtype = np.dtype(stored["dtype"])
-        require(array.dtype.newbyteorder("=") == dtype.newbyteorder("="), f"{side} has type {array.dtype}, not {dtype}")
-        require(digest == stored["sha256"], f"{side} has digest {digest}, certified was {stored['sha256']}")
-    return "both sets are the certified ones, by their digests", arrays
-
-
-def open_fresh(given: tuple[Any, Any]) -> list[NDArray[Any]]:
-    """Both sets as arrays. Raises CannotCheckError if they cannot be compared, or hold too few rows."""
-    names = [column_names(data) for data in given]
-    if None not in names and names[0] != names[1]:
-        raise CannotCheckError(f"the two sets have other columns: {names[0]} and {names[1]}")
-    arrays = [open_rows(data) for data in given]
-    for side, array in zip(SIDES, arrays, strict=True):
-        if len(array) < 2:
-            raise CannotCheckError(f"{side} has {len(array)} rows; at least 2 are needed")
-    return arrays
-
-
-def check_fresh_data(certificate: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[str, list[NDArray[Any]]]:
-    known = {certificate["data"][side]["sha256"] for side in SIDES}
-    for side, array in zip(SIDES, arrays, strict=True):
-        require(rows_digest(array) not in known, f"{side} is one of the certified sets: fresh rows are needed")
-    return f"{len(arrays[0]):,} and {len(arrays[1]):,} rows, other than the certified ones", arrays
-
-
-def _order_digest(order: NDArray[np.int64]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(order, dtype="<i8").tobytes()).hexdigest()
-
-
-def _permutation(n: int, seed: int, side: int, mode: str, sizes: dict[str, int]) -> NDArray[np.int64]:
-    """The order of all rows of one side: train, then select, then test."""
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, side])))
-    if mode == "random":
-        return generator.permutation(n)
-    parts = np.split(np.arange(n), [sizes["train"], sizes["train"] + sizes["select"]])
-    return np.concatenate([generator.permutation(part) for part in parts])
-
-
-def check_split(certificate: dict[str, Any], tensors: Tensors) -> tuple[str, None]:
-    split = certificate["split"]
-    mode, seed = split["mode"], split["seed"]
-    require(mode in ("random", "blocks", "groups"), f"unknown split {mode!r}")
-    grouped = split_groups(tensors["groups.source"], tensors["groups.target"], seed) if mode == "groups" else None
-    for number, side in enumerate(SIDES):
-        sizes, n = split[side]["sizes"], certificate["data"][side]["shape"][0]
-        counts = [sizes[part] for part in PARTS]
-        require(all(type(c) is int and c > 0 for c in counts) and sum(counts) == n, f"{side}: the parts do not add up")
-        if grouped is None:
-            order = _permutation(n, seed, number, mode, sizes)
-        else:
-            order, parts = grouped[number]
-            require(len(order) == n and parts == counts, f"{side}: the parts are not those of whole groups")
-        require(
-            _order_digest(order) == split[side]["order_sha256"], f"{side}: the order of rows is not that of the seed"
+    if type(version) is not int or version != VERSION:
+        raise CertificateError(
+            f"written by wdist {library} in format {shown(version)}; this verifier reads format {VERSION}"
         )
-        test = tensors[f"test_rows.{side}"]
-        require(np.array_equal(test, order[-sizes["test"] :]), f"{side}: the test rows are not those of the split")
-    tests = [split[side]["sizes"]["test"] for side in SIDES]
-    return f"seed {seed} gives the stored order; {tests[0]:,} and {tests[1]:,} test rows", None
+    require_fields("the certificate", certificate, KEYS)
+    _check_data(certificate["data"])
+    _check_split(certificate["split"], certificate["data"])
+    require_fields("critic", certificate["critic"], {"layers", "lipschitz_bound"})
+    _require("critic.lipschitz_bound", certificate["critic"]["lipschitz_bound"], _positive)
+    _require("critic.layers", certificate["critic"]["layers"], lambda value: isinstance(value, list))
+    _check_statement(certificate["statement"], certificate["split"]["mode"])
+    _check_reported(certificate["reported"])
+    _check_tensors(certificate, tensors)
+    return certificate, tensors
+
+
+def _require(name: str, value: Any, test: Test) -> None:
+    if not test(value):
+        raise CertificateError(f"{name} is {shown(value)}, which it cannot be")
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int
+
+
+def _size(value: Any) -> bool:
+    return type(value) is int and 1 <= value < 1 << 62
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _positive(value: Any) -> bool:
+    return is_real(value) and value > 0
+
+
+def _not_negative(value: Any) -> bool:
+    return is_real(value) and value >= 0
+
+
+def _or_null(test: Test) -> Test:
+    return lambda value: value is None or test(value)
+
+
+def _list_of(test: Test, *, least: int = 0, most: int = 1 << 20) -> Test:
+    return lambda value: isinstance(value, list) and least <= len(value) <= most and all(map(test, value))
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _check_data(data: Any) -> None:
+    require_fields("data", data, set(SIDES))
+    for side in SIDES:
+        require_fields(f"data.{side}", data[side], {"sha256", "shape", "dtype"})
+        _require(f"data.{side}.sha256", data[side]["sha256"], _digest)
+        _require(f"data.{side}.shape", data[side]["shape"], _list_of(_size, least=1, most=4))
+        _require(
+            f"data.{side}.dtype", data[side]["dtype"], lambda value: _text(value) and bool(_DTYPE.fullmatch(value))
+        )
+
+
+_DTYPE = re.compile(r"[|<>](b1|[iu][1248]|f[248])")
+
+
+def _check_split(split: Any, data: Any) -> None:
+    require_fields("split", split, {"mode", "seed", *SIDES})
+    _require("split.mode", split["mode"], lambda value: _text(value) and value in MODES)
+    _require("split.seed", split["seed"], lambda value: _whole(value) and 0 <= value < SEED_LIMIT)
+    for side in SIDES:
+        require_fields(f"split.{side}", split[side], set(PARTS))
+        for part in PARTS:
+            _require(f"split.{side}.{part}", split[side][part], _size)
+        if sum(split[side].values()) != data[side]["shape"][0]:
+            raise CertificateError(f"split.{side}: the parts do not add up to the rows of the set")
+
+
+def _check_statement(statement: Any, mode: str) -> None:
+    require_fields("statement", statement, STATEMENT)
+    _require("statement.value", statement["value"], is_real)
+    _require("statement.lower_bound", statement["lower_bound"], _not_negative)
+    _require("statement.rounding", statement["rounding"], _not_negative)
+    _require("statement.confidence", statement["confidence"], lambda value: is_real(value) and 0.5 <= value < 1)
+    _require("statement.method", statement["method"], lambda value: _text(value) and value in METHODS)
+    _require("statement.clip", statement["clip"], _list_of(is_real, least=2, most=2))
+    low, high = statement["clip"]
+    _require("statement.clip", statement["clip"], lambda _: low < high and math.isfinite(float(high) - float(low)))
+    p_value = statement["p_value"]
+    if (p_value is None) != (mode == "blocks"):
+        raise CertificateError(
+            "a p-value is null if rows are split by blocks, which are not exchangeable, and only then"
+        )
+    _require("statement.p_value", p_value, _or_null(lambda value: _positive(value) and value <= 1))
+
+    def moments(value: Any) -> bool:
+        return _list_of(is_real, least=2, most=2)(value) and value[1] >= 0
+
+    _require("statement.prior", statement["prior"], _or_null(_list_of(moments, least=2, most=2)))
+
+
+_REAL_OR_NULL = _or_null(is_real)
+
+# What is reported without proof is read all the same: each figure has a type, or the names of those it consists of.
+REPORTED: Mapping[str, Test | Mapping[str, Test]] = {
+    "family": _text,
+    "upper_bound": _REAL_OR_NULL,
+    "units": _text,
+    "trivial": {"mean_difference": _REAL_OR_NULL, "max_sliced": _REAL_OR_NULL},
+    "empirical": {"lower": _REAL_OR_NULL, "upper": _REAL_OR_NULL, "exact": _REAL_OR_NULL},
+    "null_baseline": {"rows": _whole, "between": is_real, "within": is_real},
+    "steps": _whole,
+    "seconds": is_real,
+    "device": _text,
+    "warnings": _list_of(_text),
+}
+MAY_BE_NULL = {"empirical", "null_baseline"}
+
+
+def _check_reported(reported: Any) -> None:
+    require_fields("reported", reported, set(REPORTED))
+    for name, test in REPORTED.items():
+        value = reported[name]
+        if callable(test):
+            _require(f"reported.{name}", value, test)
+        elif value is not None or name not in MAY_BE_NULL:
+            require_fields(f"reported.{name}", value, set(test))
+            for each, own in test.items():
+                _require(f"reported.{name}.{each}", value[each], own)
+
+
+def _check_tensors(certificate: Certificate, tensors: Tensors) -> None:
+    """Refuse tensors that nothing reads; those of layers are checked where the critic is built."""
+    grouped = certificate["split"]["mode"] == "groups"
+    groups = {f"groups.{side}" for side in SIDES} if grouped else set()
+    others = {name for name in tensors if not name.startswith("layers.")}
+    if others != groups:
+        raise CertificateError(f"tensors {shown(sorted(others ^ groups))} are missing, or belong to nothing")
+    for side in SIDES if grouped else ():
+        tensor, rows = tensors[f"groups.{side}"], certificate["data"][side]["shape"][0]
+        if tensor.dtype.kind != "i" or tensor.shape != (rows,):
+            raise CertificateError(f"groups.{side} is not one whole number for each of {rows} rows")

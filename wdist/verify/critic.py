@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CertificateError
-from .layers import EPSILON, Layer, build_layer
+from .container import CertificateError, shown
+from .convolutions import EPSILON, NORM_ROUNDING, UNDERFLOW
+from .layers import Layer, build_layer
 from .rows import Input, column_names, open_rows
 
 Values = NDArray[np.float64]
 
-BLOCK_NUMBERS = 1 << 21  # activations of one layer held at once: 16 MB
+BLOCK_NUMBERS = 1 << 19  # activations of one layer held at once: 4 MB
+WIDEST = 1 << 24  # numbers that a layer may give for one row
+LAYER_LIMIT = 256
 _DTYPES = {"F32": "<f4", "F64": "<f8"}
 
 
@@ -35,6 +38,8 @@ class Critic:
             bound, shape = layer.norm(shape)
             self.layer_bounds.append(bound)
             widest = max(widest, math.prod(shape))
+            if widest > WIDEST:
+                raise CertificateError(f"a layer gives {widest} numbers a row; at most {WIDEST} are computed")
         if math.prod(shape) != 1:
             raise CertificateError(f"the critic gives {shape} numbers a row instead of one")
         self._block_rows = max(1, BLOCK_NUMBERS // widest)
@@ -47,18 +52,47 @@ class Critic:
     def evaluate(self, rows: Any, index: NDArray[np.int64] | None = None) -> Values:
         """f of rows as the user has them, (n, ...) -> (n,); with `index`, of those rows in that order."""
         array = self._opened(rows)
-        return np.concatenate([self.scores(block) for block in self.takes.blocks(array, index)])
+        return np.concatenate([self.scores(block) for block, _ in self.takes.blocks(array, index)])
 
     def scores(self, converted: Values) -> Values:
         """f of rows that `takes` has converted, (n, *row_shape) -> (n,)."""
         return np.concatenate([self._forward(part) for part in self._cut(converted)])
+
+    def scores_and_rounding(self, array: NDArray[Any], index: NDArray[np.int64]) -> tuple[Values, Values]:
+        """f of the rows `index` of an opened array, (n,), and how far from exact arithmetic each may be, (n,).
+
+        The error is infinite where it could not be computed. Raises CertificateError where f could not.
+        """
+        scores, errors = [], []
+        for block, error in self.takes.blocks(array, index):
+            start = 0
+            for part in self._cut(block):
+                x, e = self._forward_and_rounding(part, error[start : start + len(part)])
+                scores.append(x)
+                errors.append(e)
+                start += len(part)
+        values, error = np.concatenate(scores), np.concatenate(errors)
+        if np.isnan(values).any():
+            raise CertificateError(f"f of row {index[int(np.isnan(values).argmax())]} is beyond the range of doubles")
+        return values, np.where(np.isnan(error), np.inf, error)
+
+    def _forward_and_rounding(self, x: Values, e: Values) -> tuple[Values, Values]:
+        for layer, norm in zip(self.layers, self.layer_bounds, strict=True):
+            y = layer.forward(x)
+            added = layer.rounding(x, y)
+            if norm != 1.0:
+                e = e * norm
+            if added is not None:
+                e = e + NORM_ROUNDING * added + UNDERFLOW
+            x = y
+        return x.reshape(-1), e
 
     def gradient(self, rows: Any) -> Values:
         """Gradient of f with respect to the rows after conversion (uint8 / 255, layout), in front of any scale.
 
         (n, ...) -> (n, *row_shape). At a kink it is the gradient of one of the pieces.
         """
-        blocks = self.takes.blocks(self._opened(rows))
+        blocks = (block for block, _ in self.takes.blocks(self._opened(rows)))
         whole = np.concatenate([self._backward(part) for block in blocks for part in self._cut(block)])
         return whole / self.takes.divisor
 
@@ -100,17 +134,28 @@ def build_critic(
     columns: Sequence[str] | None = None,
 ) -> Critic:
     """A critic from its input description, its layers' entries, and tensors named layers.<i>.<name>."""
+    if not isinstance(entries, Sequence) or not 1 <= len(entries) <= LAYER_LIMIT:
+        raise CertificateError(f"a critic has 1 to {LAYER_LIMIT} layers")
     own: list[dict[str, Values]] = [{} for _ in entries]
+    places = {str(number): number for number in range(len(entries))}  # the one spelling of each
     for name, tensor in tensors.items():
         prefix, _, rest = name.partition(".")
         number, _, field = rest.partition(".")
-        if prefix != "layers" or not number.isdecimal() or int(number) >= len(entries) or not field:
-            raise CertificateError(f"tensor {name!r} belongs to no layer")
-        own[int(number)][field] = tensor.astype(np.float64)
-        if not np.all(np.isfinite(own[int(number)][field])):
-            raise CertificateError(f"tensor {name!r} holds values that are not finite")
+        if prefix != "layers" or number not in places or not field:
+            raise CertificateError(f"tensor {shown(name)} belongs to no layer")
+        own[places[number]][field] = _weights(name, tensor)
     layers = [build_layer(entry, mine) for entry, mine in zip(entries, own, strict=True)]
     return Critic(Input.from_json(takes), layers, columns)
+
+
+def _weights(name: str, tensor: NDArray[Any]) -> Values:
+    """Weights in float64. Raises CertificateError if they are not finite real numbers."""
+    if tensor.dtype.kind != "f" or not tensor.size:
+        raise CertificateError(f"tensor {shown(name)} does not hold real numbers")
+    weights = tensor.astype(np.float64)
+    if not np.all(np.isfinite(weights)):
+        raise CertificateError(f"tensor {shown(name)} holds values that are not finite")
+    return weights
 
 
 def read_critic(directory: str | Path) -> Critic:

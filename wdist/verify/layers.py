@@ -1,4 +1,5 @@
-"""The layers that a stored critic may have: what they compute, their gradient, and their proven Lipschitz bound.
+"""The layers that a stored critic may have: what they compute, their gradient, their proven Lipschitz bound, and what
+rounding may add.
 
 All in float64. Every layer maps (n, *shape) to (n, *shape'); `norm(shape)` gives its bound and shape'. Bounds are exact
 singular values inflated by a margin for their own rounding.
@@ -11,12 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CertificateError
+from .container import CertificateError, shown
+from .convolutions import EPSILON, UNDERFLOW, CircularConvolution, Shape, U, Unshuffle, Values, row_norms
 
-Values = NDArray[np.float64]
-Shape = tuple[int, ...]
-COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
-EPSILON = float(np.finfo(np.float64).eps)
+PAIR_NUMBERS = 1 << 20  # differences of rows and anchors held at once: 8 MB
 
 
 class Layer(Protocol):
@@ -31,8 +30,18 @@ class Layer(Protocol):
     def norm(self, shape: Shape) -> tuple[float, Shape]:
         """A proven Lipschitz bound on inputs of `shape` (no batch axis), and the output's shape."""
 
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        """(n,): how far y = forward(x) may be from the exact result at x, in Euclidean norm; None if it is exact."""
 
-class Flatten:
+
+class Exact:
+    """A layer that moves or picks numbers, and computes none."""
+
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        return None
+
+
+class Flatten(Exact):
     """(n, ...) -> (n, d)."""
 
     def forward(self, x: Values) -> Values:
@@ -62,14 +71,17 @@ class Shift:
             raise CertificateError(f"a shift of shape {self.shift.shape} does not fit rows of shape {shape}")
         return 1.0, shape
 
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        return U * row_norms(y)
 
-class Clip:
+
+class Clip(Exact):
     """min(max(x, low), high); its gradient is 0 outside and 1 inside, the ends included."""
 
     def __init__(self, low: float, high: float) -> None:
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise CertificateError(f"[{low}, {high}] is no interval to clip to")
-        self.low, self.high = low, high
+        if not all(type(end) in (int, float) and math.isfinite(end) for end in (low, high)) or low > high:
+            raise CertificateError(f"[{shown(low)}, {shown(high)}] is no interval to clip to")
+        self.low, self.high = float(low), float(high)
 
     def forward(self, x: Values) -> Values:
         return np.clip(x, self.low, self.high)
@@ -81,7 +93,7 @@ class Clip:
         return 1.0, shape
 
 
-class Relu:
+class Relu(Exact):
     """max(x, 0)."""
 
     def forward(self, x: Values) -> Values:
@@ -94,7 +106,7 @@ class Relu:
         return 1.0, shape
 
 
-class Sort:
+class Sort(Exact):
     """Sorts groups of channels (axis 1), ascending or descending; channels that fill no group pass unchanged.
 
     Members of group i: i * size + k where `neighbours`, else i + k * (number of groups).
@@ -102,7 +114,7 @@ class Sort:
 
     def __init__(self, size: int, neighbours: bool, ascending: bool) -> None:
         if type(size) is not int or size < 1:
-            raise CertificateError(f"groups of {size!r} channels cannot be sorted")
+            raise CertificateError(f"groups of {shown(size)} channels cannot be sorted")
         self.size, self.neighbours, self.ascending = size, neighbours, ascending
 
     def _groups(self, x: Values) -> Values:
@@ -147,31 +159,6 @@ class Sort:
         return 1.0, shape
 
 
-class Unshuffle:
-    """Space to channels: (n, c, h, w) -> (n, c f^2, h / f, w / f), channel c f^2 + a f + b from pixel offset (a, b)."""
-
-    def __init__(self, factor: int) -> None:
-        if type(factor) is not int or factor < 1:
-            raise CertificateError(f"{factor!r} is no downsampling factor")
-        self.factor = factor
-
-    def forward(self, x: Values) -> Values:
-        n, c, h, w = x.shape
-        f = self.factor
-        return x.reshape(n, c, h // f, f, w // f, f).transpose(0, 1, 3, 5, 2, 4).reshape(n, c * f * f, h // f, w // f)
-
-    def backward(self, x: Values, gradient: Values) -> Values:
-        n, c, h, w = x.shape
-        f = self.factor
-        return gradient.reshape(n, c, f, f, h // f, w // f).transpose(0, 1, 4, 2, 5, 3).reshape(x.shape)
-
-    def norm(self, shape: Shape) -> tuple[float, Shape]:
-        f = self.factor
-        if len(shape) != 3 or shape[1] % f or shape[2] % f:
-            raise CertificateError(f"images of shape {shape} cannot be downsampled by {f}")
-        return 1.0, (shape[0] * f * f, shape[1] // f, shape[2] // f)
-
-
 class Linear:
     """x W^T + b."""
 
@@ -197,65 +184,53 @@ class Linear:
             )
         return spectral_norm_bound(self.weight), (self.weight.shape[0],)
 
-
-class CircularConvolution:
-    """Correlation on a torus: (n, in, h, w) -> (n, out, h, w), weight K (out, in, kh, kw).
-
-    out[o, i, j] = bias[o] + sum K[o, c, a, b] x[c, i + a - (kh - 1) // 2, j + b - (kw - 1) // 2], indices modulo grid.
-    """
-
-    def __init__(self, weight: Values, bias: Values | None) -> None:
-        if weight.ndim != 4 or (bias is not None and bias.shape != weight.shape[:1]):
-            raise CertificateError("a convolution's weight and bias do not fit together")
-        self.weight, self.bias = weight, bias
-
-    def _shifts(self) -> list[tuple[int, int, int, int]]:
-        kh, kw = self.weight.shape[2:]
-        return [(a, b, (kh - 1) // 2 - a, (kw - 1) // 2 - b) for a in range(kh) for b in range(kw)]
-
-    def forward(self, x: Values) -> Values:
-        (out, _, kh, kw), (n, _, h, w) = self.weight.shape, x.shape
-        front = (kh - 1) // 2, (kw - 1) // 2
-        margins = ((0, 0), (0, 0), (front[0], kh - 1 - front[0]), (front[1], kw - 1 - front[1]))
-        matrix = self.weight.transpose(0, 2, 3, 1).reshape(out, -1)
-        y = np.empty((n, out, h * w))
-        step = max(1, COLUMN_NUMBERS // (matrix.shape[1] * h * w))
-        for start in range(0, n, step):
-            padded = np.pad(x[start : start + step], margins, mode="wrap").swapaxes(0, 1)
-            columns = np.stack([padded[:, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw)])
-            flat: Values = matrix @ columns.reshape(matrix.shape[1], -1)
-            if self.bias is not None:
-                flat += self.bias[:, None]
-            y[start : start + step] = flat.reshape(out, -1, h * w).swapaxes(0, 1)
-        return y.reshape(n, out, h, w)
-
-    def backward(self, x: Values, gradient: Values) -> Values:
-        n, _, h, w = gradient.shape
-        flat = np.ascontiguousarray(gradient.swapaxes(0, 1)).reshape(gradient.shape[1], -1)
-        out = np.zeros((x.shape[1], n, h, w))
-        for a, b, down, right in self._shifts():
-            moved = (self.weight[:, :, a, b].T @ flat).reshape(-1, n, h, w)
-            out += np.roll(moved, (-down, -right), axis=(2, 3))
-        return np.ascontiguousarray(out.swapaxes(0, 1))
-
-    def norm(self, shape: Shape) -> tuple[float, Shape]:
-        if len(shape) != 3 or shape[0] != self.weight.shape[1]:
-            raise CertificateError(f"a convolution of {self.weight.shape[1]} channels does not fit shape {shape}")
-        return circular_norm_bound(self.weight, shape[1:]), (self.weight.shape[0], *shape[1:])
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        bias = 0.0 if self.bias is None else float(np.linalg.norm(self.bias))
+        added: Values = (self.weight.shape[1] + 2) * U * (float(np.linalg.norm(self.weight)) * row_norms(x) + bias)
+        return added
 
 
 class Cone:
     """sign * min_k (||x - a_k||_2 + b_k), one value a row: 1-Lipschitz, as a minimum of such functions."""
 
     def __init__(self, anchors: Values, offsets: Values, sign: int) -> None:
-        if anchors.ndim != 2 or offsets.shape != anchors.shape[:1] or sign not in (1, -1):
-            raise CertificateError("a cone's anchors, offsets and sign do not fit together")
+        if type(sign) is not int or sign not in (1, -1):
+            raise CertificateError(f"a cone's sign is 1 or -1, not {shown(sign)}")
+        if anchors.ndim != 2 or offsets.shape != anchors.shape[:1]:
+            raise CertificateError("a cone's anchors and offsets do not fit together")
         self.anchors, self.offsets, self.sign = anchors, offsets, sign
+        self._centre = anchors.mean(axis=0)
 
     def _nearest(self, x: Values) -> tuple[NDArray[np.intp], Values]:
-        separations = euclidean(x, self.anchors)
-        active = (separations + self.offsets).argmin(axis=1)
-        return active, separations[np.arange(len(x)), active]
+        """The lowest cone at each row, and the distance from its anchor, which is the norm of a difference.
+
+        Squares are expanded to rule out cones that are certainly higher than another.
+        """
+        lowest, active, distance = (np.full(len(x), value) for value in (np.inf, 0, np.inf))
+        step = max(1, PAIR_NUMBERS // len(self.anchors))
+        for start in range(0, len(x), step):
+            row, anchor = np.nonzero(self._possible(x[start : start + step]))
+            for part in range(0, len(row), max(1, PAIR_NUMBERS // x.shape[1])):
+                chosen = slice(part, part + max(1, PAIR_NUMBERS // x.shape[1]))
+                i, k = start + row[chosen], anchor[chosen]
+                gaps = x[i] - self.anchors[k]
+                separation = np.sqrt(np.einsum("ij,ij->i", gaps, gaps))
+                _lower(lowest, active, distance, i, k, separation, separation + self.offsets[k])
+        return active, distance
+
+    def _possible(self, x: Values) -> NDArray[np.bool_]:
+        """(n, K): whether a cone may be the lowest, by squares expanded around the anchors' mean, and their error."""
+        rows, anchors = x - self._centre, self.anchors - self._centre
+        norms_x, norms_a = (np.sqrt(np.einsum("ij,ij->i", each, each)) for each in (rows, anchors))
+        size = norms_x[:, None] + norms_a
+        squares = (norms_x**2)[:, None] + norms_a**2 - 2.0 * (rows @ anchors.T)
+        error = 2 * (x.shape[1] + 10) * U * size**2 + UNDERFLOW
+        upper = np.sqrt(np.maximum(squares + error, 0.0)) + self.offsets
+        lower = np.sqrt(np.maximum(squares - error, 0.0)) + self.offsets
+        slack = 8 * U * (size + np.abs(self.offsets)) + (x.shape[1] + 6) * U * size
+        best = (upper + slack).min(axis=1, keepdims=True)
+        possible: NDArray[np.bool_] = ~(lower - slack > best)  # what overflowed stays possible
+        return possible
 
     def forward(self, x: Values) -> Values:
         active, separation = self._nearest(x)
@@ -270,6 +245,29 @@ class Cone:
         if shape != (self.anchors.shape[1],):
             raise CertificateError(f"a cone in {self.anchors.shape[1]} dimensions does not fit rows of shape {shape}")
         return 1.0, (1,)
+
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        largest = float(np.linalg.norm(self.anchors, axis=1).max()) + float(np.abs(self.offsets).max())
+        added: Values = (x.shape[1] + 6) * U * (row_norms(x) + largest)
+        return added
+
+
+def _lower(
+    lowest: Values,
+    active: NDArray[np.intp],
+    distance: Values,
+    i: NDArray[np.intp],
+    k: NDArray[np.intp],
+    d: Values,
+    f: Values,
+) -> None:
+    """Take the cones k, with distances d and values f at the rows i, where they are below the lowest so far."""
+    order = np.lexsort((f, i))  # the first of each row is its lowest
+    first = np.ones(len(i), dtype=bool)
+    first[1:] = i[order[1:]] != i[order[:-1]]
+    best = order[first]
+    better = best[~(f[best] >= lowest[i[best]])]
+    lowest[i[better]], active[i[better]], distance[i[better]] = f[better], k[better], d[better]
 
 
 class PiecewiseLinear:
@@ -292,59 +290,18 @@ class PiecewiseLinear:
         return gradient * self.slopes[cell]
 
     def norm(self, shape: Shape) -> tuple[float, Shape]:
+        if shape != (1,):
+            raise CertificateError(f"a potential takes one number, not rows of shape {shape}")
         return float(np.abs(self.slopes).max()) * (1 + 4 * EPSILON), shape
 
-
-def euclidean(x: Values, y: Values) -> Values:
-    """Distances (n, m) between rows; where squares cancel they are taken from differences."""
-    squares_x, squares_y = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
-    squared: Values = -2.0 * (x @ y.T)
-    squared += squares_x[:, None]
-    squared += squares_y
-    limit = 1e-6 * (squares_x.max() + squares_y.max())
-    for i, j in _chunks(np.argwhere(squared < limit), max(1, (1 << 20) // x.shape[1])):
-        gaps = x[i] - y[j]
-        squared[i, j] = np.einsum("ij,ij->i", gaps, gaps)
-    np.sqrt(squared, out=squared)
-    return squared
-
-
-def _chunks(pairs: NDArray[np.intp], size: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    return [(part[:, 0], part[:, 1]) for part in (pairs[k : k + size] for k in range(0, len(pairs), size))]
+    def rounding(self, x: Values, y: Values) -> Values | None:
+        slope, knot, value = (float(np.abs(each).max()) for each in (self.slopes, self.knots, self.values))
+        return 8 * U * (slope * (row_norms(x) + knot) + value)
 
 
 def spectral_norm_bound(matrix: Values) -> float:
     """Largest singular value of (m, n), times 1 + 10 (m + n) eps for LAPACK's backward error."""
-    if not np.all(np.isfinite(matrix)):
-        raise CertificateError("a weight is not finite")
-    return float(np.linalg.svd(matrix, compute_uv=False).max()) * (1 + 10 * sum(matrix.shape) * EPSILON)
-
-
-def circular_norm_bound(kernel: Values, grid: Shape) -> float:
-    """Norm of the convolution on a torus: the largest over all frequencies of the kernel's transfer matrices.
-
-    Sedghi, Gupta, Long, "The singular values of convolutional layers" (2019). Where ||A A^* - I||_F <= 1e-6 at every
-    frequency, sigma <= sqrt(1 + that) is used and the singular values are not computed.
-    """
-    if not np.all(np.isfinite(kernel)):
-        raise CertificateError("a weight is not finite")
-    wrapped = np.zeros((*kernel.shape[:2], *grid))
-    for a in range(kernel.shape[2]):
-        for b in range(kernel.shape[3]):
-            wrapped[:, :, a % grid[0], b % grid[1]] += kernel[:, :, a, b]
-    transfer = np.fft.rfft2(wrapped).reshape(*kernel.shape[:2], -1).transpose(2, 0, 1)
-    if transfer.shape[1] > transfer.shape[2]:
-        transfer = transfer.swapaxes(1, 2)
-    rows, columns = transfer.shape[1:]
-    size = float((np.abs(kernel).sum(axis=(2, 3)) ** 2).sum())
-    rounding = EPSILON * (16 + 8 * math.log2(max(2, math.prod(grid)))) * math.sqrt(size)
-    gram = transfer @ transfer.conj().swapaxes(1, 2)
-    excess = float(np.linalg.norm(gram - np.eye(rows), axis=(1, 2)).max()) + (columns + 8) * EPSILON * size
-    if excess <= 1e-6:
-        return math.sqrt(1 + excess) + rounding
-    largest = float(np.linalg.svd(transfer, compute_uv=False).max())
-    inflated: float = largest * (1 + 10 * (rows + columns) * EPSILON) + rounding
-    return inflated
+    return float(np.linalg.svd(matrix, compute_uv=False).max()) * (1 + 10 * sum(matrix.shape) * EPSILON) + UNDERFLOW
 
 
 Own = Mapping[str, Values]
@@ -391,10 +348,10 @@ def build_layer(entry: dict[str, Any], tensors: Own) -> Layer:
 
     Raises CertificateError for unknown kinds, fields or tensors; none are ignored.
     """
-    kind = entry.get("kind")
+    kind = entry.get("kind") if isinstance(entry, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
-        raise CertificateError(f"unknown layer kind {kind!r}: the file was written by another version")
+        raise CertificateError(f"unknown layer kind {shown(kind)}: the file was written by another version")
     fields, needed, optional, build = KINDS[kind]
     if set(entry) != fields | {"kind"} or not needed <= set(tensors) <= needed | optional:
-        raise CertificateError(f"a {kind} layer has fields {sorted(entry)} and tensors {sorted(tensors)}")
+        raise CertificateError(f"a {kind} layer has fields {shown(sorted(entry))} and tensors {shown(sorted(tensors))}")
     return build(entry, tensors)

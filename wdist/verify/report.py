@@ -48,7 +48,7 @@ class Report:
 
     @property
     def sentence(self) -> str:
-        """The verified statement."""
+        """The verified statement, of derived figures alone."""
         s = self.statement
         figures = (
             f"lower bound {s['lower_bound']:.6g}, value {s['value']:.6g}, Lipschitz bound {s['lipschitz_bound']:.9g}"
@@ -58,12 +58,19 @@ class Report:
         about = "approximate " if split == "blocks" else ""
         lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{p_value}."]
         lines.append(f"Units: {s['units']}.")
+        if s["rounding"] > 1e-6 * s["width"]:
+            lines.append(
+                f"Rounding: the value may be off by {s['rounding']:.2g}; the lower bound has it subtracted already."
+            )
         if split == "blocks":
             lines.append(
                 "Approximate: rows ordered in time depend on their neighbours; the true confidence may be lower."
             )
         if split == "groups":
-            lines.append("The populations are those of drawing a group, and then a row of it.")
+            lines.append(
+                "The populations are those of drawing a group that is in the set, and then one of its rows: groups "
+                "count equally, whatever their sizes."
+            )
         if s.get("is_one_of_two_bounds"):
             both = 1 - 2 * (1 - s["confidence"])
             lines.append(
@@ -73,11 +80,57 @@ class Report:
         return "\n".join(lines)
 
 
-def units(taken: dict[str, Any]) -> str:
+def not_checked(mode: str, *, is_issued: bool) -> list[str]:
+    """What `verify` leaves to the word of the issuer. is_issued: whether the file's digest was given."""
+    points = [] if is_issued else ["that this is the file the issuer gave out (pass its digest with --sha256)"]
+    points += [
+        "the critic: that it was fitted and chosen without the test rows, and so was its clip (verify --fresh on rows "
+        "the issuer never saw needs no such trust)",
+        "the seed: that it was not picked among several by its result",
+        "the size of the test part: that it was not picked by its result",
+        "the prior: that it was taken from other rows than the test rows",
+        "the order of the rows: the seed picks places in the file, so that whoever orders the file decides which rows "
+        "are test rows",
+    ]
+    if mode == "groups":
+        points.append("the groups: that rows which depend on each other share one, and that none was invented")
+    points.append("independence: that rows, or groups of rows, are independent draws from the two populations")
+    if mode == "blocks":
+        points.append("the confidence itself: rows ordered in time depend on their neighbours (split by blocks)")
+    return [*points, "the reported figures: the upper bound, comparisons and everything else the issuer reports"]
+
+
+def fresh_not_checked(mode: str) -> list[str]:
+    """What `verify --fresh` leaves to the word of whoever gives the rows."""
+    points = ["independence: that the rows are independent draws, and were not seen by the issuer"]
+    points.append("the scale: whether a distance in the units below is one that matters")
+    if mode != "random":
+        points.append(f"dependence between rows: the certificate respected {mode}, this statement takes rows alone")
+    return points
+
+
+def units_of_distance(taken: dict[str, Any]) -> str:
     """In words, what a distance of 1 means, from the field "input" of a certificate, by which scores are computed."""
-    kind, own = taken["scale"]["kind"], "in the data's own units"
+    kind, divisor = taken["scale"]["kind"], taken["scale"]["divisor"]
     if kind == "none":
-        return f"Euclidean distance {'between images with pixels in [0, 1]' if taken['uint8'] else own}"
-    divisor = taken["scale"]["divisor"]
-    by = "the stored divisors" if isinstance(divisor, list) else f"{divisor:.6g}"
-    return f"Euclidean distance after division by {by} ({kind})"
+        own = "between images with pixels in [0, 1]" if taken["uint8"] else "in the data's own units"
+        return f"Euclidean distance {own}"
+    what = "standard deviations of the select rows" if kind == "standardize" else "the given scale"
+    return f"Euclidean distance after division by {what}: {_numbers(divisor)}"
+
+
+def _numbers(divisor: Any) -> str:
+    """A number, or the first ones of many and their range."""
+    if not isinstance(divisor, list):
+        return f"{divisor:.6g}"
+    flat: list[float] = []
+    pending: list[Any] = [divisor]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending.extend(reversed(each))
+        else:
+            flat.append(float(each))
+    if len(flat) <= 16:
+        return ", ".join(f"{each:.6g}" for each in flat)
+    return f"{', '.join(f'{each:.6g}' for each in flat[:8])}, ... ({len(flat)} from {min(flat):.6g} to {max(flat):.6g})"

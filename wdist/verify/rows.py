@@ -1,6 +1,7 @@
 """The rows of a certificate: read from .npy, digested, and converted to the critic's input."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CannotCheckError, CertificateError
+from .container import CannotCheckError, CertificateError, shown
+from .convolutions import NORM_ROUNDING, UNDERFLOW, U, row_norms
 
 OTHER_FILES = "the command `wdist verify` reads tables and other files, and Python functions take arrays"
 BLOCK_BYTES = 16 << 20  # of rows held at once
@@ -24,10 +26,13 @@ def open_rows(data: Any) -> NDArray[Any]:
             raise CannotCheckError(f"cannot read rows from {str(data)!r}: {error.strerror or error}") from error
         except ValueError as error:
             raise CannotCheckError(f"{str(data)!r} is not a .npy file of numbers; {OTHER_FILES}") from error
-    array = np.asarray(data)
-    if array.dtype.kind not in "fiub" or array.ndim == 0:
+    try:
+        array = np.asarray(data)
+    except (ValueError, TypeError) as error:
+        raise CannotCheckError(f"the rows are not an array: {error}") from error
+    if array.dtype.kind not in "fiub" or not 1 <= array.ndim <= 4:
         raise CannotCheckError(f"rows of type {array.dtype} and shape {array.shape} are not an array of real numbers")
-    return array
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
 
 
 def column_names(data: Any) -> list[str] | None:
@@ -60,49 +65,114 @@ class Input:
     center: NDArray[np.float64]
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "Input":
+    def from_json(cls, stored: Any) -> "Input":
         """Read and check the fields. Raises CertificateError."""
-        try:
-            scale = stored["scale"]
-            row_shape, layout, uint8, kind = stored["row_shape"], stored["layout"], stored["uint8"], scale["kind"]
-            divisor, center = (np.asarray(scale[name], dtype=np.float64) for name in ("divisor", "center"))
-            data_divisor = scale["data_divisor"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise CertificateError(f"the description of the critic's input is incomplete: {error!r}") from error
-        shape = tuple(row_shape)
-        known = kind in ("none", "number", "vector", "standardize") and layout in (None, "nhwc", "nchw")
-        fits = all(part.shape in ((), shape) for part in (divisor, center))
-        if not (known and fits and np.all(divisor > 0) and data_divisor == (255.0 if uint8 else 1.0)):
-            raise CertificateError("the description of the critic's input contradicts itself")
-        return cls(shape, layout, bool(uint8), kind, divisor, center)
+        require_fields("the critic's input", stored, {"row_shape", "layout", "uint8", "scale"})
+        scale, layout, uint8 = stored["scale"], stored["layout"], stored["uint8"]
+        require_fields("the scale", scale, {"kind", "divisor", "center", "data_divisor"})
+        shape, kind = stored["row_shape"], scale["kind"]
+        if not (isinstance(shape, list) and len(shape) in (1, 3) and all(type(k) is int and k >= 1 for k in shape)):
+            raise CertificateError(f"{shown(shape)} is no shape of a row")
+        images = len(shape) == 3
+        if type(uint8) is not bool or layout not in (None, "nhwc", "nchw") or (not images and (uint8 or layout)):
+            raise CertificateError(f"layout {shown(layout)} and uint8 {shown(uint8)} do not fit rows of {shape}")
+        if not isinstance(kind, str) or kind not in ("none", "number", "vector", "standardize"):
+            raise CertificateError(f"unknown scale {shown(kind)}")
+        if not is_real(scale["data_divisor"]) or scale["data_divisor"] != (255 if uint8 else 1):
+            raise CertificateError(f"data_divisor {shown(scale['data_divisor'])} does not fit uint8 {uint8}")
+        divisor, center = (_numbers(name, scale[name]) for name in ("divisor", "center"))
+        many, centred = kind in ("vector", "standardize"), kind == "standardize"
+        if divisor.shape != (tuple(shape) if many else ()) or not np.all(divisor > 0):
+            raise CertificateError(f"the divisor is not that of scale {kind!r}: positive, one for each number of a row")
+        if kind == "none" and divisor != 1:
+            raise CertificateError("a divisor other than 1 is given without a scale")
+        if center.shape != (tuple(shape) if centred else ()) or (not centred and center != 0):
+            raise CertificateError(f"a centre is given where scale {kind!r} has none, or has another shape")
+        return cls(tuple(shape), layout, uint8, kind, divisor, center)
 
-    def convert(self, block: NDArray[Any]) -> NDArray[np.float64]:
-        """Rows (n, ...) as given -> (n, *row_shape): through float32, as the issuer's critic saw them, to float64."""
+    def rows(self, block: NDArray[Any]) -> NDArray[np.float64]:
+        """Rows (n, ...) as given -> float64 (n, *row_shape) in the user's units, before any scale."""
         image = block.ndim >= 3
-        if (image and block.dtype == np.uint8) != self.uint8:
-            raise CertificateError(f"rows of type {block.dtype} are not what this critic takes")
-        values = block.astype(np.float32)
+        if (image and block.dtype == np.uint8) != self.uint8 or (block.ndim == 4) != (self.layout is not None):
+            raise CertificateError(f"rows of type {block.dtype} and {block.ndim} axes are not what this critic takes")
+        values = block.astype(np.float64)
         if self.uint8:
-            values /= np.float32(255.0)
-        if block.ndim == 4 and self.layout == "nhwc":
+            values /= 255.0
+        if self.layout == "nhwc":
             values = values.transpose(0, 3, 1, 2)
         shape = (1, *values.shape[1:]) if values.ndim == 3 else values.shape[1:] or (1,)
         if shape != self.row_shape:
             raise CertificateError(f"rows of shape {shape} do not fit a critic of {self.row_shape}")
-        values = np.ascontiguousarray(values).reshape(len(block), *self.row_shape)
-        if self.kind != "none":
-            values = ((values.astype(np.float64) - self.center) / self.divisor).astype(np.float32)
-        return values.astype(np.float64)
+        return np.ascontiguousarray(values).reshape(len(block), *self.row_shape)
 
-    def blocks(self, array: NDArray[Any], index: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
-        """All rows, or those of `index` in its order, converted in blocks of bounded memory."""
+    def convert(self, block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the critic takes, (n, *row_shape), and how far from exact arithmetic each row may be, (n,)."""
+        values = self.rows(block)
+        rounded = self.uint8 or (block.dtype.kind in "iu" and block.dtype.itemsize == 8)
+        error = U * row_norms(values / self.divisor) if rounded else np.zeros(len(block))
+        if self.kind != "none":
+            values = (values - self.center) / self.divisor
+            error = error + 2 * U * row_norms(values)
+        return values, NORM_ROUNDING * error + UNDERFLOW
+
+    def blocks(
+        self, array: NDArray[Any], index: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """All rows, or those of `index` in its order, as `convert` gives them, in blocks of bounded memory."""
         total = len(array) if index is None else len(index)
-        step = max(1, BLOCK_BYTES // (8 * max(1, int(np.prod(self.row_shape)))))
+        step = max(1, BLOCK_BYTES // (8 * max(1, math.prod(self.row_shape))))
         for start in range(0, total, step):
             stop = min(start + step, total)
-            block = self.convert(np.asarray(array[start:stop] if index is None else array[index[start:stop]]))
+            block = np.asarray(array[start:stop] if index is None else array[index[start:stop]])
             if not np.all(np.isfinite(block)):
                 row = start + int(np.argwhere(~np.isfinite(block))[0, 0])
                 row = row if index is None else int(index[row])
-                raise CertificateError(f"row {row} holds a value that is not finite, or beyond the range of float32")
-            yield block
+                raise CertificateError(f"row {row} holds a value that is not finite")
+            yield self.convert(block)
+
+    def moments(self, parts: list[tuple[NDArray[Any], NDArray[np.int64]]]) -> list[NDArray[np.float64]]:
+        """Mean, population deviation and largest absolute value of each number of the rows, pooled, in their units.
+
+        The deviation is exactly 0 where all are equal. parts: for each side its array and the numbers of its rows.
+        """
+        blocks = [(array, np.sort(index)[k : k + 4096]) for array, index in parts for k in range(0, len(index), 4096)]
+        first = self.rows(np.asarray(blocks[0][0][blocks[0][1][:1]]))[0]
+        sums, largest, count = np.zeros(self.row_shape), np.abs(first), sum(len(index) for _, index in blocks)
+        for array, index in blocks:
+            rows = self.rows(np.asarray(array[index]))
+            sums += (rows - first).sum(axis=0)
+            largest = np.maximum(largest, np.abs(rows).max(axis=0))
+        shift, squares = sums / count, np.zeros(self.row_shape)
+        for array, index in blocks:
+            squares += np.square(self.rows(np.asarray(array[index])) - first - shift).sum(axis=0)
+        return [first + shift, np.sqrt(squares / count), largest]
+
+
+def require_fields(what: str, stored: Any, fields: set[str]) -> None:
+    """Raise CertificateError unless `stored` is an object of exactly these fields."""
+    if not isinstance(stored, dict) or set(stored) != fields:
+        found = sorted(stored) if isinstance(stored, dict) else stored
+        raise CertificateError(f"{what} has the fields {shown(found)}, not {sorted(fields)}")
+
+
+def is_real(value: Any) -> bool:
+    """Whether a number of the JSON is one of the reals that a double holds, and no boolean."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _numbers(name: str, value: Any) -> NDArray[np.float64]:
+    """A number, or nested lists of numbers, as an array."""
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending.extend(each)
+        elif not is_real(each):
+            raise CertificateError(f"{name} holds {shown(each)}, which is no number")
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except ValueError as error:
+        raise CertificateError(f"{name} is not of one shape") from error

@@ -1,124 +1,149 @@
-"""Statements about held-out scores, derived independently: betting bounds, empirical Bernstein, permutations.
+"""Bounds of one mean and p-values, derived from scores: bets, empirical Bernstein, permutations.
 
-Written from docs/certificate.md, not from the issuer's code. A stated bound is checked by evaluating the capital there.
+Written from docs/certificate.md, not from the issuer's code.
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from .convolutions import U
+from .order import PERMUTATION_TEST, stream
 
-METHODS = ("betting", "empirical_bernstein", "paired_betting")
+Values = NDArray[np.float64]
+Moments = tuple[float, float]  # mean and deviation, expected from other rows
+
 STAKE_LIMIT = 0.75
 SMALLEST_MEAN = 1e-12
+SMALLEST_DEVIATION = 1e-12
+HALVINGS = 45  # of an interval of length 1: to less than 1e-13
+PERMUTATIONS = 9_999
 CYCLIC_ROWS = 10_000
+BATCH = 1 << 21
 
 
-def unit_prior(prior: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Scores:
+    """Scores within [low, high] in a random order, and how far from the exact score each may be."""
+
+    values: Values
+    error: Values
+    low: float
+    high: float
+
+    def mirrored(self) -> "Scores":
+        """-f for f."""
+        return Scores(-self.values, self.error, -self.high, -self.low)
+
+    def clipped(self) -> "Scores":
+        """Within the interval, from which rounding may have moved means."""
+        return replace(self, values=np.clip(self.values, self.low, self.high))
+
+    def unit(self) -> Values:
+        """The least that the exact scores can be, moved to [0, 1]."""
+        moved = (self.values - self.error - self.low) / (self.high - self.low)
+        return np.clip(moved - 4 * U, 0.0, 1.0)
+
+
+class Bets:
+    """The capital of bets that the mean of scores on [0, 1] is above m."""
+
+    def __init__(self, scores: Scores, alpha: float, prior: Moments | None) -> None:
+        self.unit = scores.unit()
+        self.goal = math.log(1 / alpha)
+        self.rounding = 1e-12 + 128 * U * len(self.unit)  # of the logarithm of the capital
+        self.stakes = self._stakes(_unit_prior(prior, scores.low, scores.high))
+
+    def _stakes(self, prior: Moments) -> Values:
+        """lambda_t = sqrt(2 T / (n sigma^2_{t-1})): sigma from earlier scores alone."""
+        (mean, variance), n = prior, len(self.unit)
+        steps = np.arange(1, n + 1) + 1.0
+        means = (mean + np.cumsum(self.unit)) / steps
+        variances = (variance + np.cumsum((self.unit - means) ** 2)) / steps
+        before = np.sqrt(np.concatenate([[variance], variances[:-1]]))
+        stakes: Values = math.sqrt(2 * self.goal / n) / np.maximum(before, SMALLEST_DEVIATION)
+        return stakes
+
+    def log_capital(self, m: float) -> float:
+        """max_t log K_t(m), less its rounding."""
+        path = np.cumsum(np.log1p(np.minimum(self.stakes, STAKE_LIMIT / m) * (self.unit - m)))
+        return float(path.max()) - self.rounding
+
+
+def _unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
     """Mean and variance before the first score, on [0, 1]."""
-    width = high - low
-    mean = min(1.0, max(0.0, (prior[0] - low) / width))
-    return mean, min(0.25, max(1e-8, (prior[1] / width) ** 2))
+    if prior is None:
+        return 0.5, 0.25
+    mean = min(1.0, max(0.0, (prior[0] - low) / (high - low)))
+    return mean, min(0.25, max(1e-8, min(1.0, prior[1] / (high - low)) ** 2))
 
 
-def log_capital_maximum(unit: Values, m: float, alpha: float, prior: tuple[float, float]) -> float:
-    """max_t log K_t(m), K_t(m) = prod_{i <= t} (1 + min(lambda_i, c / m) (x_i - m)), for scores x on [0, 1].
-
-    lambda_t = sqrt(2 ln(1/alpha) / (n sigma^2_{t-1})), sigma^2_t = (v_0 + sum_{i<=t} (x_i - mu_i)^2) / (t + 1),
-    mu_t = (m_0 + sum_{i<=t} x_i) / (t + 1).
-    """
-    n = len(unit)
-    mean_0, variance_0 = prior
-    steps = np.arange(1, n + 1) + 1.0
-    running_mean = (mean_0 + np.cumsum(unit)) / steps
-    variance = (variance_0 + np.cumsum((unit - running_mean) ** 2)) / steps
-    before = np.concatenate([[variance_0], variance[:-1]])
-    stakes = math.sqrt(2 * math.log(1 / alpha) / n) / np.maximum(np.sqrt(before), 1e-12)
-    return float(np.cumsum(np.log1p(np.minimum(stakes, STAKE_LIMIT / m) * (unit - m))).max())
-
-
-def bound_holds(
-    scores: Values, bound: float, low: float, high: float, alpha: float, method: str, prior: tuple[float, float] | None
-) -> bool:
-    """Whether `bound` is a valid lower confidence bound at error alpha for the mean of scores in [low, high]."""
-    if bound <= low:
-        return True
-    if high <= low or bound > high:
-        return False
-    unit = np.clip((scores - low) / (high - low), 0.0, 1.0)
-    m = (bound - low) / (high - low)
-    if method == "empirical_bernstein":
-        return m <= _bernstein(unit, alpha) + 1e-12
-    start = (0.5, 0.25) if prior is None else unit_prior(prior, low, high)
-    # 1e-9 of a nat: the rounding of sums taken in another order
-    return log_capital_maximum(unit, max(m, SMALLEST_MEAN), alpha, start) >= math.log(1 / alpha) - 1e-9
-
-
-def _bernstein(unit: Values, alpha: float) -> float:
-    n, log_term = len(unit), math.log(2 / alpha)
-    spread = math.sqrt(2 * float(unit.var(ddof=1)) * log_term / n)
-    return float(unit.mean()) - spread - 7 * log_term / (3 * (n - 1))
-
-
-def lower_bound(
-    scores: Values, low: float, high: float, alpha: float, method: str, prior: tuple[float, float] | None
-) -> float:
-    """The largest bound that holds, within 1e-6 of the interval's width."""
-    valid, invalid = low, high
-    while invalid - valid > 1e-6 * (high - low):
-        middle = 0.5 * (valid + invalid)
-        if bound_holds(scores, middle, low, high, alpha, method, prior):
-            valid = middle
+def betting_lower_bound(scores: Scores, alpha: float, prior: Moments | None) -> float:
+    """The largest mean that the capital rejects, from below, by bisection: the capital falls in the mean."""
+    bets = Bets(scores, alpha, prior)
+    if bets.log_capital(SMALLEST_MEAN) < bets.goal:
+        return scores.low
+    rejected, open_ = SMALLEST_MEAN, 1.0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (rejected + open_)
+        if bets.log_capital(middle) >= bets.goal:
+            rejected = middle
         else:
-            invalid = middle
-    return valid
+            open_ = middle
+    return scores.low + (scores.high - scores.low) * rejected
 
 
-def pairs(
-    fx: Values, fy: Values, priors: list[tuple[float, float] | None]
-) -> tuple[Values, tuple[float, float] | None]:
-    """Every score of the smaller side with the mean of the next k of the larger: differences, and their prior."""
-    count = min(len(fx), len(fy))
-    k_x, k_y = len(fx) // count, len(fy) // count
-    differences = fy[: count * k_y].reshape(count, k_y).mean(axis=1) - fx[: count * k_x].reshape(count, k_x).mean(
-        axis=1
-    )
-    x, y = priors
-    if x is None or y is None:
-        return differences, None
-    return differences, (y[0] - x[0], math.sqrt(x[1] ** 2 / k_x + y[1] ** 2 / k_y))
+def bernstein_lower_bound(scores: Scores, alpha: float, prior: Moments | None) -> float:
+    """Maurer and Pontil (2009), theorem 4; it takes no prior."""
+    unit, log_term = scores.unit(), math.log(2 / alpha)
+    n = len(unit)
+    margin = math.sqrt(2 * float(unit.var(ddof=1)) * log_term / n) + 7 * log_term / (3 * (n - 1))
+    return scores.low + (scores.high - scores.low) * max(0.0, float(unit.mean()) - margin)
 
 
-def mirrored(prior: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The prior of -f, from that of f."""
-    return None if prior is None else (-prior[0], prior[1])
+def plug_in_p_value(differences: Scores, alpha: float, prior: Moments | None) -> float:
+    """Against "the mean is at most 0", the middle of the interval: 1 / the largest capital."""
+    return math.exp(-max(0.0, Bets(differences, alpha, prior).log_capital(0.5)))
 
 
-def permutation_count(n: int, m: int) -> int:
-    """B of format version 1: 9,999 up to 10,000 scores, otherwise every cyclic shift but the identity."""
-    return 9_999 if n + m <= CYCLIC_ROWS else n + m - 1
+def crossing_p_value(x: Scores, y: Scores, alpha: float, prior_x: Moments | None, prior_y: Moments | None) -> float:
+    """Against "the mean of y is at most that of the source", x = -f of the source: min(1, 2 sup 1 / max(M_Y, M_X)).
 
-
-def permutation_p_value(fx: Values, fy: Values, seed: int) -> float:
-    """(k + 1) / (B + 1) over relabellings of the pooled scores that give Y at least its observed sum.
-
-    Up to 10,000 scores: B = 9,999 shuffles. Beyond: the scores in the order of one shuffle, and all cyclic shifts of
-    the labels against them, by one circular correlation.
+    M_Y falls and M_X rises in the common mean; of the bracket of their crossing the smaller capitals are taken.
     """
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
-    scores = np.concatenate([fx, fy])
+    bets_x, bets_y = Bets(x, alpha, prior_x), Bets(y, alpha, prior_y)
+    low, high = SMALLEST_MEAN, 1.0 - SMALLEST_MEAN
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        if bets_y.log_capital(middle) >= bets_x.log_capital(1.0 - middle):
+            low = middle
+        else:
+            high = middle
+    return min(1.0, 2 * math.exp(-max(0.0, bets_y.log_capital(high), bets_x.log_capital(1.0 - low))))
+
+
+def permutation_p_values(x: Scores, y: Scores, seed: int) -> tuple[float, float]:
+    """(k + 1) / (B + 1) over relabellings of the pooled scores that give Y at least its observed sum; and the least
+    that an issuer may state, whose scores rounding moved elsewhere: a sum then changes by twice their errors at most,
+    and 2 relabellings may be ties.
+    """
+    scores, n = np.concatenate([x.values, y.values]), len(x.values)
     scores = scores - scores.mean()
-    observed = scores[len(fx) :].sum() - 1e-12 * np.abs(scores).sum()
-    count = permutation_count(len(fx), len(fy))
+    # the tolerance makes sums of the same scores ties, in whatever order they were added
+    observed = scores[n:].sum() - 1e-12 * np.abs(scores).sum()
+    thresholds = observed, observed + 2 * float(x.error.sum() + y.error.sum())
+    generator = stream(seed, PERMUTATION_TEST)
     if len(scores) > CYCLIC_ROWS:
         order = generator.permutation(len(scores))
-        is_target = np.where(order >= len(fx), 1.0, 0.0)
-        sums = np.fft.irfft(np.fft.rfft(scores[order]) * np.conj(np.fft.rfft(is_target)), n=len(scores))
-        return float(1 + np.count_nonzero(sums[1:] >= observed)) / (count + 1)
-    reached, batch = 0, max(1, (1 << 21) // len(scores))
-    for done in range(0, count, batch):
-        rows = np.broadcast_to(scores, (min(batch, count - done), len(scores)))
-        reached += int((generator.permuted(rows, axis=1)[:, len(fx) :].sum(axis=1) >= observed).sum())
-    return (reached + 1) / (count + 1)
+        is_target = np.where(order >= n, 1.0, 0.0)
+        sums = np.fft.irfft(np.fft.rfft(scores[order]) * np.conj(np.fft.rfft(is_target)), n=len(scores))[1:]
+        reached, count = [int(np.count_nonzero(sums >= limit)) for limit in thresholds], len(scores) - 1
+    else:
+        reached, count, batch = [0, 0], PERMUTATIONS, max(1, BATCH // len(scores))
+        for done in range(0, count, batch):
+            rows = np.broadcast_to(scores, (min(batch, count - done), len(scores)))
+            sums = generator.permuted(rows, axis=1)[:, n:].sum(axis=1)
+            reached = [k + int(np.count_nonzero(sums >= limit)) for k, limit in zip(reached, thresholds, strict=True)]
+    return (reached[0] + 1) / (count + 1), (reached[1] - 2 + 1) / (count + 1)

@@ -92,7 +92,7 @@ def test_rows_that_a_critic_does_not_take(folder: Path, what: str, fault: str) -
 @pytest.mark.parametrize("kind", EQUAL)
 def test_rows_with_the_same_names_or_none_have_the_same_scores(folder: Path, what: str, kind: str) -> None:
     critic, reader = load_critic(folder), read_critic(folder)
-    expected = critic.scores(FRAME.to_numpy(np.float32)) if what == "evaluate" else critic.slopes(FRAME.to_numpy("f4"))
+    expected = (critic.scores if what == "evaluate" else critic.slopes)(FRAME.to_numpy(np.float64))
     for scorer in (critic, reader):
         np.testing.assert_allclose(getattr(scorer, what)(EQUAL[kind]()), expected, rtol=1e-9, atol=1e-9)
 

@@ -23,12 +23,13 @@ def samples(tmp_path: Path) -> SampleSet:
 
 def feed_of(samples: SampleSet) -> Batches:
     index = np.random.default_rng(0).permutation(ROWS)[:100]
-    shift = torch.tensor([1.0, 2.0, 3.0])
+    shift = np.array([1.0, 2.0, 3.0])
     return Batches(
         samples,
         index,
         Scaling("none", np.array(1.0), np.array(0.0)),
         seed=5,
+        side=0,
         batch=BATCH,
         device=torch.device("cpu"),
         shift=shift,

@@ -84,10 +84,11 @@ def columns(draw: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
         x, y = draw(np.random.default_rng(seed))
         splits = [split_rows(len(x), seed, side) for side in (0, 1)]
         tests = [
-            HeldOutRows(table[np.sort(s.test)], np.sort(s.test), s) for table, s in zip((x, y), splits, strict=True)
+            HeldOutRows(table[np.sort(s.test)], np.sort(s.test), np.full(len(s.test), error), s)
+            for table, s in zip((x, y), splits, strict=True)
         ]
         fits = [table[s.train] for table, s in zip((x, y), splits, strict=True)]
-        _, lower = column_lower_bounds(*fits, *tests, ALPHA, error_x=error, error_y=error)
+        _, lower = column_lower_bounds(*fits, *tests, ALPHA)
         found += bool((lower > 0).any())
     return found
 
