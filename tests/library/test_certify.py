@@ -124,9 +124,11 @@ def test_groups_stay_whole_and_count_as_one() -> None:
     moved = estimate_w1(x, y + 3, groups=(labels, labels + 1000), steps=40, baseline_rows=50)
     assert 1 < moved.lower_bound < 3 * np.sqrt(2) + 0.5
     assert moved.groups is not None
-    assert sum(moved.groups.values()) == 100  # 30 % of 240 groups are too few: about 50 a side are aimed at
+    # 30 % of 120 groups are too few: 50 a side, and chance distributes these 100 over the sides
+    assert (sum(moved.groups.values()), min(moved.groups.values()) >= 25) == (100, True)
     assert "a draw is a group and then a row of it" in moved.meaning
-    assert "held-out groups (" in moved.meaning
+    fewest = min(moved.groups.values())
+    assert f"on {fewest} or more held-out groups ({20 * fewest:,} or more rows) of each set" in moved.meaning
     assert "50 rows of each set, not by group" in str(moved)
     with pytest.raises(OptionError, match=r"source has 2400 rows"):
         estimate_w1(x, y, groups=(labels[:7], labels), **QUICK)
