@@ -148,4 +148,4 @@ def permutation_p_values(x: Scores, y: Scores, seed: int) -> tuple[float, float]
             rows = np.broadcast_to(scores, (min(batch, count - done), len(scores)))
             sums = generator.permuted(rows, axis=1)[:, n:].sum(axis=1)
             reached = [k + int(np.count_nonzero(sums >= limit)) for k, limit in zip(reached, thresholds, strict=True)]
-    return (reached[0] + 1) / (count + 1), (reached[1] - 2 + 1) / (count + 1)
+    return (reached[0] + 1) / (count + 1), max(1, reached[1] - 1) / (count + 1)
