@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -70,6 +72,15 @@ class ServerProcess:
                 raise AssertionError(f"wdist serve is not ready (exit code {code}):\n{self.log_end()}")
             time.sleep(0.05)
         return self
+
+    def age_results(self, *estimates: str) -> None:
+        """Make stored results look as 0.1 left them: without the version of the statistics. For SQLite."""
+        with contextlib.closing(sqlite3.connect(self.data / "wdist.sqlite", timeout=30)) as database, database:
+            for name in estimates:
+                (stored,) = database.execute("SELECT result FROM estimates WHERE id = ?", (name,)).fetchone()
+                result = json.loads(stored)
+                del result["method_version"]
+                database.execute("UPDATE estimates SET result = ? WHERE id = ?", (json.dumps(result), name))
 
     def ready(self) -> bool:
         try:

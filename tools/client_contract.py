@@ -35,6 +35,8 @@ REQUIRED = {
     "Groups": "source target",
     "Simultaneous": "statements lower_bound",
     "NullBaseline": "rows between within",
+    "Withdrawn": "figures reason action",
+    "MatrixWithdrawn": "cells reason action",
 }
 """Fields that every server sends. All others have a default, so that older servers are read: do not add any here."""
 

@@ -16,7 +16,7 @@ from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
-from wdist.definitions.figures import Empirical, Rows, Simultaneous
+from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.simultaneous import column_lower_bounds
@@ -110,6 +110,7 @@ def certify(
         warnings=[*warnings, *_caveats(options, upper)] + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
         split=options.split if pair.groups is None else "groups",
+        method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, options))

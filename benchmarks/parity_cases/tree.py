@@ -21,7 +21,6 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "RobustTraining": ("wdist.paper.robustness", "wdist.robustness"),
     "train_robust_classifier": ("wdist.paper.robustness", "wdist.robustness"),
     "certified_accuracy": ("wdist.paper.robustness", "wdist.robustness"),
-    "certified_radii": ("wdist.paper.robustness", "wdist.robustness"),
     "logits_of": ("wdist.paper.robustness", "wdist.robustness"),
     "pair_bounds": ("wdist.paper.robustness", "wdist.robustness"),
     "attack": ("wdist.paper.attack", "wdist.attack"),

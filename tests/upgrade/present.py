@@ -7,9 +7,11 @@ from service_fixtures import postgres_server, pytest_generate_tests, s3_server, 
 from service_process import Server
 from stores import Stores, rows
 
+from wdist.definitions.figures import METHOD_VERSION
 from wdist.paper.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
 
 __all__ = [
+    "METHOD_VERSION",
     "WDIST",
     "ClassifierConfig",
     "RobustTraining",

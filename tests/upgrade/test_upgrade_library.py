@@ -69,23 +69,18 @@ def test_certificates_hold(left: Path, said: dict[str, Any], name: str, tmp_path
     assert not verify_certificate(*files[:2], tmp_path / "other.npy").valid
 
 
-def test_an_estimate_goes_on_from_its_checkpoint(left: Path, said: dict[str, Any], tmp_path: Path) -> None:
+def test_an_estimate_does_not_go_on_from_a_checkpoint_of_another_split(
+    left: Path, said: dict[str, Any], tmp_path: Path
+) -> None:
     stored, told = said["checkpoint"], []
     checkpoint = Path(shutil.copy(left / "estimate.checkpoint", tmp_path))
-    result = estimate_w1(
-        rows(left, "x"), rows(left, "y"), **stored["options"], checkpoint=checkpoint, progress=told.append
-    )
-    assert told[0].step == stored["first_step"]
-    # The times of these points are of the run of 0.1: no training from the beginning would repeat them.
-    assert result.curve[: len(stored["stopped_curve"])] == stored["stopped_curve"]
-    found, expected = result.to_dict(), stored["result"]
-    for name in ("confidence", "seed", "n", "split", "groups", "simultaneous", "scale", "units", "critic"):
-        assert found[name] == expected[name], name
-    assert found["value"] == pytest.approx(expected["value"], rel=OTHER_PROCESSOR)
-    assert found["lower_bound"] == pytest.approx(expected["lower_bound"], abs=OTHER_PROCESSOR * expected["value"])
-    assert found["lipschitz_bound"] == pytest.approx(expected["lipschitz_bound"], rel=1e-6)
-    for name in ("trivial", "empirical", "null_baseline"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-5), name
+    pair = rows(left, "x"), rows(left, "y")
+    result = estimate_w1(*pair, **stored["options"], checkpoint=checkpoint, progress=told.append)
+    # 0.1 split the rows in another way: some that its critic learned from are test rows now.
+    assert told[0].step < stored["first_step"]
+    assert not any(point in stored["stopped_curve"] for point in result.curve if point["step"])
+    anew, found = estimate_w1(*pair, **stored["options"]).to_dict(), result.to_dict()
+    assert {**found, "seconds": 0} == {**anew, "seconds": 0}
 
 
 def test_a_checkpoint_of_other_options_is_told_apart(left: Path, said: dict[str, Any], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import psycopg
 import pytest
 from archives import objects_of, unpack
-from present import WDIST, Server, Stores, rows
+from present import METHOD_VERSION, WDIST, Server, Stores, rows
 from sqlalchemy import create_engine, inspect
 
 import wdist
@@ -27,10 +27,6 @@ import wdist
 pytestmark = pytest.mark.both_stores  # the dump of PostgreSQL and the file of SQLite are two stories
 TUS = {"Tus-Resumable": "1.0.0"}
 TERMINAL = ("succeeded", "failed", "canceled")
-# Training is repeated exactly on one processor only: on another one, sums are rounded in another order. With other
-# instruction sets of one machine (ATEN_CPU_CAPABILITY, MKL_CBWR) the value of 30 steps moved by 0.2 %, that of the
-# 2,200 steps of the running estimate by 3 %, and its bound by 5 % of the value.
-SHORT, LONG = 0.02, 0.1
 
 
 @dataclass(frozen=True)
@@ -131,6 +127,44 @@ def test_figures_are_those_of_0_1(upgraded: Upgraded) -> None:
     assert_kept(upgraded.get(f"/v1/batches/{matrix['batch']}/matrix"), matrix)
 
 
+def test_what_cannot_be_trusted_is_withdrawn(upgraded: Upgraded) -> None:
+    results = {row["id"]: row["result"] for row in upgraded.said["estimates"] if row["status"] == "succeeded"}
+    assert all("method_version" not in stored for stored in results.values())
+    listed = {row["id"]: row["result"] for row in upgraded.get("/v1/estimates?limit=100")["data"]}
+    kinds = set()
+    for name, stored in results.items():
+        found = upgraded.get(f"/v1/estimates/{name}")["result"]
+        assert found == listed[name]
+        assert found["method_version"] == 1
+        figures = found["withdrawn"] and found["withdrawn"]["figures"]
+        assert figures == (["lower_bound", "p_value"] if stored["groups"] else None)
+        kinds.add((stored["split"], stored["upper_bound"] is not None, stored["scale"] is not None))
+    # Plain ones, one by groups, one with an upper bound and one whose ruler is fitted on the rows: only groups are out.
+    assert kinds == {
+        ("random", False, False), ("groups", False, False), ("random", True, False), ("random", False, True)
+    }  # fmt: skip
+    assert upgraded.get(f"/v1/batches/{upgraded.said['matrix']['batch']}/matrix")["withdrawn"] is None
+    # Bounds on single columns, which 0.1 got wrong too, are in no result that a server stores.
+    assert not any("column" in name for stored in results.values() for name in stored)
+
+
+def test_old_certificates_come_with_a_note(upgraded: Upgraded) -> None:
+    grouped = {row["id"] for row in upgraded.said["estimates"] if row["result"] and row["result"]["groups"]}
+    assert len(grouped & set(upgraded.said["files"])) == 1
+    for estimate in upgraded.said["files"]:
+        note = upgraded.server.client.get(f"/v1/estimates/{estimate}/certificate").headers["wdist-note"]
+        assert "format 1" in note
+        assert ("Withdrawn are lower_bound, p_value" in note) == (estimate in grouped)
+
+
+def test_what_runs_again_stands(upgraded: Upgraded) -> None:
+    (old,) = (row for row in upgraded.said["estimates"] if row["result"] and row["result"]["groups"])
+    options = {name: value for name, value in old["options"].items() if value is not None}
+    done = upgraded.server.until_done(upgraded.server.submit(old["source"], old["target"], **options))
+    assert done["options"] == old["options"]
+    assert (done["result"]["method_version"], done["result"]["withdrawn"]) == (METHOD_VERSION, None)
+
+
 def test_keys_open_what_they_opened(upgraded: Upgraded) -> None:
     def status(**headers: str) -> int:
         return httpx.get(f"{upgraded.server.url}/v1/estimates", headers=headers).status_code
@@ -153,47 +187,27 @@ def test_waiting_estimates_are_done(upgraded: Upgraded) -> None:
         assert done["status"] == "succeeded", done["error"]
         for same in ("source", "target", "options", "priority", "metadata", "created_at", "attempt"):
             assert done[same] == drained[same], (name, same)
-        is_long = name == upgraded.said["running"]["id"]
-        assert_close(done["result"], drained["result"], LONG if is_long else SHORT)
+        found, stored = done["result"], drained["result"]
+        asked = ("confidence", "seed", "n", "split", "groups", "simultaneous", "scale", "units", "warnings")
+        assert_kept(found, {name: stored[name] for name in asked})
+        assert found["method_version"] == METHOD_VERSION  # other rows are held out than in 0.1, with other figures
+        assert 0 <= found["lower_bound"] <= found["value"]
     batch = upgraded.get(f"/v1/batches/{upgraded.said['queued_batch']}")
     assert (batch["status"], batch["counts"]["succeeded"]) == ("finished", 3)
     lines = upgraded.server.client.get(f"/v1/batches/{batch['id']}/results").text.splitlines()
     assert [json.loads(line)["custom_id"] for line in lines] == ["pair a", "pair b", "pair Größe µ"]
 
 
-def assert_close(found: dict[str, Any], stored: dict[str, Any], tolerance: float) -> None:
-    """A result that was trained again, on this processor."""
-    trained = (
-        "value",
-        "lower_bound",
-        "lipschitz_bound",
-        "p_value",
-        "steps",
-        "seconds",
-        "device",
-        "warnings",
-        "meaning",
-    )
-    computed = ("trivial", "empirical", "null_baseline")
-    assert_kept(found, {name: value for name, value in stored.items() if name not in (*trained, *computed)})
-    for name in ("value", "lower_bound"):
-        assert found[name] == pytest.approx(stored[name], abs=tolerance * stored["value"]), name
-    assert found["lipschitz_bound"] == pytest.approx(stored["lipschitz_bound"], rel=1e-6)
-    for name in computed:
-        assert found[name] == pytest.approx(stored[name], rel=1e-5), name
-
-
-def test_the_running_estimate_goes_on_from_its_checkpoint(upgraded: Upgraded) -> None:
+def test_the_running_estimate_begins_anew(upgraded: Upgraded) -> None:
     running, checkpoint = upgraded.said["running"]["id"], upgraded.said["checkpoint"]
     done = upgraded.server.until_done(running)
     assert (done["status"], done["attempt"]) == ("succeeded", 2)
-    # The times of these points are of the run of 0.1: no training from the beginning would repeat them.
+    # 0.1 split the rows in another way: some that its critic learned from are test rows now.
+    assert done["result"]["method_version"] == METHOD_VERSION
     curve = upgraded.get(f"/v1/estimates/{running}/curve")["data"]
-    assert curve[: len(checkpoint["curve"])] == checkpoint["curve"]
-    assert len(curve) > len(checkpoint["curve"])
-    found = events(upgraded, running)
-    ours = found[len(upgraded.said["events"][running]) :]
-    assert [data["step"] > checkpoint["step"] for _, kind, data in ours if kind == "progress"][:1] == [True]
+    assert not any(point in checkpoint["curve"] for point in curve if point["step"])
+    ours = events(upgraded, running)[len(upgraded.said["events"][running]) :]
+    assert [data["step"] < checkpoint["step"] for _, kind, data in ours if kind == "progress"][:1] == [True]
 
 
 def events(upgraded: Upgraded, estimate: str) -> list[list[Any]]:

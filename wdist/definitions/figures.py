@@ -15,6 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
 
+METHOD_VERSION = 2
+"""The version of the statistics: what is computed from scores, and in which order. docs/stability.md says more."""
+
 
 def _figure(
     description: str,
@@ -178,6 +181,9 @@ class Figures(BaseModel):
     )
     null_baseline: NullBaseline | None = _figure(
         "Exact optimal transport on some rows, and its bias, if baseline_rows is above 0.", reported=True
+    )
+    method_version: int = _figure(
+        "Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have 1.", default=1
     )
     steps: int = _figure("Training steps of all candidates together.", reported=True)
     seconds: float = _figure("Elapsed time.", reported=True)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Shape = tuple[int, ...]
+_SMALLEST = 1e-140  # norms from here to its inverse are those of squares that matter neither over- nor underflow
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,13 @@ def norms(rows: Tensor) -> Tensor:
     flat = rows.detach().to("cpu", torch.float64).flatten(1)
     if flat.shape[1] == 0:
         return flat.new_zeros(len(flat))
+    lengths: Tensor = torch.linalg.vector_norm(flat, dim=1)
+    if bool(((lengths > _SMALLEST) & (lengths < 1 / _SMALLEST)).all()):
+        return lengths
     largest = flat.abs().amax(1)
     scale = torch.where(largest > 0, largest, 1.0)
-    lengths: Tensor = torch.linalg.vector_norm(flat / scale[:, None], dim=1)
-    return scale * lengths
+    lengths = scale * torch.linalg.vector_norm(flat / scale[:, None], dim=1)
+    return lengths
 
 
 def norm(values: Tensor | None) -> float:

@@ -3,7 +3,7 @@
 The other half of Li et al., "Preventing Gradient Attenuation in Lipschitz Constrained Convolutional Networks" (NeurIPS
 2019). The logits are z = A h(x) + b with h proven L-Lipschitz, so that z_i - z_j has the Lipschitz constant
 L ||a_i - a_j||, at most sqrt(2) L for orthonormal rows: a prediction cannot change within
-min_j (z_i - z_j) / (L ||a_i - a_j||) of x, in the Euclidean norm.
+min_j (z_i - z_j) / (L ||a_i - a_j||) of x, in the Euclidean norm, less what rounding of the logits may cost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from torch.nn import functional
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.nn.layers import MaxMin, OrthogonalLinear
-from wdist.nn.lipschitz import lipschitz_bound
+from wdist.nn.lipschitz import composed, lipschitz_bound
+from wdist.nn.rounding import RoundingAnalysis
+from wdist.nn.standard_model import norms
 from wdist.nn.torch_state import own_torch_state
 from wdist.paper.result_files import checkpoint_to_go_on_from
 from wdist.stiefel.optimizer import polish
@@ -47,6 +49,8 @@ NETS: dict[str, tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]] = {
 }
 LOSSES = ("hinge", "cross-entropy")
 _BLOCK = 1_000  # images that are scored at once
+_FARTHEST = 1e6  # a limit of radii, so that rounding is bounded over finite balls
+_UP = 1 + 8 * float(np.finfo(np.float64).eps)  # more than the few operations that lead to a radius round
 _CLIP_EVERY = 50  # steps between two projections of SVCM layers
 
 
@@ -131,12 +135,9 @@ def pair_bounds(module: nn.Sequential, image_shape: tuple[int, ...]) -> NDArray[
 
     Raises UnprovenError for a net with an unknown layer, OptionError for one that does not end in a dense layer.
     """
-    bounds: NDArray[np.float64] = _feature_bound(module, image_shape) * _last_row_distances(module)
+    features = lipschitz_bound(nn.Sequential(*list(module)[:-1]), image_shape)
+    bounds: NDArray[np.float64] = features * _last_row_distances(module)
     return bounds
-
-
-def _feature_bound(module: nn.Sequential, image_shape: tuple[int, ...]) -> float:
-    return lipschitz_bound(nn.Sequential(*list(module)[:-1]), image_shape)
 
 
 def _last_row_distances(module: nn.Sequential) -> NDArray[np.float64]:
@@ -150,28 +151,78 @@ def _last_row_distances(module: nn.Sequential) -> NDArray[np.float64]:
     return distances
 
 
-def certified_radii(logits: NDArray[np.float64], labels: Labels, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean distance within which each prediction is proven not to change, (n,); negative where it is wrong now.
+def certified_radii(module: nn.Sequential, images: Rows, labels: Labels) -> NDArray[np.float64]:
+    """Euclidean distance within which each prediction is proven not to change, (n,); negative where none is proven.
+
+    It holds for predictions from logits as `logits_of` computes them, in float64, and for those of exact arithmetic:
+    rounding at the image and anywhere within the radius is subtracted. No radius is above 10^6.
+
+    images (n, c, h, w) float32, labels (n,) from 0. Raises SampleError for shapes that differ, UnprovenError for a net
+    with a layer without bounds, OptionError for one that does not end in a dense layer.
+    """
+    return _certify(module, images, labels).radii
+
+
+@dataclass(frozen=True)
+class _Certified:
+    """L of the features; for each image, whether it is proven to be classified correctly, and its certified radius."""
+
+    lipschitz_bound: float
+    correct: NDArray[np.bool_]
+    radii: NDArray[np.float64]
+
+
+@own_torch_state()
+def _certify(module: nn.Sequential, images: Rows, labels: Labels) -> _Certified:
+    check_labelled(images, labels)
+    distances = _last_row_distances(module)
+    analysis = RoundingAnalysis(_in_double(module), images.shape[1:])
+    features = composed(analysis.steps[:-1])
+    parts = [torch.from_numpy(images[i : i + _BLOCK]).double() for i in range(0, len(images), _BLOCK)]
+    with torch.inference_mode():
+        results = [analysis.forward(part) for part in parts]
+    logits, rounding = (torch.cat(each) for each in zip(*results, strict=True))
+    if labels.max() >= logits.shape[1]:
+        raise SampleError(f"label {labels.max()} is none of the net's classes 0 to {logits.shape[1] - 1}")
+    # Without rounding within the radius, each radius can only be too large.
+    largest = _radii(logits.numpy(), labels, features * distances, rounding.numpy())
+    sizes = torch.cat([norms(part) for part in parts])
+    with torch.inference_mode():
+        within = analysis.over_balls(sizes + torch.from_numpy(largest.clip(0)))
+    radii = _radii(logits.numpy(), labels, features * distances, (rounding + within).numpy())
+    return _Certified(features, largest > 0, radii)
+
+
+def _radii(
+    logits: NDArray[np.float64], labels: Labels, bounds: NDArray[np.float64], rounding: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The smallest (margin - lost) / bound over the wrong classes, (n,), at most `_FARTHEST`.
 
     logits (n, k), labels (n,), bounds (k, k) as from `pair_bounds`. A pair with bound 0 has constant z_i - z_j.
+    rounding (n,) bounds the error of logits in Euclidean norm; a difference of two loses at most sqrt(2) of it.
     """
     rows = np.arange(len(labels))
     margins = logits[rows, labels][:, None] - logits
+    margins -= _UP * (math.sqrt(2) * rounding[:, None] + np.finfo(np.float64).eps * np.abs(margins))
     with np.errstate(divide="ignore", invalid="ignore"):
-        radii = margins / bounds[labels]
+        radii = margins / (_UP * bounds[labels])
     radii[rows, labels] = np.inf
     nearest: NDArray[np.float64] = np.where(np.isnan(radii), -np.inf, radii).min(axis=1)
-    return nearest
+    return np.minimum(nearest, _FARTHEST)
 
 
 @own_torch_state()
 def logits_of(module: nn.Sequential, images: Rows) -> NDArray[np.float64]:
     """Logits (n, k) computed in float64 on the CPU from the stored weights."""
-    exact = copy.deepcopy(module).cpu().double().eval()
+    exact = _in_double(module)
     with torch.inference_mode():
         parts = [exact(torch.from_numpy(images[i : i + _BLOCK]).double()) for i in range(0, len(images), _BLOCK)]
     values: NDArray[np.float64] = torch.cat(parts).numpy()
     return values
+
+
+def _in_double(module: nn.Sequential) -> nn.Sequential:
+    return copy.deepcopy(module).cpu().double().eval()
 
 
 @dataclass(frozen=True)
@@ -188,15 +239,14 @@ class Robustness:
 def certified_accuracy(module: nn.Sequential, images: Rows, labels: Labels, radius: float) -> Robustness:
     """Clean accuracy and certified accuracy at a Euclidean radius, both proven from the weights in float64.
 
-    images (n, c, h, w) float32 with pixels in [0, 1], labels (n,) from 0. Raises SampleError for shapes that differ.
+    Both hold for logits as computed in float64 and in exact arithmetic, as `certified_radii` says. An image counts as
+    clean if its rounding cannot change the prediction.
+
+    images (n, c, h, w) float32 with pixels in [0, 1], labels (n,) from 0. Raises as `certified_radii`.
     """
-    check_labelled(images, labels)
-    features = _feature_bound(module, images.shape[1:])
-    logits = logits_of(module, images)
-    if labels.max() >= logits.shape[1]:
-        raise SampleError(f"label {labels.max()} is none of the net's classes 0 to {logits.shape[1] - 1}")
-    radii = certified_radii(logits, labels, features * _last_row_distances(module))
-    return Robustness(len(images), radius, float((radii > 0).mean()), float((radii > radius).mean()), features)
+    found = _certify(module, images, labels)
+    certified = float((found.radii > radius).mean())
+    return Robustness(len(images), radius, float(found.correct.mean()), certified, found.lipschitz_bound)
 
 
 def check_labelled(images: Rows, labels: Labels) -> None:

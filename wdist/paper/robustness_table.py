@@ -27,8 +27,6 @@ from wdist.paper.robustness import (
     build_classifier,
     certified_accuracy,
     certified_radii,
-    logits_of,
-    pair_bounds,
     train_robust_classifier,
 )
 from wdist.training.checkpoint import replace_file
@@ -252,7 +250,7 @@ def _attacked(
 
     Certified images are attacked wherever they are in the set, up to a limit; none of them can be broken.
     """
-    certified = certified_radii(logits_of(module, images), labels, pair_bounds(module, images.shape[1:])) > radius
+    certified = certified_radii(module, images, labels) > radius
     first, limit = options.attack_images, options.attack_certified
     attacked = certified & (np.cumsum(certified) <= (len(images) if limit is None else limit))
     attacked[:first] = True

@@ -20,6 +20,7 @@ from wdist.critics.critic import Critic, CriticInput
 from wdist.critics.frozen import freeze
 from wdist.critics.registry import FAMILIES
 from wdist.data.pair import SELECT_ROWS, SamplePair
+from wdist.definitions.figures import METHOD_VERSION
 from wdist.errors import OptionError, WdistError
 from wdist.stiefel.optimizer import polish
 from wdist.training.checkpoint import read_checkpoint, write_checkpoint
@@ -28,6 +29,9 @@ from wdist.training.lockstep import Training, mean_difference
 from wdist.training.progress import Reporter
 from wdist.training.threads import ONE_THREAD, threads_for
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
+
+_OF_THE_SPLIT = frozenset({"unit", "shift", "method_version"})
+"""What differs between versions of the method for the same data and options."""
 
 CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result
 
@@ -203,6 +207,7 @@ class CriticSelection:
             "rows": [self.pair.source.n, self.pair.target.n],
             "unit": self.pair.unit,
             "shift": float(self.pair.shift.sum()),
+            "method_version": METHOD_VERSION,
         }
 
     def _save(self, trainer: Trainer) -> None:
@@ -229,8 +234,12 @@ class CriticSelection:
         if found is None:
             return None
         tensors, state = found
-        if state["identity"] != json.loads(json.dumps(self._identity())):
+        stored, own = state["identity"], json.loads(json.dumps(self._identity()))
+        is_older = stored.get("method_version") != METHOD_VERSION
+        if any(stored.get(name) != own[name] for name in own if not (is_older and name in _OF_THE_SPLIT)):
             raise OptionError(f"{self.checkpoint} is a checkpoint of other data or options: remove it or name another")
+        if is_older:
+            return None  # it split the rows in another way, so that some it trained on are test rows now
         self.planned, self.spent = list(state["planned"]), float(state["spent"])
         self.reporter.best = state["best"]
         groups: dict[str, dict[str, Tensor]] = {}

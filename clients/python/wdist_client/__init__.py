@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from wdist_client.errors import UnsupportedFormat as UnsupportedFormat
     from wdist_client.errors import WaitTimeout as WaitTimeout
     from wdist_client.errors import WdistError as WdistError
+    from wdist_client.errors import WithdrawnError as WithdrawnError
+    from wdist_client.errors import WithdrawnWarning as WithdrawnWarning
     from wdist_client.models import Batch as Batch
     from wdist_client.models import Estimate as Estimate
     from wdist_client.models import Event as Event
@@ -84,6 +86,8 @@ _HOME = {
     "UnsupportedFormat": "errors",
     "WaitTimeout": "errors",
     "WdistError": "errors",
+    "WithdrawnError": "errors",
+    "WithdrawnWarning": "errors",
     "Batch": "models",
     "Estimate": "models",
     "Event": "models",

@@ -267,7 +267,7 @@ class AsyncJob(JobRecord):
     async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
         """As `Job.certificate`."""
         answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer.body, path)
+        return requests.saved(answer, path)
 
     async def events(self, after: str | None = None) -> AsyncIterator[Event]:
         """As `Job.events`, for `async for`."""

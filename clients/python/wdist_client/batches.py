@@ -36,6 +36,9 @@ class Matrix:
         upper_bound: each holds by itself, with `confidence`; nan unless the batch was given a diameter.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
+        withdrawn: which cells the server has withdrawn (`cells`: names of figures by row and column), why, and what to
+            do; None if all stand. Withdrawn figures are nan, because an array has no room for a mark; the record of
+            each estimate still has them.
     """
 
     rows: list[str]
@@ -48,6 +51,7 @@ class Matrix:
     simultaneous_lower_bound: Figures
     upper_bound: Figures
     confidence: float | None = None
+    withdrawn: contract.MatrixWithdrawn | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
         """Makes numpy.asarray(matrix) return `value`."""
@@ -58,22 +62,22 @@ class Matrix:
     def __str__(self) -> str:
         width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
         head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
-        parts = []
-        for title, figures in self._shown():
+        parts = [self._notice] if self._notice else []
+        for title, figure in self._shown():
             lines = [
                 f"{name:<{width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
-                for name, cells in zip(self.rows, self._cells(figures), strict=True)
+                for name, cells in zip(self.rows, self._cells(figure), strict=True)
             ]
             parts.append("\n".join([f"{title} (nan: no result)", head, *lines]))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        parts = []
-        for title, figures in self._shown():
+        parts = [f"<p><b>{html.escape(self._notice)}</b></p>"] if self._notice else []
+        for title, figure in self._shown():
             body = "".join(
                 f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-                for name, cells in zip(self.rows, self._cells(figures), strict=True)
+                for name, cells in zip(self.rows, self._cells(figure), strict=True)
             )
             parts.append(f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{body}</table>")
         return "".join(parts)
@@ -88,28 +92,42 @@ class Matrix:
             np.fill_diagonal(pairs, val=False)
         return pairs
 
-    def _cells(self, figures: Figures) -> list[list[str]]:
-        """Figures as text; "-" on the diagonal, because 0 means a pair without a detected difference."""
+    @property
+    def _notice(self) -> str:
+        """Why cells are withdrawn, and what to do."""
+        return "" if self.withdrawn is None else f"WITHDRAWN. {self.withdrawn.reason} {self.withdrawn.action}"
+
+    def _cells(self, figure: str) -> list[list[str]]:
+        """A figure as text; "-" on the diagonal, because 0 means a pair without a detected difference."""
+        texts = [[f"{number:.4g}" for number in numbers] for numbers in getattr(self, figure).tolist()]
+        for i, j in self._withdrawn(figure):
+            texts[i][j] = "withdrawn"
         return [
-            [f"{number:.4g}" if is_pair else "-" for number, is_pair in zip(numbers, pairs, strict=True)]
-            for numbers, pairs in zip(figures.tolist(), self._pairs.tolist(), strict=True)
+            [text if is_pair else "-" for text, is_pair in zip(row, pairs, strict=True)]
+            for row, pairs in zip(texts, self._pairs.tolist(), strict=True)
         ]
 
-    def _shown(self) -> list[tuple[str, Figures]]:
-        """The tables to show: individual lower bounds, the other bounds where there are any, and adjusted p-values."""
+    def _withdrawn(self, figure: str) -> list[tuple[int, int]]:
+        """Row and column of each cell where a figure is withdrawn."""
+        cells = [] if self.withdrawn is None else self.withdrawn.cells
+        return [(i, j) for i, row in enumerate(cells) for j, names in enumerate(row) if figure in names]
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Title and name of the figures to show: lower bounds, other bounds where there are any, adjusted p-values."""
         import numpy as np
 
         sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
         several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
-        shown = [(f"W1 is at least, each pair by itself{sure}", self.lower_bound)]
-        for title, figures in (
-            (f"W1 is at least, all pairs together{sure}", self.simultaneous_lower_bound),
-            (f"W1 is at most, each pair by itself{sure}", self.upper_bound),
-            (f"p-value{several}", self.adjusted_p_value),
+        shown = [(f"W1 is at least, each pair by itself{sure}", "lower_bound")]
+        for title, figure in (
+            (f"W1 is at least, all pairs together{sure}", "simultaneous_lower_bound"),
+            (f"W1 is at most, each pair by itself{sure}", "upper_bound"),
+            (f"p-value{several}", "adjusted_p_value"),
         ):
-            repeats = self._count == 1 and figures is self.simultaneous_lower_bound  # of a single pair: its own
-            if not repeats and np.isfinite(figures[self._pairs]).any():
-                shown.append((title, figures))
+            repeats = self._count == 1 and figure == "simultaneous_lower_bound"  # of a single pair: its own
+            is_known = np.isfinite(getattr(self, figure)[self._pairs]).any() or self._withdrawn(figure)
+            if not repeats and is_known:
+                shown.append((title, figure))
         return shown
 
     @property
@@ -139,22 +157,26 @@ class BatchRecord:
     def named(self, record: contract.Matrix) -> Matrix:
         import numpy as np
 
-        def figure(given: list[list[float | None]]) -> Figures:
+        def figure(name: str, given: list[list[float | None]]) -> Figures:
             unknown: list[list[float | None]] = [[None] * len(record.columns)] * len(record.rows)
-            return np.array(given or unknown, dtype=np.float64)
+            values = np.array(given or unknown, dtype=np.float64)
+            if record.withdrawn is not None:
+                values[np.array([[name in names for names in row] for row in record.withdrawn.cells])] = np.nan
+            return values
 
         rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
         return Matrix(
             rows,
             columns,
-            value=figure(record.value),
-            lower_bound=figure(record.lower_bound),
-            p_value=figure(record.p_value),
-            adjusted_p_value=figure(record.adjusted_p_value or record.p_value),
+            value=figure("value", record.value),
+            lower_bound=figure("lower_bound", record.lower_bound),
+            p_value=figure("p_value", record.p_value),
+            adjusted_p_value=figure("adjusted_p_value", record.adjusted_p_value or record.p_value),
             complete=record.complete,
-            simultaneous_lower_bound=figure(record.simultaneous_lower_bound),
-            upper_bound=figure(record.upper_bound),
+            simultaneous_lower_bound=figure("simultaneous_lower_bound", record.simultaneous_lower_bound),
+            upper_bound=figure("upper_bound", record.upper_bound),
             confidence=record.confidence,
+            withdrawn=record.withdrawn,
         )
 
 

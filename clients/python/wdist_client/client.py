@@ -303,9 +303,12 @@ class Job(JobRecord):
         return self.wait().plot()
 
     def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
-        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given."""
+        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given.
+
+        Warns (WithdrawnWarning) about one of an earlier version, which `wdist verify` refuses.
+        """
         answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer.body, path)
+        return requests.saved(answer, path)
 
     def events(self, after: str | None = None) -> Iterator[Event]:
         """The events of the job, from its beginning (or after the event with id `after`) until it has ended.

@@ -114,6 +114,21 @@ class NullBaseline(Model):
     within: float
 
 
+class Withdrawn(Model):
+    """Which figures of a result are withdrawn, why, and what to do.
+
+    Attributes:
+        figures: Names of the figures that must not be used: lower_bound, simultaneous_lower_bound, p_value,
+            upper_bound.
+        reason: Why, in plain words.
+        action: What to do, in plain words.
+    """
+
+    figures: list[str]
+    reason: str
+    action: str
+
+
 class Result(Model):
     """What is known about W1(P, Q); `meaning` says it in a sentence.
 
@@ -140,11 +155,14 @@ class Result(Model):
         trivial: Simpler estimates on the same test rows.
         empirical: A bracket of the W1 between the given rows themselves, where it was asked for or is cheap.
         null_baseline: Exact optimal transport on some rows, and its bias, if baseline_rows is above 0.
+        method_version: Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have
+            1. Default: 1.
         steps: Training steps of all candidates together.
         seconds: Elapsed time.
         device: Where the critics were trained.
         warnings: Caveats about the data and the bounds.
         meaning: The result in plain words.
+        withdrawn: Figures of an earlier version that must not be used any more; null if every figure stands.
     """
 
     value: float
@@ -164,11 +182,13 @@ class Result(Model):
     trivial: Trivial = Trivial()
     empirical: Empirical | None = None
     null_baseline: NullBaseline | None = None
+    method_version: int = 1
     steps: int | None = None
     seconds: float | None = None
     device: str | None = None
     warnings: list[str] = Field(default_factory=list)
     meaning: str = ""
+    withdrawn: Withdrawn | None = None
 
 
 class Error(Model):
@@ -232,6 +252,20 @@ class Batch(Model):
     canceled_at: datetime | None = None
 
 
+class MatrixWithdrawn(Model):
+    """Which cells of a matrix are withdrawn, why, and what to do.
+
+    Attributes:
+        cells: Names of the withdrawn figures, by row and column.
+        reason: Why, in plain words.
+        action: What to do, in plain words.
+    """
+
+    cells: list[list[list[str]]]
+    reason: str
+    action: str
+
+
 class Matrix(Model):
     """Figures by row and column: null where there is no result (yet); a set against itself is 0 with p-value 1.
 
@@ -244,6 +278,7 @@ class Matrix(Model):
         upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
+        withdrawn: Cells of an earlier version that must not be used any more; null if all stand.
     """
 
     batch: str | None = None
@@ -257,6 +292,7 @@ class Matrix(Model):
     upper_bound: list[list[float | None]] = Field(default_factory=list)
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
+    withdrawn: MatrixWithdrawn | None = None
 
 
 class CurvePoint(Model):

@@ -133,6 +133,14 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
 }
 
 
+class WithdrawnError(WdistError, ValueError):
+    """The lower bound of an earlier version must not be used any more: the message says why, and what to do."""
+
+
+class WithdrawnWarning(UserWarning):
+    """A file of an earlier version says what must not be relied on any more."""
+
+
 class EstimateFailed(WdistError):
     """The job failed. `estimate` is its record, and the message says why."""
 

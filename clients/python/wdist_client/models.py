@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from wdist_client import contract
 from wdist_client.base import Model
-from wdist_client.errors import WdistError
+from wdist_client.errors import WdistError, WithdrawnError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,11 +69,19 @@ class Result(contract.Result):
         self._curve = lambda: curve
         return curve
 
+    def is_withdrawn(self, figure: str) -> bool:
+        """Whether the server has withdrawn a figure of this result: lower_bound, p_value, upper_bound, ..."""
+        return self.withdrawn is not None and figure in self.withdrawn.figures
+
     def __float__(self) -> float:
+        """The lower bound. Raises WithdrawnError for one that is withdrawn: programs compare it unseen."""
+        if self.withdrawn is not None and self.is_withdrawn("lower_bound"):
+            raise WithdrawnError(f"the lower bound is withdrawn. {self.withdrawn.reason} {self.withdrawn.action}")
         return self.lower_bound
 
     def __format__(self, spec: str) -> str:
-        return format(self.lower_bound, spec) if spec else str(self)
+        """The whole result, or float(result) in the form of `spec`."""
+        return format(float(self), spec) if spec else str(self)
 
     def __str__(self) -> str:
         from wdist_client.display.text import result_text

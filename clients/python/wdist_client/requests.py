@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from wdist_client.errors import BY_STATUS, APIStatusError, OptionError, ServerError, UnexpectedAnswerError
+from wdist_client.errors import (
+    BY_STATUS,
+    APIStatusError,
+    OptionError,
+    ServerError,
+    UnexpectedAnswerError,
+    WithdrawnWarning,
+)
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
 from wdist_client.rows.columns import check_names, names_of
@@ -251,11 +259,13 @@ def labels(metadata: Mapping[str, str] | None) -> list[str] | None:
     return None if metadata is None else [f"{name}:{value}" for name, value in metadata.items()]
 
 
-def saved(content: bytes, path: str | os.PathLike[str] | None) -> bytes:
-    """Writes the content to `path` if given, and returns it."""
+def saved(answer: Response, path: str | os.PathLike[str] | None) -> bytes:
+    """Writes the content to `path` if given, and returns it. Warns where the server has a note about it."""
+    if (note := answer.headers.get("wdist-note")) is not None:
+        warnings.warn(note, WithdrawnWarning, stacklevel=3)
     if path is not None:
-        Path(path).write_bytes(content)
-    return content
+        Path(path).write_bytes(answer.body)
+    return answer.body
 
 
 def identifier(thing: Any, prefix: str) -> str:

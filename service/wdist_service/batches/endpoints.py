@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
 
 from wdist.inference.pair_matrix import as_lists
 from wdist_service import tenancy
-from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView
-from wdist_service.batches.service import Batches, status_of
+from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView, MatrixWithdrawnView
+from wdist_service.batches.service import Batches, Matrix, status_of
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
@@ -135,7 +137,9 @@ def get_batch_matrix(
     batch_id: IdPath,
     caller: CallerDep,
     services: ServicesDep,
-    format: Annotated[Literal["json", "npy"], Query(description="npy: one figure, nan where unknown.")] = "json",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Literal["json", "npy"], Query(description="npy: one figure, nan where unknown or withdrawn.")
+    ] = "json",
     figure: Annotated[Figure, Query(description="Which one an npy answer holds.")] = "lower_bound",
 ) -> Any:
     """Distances of a matrix (K x K, mirrored, diagonal 0) or of a reference batch (1 x targets)."""
@@ -143,11 +147,20 @@ def get_batch_matrix(
     matrix = services[Batches].matrix(batch)
     if format == "npy":
         buffer = io.BytesIO()
-        np.save(buffer, matrix.figures[figure], allow_pickle=False)
+        np.save(buffer, _without_withdrawn(matrix, figure), allow_pickle=False)
         headers = {"Content-Disposition": f'attachment; filename="{batch.id}.{figure}.npy"'}
         return Response(buffer.getvalue(), media_type="application/octet-stream", headers=headers)
     figures = {name: as_lists(values) for name, values in matrix.figures.items()}
+    marks = None if matrix.withdrawn is None else MatrixWithdrawnView.model_validate(asdict(matrix.withdrawn))
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
-        confidence=batch.options["confidence"], **figures,
+        confidence=batch.options["confidence"], withdrawn=marks, **figures,
     )  # fmt: skip
+
+
+def _without_withdrawn(matrix: Matrix, figure: str) -> NDArray[np.float64]:
+    """One figure, nan where it is withdrawn: an array has no room for the mark that JSON has."""
+    values = matrix.figures[figure]
+    if matrix.withdrawn is None:
+        return values
+    return np.where([[figure in names for names in row] for row in matrix.withdrawn.cells], np.nan, values)

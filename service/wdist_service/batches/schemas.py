@@ -114,6 +114,14 @@ class BatchView(BaseModel):
     canceled_at: str | None
 
 
+class MatrixWithdrawnView(BaseModel):
+    """Which cells of a matrix are withdrawn, why, and what to do."""
+
+    cells: list[list[list[str]]] = Field(description="Names of the withdrawn figures, by row and column.")
+    reason: str = Field(description="Why, in plain words.")
+    action: str = Field(description="What to do, in plain words.")
+
+
 class MatrixView(BaseModel):
     """Figures by row and column: null where there is no result (yet); a set against itself is 0 with p-value 1."""
 
@@ -133,4 +141,7 @@ class MatrixView(BaseModel):
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(
         description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
+    )
+    withdrawn: MatrixWithdrawnView | None = Field(
+        default=None, description="Cells of an earlier version that must not be used any more; null if all stand."
     )

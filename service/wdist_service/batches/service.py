@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from wdist.definitions.withdrawn import withdrawn
 from wdist.inference.pair_matrix import pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -65,6 +66,15 @@ def reference_pairs(reference: str, targets: list[str]) -> list[Pair]:
 
 
 @dataclass(frozen=True)
+class MatrixWithdrawn:
+    """Names of the withdrawn figures by row and column, why they are withdrawn, and what to do."""
+
+    cells: list[list[list[str]]]
+    reason: str
+    action: str
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Results of a matrix (K, K) or of a reference batch (1, targets), as arrays; nan where there is none yet."""
 
@@ -72,6 +82,7 @@ class Matrix:
     columns: list[str]
     figures: dict[str, NDArray[np.float64]]
     is_complete: bool
+    withdrawn: MatrixWithdrawn | None = None
 
 
 class Batches:
@@ -179,10 +190,11 @@ class Batches:
         with self._database.read() as session:
             query = select(Estimate.position, Estimate.status, Estimate.result).where(Estimate.batch_id == batch.id)
             found = list(session.execute(query).tuples())
-        results = ((position, result) for position, _, result in found if position is not None)
+        results = [(position, result) for position, _, result in found if position is not None]
         figures = pair_matrix(len(batch.sets), results, reference=is_reference)
         finished = sum(status in TERMINAL for _, status, _ in found)
-        return Matrix(list(rows), list(columns), figures, finished == batch.size)
+        marks = _withdrawn_cells(batch, results)
+        return Matrix(list(rows), list(columns), figures, finished == batch.size, marks)
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:
@@ -204,6 +216,32 @@ def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[
         locked = query.order_by(SampleSet.id).with_for_update(read=True)  # keeps them from being deleted
         sets |= {row.id: row for row in session.execute(locked).scalars()}
     return sets
+
+
+def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] | None]]) -> MatrixWithdrawn | None:
+    """The withdrawn figures of a batch's matrix; None if there are none."""
+    is_reference, size = batch.kind == "reference", len(batch.sets or ())
+    where = places(size, reference=is_reference)
+    found = {
+        where[position]: mark for position, result in results if result is not None and (mark := withdrawn(result))
+    }
+    if not found:
+        return None
+    names = {place: list(mark.figures) for place, mark in found.items()}
+    if len(where) == 1 and "lower_bound" in names.get(where[0], ()):  # of a single pair it is the lower bound
+        names[where[0]] = list(dict.fromkeys([*names[where[0]], "simultaneous_lower_bound"]))
+    if any("p_value" in each for each in names.values()):  # Holm's adjustment of each pair uses all p-values
+        known = [where[position] for position, result in results if result is not None]
+        names = {place: [*names.get(place, ()), "adjusted_p_value"] for place in known}
+    cells: list[list[list[str]]] = [
+        [[] for _ in range(size - is_reference)] for _ in range(1 if is_reference else size)
+    ]
+    for (i, j), each in names.items():
+        cells[i][j] = each
+        if not is_reference:
+            cells[j][i] = each
+    reasons = dict.fromkeys(mark.reason for mark in found.values())
+    return MatrixWithdrawn(cells, " ".join(reasons), next(iter(found.values())).action)
 
 
 def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 from pydantic import StringConstraints
 from sqlalchemy import select
 
+from wdist.definitions.withdrawn import certificate_note
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.estimates.events import EventFeed
@@ -35,6 +36,8 @@ _POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
+_NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know before the file is used."}}
+_CERTIFICATE = FILE | {200: {**FILE[200], "headers": _NOTE}}
 _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 
 
@@ -168,9 +171,12 @@ def get_critic(
     return _download(request, services, caller, estimate_id, _CRITIC_FILES[part])
 
 
-@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=FILE)
+@router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=_CERTIFICATE)
 def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
-    """The result as a file that `wdist verify` checks against both sample sets, without this server."""
+    """The result as a file that `wdist verify` checks against both sample sets, without this server.
+
+    That of a result with `method_version` 1 is refused by today's `wdist verify`: the header `Wdist-Note` says so.
+    """
     return _download(request, services, caller, estimate_id, "certificate")
 
 
@@ -182,4 +188,7 @@ def _download(request: Request, services: ServicesDep, caller: Caller, estimate_
         artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
         raise NotFoundError(f"{estimate_id} has no {name}")
-    return stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}")
+    answer = stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}")
+    if name == "certificate" and (note := certificate_note(estimate.result or {})) is not None:
+        answer.headers["Wdist-Note"] = note
+    return answer

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from wdist import options
 from wdist.definitions.figures import Figures
+from wdist.definitions.withdrawn import Withdrawn, withdrawn
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 
@@ -136,6 +137,10 @@ class ResultView(Figures):
 
     critic: CriticView = Field(description="The family of the critic, and its configuration.")
     meaning: str = Field(description="The result in plain words.")
+    withdrawn: Withdrawn | None = Field(
+        default=None,
+        description="Figures of an earlier version that must not be used any more; null if every figure stands.",
+    )
 
 
 class EstimateView(BaseModel):
@@ -190,7 +195,7 @@ def estimate_view(row: Estimate) -> EstimateView:
             "finished_at": maybe_rfc3339(row.finished_at),
             "attempt": row.attempt,
             "progress": row.progress,
-            "result": row.result,
+            "result": None if row.result is None else {**row.result, "withdrawn": withdrawn(row.result)},
             "error": row.error,
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from wdist.data.readers.npy import open_npy
 from wdist.errors import WdistError
 from wdist.estimate import Estimation
 from wdist.options import Options
+from wdist.result import Result
 from wdist.training.lockstep import Training
 from wdist.training.progress import Progress
 
@@ -19,7 +21,7 @@ from wdist.training.progress import Progress
 def run(
     job: dict[str, Any], directory: Path, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> Generator[Training, None, dict[str, Any]]:
-    """Estimate with the library: returns result and curve, and writes the critic's files to the directory."""
+    """Estimate with the library: returns result, curve and progress, and writes the critic's files to the directory."""
     files = {name: Path(path) for name, path in job["files"].items()}
     options = {name: value for name, value in job["options"].items() if value is not None}
     groups = None
@@ -29,13 +31,28 @@ def run(
     source, target = (
         FileRows(side, open_npy(files[side], side), job["columns"].get(side)) for side in ("source", "target")
     )
+    last: Progress | None = None
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        on_progress(progress)
+
     estimation = Estimation(
         source, target, Options.checked(**options), groups=groups,
-        progress=on_progress, should_stop=should_stop, checkpoint=job["checkpoint"],
+        progress=tell, should_stop=should_stop, checkpoint=job["checkpoint"],
     )  # fmt: skip
     yield from estimation.trainings()
     result = estimation.result()
     result.critic.save(directory)
     with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
         result.certificate.save(directory / "certificate")
-    return {"result": result.to_dict(), "curve": result.curve}
+    return {"result": result.to_dict(), "curve": result.curve, "progress": _completed(result, last)}
+
+
+def _completed(result: Result, last: Progress | None) -> dict[str, Any]:
+    """The progress of an estimate that is done: all steps; a critic in closed form took one."""
+    steps, value = max(result.steps, 1), None if last is None else last.value
+    value = value if value is not None and math.isfinite(value) else None
+    done = {"step": steps, "steps": steps, "seconds": result.seconds, "value": value}
+    return done | {"eta_seconds": 0.0, "trying": None}

@@ -87,6 +87,8 @@ export async function deleteSampleSet(id) {
 
 export const estimate = (id, signal) => get(`/v1/estimates/${encodeURIComponent(id)}`, { signal });
 export const estimates = (after) => get(`/v1/estimates?${query({ limit: 20, after })}`);
+/** A random id. crypto.randomUUID is missing on pages served without TLS. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const createEstimate = (body, idempotencyKey) => post("/v1/estimates", body, { headers: { "Idempotency-Key": idempotencyKey } });
 export const cancelEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(id)}/cancel`);
 export const deleteEstimate = (id) => send("DELETE", `/v1/estimates/${encodeURIComponent(id)}`);
@@ -131,7 +133,8 @@ export async function scores(id, set, file) {
   return (await response.json()).values;
 }
 
-export const createMatrix = (sets, options) => post("/v1/batches", { matrix: sets, ...options });
+export const createBatch = (body) => post("/v1/batches", body);
+export const createMatrix = (sets, options) => createBatch({ matrix: sets, ...options });
 export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
 export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });
 const LINKED_PAIRS = 66; // of twelve sets; the results of more would be megabytes

@@ -88,7 +88,7 @@ async function submit(button, message) {
   button.setAttribute("aria-disabled", "true");
   try {
     const body = { source: slots[0].set.id, target: slots[1].set.id, ...values };
-    const estimate = await api.createEstimate(body, newKey());
+    const estimate = await api.createEstimate(body, api.newKey());
     announce("The estimate has been accepted.");
     location.hash = `#/estimates/${estimate.id}`;
   } catch (error) {
@@ -98,6 +98,3 @@ async function submit(button, message) {
     button.removeAttribute("aria-disabled");
   }
 }
-
-/** A random id. crypto.randomUUID is missing on pages served without TLS. */
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -8,6 +8,7 @@ import { follow, hasEnded } from "./events.js";
 import { describeShape, duration, figure, percent, when } from "./format.js";
 import { resultView } from "./result.js";
 import { estimateSnippets } from "./snippets.js";
+import { isWithdrawn } from "./withdrawn.js";
 
 export const STATUS_WORDS = {
   queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
@@ -113,7 +114,7 @@ class EstimateView {
     this.actions.replaceChildren(...this.#buttons(record));
     this.outcome.replaceChildren(...this.#outcome(record));
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
-    if (record.result) this.curve.bound(record.result.lower_bound);
+    if (record.result && !isWithdrawn(record.result, "lower_bound")) this.curve.bound(record.result.lower_bound);
     if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
     if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // the complete curve
   }

@@ -3,6 +3,7 @@
 import { shownFigures } from "./contract.js";
 import { h } from "./dom.js";
 import { duration, figure, percent, whole } from "./format.js";
+import { isWithdrawn, RUN_AGAIN, struck } from "./withdrawn.js";
 
 /** The table. */
 export function figureTable(contract, estimate) {
@@ -11,7 +12,10 @@ export function figureTable(contract, estimate) {
   const parts = (side) => ["train", "select", "test"].map((part) => whole(result.n[side][part])).join(" / ");
   const words = wordsOf(result);
   return h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
-    shownFigures(contract, result).map((shown) => line(shown.name, printed(shown), shown.meaning.replaceAll(/\{(\w+)\}/g, (all, name) => words[name] ?? all))),
+    shownFigures(contract, result).map((shown) => {
+      const isOld = isWithdrawn(result, shown.name === "simultaneous" ? "simultaneous_lower_bound" : shown.name);
+      return line(shown.name, struck(printed(shown), isOld), isOld ? RUN_AGAIN : shown.meaning.replaceAll(/\{(\w+)\}/g, (all, name) => words[name] ?? all));
+    }),
     line("source rows", parts("source"), "train / select / test"),
     line("target rows", parts("target"), "train / select / test"),
     result.groups && line("test groups", `${whole(result.groups.source)} and ${whole(result.groups.target)}`, "of source and target; a draw is a group, and a row of it"),

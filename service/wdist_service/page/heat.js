@@ -3,6 +3,7 @@
 import { clusterOrder } from "./cluster.js";
 import { h } from "./dom.js";
 import { figure } from "./format.js";
+import { RUN_AGAIN, struck } from "./withdrawn.js";
 
 const QUANTITIES = [["lower_bound", "certified bound, each by itself"], ["simultaneous_lower_bound", "certified bound, all together"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
 const ORDERS = [["near", "near sets together"], ["given", "as they were given"]];
@@ -28,9 +29,9 @@ export function heatMap(card) {
     const inOrder = columns.map((_, i) => i);
     const near = isSquare ? clusterOrder(matrix.value) : inOrder.sort((i, j) => matrix.value[0][i] - matrix.value[0][j]);
     const places = order.value === "near" ? near : columns.map((_, i) => i);
-    const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value)));
+    const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value) && !isWithdrawnCell(matrix, quantity.value, i, j)));
     const [low, high] = quantity.value === "p_value" ? [0, 1] : [0, Math.max(1e-300, ...all)];
-    box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, values, { low, high, isReversed: quantity.value === "p_value" }));
+    box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, quantity.value, { low, high, isReversed: quantity.value === "p_value" }));
     scale.replaceChildren(...legend(low, high, quantity.value === "p_value"));
   }
 
@@ -47,9 +48,12 @@ export function heatMap(card) {
   };
 }
 
-function table({ across, down }, { rows, columns, estimates, isSquare }, values, range) {
+const isWithdrawnCell = (matrix, quantity, i, j) => matrix.withdrawn?.cells[i][j].includes(quantity) ?? false;
+
+function table({ across, down }, { matrix, rows, columns, estimates, isSquare }, quantity, range) {
+  const values = matrix[quantity];
   const isSmall = across.length <= NUMBERS_UP_TO;
-  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], estimates?.[i]?.[j], range, isSmall));
+  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], isWithdrawnCell(matrix, quantity, i, j), estimates?.[i]?.[j], range, isSmall));
   return h("table", { class: isSmall ? "heat" : "heat dense" }, h("caption", { class: "visually-hidden" }, "Distances between all pairs"),
     h("thead", null, h("tr", null, h("td"), across.map((j) => h("th", { scope: "col", title: columns[j] }, h("span", null, columns[j]))))),
     h("tbody", null, down.map((i) => h("tr", null, h("th", { scope: "row", title: rows[i] }, rows[i]), across.map((j) => one(i, j))))));
@@ -57,14 +61,16 @@ function table({ across, down }, { rows, columns, estimates, isSquare }, values,
 
 const diagonal = () => h("td", { class: "diagonal" }, h("span", { class: "visually-hidden" }, "the same set"));
 
-function cell(pair, value, estimate, { low, high, isReversed }, isSmall) {
+function cell(pair, value, isOld, estimate, { low, high, isReversed }, isSmall) {
   if (!Number.isFinite(value)) return h("td", { class: "waiting", title: `${pair}: no result yet` }, h("span", { class: "visually-hidden" }, "no result yet"), isSmall && h("span", { "aria-hidden": "true" }, "·"));
   const share = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
   const heat = isReversed ? 1 - share : share;
   const text = figure(value, 3);
-  const content = isSmall ? text : h("span", { class: "visually-hidden" }, text);
-  return h("td", { class: heat > 0.76 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` }, title: `${pair}: ${text}` },
-    estimate ? h("a", { href: `#/estimates/${estimate}`, "aria-label": `${pair}: ${text}` }, content) : content);
+  const told = isOld ? `${text}, ${RUN_AGAIN}` : text;
+  const content = isSmall ? struck(text, isOld) : h("span", { class: "visually-hidden" }, told);
+  const look = isOld ? { class: "withdrawn" } : { class: heat > 0.76 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` } };
+  return h("td", { ...look, title: `${pair}: ${told}` },
+    estimate ? h("a", { href: `#/estimates/${estimate}`, "aria-label": `${pair}: ${told}` }, content) : content);
 }
 
 function legend(low, high, isReversed) {

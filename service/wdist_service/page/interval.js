@@ -3,6 +3,7 @@
 import { h, hiddenTable, responsive, s } from "./dom.js";
 import { figure, percent, whole } from "./format.js";
 import { axisBelow, linear, picture } from "./scales.js";
+import { isWithdrawn, RUN_AGAIN } from "./withdrawn.js";
 
 /** The range [0, end]: everything drawn, with some room on the right. */
 const domainOf = (values) => [0, (Math.max(...values.filter(Number.isFinite)) || 1) * 1.18];
@@ -11,9 +12,10 @@ const domainOf = (values) => [0, (Math.max(...values.filter(Number.isFinite)) ||
 export function intervalPicture(result) {
   const { lower_bound: lower, upper_bound: upper, value, trivial } = result;
   const end = domainOf([lower * 1.35, upper ?? 0, value * 1.25, trivial?.mean_difference ?? 0]);
-  const label = upper === null
+  const mark = isWithdrawn(result, "lower_bound") ? "Withdrawn: run again. " : "";
+  const label = mark + (upper === null
     ? `Line from 0. Excluded below ${figure(lower)}; the distance lies at or above it. The critic measured ${figure(value)}.`
-    : `Line from 0. The distance lies between ${figure(lower)} and ${figure(upper)}. The critic measured ${figure(value)}.`;
+    : `Line from 0. The distance lies between ${figure(lower)} and ${figure(upper)}. The critic measured ${figure(value)}.`);
   return responsive({ class: "plot" }, (width) => drawInterval(width, end, label, result));
 }
 
@@ -40,9 +42,11 @@ function drawInterval(width, domain, label, { lower_bound: lower, upper_bound: u
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
 /** {name, note, value, kind} of every figure that can be compared with the bound. */
-function comparisons({ lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline, split, groups }) {
+function comparisons(result) {
+  const { lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline, split, groups } = result;
+  const holds = isWithdrawn(result, "lower_bound") ? RUN_AGAIN : `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`;
   const rows = [
-    { name: "Certified bound", note: `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`, value: lower_bound, to: upper_bound, kind: "bound" },
+    { name: "Certified bound", note: holds, value: lower_bound, to: upper_bound, kind: "bound" },
     { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
     { name: "Mean difference", note: "held out, along the train rows’ means", value: trivial?.mean_difference, kind: "plain" },
     { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
@@ -57,7 +61,7 @@ function comparisons({ lower_bound, upper_bound, value, confidence, trivial, emp
 export function comparisonPicture(result) {
   const rows = comparisons(result);
   const domain = domainOf(rows.flatMap((row) => [row.value, row.to ?? 0]));
-  return h("figure", { class: "stack" },
+  return h("figure", { class: isWithdrawn(result, "lower_bound") ? "stack withdrawn" : "stack" },
     responsive({ class: "plot", "aria-hidden": "true" }, (width) => (width < 560 ? drawNarrow : drawWide)(width, domain, rows)),
     hiddenTable("The bound beside other ways of measuring", ["Measure", "Figure", "What it is"], rows.map((row) => [row.name, figure(row.value), row.note])));
 }

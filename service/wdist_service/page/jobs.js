@@ -5,8 +5,10 @@ import { alertBox, announce, h } from "./dom.js";
 import { badge } from "./estimate.js";
 import { hasEnded } from "./events.js";
 import { bytes, describeShape, duration, figure, plural, typeName, when } from "./format.js";
+import { isWithdrawn, runAgain, struck, withdrawnBadge } from "./withdrawn.js";
 
 const POLL_SECONDS = 2;
+const DELETED = "(deleted)";
 
 export async function showJobs(main, signal) {
   const names = new Map();
@@ -29,7 +31,7 @@ export async function showJobs(main, signal) {
     for (const set of sets.entries.values()) names.set(set.id, set.name ?? set.id);
     await jobs.load();
     const unknown = [...jobs.entries.values()].flatMap((job) => [job.source, job.target]).filter((id) => !names.has(id));
-    await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then((set) => set.name ?? set.id, () => "(deleted)"))));
+    await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then((set) => set.name ?? set.id, () => DELETED))));
     await batches.load();
     for (const listing of [jobs, batches, sets]) listing.draw();
     batches.element.hidden = batches.entries.size === 0;
@@ -98,8 +100,18 @@ function jobRow(job, names, act) {
   const button = hasEnded(job)
     ? h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${title}`))
     : h("button", { type: "button", class: "quiet", "aria-disabled": job.status === "canceling" || null, onclick: () => act("The estimate stops.", () => api.cancelEstimate(job.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`));
-  return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${job.id}` }, title)), cell("State", badge(job.status), share), cell("Bound", job.result ? `≥ ${figure(job.result.lower_bound)}` : "–"),
+  return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${job.id}` }, title)), cell("State", badge(job.status), share), cell("Bound", boundOf(job, title, names, act)),
     cell("Started", when(job.created_at)), cell("Took", duration(seconds)), h("td", { class: "number" }, button));
+}
+
+/** The bound; with a button beside it if figures of the result are withdrawn. */
+function boundOf(job, title, names, act) {
+  if (!job.result) return "–";
+  const bound = struck(`≥ ${figure(job.result.lower_bound)}`, isWithdrawn(job.result, "lower_bound"));
+  if (!job.result.withdrawn) return bound;
+  const isGone = [job.source, job.target].some((id) => names.get(id) === DELETED);
+  const again = !isGone && h("button", { type: "button", class: "quiet", onclick: () => act("The estimate runs again.", () => runAgain(job)) }, "Run again", h("span", { class: "visually-hidden" }, ` ${title}`));
+  return [bound, " ", withdrawnBadge(), " ", again];
 }
 
 const BATCH_WORDS = { queued: "waiting", running: "running", canceling: "stopping", finished: "done", canceled: "stopped" };

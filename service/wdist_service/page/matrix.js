@@ -7,6 +7,7 @@ import { describeShape, plural } from "./format.js";
 import { heatMap } from "./heat.js";
 import { OptionsForm } from "./options.js";
 import { ACCEPT, uploadFile } from "./upload.js";
+import { runBatchAgain, withdrawnNotice } from "./withdrawn.js";
 
 const POLL_SECONDS = 1.5;
 const MOST_SETS = 100;
@@ -123,7 +124,8 @@ export async function showBatch(main, signal, id) {
   const head = h("div", { class: "stack" });
   const message = h("div");
   const box = h("section", { class: "card" });
-  main.append(head, message, box);
+  const notice = h("div");
+  main.append(head, message, notice, box);
   let [map, said, names, estimates] = [null, null, null, null];
   while (!signal.aborted) {
     const batch = await api.batch(id, signal);
@@ -132,6 +134,7 @@ export async function showBatch(main, signal, id) {
     estimates ??= await api.estimatesOf(id, matrix);
     if (signal.aborted) return;
     head.replaceChildren(...heading(batch, message));
+    if (matrix.withdrawn && !notice.hasChildNodes()) notice.append(withdrawnNotice(matrix.withdrawn, () => runBatchAgain(batch)));
     map ??= heatMap(box);
     map.show(matrix, names, estimates);
     const isOver = matrix.complete;

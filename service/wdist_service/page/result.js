@@ -5,30 +5,36 @@ import { alertBox, h, save } from "./dom.js";
 import { figureTable } from "./figures.js";
 import { figure, percent } from "./format.js";
 import { comparisonPicture, intervalPicture } from "./interval.js";
+import { isWithdrawn, runAgain, struck, withdrawnNotice } from "./withdrawn.js";
 import { witnessView } from "./witness.js";
 
 /** Elements for a finished estimate. */
 export function resultView(contract, estimate, source, target) {
   const { result } = estimate;
-  return [headline(result),
+  const isComplete = !source.deleted && !target.deleted;
+  return [result.withdrawn && withdrawnNotice(result.withdrawn, isComplete ? () => runAgain(estimate) : null),
+    headline(result),
     h("section", { class: "card" }, h("h2", null, "Beside other ways of measuring"), comparisonPicture(result), biasNote(result)),
-    source.deleted || target.deleted ? null : witnessView(estimate, source, target),
+    isComplete && witnessView(estimate, source, target),
     figures(contract, estimate)].filter(Boolean);
 }
 
 function headline(result) {
   const isZero = !(result.lower_bound > 0);
-  return h("section", { class: "card result" },
-    h("p", { class: "big" }, isZero ? [h("span", { class: "bound-figure" }, "0"), " ", h("span", { class: "big-words" }, "no evidence of a difference")]
-      : [h("span", { class: "big-words" }, "at least "), h("span", { class: "bound-figure" }, figure(result.lower_bound))]),
+  const isOld = isWithdrawn(result, "lower_bound");
+  const bound = h("span", { class: "bound-figure" }, struck(isZero ? "0" : figure(result.lower_bound), isOld));
+  return h("section", { class: isOld ? "card result withdrawn" : "card result" },
+    h("p", { class: "big" }, isZero ? [bound, " ", h("span", { class: "big-words" }, struck("no evidence of a difference", isOld))]
+      : [h("span", { class: "big-words" }, struck("at least", isOld), " "), bound]),
     h("p", { class: "units" }, `Wasserstein-1 distance, ${result.split === "blocks" ? "approximately " : ""}${percent(result.confidence)} confidence. Units: ${result.units}.`),
     intervalPicture(result),
-    h("p", { class: "meaning" }, result.meaning, " ", chance(result)),
+    h("p", { class: "meaning" }, result.withdrawn && "The earlier version said: ", result.meaning, " ", chance(result)),
     result.warnings.length > 0 && h("ul", { class: "warnings" }, result.warnings.map((warning) => h("li", null, warning))));
 }
 
-function chance({ p_value: p }) {
-  if (p === null || p === undefined) return null;
+function chance(result) {
+  const { p_value: p } = result;
+  if (p === null || p === undefined || isWithdrawn(result, "p_value")) return null;
   return `Two sets from one population would look at least this different with probability ${+p.toPrecision(2)}.`;
 }
 
@@ -53,7 +59,9 @@ function downloads(estimate) {
       trouble.replaceChildren(alertBox(error));
     }
   } }, words);
-  return h("div", { class: "stack" }, h("div", { class: "files" },
+  const isOld = (estimate.result.method_version ?? 1) === 1;
+  const note = isOld && h("p", { class: "note" }, "The certificate has format 1, which wdist verify refuses: run the estimate again for one that it checks.");
+  return h("div", { class: "stack" }, note, h("div", { class: "files" },
     file("Result (JSON)", `${estimate.id}.json`, async () => new Blob([JSON.stringify(estimate, null, 2)], { type: "application/json" })),
     file("Curve (JSON)", `${estimate.id}.curve.json`, () => api.download(`${path}/curve`)),
     file("Certificate", `${estimate.id}.cert`, () => api.download(`${path}/certificate`)),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from wdist.errors import OptionError, SampleError, Stopped
 from wdist.paper.attack import attack
@@ -50,7 +51,7 @@ def test_no_certified_image_is_broken(layers: str) -> None:
     assert found.certified > 0.3  # of 16 pixels moved by 0.35: the classes are 2 x 1.4 / sqrt(2) apart
     assert found.lipschitz_bound <= 1 + 1e-5
     assert record.value > 0.3
-    radii = certified_radii(logits_of(module, TEST[0]), TEST[1], pair_bounds(module, (1, 8, 8)))
+    radii = certified_radii(module, *TEST)
     told: list[tuple[int, int]] = []
     broken = attack(module, *TEST, RADIUS, steps=20, restarts=2, progress=lambda *now: told.append(now))
     assert told == [(200, broken.sum())]
@@ -72,11 +73,66 @@ def test_pair_bounds_hold_between_any_two_images() -> None:
     assert np.all(differences <= bounds + 1e-12)
 
 
+def linear_net(weight: list[list[float]], *biases: list[float]) -> nn.Sequential:
+    """Images (1, 1, 1) of one pixel: a dense layer with these weights, then identities with the other biases."""
+    layers = [nn.Linear(1, len(weight)), *(nn.Linear(len(weight), len(weight)) for _ in biases[1:])]
+    net = nn.Sequential(nn.Flatten(), *layers).double()
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.tensor(weight))
+        for layer, bias in zip(layers, biases, strict=True):
+            layer.bias.copy_(torch.tensor(bias))
+        for layer in layers[1:]:
+            layer.weight.copy_(torch.eye(len(weight)))
+    return net
+
+
+def pixels(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32).reshape(-1, 1, 1, 1)
+
+
 def test_radii_of_a_linear_net_are_distances_to_its_boundaries() -> None:
     """Two classes, z = (x, -x): the boundary is at 0 and z_0 - z_1 has slope 2."""
-    logits = np.array([[3.0, -3.0], [-1.0, 1.0]])
-    radii = certified_radii(logits, np.array([0, 0]), np.array([[0.0, 2.0], [2.0, 0.0]]))
-    assert radii.tolist() == [3.0, -1.0]
+    net = linear_net([[1.0], [-1.0]], [0.0, 0.0])
+    radii = certified_radii(net, pixels(3.0, -1.0), np.array([0, 0]))
+    assert radii == pytest.approx([3.0, -1.0], rel=1e-13)
+    assert radii[0] < 3
+    same = linear_net([[1.0], [1.0]], [1.0, 0.0])  # the margin is constant, so that the radius is the limit
+    assert certified_radii(same, pixels(3.0), np.array([0])).tolist() == [1e6]
+
+
+def test_a_staircase_certifies_nothing() -> None:
+    """On paper z = (x, .1); in float64, biases of 2^53 leave even numbers of x, and .002 changes the class."""
+    net = linear_net([[1.0], [0.0]], [0.0, 0.1], [2.0**53, 0.0], [-(2.0**53), 0.0])
+    with torch.no_grad():
+        flat, up = net(torch.from_numpy(pixels(0.999, 1.001)).double())
+    assert flat[0] < flat[1]
+    assert up[0] > up[1]
+    images, labels = pixels(1.001), np.array([0])
+    exact = (1.001 - 0.1) / pair_bounds(net, (1, 1, 1))[0, 1]
+    assert exact > 0.6  # which the Lipschitz bound alone would certify
+    assert certified_radii(net, images, labels)[0] < 0
+    found = certified_accuracy(net, images, labels, 0.0)
+    assert (found.clean, found.certified) == (0, 0)
+    without = linear_net([[1.0], [0.0]], [0.0, 0.1])
+    assert certified_radii(without, images, labels)[0] == pytest.approx(1.001 - 0.1, rel=1e-6)
+
+
+def test_rounding_anywhere_within_the_radius_counts() -> None:
+    """Exact at the image, which is 0; at 1 and beyond a large slope makes logits that rounding moves."""
+    net = linear_net([[2.0**60], [2.0**60]], [0.25, 0.0])
+    assert net(torch.zeros(1, 1, 1, 1, dtype=torch.float64))[0].tolist() == [0.25, 0.0]
+    assert certified_radii(net, pixels(0.0), np.array([0]))[0] < 1e-3
+
+
+def test_rounding_costs_an_honest_net_nothing() -> None:
+    module, _ = train_robust_classifier(ClassifierConfig("small", classes=4), *TRAIN, VALIDATION, RECIPE, RADIUS)
+    logits, bounds = logits_of(module, TEST[0]), pair_bounds(module, (1, 8, 8))
+    margins = logits[np.arange(200), TEST[1]][:, None] - logits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = margins / bounds[TEST[1]]
+    exact[np.arange(200), TEST[1]] = np.inf
+    lost = exact.min(axis=1) - certified_radii(module, *TEST)
+    assert np.all((lost > 0) & (lost < 1e-11))
 
 
 @pytest.mark.parametrize(

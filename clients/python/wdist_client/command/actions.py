@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -15,7 +16,7 @@ from cyclopts import Parameter
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Session, data
 from wdist_client.command.options import Status
-from wdist_client.errors import OptionError
+from wdist_client.errors import OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
@@ -105,10 +106,13 @@ def estimate(
 
 
 def answer(session: Session, job: Job, waiting: take.Waiting, fail_above: float | None) -> int:
-    """Waits for the result, prints it, and compares it with --fail-above."""
+    """Waits for the result, prints it, and compares it with --fail-above.
+
+    Raises WithdrawnError for --fail-above on a withdrawn bound: neither "above" nor "not above" would be true.
+    """
     result = job.wait(timeout=waiting.timeout, progress=waiting.progress)
     session.say(result, result)
-    if fail_above is not None and result.lower_bound > fail_above:
+    if fail_above is not None and float(result) > fail_above:
         session.remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return 1
     return 0
@@ -130,8 +134,9 @@ def list_(
 
 def summary(job: Job) -> str:
     """The summary of one estimate in a list."""
-    if job.estimate.result:
-        return f"W1 >= {job.estimate.result.lower_bound:.4g}"
+    if result := job.estimate.result:
+        marks = ", ".join(result.withdrawn.figures) if result.withdrawn is not None else ""
+        return f"W1 >= {result.lower_bound:.4g}" + (f" ({marks} withdrawn: run again)" if marks else "")
     if job.estimate.error:
         return job.estimate.error.message
     return f"step {job.progress.step}" if job.progress else ""
@@ -207,7 +212,11 @@ def curve(name: take.Id, /, *, session: Here) -> int:
 
 def certificate(name: take.Id, file: Annotated[str, Parameter(name="FILE")], /, *, session: Here) -> int:
     """Write the certificate of an estimate; prints its digest."""
-    content = session.client.estimates.get(name).certificate(file)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", WithdrawnWarning)
+        content = session.client.estimates.get(name).certificate(file)
+    for note in notes:
+        session.remark(note.message)
     digest = hashlib.sha256(content).hexdigest()
     session.say({"file": file, "sha256": digest}, digest)
     return 0
@@ -286,7 +295,9 @@ def matrix_record(found: Matrix) -> dict[str, Any]:
     """The matrix in JSON's types: null where there is no result."""
     figures = {name: getattr(found, name).tolist() for name in FIGURES}
     plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
-    return {"rows": found.rows, "columns": found.columns, "confidence": found.confidence, **plain}
+    mark = None if found.withdrawn is None else found.withdrawn.model_dump()
+    named = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
+    return {**named, **plain, "withdrawn": mark}
 
 
 def batch(

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wdist_client.display.text import percent
+from wdist_client.display.text import WITHDRAWN, percent
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ def _draw_interval(axes: Any, result: Result) -> None:
         lines.append(("the same, no difference", result.null_baseline.within))
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in lines), 1e-9])
     end = furthest if result.upper_bound is None else result.upper_bound
-    axes.barh(0, end - result.lower_bound, left=result.lower_bound, color="tab:blue", alpha=0.35)
-    axes.plot([result.lower_bound] * 2, [-0.4, 0.4], color="tab:blue", linewidth=3)
+    is_withdrawn = result.is_withdrawn("lower_bound")
+    color = "gray" if is_withdrawn else "tab:blue"
+    axes.barh(0, end - result.lower_bound, left=result.lower_bound, color=color, alpha=0.35)
+    axes.plot([result.lower_bound] * 2, [-0.4, 0.4], color=color, linewidth=3)
     for row, (_, value) in enumerate(lines, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
     about = "about " if result.split == "blocks" else ""
@@ -60,12 +62,14 @@ def _draw_interval(axes: Any, result: Result) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units or "")
-    axes.set_title(f"W1 is at least {result.lower_bound:.4g}", loc="left")
+    mark = f" ({WITHDRAWN})" if is_withdrawn else ""
+    axes.set_title(f"W1 is at least {result.lower_bound:.4g}{mark}", loc="left")
 
 
 def _draw_curve(axes: Any, result: Result, curve: Sequence[CurvePoint]) -> None:
     axes.plot([point.step for point in curve], [point.value for point in curve], color="black")
-    axes.axhline(result.lower_bound, color="tab:blue", linewidth=3)
+    if not result.is_withdrawn("lower_bound"):
+        axes.axhline(result.lower_bound, color="tab:blue", linewidth=3)
     if result.trivial.mean_difference is not None:
         axes.axhline(result.trivial.mean_difference, color="gray", linestyle="dotted")
     axes.set_xlabel("step")

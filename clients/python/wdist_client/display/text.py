@@ -63,6 +63,8 @@ class JobBar:
             if at.eta_seconds is not None and not estimate.ended:
                 notes.append(f"{at.eta_seconds:.0f} s left")
             self._bar.set_postfix_str(", ".join(notes), refresh=False)
+        if estimate.status == "succeeded":  # the last report may have come before the last step
+            self._bar.n = self._bar.total = self._bar.total or 1
         self._bar.refresh()
 
     def say(self, message: str) -> None:
@@ -85,8 +87,14 @@ class JobBar:
             self._bar = None
 
 
+WITHDRAWN = "withdrawn: run again"
+
+
 def figures(result: Result) -> list[tuple[str, str, str]]:
-    """(name, figure, meaning) of each line of the summary: those of the library's own summary."""
+    """(name, figure, meaning) of each line of the summary: those of the library's own summary.
+
+    The meaning of a withdrawn figure is that it is withdrawn.
+    """
     unit = "rows" if result.groups is None else "groups"
     rows = f"{result.null_baseline.rows if result.null_baseline else 0:,} rows of each set"
     words = {
@@ -102,8 +110,22 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
         for field in path:
             figure = figure and getattr(figure, field)
         if figure is not None:
-            lines.append((name, format(figure, form), meaning.format(**words)))
+            is_withdrawn = result.is_withdrawn("simultaneous_lower_bound" if path[0] == "simultaneous" else path[0])
+            lines.append((name, format(figure, form), WITHDRAWN if is_withdrawn else meaning.format(**words)))
     return lines
+
+
+def withdrawn_text(result: Result) -> str:
+    """What is withdrawn of a result, why, and what to do; empty if every figure stands."""
+    if result.withdrawn is None:
+        return ""
+    names = ", ".join(result.withdrawn.figures)
+    return f"WITHDRAWN: {names}. {result.withdrawn.reason} {result.withdrawn.action}"
+
+
+def said(result: Result) -> str:
+    """The result in plain words; those of a withdrawn one are told as what the earlier version said."""
+    return result.meaning if result.withdrawn is None else f"The earlier version said: {result.meaning}"
 
 
 def result_text(result: Result) -> str:
@@ -111,20 +133,27 @@ def result_text(result: Result) -> str:
     lines = figures(result)
     name_width = max(len(name) for name, _, _ in lines)
     figure_width = max(len(figure) for _, figure, _ in lines)
-    parts = [result.meaning, *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines)]
+    parts = [
+        *filter(None, [withdrawn_text(result)]),
+        said(result),
+        *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines),
+    ]
     return "\n".join([*parts, *(f"  warning: {warning}" for warning in result.warnings)])
 
 
 def result_html(result: Result) -> str:
     """The result for a notebook: the sentence, the interval on a line from 0, the figures."""
     rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(n)}</th><td style='text-align:right'>{html.escape(f)}</td>"
+        f"<tr><th style='text-align:left'>{html.escape(n)}</th><td style='text-align:right'>"
+        f"{f'<s>{html.escape(f)}</s>' if m == WITHDRAWN else html.escape(f)}</td>"
         f"<td style='text-align:left'>{html.escape(m)}</td></tr>"
         for n, f, m in figures(result)
     )
+    notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if result.withdrawn is not None else ""
     warnings = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in result.warnings)
     pictures = interval_svg(result) + curve_svg(result)
-    return f"<div><p><b>{html.escape(result.meaning)}</b></p>{pictures}<table>{rows}</table>{warnings}</div>"
+    sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
+    return f"<div>{notice}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
 
 
 def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
@@ -166,17 +195,19 @@ def interval_svg(result: Result, width: int = 520) -> str:
         return left + (right - left) * max(0.0, value) / furthest
 
     upper = at(result.upper_bound) if result.upper_bound is not None else right
-    label = f"W1 at least {result.lower_bound:.4g}, value {result.value:.4g}"
+    mark = f" ({WITHDRAWN})" if result.is_withdrawn("lower_bound") else ""
+    color = "#888" if mark else "#2b6cb0"
+    label = f"W1 at least {result.lower_bound:.4g}{mark}, value {result.value:.4g}"
     parts = [
         f"<svg role='img' aria-label='{html.escape(label)}' width='{width}' height='62' "
         "font-family='sans-serif' font-size='11'>",
         f"<line x1='{left}' x2='{right}' y1='{y}' y2='{y}' stroke='currentColor' stroke-opacity='0.3'/>",
-        f"<line x1='{at(result.lower_bound):.1f}' x2='{upper:.1f}' y1='{y}' y2='{y}' stroke='#2b6cb0' stroke-width='6' "
+        f"<line x1='{at(result.lower_bound):.1f}' x2='{upper:.1f}' y1='{y}' y2='{y}' stroke='{color}' stroke-width='6' "
         "stroke-opacity='0.45'/>",
         f"<line x1='{at(result.lower_bound):.1f}' x2='{at(result.lower_bound):.1f}' y1='{y - 10}' y2='{y + 10}' "
-        "stroke='#2b6cb0' stroke-width='3'/>",
+        f"stroke='{color}' stroke-width='3'/>",
         f"<text x='{at(result.lower_bound):.1f}' y='18' text-anchor='middle' fill='currentColor'>at least "
-        f"{result.lower_bound:.4g}</text>",
+        f"{result.lower_bound:.4g}{mark}</text>",
         f"<text x='{left}' y='56' fill='currentColor'>0</text>",
     ]
     for name, value in marks:

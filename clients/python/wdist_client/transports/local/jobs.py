@@ -221,4 +221,11 @@ class LocalJobs:
         except Exception as error:  # any failure ends this job only, and is recorded in it
             return {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
         job.curve = list(job.result.curve)
-        return {"status": "succeeded", "result": job.result.to_dict()}
+        return {"status": "succeeded", "result": job.result.to_dict(), "progress": self._completed(job)}
+
+    @staticmethod
+    def _completed(job: StoredJob) -> dict[str, Any]:
+        """All steps are done; a critic in closed form took one."""
+        steps, last = max(job.result.steps, 1), job.record["progress"] or {}
+        done = {"step": steps, "steps": steps, "seconds": job.result.seconds, "value": last.get("value")}
+        return done | {"eta_seconds": 0.0, "trying": None}

@@ -1,0 +1,46 @@
+// Figures of an earlier version that the server has withdrawn: how they are marked, and the button that runs them again.
+
+import * as api from "./api.js";
+import { alertBox, h } from "./dom.js";
+
+export const RUN_AGAIN = "withdrawn: run again";
+
+/** Whether the server has withdrawn a figure of this result. */
+export const isWithdrawn = (result, figure) => result?.withdrawn?.figures.includes(figure) ?? false;
+
+/** A figure as text, struck through if it is withdrawn. */
+export const struck = (text, withdrawn) => (withdrawn ? h("s", { class: "struck" }, text) : text);
+
+export const withdrawnBadge = () => h("span", { class: "badge withdrawn" }, "withdrawn");
+
+/** Why figures are withdrawn, with a button that submits the same again. submit() resolves to the new address. */
+export function withdrawnNotice({ reason, action }, submit) {
+  const trouble = h("div");
+  const button = submit && h("button", { type: "button", class: "primary", onclick: async () => {
+    if (button.getAttribute("aria-disabled")) return;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      location.hash = await submit();
+    } catch (error) {
+      trouble.replaceChildren(alertBox(error));
+      button.removeAttribute("aria-disabled");
+    }
+  } }, "Run again");
+  const gone = submit ? null : h("p", { class: "soft" }, "A sample set was deleted: send it again first.");
+  return h("section", { class: "alert withdrawn-notice", role: "note", "aria-label": "Withdrawn" }, h("p", null, h("strong", null, "Withdrawn."), ` ${reason} ${action}`), button, gone, trouble);
+}
+
+const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
+
+/** Submits an estimate again: its address. */
+export async function runAgain({ source, target, options, priority, metadata }) {
+  const { id } = await api.createEstimate({ source, target, ...given(options), priority, metadata }, api.newKey());
+  return `#/estimates/${id}`;
+}
+
+/** Submits a matrix or a reference batch again: its address. */
+export async function runBatchAgain({ kind, sets, options, priority, metadata }) {
+  const pairs = kind === "reference" ? { reference: sets[0], targets: sets.slice(1) } : { matrix: sets };
+  const { id } = await api.createBatch({ ...pairs, ...given(options), priority, metadata });
+  return `#/batches/${id}`;
+}
