@@ -451,7 +451,7 @@ def _(issued: Issued) -> Issued:
 
 @attack("a convolution whose output fills the memory", "Lipschitz bound", family="conv")
 def _(issued: Issued) -> Issued:
-    issued.tensors["layers.0.weight"] = np.zeros((1 << 21, 1, 1, 1), dtype=np.float32)
+    issued.tensors["layers.0.weight"] = np.zeros((1 << 24, 1, 1, 1), dtype=np.float32)
     return issued
 
 
