@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from groups import NARROW, ORDERS, WIDE, Rows, as_given, equal_populations, of_all_groups, of_test_groups
 from scipy import stats
+from simulated_groups import NARROW, ORDERS, WIDE, Rows, as_given, equal_populations, of_all_groups, of_test_groups
 
 from wdist import estimate_w1
 from wdist.data.splits import split_groups
