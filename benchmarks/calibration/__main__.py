@@ -1,0 +1,65 @@
+"""How often are bounds and p-values wrong? Fails if it is more often than chance explains.
+
+Every finished chunk of runs is appended to the results file, and a second call makes the runs that are missing. Seeds
+belong to runs, so that results do not depend on the number of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: before torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from benchmarks.calibration import report
+from benchmarks.calibration.results import Results
+from benchmarks.calibration.study import CELLS, LAYERS, RUNS, chosen, study
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.calibration", description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("build/calibration.jsonl"), help="finished runs")
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS)
+    parser.add_argument("--cells", nargs="+", default=[], metavar="WORD", help="only cells with one of these words")
+    parser.add_argument("--runs", type=int, help=f"of each cell, instead of {RUNS}")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--report", action="store_true", help="make no runs; judge and print those of the file")
+    parser.add_argument("--any-code", action="store_true", help="count runs of other versions of the library, too")
+    parser.add_argument("--out", type=Path, help="figures as JSON, for docs/pictures/draw.py")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = parse(arguments)
+    cells = chosen(given.layers, given.cells)
+    if not cells:
+        print("no cell has such a name", file=sys.stderr)
+        return 2
+    results = Results(given.results, any_code=given.any_code)
+    if results.ignored:
+        print(f"{results.ignored} chunks were made by other code and are ignored (--any-code)", file=sys.stderr)
+    if not given.report:
+        try:
+            results.open()
+        except BlockingIOError:
+            print(f"{given.results}: another study is writing to this file", file=sys.stderr)
+            return 2
+        study(cells, results, given.runs, given.processes)
+    limits = report.limits_of(CELLS)
+    print(report.tables(cells.values(), results.tallies, limits))
+    if given.out is not None:
+        figures = report.as_json(cells.values(), results.tallies, limits)
+        given.out.write_text("[\n" + ",\n".join(json.dumps(each) for each in figures) + "\n]\n")
+    failed = report.failures(cells, results.tallies, limits)
+    for each in failed:
+        print(f"BROKEN  {each}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The study: all cells, and the processes that make their runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+from benchmarks.calibration import controls, groups, report, rows, together, whole
+from benchmarks.calibration.cell import Cell, several
+from benchmarks.calibration.results import Results
+
+LAYERS = ("control", "statement", "whole")
+RUNS = {"control": 400, "statement": 10_000, "whole": 200}
+CHUNK = {"control": 100, "statement": 250, "whole": 10}
+CELLS = several(controls.cells(), rows.cells(), groups.cells(), together.cells(), whole.cells())
+
+
+def end_with_parent() -> None:
+    """End this process if the one that started it is killed, for which a pool would wait."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def make(name: str, first: int, runs: int) -> tuple[str, int, int, dict[str, int], float]:
+    """One chunk of runs, in a process of the pool."""
+    logging.getLogger("wdist").setLevel(logging.ERROR)  # bounds above their value are counted
+    started = time.perf_counter()
+    wrong = CELLS[name].count(first, runs)
+    return name, first, runs, wrong, time.perf_counter() - started
+
+
+def chosen(layers: Sequence[str], words: Sequence[str]) -> dict[str, Cell]:
+    """The cells of these layers whose names contain one of the words, if there are any."""
+    return {
+        name: cell
+        for name, cell in CELLS.items()
+        if cell.layer in layers and (not words or any(word in name for word in words))
+    }
+
+
+def missing(cells: dict[str, Cell], results: Results, runs: int | None) -> Iterator[tuple[str, int, int]]:
+    """The chunks that are left to make, cell by cell."""
+    for name, cell in cells.items():
+        for first, count in results.of(name).missing(runs or RUNS[cell.layer], CHUNK[cell.layer]):
+            yield name, first, count
+
+
+def study(cells: dict[str, Cell], results: Results, runs: int | None, processes: int) -> None:
+    """Make the runs that are missing. Writes a line for each finished cell."""
+    limits = report.limits_of(CELLS)
+    chunks = list(missing(cells, results, runs))
+    left = {name: sum(each[0] == name for each in chunks) for name in cells}
+    # Forked processes would inherit the lock on the file, and keep it if this one is killed.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
+        for done in as_completed([pool.submit(make, *chunk) for chunk in chunks]):
+            name, first, count, wrong, seconds = done.result()
+            results.append(CELLS[name], first, count, wrong, seconds)
+            left[name] -= 1
+            if not left[name]:
+                tally = results.of(name)
+                print(f"{tally.seconds:6.0f} s  {name}: {tally.runs:,} runs", file=sys.stderr, flush=True)
+                for each in report.exceeded(CELLS[name], tally, limits):
+                    print(f"{'':10}{each}", file=sys.stderr, flush=True)
