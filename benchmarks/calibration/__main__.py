@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.calibration import report
 from benchmarks.calibration.results import Results
-from benchmarks.calibration.study import CELLS, LAYERS, RUNS, chosen, study
+from benchmarks.calibration.study import BY_TOPIC, CELLS, LAYERS, RUNS, chosen, study
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,25 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not cells:
         print("no cell has such a name", file=sys.stderr)
         return 2
-    results = Results(given.results, any_code=given.any_code)
+    try:
+        results = Results(given.results, is_written=not given.report, any_code=given.any_code)
+    except BlockingIOError:
+        print(f"{given.results}: another study is writing to this file", file=sys.stderr)
+        return 2
     if results.ignored:
         print(f"{results.ignored} chunks were made by other code and are ignored (--any-code)", file=sys.stderr)
+    runs = dict.fromkeys(RUNS, given.runs) if given.runs else RUNS
     if not given.report:
-        try:
-            results.open()
-        except BlockingIOError:
-            print(f"{given.results}: another study is writing to this file", file=sys.stderr)
-            return 2
-        study(cells, results, given.runs, given.processes)
+        study(cells, results, runs, given.processes)
     limits = report.limits_of(CELLS)
-    print(report.tables(cells.values(), results.tallies, limits))
+    shown = {topic: [cell for cell in each if cell.name in cells] for topic, each in BY_TOPIC.items()}
+    figures = report.figures_of(shown, results.tallies, limits)
+    for topic, table in report.tables(figures).items():
+        print(f"\n{topic}\n\n{table}")
     if given.out is not None:
-        figures = report.as_json(cells.values(), results.tallies, limits)
         given.out.write_text("[\n" + ",\n".join(json.dumps(each) for each in figures) + "\n]\n")
-    failed = report.failures(cells, results.tallies, limits)
-    for each in failed:
-        print(f"BROKEN  {each}", file=sys.stderr)
-    return 1 if failed else 0
+    bad = [f"BROKEN  {each}" for each in report.failures(cells, results.tallies, limits)]
+    bad += [f"UNFINISHED  {each}" for each in report.unfinished(cells, results.tallies, runs)]
+    print("\n".join(bad), file=sys.stderr)
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scipy import stats
@@ -12,6 +12,7 @@ from benchmarks.calibration.results import Tally
 
 CHANCE = 0.001  # that a study of correct statements fails
 REFUSED_SHARE = 0.01  # of the samples of a cell, at most
+ABOVE_TITLE = "above value"
 
 
 def limits_of(cells: Mapping[str, Cell]) -> int:
@@ -49,44 +50,59 @@ def failures(cells: Mapping[str, Cell], tallies: Mapping[str, Tally], limits: in
     return found
 
 
-def tables(cells: Iterable[Cell], tallies: Mapping[str, Tally], limits: int) -> str:
-    """One table for each set of statements, in the order of the cells: wrong, and in brackets what is allowed."""
-    by_statements: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
-        if tallies.get(cell.name, Tally()).runs:
-            by_statements.setdefault((cell.layer, *cell.allowed), []).append(cell)
-    parts = []
-    for (layer, *statements), group in by_statements.items():
-        own = [statement for statement in statements if not statement.endswith(ABOVE)]
-        above = [statement for statement in statements if statement.endswith(ABOVE)]
-        titles = ["data", "runs", *own] + (["above value"] if above else [])
-        lines = [f"{layer}\n", f"| {' | '.join(titles)} |", "| --- |" + " ---: |" * (len(titles) - 1)]
-        for cell in group:
-            tally = tallies[cell.name]
-            entries = [cell.about, f"{tally.runs:,}", *(_entry(cell, tally, [each], limits) for each in own)]
-            lines.append(f"| {' | '.join(entries + ([_entry(cell, tally, above, limits)] if above else []))} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+def unfinished(cells: Mapping[str, Cell], tallies: Mapping[str, Tally], runs: Mapping[str, int]) -> list[str]:
+    """Cells with fewer runs than their layer asks for."""
+    made = {cell.name: (tallies.get(cell.name, Tally()).runs, runs[cell.layer]) for cell in cells.values()}
+    return [f"{name}: {done:,} of {wanted:,} runs" for name, (done, wanted) in made.items() if done < wanted]
 
 
-def _entry(cell: Cell, tally: Tally, statements: list[str], limits: int) -> str:
-    """How often the worst of these statements was wrong, and in brackets how often it may be."""
-    wrong, allowed = max(tally.wrong.get(each, 0) for each in statements), cell.allowed[statements[0]]
-    return f"{wrong:,}" if allowed is None else f"{wrong:,} ({limit(tally.runs, allowed, limits):,})"
-
-
-def as_json(cells: Iterable[Cell], tallies: Mapping[str, Tally], limits: int) -> list[dict[str, Any]]:
-    """The figures of the cells with runs."""
+def figures_of(
+    by_topic: Mapping[str, Iterable[Cell]], tallies: Mapping[str, Tally], limits: int
+) -> list[dict[str, Any]]:
+    """Figures of the cells that have runs, as plain JSON types."""
     return [
         {
-            "cell": cell.name,
-            "about": cell.about,
-            "layer": cell.layer,
+            "topic": topic,
+            "data": cell.about,
             "runs": tally.runs,
-            "seconds": round(tally.seconds, 1),
+            "seconds": round(tally.seconds),
             "wrong": tally.wrong,
-            "allowed": {s: None if a is None else limit(tally.runs, a, limits) for s, a in cell.allowed.items()},
+            "limits": {each: None if a is None else limit(tally.runs, a, limits) for each, a in cell.allowed.items()},
         }
+        for topic, cells in by_topic.items()
         for cell in cells
         if (tally := tallies.get(cell.name, Tally())).runs
     ]
+
+
+def tables(figures: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """A table for each topic: how often each statement was wrong, and in brackets how often it may be."""
+    topics: dict[str, list[dict[str, Any]]] = {}
+    for each in figures:
+        topics.setdefault(each["topic"], []).append(each)
+    return {topic: _table(cells) for topic, cells in topics.items()}
+
+
+def _table(cells: Sequence[dict[str, Any]]) -> str:
+    statements = list(dict.fromkeys(_title(each) for cell in cells for each in cell["limits"]))
+    statements.sort(key=lambda title: title == ABOVE_TITLE)  # stable: the last column
+    lines = [f"| data | runs | {' | '.join(statements)} |", "| --- |" + " ---: |" * (1 + len(statements))]
+    for cell in cells:
+        entries = [_entry(cell, title) for title in statements]
+        lines.append(f"| {cell['data']} | {cell['runs']:,} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def _title(statement: str) -> str:
+    if statement.endswith(ABOVE):
+        return ABOVE_TITLE
+    return f"p ≤ {float(statement[5:]):.0%}".replace("%", " %") if statement.startswith("p <=") else statement
+
+
+def _entry(cell: dict[str, Any], title: str) -> str:
+    """The worst of the statements that share a column."""
+    own = [each for each in cell["limits"] if _title(each) == title]
+    if not own:
+        return "-"
+    wrong, most = max(cell["wrong"][each] for each in own), cell["limits"][own[0]]
+    return f"{wrong:,}" if most is None else f"{wrong:,} ({most:,})"

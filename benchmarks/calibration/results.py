@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.calibration.cell import Cell
-
 ROOT = Path(__file__).resolve().parents[2]
 DECIDES = (
     *("wdist/inference", "wdist/data", "wdist/transport", "wdist/rounding.py", "wdist/streams.py"),
@@ -76,13 +74,16 @@ class Tally:
 
 
 class Results:
-    """The tallies of a file, and the way to add to it. One process at a time may have it open for writing."""
+    """The tallies of a file, and the way to add to it.
 
-    def __init__(self, path: Path, *, any_code: bool = False) -> None:
-        self.path, self.code = path, code_digest()
+    Raises BlockingIOError if it is opened for writing, and another process has it open for that.
+    """
+
+    def __init__(self, path: Path, *, is_written: bool = False, any_code: bool = False) -> None:
+        self.code = code_digest()
         self.tallies: dict[str, Tally] = {}
         self.ignored = 0  # lines of other code
-        self._file: TextIO | None = None
+        self._file = _locked(path) if is_written else None
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
                 found = json.loads(line)
@@ -96,19 +97,21 @@ class Results:
     def of(self, cell: str) -> Tally:
         return self.tallies.setdefault(cell, Tally())
 
-    def open(self) -> None:
-        """Allow `append`. Raises BlockingIOError if another process has."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if self.path.stat().st_size and not self.path.read_bytes().endswith(b"\n"):
-            self._file.write("\n")
-
-    def append(self, cell: Cell, first: int, runs: int, wrong: dict[str, int], seconds: float) -> None:
+    def append(self, cell: str, first: int, runs: int, wrong: dict[str, int], seconds: float) -> None:
         """Add a chunk to the file and the tally."""
         assert self._file is not None
-        line = {"cell": cell.name, "first": first, "runs": runs, "wrong": wrong, "seconds": round(seconds, 3)}
+        line = {"cell": cell, "first": first, "runs": runs, "wrong": wrong, "seconds": round(seconds, 3)}
         self._file.write(json.dumps(line | {"code": self.code}) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.of(cell.name).add(line)
+        self.of(cell).add(line)
+
+
+def _locked(path: Path) -> TextIO:
+    """The file, to append whole lines to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if file.tell() and not path.read_bytes().endswith(b"\n"):
+        file.write("\n")
+    return file

@@ -48,9 +48,9 @@ def sorted_files() -> Iterator[Cell]:
 
     def cell(by: str, column: int, orders: tuple[int, int], shift: float) -> Cell:
         def run(generator: np.random.Generator, number: int) -> Wrong:
-            x, y = table(generator, SORTED_ROWS[0]), table(generator, SORTED_ROWS[1], shift)
-            pair = opened(*(in_order(rows, column, k) for rows, k in zip((x, y), orders, strict=True)), number)
-            return judged(case_of(pair), shift)
+            x = in_order(table(generator, SORTED_ROWS[0]), column, orders[0])
+            y = in_order(table(generator, SORTED_ROWS[1], shift), column, orders[1])
+            return judged(case_of(opened(x, y, number)), shift)
 
         words = {1: "ascending", -1: "descending"}
         directions = " and ".join(dict.fromkeys(words[order] for order in orders))
@@ -158,7 +158,7 @@ def two_dimensional() -> Iterator[Cell]:
     def run(generator: np.random.Generator, number: int) -> Wrong:
         pair = _funnels()
         x, y = pair.draw_source(300, generator), pair.draw_target(300, generator)
-        case = case_of(opened(x, y, number), lambda rows: pair.potential(rows))
+        case = case_of(opened(x, y, number), lambda rows: pair.potential(rows.astype(np.float32)))
         return judged(case, pair.w1) | in_common_use(case, pair.w1, generator)
 
     yield Cell("4 funnels in 2-d", "4 funnels in 2-d", allowed_of() | COMMON, run)
@@ -228,7 +228,7 @@ def p_values() -> Iterator[Cell]:
         return Cell(about, about, P_ALLOWED, lambda generator, number: judged_p(case(generator, number), number))
 
     def of_files(generator: np.random.Generator, number: int) -> Case:
-        x, y = (in_order(table(generator, n), 0, order) for n, order in zip((120, 100), (1, -1), strict=True))
+        x, y = in_order(table(generator, 120), 0, 1), in_order(table(generator, 100), 0, -1)
         return case_of(opened(x, y, number), within=(-8.0, 8.0))
 
     def of_few(generator: np.random.Generator, number: int) -> Case:
@@ -241,11 +241,3 @@ def p_values() -> Iterator[Cell]:
     yield cell("p: rows of sorted files", of_files)
     yield cell("p: lognormal rows, 100 against 300", of_few)
     yield cell("p: lognormal scores, 100 against 10,000", of_many)
-
-
-def cells() -> Iterator[Cell]:
-    yield from sorted_files()
-    yield from one_dimensional()
-    yield from two_dimensional()
-    yield from offsets()
-    yield from p_values()

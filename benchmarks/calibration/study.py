@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
@@ -18,7 +18,20 @@ from benchmarks.calibration.results import Results
 LAYERS = ("control", "statement", "whole")
 RUNS = {"control": 400, "statement": 10_000, "whole": 200}
 CHUNK = {"control": 100, "statement": 250, "whole": 10}
-CELLS = several(controls.cells(), rows.cells(), groups.cells(), together.cells(), whole.cells())
+TOPICS: Mapping[str, tuple[Callable[[], Iterator[Cell]], ...]] = {
+    "Mistakes made on purpose": (controls.cells,),
+    "Files in order": (rows.sorted_files,),
+    "Heavy tails, atoms, unequal sizes": (rows.one_dimensional, rows.two_dimensional),
+    "Large offsets": (rows.offsets,),
+    "Groups": (groups.cells,),
+    "p-values of rows": (rows.p_values,),
+    "Columns": (together.columns,),
+    "Several pairs at once": (together.pairs_of_sets,),
+    "Upper bounds": (together.upper_bounds,),
+    "Whole estimates": (whole.cells,),
+}
+BY_TOPIC = {topic: [cell for make in makers for cell in make()] for topic, makers in TOPICS.items()}
+CELLS = several(*map(iter, BY_TOPIC.values()))
 
 
 def end_with_parent() -> None:
@@ -50,26 +63,29 @@ def chosen(layers: Sequence[str], words: Sequence[str]) -> dict[str, Cell]:
     }
 
 
-def missing(cells: dict[str, Cell], results: Results, runs: int | None) -> Iterator[tuple[str, int, int]]:
+def missing(cells: dict[str, Cell], results: Results, runs: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
     """The chunks that are left to make, cell by cell."""
     for name, cell in cells.items():
-        for first, count in results.of(name).missing(runs or RUNS[cell.layer], CHUNK[cell.layer]):
+        for first, count in results.of(name).missing(runs[cell.layer], CHUNK[cell.layer]):
             yield name, first, count
 
 
-def study(cells: dict[str, Cell], results: Results, runs: int | None, processes: int) -> None:
+def study(cells: dict[str, Cell], results: Results, runs: Mapping[str, int], processes: int) -> None:
     """Make the runs that are missing. Writes a line for each finished cell."""
     limits = report.limits_of(CELLS)
     chunks = list(missing(cells, results, runs))
     left = {name: sum(each[0] == name for each in chunks) for name in cells}
     # Forked processes would inherit the lock on the file, and keep it if this one is killed.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
+    try:
         for done in as_completed([pool.submit(make, *chunk) for chunk in chunks]):
             name, first, count, wrong, seconds = done.result()
-            results.append(CELLS[name], first, count, wrong, seconds)
+            results.append(name, first, count, wrong, seconds)
             left[name] -= 1
             if not left[name]:
                 tally = results.of(name)
                 print(f"{tally.seconds:6.0f} s  {name}: {tally.runs:,} runs", file=sys.stderr, flush=True)
                 for each in report.exceeded(CELLS[name], tally, limits):
                     print(f"{'':10}{each}", file=sys.stderr, flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -89,7 +89,7 @@ def upper_bounds() -> Iterator[Cell]:
 
 
 def _zero_or_ten(chance: float) -> Callable[[np.random.Generator], Values]:
-    return lambda generator: 10.0 * (generator.random((150, 1)) < chance)
+    return lambda generator: np.where(generator.random((150, 1)) < chance, 10.0, 0.0)
 
 
 def _standardized() -> Cell:
@@ -116,9 +116,3 @@ def _upper(pair: SamplePair, diameter: float) -> float:
     bound = certify._upper(pair, options)
     assert bound is not None
     return bound.value
-
-
-def cells() -> Iterator[Cell]:
-    yield from columns()
-    yield from pairs_of_sets()
-    yield from upper_bounds()
