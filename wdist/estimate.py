@@ -65,7 +65,8 @@ def estimate_w1(
             values are not certified.
         should_stop: called before each step; training stops once it returns true.
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
-            same data and options resumes from it, and gives the result of an uninterrupted run.
+            same data and options resumes from it, and gives the result of an uninterrupted run. With another number of
+            threads it resumes too; large nets then round differently.
         {options}
 
     For `diameter` of columns with known ranges, see `wdist.transport.diameter_from_ranges`.

@@ -83,7 +83,7 @@ class Options(BaseModel):
     )
     steps: Annotated[int, Field(ge=1, le=1_000_000), PLAIN] | None = Field(
         default=None,
-        description="Training steps, exactly; the result is then reproducible on the same machine.",
+        description="Training steps, exactly; the result is then reproducible on one machine with as many threads.",
         json_schema_extra=words("Training steps"),
     )
     scale: Scale | None = Field(

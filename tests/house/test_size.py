@@ -20,6 +20,8 @@ def test_no_folder_has_more_than_twelve_modules_side_by_side() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_module_is_much_over_four_hundred_lines(package: str) -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in MODULES if (ROOT / package) in path.parents}
+    texts = {path: path.read_text().splitlines() for path in MODULES if (ROOT / package) in path.parents}
+    # What `make generate` writes is not read from top to bottom, and grows with each figure.
+    lengths = {path: len(lines) for path, lines in texts.items() if not lines or "`make generate`" not in lines[0]}
     assert lengths
     assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 420} == {}

@@ -100,7 +100,6 @@ BAD: dict[str, tuple[int, Callable[[str, str, dict[str, str]], dict[str, Any]], 
     "unknown labels": (404, lambda a, b, g: {"groups": {a: g[a], b: "ss_none"}}, "ss_none"),
     "two columns": (422, lambda a, b, g: {"groups": {a: g[a], b: b}}, "one label for each row"),
     "in time": (422, lambda a, b, g: {"groups": g, "split": "blocks"}, "at random"),
-    "paired": (422, lambda a, b, g: {"groups": g, "method": "paired_betting"}, "independent"),
     "a list": (422, lambda a, b, g: {"groups": [g[a], g[b]]}, "must be an object"),
 }
 
@@ -132,6 +131,20 @@ def test_too_few_groups_fail_in_words(server: Server, pair: tuple[str, str]) -> 
     done = server.until_done(server.submit(*pair, groups=dict.fromkeys(pair, labels), **QUICK))
     assert done["status"] == "failed"
     assert "30 groups are too few" in done["error"]["message"]
+
+
+def test_a_method_that_does_not_allow_the_groups_fails_in_words(server: Server, pair: tuple[str, str]) -> None:
+    """Only the labels themselves say whether some groups, but not all, are in both sets."""
+    labels = [server.upload(np.arange(first, first + 300)[:, None]) for first in (0, 100, 300)]
+    states = []
+    for other in labels:
+        given = dict(zip(pair, (labels[0], other), strict=True))
+        done = server.until_done(server.submit(*pair, groups=given, method="paired_betting", **QUICK))
+        states.append(done["status"])
+        if done["status"] == "failed":
+            assert "some groups are in both sets and some are not" in done["error"]["message"]
+            assert "use betting" in done["error"]["message"]
+    assert states == ["succeeded", "failed", "succeeded"]
 
 
 @pytest.mark.both_stores

@@ -105,8 +105,12 @@ def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _select_moments(
     source: "SampleSet", target: "SampleSet", source_split: Split, target_split: Split
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation, each of row_shape, of the pooled select rows of both sets, streamed."""
+    """Mean and standard deviation, each of row_shape, of the pooled select rows of both sets, streamed.
+
+    The deviation is exactly 0 where all values are equal, although the mean of equal numbers may be rounded.
+    """
     count, mean, squares = 0, np.zeros(source.row_shape), np.zeros(source.row_shape)
+    lowest, highest = np.full(source.row_shape, np.inf), np.full(source.row_shape, -np.inf)
     for samples, split in ((source, source_split), (target, target_split)):
         for block in samples.blocks(np.sort(split.select)):  # in file order: one sweep over the mapped pages
             block_mean = block.mean(axis=0)
@@ -115,4 +119,6 @@ def _select_moments(
             squares += np.square(block - block_mean).sum(axis=0) + shift**2 * count * share
             mean = mean + shift * share
             count += len(block)
-    return mean, np.sqrt(squares / count)
+            np.minimum(lowest, block.min(axis=0), out=lowest)
+            np.maximum(highest, block.max(axis=0), out=highest)
+    return mean, np.where(lowest == highest, 0.0, np.sqrt(squares / count))

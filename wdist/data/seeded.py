@@ -15,6 +15,7 @@ Values = NDArray[np.float64]
 
 # Rounding bounds are themselves computed in float64. This factor covers their error, and terms of second order.
 _INFLATION: Final = 1.01
+_SMALLEST: Final = 2.0**-1022
 
 
 class SeededScores:
@@ -142,8 +143,11 @@ class SeededScores:
 
 
 def _of_mean(size: Any, largest: Values) -> Any:
-    """Error of a mean of `size` numbers up to `largest`: one roundoff for each addition and for the division."""
-    return size * UNIT_ROUNDOFF * largest
+    """Error of a mean of `size` numbers up to `largest`: one roundoff for each addition and for the division.
+
+    Below the smallest normal number, a quotient is off by more than one roundoff of itself.
+    """
+    return size * UNIT_ROUNDOFF * largest + _SMALLEST
 
 
 def _rounding_of(values: Values, given: ArrayLike | None) -> Values:

@@ -47,12 +47,6 @@ class BoundMethod(ABC):
     def rows_needed(self, alpha: float) -> int:
         """Fewest test rows a side for a bound above 0, even if all scores are 0 on one side and 1 on the other."""
 
-    def statement(
-        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
-    ) -> dict[str, float]:
-        """What a certificate states, so that a verifier can recompute the bound from it."""
-        return {"difference_lower": self.difference_lower_bound(fx, fy, low, high, alpha, prior)}
-
 
 class MeanMethod(BoundMethod):
     """Bounds each mean at error alpha / 2, which is valid even if the two sides are dependent."""
@@ -91,15 +85,6 @@ class MeanMethod(BoundMethod):
 
     def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
         return self.mean_lower_bound(differences, -width, width, alpha, prior)
-
-    def statement(
-        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
-    ) -> dict[str, float]:
-        prior_x, prior_y = prior if prior is not None else (None, None)
-        return {
-            "source_mean_upper": self.mean_upper_bound(fx, low, high, alpha / 2, prior_x),
-            "target_mean_lower": self.mean_lower_bound(fy, low, high, alpha / 2, prior_y),
-        }
 
     def _share_of_interval(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None

@@ -69,8 +69,8 @@ def column_lower_bounds(
             )
         )
         bound = lower_bound_of(units, low, high, alpha / d, "betting", None)
-        steepest = max(1.0, _steepest(*potential))
-        values[column], lower[column] = value_of(units) / steepest, max(0.0, bound / steepest)
+        slope = max(1.0, steepest(*potential))
+        values[column], lower[column] = value_of(units) / slope, max(0.0, bound / slope)
     return values, lower
 
 
@@ -83,10 +83,10 @@ def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values) 
     scores = evaluate_potential(t, *potential)
     largest = 2 * float(np.abs(potential[1]).max())
     return held_out.scores(
-        scores, _steepest(*potential) * held_out.rounding + 8 * UNIT_ROUNDOFF * (np.abs(scores) + largest)
+        scores, steepest(*potential) * held_out.rounding + 8 * UNIT_ROUNDOFF * (np.abs(scores) + largest)
     )
 
 
-def _steepest(knots: Values, values: Values) -> float:
+def steepest(knots: Values, values: Values) -> float:
     """At least the largest slope of the potential through these points, which rounding may have put above 1."""
     return float(np.abs(np.diff(values) / np.diff(knots)).max()) * (1 + 4 * UNIT_ROUNDOFF)

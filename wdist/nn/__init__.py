@@ -13,6 +13,7 @@ from wdist.nn.layers import (
     Scale,
 )
 from wdist.nn.lipschitz import LayerBound, layer_bounds, lipschitz_bound
+from wdist.nn.rounding import forward_with_rounding, rounding_bound
 
 __all__ = [
     "BCOP",
@@ -29,6 +30,8 @@ __all__ = [
     "MaxMin",
     "OrthogonalLinear",
     "Scale",
+    "forward_with_rounding",
     "layer_bounds",
     "lipschitz_bound",
+    "rounding_bound",
 ]

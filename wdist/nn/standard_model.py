@@ -2,10 +2,11 @@
 
 fl(a op b) = (a op b)(1 + delta) + eta, |delta| <= u, |eta| <= tiny: u is the unit roundoff, and eta is 0 unless the
 result underflows. A processor may round subnormal results or flush them to zero: both are within the smallest normal
-number, `tiny`. A sum of n products, in any order and with or without fused multiplication, is off by at most
-gamma_n = n u / (1 - n u) times the sum of their sizes. Source: Higham, "Accuracy and Stability of Numerical
-Algorithms", 2nd edition (2002), sections 2.2 (the model), 3.1 (inner products) and 3.5 (matrix products); equation 2.8
-for underflow.
+number, `tiny`. Inputs and weights that are subnormal themselves must be read as they are.
+
+A sum of n products, in any order and with or without fused multiplication, is off by at most gamma_n = n u / (1 - n u)
+times the sum of their sizes. Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition (2002),
+sections 2.2 (the model), 3.1 (inner products) and 3.5 (matrix products); equation 2.8 for underflow.
 """
 
 import math
@@ -81,8 +82,7 @@ def norms(rows: Tensor) -> Tensor:
         return lengths
     largest = flat.abs().amax(1)
     scale = torch.where(largest > 0, largest, 1.0)
-    lengths = scale * torch.linalg.vector_norm(flat / scale[:, None], dim=1)
-    return lengths
+    return torch.mul(scale, torch.linalg.vector_norm(flat / scale[:, None], dim=1))
 
 
 def norm(values: Tensor | None) -> float:

@@ -123,7 +123,7 @@ def _check_statement(statement: Any, mode: str) -> None:
     _require("statement.method", statement["method"], lambda value: _text(value) and value in METHODS)
     _require("statement.clip", statement["clip"], _list_of(is_real, least=2, most=2))
     low, high = statement["clip"]
-    _require("statement.clip", statement["clip"], lambda _: low < high and math.isfinite(float(high) - float(low)))
+    _require("statement.clip", statement["clip"], lambda _: low <= high and math.isfinite(float(high) - float(low)))
     p_value = statement["p_value"]
     if (p_value is None) != (mode == "blocks"):
         raise CertificateError(

@@ -12,6 +12,7 @@ from .container import CertificateError, shown
 
 Values = NDArray[np.float64]
 Shape = tuple[int, ...]
+TRANSFER_NUMBERS = 1 << 27  # of a convolution at all frequencies
 COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
 EPSILON = float(np.finfo(np.float64).eps)
 U = EPSILON / 2
@@ -97,6 +98,9 @@ class CircularConvolution:
     def norm(self, shape: Shape) -> tuple[float, Shape]:
         if len(shape) != 3 or shape[0] != self.weight.shape[1]:
             raise CertificateError(f"a convolution of {self.weight.shape[1]} channels does not fit shape {shape}")
+        numbers = self.weight.shape[0] * math.prod(shape)
+        if numbers > TRANSFER_NUMBERS:  # before anything of that size is made
+            raise CertificateError(f"the transfer matrices of a convolution have {numbers} numbers; that is too many")
         return circular_norm_bound(self.weight, shape[1:]), (self.weight.shape[0], *shape[1:])
 
     def rounding(self, x: Values, y: Values) -> Values | None:

@@ -14,6 +14,7 @@ from .container import CannotCheckError, CertificateError, shown
 from .convolutions import NORM_ROUNDING, UNDERFLOW, U, row_norms
 
 OTHER_FILES = "the command `wdist verify` reads tables and other files, and Python functions take arrays"
+LARGEST = float(np.finfo(np.float32).max)  # of the values of rows
 BLOCK_BYTES = 16 << 20  # of rows held at once
 
 
@@ -124,10 +125,11 @@ class Input:
         for start in range(0, total, step):
             stop = min(start + step, total)
             block = np.asarray(array[start:stop] if index is None else array[index[start:stop]])
-            if not np.all(np.isfinite(block)):
-                row = start + int(np.argwhere(~np.isfinite(block))[0, 0])
+            if not within(block):
+                outside = ~np.array([within(row) for row in block])
+                row = start + int(outside.argmax())
                 row = row if index is None else int(index[row])
-                raise CertificateError(f"row {row} holds a value that is not finite")
+                raise CertificateError(f"row {row} holds a value that is not finite, or beyond the range of float32")
             yield self.convert(block)
 
     def moments(self, parts: list[tuple[NDArray[Any], NDArray[np.int64]]]) -> list[NDArray[np.float64]]:
@@ -146,6 +148,11 @@ class Input:
         for array, index in blocks:
             squares += np.square(self.rows(np.asarray(array[index])) - first - shift).sum(axis=0)
         return [first + shift, np.sqrt(squares / count), largest]
+
+
+def within(block: NDArray[Any]) -> bool:
+    """Whether all values are numbers of at most the largest that float32 has; NaN is not."""
+    return bool(block.min() >= -LARGEST and block.max() <= LARGEST)
 
 
 def require_fields(what: str, stored: Any, fields: set[str]) -> None:

@@ -42,7 +42,9 @@ class Scores:
         return replace(self, values=np.clip(self.values, self.low, self.high))
 
     def unit(self) -> Values:
-        """The least that the exact scores can be, moved to [0, 1]."""
+        """The least that the exact scores can be, moved to [0, 1]; 0 if the interval is a point."""
+        if self.high == self.low:
+            return np.zeros(len(self.values))
         moved = (self.values - self.error - self.low) / (self.high - self.low)
         return np.clip(moved - 4 * U, 0.0, 1.0)
 
@@ -74,7 +76,7 @@ class Bets:
 
 def _unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
     """Mean and variance before the first score, on [0, 1]."""
-    if prior is None:
+    if prior is None or high == low:
         return 0.5, 0.25
     mean = min(1.0, max(0.0, (prior[0] - low) / (high - low)))
     return mean, min(0.25, max(1e-8, min(1.0, prior[1] / (high - low)) ** 2))
@@ -146,4 +148,4 @@ def permutation_p_values(x: Scores, y: Scores, seed: int) -> tuple[float, float]
             rows = np.broadcast_to(scores, (min(batch, count - done), len(scores)))
             sums = generator.permuted(rows, axis=1)[:, n:].sum(axis=1)
             reached = [k + int(np.count_nonzero(sums >= limit)) for k, limit in zip(reached, thresholds, strict=True)]
-    return (reached[0] + 1) / (count + 1), (reached[1] - 2 + 1) / (count + 1)
+    return (reached[0] + 1) / (count + 1), max(1, reached[1] - 1) / (count + 1)

@@ -326,7 +326,7 @@ class Options(TypedDict, total=False):
         critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
         seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
         max_seconds: Seconds of training, about; converted to steps after a timed warm-up.
-        steps: Training steps, exactly; the result is then reproducible on the same machine.
+        steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
             each column), one factor to divide by, or a factor for each column.
         layout: Axes of images, where the shape leaves them open.

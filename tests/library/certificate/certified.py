@@ -13,14 +13,14 @@ from wdist.critics.critic import Critic, CriticInput
 from wdist.critics.frozen import describe, freeze
 from wdist.critics.groupsort import GroupSortConfig
 from wdist.critics.sliced import SlicedConfig, sliced
+from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
-from wdist.inference.mean_bounds import difference_lower_bound
-from wdist.inference.permutation_test import permutation_p_value
+from wdist.inference.base import Prior
+from wdist.inference.units import lower_bound_of, p_value_of, units_of_rows, value_of
 from wdist.nn.frozen import Clip
 from wdist.nn.layers import GroupSort
-from wdist.nn.lipschitz import layer_bounds
 from wdist.transport.sliced import fit_direction, fit_sliced
 
 FAMILIES = ["affine", "sliced", "groupsort", "groupsort-4", "cone", "cone-negative", "bcop"]
@@ -79,29 +79,31 @@ class Case:
             bare, select = Critic(config, frozen, takes), [-scores for scores in select]
         low, high = float(min(s.min() for s in select)), float(max(s.max() for s in select))
         self.critic = Critic(config, nn.Sequential(*frozen, Clip(low, high)), takes)
-        prior = tuple((float(s.mean()), float(s.std())) for s in select)
-        fx, fy = (
-            s.test_scores(self.critic.evaluate(a[s.test]), s.test)
-            for a, s in zip(self.arrays, self.splits, strict=True)
-        )
-        bound = self.critic.lipschitz_bound
+        (mean_x, spread_x), (mean_y, spread_y) = ((float(s.mean()), float(s.std())) for s in select)
+        prior: Prior = ((mean_x, spread_x), (mean_y, spread_y))
+        pair = SamplePair(*self.samples, *self.splits, scale, 4, torch.device("cpu"))
+        units, bound = units_of_rows(*pair.test_scores(self.critic)), self.critic.lipschitz_bound
         result = {
-            "value": float(fy.values.mean() - fx.values.mean()) / bound,
-            "lower_bound": max(0.0, difference_lower_bound(fx, fy, low, high, 0.05, "betting", prior)) / bound,  # type: ignore[arg-type]
+            "value": value_of(units) / bound,
+            "lower_bound": max(0.0, lower_bound_of(units, low, high, 0.05, "betting", prior)) / bound,
             "confidence": 0.95,
-            "p_value": permutation_p_value(fx.values, fy.values, 4),
+            "p_value": p_value_of(units, low, high, 0.05, prior, 4),
             "seed": 4,
-            "trivial": {"mean_difference": 1.0},
+            "trivial": {"mean_difference": 1.0, "max_sliced": None},
+            "units": "Euclidean distance",
+            "steps": 0,
+            "seconds": 0.0,
+            "device": "cpu",
+            "warnings": [],
         }
         layers, tensors = describe(self.critic.module)
         stored = StoredCritic(
             self.critic.family,
-            self.critic.config,
             layers,
             {name: tensor.numpy() for name, tensor in tensors.items()},
-            [layer.bound for layer in layer_bounds(self.critic.module, takes.row_shape)],
             bound,
             takes.to_json(),
         )
-        held_out = HeldOut(fx, fy, "betting", prior)  # type: ignore[arg-type]
-        self.certificate = build_certificate(result, stored, self.samples, self.splits, held_out)
+        self.certificate = build_certificate(
+            result, stored, self.samples, self.splits, HeldOut(units, "betting", prior)
+        )

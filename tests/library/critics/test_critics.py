@@ -79,9 +79,7 @@ def test_bcop_refuses_tables_and_tiny_images() -> None:
 def test_evaluate_takes_rows_as_the_user_has_them() -> None:
     critic = random_critic(BCOPConfig(channels=(8,), kernel_size=2, width=8, depth=1), IMAGES)
     grey = np.random.default_rng(1).integers(0, 256, (5, 8, 8), dtype=np.uint8)
-    np.testing.assert_array_equal(
-        critic.evaluate(grey), critic.scores(grey[:, None] / 255)
-    )
+    np.testing.assert_array_equal(critic.evaluate(grey), critic.scores(grey[:, None] / 255))
     with pytest.raises(SampleError, match="uint8 grey levels"):
         critic.evaluate(grey.astype(np.float32))
     with pytest.raises(SampleError, match="shape"):

@@ -17,12 +17,12 @@ def test_columns_hold_together_under_the_null_and_find_the_one_that_moved() -> N
     generator, runs, alpha, d = np.random.default_rng(0), 30, 0.2, 5
     wrong = found = 0
     for run in range(runs):
-        x, y = generator.standard_normal((800, d)), generator.standard_normal((800, d))
+        x, y = generator.standard_normal((1_200, d)), generator.standard_normal((1_200, d))
         y[:, 2] *= 2.5  # no change of the mean: W1 of this column is 1.5 * sqrt(2 / pi) = 1.2
-        splits = [split_rows(800, run, side) for side in (0, 1)]
+        splits = [split_rows(1_200, run, side) for side in (0, 1)]
         fits = [table[split.train] for table, split in zip((x, y), splits, strict=True)]
         tests = [
-            HeldOutRows(table[np.sort(split.test)], np.sort(split.test), split)
+            HeldOutRows(table[np.sort(split.test)], np.sort(split.test), np.zeros(len(split.test)), split)
             for table, split in zip((x, y), splits, strict=True)
         ]
         values, lower = column_lower_bounds(*fits, *tests, alpha)

@@ -181,6 +181,20 @@ def test_a_staircase_is_bounded_as_one() -> None:
     assert E < 30
 
 
+@pytest.mark.parametrize("kind", ["dense", "images", "1-d"])
+def test_bounds_hold_where_biases_swallow_the_values(kind: str) -> None:
+    net, shape = random_net(kind)
+    net = with_values(net, 1.0)
+    with torch.no_grad():
+        for part in net:
+            if getattr(part, "bias", None) is not None:
+                part.bias.copy_(2.0**53 * part.bias.sign())
+    rows = torch.randn(8, *shape, dtype=torch.float64)
+    pairs = [*errors_and_bounds(net, rows)]
+    assert all(apart <= bound for apart, bound in pairs)
+    assert max(apart for apart, _ in pairs) > Decimal("0.1")
+
+
 @pytest.mark.parametrize("scale", [1e-320, 1e-308, 1e-200, 1e-160])
 @pytest.mark.parametrize("kind", ["linear", "dense", "cone", "sliced"])
 def test_bounds_hold_where_numbers_underflow(kind: str, scale: float) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from wdist.critics.cost import dense_size, step_threads, training_operations
 from wdist.critics.groupsort import GroupSortConfig
 from wdist.errors import OptionError, Stopped
 from wdist.estimate import estimate_w1
+from wdist.result import Result
 from wdist.training.lockstep import mean_difference
 from wdist.training.progress import Progress
 from wdist.training.threads import ONE_THREAD, threads_for
@@ -92,11 +94,37 @@ def test_the_number_is_restored_however_an_estimate_ends(
 
 
 def test_an_estimate_trains_alike_however_many_threads_are_set() -> None:
-    def values(threads: int) -> list[float]:
+    def result(threads: int) -> Result:
         torch.set_num_threads(threads)
-        return [entry["value"] for entry in estimate_w1(X, Y, **OPTIONS).curve]
+        return estimate_w1(X, Y, **OPTIONS)
 
-    assert values(1) == values(2)
+    one, two = result(1), result(2)
+    assert [entry["value"] for entry in one.curve] == [entry["value"] for entry in two.curve]
+    for figure in ("value", "lower_bound", "lipschitz_bound"):  # proof and scores use all threads
+        assert getattr(one, figure) == pytest.approx(getattr(two, figure), rel=1e-13), figure
+
+
+def test_a_checkpoint_resumes_with_another_number_of_threads(tmp_path: Path) -> None:
+    x, y = (generator.normal(size=(100, 784)).astype(np.float32) + shift for shift in (0, 1))  # enough for two threads
+    options = {**OPTIONS, "steps": 8}
+    polls: list[None] = []
+
+    def should_stop() -> bool:
+        polls.append(None)
+        return len(polls) > 5
+
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Stopped):
+        estimate_w1(x, y, **options, should_stop=should_stop, checkpoint=checkpoint)
+    torch.set_num_threads(1)
+    told: list[int] = []
+    result = estimate_w1(x, y, **options, checkpoint=checkpoint, progress=lambda progress: told.append(progress.step))
+    assert told[0] > 1  # it did not begin anew
+    torch.set_num_threads(2)
+    whole = estimate_w1(x, y, **options)
+    assert result.steps == whole.steps
+    # After these few steps the rounding of another number of threads is all that differs.
+    assert result.value == pytest.approx(whole.value, rel=1e-5)
 
 
 def test_the_number_is_kept_for_each_python_thread() -> None:

@@ -42,7 +42,7 @@ class OptionFlags:
     steps: Annotated[
         Any | None,
         Parameter(
-            help="Training steps, exactly; the result is then reproducible on the same machine.",
+            help="Training steps, exactly; the result is then reproducible on one machine with as many threads.",
             metavar="STEPS",
             converter=numbers,
             n_tokens=1,
