@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 LEVELS = (0.01, 0.05, 0.1)
 BOOTSTRAPS = 400
-COMMON = {"Welch": None, "bootstrap": None}
+COMMON: dict[str, float | None] = {"Welch": None, "bootstrap": None}
 
 # Betting bounds are above their value with a probability of about alpha^2 in a random order. For Brownian motion it is
 # alpha^2: capital against the sample mean reaches 1/alpha if a Brownian bridge crosses a line, which has probability
@@ -83,8 +83,8 @@ def case_of(
     select = pair.scores(oracle, "select")
     if within is None:
         train = pair.scores(oracle, "train")
-        seen = [np.concatenate(side) for side in zip(train, select, strict=True)]
-        within = clip_interval(*seen, *certify._test_units(pair), alpha)
+        seen_x, seen_y = (np.concatenate(side) for side in zip(train, select, strict=True))
+        within = clip_interval(seen_x, seen_y, *certify._test_units(pair), alpha)
     clipped = Oracle(potential, *within)
     means = [certify._means(pair, side, scores.clip(*within)) for side, scores in enumerate(select)]
     prior_x, prior_y = ((float(each.mean()), float(each.std())) for each in means)
@@ -112,7 +112,8 @@ def above(method: str) -> str:
 
 def allowed_of(methods: Iterable[str] = METHODS) -> dict[str, float | None]:
     """For the statements of `judged`."""
-    return dict.fromkeys(methods, ALPHA) | {above(name): ABOVE_VALUE for name in methods}
+    allowed: dict[str, float | None] = dict.fromkeys(methods, ALPHA)
+    return allowed | {above(name): ABOVE_VALUE for name in allowed}
 
 
 def judged(case: Case, truth: float, methods: Iterable[str] = METHODS) -> dict[str, bool]:

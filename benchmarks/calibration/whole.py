@@ -38,8 +38,8 @@ def cell(
     def run(generator: np.random.Generator, number: int) -> Wrong:
         x, y, options = draw(generator, number)
         before = units.bounds_above_value
-        options = {"steps": STEPS, "seed": number, "baseline_rows": 0, "empirical": False} | options
-        result = estimate_w1(x, y, **options)
+        quick: dict[str, Any] = {"steps": STEPS, "seed": number, "baseline_rows": 0, "empirical": False}
+        result = estimate_w1(x, y, **quick | options)
         wrong = {LOWER: result.lower_bound > w1, above(LOWER): units.bounds_above_value > before}
         if has_diameter:
             assert result.upper_bound is not None
