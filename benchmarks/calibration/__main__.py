@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: before torch 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.calibration import report
+from benchmarks.calibration.cell import Cell
 from benchmarks.calibration.results import Results
 from benchmarks.calibration.study import BY_TOPIC, CELLS, LAYERS, RUNS, chosen, study
 
@@ -45,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BlockingIOError:
         print(f"{given.results}: another study is writing to this file", file=sys.stderr)
         return 2
+    with results:
+        return judge(given, cells, results)
+
+
+def judge(given: argparse.Namespace, cells: dict[str, Cell], results: Results) -> int:
+    """Make the runs that are missing, show all, and return the command's status: 1 if a cell is broken."""
     if results.ignored:
         print(f"{results.ignored} chunks were made by other code and are ignored (--any-code)", file=sys.stderr)
     runs = dict.fromkeys(RUNS, given.runs) if given.runs else RUNS
@@ -59,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.out.write_text("[\n" + ",\n".join(json.dumps(each) for each in figures) + "\n]\n")
     bad = [f"BROKEN  {each}" for each in report.failures(cells, results.tallies, limits)]
     bad += [f"UNFINISHED  {each}" for each in report.unfinished(cells, results.tallies, runs)]
-    print("\n".join(bad), file=sys.stderr)
+    for each in bad:
+        print(each, file=sys.stderr)
     return 1 if bad else 0
 
 

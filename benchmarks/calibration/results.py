@@ -74,7 +74,7 @@ class Tally:
 
 
 class Results:
-    """The tallies of a file, and the way to add to it.
+    """The tallies of a file, and the way to add to it. `with` closes the file.
 
     Raises BlockingIOError if it is opened for writing, and another process has it open for that.
     """
@@ -93,6 +93,13 @@ class Results:
                 self.of(found["cell"]).add(found)
             else:
                 self.ignored += 1
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def of(self, cell: str) -> Tally:
         return self.tallies.setdefault(cell, Tally())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from benchmarks.calibration import controls, groups, report, rows, together, whole
+from benchmarks.calibration import controls, groups, rows, together, whole
 from benchmarks.calibration.cell import Cell, several
 from benchmarks.calibration.results import Results
 
@@ -63,29 +63,30 @@ def chosen(layers: Sequence[str], words: Sequence[str]) -> dict[str, Cell]:
     }
 
 
-def missing(cells: dict[str, Cell], results: Results, runs: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
-    """The chunks that are left to make, cell by cell."""
-    for name, cell in cells.items():
-        for first, count in results.of(name).missing(runs[cell.layer], CHUNK[cell.layer]):
-            yield name, first, count
+def missing(cells: dict[str, Cell], results: Results, runs: Mapping[str, int]) -> list[tuple[str, int, int]]:
+    """The chunks that are left to make. All cells advance together, so that a study that is stopped has them all."""
+    found = [
+        (name, first, count)
+        for name, cell in cells.items()
+        for first, count in results.of(name).missing(runs[cell.layer], CHUNK[cell.layer])
+    ]
+    return sorted(found, key=lambda chunk: chunk[1] / runs[CELLS[chunk[0]].layer])
 
 
 def study(cells: dict[str, Cell], results: Results, runs: Mapping[str, int], processes: int) -> None:
-    """Make the runs that are missing. Writes a line for each finished cell."""
-    limits = report.limits_of(CELLS)
-    chunks = list(missing(cells, results, runs))
-    left = {name: sum(each[0] == name for each in chunks) for name in cells}
+    """Make the runs that are missing. Tells every minute how many are done."""
+    chunks = missing(cells, results, runs)
+    total, done = sum(count for _, _, count in chunks), 0
+    started = told = time.monotonic()
     # Forked processes would inherit the lock on the file, and keep it if this one is killed.
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
     try:
-        for done in as_completed([pool.submit(make, *chunk) for chunk in chunks]):
-            name, first, count, wrong, seconds = done.result()
+        for made in as_completed([pool.submit(make, *chunk) for chunk in chunks]):
+            name, first, count, wrong, seconds = made.result()
             results.append(name, first, count, wrong, seconds)
-            left[name] -= 1
-            if not left[name]:
-                tally = results.of(name)
-                print(f"{tally.seconds:6.0f} s  {name}: {tally.runs:,} runs", file=sys.stderr, flush=True)
-                for each in report.exceeded(CELLS[name], tally, limits):
-                    print(f"{'':10}{each}", file=sys.stderr, flush=True)
+            done += count
+            if time.monotonic() > told + 60:
+                told = time.monotonic()
+                print(f"{done:,} of {total:,} runs in {(told - started) / 60:.0f} min", file=sys.stderr, flush=True)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -56,7 +56,7 @@ def pairs_of_sets() -> Iterator[Cell]:
             sets = [generator.standard_normal(120) + k * shift for k in range(4)]
             wrong = dict.fromkeys(allowed_of(), False)
             for i, j in combinations(range(4), 2):
-                case = case_of(opened(sets[i], sets[j], number))
+                case = case_of(opened(sets[i], sets[j], number), within=(-4.0, 5.0))
                 for method in METHODS:
                     bound, is_above = lower_bound(case, method, ALPHA / 6)
                     wrong[method] |= bound > (j - i) * shift
