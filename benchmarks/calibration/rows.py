@@ -129,6 +129,10 @@ KINDS = (
     Kind("two points, even, equal", _points(0.5, 1.0), _points(0.5, 1.0), 0.0, within=(0.0, 1.0)),
     Kind("two points, 0.3 against 0.5", _points(0.3, 1.0), _points(0.5, 1.0), 0.2, within=(0.0, 1.0)),
     Kind("0 or 10, ten in 1 %, equal", _points(0.01, 10.0), _points(0.01, 10.0), 0.0, (600, 600), (0.0, 10.0)),
+    Kind(
+        "0 or 10, ten in 1 %, equal, 100 rows against 10,000",
+        *(_points(0.01, 10.0), _points(0.01, 10.0), 0.0, (100, 10_000), (0.0, 10.0)),
+    ),
     Kind("0 or 10, ten in 1 % against 3 %", _points(0.01, 10.0), _points(0.03, 10.0), 0.2, (600, 600), (0.0, 10.0)),
 )
 
