@@ -32,6 +32,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--report", action="store_true", help="make no runs; judge and print those of the file")
     parser.add_argument("--any-code", action="store_true", help="count runs of other versions of the library, too")
     parser.add_argument("--out", type=Path, help="figures as JSON, for docs/pictures/draw.py")
+    parser.add_argument("--page", type=Path, help="a page whose tables are replaced: docs/benchmarks/calibration.md")
     return parser.parse_args(arguments)
 
 
@@ -60,10 +61,13 @@ def judge(given: argparse.Namespace, cells: dict[str, Cell], results: Results) -
     limits = report.limits_of(CELLS)
     shown = {topic: [cell for cell in each if cell.name in cells] for topic, each in BY_TOPIC.items()}
     figures = report.figures_of(shown, results.tallies, limits)
-    for topic, table in report.tables(figures).items():
+    tables = report.tables(figures)
+    for topic, table in tables.items():
         print(f"\n{topic}\n\n{table}")
     if given.out is not None:
         given.out.write_text("[\n" + ",\n".join(json.dumps(each) for each in figures) + "\n]\n")
+    if given.page is not None:
+        given.page.write_text(report.with_tables(given.page.read_text(), tables))
     bad = [f"BROKEN  {each}" for each in report.failures(cells, results.tallies, limits)]
     bad += [f"UNFINISHED  {each}" for each in report.unfinished(cells, results.tallies, runs)]
     for each in bad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -81,6 +82,18 @@ def tables(figures: Sequence[dict[str, Any]]) -> dict[str, str]:
     for each in figures:
         topics.setdefault(each["topic"], []).append(each)
     return {topic: _table(cells) for topic, cells in topics.items()}
+
+
+def with_tables(page: str, new: Mapping[str, str]) -> str:
+    """A page in which the first table below the heading of each topic is the new one.
+
+    Raises ValueError if it has no such heading.
+    """
+    for topic, table in new.items():
+        if (found := re.search(rf"^## {re.escape(topic)}\n(?:(?!\||## ).*\n)*((?:\|.*\n)+)", page, re.M)) is None:
+            raise ValueError(f"the page has no table below the heading {topic!r}")
+        page = page[: found.start(1)] + table + "\n" + page[found.end(1) :]
+    return page
 
 
 def _table(cells: Sequence[dict[str, Any]]) -> str:
