@@ -56,10 +56,16 @@ def mixed() -> Iterator[Cell]:
 
 
 def own(generator: np.random.Generator, shift: float, order: int) -> tuple[Side, Side]:
-    """200 groups that are all in both sets: the effects are shared, and the target is shifted."""
-    labels, effects = np.arange(200), generator.standard_normal(200)
+    """200 groups that are all in both sets; labels are in the order of how much their effect differs between them.
+
+    Either side has effects of the same distribution, half of whose variance the sides share.
+    """
+    shared, *only = generator.standard_normal((3, 200)) / np.sqrt(2)
+    by_difference = np.argsort(only[1] - only[0])
+    effects = [(shared + each)[by_difference] for each in only]
     sides = [
-        rows_of(generator, labels, effects + moved, generator.integers(1, 4, 200), order) for moved in (0.0, shift)
+        rows_of(generator, np.arange(200), mine + moved, generator.integers(1, 4, 200), order)
+        for mine, moved in zip(effects, (0.0, shift), strict=True)
     ]
     return sides[0], sides[1]
 

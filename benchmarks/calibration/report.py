@@ -10,6 +10,7 @@ from scipy import stats
 
 from benchmarks.calibration.cell import ABOVE, REFUSED, Cell
 from benchmarks.calibration.results import Tally
+from benchmarks.calibration.statements import COMMON
 
 CHANCE = 0.001  # that a study of correct statements fails
 REFUSED_SHARE = 0.01  # of the samples of a cell, at most
@@ -98,7 +99,7 @@ def with_tables(page: str, new: Mapping[str, str]) -> str:
 
 def _table(cells: Sequence[dict[str, Any]]) -> str:
     statements = list(dict.fromkeys(_title(each) for cell in cells for each in cell["limits"]))
-    statements.sort(key=lambda title: title == ABOVE_TITLE)  # stable: the last column
+    statements.sort(key=lambda title: (title == ABOVE_TITLE, title.startswith("p ≤"), title in COMMON))  # stable
     lines = [f"| data | runs | {' | '.join(statements)} |", "| --- |" + " ---: |" * (1 + len(statements))]
     for cell in cells:
         entries = [_entry(cell, title) for title in statements]

@@ -76,7 +76,6 @@ def case_of(
     pair: SamplePair,
     potential: Callable[[Values], Values] = first_column,
     within: tuple[float, float] | None = None,
-    alpha: float = ALPHA,
 ) -> Case:
     """The scores of the test rows, clipped as train and select rows advise, or to the interval `within`."""
     oracle = Oracle(potential)
@@ -84,7 +83,7 @@ def case_of(
     if within is None:
         train = pair.scores(oracle, "train")
         seen_x, seen_y = (np.concatenate(side) for side in zip(train, select, strict=True))
-        within = clip_interval(seen_x, seen_y, *certify._test_units(pair), alpha)
+        within = clip_interval(seen_x, seen_y, *certify._test_units(pair), ALPHA)
     clipped = Oracle(potential, *within)
     means = [certify._means(pair, side, scores.clip(*within)) for side, scores in enumerate(select)]
     prior_x, prior_y = ((float(each.mean()), float(each.std())) for each in means)
