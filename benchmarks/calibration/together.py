@@ -36,7 +36,7 @@ def columns() -> Iterator[Cell]:
 
         def run(generator: np.random.Generator, number: int) -> Wrong:
             order = 1 if number % 2 else -1
-            x, y = (np.sort(generator.random(n))[::order] for n in (180, 150))
+            x, y = (np.sort(generator.random(n))[::order] for n in (500, 400))
             pair = opened(quantiles(x, 0.0), quantiles(y, shift), number)
             before = units.bounds_above_value
             _, bounds = column_lower_bounds(*pair.rows("train", 1_000), *pair.test_rows(1_000), ALPHA)
@@ -53,7 +53,7 @@ def pairs_of_sets() -> Iterator[Cell]:
 
     def cell(about: str, shift: float) -> Cell:
         def run(generator: np.random.Generator, number: int) -> Wrong:
-            sets = [generator.standard_normal(120) + k * shift for k in range(4)]
+            sets = [generator.standard_normal(400) + k * shift for k in range(4)]
             wrong = dict.fromkeys(allowed_of(), False)
             for i, j in combinations(range(4), 2):
                 case = case_of(opened(sets[i], sets[j], number), within=(-4.0, 5.0))
