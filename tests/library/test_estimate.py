@@ -10,6 +10,7 @@ import torch
 
 from wdist import OptionError, Result, SampleError, estimate_w1, load_critic
 from wdist.data.known_truth import funnel_pair
+from wdist.definitions.figures import METHOD_VERSION
 from wdist.errors import Stopped
 from wdist.training.progress import Progress
 
@@ -31,6 +32,7 @@ NAMES = [
     "trivial",
     "empirical",
     "null_baseline",
+    "method_version",
     "steps",
     "seconds",
     "device",
@@ -65,6 +67,7 @@ def test_result_has_exactly_the_shared_names(shifted: Result) -> None:
     assert set(document["trivial"]) == {"mean_difference", "max_sliced"}
     assert set(document["null_baseline"]) == {"rows", "between", "within"}
     assert set(document["critic"]) == {"family", "config"}
+    assert document["method_version"] == METHOD_VERSION
     assert float(shifted) == shifted.lower_bound
     for text in (str(shifted), shifted._repr_html_(), document["meaning"]):
         assert f"{shifted.lower_bound:.4g}" in text

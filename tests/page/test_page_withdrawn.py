@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,13 @@ class Old:
     grouped: str
     apart: str  # with groups too; one of its sets was deleted since
     batch: str
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of its own: on the shared one other pages would ask for the set that is deleted here."""
+    with ServerProcess(tmp_path_factory.mktemp("withdrawn") / "data") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +74,7 @@ def record(server: ServerProcess, address: str) -> dict[str, Any]:
 
 
 def test_a_withdrawn_estimate_is_marked_and_runs_again(open_page: OpenPage, server: ServerProcess, old: Old) -> None:
-    page = open_page(f"/#/estimates/{old.grouped}")
+    page = open_page(f"/#/estimates/{old.grouped}", base=server.url)
     card = result_of(page)
     bound = record(server, f"estimates/{old.grouped}")["result"]["lower_bound"]
     expect(notice(page)).to_contain_text("Version 1 of the statistics")
@@ -97,8 +105,10 @@ def test_a_withdrawn_estimate_is_marked_and_runs_again(open_page: OpenPage, serv
     assert again["result"]["method_version"] == 2
 
 
-def test_a_plain_estimate_stands_but_its_certificate_is_old(open_page: OpenPage, old: Old) -> None:
-    page = open_page(f"/#/estimates/{old.plain}")
+def test_a_plain_estimate_stands_but_its_certificate_is_old(
+    open_page: OpenPage, server: ServerProcess, old: Old
+) -> None:
+    page = open_page(f"/#/estimates/{old.plain}", base=server.url)
     expect(result_of(page).locator(".bound-figure")).to_be_visible()
     expect(page.locator("s")).to_have_count(0)
     expect(notice(page)).to_have_count(0)
@@ -106,14 +116,14 @@ def test_a_plain_estimate_stands_but_its_certificate_is_old(open_page: OpenPage,
     expect(page.get_by_text("The certificate has format 1, which wdist verify refuses")).to_be_visible()
 
 
-def test_what_cannot_run_again_says_why(open_page: OpenPage, old: Old) -> None:
-    page = open_page(f"/#/estimates/{old.apart}", expected=("404",))
+def test_what_cannot_run_again_says_why(open_page: OpenPage, server: ServerProcess, old: Old) -> None:
+    page = open_page(f"/#/estimates/{old.apart}", base=server.url, expected=("404",))
     expect(notice(page)).to_contain_text("A sample set was deleted: send it again first.")
     expect(page.get_by_role("button", name="Run again")).to_have_count(0)
 
 
-def test_the_list_of_jobs_marks_them(open_page: OpenPage, old: Old) -> None:
-    page = open_page("/#/jobs", expected=("404",))
+def test_the_list_of_jobs_marks_them(open_page: OpenPage, server: ServerProcess, old: Old) -> None:
+    page = open_page("/#/jobs", base=server.url, expected=("404",))
     page.get_by_role("heading", name="Jobs").wait_for()
 
     def row(name: str) -> Locator:
@@ -133,7 +143,7 @@ def test_the_list_of_jobs_marks_them(open_page: OpenPage, old: Old) -> None:
 
 
 def test_a_matrix_marks_its_cells_and_runs_again(open_page: OpenPage, server: ServerProcess, old: Old) -> None:
-    page = open_page(f"/#/batches/{old.batch}")
+    page = open_page(f"/#/batches/{old.batch}", base=server.url)
     expect(notice(page)).to_contain_text("Version 1 of the statistics")
     marked = page.locator("td.withdrawn")
     expect(marked).to_have_count(4)  # two pairs, mirrored

@@ -12,7 +12,8 @@ from .container import CertificateError, shown
 
 Values = NDArray[np.float64]
 Shape = tuple[int, ...]
-TRANSFER_NUMBERS = 1 << 27  # of a convolution at all frequencies
+CONVOLUTION_NUMBERS = 1 << 27  # of the transfer matrices of all frequencies, and of an unfolded row
+KERNEL_SIZE = 64
 COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
 EPSILON = float(np.finfo(np.float64).eps)
 U = EPSILON / 2
@@ -21,10 +22,15 @@ NORM_ROUNDING = 1.01  # of the norms that errors are computed from, and of the b
 
 
 def row_norms(x: Values) -> Values:
-    """Euclidean norms of rows, (n, ...) -> (n,)."""
+    """Euclidean norms of rows, (n, ...) -> (n,), and what underflow may have taken from them."""
     flat = x.reshape(len(x), -1)
-    norms: Values = np.sqrt(np.einsum("ij,ij->i", flat, flat))
+    norms: Values = np.sqrt(np.einsum("ij,ij->i", flat, flat)) + UNDERFLOW
     return norms
+
+
+def norm_of(weights: Values | None) -> float:
+    """Euclidean (Frobenius) norm, and what underflow may have taken from it; 0 for None."""
+    return 0.0 if weights is None else float(np.linalg.norm(weights)) + UNDERFLOW
 
 
 class Unshuffle:
@@ -98,15 +104,15 @@ class CircularConvolution:
     def norm(self, shape: Shape) -> tuple[float, Shape]:
         if len(shape) != 3 or shape[0] != self.weight.shape[1]:
             raise CertificateError(f"a convolution of {self.weight.shape[1]} channels does not fit shape {shape}")
-        numbers = self.weight.shape[0] * math.prod(shape)
-        if numbers > TRANSFER_NUMBERS:  # before anything of that size is made
-            raise CertificateError(f"the transfer matrices of a convolution have {numbers} numbers; that is too many")
+        # before anything of that size is made
+        numbers = math.prod(shape) * max(self.weight.shape[0], math.prod(self.weight.shape[2:]))
+        if numbers > CONVOLUTION_NUMBERS or max(self.weight.shape[2:]) > KERNEL_SIZE:
+            raise CertificateError(f"a kernel {self.weight.shape} on {shape} is more than is computed")
         return circular_norm_bound(self.weight, shape[1:]), (self.weight.shape[0], *shape[1:])
 
     def rounding(self, x: Values, y: Values) -> Values | None:
         _, channels, kh, kw = self.weight.shape
-        kernel, pixels = math.sqrt(kh * kw) * float(np.linalg.norm(self.weight)), math.prod(y.shape[2:])
-        bias = 0.0 if self.bias is None else math.sqrt(pixels) * float(np.linalg.norm(self.bias))
+        kernel, bias = math.sqrt(kh * kw) * norm_of(self.weight), math.sqrt(math.prod(y.shape[2:])) * norm_of(self.bias)
         added: Values = (channels * kh * kw + 2) * U * (kernel * row_norms(x) + bias)
         return added
 

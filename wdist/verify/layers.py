@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CertificateError, shown
-from .convolutions import EPSILON, UNDERFLOW, CircularConvolution, Shape, U, Unshuffle, Values, row_norms
+from .convolutions import EPSILON, UNDERFLOW, CircularConvolution, Shape, U, Unshuffle, Values, norm_of, row_norms
 
 PAIR_NUMBERS = 1 << 20  # differences of rows and anchors held at once: 8 MB
 
@@ -135,8 +135,9 @@ class Sort(Exact):
 
     def forward(self, x: Values) -> Values:
         if self.size == 2:  # the common case: two passes instead of a sort
-            out = x.copy()
             half = x.shape[1] // 2
+            out = np.empty_like(x)
+            out[:, 2 * half :] = x[:, 2 * half :]
             places = (
                 (slice(0, 2 * half, 2), slice(1, 2 * half, 2))
                 if self.neighbours
@@ -185,8 +186,7 @@ class Linear:
         return spectral_norm_bound(self.weight), (self.weight.shape[0],)
 
     def rounding(self, x: Values, y: Values) -> Values | None:
-        bias = 0.0 if self.bias is None else float(np.linalg.norm(self.bias))
-        added: Values = (self.weight.shape[1] + 2) * U * (float(np.linalg.norm(self.weight)) * row_norms(x) + bias)
+        added: Values = (self.weight.shape[1] + 2) * U * (norm_of(self.weight) * row_norms(x) + norm_of(self.bias))
         return added
 
 

@@ -3,6 +3,8 @@
 The streams of random numbers are those of docs/certificate.md.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -152,7 +152,7 @@ class Input:
 
 def within(block: NDArray[Any]) -> bool:
     """Whether all values are numbers of at most the largest that float32 has; NaN is not."""
-    return bool(block.min() >= -LARGEST and block.max() <= LARGEST)
+    return float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST
 
 
 def require_fields(what: str, stored: Any, fields: set[str]) -> None:

@@ -143,7 +143,6 @@ def formats() -> set[str]:
             result.certificate.save(folder / "certificate")
             header = _header(folder / "certificate")
             certificate = json.loads(header["__metadata__"]["wdist_certificate"])
-            certificate["critic"]["config"] = None  # the family's own
             found |= _described("certificate", certificate) | _stored("certificate", header)
         stop = iter([False, False, True])
         options: dict[str, Any] = {"critic": "groupsort", "steps": 9, "checkpoint": folder / "checkpoint"}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from groups import NARROW, ORDERS, WIDE, Rows, as_given, equal_populations, of_all_groups, of_test_groups
 from scipy import stats
+from simulated_groups import NARROW, ORDERS, WIDE, Rows, as_given, equal_populations, of_all_groups, of_test_groups
 
 from wdist import estimate_w1
 from wdist.data.splits import split_groups
@@ -61,6 +61,22 @@ def test_shares_of_groups_in_both_files(shared: float) -> None:
         return of_test_groups(equal_populations(np.random.default_rng([seed, 2]), 200, shared), "descending", seed)
 
     assert max(errors(draw, 200)) <= allowed(ALPHA, 200)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_coins_use_up_most_of_the_error(layout: str) -> None:
+    """Groups score 0 or 1, as a coin falls. Bets at full error are wrong in 3 %, so that much less care would show."""
+
+    def draw(seed: int) -> Units:
+        generator = np.random.default_rng([seed, 13])
+        both = round(LAYOUTS[layout] * 100)
+        codes = np.arange(100), np.concatenate([np.arange(both), np.arange(100, 200 - both)])
+        x, y = (generator.random((2, 100)) < 0.5).astype(float)
+        return of_all_groups(((x, codes[0]), (y, codes[1])), layout, seed)  # type: ignore[arg-type]
+
+    found = errors(draw, 1_000, 0, 1)
+    assert max(found) <= allowed(ALPHA, 1_000)
+    assert min(found) >= 10 or layout == "mixed"  # two bounds at half the error each leave more of it
 
 
 @pytest.mark.parametrize("shared", LAYOUTS.values(), ids=LAYOUTS)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from groups import as_given
 from scipy import stats
+from simulated_groups import as_given
 
 from wdist.data.splits import HeldOutRows, split_rows
 from wdist.inference.base import MeanMethod
