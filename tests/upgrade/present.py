@@ -7,6 +7,7 @@ from service_fixtures import postgres_server, pytest_generate_tests, s3_server, 
 from service_process import Server
 from stores import Stores, rows
 
+from wdist.data.scaling import Scaling
 from wdist.definitions.figures import METHOD_VERSION
 from wdist.paper.robustness import ClassifierConfig, RobustTraining, certified_accuracy, train_robust_classifier
 
@@ -15,6 +16,7 @@ __all__ = [
     "WDIST",
     "ClassifierConfig",
     "RobustTraining",
+    "Scaling",
     "Server",
     "Stores",
     "certified_accuracy",
