@@ -100,3 +100,15 @@ def test_clusters_far_apart(gap: float, tmp_path: Path) -> None:
     result.certificate.save(tmp_path / "c.cert")
     report = verify_certificate(tmp_path / "c.cert", x, y)
     assert report.valid, str(report)
+
+
+def test_columns_far_from_zero() -> None:
+    """Times in nanoseconds beside a constant: steps of 1 do not change such numbers, nor 1e-9 of them their cells."""
+    generator = np.random.default_rng(0)
+    x, y = (np.full((400, 2), 1_700_000_000_000_000_000, dtype=np.int64) for _ in range(2))
+    x[:, 0] += generator.integers(0, 10**6, size=400)
+    y[:, 0] += generator.integers(0, 10**6, size=400) + 10**6
+    constant, moved = sorted(estimate_w1(x, y, critic="affine", **QUICK).witness.columns, key=lambda c: c.value)
+    assert constant.value == constant.lower_bound == 0
+    assert moved.value == pytest.approx(1e6, rel=0.2)
+    assert 0 < moved.lower_bound <= 1e6

@@ -59,12 +59,15 @@ def column_lower_bounds(
     d = fit_x.shape[1]
     values, lower = np.empty(d), np.empty(d)
     for column in range(d):
-        potential = fit_potential(fit_x[:, column], fit_y[:, column], penalty)
-        seen_x, seen_y = (evaluate_potential(rows[:, column], *potential) for rows in (fit_x, fit_y))
+        # Knots and potentials of numbers far from 0 would be coarse.
+        centre = float(np.median(np.concatenate([fit_x[:, column], fit_y[:, column]])))
+        seen_x, seen_y = fit_x[:, column] - centre, fit_y[:, column] - centre
+        potential = fit_potential(seen_x, seen_y, penalty)
+        seen_x, seen_y = (evaluate_potential(t, *potential) for t in (seen_x, seen_y))
         low, high = clip_interval(seen_x, seen_y, len(on_x), len(on_y), alpha / d)
         units = units_of_rows(
             *(
-                _scores(side, potential, rows[:, column]).clip(low, high)
+                _scores(side, potential, rows[:, column] - centre).clip(low, high)
                 for side, rows in ((x_test, on_x), (y_test, on_y))
             )
         )
@@ -75,7 +78,7 @@ def column_lower_bounds(
 
 
 def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values) -> SeededScores:
-    """The potential at t (n,), one column of the rows.
+    """The potential at t (n,), the differences of one column of the rows to a number.
 
     In the standard model of float64, the slope of a cell, the distance to its knot, their product and two sums are
     rounded. None of these parts of the score is larger than the score and two values at knots.
@@ -83,7 +86,9 @@ def _scores(held_out: HeldOutRows, potential: tuple[Values, Values], t: Values) 
     scores = evaluate_potential(t, *potential)
     largest = 2 * float(np.abs(potential[1]).max())
     return held_out.scores(
-        scores, steepest(*potential) * held_out.rounding + 8 * UNIT_ROUNDOFF * (np.abs(scores) + largest)
+        scores,
+        steepest(*potential) * (held_out.rounding + UNIT_ROUNDOFF * np.abs(t))
+        + 8 * UNIT_ROUNDOFF * (np.abs(scores) + largest),
     )
 
 

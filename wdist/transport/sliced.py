@@ -67,7 +67,8 @@ def fit_potential(on_x: Values, on_y: Values, penalty: float, cells: int = CELLS
     pooled = np.concatenate([on_x, on_y])
     knots = _separate(np.unique(np.quantile(pooled, np.linspace(0.0, 1.0, cells + 1))))
     if len(knots) < 2:
-        return np.array([knots[0], knots[0] + 1.0]), np.array([0.0, 1.0])
+        step = max(1.0, float(np.spacing(abs(knots[0]))))  # beyond 2^53, a step of 1 leads back to the same number
+        return np.array([knots[0], knots[0] + step]), np.array([0.0, step])
     # the integral of F over a cell is the mean of (right - clip(t)), exact for the empirical distribution
     gains = _cell_integrals(on_x, knots) - _cell_integrals(on_y, knots)
     widths = np.diff(knots)
