@@ -527,6 +527,28 @@ def _(issued: Issued) -> Issued:
     return issued
 
 
+@attack("a kernel whose singular values take minutes", "Lipschitz bound", family="conv")
+def _(issued: Issued) -> Issued:
+    channels, (first, *_, last) = 1_400, issued.document["critic"]["layers"]
+    kernels = [np.full(shape, 1e-2, dtype=np.float32) for shape in ((channels, 1, 1, 1), (channels, channels, 1, 1))]
+    weight = np.zeros((1, 16 * channels))
+    weight[0, 0] = 1e-2
+    issued.document["critic"]["layers"] = [first, first, {"kind": "flatten"}, {"kind": "linear"}, last]
+    issued.document["critic"]["lipschitz_bound"] = 1e3
+    issued.tensors = {f"layers.{i}.weight": kernel for i, kernel in enumerate(kernels)} | {"layers.3.weight": weight}
+    return issued
+
+
+@attack("a matrix whose singular values take minutes", "Lipschitz bound")
+def _(issued: Issued) -> Issued:
+    layers = issued.document["critic"]["layers"]
+    layers[1:2] = [{"kind": "linear"}] * 3
+    issued.document["critic"]["lipschitz_bound"] = 1e6
+    weights = (np.full(shape, 1e-3, dtype=np.float32) for shape in ((4_000, 4), (4_000, 4_000), (1, 4_000)))
+    issued.tensors = {"layers.0.shift": np.zeros(4)} | {f"layers.{i}.weight": w for i, w in enumerate(weights, 1)}
+    return issued
+
+
 @attack("potential whose first cell is wider than doubles reach", "Lipschitz bound")
 def _(issued: Issued) -> Issued:
     issued.document["critic"]["layers"].insert(2, {"kind": "piecewise_linear"})

@@ -142,3 +142,9 @@ def test_masked_values_are_not_read(tmp_path: Path) -> None:
     for verify in (verify_certificate, verify_fresh):
         with pytest.raises(CertificateError, match="masked"):
             verify(tmp_path / "c.cert", masked, y)
+
+
+def test_rows_without_columns_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "c.cert").write_bytes(honest(()).content)
+    with pytest.raises(CertificateError, match="do not fit"):
+        verify_fresh(tmp_path / "c.cert", np.zeros((5, 0)), np.zeros((5, 0)))

@@ -14,6 +14,7 @@ Values = NDArray[np.float64]
 Shape = tuple[int, ...]
 CONVOLUTION_NUMBERS = 1 << 27  # of the transfer matrices of all frequencies, and of an unfolded row
 KERNEL_SIZE = 64
+PRODUCTS = 1 << 33  # of the transfer matrices with themselves; their singular values take about twenty times as long
 COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
 EPSILON = float(np.finfo(np.float64).eps)
 U = EPSILON / 2
@@ -133,6 +134,8 @@ def circular_norm_bound(kernel: Values, grid: Shape) -> float:
     rows, columns = transfer.shape[1:]
     size = float((np.abs(kernel).sum(axis=(2, 3)) ** 2).sum())
     rounding = UNDERFLOW + EPSILON * (16 + 8 * math.log2(max(2, math.prod(grid)))) * math.sqrt(size)
+    if len(transfer) * rows**2 * columns > PRODUCTS:
+        raise CertificateError(f"a kernel {kernel.shape} on a grid {grid} takes more time than is spent")
     gram = transfer @ transfer.conj().swapaxes(1, 2)
     excess = float(np.linalg.norm(gram - np.eye(rows), axis=(1, 2)).max()) + (columns + 8) * EPSILON * size
     if excess <= 1e-6:

@@ -13,8 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CertificateError, shown
-from .convolutions import EPSILON, UNDERFLOW, CircularConvolution, Shape, U, Unshuffle, Values, norm_of, row_norms
+from .convolutions import (
+    EPSILON,
+    UNDERFLOW,
+    CircularConvolution,
+    Shape,
+    U,
+    Unshuffle,
+    Values,
+    norm_of,
+    row_norms,
+)
 
+SMALLER_SIDE = 2_048  # of a matrix whose singular values are computed
 PAIR_NUMBERS = 1 << 20  # differences of rows and anchors held at once: 8 MB
 
 
@@ -183,6 +194,8 @@ class Linear:
             raise CertificateError(
                 f"a linear layer of {self.weight.shape[1]} inputs does not fit rows of shape {shape}"
             )
+        if min(self.weight.shape) > SMALLER_SIDE:
+            raise CertificateError(f"the norm of a matrix {self.weight.shape} takes more time than is spent")
         return spectral_norm_bound(self.weight), (self.weight.shape[0],)
 
     def rounding(self, x: Values, y: Values) -> Values | None:

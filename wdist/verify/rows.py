@@ -154,7 +154,7 @@ class Input:
 
 def within(block: NDArray[Any]) -> bool:
     """Whether all values are numbers of at most the largest that float32 has; NaN is not."""
-    return float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST
+    return not block.size or (float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST)
 
 
 def require_fields(what: str, stored: Any, fields: set[str]) -> None:
