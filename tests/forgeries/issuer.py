@@ -195,7 +195,8 @@ def unit_prior(prior: Any, low: float, high: float) -> tuple[float, float]:
     if prior is None:
         return 0.5, 0.25
     mean = min(1.0, max(0.0, (prior[0] - low) / (high - low)))
-    return mean, min(0.25, max(1e-8, (prior[1] / (high - low)) ** 2))
+    deviation = min(1.0, prior[1] / (high - low))  # its square would overflow
+    return mean, min(0.25, max(1e-8, deviation**2))
 
 
 def lcb(values: Array, e: Array, low: float, high: float, alpha: float, prior: Any, method: str) -> float:

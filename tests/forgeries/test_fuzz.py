@@ -102,7 +102,8 @@ def change_tensor(issued: Issued, generator: Generator) -> bytes:
             issued.tensors[f"{name}{generator.integers(10)}"] = array
         case _:
             scale = 10.0 ** generator.integers(-17, 20)
-            issued.tensors[name] = (array + scale * generator.standard_normal(array.shape)).astype(array.dtype)
+            with np.errstate(invalid="ignore"):  # of whole numbers beyond 2^63
+                issued.tensors[name] = (array + scale * generator.standard_normal(array.shape)).astype(array.dtype)
     return pack_text(canonical(issued.document), issued.tensors)
 
 

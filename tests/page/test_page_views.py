@@ -196,6 +196,29 @@ def test_jobs_are_listed_stopped_and_deleted(open_page: OpenPage, files: Files) 
     expect(page.locator("tr", has_text="left.npy and other.npy")).to_have_count(before - 1)
 
 
+def test_deletion_from_a_list_of_several_pages(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    first = start(page, "affine")
+    result_of(page)
+    record = json.load(urllib.request.urlopen(f"{server.url}/v1/estimates/{first}"))
+    for seed in range(25):  # a page of the list has 20
+        body = {"source": record["source"], "target": record["target"], "critic": "affine", "seed": seed}
+        request = urllib.request.Request(
+            f"{server.url}/v1/estimates", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        last = json.load(urllib.request.urlopen(request))["id"]
+    page.get_by_role("link", name="Jobs").click()
+    estimates = page.get_by_role("table", name="Estimates").locator("tbody tr")
+    expect(estimates).to_have_count(20)
+    page.get_by_role("button", name="Show older ones").first.click()
+    expect(estimates.nth(20)).to_be_visible()
+    row = page.locator("tr", has=page.locator(f"a[href='#/estimates/{last}']"))
+    row.get_by_role("button", name="Delete").click(timeout=PATIENCE_MS)
+    expect(row).to_have_count(0)
+    expect(estimates.nth(20)).to_be_visible()  # older ones stay
+
+
 def test_list_that_was_asked_for_before_a_deletion_and_comes_after_it_brings_nothing_back(
     open_page: OpenPage, files: Files
 ) -> None:

@@ -66,7 +66,11 @@ class Listing {
     this.answered = number;
     const fresh = new Map(page.data.map((entry) => [entry.id, entry]));
     if (after) this.entries = new Map([...this.entries, ...fresh]);
-    else this.entries = new Map([...fresh, ...[...this.entries].filter(([id]) => page.has_more && !fresh.has(id) && this.next)]);
+    else {
+      // Ids are in order of time: what is older than this page stays, and what is missing on it was deleted.
+      const last = page.data.at(-1)?.id;
+      this.entries = new Map([...fresh, ...[...this.entries].filter(([id]) => page.has_more && id < last)]);
+    }
     if (after || this.entries.size === fresh.size) this.next = page.next;
   }
 
