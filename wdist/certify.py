@@ -16,6 +16,7 @@ from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
+from wdist.data.splits import tested_units
 from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Simultaneous
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
@@ -223,7 +224,8 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     """
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, *_test_units(pair), alpha)
+    splits = pair.source_split, pair.target_split
+    low, high = clip_interval(fx, fy, *tested_units(splits, pair.groups), alpha)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
     prior_x, prior_y = (
@@ -233,22 +235,13 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     return clipped, (low, high), (prior_x, prior_y)
 
 
-def _test_units(pair: SamplePair) -> tuple[int, int]:
-    """Number of test rows, or of test groups, of each side."""
-    splits = pair.source_split, pair.target_split
-    if pair.groups is None:
-        return len(splits[0].test), len(splits[1].test)
-    first, second = (len(np.unique(codes[s.test])) for codes, s in zip(pair.groups, splits, strict=True))
-    return first, second
-
-
 def _means(pair: SamplePair, side: int, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores of the first select rows of one side, or their means over groups."""
     if pair.groups is None:
         return scores
-    select = (pair.source_split, pair.target_split)[side].select[: len(scores)]
-    _, group, rows = np.unique(pair.groups[side][select], return_inverse=True, return_counts=True)
-    return np.bincount(group, weights=scores) / rows
+    rows = (pair.source_split, pair.target_split)[side].select[: len(scores)]
+    means, _ = SeededScores.of(scores, rows, rows).group_means(pair.groups[side][rows])
+    return means.values
 
 
 def _max_sliced(pair: SamplePair) -> float:

@@ -17,7 +17,7 @@ from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
-from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows
+from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows, tested_units
 from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
@@ -173,10 +173,7 @@ def _open(
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = check_pair(source, target)
     source_split, target_split, codes = _split(source, target, options, groups)
-    units = [len(split.test) for split in (source_split, target_split)]
-    if codes is not None:
-        units = [len(np.unique(c[split.test])) for c, split in zip(codes, (source_split, target_split), strict=True)]
-    check_confidence(options.confidence, units[0], units[1], options.method)
+    check_confidence(options.confidence, *tested_units((source_split, target_split), codes), options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
     fitted = Scaling.fit(options.scale, source, target, source_split, target_split)
     check_scaled(source, target, fitted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
@@ -22,8 +21,8 @@ from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.errors import OptionError, SampleError, WdistError
-from wdist.nn.lipschitz import lipschitz_bound
-from wdist.nn.rounding import RoundingAnalysis
+from wdist.nn.lipschitz import Step, composed, steps
+from wdist.nn.rounding import RoundingAnalysis, converted
 from wdist.nn.torch_state import own_torch_state
 
 FORMAT = 1
@@ -70,8 +69,8 @@ class Critic:
         self.settings = config
         self.module = module
         self.takes = takes
-        self._bound: float | None = None
         self._double: nn.Sequential | None = None
+        self._steps: list[Step] | None = None
         self._analysis: RoundingAnalysis | None = None
 
     @property
@@ -82,20 +81,15 @@ class Critic:
     @property
     def lipschitz_bound(self) -> float:
         """L >= Lip(f), proven in float64 from the stored weights, with respect to the rows after rescaling."""
-        if self._bound is None:
-            self._bound = lipschitz_bound(self.module, self.takes.row_shape)
-        return self._bound
+        return composed(self._proven())
 
     @own_torch_state()
     def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """f at rows after scaling, (n, *row_shape) -> (n,), computed in float64 on the CPU in blocks."""
-        module = self._in_double()
-        block = self._rows_at_once()
-        out = np.empty(len(rows))
+        module, out = self._in_double(), np.empty(len(rows))
         with torch.inference_mode():
-            for start in range(0, len(rows), block):
-                part = torch.from_numpy(np.ascontiguousarray(rows[start : start + block])).double()
-                out[start : start + block] = module(part).reshape(-1).numpy()
+            for part in self._blocks(len(rows)):
+                out[part] = module(_tensor(rows[part])).reshape(-1).numpy()
         return out
 
     @own_torch_state()
@@ -111,24 +105,28 @@ class Critic:
         Raises UnprovenError for layers without a rounding bound.
         """
         if self._analysis is None:
-            self._analysis = RoundingAnalysis(self._in_double(), self.takes.row_shape)
-        block = self._rows_at_once()
+            self._analysis = RoundingAnalysis(self._in_double(), self.takes.row_shape, proven=self._proven())
         out, rounding = np.empty(len(rows)), np.empty(len(rows))
         with torch.inference_mode():
-            for start in range(0, len(rows), block):
-                part = slice(start, start + block)
-                x = torch.from_numpy(np.ascontiguousarray(rows[part])).double()
-                score, bound = self._analysis.forward(x, torch.from_numpy(np.ascontiguousarray(error[part])))
+            for part in self._blocks(len(rows)):
+                score, bound = self._analysis.forward(_tensor(rows[part]), _tensor(error[part]))
                 out[part], rounding[part] = score.reshape(-1).numpy(), bound.numpy()
         return out, rounding
 
-    def _rows_at_once(self) -> int:
-        return max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
+    def _blocks(self, n: int) -> list[slice]:
+        step = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(self.takes.row_shape)))))
+        return [slice(start, start + step) for start in range(0, n, step)]
 
     def _in_double(self) -> nn.Sequential:
         if self._double is None:
-            self._double = _double(self.module)
+            self._double = converted(self.module)
         return self._double
+
+    def _proven(self) -> list[Step]:
+        """The layers with their bounds, proven once: L needs them, and so does rounding."""
+        if self._steps is None:
+            self._steps = steps(self._in_double(), self.takes.row_shape)
+        return self._steps
 
     @own_torch_state()
     def slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +134,7 @@ class Critic:
         return np.concatenate([self._slopes(rows[i : i + _SLOPE_ROWS]) for i in range(0, len(rows), _SLOPE_ROWS)])
 
     def _slopes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        x = torch.from_numpy(np.ascontiguousarray(rows)).double().requires_grad_(True)
+        x = _tensor(rows).requires_grad_(True)
         (gradient,) = torch.autograd.grad(self._in_double()(x).sum(), x)
         values: NDArray[np.float64] = gradient.numpy()
         return values
@@ -215,6 +213,5 @@ def load_critic(directory: str | Path) -> Critic:
     return Critic(config, restore(document["layers"], tensors), CriticInput(**takes, columns=document.get("columns")))
 
 
-def _double(module: nn.Sequential) -> nn.Sequential:
-    """A float64 copy on the CPU; float32 weights convert exactly."""
-    return copy.deepcopy(module).cpu().double().eval()
+def _tensor(rows: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows)).double()

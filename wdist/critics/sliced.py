@@ -26,8 +26,9 @@ class SlicedConfig(FittedConfig):
     family: ClassVar[str] = "sliced"
 
     def fit(self, pair: SamplePair) -> nn.Sequential:
-        rows = [side - pair.shift for part in ("train", "select") for side in pair.rows(part, ROWS)]
-        return sliced(*fit_sliced(*rows, pair.direction), pair.shift)  # type: ignore[call-arg]
+        (x, y), (x_select, y_select) = (pair.rows(part, ROWS) for part in ("train", "select"))
+        centred = x - pair.shift, y - pair.shift, x_select - pair.shift, y_select - pair.shift
+        return sliced(*fit_sliced(*centred, pair.direction), pair.shift)
 
 
 def sliced(direction: Values, knots: Values, values: Values, shift: Values | None = None) -> nn.Sequential:

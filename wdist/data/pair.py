@@ -121,8 +121,7 @@ class SamplePair:
         for samples, split in self._sides():
             parts = []
             for rows in samples.blocks(split.test):
-                error = self.scaling.rounding(rows, samples.rounding)
-                parts.append(potential.scores_and_rounding(self.scaling.apply(rows), error))
+                parts.append(potential.scores_and_rounding(*self.scaling.apply_with_rounding(rows, samples.rounding)))
             values, rounding = (np.concatenate(each) for each in zip(*parts, strict=True))
             out.append(split.test_scores(values, split.test, rounding))
         return out[0], out[1]
@@ -132,9 +131,8 @@ class SamplePair:
         out = []
         for samples, split in self._sides():
             numbers = np.sort(split.test[:limit])
-            rows = samples.rows(numbers)
-            rounding = self.scaling.rounding(rows, samples.rounding)
-            out.append(HeldOutRows(self.scaling.apply(rows), numbers, rounding, split))
+            rows, rounding = self.scaling.apply_with_rounding(samples.rows(numbers), samples.rounding)
+            out.append(HeldOutRows(rows, numbers, rounding, split))
         return out[0], out[1]
 
     @cached_property

@@ -65,17 +65,19 @@ class Scaling:
         """Rescale rows (len, *row_shape), as `SampleSet.rows` returns them."""
         return rows if self.kind == "none" else (rows - self.center) / self.divisor
 
-    def rounding(self, rows: NDArray[np.float64], relative: float) -> NDArray[np.float64]:
-        """Bound (len,) on the Euclidean distance of each row of `apply(rows)` from its exact value.
+    def apply_with_rounding(
+        self, rows: NDArray[np.float64], relative: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`apply(rows)`, and a bound (len,) on the Euclidean distance of each of its rows from the exact one.
 
         relative: largest relative error of a value of `rows`, see `SampleSet.rounding`.
         """
-        error = np.zeros(len(rows))
+        rescaled, error = self.apply(rows), np.zeros(len(rows))
         if relative:
             error += relative * _norms(rows / self.divisor)
         if self.kind != "none":  # the difference and the quotient are each rounded once
-            error += 2 * UNIT_ROUNDOFF * _norms(self.apply(rows))
-        return error * (1 + 1e-6)  # for the rounding of this bound itself
+            error += 2 * UNIT_ROUNDOFF * _norms(rescaled)
+        return rescaled, error * (1 + 1e-6)  # for the rounding of this bound itself
 
     def to_json(self) -> dict[str, Any]:
         """The exact scaling as plain JSON: {"kind", "divisor", "center", "data_divisor"}."""

@@ -93,6 +93,14 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
     return Split(*(generator.permutation(part) for part in parts))
 
 
+def tested_units(splits: tuple[Split, Split], groups: tuple[Index, Index] | None) -> tuple[int, int]:
+    """Number of test rows of each side, or of test groups; groups: the codes of all rows of both sets, or None."""
+    if groups is None:
+        return len(splits[0].test), len(splits[1].test)
+    first, second = (len(np.unique(codes[split.test])) for codes, split in zip(groups, splits, strict=True))
+    return first, second
+
+
 def split_groups(
     source_groups: Index, target_groups: Index, seed: int
 ) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -72,7 +72,7 @@ class MeanMethod(BoundMethod):
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
     ) -> float:
         """At least the mean, with probability 1 - alpha: the mirror image of `mean_lower_bound`."""
-        return -self.mean_lower_bound(-require_seeded(values), -high, -low, alpha, _mirrored(prior))
+        return -self.mean_lower_bound(-require_seeded(values), -high, -low, alpha, mirrored(prior))
 
     def difference_lower_bound(
         self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
@@ -80,7 +80,7 @@ class MeanMethod(BoundMethod):
         # From shares of the interval, so that nothing is lost where `low` is large compared with the width.
         prior_x, prior_y = prior if prior is not None else (None, None)
         lower_y = self._share_of_interval(fy, low, high, alpha / 2, prior_y)
-        below_high_x = self._share_of_interval(-require_seeded(fx), -high, -low, alpha / 2, _mirrored(prior_x))
+        below_high_x = self._share_of_interval(-require_seeded(fx), -high, -low, alpha / 2, mirrored(prior_x))
         return (high - low) * (lower_y + below_high_x - 1.0 - 8 * UNIT_ROUNDOFF)
 
     def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
@@ -110,7 +110,8 @@ def unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
     return mean, min(0.25, max(1e-8, (prior[1] / width) ** 2))
 
 
-def _mirrored(prior: Moments | None) -> Moments | None:
+def mirrored(prior: Moments | None) -> Moments | None:
+    """The moments of -f, from those of f."""
     return None if prior is None else (-prior[0], prior[1])
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wdist.data.seeded import SeededScores, require_seeded
 from wdist.errors import OptionError
-from wdist.inference.base import Moments, Prior, unit_draws, unit_prior
+from wdist.inference.base import Moments, Prior, mirrored, unit_draws, unit_prior
 from wdist.inference.betting import SMALLEST_MEAN, Bets
 from wdist.inference.differences import linked_differences, paired_differences
 from wdist.inference.permutation_test import permutation_p_value
@@ -167,8 +167,7 @@ def _p_value_of_means(
     """
     prior_x, prior_y = prior if prior is not None else (None, None)
     on_target = _bets(fy, low, high, alpha / 2, prior_y)
-    mirrored = None if prior_x is None else (-prior_x[0], prior_x[1])
-    on_source = _bets(-fx, -high, -low, alpha / 2, mirrored)
+    on_source = _bets(-fx, -high, -low, alpha / 2, mirrored(prior_x))
 
     def lead(mu: float) -> float:
         return _log_capital(on_target, mu) - _log_capital(on_source, 1 - mu)

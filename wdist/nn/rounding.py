@@ -12,6 +12,8 @@ infinite. Values between 1e-150 and 1e150 are far from either end.
 
 import copy
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ from wdist.nn.spectra import EPSILON
 from wdist.nn.standard_model import Application, Shape, norms
 from wdist.nn.torch_state import own_torch_state
 
+SomeModule = TypeVar("SomeModule", bound=nn.Module)
+
 # Norms of up to 10^13 numbers, and a few operations on bounds, are off by far less than 1 %.
 _INFLATION = 1.01
 
@@ -31,18 +35,25 @@ class RoundingAnalysis:
     """The layers of a module with their constants and rounding rules, for rows of one shape (no batch axis).
 
     The module must stay as it is, on the CPU and in evaluation mode. All its tensors have one dtype, that of the rows.
+    proven: what `wdist.nn.lipschitz.steps` gave for it, if that is known already.
 
     Raises UnprovenError for layers without a Lipschitz or a rounding bound, OptionError for modules of several dtypes.
     """
 
-    def __init__(self, module: nn.Module, input_shape: Shape, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        input_shape: Shape,
+        dtype: torch.dtype = torch.float64,
+        proven: Sequence[Step] | None = None,
+    ) -> None:
         if dtype not in (torch.float64, torch.float32):
             raise OptionError(f"rounding is bounded in float64 and float32, not in {dtype}")
         stored = (*module.parameters(), *module.buffers())
         if other := {tensor.dtype for tensor in stored if tensor.is_floating_point()} - {dtype}:
             raise OptionError(f"the module holds {other.pop()}, the rows are {dtype}: convert it with .to({dtype})")
         self.dtype = dtype
-        self.steps = steps(module, input_shape)
+        self.steps = steps(module, input_shape) if proven is None else proven
         self._rules = [_rule(step) for step in self.steps]
 
     def forward(self, rows: Tensor, error: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -75,6 +86,11 @@ class RoundingAnalysis:
         result = norms(step.module(zero))
         at = Application(step.shape, step.output_shape, torch.zeros_like(result), result, self.dtype)
         return float(result), _INFLATION * float(rule(step.module, at))
+
+
+def converted(module: SomeModule, dtype: torch.dtype = torch.float64) -> SomeModule:
+    """A copy on the CPU in evaluation mode, with weights in `dtype`; those in float32 become float64 exactly."""
+    return copy.deepcopy(module).cpu().to(dtype).eval()
 
 
 @own_torch_state()
@@ -114,8 +130,7 @@ def rounding_bound(module: nn.Module, input_shape: Shape, radius: float, dtype: 
     if not radius >= 0:
         raise OptionError(f"radius must be at least 0, got {radius}")
     with torch.no_grad():
-        converted = copy.deepcopy(module).cpu().to(dtype).eval()
-        analysis = RoundingAnalysis(converted, tuple(input_shape), dtype)
+        analysis = RoundingAnalysis(converted(module, dtype), tuple(input_shape), dtype)
         return float(analysis.over_balls(torch.tensor([radius], dtype=torch.float64)))
 
 

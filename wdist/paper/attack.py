@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from wdist.errors import SampleError
 from wdist.nn.convolutions import LipschitzConvolution
+from wdist.nn.rounding import converted
 from wdist.nn.torch_state import own_torch_state
 from wdist.paper.robustness import Labels, Rows, check_labelled
 
@@ -39,7 +40,7 @@ def attack(
     if images.min() < 0 or images.max() > 1:
         raise SampleError("images have pixels outside [0, 1], where the attack would end: rescale them")
     net = copy.deepcopy(module).to(device).float().eval().requires_grad_(False)
-    exact = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
+    exact = converted(module).requires_grad_(False)
     for layer in (*net.modules(), *exact.modules()):
         if isinstance(layer, LipschitzConvolution):
             layer.freeze()

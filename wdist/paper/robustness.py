@@ -8,7 +8,6 @@ min_j (z_i - z_j) / (L ||a_i - a_j||) of x, in the Euclidean norm, less what rou
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from wdist.errors import OptionError, SampleError, Stopped
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
 from wdist.nn.layers import MaxMin, OrthogonalLinear
 from wdist.nn.lipschitz import composed, lipschitz_bound
-from wdist.nn.rounding import RoundingAnalysis
+from wdist.nn.rounding import RoundingAnalysis, converted
 from wdist.nn.standard_model import norms
 from wdist.nn.torch_state import own_torch_state
 from wdist.paper.result_files import checkpoint_to_go_on_from
@@ -176,7 +175,7 @@ class _Certified:
 def _certify(module: nn.Sequential, images: Rows, labels: Labels) -> _Certified:
     check_labelled(images, labels)
     distances = _last_row_distances(module)
-    analysis = RoundingAnalysis(_in_double(module), images.shape[1:])
+    analysis = RoundingAnalysis(converted(module), images.shape[1:])
     features = composed(analysis.steps[:-1])
     parts = [torch.from_numpy(images[i : i + _BLOCK]).double() for i in range(0, len(images), _BLOCK)]
     with torch.inference_mode():
@@ -214,15 +213,11 @@ def _radii(
 @own_torch_state()
 def logits_of(module: nn.Sequential, images: Rows) -> NDArray[np.float64]:
     """Logits (n, k) computed in float64 on the CPU from the stored weights."""
-    exact = _in_double(module)
+    exact = converted(module)
     with torch.inference_mode():
         parts = [exact(torch.from_numpy(images[i : i + _BLOCK]).double()) for i in range(0, len(images), _BLOCK)]
     values: NDArray[np.float64] = torch.cat(parts).numpy()
     return values
-
-
-def _in_double(module: nn.Sequential) -> nn.Sequential:
-    return copy.deepcopy(module).cpu().double().eval()
 
 
 @dataclass(frozen=True)

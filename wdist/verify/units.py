@@ -122,6 +122,11 @@ def pairs(units: Units, priors: Priors) -> tuple[Scores, Moments | None]:
     )
 
 
+def _mirrored(prior: Moments | None) -> Moments | None:
+    """The moments of -f, from those of f."""
+    return None if prior is None else (-prior[0], prior[1])
+
+
 MeanBound = Callable[[Scores, float, Moments | None], float]
 Bound = Callable[[Units, float, Priors], float]
 
@@ -131,8 +136,7 @@ def _of_means(bound: MeanBound) -> Bound:
 
     def lower(units: Units, alpha: float, priors: Priors) -> float:
         prior_x, prior_y = priors if priors is not None else (None, None)
-        mirrored = None if prior_x is None else (-prior_x[0], prior_x[1])
-        return bound(units.y, alpha / 2, prior_y) + bound(units.x.mirrored(), alpha / 2, mirrored)
+        return bound(units.y, alpha / 2, prior_y) + bound(units.x.mirrored(), alpha / 2, _mirrored(prior_x))
 
     return lower
 
@@ -184,5 +188,4 @@ def _group_p_value(units: Units, alpha: float, priors: Priors) -> float:
         differences, prior = pairs(units, priors)
         return plug_in_p_value(differences, alpha, prior)
     prior_x, prior_y = priors if priors is not None else (None, None)
-    mirrored = None if prior_x is None else (-prior_x[0], prior_x[1])
-    return crossing_p_value(units.x.mirrored(), units.y, alpha / 2, mirrored, prior_y)
+    return crossing_p_value(units.x.mirrored(), units.y, alpha / 2, _mirrored(prior_x), prior_y)
