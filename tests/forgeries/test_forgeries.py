@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import attacks_on_files  # noqa: F401 - it adds to ATTACKS
+import attacks_on_statements  # noqa: F401 - it adds to ATTACKS
 import numpy as np
 import pytest
-from attacks import ATTACKS
+from attack_kit import ATTACKS
 from issuer import Array, Issued, issue
 
 from wdist.verify import CertificateError, Report, verify_certificate, verify_fresh
