@@ -14,6 +14,7 @@ from benchmarks.calibration.cell import ABOVE, ALPHA
 from wdist import certify, estimate
 from wdist.data.pair import SamplePair
 from wdist.data.seeded import SeededScores
+from wdist.data.splits import tested_units
 from wdist.inference import units as inference
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
@@ -83,7 +84,8 @@ def case_of(
     if within is None:
         train = pair.scores(oracle, "train")
         seen_x, seen_y = (np.concatenate(side) for side in zip(train, select, strict=True))
-        within = clip_interval(seen_x, seen_y, *certify._test_units(pair), ALPHA)
+        tested = tested_units((pair.source_split, pair.target_split), pair.groups)
+        within = clip_interval(seen_x, seen_y, *tested, ALPHA)
     clipped = Oracle(potential, *within)
     means = [certify._means(pair, side, scores.clip(*within)) for side, scores in enumerate(select)]
     prior_x, prior_y = ((float(each.mean()), float(each.std())) for each in means)
