@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, duplicate_warnings, scale_warnings
-from wdist.data.files import labels_of
+from wdist.data.files import FileRows, labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
@@ -89,7 +89,9 @@ def estimate_w1(
 def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
     """`estimate_w1` of two sets that messages call by their names."""
     try:
-        return estimate_w1(x, y, **options)
+        result = estimate_w1(x, y, **options)
+        result.names = names
+        return result
     except SampleError as error:
         raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
     except OptionError as error:
@@ -123,6 +125,7 @@ class Estimation:
         checkpoint: str | Path | None = None,
     ) -> None:
         self._options = options
+        self._names = called(x, "source"), called(y, "target")
         self._pair, self._warnings = _open(x, y, options, groups, drop)
         self._reporter = Reporter(progress, should_stop)
         if options.diameter is not None:
@@ -143,7 +146,16 @@ class Estimation:
         candidates = self._selection.candidates()
         competing = [c for c in candidates if self._options.critic in ("auto", c.critic.family)]
         chosen = max(competing, key=lambda candidate: candidate.select_value)
-        return certify(self._pair, chosen, candidates, self._options, self._warnings, self._reporter.started)
+        result = certify(self._pair, chosen, candidates, self._options, self._warnings, self._reporter.started)
+        result.names = self._names
+        return result
+
+
+def called(data: Any, side: str) -> str:
+    """What a report calls a set: its file as the user named it, or its side."""
+    if isinstance(data, FileRows):
+        return data.given
+    return str(data) if isinstance(data, str | Path) else side
 
 
 def _device(name: str) -> torch.device:

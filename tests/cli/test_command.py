@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from wdist import SampleError, estimate_w1
+from wdist import Result, SampleError, estimate_w1
 from wdist.cli.main import main
 from wdist.options import Options
 from wdist.verify import main as verifier
@@ -364,6 +364,20 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
     (files / "x.csv.gz").write_bytes(b"\x1f\x8b")
     assert main(["estimate", "x.csv.gz", "x.npy"]) == 2
     assert "x.csv.gz is compressed: unpack it first" in capsys.readouterr().err
+
+
+def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["x.npy", "y.csv"]
+    assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
+    kept = Result.load("r.wdist")
+    assert kept.to_dict() == json.loads(capsys.readouterr().out)
+    assert kept.names == tuple(names)
+    assert kept.certificate.content
+    assert len(kept.witness.source_scores) == kept.n["source"]["test"]
+    page = Path("r.html").read_text()
+    assert all(name in page for name in names)
+    assert main(["estimate", *names, *QUICK, "--report", "no/where.html"]) == 2
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_a_certificate_of_tables_is_verified_with_the_same_files(

@@ -16,7 +16,7 @@ from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
 from wdist.cli.main import main as wdist
-from wdist_client import Client
+from wdist_client import Client, Result
 from wdist_client.command import main
 from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import EstimateOptions
@@ -50,6 +50,19 @@ class Ran:
     @property
     def lines(self) -> list[str]:
         return self.out.splitlines()
+
+
+def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept, page = str(tmp_path / "r.json"), tmp_path / "r.html"
+    made = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--json", "--save", kept, "--report", str(page))
+    assert made.status == 0
+    assert Result.load(kept).lower_bound == json.loads(made.out)["lower_bound"]
+    assert "<h1>x.npy and y.npy</h1>" in page.read_text()
+    job = Ran(capsys, "list", "--limit", "1").lines[0].split()[0]
+    assert Ran(capsys, "result", job, "--report", str(tmp_path / "again.html")).status == 0
+    assert (tmp_path / "again.html").read_text() == page.read_text()
+    refused = Ran(capsys, "result", job, "--save", str(tmp_path / "no" / "where"))
+    assert (refused.status, len(refused.err.splitlines())) == (2, 1)
 
 
 def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: Path) -> None:
