@@ -119,6 +119,16 @@ def test_a_job_is_left_watched_and_stopped(capsys: pytest.CaptureFixture[str]) -
     assert "was canceled" in ended.err
 
 
+def test_a_job_is_told_to_finish(capsys: pytest.CaptureFixture[str]) -> None:
+    long = ("--critic", "groupsort", "--steps", "200000", "--no-wait")
+    name = Ran(capsys, "estimate", "x.npy", "z.npy", *long).out.strip()
+    told = Ran(capsys, "finish", name, "--json")
+    assert (told.status, json.loads(told.out)["finishing"]) == (0, True)
+    ended = Ran(capsys, "result", name, "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out)["steps"] < 200_000
+
+
 def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     made = Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--json")
     matrix = json.loads(made.out)
@@ -314,7 +324,7 @@ ARGUMENTS = {
     "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
     "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
     "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
-    **{name: ["est_none", "est_other"] for name in ("show", "cancel", "delete")},
+    **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete")},
     **{name: ["est_none"] for name in ("watch", "result", "curve")},
 }  # fmt: skip
 

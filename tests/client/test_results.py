@@ -135,6 +135,19 @@ def test_a_folder_of_images(server: ServerProcess, tmp_path: Path) -> None:
             client.sample_sets.create(tmp_path / "empty")
 
 
+def test_an_async_job_finishes_with_what_it_has(server: ServerProcess) -> None:
+    async def compare() -> None:
+        async with AsyncClient(server.url) as client:
+            source, target = [await client.sample_sets.create(rows(s, float(s))) for s in (15, 16)]
+            job = await client.estimates.create(source, target, critic="groupsort", steps=200_000, baseline_rows=0)
+            await job.finish()
+            result = await job.wait(timeout=60)
+            assert result.steps is not None
+            assert 1 <= result.steps < 200_000
+
+    asyncio.run(compare())
+
+
 def test_async_results_lead_to_the_same(server: ServerProcess, tmp_path: Path) -> None:
     async def compare() -> None:
         async with AsyncClient(server.url) as client:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
+from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags
 from wdist.cli.output import EX_NO, fail, remark, say
 
@@ -43,8 +44,9 @@ def estimate(
         first, second = open_inputs([source, target], drop, groups)
         if first.labels is not None and second.labels is not None:
             options["groups"] = first.labels, second.labels
-        with ProgressLine(progress) as tell:
-            result = compared((first.given, second.given), first.rows, second.rows, progress=tell, **options)
+        names = first.given, second.given
+        with finishing_on_ctrl_c() as should_finish, ProgressLine(progress) as tell:
+            result = compared(names, first.rows, second.rows, progress=tell, should_finish=should_finish, **options)
         _write(result, save_critic, certificate, save, report)
     except WdistError as error:
         return fail(str(error))

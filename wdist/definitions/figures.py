@@ -186,6 +186,12 @@ class Figures(BaseModel):
         "Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have 1.", default=1
     )
     steps: int = _figure("Training steps of all candidates together.", reported=True)
+    planned_steps: int | list[int] | None = _figure(
+        "Steps that training was planned for; with max_seconds, of each training in turn. Given as options, these and "
+        "`steps` repeat the result, even if training was ended early. None if nothing was trained, or for an older "
+        "result.",
+        default=None,
+    )
     seconds: float = _figure("Elapsed time.", reported=True)
     device: str = _figure("Where the critics were trained.", reported=True)
     warnings: list[str] = _figure("Caveats about the data and the bounds.", reported=True, default_factory=list)

@@ -158,6 +158,9 @@ class Result(Model):
         method_version: Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have
             1. Default: 1.
         steps: Training steps of all candidates together.
+        planned_steps: Steps that training was planned for; with max_seconds, of each training in turn. Given as
+            options, these and `steps` repeat the result, even if training was ended early. None if nothing was trained,
+            or for an older result.
         seconds: Elapsed time.
         device: Where the critics were trained.
         warnings: Caveats about the data and the bounds.
@@ -184,6 +187,7 @@ class Result(Model):
     null_baseline: NullBaseline | None = None
     method_version: int = 1
     steps: int | None = None
+    planned_steps: int | list[int] | None = None
     seconds: float | None = None
     device: str | None = None
     warnings: list[str] = Field(default_factory=list)
@@ -203,6 +207,7 @@ class Estimate(Model):
 
     Attributes:
         priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+        finishing: It was asked to end training early and state what it has. Default: False.
     """
 
     id: str
@@ -216,6 +221,7 @@ class Estimate(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
+    finishing: bool = False
     progress: Progress | None = None
     result: Result | None = None
     error: Error | None = None
@@ -326,6 +332,8 @@ class Options(TypedDict, total=False):
         critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
         seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
         max_seconds: Seconds of training, about; converted to steps after a timed warm-up.
+        planned_steps: Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning
+            rates follow the plan, and training ends after so many steps of it.
         steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
             each column), one factor to divide by, or a factor for each column.
@@ -352,6 +360,7 @@ class Options(TypedDict, total=False):
     critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
     seed: int
     max_seconds: float | None
+    planned_steps: int | Sequence[int] | None
     steps: int | None
     scale: Literal["none", "standardize"] | float | Sequence[float] | None
     layout: Literal["nhwc", "nchw"] | None

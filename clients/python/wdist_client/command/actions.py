@@ -180,6 +180,14 @@ def cancel(ids: take.Ids, /, *, session: Here) -> int:
     return 0
 
 
+def finish(ids: take.Ids, /, *, session: Here) -> int:
+    """Have estimates end training now, and state what they have."""
+    for name in ids:
+        job = session.client.estimates.finish(name)
+        session.say(job.estimate, f"{job.id} is {job.status}")
+    return 0
+
+
 def delete(ids: take.Ids, /, *, session: Here) -> int:
     """Forget sample sets, or estimates that have ended."""
     for name in ids:
@@ -369,6 +377,7 @@ def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: 
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
-    "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve, "certificate": certificate,
-    "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches, "results": results,
+    "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve,
+    "certificate": certificate, "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches,
+    "results": results,
 }  # fmt: skip
