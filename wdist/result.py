@@ -74,17 +74,17 @@ class Result(Figures):
         if self.lower_bound > 0:
             said = (
                 f"With {confidence}, the Wasserstein-1 distance between the two populations{drawn} is at least "
-                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic measures {self.value:.4g}."
+                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic shows {self.value:.4g}."
             )
         elif self.p_value is not None and self.p_value <= 1 - self.confidence:
             said = (
                 f"The two populations{drawn} differ (permutation p-value {self.p_value:.2g}), but {held_out} are too "
-                f"few to bound their distance away from 0 at {confidence}; the critic measures {self.value:.4g} "
+                f"few to bound their distance away from 0 at {confidence}; the critic shows {self.value:.4g} "
                 f"({self.units})."
             )
         else:
             said = (
-                f"No evidence of a difference at {confidence}: on {held_out} the critic measures {self.value:.4g} "
+                f"No evidence of a difference at {confidence}: on {held_out} the critic shows {self.value:.4g} "
                 f"({self.units}). This does not show that the two populations{drawn} are equal."
             )
         if self.split == "blocks":

@@ -133,8 +133,10 @@ class Result(Model):
     """What is known about W1(P, Q); `meaning` says it in a sentence.
 
     Attributes:
-        value: Held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is at most
-            W1.
+        value: Held-out mean difference of the critic divided by its proven Lipschitz bound. Its expectation is at most
+            W1: it is low on average. Rare scores are clipped for the bound, to an interval fixed without the test rows.
+        unclipped: `value` without clipping: larger where rare rows carry part of the distance, and low on average too.
+            No bound is computed from it. None for an older result.
         lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only
             approximately with split "blocks"). 0 is no evidence of a difference; it does not show that the populations
             are equal.
@@ -169,6 +171,7 @@ class Result(Model):
     """
 
     value: float
+    unclipped: float | None = None
     lower_bound: float
     upper_bound: float | None = None
     confidence: float
@@ -450,7 +453,8 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         "{about}at least this, together with all {statements} statements",
     ),
     (("upper_bound",), "upper_bound", ".5g", "W1 is at most this, at the same confidence"),
-    (("value",), "value", ".5g", "the critic's mean difference on held-out {unit}: the estimate, from below"),
+    (("value",), "value", ".5g", "what the critic shows on held-out {unit}: low on average"),
+    (("unclipped",), "unclipped", ".5g", "value without clipping rare scores, which the bound needs"),
     (("p_value",), "p_value", ".2g", "how often equal populations would show this much"),
     (("lipschitz_bound",), "lipschitz_bound", ".8f", "proven from the weights; value is divided by it"),
     (
