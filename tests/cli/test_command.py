@@ -1,5 +1,6 @@
 """`wdist` without a server: what it reads, what it prints where, its exit status, completion, doctor."""
 
+import fcntl
 import io
 import json
 import os
@@ -7,8 +8,10 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +21,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from wdist import SampleError, estimate_w1
+from wdist import Result, SampleError, estimate_w1
 from wdist.cli.main import main
 from wdist.options import Options
 from wdist.verify import main as verifier
@@ -341,6 +344,62 @@ def until(terminal: int, word: str, seconds: float) -> str:
     return seen.decode(errors="replace")
 
 
+LONG = ("estimate", "x.npy", "y.npy", "--critic", "groupsort", "--steps", "1000000", "--baseline-rows", "0", "--json")
+
+
+def on_a_terminal() -> tuple[int, subprocess.Popen[str]]:
+    """A long estimate whose standard error and Ctrl-C are those of a terminal of its own."""
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "wdist.cli.main", *LONG]
+    process = subprocess.Popen(
+        command, stdin=end, stdout=subprocess.PIPE, stderr=end, text=True, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(end)
+    return terminal, process
+
+
+def test_the_first_ctrl_c_states_what_there_is() -> None:
+    terminal, process = on_a_terminal()
+    with process:
+        assert "groupsort: step" in until(terminal, "groupsort: step", 60)
+        os.write(terminal, b"\x03")
+        assert "Ctrl-C again" in until(terminal, "Ctrl-C again", 20)
+        said, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert process.returncode == 0
+    result = json.loads(said)
+    assert 0 < result["steps"] < 1_000_000
+    assert any("ended early" in warning for warning in result["warnings"])
+    assert result["value"] > 0
+
+
+def test_the_second_ctrl_c_ends_the_command() -> None:
+    terminal, process = on_a_terminal()
+    with process:
+        until(terminal, "groupsort: step", 60)
+        os.kill(process.pid, signal.SIGSTOP)  # both arrive before the next step
+        os.write(terminal, b"\x03")
+        os.kill(process.pid, signal.SIGCONT)
+        until(terminal, "Ctrl-C again", 20)
+        os.kill(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert (process.returncode, said) == (130, "")
+
+
+def test_without_a_terminal_ctrl_c_ends_the_command() -> None:
+    command = [sys.executable, "-m", "wdist.cli.main", *LONG, "--progress"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "step" not in process.stderr.read(1):
+            if "step" in process.stderr.readline():
+                break
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path, shell: str) -> None:
     path = shutil.which(shell)
@@ -364,6 +423,20 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
     (files / "x.csv.gz").write_bytes(b"\x1f\x8b")
     assert main(["estimate", "x.csv.gz", "x.npy"]) == 2
     assert "x.csv.gz is compressed: unpack it first" in capsys.readouterr().err
+
+
+def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["x.npy", "y.csv"]
+    assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
+    kept = Result.load("r.wdist")
+    assert kept.to_dict() == json.loads(capsys.readouterr().out)
+    assert kept.names == tuple(names)
+    assert kept.certificate.content
+    assert len(kept.witness.source_scores) == kept.n["source"]["test"]
+    page = Path("r.html").read_text()
+    assert all(name in page for name in names)
+    assert main(["estimate", *names, *QUICK, "--report", "no/where.html"]) == 2
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_a_certificate_of_tables_is_verified_with_the_same_files(
