@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, zone
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Request, Route, expect
 from server_process import ServerProcess
 
 Files = dict[str, Path]
@@ -194,6 +194,41 @@ def test_jobs_are_listed_stopped_and_deleted(open_page: OpenPage, files: Files) 
     before = page.locator("tr", has_text="left.npy and other.npy").count()
     row.get_by_role("button", name="Delete").click()  # the confirmation is accepted by open_page
     expect(page.locator("tr", has_text="left.npy and other.npy")).to_have_count(before - 1)
+
+
+def test_list_that_was_asked_for_before_a_deletion_and_comes_after_it_brings_nothing_back(
+    open_page: OpenPage, files: Files
+) -> None:
+    page = open_page()
+    choose(page, files["left"], files["other"])
+    done = start(page, "affine")
+    result_of(page)
+    page.get_by_role("link", name="Compare").click()
+    start(page, "groupsort", Training_time="600")  # while it runs, the page asks for the list again and again
+    page.get_by_role("link", name="Jobs").click()
+    row = page.locator("tr", has=page.locator(f"a[href='#/estimates/{done}']"))
+    expect(row.get_by_role("button", name="Delete")).to_be_visible(timeout=PATIENCE_MS)
+    late: list[tuple[Route, APIResponse]] = []
+    lists = re.compile(r"/v1/estimates\?")
+
+    def hold_the_first(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))  # what the list was before the deletion
+
+    page.route(lists, hold_the_first)
+    with page.expect_request(lists):
+        pass
+    page.wait_for_timeout(300)
+    row.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0, timeout=PATIENCE_MS)
+    route, answer = late[0]
+    with page.expect_response(lists):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(1_000)
+    assert row.count() == 0  # now: the next poll would take it away again
+    page.locator("tr", has_text="left.npy and other.npy").first.get_by_role("button", name="Stop").click()
 
 
 def test_large_file_goes_on_after_a_broken_connection(open_page: OpenPage, tmp_path: Path) -> None:

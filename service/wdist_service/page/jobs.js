@@ -49,7 +49,7 @@ export async function showJobs(main, signal) {
 /** A table of one of the API's lists, one page at a time. Only changed rows are redrawn, which keeps the focus. */
 class Listing {
   constructor(title, head, fetchPage, row) {
-    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null });
+    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null, asked: 0, answered: 0 });
     this.body = h("tbody");
     this.count = h("span", { class: "soft small" });
     this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
@@ -60,7 +60,10 @@ class Listing {
   }
 
   async load(after) {
+    const number = ++this.asked;
     const page = await this.fetchPage(after);
+    if (number < this.answered) return; // asked before something was deleted, say, and answered late
+    this.answered = number;
     const fresh = new Map(page.data.map((entry) => [entry.id, entry]));
     if (after) this.entries = new Map([...this.entries, ...fresh]);
     else this.entries = new Map([...fresh, ...[...this.entries].filter(([id]) => page.has_more && !fresh.has(id) && this.next)]);
