@@ -63,7 +63,8 @@ def certify(
     """
     critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
     bound = critic.lipschitz_bound
-    units = _units_of_chance(pair, *pair.test_scores(critic))
+    scores = pair.test_scores(critic)
+    units = _units_of_chance(pair, *scores)
     held_out = HeldOut(units, options.method, prior, pair.groups)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
@@ -77,15 +78,15 @@ def certify(
     source, target = rescaled(pair)
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = value_of(units) / bound, max(0.0, difference / bound)
+    is_clipping = any(side.values.min() <= low or side.values.max() >= high for side in scores)
+    unclipped = value  # the test rows are scored again only if the clip changed a score
+    if is_clipping:
+        unclipped = value_of(_units_of_chance(pair, *pair.test_scores(chosen.critic))) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
-    if mean_difference > value + (value - difference / bound):  # by more than the margin of the bound, so not by chance
-        warnings = [
-            *warnings,
-            f"the mean difference alone shows {mean_difference:.4g}, more than this critic's {value:.4g}: train it for "
-            "longer, or let critic='auto' choose",
-        ]
+    warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - difference / bound)]
     result = Result(
         value=value,
+        unclipped=unclipped,
         lower_bound=lower_bound,
         upper_bound=None if upper is None else upper.value,
         confidence=options.confidence,
@@ -115,6 +116,7 @@ def certify(
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
+    result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
 
@@ -126,6 +128,20 @@ def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> Un
     codes_x, codes_y = pair.groups
     test = codes_x[pair.source_split.test], codes_y[pair.target_split.test]
     return units_of_groups(fx, fy, *test, layout_of(codes_x, codes_y))
+
+
+def _below(value: float, unclipped: float, mean_difference: float, *, margin: float) -> list[str]:
+    """Says why `value` is below the mean difference, if it is. margin: that of the lower bound."""
+    if mean_difference <= value or f"{mean_difference:.4g}" == f"{value:.4g}":
+        return []
+    said = f"value, {value:.4g}, is below the mean difference, {mean_difference:.4g}"
+    if mean_difference <= unclipped + 1e-9 * abs(unclipped):  # the mean difference itself is rounded
+        return [f"{said}, because rare scores are clipped for the bound; without clipping it is {unclipped:.4g}"]
+    if mean_difference <= value + margin:
+        return [
+            f"{said}, by less than the margin of the bound: the critic found no more than a difference of the means"
+        ]
+    return [f"{said}: train the critic for longer, or let critic='auto' choose"]
 
 
 def _caveats(options: Options, upper: UpperBound | None) -> list[str]:

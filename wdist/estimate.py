@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, scale_warnings
-from wdist.data.files import labels_of
+from wdist.data.files import FileRows, labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, open_samples
@@ -33,6 +33,8 @@ from wdist.training.progress_line import ProgressLine
 from wdist.training.selection import CriticSelection
 from wdist.transport.upper import check_diameter
 
+ENDED_EARLY = "training was ended early: the bound holds, and longer training may give a larger one"
+
 
 @takes_options
 def estimate_w1(
@@ -43,6 +45,7 @@ def estimate_w1(
     drop: Sequence[str] = (),
     progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    should_finish: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
     **options: Unpack[OptionArguments],
 ) -> Result:
@@ -63,7 +66,10 @@ def estimate_w1(
         drop: columns of tables that are left out.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.
-        should_stop: called before each step; training stops once it returns true.
+        should_stop: called before each step; once it returns true, training stops and there is no result.
+        should_finish: called before each step; once it returns true, training ends and the result states what it has.
+            One step is taken at least, and the critics in closed form compete, whatever `critic` is. `planned_steps`
+            and `steps` of that result, given as options, repeat it.
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run. With another number of
             threads it resumes too; large nets then round differently.
@@ -79,7 +85,7 @@ def estimate_w1(
     with own_torch_state(), ProgressLine(progress or False) as tell:
         estimation = Estimation(
             x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
-            checkpoint=checkpoint,
+            should_finish=should_finish, checkpoint=checkpoint,
         )  # fmt: skip
         for training in estimation.trainings():
             training.run()
@@ -89,7 +95,9 @@ def estimate_w1(
 def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
     """`estimate_w1` of two sets that messages call by their names."""
     try:
-        return estimate_w1(x, y, **options)
+        result = estimate_w1(x, y, **options)
+        result.names = names
+        return result
     except SampleError as error:
         raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
     except OptionError as error:
@@ -120,16 +128,19 @@ class Estimation:
         drop: Sequence[str] = (),
         progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        should_finish: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
     ) -> None:
         self._options = options
+        self._names = called(x, "source"), called(y, "target")
         self._pair, self._warnings = _open(x, y, options, groups, drop)
-        self._reporter = Reporter(progress, should_stop)
+        self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
         rows = min(len(self._pair.source_split.train), len(self._pair.target_split.train))
         configs = contenders(options.critic, self._pair.source.row_shape, rows)
-        budget = Budget(options.steps, options.max_seconds)
+        planned = options.planned_steps
+        budget = Budget(options.steps, options.max_seconds, tuple(planned) if isinstance(planned, list) else planned)
         path = None if checkpoint is None else Path(checkpoint)
         self._selection = CriticSelection(self._pair, configs, budget, self._reporter, path)
 
@@ -141,9 +152,21 @@ class Estimation:
     def result(self) -> Result:
         """Choose the best candidate on the select rows and certify it. Only this method looks at the test rows."""
         candidates = self._selection.candidates()
-        competing = [c for c in candidates if self._options.critic in ("auto", c.critic.family)]
+        wanted, is_early = self._options.critic, self._selection.is_ended_early
+        # A critic that had no time to train loses to the mean difference, whichever family was asked for.
+        competing = [c for c in candidates if is_early or wanted in ("auto", c.critic.family)]
         chosen = max(competing, key=lambda candidate: candidate.select_value)
-        return certify(self._pair, chosen, candidates, self._options, self._warnings, self._reporter.started)
+        warnings = [*self._warnings, *([ENDED_EARLY] if is_early else [])]
+        result = certify(self._pair, chosen, candidates, self._options, warnings, self._reporter.started)
+        result.names, result.planned_steps = self._names, self._selection.plan
+        return result
+
+
+def called(data: Any, side: str) -> str:
+    """What a report calls a set: its file as the user named it, or its side."""
+    if isinstance(data, FileRows):
+        return data.given
+    return str(data) if isinstance(data, str | Path) else side
 
 
 def _device(name: str) -> torch.device:

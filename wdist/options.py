@@ -57,6 +57,9 @@ Factor = Annotated[float, Field(gt=0)]
 Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_FACTORS)]
 Scale = Annotated[Literal["none", "standardize"] | Factor | Factors, PLAIN]
 
+Steps = Annotated[int, Field(ge=1, le=1_000_000)]
+PlannedSteps = Annotated[Steps | Annotated[list[Steps], Field(min_length=1, max_length=100)], PLAIN]
+
 
 class Options(BaseModel):
     """How to estimate."""
@@ -80,6 +83,12 @@ class Options(BaseModel):
         default=None,
         description="Seconds of training, about; converted to steps after a timed warm-up.",
         json_schema_extra=words("Training time"),
+    )
+    planned_steps: PlannedSteps | None = Field(
+        default=None,
+        description="Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning "
+        "rates follow the plan, and training ends after so many steps of it.",
+        json_schema_extra=words("Plan of an earlier result"),
     )
     steps: Annotated[int, Field(ge=1, le=1_000_000), PLAIN] | None = Field(
         default=None,
@@ -155,7 +164,8 @@ class Options(BaseModel):
     @field_validator("steps")
     @classmethod
     def _has_one_budget(cls, steps: int | None, others: ValidationInfo) -> int | None:
-        if steps is not None and others.data.get("max_seconds") is not None:
+        is_free = others.data.get("planned_steps") is None
+        if steps is not None and others.data.get("max_seconds") is not None and is_free:
             raise ValueError("give steps or max_seconds, not both: one would contradict the other")
         return steps
 

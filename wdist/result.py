@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 
 from wdist.critics.critic import Critic
 from wdist.definitions.docstrings import entries
@@ -31,7 +32,7 @@ class Later:
         """Compute the part. Raises WdistError after pickling."""
         if self._make is None:
             raise WdistError(
-                "a pickled result keeps its certificate and witness only if they were asked for before pickling"
+                "a saved or pickled result keeps its certificate and witness only if they were asked for before that"
             )
         return self._make()
 
@@ -45,18 +46,21 @@ class Later:
 class Result(Figures):
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric.
 
-    A result can be pickled (multiprocessing, joblib). `certificate` and `witness` are kept only if they were accessed
-    before pickling.
+    `save` and `load` keep a result in a file; it can also be pickled (multiprocessing, joblib). Both keep `certificate`
+    and `witness` only if they were accessed before, because they need the rows.
 
     Attributes:
         {figures}
         curve: training curve, a list of {step, seconds, value}. Values are computed on select rows and not certified.
+        names: names of the two sets, for reports: those of their files, or source and target.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     critic: Critic = Field(description="The trained potential f; `critic.evaluate(rows)` scores new rows.")
     curve: list[dict[str, int | float]] = Field(default_factory=list)
+    names: tuple[str, str] = ("source", "target")
+    _rows: Later | None = PrivateAttr(default=None)
     _certificate: Later | None = PrivateAttr(default=None)
     _witness: Later | None = PrivateAttr(default=None)
 
@@ -70,17 +74,17 @@ class Result(Figures):
         if self.lower_bound > 0:
             said = (
                 f"With {confidence}, the Wasserstein-1 distance between the two populations{drawn} is at least "
-                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic measures {self.value:.4g}."
+                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic shows {self.value:.4g}."
             )
         elif self.p_value is not None and self.p_value <= 1 - self.confidence:
             said = (
                 f"The two populations{drawn} differ (p-value {self.p_value:.2g}), but {held_out} are too "
-                f"few to bound their distance away from 0 at {confidence}; the critic measures {self.value:.4g} "
+                f"few to bound their distance away from 0 at {confidence}; the critic shows {self.value:.4g} "
                 f"({self.units})."
             )
         else:
             said = (
-                f"No evidence of a difference at {confidence}: on {held_out} the critic measures {self.value:.4g} "
+                f"No evidence of a difference at {confidence}: on {held_out} the critic shows {self.value:.4g} "
                 f"({self.units}). This does not show that the two populations{drawn} are equal."
             )
         if self.split == "blocks":
@@ -135,6 +139,57 @@ class Result(Figures):
         from wdist.plot import draw_result
 
         return draw_result(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the result into one file: figures, curve, critic, and certificate and witness if they were accessed.
+
+        The file is safetensors with JSON in its header. It holds no rows, and is no proof: that is what `certificate`
+        is for.
+        """
+        from wdist.export.file import StoredResult, write_result
+
+        kept = self.__dict__
+        figures = {name: getattr(self, name) for name in Figures.model_fields if name != "critic"}
+        parts = self.critic, kept.get("certificate"), kept.get("witness")
+        write_result(path, StoredResult(figures, self.curve, self.names, *parts))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a result that `save` wrote. It needs neither the rows nor pickle.
+
+        Raises:
+            WdistError: if the file is something else, is damaged, or is of a later format.
+        """
+        from wdist.export.file import read_result
+
+        stored = read_result(path)
+        try:
+            result = cls(critic=stored.critic, curve=stored.curve, names=stored.names, **stored.figures)
+        except ValidationError as error:
+            raise WdistError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
+        result._certificate = result._witness = result._rows = Later()
+        found = {"certificate": stored.certificate, "witness": stored.witness}
+        result.__dict__.update({name: part for name, part in found.items() if part is not None})
+        return result
+
+    def report(self, path: str | Path, *, names: tuple[str, str] | None = None, rows: int = 0) -> None:
+        """Write the result as one HTML file that needs nothing else: words, pictures, figures and columns.
+
+        Args:
+            path: of the file.
+            names: what to call the two sets; by default `names` of this result.
+            rows: how many of the most unusual held-out rows of each set to show, with their values. By default the
+                report holds no rows.
+
+        Reads the rows if the witness was not accessed before. Without them, the report of a saved result leaves the
+        scores and the columns out.
+
+        Raises:
+            WdistError: if rows are asked for and this result was saved or pickled, which keeps none.
+        """
+        from wdist.export.report import write_report
+
+        write_report(self, path, names or self.names, rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types."""

@@ -125,6 +125,7 @@ class JobRow(OwnedRow):
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    finish_asked_at: Mapped[float | None]  # when its owner asked to end it with what it has
     together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
 
 

@@ -3,12 +3,12 @@
 import os
 import pty
 import re
-import select
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from terminal import until
 
 from wdist.cli.main import main
 
@@ -53,14 +53,6 @@ def typed_in_zsh(path: str, script: Path, line: str, expected: str) -> str:
         zsh.kill()
     os.close(terminal)
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown)
-
-
-def until(terminal: int, word: str, seconds: float) -> str:
-    """What a terminal shows until it has said a word, or is silent for so long."""
-    seen = b""
-    while word.encode() not in seen and select.select([terminal], [], [], seconds)[0]:
-        seen += os.read(terminal, 4096)
-    return seen.decode(errors="replace")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -71,7 +71,7 @@ def test_groups_and_blocks_of_time_are_named() -> None:
     assert "with 99.999999999 % confidence" in str(result(confidence=0.99999999999))
     assert "with confidence" not in blocks
     groups = str(result(split="groups", groups={"source": 50, "target": 51}))
-    assert "mean difference on held-out groups" in groups
+    assert "shows on held-out groups" in groups
     assert "1,000 rows of each set, not by group" in groups
 
 

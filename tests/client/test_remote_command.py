@@ -16,7 +16,7 @@ from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
 from wdist.cli.main import main as wdist
-from wdist_client import Client
+from wdist_client import Client, Result
 from wdist_client.command import main
 from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import EstimateOptions
@@ -50,6 +50,19 @@ class Ran:
     @property
     def lines(self) -> list[str]:
         return self.out.splitlines()
+
+
+def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept, page = str(tmp_path / "r.json"), tmp_path / "r.html"
+    made = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--json", "--save", kept, "--report", str(page))
+    assert made.status == 0
+    assert Result.load(kept).lower_bound == json.loads(made.out)["lower_bound"]
+    assert "<h1>x.npy and y.npy</h1>" in page.read_text()
+    job = Ran(capsys, "list", "--limit", "1").lines[0].split()[0]
+    assert Ran(capsys, "result", job, "--report", str(tmp_path / "again.html")).status == 0
+    assert (tmp_path / "again.html").read_text() == page.read_text()
+    refused = Ran(capsys, "result", job, "--save", str(tmp_path / "no" / "where"))
+    assert (refused.status, len(refused.err.splitlines())) == (2, 1)
 
 
 def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: Path) -> None:
@@ -104,6 +117,16 @@ def test_a_job_is_left_watched_and_stopped(capsys: pytest.CaptureFixture[str]) -
     ended = Ran(capsys, "result", name)
     assert ended.status == 1
     assert "was canceled" in ended.err
+
+
+def test_a_job_is_told_to_finish(capsys: pytest.CaptureFixture[str]) -> None:
+    long = ("--critic", "groupsort", "--steps", "200000", "--no-wait")
+    name = Ran(capsys, "estimate", "x.npy", "z.npy", *long).out.strip()
+    told = Ran(capsys, "finish", name, "--json")
+    assert (told.status, json.loads(told.out)["finishing"]) == (0, True)
+    ended = Ran(capsys, "result", name, "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out)["steps"] < 200_000
 
 
 def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +324,7 @@ ARGUMENTS = {
     "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
     "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
     "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
-    **{name: ["est_none", "est_other"] for name in ("show", "cancel", "delete")},
+    **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete")},
     **{name: ["est_none"] for name in ("watch", "result", "curve")},
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What a result leads to: its critic, curve, picture, certificate; groups, labels and pairs; here and on a server."""
 
 import asyncio
+import html
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,34 @@ def test_a_result_leads_to_its_critic_and_its_curve(client: Client) -> None:
     assert (loose.curve, len(loose.plot().axes)) == ((), 1)
     with pytest.raises(WdistError, match="lost its job"):
         loose.critic.evaluate(rows(1))
+
+
+def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path) -> None:
+    source, target = client.sample_sets.create(rows(1)), client.sample_sets.create(rows(2, shift=1.0))
+    result = client.estimates.create(source, target, critic="groupsort", steps=40, baseline_rows=50).wait(timeout=60)
+    result.save(tmp_path / "r.json")
+    kept = Result.load(tmp_path / "r.json")
+    assert kept == result
+    assert str(kept) == str(result)
+    assert list(kept.curve) == list(result.curve)
+    kept.report(tmp_path / "r.html", names=("last <week>", "this"))
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<svg") == 2
+    assert "last &lt;week&gt; and this" in page
+    assert html.escape(result.meaning) in page
+    assert "http" not in page
+    with pytest.raises(WdistError, match="lost its job"):
+        kept.critic.evaluate(rows(1))
+    refused = {
+        "no JSON": "not a result that the client saved",
+        "{}": "not a result that the client saved",
+        '{"format": "wdist client result", "version": 9}': "result format 9",
+        '{"format": "wdist client result", "version": 1, "result": {}, "curve": []}': "damaged",
+    }
+    for text, words in refused.items():
+        (tmp_path / "other").write_text(text)
+        with pytest.raises(WdistError, match=words):
+            Result.load(tmp_path / "other")
 
 
 def test_the_certificate_verifies(client: Client, tmp_path: Path) -> None:
@@ -104,6 +133,19 @@ def test_a_folder_of_images(server: ServerProcess, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(SampleError, match="holds no"):
             client.sample_sets.create(tmp_path / "empty")
+
+
+def test_an_async_job_finishes_with_what_it_has(server: ServerProcess) -> None:
+    async def compare() -> None:
+        async with AsyncClient(server.url) as client:
+            source, target = [await client.sample_sets.create(rows(s, float(s))) for s in (15, 16)]
+            job = await client.estimates.create(source, target, critic="groupsort", steps=200_000, baseline_rows=0)
+            await job.finish()
+            result = await job.wait(timeout=60)
+            assert result.steps is not None
+            assert 1 <= result.steps < 200_000
+
+    asyncio.run(compare())
 
 
 def test_async_results_lead_to_the_same(server: ServerProcess, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One contract for a server and for `:local:`: what is stored, refused, computed and reported is the same for both."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -291,6 +292,20 @@ def test_a_running_job_is_canceled_and_keeps_its_sets_until_then(client: Client)
     with pytest.raises(EstimateCanceled):
         job.wait(timeout=60)
     client.sample_sets.delete(source)
+
+
+def test_a_running_job_finishes_with_what_it_has(client: Client) -> None:
+    source, target = pair(client, 965)
+    job = client.estimates.create(source, target, **LONG)
+    while job.refresh().progress is None:
+        time.sleep(0.05)
+    assert job.finish().estimate.finishing
+    result = job.wait(timeout=60)
+    assert result.steps is not None
+    assert 1 <= result.steps < LONG["steps"]
+    assert any("ended early" in warning for warning in result.warnings)
+    assert any(event.type == "status" and event.data.get("finishing") for event in job.events())
+    assert job.finish().estimate == job.refresh().estimate
 
 
 # Batches

@@ -146,6 +146,52 @@ def test_beside_groups_the_trivial_bound_counts_groups_too() -> None:
     assert result.trivial["max_sliced"] is None
 
 
+def heavy(seed: int, shift: float) -> np.ndarray:
+    """Rows of which one in fifty is far away, with `shift` only there."""
+    rows = gaussian(1_000, 2, seed)
+    rows[::50, 0] = 40 + shift
+    return rows
+
+
+def test_a_value_that_the_clip_takes_below_the_mean_difference_is_explained() -> None:
+    result = estimate_w1(heavy(1, 0.0), heavy(2, 200.0), critic="affine", baseline_rows=0)
+    mean_difference = result.trivial["mean_difference"]
+    assert mean_difference is not None
+    assert result.value < 0.9 * mean_difference
+    assert result.unclipped == pytest.approx(mean_difference, rel=1e-6)
+    (said,) = [warning for warning in result.warnings if "below the mean difference" in warning]
+    assert "clipped for the bound" in said
+    assert f"{result.unclipped:.4g}" in said
+    assert "unclipped" in str(result)
+
+
+def test_value_and_unclipped_are_one_where_no_score_is_rare() -> None:
+    x, y = (np.random.default_rng(seed).random((2_000, 2)) < share for seed, share in ((1, 0.3), (2, 0.6)))
+    result = estimate_w1(x.astype(np.float64), y.astype(np.float64), critic="affine", baseline_rows=0)
+    assert result.unclipped == pytest.approx(result.value, rel=1e-9)
+    assert not any("clipped" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("critic", ["affine", "groupsort"])
+def test_value_is_never_quietly_below_the_mean_difference(seed: int, critic: str) -> None:
+    x, y = gaussian(300, 4, seed), gaussian(300, 4, seed + 50, 0.1)
+    result = estimate_w1(x, y, critic=critic, steps=10, seed=seed, baseline_rows=0)
+    mean_difference = result.trivial["mean_difference"]
+    assert mean_difference is not None
+    is_told = any("below the mean difference" in warning for warning in result.warnings)
+    is_shown = f"{result.value:.4g}" != f"{mean_difference:.4g}"
+    assert is_told == (is_shown and result.value < mean_difference)
+
+
+def test_groups_have_an_unclipped_value_of_groups() -> None:
+    x, y = heavy(3, 0.0), heavy(4, 200.0)
+    labels = np.arange(1_000) // 4
+    result = estimate_w1(x, y, groups=(labels, labels + 1_000), critic="affine", baseline_rows=0)
+    assert result.unclipped == pytest.approx(result.trivial["mean_difference"], rel=1e-6)
+    assert result.unclipped > result.value
+
+
 def test_copies_across_the_parts_are_warned_of() -> None:
     doubled = np.concatenate([X, X])
     result = estimate_w1(doubled, Y, **QUICK)

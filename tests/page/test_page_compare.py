@@ -109,6 +109,19 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "canceled"
 
 
+def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+    page = open_page()
+    choose(page, files["left"], files["right"])
+    estimate_id = start(page, "groupsort", Training_time="600")
+    expect(page.locator(".value-line")).to_have_count(1, timeout=PATIENCE_MS)
+    button = page.get_by_role("button", name="Finish now, with what it has")
+    button.click()
+    expect(page.locator(".bound-figure")).to_be_visible(timeout=PATIENCE_MS)
+    expect(button).to_have_count(0)
+    expect(page.locator(".warnings")).to_contain_text("ended early")
+    assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "succeeded"
+
+
 def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
     page = open_page()
     choose(page, files["left"], files["right"])

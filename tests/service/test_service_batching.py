@@ -62,6 +62,21 @@ def test_results_are_those_of_estimates_alone(server: Server) -> None:
     assert all(sum("succeeded" in str(data) for (data,) in rows) == 1 for rows in events)
 
 
+def test_one_finishes_and_the_others_go_on(server: Server) -> None:
+    ids = submit(server, 4, steps=250)
+    server.until_training(ids[2])
+    assert together(server, ids[2]) == 4
+    server.client.post(f"/v1/estimates/{ids[2]}/finish")
+    early = server.until_done(ids[2])
+    assert server.get(ids[0])["status"] == "running"
+    assert 1 <= early["result"]["steps"] < 250
+    done = [server.until_done(ids[k]) for k in (0, 1, 3)]
+    assert [estimate["status"] for estimate in done] == ["succeeded"] * 3
+    assert not any("ended early" in str(estimate["result"]["warnings"]) for estimate in done)
+    plan = {"steps": early["result"]["steps"], "planned_steps": early["result"]["planned_steps"]}
+    assert told(alone(server, early | {"options": early["options"] | plan})) == told(early)
+
+
 def test_cancel_of_one_leaves_the_others_alone(server: Server) -> None:
     ids = submit(server, 4, steps=250)
     server.until_training(ids[2])

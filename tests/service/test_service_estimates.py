@@ -218,6 +218,39 @@ def test_cancel_running_and_queued(server: Server, pair: tuple[str, str]) -> Non
     assert after["status"] == "succeeded"
 
 
+def test_finish_running_and_queued(server: Server, pair: tuple[str, str]) -> None:
+    running = server.submit(*pair, steps=200_000, critic="groupsort")
+    server.until_training(running)
+    queued = server.submit(*pair, steps=200_000, critic="groupsort")
+    for estimate, status in ((queued, "queued"), (running, "running")):
+        assert server.get(estimate)["finishing"] is False
+        for _ in range(2):  # asking again changes nothing
+            asked = server.client.post(f"/v1/estimates/{estimate}/finish").json()
+            assert (asked["status"], asked["finishing"]) == (status, True)
+    done = [server.until_done(estimate) for estimate in (running, queued)]
+    assert [estimate["status"] for estimate in done] == ["succeeded"] * 2
+    results = [estimate["result"] for estimate in done]
+    assert 1 < results[0]["steps"] < 200_000
+    assert (results[1]["steps"], results[1]["critic"]["family"]) == (1, "affine")
+    for estimate in (running, queued):
+        events = server.rows("SELECT data FROM events WHERE estimate_id = :id AND type = 'status'", id=estimate)
+        assert sum("finishing" in str(data) for (data,) in events) == 1
+        assert server.client.get(f"/v1/estimates/{estimate}/certificate").status_code == 200
+    ended = server.client.post(f"/v1/estimates/{running}/finish").json()
+    assert ended == server.get(running)
+    plan = {name: results[0][name] for name in ("steps", "planned_steps")}
+    again = server.until_done(server.submit(*pair, critic="groupsort", **plan))["result"]
+    assert again | {"seconds": 0} == results[0] | {"seconds": 0}
+
+
+def test_finish_leaves_a_canceled_one_alone_and_knows_no_others(server: Server, pair: tuple[str, str]) -> None:
+    estimate = server.submit(*pair, steps=1_000_000, critic="groupsort")
+    server.client.post(f"/v1/estimates/{estimate}/cancel")
+    assert server.client.post(f"/v1/estimates/{estimate}/finish").json()["finishing"] is False
+    assert server.until_done(estimate)["status"] == "canceled"
+    assert server.client.post("/v1/estimates/est_none/finish").status_code == 404
+
+
 def test_delete(server: Server, pair: tuple[str, str]) -> None:
     estimate = server.submit(*pair, steps=1_000_000, critic="groupsort")
     assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 409

@@ -80,7 +80,7 @@ def test_a_job_of_another_kind_runs_by_its_own_runner(
 ) -> None:
     (tmp_path / "rows_runner.py").write_text(
         "import numpy as np\n"
-        "def run(job, directory, on_progress, should_stop):\n"
+        "def run(job, directory, on_progress, should_stop, should_finish):\n"
         "    yield from ()\n"
         "    (directory / 'note').write_text(job['options']['note'])\n"
         "    return {'rows': len(np.load(job['files']['set']))}\n"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
+from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags
 from wdist.cli.output import EX_NO, fail, remark, say
+
+if TYPE_CHECKING:
+    from wdist.result import Result
 
 
 @options_as_flags()
@@ -27,6 +31,8 @@ def estimate(
     fail_above: FailAbove = None,
     save_critic: Annotated[Path | None, Parameter(metavar="DIR", help="keep the trained critic here")] = None,
     certificate: Annotated[Path | None, Parameter(metavar="FILE", help="write what `wdist verify` checks")] = None,
+    save: Annotated[Path | None, Parameter(metavar="FILE", help="keep the whole result for Result.load")] = None,
+    report: Annotated[Path | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None,
     **options: Any,
 ) -> int:
     """Compare two files and print the result; returns the exit status."""
@@ -38,12 +44,10 @@ def estimate(
         first, second = open_inputs([source, target], drop, groups)
         if first.labels is not None and second.labels is not None:
             options["groups"] = first.labels, second.labels
-        with ProgressLine(progress) as tell:
-            result = compared((first.given, second.given), first.rows, second.rows, progress=tell, **options)
-        if save_critic is not None:
-            result.critic.save(save_critic)
-        if certificate is not None:
-            result.certificate.save(certificate)
+        names = first.given, second.given
+        with finishing_on_ctrl_c() as should_finish, ProgressLine(progress) as tell:
+            result = compared(names, first.rows, second.rows, progress=tell, should_finish=should_finish, **options)
+        _write(result, save_critic, certificate, save, report)
     except WdistError as error:
         return fail(str(error))
     except OSError as error:
@@ -53,3 +57,18 @@ def estimate(
         remark(f"wdist: the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return EX_NO
     return 0
+
+
+def _write(
+    result: Result, critic: Path | None, certificate: Path | None, whole: Path | None, report: Path | None
+) -> None:
+    """Write the files that were asked for."""
+    if critic is not None:
+        result.critic.save(critic)
+    if certificate is not None:
+        result.certificate.save(certificate)
+    if whole is not None:
+        _ = result.certificate, result.witness  # kept too: there are no rows to make them from later
+        result.save(whole)
+    if report is not None:
+        result.report(report)

@@ -41,7 +41,8 @@ SERVE = "wdist_service.commands"
 app.command(
     "wdist.cli.estimate:estimate",
     help="Compare two sample sets here, without a server.",
-    help_epilogue="Exit status: 0 done; 1 the lower bound is above --fail-above; 2 the data or an option is refused.",
+    help_epilogue="Ctrl-C at a terminal ends training and states what there is; a second one ends the command. Exit "
+    "status: 0 done; 1 the lower bound is above --fail-above; 2 the data or an option is refused; 130 Ctrl-C.",
 )
 app.command(
     "wdist.cli.matrix:matrix",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -181,19 +181,24 @@ class Critic:
         """Write critic.safetensors (weights) and critic.json (architecture, input, bound) into a directory."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        description, tensors = describe(self.module)
+        document, tensors = self.described()
         save_file(tensors, folder / "critic.safetensors")
+        (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
+
+    def described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The critic as a JSON document (architecture, input, bound) and tensors; `critic_from` reads them."""
+        layers, tensors = describe(self.module)
         document = {
             "format": FORMAT,
             "family": self.family,
             "config": self.config,
             "input": self.takes.to_json(),
-            "layers": description,
+            "layers": layers,
             "lipschitz_bound": self.lipschitz_bound,
         }
         if self.takes.columns is not None:  # beside "input", in which version 0.1 refuses what it does not know
             document["columns"] = list(self.takes.columns)
-        (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
+        return document, tensors
 
 
 @own_torch_state()
@@ -205,9 +210,20 @@ def load_critic(directory: str | Path) -> Critic:
     """
     folder = Path(directory)
     document = json.loads((folder / "critic.json").read_text())
+    return critic_from(document, load_file(folder / "critic.safetensors"), str(folder))
+
+
+@own_torch_state()
+def critic_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Critic:
+    """The critic that `Critic.described` wrote. `where` is what messages call its file.
+
+    Its Lipschitz bound is proven again from the weights when it is asked for.
+
+    Raises:
+        WdistError: when it has another format, or document and tensors do not match.
+    """
     if document.get("format") != FORMAT:
-        raise WdistError(f"{folder} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
-    tensors = load_file(folder / "critic.safetensors")
+        raise WdistError(f"{where} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
     config = find_family(document["family"]).load().from_json(document["config"])
     return Critic(config, restore(document["layers"], tensors), CriticInput(**takes, columns=document.get("columns")))

@@ -10,6 +10,7 @@ class OptionArguments(TypedDict, total=False):
     critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
     seed: int
     max_seconds: float | None
+    planned_steps: Any
     steps: int | None
     scale: Any
     layout: Literal["nhwc", "nchw"] | None

@@ -135,8 +135,15 @@ class Figures(BaseModel):
     """What is known about W1(P, Q) from n rows of P (source) and m rows of Q (target), Euclidean ground metric."""
 
     value: float = _figure(
-        "Held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is at most W1.",
-        shown=(40, "the critic's mean difference on held-out {unit}: the estimate, from below"),
+        "Held-out mean difference of the critic divided by its proven Lipschitz bound. Its expectation is at most W1: "
+        "it is low on average. Rare scores are clipped for the bound, to an interval fixed without the test rows.",
+        shown=(40, "what the critic shows on held-out {unit}: low on average"),
+    )
+    unclipped: float | None = _figure(
+        "`value` without clipping: larger where rare rows carry part of the distance, and low on average too. No bound "
+        "is computed from it. None for an older result.",
+        shown=(45, "value without clipping rare scores, which the bound needs"),
+        default=None,
     )
     lower_bound: float = _figure(
         "max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only approximately with "
@@ -187,6 +194,12 @@ class Figures(BaseModel):
         "Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have 1.", default=1
     )
     steps: int = _figure("Training steps of all candidates together.", reported=True)
+    planned_steps: int | list[int] | None = _figure(
+        "Steps that training was planned for; with max_seconds, of each training in turn. Given as options, these and "
+        "`steps` repeat the result, even if training was ended early. None if nothing was trained, or for an older "
+        "result.",
+        default=None,
+    )
     seconds: float = _figure("Elapsed time.", reported=True)
     device: str = _figure("Where the critics were trained.", reported=True)
     warnings: list[str] = _figure("Caveats about the data and the bounds.", reported=True, default_factory=list)

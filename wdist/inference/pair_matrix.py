@@ -17,7 +17,7 @@ from wdist.inference.simultaneous import adjusted_matrix
 Values = NDArray[np.float64]
 
 FIGURES: Final = {
-    "value": "The estimate, from below.",
+    "value": "What the critics show: low on average.",
     "lower_bound": "Each holds by itself.",
     "simultaneous_lower_bound": "All hold together; of a single pair it is the lower bound.",
     "upper_bound": "Each holds by itself, at the same confidence.",

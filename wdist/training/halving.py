@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wdist.critics.base import CLOSE, CriticConfig, TrainedConfig
 from wdist.critics.registry import FAMILIES, find_family
@@ -21,10 +22,38 @@ LEAST_SECONDS_TO_SHARE = 20.0  # for images: see `affordable`
 
 @dataclass(frozen=True)
 class Budget:
-    """What one estimate may spend on training: `steps`, or `seconds` (converted to steps by timing), or a default."""
+    """What one estimate may spend on training: `steps`, or `seconds` (converted to steps by timing), or a default.
+
+    planned: if given, it is the plan: the steps of all stages together, or those of each stage as they were timed.
+    Training then ends after `steps`, wherever that is in the plan.
+    """
 
     steps: int | None
     seconds: float | None
+    planned: int | tuple[int, ...] | None = None
+
+    @property
+    def planned_steps(self) -> int | None:
+        """The steps of all stages together, if they are known before training."""
+        if self.planned is None:
+            return self.steps
+        return self.planned if isinstance(self.planned, int) else None
+
+    @property
+    def stages(self) -> int | None:
+        """The number of stages, if the plan lists them."""
+        return len(self.planned) if isinstance(self.planned, tuple) else None
+
+    @property
+    def last_step(self) -> int | None:
+        """The step after which training ends, if it is not the last of the plan."""
+        return None if self.planned is None else self.steps
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint stores of it. Without a plan these are the names of 0.1."""
+        return {"steps": self.steps, "seconds": self.seconds} | (
+            {} if self.planned is None else {"planned": self.planned}
+        )
 
 
 @dataclass(frozen=True)

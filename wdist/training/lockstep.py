@@ -42,6 +42,7 @@ class Training:
 
     Attributes:
         rows_at: rows (x, y) of both sets for step 0, 1, ...; the loss is their `mean_difference`.
+        should_finish: polled before each step; once it returns true, this training ends with what it has.
         on_stop: called when should_stop has returned true, before Stopped is raised.
         on_wait: called with the seconds spent waiting while others trained, which do not count as this one's.
     """
@@ -52,6 +53,7 @@ class Training:
     on_step: Callable[[int], None]
     on_evaluation: Callable[[int, float], None]
     should_stop: Callable[[], bool] | None
+    should_finish: Callable[[], bool]
     on_stop: Callable[[], None]
     on_wait: Callable[[float], None]
 
@@ -63,7 +65,10 @@ class Training:
             return self.should_stop is not None and self.should_stop()
 
         try:
-            self.trainer.run(on_step=self.on_step, on_evaluation=self.on_evaluation, should_stop=should_stop)
+            self.trainer.run(
+                on_step=self.on_step, on_evaluation=self.on_evaluation, should_stop=should_stop,
+                should_finish=self.should_finish,
+            )  # fmt: skip
         except Stopped:
             self.on_stop()
             raise
@@ -265,6 +270,9 @@ def train_together(
                 yield k, None
             elif (stopped := _stopped(trainings[k])) is not None:
                 yield k, stopped
+            elif trainings[k].should_finish():
+                trainings[k].trainer.end()
+                yield k, None
             elif trainings[k].state != common:
                 apart.append(k)
             else:
@@ -309,7 +317,8 @@ def run_together(
     """Run estimates to the end: each yields the trainings that it needs, and Stopped is thrown into one that stops.
 
     Trainings that can run together do so if `is_worth_it` agrees; the others run in turn. An error in a common step is
-    raised in every estimate that took part, as TogetherError. An estimate that is waiting can be stopped at once.
+    raised in every estimate that took part, as TogetherError. An estimate that is waiting can be stopped at once, and
+    told to finish once it has taken a step.
     """
     waiting: dict[int, Training] = {}
     since: dict[int, float] = {}
@@ -325,6 +334,8 @@ def run_together(
         for k in waiting.keys() - running:
             if (stopped := _stopped(waiting[k])) is not None:
                 go_on(k, stopped)
+            elif waiting[k].should_finish():
+                go_on(k, _alone(waiting[k], lambda: None))
 
     running: set[int] = set()
     for k in range(len(members)):

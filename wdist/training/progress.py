@@ -27,14 +27,22 @@ class Reporter:
     Attributes:
         progress: called with each `Progress`.
         should_stop: polled before each step.
+        should_finish: polled before each step, until it has returned true.
         started: when the estimate began, on the clock of `time.perf_counter`.
         best: the best select value of all candidates so far.
     """
 
     progress: Callable[[Progress], object] | None = None
     should_stop: Callable[[], bool] | None = None
+    should_finish: Callable[[], bool] | None = None
     started: float = field(default_factory=time.perf_counter)
     best: float | None = None
+    _finishes: bool = False
+
+    def finishes(self) -> bool:
+        """Whether the caller has asked to end training now and state what there is."""
+        self._finishes = self._finishes or (self.should_finish is not None and self.should_finish())
+        return self._finishes
 
     def tell(
         self, step: int, steps: int, trying: str, here: int, seconds: float, budget_left: float = math.inf

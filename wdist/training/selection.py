@@ -69,9 +69,10 @@ class CriticSelection:
         self._saved = time.perf_counter()
         trained = [config for config in self.configs if isinstance(config, TrainedConfig)]
         rows = min(len(self.pair.source_split.train), len(self.pair.target_split.train))
-        self.steps = self.budget.steps
-        if self.steps is None and self.budget.seconds is None:
+        self.steps = self.budget.planned_steps
+        if self.steps is None and self.budget.seconds is None and self.budget.planned is None:
             self.steps = default_steps(rows)
+        self.is_ended_early = False
         self.trained = affordable(trained, self.steps, self.budget.seconds, self.takes.row_shape)
         self._train_rows = rows
 
@@ -89,10 +90,18 @@ class CriticSelection:
         self.reporter.note(max(c.select_value for c in self._fitted))
         pending = self._resume()
         while (stage := next_stage(self.trained, [r.value for r in self.records], self.stages)) is not None:
+            if pending is None and (self._is_over() or len(self.stages) == self.budget.stages):
+                self.is_ended_early = True
+                return
             began = time.perf_counter()
             training = self._prepared(stage, pending)
             yield training
             pending = None
+            if training.trainer.is_cut:
+                self.is_ended_early = True
+                if training.trainer.record.step == 0:  # nothing was trained: another run would not begin this stage
+                    self.planned.pop()
+                    return
             self.stages.append(stage)
             self.records.append(training.trainer.record)
             weights = training.trainer.module.state_dict()
@@ -176,13 +185,28 @@ class CriticSelection:
         return Training(
             trainer, (stage.config, schedule, self.takes.row_shape, pair.device, source.batch, target.batch),
             rows_at, on_step=on_step, on_evaluation=lambda _, value: reporter.note(value),
-            should_stop=reporter.should_stop, on_stop=lambda: self._save(trainer), on_wait=on_wait,
+            should_stop=reporter.should_stop, should_finish=lambda: self._is_over(trainer.record.step),
+            on_stop=lambda: self._save(trainer), on_wait=on_wait,
         )  # fmt: skip
+
+    def _is_over(self, steps: int = 0) -> bool:
+        """Whether training ends here, after `steps` of the current stage. At least one step is taken in all."""
+        taken, last = sum(record.step for record in self.records) + steps, self.budget.last_step
+        return taken > 0 and (self.reporter.finishes() or (last is not None and taken >= last))
+
+    @property
+    def plan(self) -> int | list[int] | None:
+        """Planned steps: of all stages together, or of each stage if they were timed; None if nothing is trained."""
+        if not self.trained:
+            return None
+        return self.planned if self.steps is None else self.steps
 
     def _plan(self, stage: Stage, module: nn.Module, loss_at: Any) -> int:
         """Steps of a stage: its share of the step budget, or of the seconds, as timed on this machine."""
         if self.steps is not None:
             return max(1, round(stage.share * self.steps))
+        if isinstance(self.budget.planned, tuple):
+            return self.budget.planned[len(self.stages)]
         whole = self.budget.seconds or 0.0
         seconds = stage.share * whole
         if stage.is_final:  # takes what is left
@@ -201,7 +225,7 @@ class CriticSelection:
         """What a checkpoint must match to belong to this search; the unit and shift depend on the data."""
         return {
             "configs": [[config.family, config.to_json()] for config in self.configs],
-            "budget": asdict(self.budget),
+            "budget": self.budget.identity(),
             "seed": self.pair.seed,
             "shape": list(self.takes.row_shape),
             "rows": [self.pair.source.n, self.pair.target.n],

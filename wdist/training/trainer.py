@@ -91,6 +91,7 @@ class Trainer:
         )
         self.base = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.record = Record()
+        self.is_cut = False  # whether it ended before it had finished
         self.best: dict[str, Tensor] = {}
         self.good: dict[str, Tensor] = {}
         self._seconds = 0.0
@@ -110,6 +111,7 @@ class Trainer:
         on_step: Callable[[int], None] | None = None,
         on_evaluation: Callable[[int, float], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        should_finish: Callable[[], bool] | None = None,
     ) -> Record:
         """Train to the end and leave the module with the weights of the best held-out value.
 
@@ -117,6 +119,7 @@ class Trainer:
             on_step: called with the number of steps done, once that step is fully recorded.
             on_evaluation: called with (steps done, held-out value) after each evaluation.
             should_stop: polled before each step.
+            should_finish: polled before each step; once it returns true, the end is here.
 
         Raises:
             Stopped: when should_stop() turns true.
@@ -124,6 +127,8 @@ class Trainer:
         self.begin()
         while not self.finished:
             self.check(should_stop)
+            if should_finish is not None and should_finish():
+                break
             self.go_on(self._step(), on_step=on_step, on_evaluation=on_evaluation)
         return self.end()
 
@@ -157,7 +162,13 @@ class Trainer:
             on_step(self.record.step)
 
     def end(self) -> Record:
-        """Leave the module with the weights of the best held-out value."""
+        """Leave the module with the weights of the best held-out value.
+
+        A training that ends before it has `finished` evaluates its last step, so that no step is lost.
+        """
+        self.is_cut = not self.finished
+        if self.is_cut and self.record.step > self.record.curve[-1]["step"]:
+            self._evaluate(self._value(), on_evaluation=None)
         self.module.load_state_dict(self.best)
         return self.record
 
@@ -191,13 +202,20 @@ class Trainer:
         if not finite or (due and not math.isfinite(value)):
             self._go_back()
         elif due:
-            self.good = _snapshot(self.module)
-            record.curve.append({"step": record.step, "seconds": self._seconds, "value": value})
-            record.stale += 1
-            if value > record.value:
-                record.value, self.best, record.stale = value, self.good, 0
-            if on_evaluation is not None:
-                on_evaluation(record.step, value)
+            self._evaluate(value, on_evaluation)
+
+    def _evaluate(self, value: float, on_evaluation: Callable[[int, float], None] | None) -> None:
+        """Record the held-out value of the current weights, unless it is not finite."""
+        if not math.isfinite(value):
+            return
+        record = self.record
+        self.good = _snapshot(self.module)
+        record.curve.append({"step": record.step, "seconds": self._seconds, "value": value})
+        record.stale += 1
+        if value > record.value:
+            record.value, self.best, record.stale = value, self.good, 0
+        if on_evaluation is not None:
+            on_evaluation(record.step, value)
 
     def _go_back(self) -> None:
         """Restore the last good weights with a fresh optimiser state, at half the rate."""

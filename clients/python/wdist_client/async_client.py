@@ -170,6 +170,11 @@ class AsyncEstimates:
         path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/cancel"
         return AsyncJob(self._client, (await self._client._send(requests.post(path))).read(Estimate))
 
+    async def finish(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
+        """As `Estimates.finish`."""
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/finish"
+        return AsyncJob(self._client, (await self._client._send(requests.post(path))).read(Estimate))
+
     async def delete(self, estimate: str | JobRecord | Estimate) -> None:
         """As `Estimates.delete`."""
         await self._client._send(Request("DELETE", f"/v1/estimates/{requests.identifier(estimate, 'est_')}"))
@@ -290,6 +295,11 @@ class AsyncJob(JobRecord):
     async def refresh(self) -> Self:
         """As `Job.refresh`."""
         self.estimate = (await self._client.estimates.get(self.id)).estimate
+        return self
+
+    async def finish(self) -> Self:
+        """As `Job.finish`."""
+        self.estimate = (await self._client.estimates.finish(self.id)).estimate
         return self
 
     async def cancel(self) -> Self:

@@ -198,6 +198,14 @@ class Estimates:
         path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/cancel"
         return Job(self._client, self._client._send(requests.post(path)).read(Estimate))
 
+    def finish(self, estimate: str | JobRecord | Estimate) -> Job:
+        """Has a job end training now and state what it has; one that has ended is unchanged.
+
+        A queued job does so once its turn has come.
+        """
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}/finish"
+        return Job(self._client, self._client._send(requests.post(path)).read(Estimate))
+
     def delete(self, estimate: str | JobRecord | Estimate) -> None:
         """Deletes the record of a job."""
         self._client._send(Request("DELETE", f"/v1/estimates/{requests.identifier(estimate, 'est_')}"))
@@ -337,6 +345,14 @@ class Job(JobRecord):
     def refresh(self) -> Self:
         """Fetches the current record of the job."""
         self.estimate = self._client.estimates.get(self.id).estimate
+        return self
+
+    def finish(self) -> Self:
+        """Has the job end training now and state what it has: `wait()` then returns soon.
+
+        A queued job does so once its turn has come; one that has ended is unchanged.
+        """
+        self.estimate = self._client.estimates.finish(self.id).estimate
         return self
 
     def cancel(self) -> Self:

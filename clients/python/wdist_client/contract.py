@@ -133,8 +133,10 @@ class Result(Model):
     """What is known about W1(P, Q); `meaning` says it in a sentence.
 
     Attributes:
-        value: Held-out mean difference of the critic divided by its proven Lipschitz bound; its expectation is at most
-            W1.
+        value: Held-out mean difference of the critic divided by its proven Lipschitz bound. Its expectation is at most
+            W1: it is low on average. Rare scores are clipped for the bound, to an interval fixed without the test rows.
+        unclipped: `value` without clipping: larger where rare rows carry part of the distance, and low on average too.
+            No bound is computed from it. None for an older result.
         lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only
             approximately with split "blocks"). 0 is no evidence of a difference; it does not show that the populations
             are equal.
@@ -159,6 +161,9 @@ class Result(Model):
         method_version: Version of the statistics that computed the figures; results of wdist 0.1 do not say it and have
             1. Default: 1.
         steps: Training steps of all candidates together.
+        planned_steps: Steps that training was planned for; with max_seconds, of each training in turn. Given as
+            options, these and `steps` repeat the result, even if training was ended early. None if nothing was trained,
+            or for an older result.
         seconds: Elapsed time.
         device: Where the critics were trained.
         warnings: Caveats about the data and the bounds.
@@ -167,6 +172,7 @@ class Result(Model):
     """
 
     value: float
+    unclipped: float | None = None
     lower_bound: float
     upper_bound: float | None = None
     confidence: float
@@ -185,6 +191,7 @@ class Result(Model):
     null_baseline: NullBaseline | None = None
     method_version: int = 1
     steps: int | None = None
+    planned_steps: int | list[int] | None = None
     seconds: float | None = None
     device: str | None = None
     warnings: list[str] = Field(default_factory=list)
@@ -204,6 +211,7 @@ class Estimate(Model):
 
     Attributes:
         priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+        finishing: It was asked to end training early and state what it has. Default: False.
     """
 
     id: str
@@ -217,6 +225,7 @@ class Estimate(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
+    finishing: bool = False
     progress: Progress | None = None
     result: Result | None = None
     error: Error | None = None
@@ -327,6 +336,8 @@ class Options(TypedDict, total=False):
         critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
         seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
         max_seconds: Seconds of training, about; converted to steps after a timed warm-up.
+        planned_steps: Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning
+            rates follow the plan, and training ends after so many steps of it.
         steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
             each column), one factor to divide by, or a factor for each column.
@@ -353,6 +364,7 @@ class Options(TypedDict, total=False):
     critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
     seed: int
     max_seconds: float | None
+    planned_steps: int | Sequence[int] | None
     steps: int | None
     scale: Literal["none", "standardize"] | float | Sequence[float] | None
     layout: Literal["nhwc", "nchw"] | None
@@ -442,7 +454,8 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         "{about}at least this, together with all {statements} statements",
     ),
     (("upper_bound",), "upper_bound", ".5g", "W1 is at most this, at the same confidence"),
-    (("value",), "value", ".5g", "the critic's mean difference on held-out {unit}: the estimate, from below"),
+    (("value",), "value", ".5g", "what the critic shows on held-out {unit}: low on average"),
+    (("unclipped",), "unclipped", ".5g", "value without clipping rare scores, which the bound needs"),
     (("p_value",), "p_value", ".2g", "how often equal populations would show this much"),
     (("lipschitz_bound",), "lipschitz_bound", ".8f", "proven from the weights; value is divided by it"),
     (

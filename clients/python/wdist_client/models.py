@@ -6,9 +6,10 @@ A record without a docstring here has that of its base.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
 from wdist_client import contract
 from wdist_client.base import Model
@@ -103,6 +104,44 @@ class Result(contract.Result):
         from wdist_client.display.plot import plot_result
 
         return plot_result(self, self.curve if curve is None else curve)
+
+    def save(self, path: str | PathLike[str], *, curve: Sequence[contract.CurvePoint] | None = None) -> None:
+        """Writes figures and training curve into a JSON file, which `load` reads without a server.
+
+        `curve`: as for `plot`. The critic and the certificate stay on the server: see `Job.certificate`.
+        """
+        from wdist_client.display.files import write_result
+
+        write_result(self, path, self.curve if curve is None else curve)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Reads a result that `save` wrote; raises WdistError for any other file. It has lost its job."""
+        from wdist_client.display.files import read_result
+
+        figures, curve = read_result(path)
+        try:
+            result = cls.model_validate(figures)
+            points = [contract.CurvePoint.model_validate(point) for point in curve]
+        except ValidationError as error:
+            raise WdistError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
+        result._curve = lambda: points
+        return result
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        names: tuple[str, str] = ("source", "target"),
+        curve: Sequence[contract.CurvePoint] | None = None,
+    ) -> None:
+        """Writes the result as one HTML file that needs nothing else: words, pictures and figures, and no rows.
+
+        `names`: what to call the two sets. `curve`: as for `plot`.
+        """
+        from wdist_client.display.files import write_report
+
+        write_report(self, path, names, self.curve if curve is None else curve)
 
 
 class Event(Model):

@@ -139,6 +139,15 @@ def cancel_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDe
     return estimate_view(services[Estimates].cancel(caller.tenant_id, estimate_id))
 
 
+@router.post("/{estimate_id}/finish", responses=responses(404, 422))
+def finish_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
+    """End training now, and state what it has: a result follows. A queued estimate does so once its turn has come.
+
+    Asking again, or for one that has ended, changes nothing.
+    """
+    return estimate_view(services[Estimates].finish(caller.tenant_id, estimate_id))
+
+
 @router.delete("/{estimate_id}", status_code=204, responses=responses(404, 409, 422))
 def delete_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a finished estimate and its files."""

@@ -64,7 +64,8 @@ class Options(options.Options):
         """
         given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
         every = self.model_dump(mode="json")
-        as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every)}
+        later = options.Options.model_fields.keys() - {*_OPTIONS_OF_0_1}
+        as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every) if name not in later}
         written = json.dumps(as_in_0_1, separators=(",", ":"), ensure_ascii=False)
         return sha256(given.encode()).hexdigest(), sha256(written.encode()).hexdigest()
 
@@ -158,6 +159,7 @@ class EstimateView(BaseModel):
     started_at: str | None
     finished_at: str | None
     attempt: int
+    finishing: bool = Field(default=False, description="It was asked to end training early and state what it has.")
     progress: ProgressView | None
     result: ResultView | None
     error: ErrorView | None
@@ -194,6 +196,7 @@ def estimate_view(row: Estimate) -> EstimateView:
             "started_at": maybe_rfc3339(row.started_at),
             "finished_at": maybe_rfc3339(row.finished_at),
             "attempt": row.attempt,
+            "finishing": row.finish_asked_at is not None,
             "progress": row.progress,
             "result": None if row.result is None else {**row.result, "withdrawn": withdrawn(row.result)},
             "error": row.error,

@@ -1,4 +1,4 @@
-"""What owners do with estimates: submit, cancel, delete. The workers' side is in queue/attempts.py."""
+"""What owners do with estimates: submit, finish, cancel, delete. The workers' side is in queue/attempts.py."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Submission:
 
 
 class Estimates:
-    """Submits, cancels and deletes estimates. The row and its queue entry change in one transaction."""
+    """Submits, finishes, cancels and deletes estimates. The row and its queue entry change in one transaction."""
 
     def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
         self._database = database
@@ -180,6 +180,20 @@ class Estimates:
                 ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
         if was == Status.QUEUED:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
+        return estimate
+
+    def finish(self, tenant_id: str, estimate_id: str) -> Estimate:
+        """Ask an estimate to end training now and state what it has. Asking again changes nothing.
+
+        A queued one keeps its place, takes one step when its turn comes, and states that. One that has ended, or is
+        being canceled, is left unchanged.
+        """
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
+            if estimate.status in (Status.QUEUED, Status.RUNNING) and estimate.finish_asked_at is None:
+                estimate.finish_asked_at = time.time()
+                data = {"status": str(estimate.status), "attempt": estimate.attempt, "finishing": True}
+                ESTIMATE.record(session, estimate.id, "status", data)
         return estimate
 
     def delete(self, tenant_id: str, estimate_id: str) -> None:

@@ -19,7 +19,11 @@ from wdist.training.progress import Progress
 
 
 def run(
-    job: dict[str, Any], directory: Path, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
+    job: dict[str, Any],
+    directory: Path,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    should_finish: Callable[[], bool],
 ) -> Generator[Training, None, dict[str, Any]]:
     """Estimate with the library: returns result, curve and progress, and writes the critic's files to the directory."""
     files = {name: Path(path) for name, path in job["files"].items()}
@@ -40,7 +44,7 @@ def run(
 
     estimation = Estimation(
         source, target, Options.checked(**options), groups=groups,
-        progress=tell, should_stop=should_stop, checkpoint=job["checkpoint"],
+        progress=tell, should_stop=should_stop, should_finish=should_finish, checkpoint=job["checkpoint"],
     )  # fmt: skip
     yield from estimation.trainings()
     result = estimation.result()

@@ -90,6 +90,7 @@ export const estimates = (after) => get(`/v1/estimates?${query({ limit: 20, afte
 /** A random id. crypto.randomUUID is missing on pages served without TLS. */
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const createEstimate = (body, idempotencyKey) => post("/v1/estimates", body, { headers: { "Idempotency-Key": idempotencyKey } });
+export const finishEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(id)}/finish`);
 export const cancelEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(id)}/cancel`);
 export const deleteEstimate = (id) => send("DELETE", `/v1/estimates/${encodeURIComponent(id)}`);
 export const curve = (id) => get(`/v1/estimates/${encodeURIComponent(id)}/curve`);

@@ -106,16 +106,17 @@ class EstimateView {
   update(record) {
     if (record.progress && !hasEnded(record)) this.addPoints([record.progress]);
     this.live.replaceChildren(...this.#progress(record));
-    if (record.status === this.status) return;
+    if (record.status === this.status && Boolean(record.finishing) === this.isFinishing) return;
     const isNews = this.status !== null;
     this.status = record.status;
-    this.badge.replaceChildren(badge(record.status));
+    this.isFinishing = Boolean(record.finishing);
+    this.badge.replaceChildren(badge(record.status), isFinishing(record) ? " finishing" : "");
     this.curveTitle.textContent = hasEnded(record) ? "While it trained" : "While it trains";
     this.actions.replaceChildren(...this.#buttons(record));
     this.outcome.replaceChildren(...this.#outcome(record));
     if (record.result) this.curve.trivial(record.result.trivial?.mean_difference);
     if (record.result && !isWithdrawn(record.result, "lower_bound")) this.curve.bound(record.result.lower_bound);
-    if (isNews) announce(record.result?.meaning ?? `The estimate is ${STATUS_WORDS[record.status]}.`);
+    if (isNews) announce(record.result?.meaning ?? (isFinishing(record) ? "The estimate finishes with what it has." : `The estimate is ${STATUS_WORDS[record.status]}.`));
     if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // the complete curve
   }
 
@@ -140,7 +141,11 @@ class EstimateView {
         button.removeAttribute("aria-disabled");
       }
     };
-    if (["queued", "running"].includes(record.status)) return [h("button", { type: "button", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Stop this estimate")];
+    if (["queued", "running"].includes(record.status)) {
+      const finish = h("button", { type: "button", onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now, with what it has");
+      const stop = h("button", { type: "button", class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Stop this estimate");
+      return record.status === "running" && !record.finishing ? [finish, stop] : [stop];
+    }
     if (!hasEnded(record)) return [];
     return [h("button", { type: "button", class: "quiet", onclick: act(async () => {
       if (!confirm("Delete this estimate and its critic? The sample sets stay.")) return;
@@ -155,6 +160,8 @@ class EstimateView {
     return record.result ? resultView(this.contract, record, this.source, this.target) : [];
   }
 }
+
+const isFinishing = (record) => record.finishing && !hasEnded(record);
 
 const FAULTS_OF_THE_SERVER = new Set(["internal_error", "trainer_died"]);
 

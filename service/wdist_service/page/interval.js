@@ -14,8 +14,8 @@ export function intervalPicture(result) {
   const end = domainOf([lower * 1.35, upper ?? 0, value * 1.25, trivial?.mean_difference ?? 0]);
   const mark = isWithdrawn(result, "lower_bound") ? "Withdrawn: run again. " : "";
   const label = mark + (upper === null
-    ? `Line from 0. Excluded below ${figure(lower)}; the distance lies at or above it. The critic measured ${figure(value)}.`
-    : `Line from 0. The distance lies between ${figure(lower)} and ${figure(upper)}. The critic measured ${figure(value)}.`);
+    ? `Line from 0. Excluded below ${figure(lower)}; the distance lies at or above it. The critic shows ${figure(value)}.`
+    : `Line from 0. The distance lies between ${figure(lower)} and ${figure(upper)}. The critic shows ${figure(value)}.`);
   return responsive({ class: "plot" }, (width) => drawInterval(width, end, label, result));
 }
 
@@ -43,11 +43,12 @@ const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
 /** {name, note, value, kind} of every figure that can be compared with the bound. */
 function comparisons(result) {
-  const { lower_bound, upper_bound, value, confidence, trivial, empirical, null_baseline: baseline, split, groups } = result;
+  const { lower_bound, upper_bound, value, unclipped, confidence, trivial, empirical, null_baseline: baseline, split, groups } = result;
   const holds = isWithdrawn(result, "lower_bound") ? RUN_AGAIN : `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`;
   const rows = [
     { name: "Certified bound", note: holds, value: lower_bound, to: upper_bound, kind: "bound" },
-    { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "best single guess from below", value, kind: "value" },
+    { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "low on average", value, kind: "value" },
+    { name: "The same, not clipped", note: "rare scores are clipped for the bound", value: unclipped === value ? null : unclipped, kind: "plain" },
     { name: "Mean difference", note: "held out, along the train rows’ means", value: trivial?.mean_difference, kind: "plain" },
     { name: "Best single direction", note: "sliced distance, held out", value: trivial?.max_sliced, kind: "plain" },
     { name: "These files, exactly", note: "empirical distance of all rows", value: empirical?.exact ?? null, kind: "hollow" },

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError
@@ -35,6 +35,15 @@ class Claim:
     runner: str  # the module that does the work
     work: Work
     cost_seconds: float  # its estimated duration
+    is_to_finish: bool = False  # its owner wanted it to end with what it has before it began
+
+
+class Held(NamedTuple):
+    """What the tables say of a job that a worker holds; is_to_finish: its owner wants it to end with what it has."""
+
+    attempt: int
+    status: str
+    is_to_finish: bool
 
 
 @dataclass(frozen=True)
@@ -107,18 +116,21 @@ class Attempts:
             row.started_at = time.time()
         kind.record_status(session, job_id, Status.RUNNING, attempt)
         cost = math.inf if row.cost_seconds is None else row.cost_seconds
-        return Claim(job_id, attempt, kind.runner, kind.work(session, row), cost)
+        return Claim(job_id, attempt, kind.runner, kind.work(session, row), cost, row.finish_asked_at is not None)
 
-    def watch(self) -> dict[str, tuple[int, str]]:
-        """(attempt, status) of every job that this worker holds according to the tables."""
+    def watch(self) -> dict[str, Held]:
+        """Every job that this worker holds according to the tables, by its id."""
         with self._database.read() as session:
-            return {row.id: (row.attempt, row.status) for row in self._held_by(session, [self.worker_id])}
+            rows = self._held_by(session, [self.worker_id])
+            return {row.id: Held(row.attempt, row.status, row.finish_asked_at is not None) for row in rows}
 
     def _held_by(self, session: Session, workers: list[str]) -> Iterator[Any]:
-        """(id, attempt, status) of the jobs that these workers hold."""
+        """(id, attempt, status, finish_asked_at) of the jobs that these workers hold."""
         for table in (kind.table for kind in self._kinds):
             held = table.worker_id.in_(workers), table.status.in_(_HELD)
-            yield from session.execute(select(table.id, table.attempt, table.status).where(*held))
+            yield from session.execute(
+                select(table.id, table.attempt, table.status, table.finish_asked_at).where(*held)
+            )
 
     def is_active(self, job_id: str) -> bool:
         """Whether a job is still queued or running."""

@@ -25,6 +25,7 @@ class Run:
         self.progress: dict[str, Any] | None = None
         self.is_fenced = False
         self.is_over = False
+        self._is_to_finish = False
         self._stopped_at: float | None = None
 
     @property
@@ -55,6 +56,13 @@ class Run:
             seconds = _STOP_SECONDS * sum(not run.is_over for run in self.runner.runs.values())
             if time.monotonic() - self._stopped_at > seconds:
                 self.runner.trainer.kill(f"it did not stop within {seconds:g} s of being asked to")
+
+    def finish(self) -> None:
+        """Ask the trainer to end this attempt with what it has; only the first call does."""
+        with self.runner.lock:
+            if not self.is_over and not self._is_to_finish:
+                self._is_to_finish = True
+                self.runner.trainer.finish_job(self.name)
 
     def fence(self) -> None:
         """Stop an attempt that, according to the tables, this worker no longer holds."""

@@ -1,9 +1,10 @@
 """The child process that trains: jobs in as JSON lines on stdin, messages out as JSON lines on its own descriptor.
 
-The jobs of a line {"jobs": [...]} are run together; {"stop": name} stops one of them at its next step. Every message
-but "ready" and "alive" names its job. A job names its runner, a module whose function
+The jobs of a line {"jobs": [...]} are run together; {"stop": name} stops one of them at its next step, and {"finish":
+name} has it end there with what it has. Every message but "ready" and "alive" names its job. A job names its runner, a
+module whose function
 
-    run(job, directory, on_progress, should_stop) -> Generator[Training, None, dict]
+    run(job, directory, on_progress, should_stop, should_finish) -> Generator[Training, None, dict]
 
 yields trainings for the caller to run, puts files into the directory, and returns values of the columns of the job's
 row. The process knows no database and no credentials. It ends when its parent does:
@@ -60,6 +61,7 @@ class Trainer:
         self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._stop = False
         self._stopped: set[str] = set()
+        self._finishing: set[str] = set()
         self._is_busy = threading.Event()
 
     def run(self) -> None:
@@ -88,6 +90,8 @@ class Trainer:
             command = json.loads(line)
             if "stop" in command:
                 self._stopped.add(command["stop"])
+            elif "finish" in command:
+                self._finishing.add(command["finish"])
             else:
                 self._jobs.put(command)
         os._exit(0)  # the parent is gone: nobody wants the result
@@ -98,6 +102,7 @@ class Trainer:
         pause = _PROGRESS_SECONDS * len(jobs)
         run_together([self._member(job, pause) for job in jobs], is_cheaper, exactly=exactly)
         self._stopped -= {job["name"] for job in jobs}
+        self._finishing -= {job["name"] for job in jobs}
 
     def _member(self, job: dict[str, Any], pause: float) -> Generator[Training, None, None]:
         """One job: yields its trainings for the caller to run, then sends its last message, whatever happens."""
@@ -108,8 +113,9 @@ class Trainer:
         try:
             directory = Path(job["directory"])
             values = yield from import_module(job["runner"]).run(
-                job, directory, _Reporter(send, pause), lambda: self._stop or job["name"] in self._stopped
-            )
+                job, directory, _Reporter(send, pause), lambda: self._stop or job["name"] in self._stopped,
+                lambda: job["name"] in self._finishing,
+            )  # fmt: skip
             send("result", values=values, files=sorted(path.name for path in directory.iterdir()))
         except Stopped:
             send("stopped")

@@ -84,6 +84,11 @@ class TrainerProcess:
         with contextlib.suppress(OSError):  # it is dead, which `receive` reports
             self._write({"stop": name})
 
+    def finish_job(self, name: str) -> None:
+        """Ask it to end one of its jobs with what it has; nothing happens if that job has ended."""
+        with contextlib.suppress(OSError):  # it is dead, which `receive` reports
+            self._write({"finish": name})
+
     def _write(self, command: dict[str, Any]) -> None:
         with self._write_lock:
             self._commands.write(json.dumps(command) + "\n")

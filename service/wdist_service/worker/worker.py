@@ -111,21 +111,23 @@ class Worker:
             log.warning("took over attempts of a dead worker", extra={"attempts": moved})
 
     def _watch(self) -> None:
-        """Compare what runs here with the tables: stop what was canceled, and what this worker no longer holds."""
+        """Compare what runs here with the tables: stop what was canceled or is not ours, finish what is to."""
         runs = dict(self._runs)
         ours = self._attempts.watch()
         for (job_id, attempt), run in runs.items():
             held = ours.get(job_id)
-            if held is None or held[0] != attempt:
+            if held is None or held.attempt != attempt:
                 run.fence()
-            elif held[1] == Status.CANCELING:
+            elif held.status == Status.CANCELING:
                 run.stop()
+            elif held.is_to_finish:
+                run.finish()
         latest = {}
         for key, run in runs.items():
             if run.progress is not None:
                 latest[key], run.progress = run.progress, None
         self._attempts.report(latest)
-        self._give_up_strays({(job_id, attempt) for job_id, (attempt, _) in ours.items()} - runs.keys())
+        self._give_up_strays({(job_id, held.attempt) for job_id, held in ours.items()} - runs.keys())
 
     def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
         """Give up attempts that this worker holds but does not run, because a thread ended unexpectedly."""
@@ -194,6 +196,9 @@ class Worker:
         with ThreadPoolExecutor(1, "store") as storing:
             try:
                 jobs = [job for run in runner.runs.values() if (job := self._prepare(run)) is not None]
+                for run in runner.runs.values():
+                    if run.claim.is_to_finish:
+                        run.finish()
                 if jobs:
                     runner.trainer.send(jobs, exactly=self._settings.together_exactly)
                 runner.follow(

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Session, data
 from wdist_client.command.options import Status
-from wdist_client.errors import OptionError, WithdrawnWarning
+from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
@@ -88,6 +88,7 @@ def estimate(
     groups: take.Groups = None,
     fail_above: take.FailAbove = None,
     waiting: take.Waiting = take.WAITING,
+    files: take.Files = take.FILES,
     session: Here,
 ) -> int:
     """Compare two sample sets; prints the result."""
@@ -102,20 +103,33 @@ def estimate(
     if waiting.no_wait:
         session.say(job.estimate, job.id)
         return 0
-    return answer(session, job, waiting, fail_above)
+    return answer(session, job, waiting, files, fail_above)
 
 
-def answer(session: Session, job: Job, waiting: take.Waiting, fail_above: float | None) -> int:
-    """Waits for the result, prints it, and compares it with --fail-above.
+def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files, fail_above: float | None) -> int:
+    """Waits for the result, prints it, writes the files, and compares it with --fail-above.
 
     Raises WithdrawnError for --fail-above on a withdrawn bound: neither "above" nor "not above" would be true.
     """
     result = job.wait(timeout=waiting.timeout, progress=waiting.progress)
     session.say(result, result)
+    if files.save is not None:
+        result.save(files.save)
+    if files.report is not None:
+        record = job.estimate
+        result.report(files.report, names=(name_of(session, record.source), name_of(session, record.target)))
     if fail_above is not None and float(result) > fail_above:
         session.remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return 1
     return 0
+
+
+def name_of(session: Session, identifier: str) -> str:
+    """The name of a set, or its id if it has none or was deleted."""
+    try:
+        return session.client.sample_sets.get(identifier).name or identifier
+    except NotFound:
+        return identifier
 
 
 def list_(
@@ -166,6 +180,14 @@ def cancel(ids: take.Ids, /, *, session: Here) -> int:
     return 0
 
 
+def finish(ids: take.Ids, /, *, session: Here) -> int:
+    """Have estimates end training now, and state what they have."""
+    for name in ids:
+        job = session.client.estimates.finish(name)
+        session.say(job.estimate, f"{job.id} is {job.status}")
+    return 0
+
+
 def delete(ids: take.Ids, /, *, session: Here) -> int:
     """Forget sample sets, or estimates that have ended."""
     for name in ids:
@@ -192,14 +214,20 @@ def watch(name: take.Id, /, *, session: Here) -> int:
 
 
 def result(
-    name: take.Id, /, *, fail_above: take.FailAbove = None, waiting: take.Waiting = take.WAITING, session: Here
+    name: take.Id,
+    /,
+    *,
+    fail_above: take.FailAbove = None,
+    waiting: take.Waiting = take.WAITING,
+    files: take.Files = take.FILES,
+    session: Here,
 ) -> int:
     """Print the result of an estimate, waiting for it where it has not ended."""
     job = session.client.estimates.get(name)
     if waiting.no_wait and not job.estimate.ended:
         session.remark(f"{job.id} is {job.status}")
         return 1
-    return answer(session, job, waiting, fail_above)
+    return answer(session, job, waiting, files, fail_above)
 
 
 def curve(name: take.Id, /, *, session: Here) -> int:
@@ -349,6 +377,7 @@ def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: 
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
-    "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve, "certificate": certificate,
-    "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches, "results": results,
+    "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve,
+    "certificate": certificate, "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches,
+    "results": results,
 }  # fmt: skip

@@ -78,6 +78,15 @@ class Waiting:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Files:
+    """Where a result is written to, beside standard output."""
+
+    save: Annotated[str | None, Parameter(metavar="FILE", help="keep figures and curve as JSON")] = None
+    report: Annotated[str | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class EstimateOptions(OptionFlags):
     """How to estimate, and how the job is found again."""
 
@@ -87,7 +96,7 @@ class EstimateOptions(OptionFlags):
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-WAITING, OPTIONS = Waiting(), EstimateOptions()
+WAITING, FILES, OPTIONS = Waiting(), Files(), EstimateOptions()
 
 
 def explained(error: exceptions.CycloptsError) -> str:

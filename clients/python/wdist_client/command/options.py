@@ -39,6 +39,15 @@ class OptionFlags:
             n_tokens=1,
         ),
     ] = None
+    planned_steps: Annotated[
+        Any | None,
+        Parameter(
+            help="Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning rates follow the plan, and training ends after so many steps of it.",
+            metavar="STEPS",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
     steps: Annotated[
         Any | None,
         Parameter(

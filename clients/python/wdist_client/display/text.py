@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from wdist_client.contract import SHOWN
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
+    from wdist_client.contract import CurvePoint
     from wdist_client.models import Estimate, Result
 
 
@@ -141,7 +142,7 @@ def result_text(result: Result) -> str:
     return "\n".join([*parts, *(f"  warning: {warning}" for warning in result.warnings)])
 
 
-def result_html(result: Result) -> str:
+def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:
     """The result for a notebook: the sentence, the interval on a line from 0, the figures."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(n)}</th><td style='text-align:right'>"
@@ -151,17 +152,18 @@ def result_html(result: Result) -> str:
     )
     notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if result.withdrawn is not None else ""
     warnings = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in result.warnings)
-    pictures = interval_svg(result) + curve_svg(result)
+    pictures = interval_svg(result) + curve_svg(result, curve=curve)
     sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
     return f"<div>{notice}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
 
 
-def curve_svg(result: Result, width: int = 520, height: int = 90) -> str:
+def curve_svg(result: Result, width: int = 520, height: int = 90, curve: Sequence[CurvePoint] | None = None) -> str:
     """The training curve, the trivial estimate dotted across it; empty if the curve is not available."""
     try:
-        points = [(at.step, at.value) for at in result.curve if at.value is not None and math.isfinite(at.value)]
+        curve = result.curve if curve is None else curve
     except WdistError:  # the server is gone: show the result without the curve
         return ""
+    points = [(at.step, at.value) for at in curve if at.value is not None and math.isfinite(at.value)]
     if len(points) < 2:
         return ""
     trivial = result.trivial.mean_difference

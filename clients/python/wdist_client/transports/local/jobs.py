@@ -88,7 +88,7 @@ class LocalJobs:
         record = {
             "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
             "options": options, "priority": priority, "metadata": metadata, "created_at": now(), "started_at": None,
-            "finished_at": None, "attempt": 0, "progress": None, "result": None, "error": None,
+            "finished_at": None, "attempt": 0, "finishing": False, "progress": None, "result": None, "error": None,
         }  # fmt: skip
         job = self._stored[name] = StoredJob(record, options)
         self._waiting.put(job)
@@ -134,6 +134,11 @@ class LocalJobs:
         elif job.record["status"] == "running":
             job.record["status"] = "canceling"
             job.stop.set()
+
+    def finish(self, job: StoredJob) -> None:
+        if job.record["status"] in ("queued", "running"):
+            job.record["finishing"] = True
+            job.finish.set()
 
     def delete(self, name: str) -> None:
         if self.find(name).record["status"] not in ENDED:
@@ -215,7 +220,9 @@ class LocalJobs:
                 }
 
         try:
-            job.result = estimate_w1(source, target, progress=tell, should_stop=job.stop.is_set, **options)
+            job.result = estimate_w1(
+                source, target, progress=tell, should_stop=job.stop.is_set, should_finish=job.finish.is_set, **options
+            )
         except Stopped:
             return {"status": "canceled"}
         except Exception as error:  # any failure ends this job only, and is recorded in it

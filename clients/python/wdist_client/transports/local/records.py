@@ -48,12 +48,13 @@ class StoredSet:
 
 @dataclass
 class StoredJob:
-    """An estimate: its record, the training curve, the stop signal, and the library's result."""
+    """An estimate: its record, the training curve, the signals to stop and to finish, and the library's result."""
 
     record: dict[str, Any]
     options: dict[str, Any]
     curve: list[dict[str, float]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    finish: threading.Event = field(default_factory=threading.Event)
     result: Any = None
 
 

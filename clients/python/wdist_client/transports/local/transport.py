@@ -54,7 +54,8 @@ class LocalTransport:
             if answer.status >= 400:
                 raise answer.error()
             record = answer.json()
-            for kind, data in (("status", {"status": record["status"]}), ("progress", record["progress"])):
+            status = {"status": record["status"]} | ({"finishing": True} if record["finishing"] else {})
+            for kind, data in (("status", status), ("progress", record["progress"])):
                 line = json.dumps(data)
                 if data is not None and line != told[kind]:
                     number, told[kind] = number + 1, line
@@ -121,6 +122,9 @@ class LocalTransport:
                 return 200, {"data": job.curve, "complete": job.record["status"] in ENDED}
             case "POST", [name, "cancel"]:
                 self._jobs.cancel(self._jobs.find(name))
+                return 200, self._jobs.find(name).record
+            case "POST", [name, "finish"]:
+                self._jobs.finish(self._jobs.find(name))
                 return 200, self._jobs.find(name).record
             case "DELETE", [name]:
                 self._jobs.delete(name)
