@@ -60,7 +60,7 @@ def certify(
 
     started: the value of `time.perf_counter()` when the estimate began.
     """
-    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
+    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha, options.method)
     bound = critic.lipschitz_bound
     units = _units_of_chance(pair, *pair.test_scores(critic))
     held_out = HeldOut(units, options.method, prior, pair.groups)
@@ -221,7 +221,9 @@ def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
     return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
 
 
-def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
+def _clipped(
+    pair: SamplePair, critic: Critic, alpha: float, method: str
+) -> tuple[Critic, tuple[float, float], Prior]:
     """The clipped critic, the interval it is clipped to, and the score moments that the bets start from.
 
     The interval is chosen on train and select rows. The moments come from select rows alone, because scores of train
@@ -229,7 +231,7 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     """
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
-    low, high = clip_interval(fx, fy, *_test_units(pair), alpha)
+    low, high = clip_interval(fx, fy, *_test_units(pair), alpha, method)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
     prior_x, prior_y = (

@@ -57,6 +57,12 @@ METHODS: Mapping[str, Method] = {
             "A bet on differences of rows, whose margin is about a third smaller; it needs independent sets.",
             needs_independent_sets=True,
         ),
+        Method(
+            "target_stakes",
+            "wdist.inference.target_stakes:TargetStakes",
+            "A bet on differences of rows with stakes that aim at the threshold, which has the smallest margin; rows "
+            "need independent sets.",
+        ),
     )
 }
 
