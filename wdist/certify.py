@@ -221,9 +221,7 @@ def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
     return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
 
 
-def _clipped(
-    pair: SamplePair, critic: Critic, alpha: float, method: str
-) -> tuple[Critic, tuple[float, float], Prior]:
+def _clipped(pair: SamplePair, critic: Critic, alpha: float, method: str) -> tuple[Critic, tuple[float, float], Prior]:
     """The clipped critic, the interval it is clipped to, and the score moments that the bets start from.
 
     The interval is chosen on train and select rows. The moments come from select rows alone, because scores of train

@@ -47,7 +47,7 @@ class Draws:
         growth = np.maximum(0, np.arange(1, EVEN_STEPS + GROWING_STEPS + 1) - EVEN_STEPS)
         distances = np.cumsum(deviation / STEPS_PER_DEVIATION * GROWTH**growth)
         distances = distances[: np.searchsorted(distances, 2.0) + 1]
-        means = np.concatenate([center - distances[::-1], [center], center + distances])
+        means: Values = np.concatenate([center - distances, [center], center + distances])
         return np.unique(means.clip(SMALLEST_MEAN, 1.0))
 
     def deviations(self) -> Values:
@@ -55,7 +55,8 @@ class Draws:
         counts = PRIOR_DRAWS + np.arange(1, len(self.values) + 1)
         means = (PRIOR_DRAWS * self.mean + np.cumsum(self.values)) / counts
         squares = np.cumsum((self.values - means) ** 2 / self.variances)
-        return np.sqrt(np.concatenate([[1.0], (PRIOR_DRAWS + squares) / counts]))
+        ratios: Values = np.sqrt(np.concatenate([[1.0], (PRIOR_DRAWS + squares) / counts]))
+        return ratios
 
 
 def target_lower_bound(draws: Draws, alpha: float) -> float:
@@ -99,7 +100,7 @@ def target_lower_bound(draws: Draws, alpha: float) -> float:
 
 
 def _log_growth(draws: Draws, start: int, stop: int, stakes: Values, means: Values) -> Values:
-    """Change of log-capital against each mean (g,) by the draws start, ..., stop - 1; stakes (g,) are for variance 1."""
+    """Change of log-capital against each mean (g,) by draws start to stop - 1; stakes (g,) are for variance 1."""
     growth, limit = np.zeros(len(means)), STAKE_LIMIT / means
     for first in range(start, stop, CHUNK):
         part = slice(first, min(stop, first + CHUNK))

@@ -56,7 +56,7 @@ class Bets:
         self.unit = scores.unit()
         self.goal = math.log(1 / alpha)
         self.rounding = 1e-12 + 128 * U * len(self.unit)  # of the logarithm of the capital
-        self.stakes = self._stakes(_unit_prior(prior, scores.low, scores.high))
+        self.stakes = self._stakes(unit_prior(prior, scores.low, scores.high))
 
     def _stakes(self, prior: Moments) -> Values:
         """lambda_t = sqrt(2 T / (n sigma^2_{t-1})): sigma from earlier scores alone."""
@@ -74,7 +74,7 @@ class Bets:
         return float(path.max()) - self.rounding
 
 
-def _unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
+def unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
     """Mean and variance before the first score, on [0, 1]."""
     if prior is None or high == low:
         return 0.5, 0.25
