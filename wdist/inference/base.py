@@ -1,6 +1,6 @@
 """The contract of a bound method: a lower confidence bound of a difference of means, from bounded held-out scores.
 
-A method is one file that subclasses `BoundMethod` or `MeanMethod`, and one entry in `wdist.inference.registry`. Methods
+A method is a subclass of `BoundMethod` or `MeanMethod`, and one entry in `wdist.inference.registry`. Methods
 must be valid at finite n for independent scores. `SeededScores` guarantees an order fixed without looking at them.
 """
 

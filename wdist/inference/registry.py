@@ -1,6 +1,6 @@
 """The methods of the lower bound, and what can be known of each without loading it.
 
-A new method is one file and one entry here. To verify its certificates, `wdist.verify` needs a copy of its own.
+A new method is one class and one entry here. To verify its certificates, `wdist.verify` needs a copy of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ METHODS: Mapping[str, Method] = {
         ),
         Method(
             "paired_betting",
-            "wdist.inference.paired_betting:PairedBetting",
+            "wdist.inference.betting:PairedBetting",
             "A bet on differences of rows, whose margin is about a third smaller; it needs independent sets.",
             needs_independent_sets=True,
         ),

@@ -21,8 +21,9 @@ from .statistics import (
     crossing_p_value,
     permutation_p_values,
     plug_in_p_value,
+    target_lower_bound,
+    target_lower_bound_of_pairs,
 )
-from .target_stakes import mean_bound, pairs_bound
 
 Values = NDArray[np.float64]
 Priors = tuple[Moments, Moments] | None
@@ -143,12 +144,12 @@ def _of_differences(bound: MeanBound) -> Bound:
 
 def _target_of_pairs(units: Units, alpha: float, priors: Priors) -> float:
     differences, prior, variances = pairs(units, priors)
-    return pairs_bound(differences, variances, alpha, prior)
+    return target_lower_bound_of_pairs(differences, variances, alpha, prior)
 
 
 BETS_ON_MEANS, BETS_ON_PAIRS = _of_means(betting_lower_bound), _of_differences(betting_lower_bound)
 MEANS, DIFFERENCES = _of_means(bernstein_lower_bound), _of_differences(bernstein_lower_bound)
-TARGETS, TARGETS_ON_OWN = _of_means(mean_bound), _of_differences(mean_bound)
+TARGETS, TARGETS_ON_OWN = _of_means(target_lower_bound), _of_differences(target_lower_bound)
 
 # method -> layout of the units -> the lower bound of the expected difference; what is not here is refused
 METHODS: Mapping[str, Mapping[str, Bound]] = {
