@@ -89,10 +89,10 @@ bench: $(VENV)/.dev-stamp
 	@for b in threads layers orthogonality value_per_second estimates service api job_queue gpu; do \
 	  echo "== benchmarks/$$b.py"; $(BIN)/python "benchmarks/$$b.py" || exit 1; done
 
-# Three that take hours; the cells of bench-funnels stay in build/ and are not repeated.
+# Three that take an hour and more. What the first two have done stays in build/ and is not repeated.
 bench-calibration: $(VENV)/.dev-stamp
 	@mkdir -p build
-	$(BIN)/python benchmarks/calibration.py --out build/calibration.json
+	$(BIN)/python -m benchmarks.calibration --results build/calibration.jsonl --out build/calibration.json
 
 bench-funnels: $(VENV)/.dev-stamp
 	@mkdir -p build

@@ -136,20 +136,15 @@ def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
             "no p-value"
         )
     if upper is not None:
-        caveats.append(f"upper_bound assumes that {upper.assumption}")
+        ruler = "" if options.scale in (None, "none") else ", and that the scale was not computed from these rows"
+        caveats.append(f"upper_bound assumes that {upper.assumption}{ruler}")
     return caveats
 
 
 def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
     if options.diameter is None:
         return None
-    x, y = rescaled(pair)
-    if pair.scaling.kind == "standardize":  # whose select rows decide the unit: see `Scaling.fit`
-        x, y = (
-            _Rescaled(samples, pair.scaling, np.sort(np.concatenate([split.train, split.test])))
-            for samples, split in ((pair.source, pair.source_split), (pair.target, pair.target_split))
-        )
-    return upper_bound(x, y, options.alpha, options.diameter, seed=pair.seed, is_checked=True)
+    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
 
 
 def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
@@ -206,14 +201,13 @@ def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]
 
 
 class _Rescaled:
-    """Rows of a sample set, rescaled as the estimate measures distances: all of them, or those at `index`."""
+    """The rows of a sample set, rescaled as the estimate measures distances."""
 
-    def __init__(self, samples: SampleSet, scale: Scaling, index: NDArray[np.int64] | None = None) -> None:
-        self.samples, self.scale, self.index = samples, scale, index
-        self.n = samples.n if index is None else len(index)
+    def __init__(self, samples: SampleSet, scale: Scaling) -> None:
+        self.samples, self.scale, self.n = samples, scale, samples.n
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float64]:
-        return self.scale.apply(self.samples.rows(index if self.index is None else self.index[index]))
+        return self.scale.apply(self.samples.rows(index))
 
 
 def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
-from wdist.data.checks import check_pair, duplicate_warnings, scale_warnings
+from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, scale_warnings
 from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
@@ -179,6 +179,7 @@ def _open(
     check_confidence(options.confidence, units[0], units[1], options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
     fitted = Scaling.fit(options.scale, source, target, source_split, target_split)
+    check_scaled(source, target, fitted)
     warnings += scale_warnings(source, target, fitted)
     return SamplePair(source, target, source_split, target_split, fitted, options.seed, device, codes), warnings
 

@@ -120,8 +120,8 @@ class Options(BaseModel):
     diameter: Annotated[float, Field(gt=0, le=1e300), PLAIN] | None = Field(
         default=None,
         description="Largest possible distance between two rows after scale, an assumption of yours. It adds "
-        "upper_bound; both bounds then share the error. It needs rows that are independent draws: not with groups, "
-        "blocks or standardize.",
+        "upper_bound; both bounds then share the error. It needs rows that are independent draws, and a scale that "
+        "was not computed from them: not with groups, blocks or standardize.",
         json_schema_extra=words("Largest distance of two rows"),
     )
     empirical: Annotated[bool, PLAIN] | None = Field(

@@ -74,7 +74,7 @@ class Result(Figures):
             )
         elif self.p_value is not None and self.p_value <= 1 - self.confidence:
             said = (
-                f"The two populations{drawn} differ (permutation p-value {self.p_value:.2g}), but {held_out} are too "
+                f"The two populations{drawn} differ (p-value {self.p_value:.2g}), but {held_out} are too "
                 f"few to bound their distance away from 0 at {confidence}; the critic measures {self.value:.4g} "
                 f"({self.units})."
             )

@@ -110,28 +110,36 @@ def witness() -> dict[str, Any]:
 
 
 def calibration() -> dict[str, Any]:
-    """p-values against the uniform distribution; how often bounds of oracle critics were wrong, against what may be.
+    """How often p-values were small where the populations are equal, and how often lower bounds were wrong.
 
-    Draws what `benchmarks/calibration.py --out docs/benchmarks/calibration.json` found.
+    Draws what `python -m benchmarks.calibration --out docs/benchmarks/calibration.json` found.
     """
     found = json.loads((HERE.parent / "benchmarks" / "calibration.json").read_text())
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), gridspec_kw={"wspace": 0.3})
-    shares = np.linspace(0, 1, 101)
-    left.plot(shares, shares, color=FAINT, lw=1, label="uniform")
-    left.step(found[0]["p_values"], shares, color=BOUND, where="post", label="p-values of 1,000 null pairs")
-    label(left, "p", "share of p-values up to p")
-    place = np.arange(len(found))
+    honest = [cell for cell in found if cell["topic"] != "Mistakes made on purpose"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), gridspec_kw={"wspace": 0.85, "width_ratios": (3, 4)})
+    levels = (1, 5, 10)
+    left.plot((0, 10), (0, 10), color=FAINT, lw=1)
+    for k, cell in enumerate(cell for cell in honest if "p <= 0.05" in cell["wrong"]):
+        shares = [100 * cell["wrong"][f"p <= {level / 100:g}"] / cell["runs"] for level in levels]
+        colour = VALUE if cell["topic"] == "p-values of rows" else BOUND
+        left.plot(np.array(levels) + 0.08 * (k % 7 - 3), shares, "o", ms=3.5, color=colour, alpha=0.8)
+    for colour, name in ((VALUE, "rows"), (BOUND, "groups, and whole estimates")):
+        left.plot([], [], "o", color=colour, label=name)
+    left.set_xticks(levels, [f"{level} %" for level in levels])
+    label(left, "level", "share of p-values up to it, %")
+    pairs = [cell for cell in honest if cell["topic"].startswith("Heavy tails")][::-1]
+    place = np.arange(len(pairs))
     for i, (method, colour, name) in enumerate(
-        (("betting", BOUND, "betting"), ("paired_betting", VALUE, "paired betting"), ("clt", EMPIRICAL, "CLT"))
+        (("Welch", EMPIRICAL, "Welch"), ("paired_betting", VALUE, "paired betting"), ("betting", BOUND, "betting"))
     ):
-        rates = [100 * each["oracle"][method] / each["oracle_runs"] for each in found]
-        right.bar(place + 0.25 * (i - 1), rates, 0.22, color=colour, label=name)
-    right.axhline(5, color=INK, lw=1)
-    right.axhline(100 * found[0]["oracle_allowed"] / found[0]["oracle_runs"], color=INK, lw=1, ls=":")
-    right.set_xticks(place, ["null", "funnels", "tails", "50 rows", "rare"])
-    label(right, "pair", "lower bound above W1, % of runs")
+        rates = [100 * cell["wrong"][method] / cell["runs"] for cell in pairs]
+        right.barh(place + 0.28 * (i - 1), rates, 0.26, color=colour, label=name)
+    right.axvline(5, color=INK, lw=1)
+    right.set_xlim(0, 12)
+    right.set_yticks(place, [cell["data"] for cell in pairs], fontsize=7)
+    label(right, "lower bound above W1, % of runs", "")
     save(figure, "calibration")
-    return {each["scenario"]: each["oracle"] for each in found}
+    return {cell["data"]: cell["wrong"] for cell in pairs}
 
 
 def certified_accuracy() -> dict[str, Any]:

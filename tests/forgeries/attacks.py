@@ -157,6 +157,61 @@ def _(issued: Issued) -> Issued:
     return issued
 
 
+@attack("clip of 2e12, and a claim 900 too large", "value", "lower bound")
+def _(issued: Issued) -> Issued:
+    widen(issued, 1e12)
+    issued.document["statement"]["value"] += 900
+    issued.document["statement"]["lower_bound"] += 900
+    return issued
+
+
+@attack("clip of 2e12, and a bound 900 too large", "lower bound")
+def _(issued: Issued) -> Issued:
+    widen(issued, 1e12)
+    issued.document["statement"]["lower_bound"] += 900
+    return issued
+
+
+@attack("clip of 2e12, and rounding stated as 0", "value")
+def _(issued: Issued) -> Issued:
+    issued.tensors["layers.0.shift"] = np.full(4, 1e14)
+    issued.tensors["layers.1.bias"] = np.array([1e14])
+    widen(issued, 1e12)
+    issued.document["statement"]["rounding"] = 0.0
+    return issued
+
+
+def widen(issued: Issued, end: float) -> None:
+    issued.document["critic"]["layers"][-1] |= {"low": -end, "high": end}
+    issued.document["statement"] |= {"clip": [-end, end], "prior": None}
+    issued.state()
+
+
+def rounded(place: str, change: Callable[[dict[str, Any]], float]) -> Callable[[Issued], Issued]:
+    """A figure changed by less than what rounding may cost, which the forger made large."""
+
+    def forge(issued: Issued) -> Issued:
+        issued.tensors["layers.0.shift"] = np.full(4, 1e14)
+        issued.tensors["layers.1.bias"] = np.array([1e14])
+        stated = issued.state().document["statement"]
+        stated[place] = change(stated)
+        return issued
+
+    return forge
+
+
+attack("a bound within rounding of .4", "lower bound", shift=0.0)(
+    rounded("lower_bound", lambda stated: 0.9 * stated["rounding"])
+)
+attack("a value within rounding of .4", "value")(
+    rounded("value", lambda stated: stated["value"] + 0.9 * stated["rounding"])
+)
+attack("a p-value within rounding of .4", "p-value", shift=0.0)(rounded("p_value", lambda stated: 1e-4))
+attack("a p-value of groups within rounding of .4", "p-value", mode="groups", layout="own", shift=1.0)(
+    rounded("p_value", lambda stated: stated["p_value"] / 2)
+)
+
+
 @attack("staircase of biases of 2^53", named="critic")
 def _(issued: Issued) -> Issued:
     up = np.eye(4)[:1]
@@ -187,8 +242,9 @@ def _(issued: Issued) -> Issued:
     issued.document["critic"]["layers"][-1] |= {"low": -3 * tiny, "high": 4 * tiny}
     issued.document["statement"] |= {"clip": [-3 * tiny, 4 * tiny], "prior": None}
     issued.state()
+    value = issued.document["statement"]["value"] * issued.document["critic"]["lipschitz_bound"] / 1e-150
     issued.document["critic"]["lipschitz_bound"] = 1e-150
-    issued.document["statement"] |= {"value": 0.0, "lower_bound": 0.0, "p_value": 1.0, "rounding": 1.0}
+    issued.document["statement"] |= {"value": value, "lower_bound": 0.0, "p_value": 1.0, "rounding": 1.0}
     return issued
 
 
@@ -220,6 +276,9 @@ def divisors(factor: float, center: float = 0.0) -> Callable[[Issued], Issued]:
 
 attack("divisors of standardize wrong by a millionth", "scale", scale="standardize")(divisors(1 - 1e-6))
 attack("divisors of standardize 1000 times smaller", "scale", scale="standardize")(divisors(1e-3))
+attack("divisors of standardize 1000 times smaller, at an offset of 1e15", "scale", scale="standardize", offset=1e15)(
+    divisors(1e-3)
+)
 attack("centre of standardize at 1e18", "scale", scale="standardize")(divisors(1.0, 1e18))
 attack("centre of standardize moved a little", "scale", scale="standardize")(divisors(1.0, 1e-6))
 
@@ -452,6 +511,29 @@ def _(issued: Issued) -> Issued:
 @attack("a convolution whose output fills the memory", "Lipschitz bound", family="conv")
 def _(issued: Issued) -> Issued:
     issued.tensors["layers.0.weight"] = np.zeros((1 << 24, 1, 1, 1), dtype=np.float32)
+    return issued
+
+
+@attack("a small file that asks for hours", "Lipschitz bound", family="conv")
+def _(issued: Issued) -> Issued:
+    last = issued.document["critic"]["layers"][-1]
+    layers = [{"kind": "circular_conv"}, *[{"kind": "maxmin"}] * 240, {"kind": "flatten"}, {"kind": "linear"}, last]
+    issued.document["critic"]["layers"] = layers
+    channels = 1 << 17
+    issued.tensors = {
+        "layers.0.weight": np.full((channels, 1, 1, 1), channels**-0.5),
+        "layers.242.weight": np.full((1, 16 * channels), 0.2 * channels**-0.5),
+    }
+    return issued
+
+
+@attack("potential whose first cell is wider than doubles reach", "Lipschitz bound")
+def _(issued: Issued) -> Issued:
+    issued.document["critic"]["layers"].insert(2, {"kind": "piecewise_linear"})
+    issued.tensors |= {
+        "layers.2.knots": np.array([-1.7e308, 1.7e308, 1.75e308]),
+        "layers.2.values": np.array([0.0, 1.6e308, 1.602e308]),
+    }
     return issued
 
 

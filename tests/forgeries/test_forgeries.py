@@ -132,3 +132,13 @@ def test_weaker_claims_are_no_forgeries_and_the_derived_figures_are_reported(tmp
     assert report.statement["lower_bound"] == pytest.approx(truth, abs=1e-8)
     assert report.statement["p_value"] == pytest.approx(1e-4)
     assert report.statement["rounding"] < 1e-9
+
+
+def test_masked_values_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "c.cert").write_bytes(honest(()).content)
+    x, y = honest(()).arrays
+    masked = np.ma.masked_greater(x, 2.0)
+    assert np.ma.is_masked(masked)
+    for verify in (verify_certificate, verify_fresh):
+        with pytest.raises(CertificateError, match="masked"):
+            verify(tmp_path / "c.cert", masked, y)

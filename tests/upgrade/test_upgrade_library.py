@@ -15,6 +15,7 @@ from present import WDIST, ClassifierConfig, RobustTraining, certified_accuracy,
 from striped_images import small_classes, write_mnist
 
 from wdist import WdistError, estimate_w1, load_critic, verify_certificate
+from wdist.verify import verify_fresh
 
 FAMILIES = ("affine", "sliced", "groupsort", "cone", "cone, standardized", "bcop")
 # Training is repeated exactly on one processor only: on another one, sums are rounded in another order, and the figures
@@ -55,18 +56,17 @@ def test_critics_give_the_scores_of_0_1(left: Path, said: dict[str, Any], name: 
 
 
 @pytest.mark.parametrize("name", ["plain", "grouped"])
-def test_certificates_hold(left: Path, said: dict[str, Any], name: str, tmp_path: Path) -> None:
+def test_certificates_are_refused_with_the_reason(left: Path, said: dict[str, Any], name: str, tmp_path: Path) -> None:
     stored = said["certificates"][name]
     files = [left / "certificates" / name, left / "rows" / "x.npy", left / "rows" / "y.npy"]
-    report = verify_certificate(*files, stored["sha256"])
-    assert report.valid, str(report)
-    assert report.statement["lower_bound"] == stored["lower_bound"]
+    for verify in (verify_certificate, verify_fresh):
+        report = verify(*files, stored["sha256"])
+        assert not report.valid
+        assert "written by wdist 0.1.0 in format 1" in report.checks[-1].detail
+        assert "ask for a new certificate" in report.checks[-1].detail
     run = subprocess.run([WDIST, "verify", *files], capture_output=True, text=True, cwd=tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
-    other = rows(left, "y")
-    other[0] += 1
-    np.save(tmp_path / "other.npy", other)
-    assert not verify_certificate(*files[:2], tmp_path / "other.npy").valid
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "ask for a new certificate" in run.stdout
 
 
 def test_an_estimate_does_not_go_on_from_a_checkpoint_of_another_split(

@@ -7,7 +7,7 @@ from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
-from wdist.errors import SampleError
+from wdist.errors import OptionError, SampleError
 
 Hashes = NDArray[np.uint64]
 
@@ -44,8 +44,8 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
                 "to train on some and certify on others"
             )
     p, q = source.statistics, target.statistics
-    spread = float(_pooled_deviation(source, target).max())
-    if 0 < spread < SMALLEST_SPREAD:
+    spread = float((np.maximum(p.maximum, q.maximum) - np.minimum(p.minimum, q.minimum)).max())
+    if 0 < spread < SMALLEST_SPREAD:  # the deviation of such values may be 0, as their squares underflow
         raise SampleError(
             f"source and target: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
             "one large number"
@@ -58,6 +58,33 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
         if not np.any(statistics.deviation)
     ]
     return constant + resolution_warnings(source, target)
+
+
+def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:
+    """Raise OptionError if the rescaled values are as large or as close as those that `check_pair` refuses."""
+    if scale.kind == "none":
+        return
+    lowest, highest = (
+        np.array([_in_rows(samples, getattr(samples.statistics, end)) for samples in (source, target)])
+        for end in ("minimum", "maximum")
+    )
+    with np.errstate(over="ignore"):
+        ends = scale.apply(lowest.min(axis=0)), scale.apply(highest.max(axis=0))
+        largest, spread = float(np.abs(ends).max()), float((ends[1] - ends[0]).max())
+    if not largest <= float(np.finfo(np.float32).max):
+        raise OptionError(
+            f"scale: rescaled values reach {largest:.3g}, beyond the range of float32; take larger divisors"
+        )
+    if 0 <= spread < SMALLEST_SPREAD:
+        raise OptionError(
+            f"scale: rescaled values differ by {spread:.3g} at most, too little to compute with; take smaller divisors"
+        )
+
+
+def _in_rows(samples: SampleSet, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A statistic of each column, (d,), in the form of a row, (*row_shape,), and in the user's units."""
+    shaped = values.reshape(samples.array.shape[1:]) / samples.divisor
+    return (shaped.transpose(2, 0, 1) if samples.layout == "nhwc" else shaped).reshape(samples.row_shape)
 
 
 def _shape_message(source: SampleSet, target: SampleSet) -> str:

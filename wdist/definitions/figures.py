@@ -155,7 +155,8 @@ class Figures(BaseModel):
         default=None,
     )
     p_value: float | None = _figure(
-        "One-sided permutation test of P = Q on the held-out scores; None if rows are not exchangeable.",
+        "One-sided test of P = Q on the held-out scores: by permutations of rows, or with groups by bets, which is "
+        "conservative. None with blocks, whose rows are not exchangeable.",
         shown=(50, "how often equal populations would show this much"),
         digits=2,
     )

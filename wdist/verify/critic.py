@@ -17,7 +17,7 @@ from .rows import Input, column_names, open_rows
 Values = NDArray[np.float64]
 
 BLOCK_NUMBERS = 1 << 19  # activations of one layer held at once: 4 MB
-WIDEST = 1 << 24  # numbers that a layer may give for one row
+WIDEST = 1 << 24  # numbers that all layers together may give for one row
 LAYER_LIMIT = 256
 _DTYPES = {"F32": "<f4", "F64": "<f8"}
 
@@ -33,13 +33,13 @@ class Critic:
         self.columns = columns
         self.layers = list(layers)
         self.layer_bounds: list[float] = []
-        shape, widest = takes.row_shape, math.prod(takes.row_shape)
+        shape, widest, made = takes.row_shape, math.prod(takes.row_shape), 0
         for layer in self.layers:
             bound, shape = layer.norm(shape)
             self.layer_bounds.append(bound)
-            widest = max(widest, math.prod(shape))
-            if widest > WIDEST:
-                raise CertificateError(f"a layer gives {widest} numbers a row; at most {WIDEST} are computed")
+            widest, made = max(widest, math.prod(shape)), made + math.prod(shape)
+            if made > WIDEST:  # a small file could ask for hours
+                raise CertificateError(f"the layers give {made} numbers a row; at most {WIDEST} are computed")
         if math.prod(shape) != 1:
             raise CertificateError(f"the critic gives {shape} numbers a row instead of one")
         self._block_rows = max(1, BLOCK_NUMBERS // widest)

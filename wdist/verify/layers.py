@@ -276,6 +276,8 @@ class PiecewiseLinear:
     def __init__(self, knots: Values, values: Values) -> None:
         if knots.ndim != 1 or len(knots) < 2 or values.shape != knots.shape or not np.all(np.diff(knots) > 0):
             raise CertificateError("a potential needs ascending knots and a value for each")
+        if not np.all(np.isfinite(np.diff(knots))):  # the slope would be computed as 0
+            raise CertificateError("knots of a potential are farther apart than doubles reach")
         self.knots, self.values = knots, values
         self.slopes = np.diff(values) / np.diff(knots)
 

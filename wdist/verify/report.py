@@ -58,7 +58,7 @@ class Report:
         about = "approximate " if split == "blocks" else ""
         lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{p_value}."]
         lines.append(f"Units: {s['units']}.")
-        if s["rounding"] > 1e-6 * s["width"]:
+        if s["rounding"] > 1e-6 * s["spread"]:
             lines.append(
                 f"Rounding: the value may be off by {s['rounding']:.2g}; the lower bound has it subtracted already."
             )

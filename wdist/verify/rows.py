@@ -27,6 +27,8 @@ def open_rows(data: Any) -> NDArray[Any]:
             raise CannotCheckError(f"cannot read rows from {str(data)!r}: {error.strerror or error}") from error
         except ValueError as error:
             raise CannotCheckError(f"{str(data)!r} is not a .npy file of numbers; {OTHER_FILES}") from error
+    if np.ma.is_masked(data):
+        raise CannotCheckError("the rows have masked values, which are not numbers: remove such rows")
     try:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:

@@ -18,10 +18,11 @@ Moments = tuple[float, float]  # mean and deviation, expected from other rows
 STAKE_LIMIT = 0.75
 SMALLEST_MEAN = 1e-12
 SMALLEST_DEVIATION = 1e-12
-HALVINGS = 45  # of an interval of length 1: to less than 1e-13
+HALVINGS = 52  # of an interval of length 1: to less than 1e-15
 PERMUTATIONS = 9_999
 CYCLIC_ROWS = 10_000
 BATCH = 1 << 21
+SUM_SHARE = 0.01  # of the standard deviation of a relabelled sum: how much rounding may explain, at most
 
 # of target stakes
 RISK = 0.99  # the largest share of the capital that one bet may lose
@@ -198,11 +199,13 @@ def permutation_p_values(x: Scores, y: Scores, seed: int) -> tuple[float, float]
     that an issuer may state, whose scores rounding moved elsewhere: a sum then changes by twice their errors at most,
     and 2 relabellings may be ties.
     """
-    scores, n = np.concatenate([x.values, y.values]), len(x.values)
+    scores, n, m = np.concatenate([x.values, y.values]), len(x.values), len(y.values)
     scores = scores - scores.mean()
     # the tolerance makes sums of the same scores ties, in whatever order they were added
     observed = scores[n:].sum() - 1e-12 * np.abs(scores).sum()
-    thresholds = observed, observed + 2 * float(x.error.sum() + y.error.sum())
+    deviation = float(scores.std()) * math.sqrt(n * m / (n + m))
+    moved = min(2 * float(x.error.sum() + y.error.sum()), SUM_SHARE * deviation)
+    thresholds = observed, observed + moved
     generator = stream(seed, PERMUTATION_TEST)
     if len(scores) > CYCLIC_ROWS:
         order = generator.permutation(len(scores))

@@ -28,6 +28,8 @@ from .statistics import (
 Values = NDArray[np.float64]
 Priors = tuple[Moments, Moments] | None
 
+ROUNDING_SHARE = 1e-4  # of the spread of the scores: how much the rounding of another program may explain, at most
+
 
 @dataclass(frozen=True)
 class Units:
@@ -45,9 +47,18 @@ class Units:
         return self.x.high - self.x.low
 
     @property
+    def spread(self) -> float:
+        """The largest difference of two scores."""
+        return max(float(side.values.max()) for side in (self.x, self.y)) - self._lowest
+
+    @property
     def value(self) -> float:
         """Mean of the target's less mean of the source's."""
-        return float(self.y.values.mean() - self.x.values.mean())
+        return float((self.y.values - self._lowest).mean() - (self.x.values - self._lowest).mean())
+
+    @property
+    def _lowest(self) -> float:
+        return min(float(side.values.min()) for side in (self.x, self.y))
 
     @property
     def rounding(self) -> float:
@@ -174,12 +185,15 @@ def lower_bound(units: Units, method: str, alpha: float, priors: Priors) -> floa
 
 
 def p_values(units: Units, alpha: float, priors: Priors, seed: int) -> tuple[float, float]:
-    """The derived p-value, and the smallest that may be stated: as rounding may have moved each score by its error."""
+    """The derived p-value, and the smallest that may be stated: as rounding may have moved each score by its error.
+
+    Beyond `ROUNDING_SHARE`, errors explain no other p-value: an issuer can make them as large as the scores.
+    """
     if units.layout == "rows":
         return permutation_p_values(units.x, units.y, seed)
-    nothing = [replace(side, error=np.zeros(len(side.error))) for side in (units.x, units.y)]
-    exact = replace(units, x=nothing[0], y=nothing[1])
-    p, least = (_group_p_value(each, alpha, priors) for each in (units, exact))
+    explained = ROUNDING_SHARE * units.spread
+    x, y = (replace(side, error=np.maximum(side.error - explained, 0.0)) for side in (units.x, units.y))
+    p, least = (_group_p_value(each, alpha, priors) for each in (units, replace(units, x=x, y=y)))
     return p, min(p, least) * (1 - 1e-6)
 
 

@@ -21,10 +21,10 @@ from .order import FRESH_ORDER, Parts, split_groups, split_rows, stream
 from .report import Check, Report, fresh_not_checked, not_checked, units_of_distance
 from .rows import Input, column_names, open_rows, rows_digest
 from .statistics import Scores
-from .units import Priors, Units, layout_of, lower_bound, p_values, units_of_groups, units_of_rows
+from .units import ROUNDING_SHARE, Priors, Units, layout_of, lower_bound, p_values, units_of_groups, units_of_rows
 
 Array = NDArray[Any]
-TOLERANCE = 1e-9  # of the interval of the scores, of L, and of divisors
+TOLERANCE = 1e-9  # of the spread of the scores, of L, and of divisors
 
 
 class CheckFailed(Exception):  # noqa: N818 - control flow of a verification
@@ -194,11 +194,10 @@ def _check_scale(certificate: Certificate, arrays: list[Array], parts: list[Part
     selected = [(array, part.select) for array, part in zip(arrays, parts, strict=True)]
     mean, deviation, largest = takes.moments(selected)
     divisor = np.where(deviation > 0, deviation, 1.0)
-    allowed = TOLERANCE * divisor + 64 * U * largest
-    constant = deviation == 0
-    wrong = ~(np.abs(takes.divisor - divisor) <= np.where(constant, 0.0, allowed))
+    # An offset makes means coarse, but no deviations: an issuer could choose a divisor within what it would cost.
+    wrong = ~(np.abs(takes.divisor - divisor) <= np.where(deviation > 0, TOLERANCE * divisor, 0.0))
     require(not wrong.any(), f"{int(wrong.sum())} divisors are not the deviations of the select rows")
-    wrong = ~(np.abs(takes.center - mean) <= allowed)
+    wrong = ~(np.abs(takes.center - mean) <= TOLERANCE * divisor + 64 * U * largest)
     require(not wrong.any(), f"{int(wrong.sum())} numbers of the centre are not the means of the select rows")
     return "centre and divisors are those of the select rows", takes
 
@@ -256,25 +255,27 @@ class Statement:
         if stated["prior"] is not None:  # scores are those less `low`
             x, y = ((float(mean) - low, float(deviation)) for mean, deviation in stated["prior"])
             self.priors = x, y
-        self.smallest = TOLERANCE * self.units.width / self.bound
+        # Issuers choose the clip and the biases: neither a wide interval nor much rounding may make room for a claim.
+        self.spread = self.units.spread / self.bound
+        self.smallest = TOLERANCE * self.spread
         self.rounding = self.units.rounding / self.bound
-        self.allowed = self.smallest + self.rounding
+        self.allowed = self.smallest + min(self.rounding, ROUNDING_SHARE * self.spread)
         self.figures: dict[str, Any] = {
             "confidence": stated["confidence"],
             "method": stated["method"],
             "lipschitz_bound": self.bound,
             "rounding": self.rounding,
+            "spread": self.spread,
         }
 
     def check_value(self) -> tuple[str, None]:
         stated, value = self.certificate["statement"], self.units.value / self.bound
         require(abs(stated["value"] - value) <= self.allowed, f"value is stated as {stated['value']}, it is {value}")
         require(
-            stated["rounding"] >= 0.9 * self.rounding - self.smallest,
+            stated["rounding"] >= 0.9 * self.rounding - self.smallest - 2 * U * self.units.width / self.bound,
             f"rounding is stated as {stated['rounding']}, it is {self.rounding}",
         )
         self.figures["value"] = value
-        self.figures["width"] = self.units.width / self.bound
         return f"{value:.6g}; rounding may cost {self.rounding:.1e}", None
 
     def check_lower_bound(self) -> tuple[str, None]:
@@ -313,7 +314,6 @@ def _fresh_statement(
     value = units.value / bound
     statement = derived.figures | {
         "value": value,
-        "width": units.width / bound,
         "lower_bound": lower_bound(units, method, derived.alpha, derived.priors) / bound,
         "p_value": p_values(units, derived.alpha, derived.priors, seed)[0],
         "units": units_of_distance(certificate["input"]),

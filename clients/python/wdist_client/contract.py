@@ -142,7 +142,8 @@ class Result(Model):
         confidence: 1 - alpha.
         simultaneous: A bound for one of several estimates that are read together: all their simultaneous bounds hold at
             once with probability confidence (Bonferroni).
-        p_value: One-sided permutation test of P = Q on the held-out scores; None if rows are not exchangeable.
+        p_value: One-sided test of P = Q on the held-out scores: by permutations of rows, or with groups by bets, which
+            is conservative. None with blocks, whose rows are not exchangeable.
         lipschitz_bound: L, proven in float64 from the stored weights.
         critic: The family of the critic, and its configuration.
         seed: Seed of the split, of training and of the permutation test.
@@ -340,8 +341,8 @@ class Options(TypedDict, total=False):
         split: blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no
             p-value. Default: 'random'.
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
-            both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or
-            standardize.
+            both bounds then share the error. It needs rows that are independent draws, and a scale that was not
+            computed from them: not with groups, blocks or standardize.
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wdist.data.checks import check_pair, scale_warnings
+from wdist.data.checks import check_pair, check_scaled, scale_warnings
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
-from wdist.errors import SampleError
+from wdist.errors import OptionError, SampleError
 
 
 def table(n: int = 200, d: int = 3, seed: int = 0) -> np.ndarray:
@@ -103,6 +103,43 @@ def test_differences_too_small_to_compute_with() -> None:
     with pytest.raises(SampleError, match="too little to compute with: multiply both by one large number"):
         pair(*tiny)
     assert pair(*(1e30 * tiny)) == []
+    with pytest.raises(SampleError, match="too little to compute with"):  # although their deviation is computed as 0
+        pair(*(1e-270 * tiny))
+
+
+@pytest.mark.parametrize(
+    ("scale", "problem"),
+    [
+        (1e-100, "beyond the range of float32"),
+        (5e-324, "beyond the range of float32"),
+        (1e100, "too little to compute with"),
+        ([1.0, 1e-300, 1.0], "beyond the range of float32"),
+        (1e-30, None),
+        (1e30, None),
+        ([1.0, 1e300, 1.0], None),
+    ],
+)
+def test_scales_that_leave_nothing_to_compute_with(scale: object, problem: str | None) -> None:
+    sets = open_samples(table(), "source"), open_samples(table(seed=1), "target")
+    splits = split_rows(200, 0), split_rows(200, 0, 1)
+    scaling = Scaling.fit(scale, *sets, *splits)  # type: ignore[arg-type]
+    if problem is None:
+        check_scaled(*sets, scaling)
+    else:
+        with pytest.raises(OptionError, match=problem):
+            check_scaled(*sets, scaling)
+
+
+def test_each_pixel_has_its_own_divisor() -> None:
+    images = np.random.default_rng(0).integers(0, 256, size=(2, 200, 4, 5, 3), dtype=np.uint8)
+    images[:, :, 1, 2, 0] = 0
+    sets = open_samples(images[0], "source", "nhwc"), open_samples(images[1], "target", "nhwc")
+    divisors = np.ones((3, 4, 5))  # channels, height, width
+    divisors[0, 1, 2] = 1e-200
+    splits = split_rows(200, 0), split_rows(200, 0, 1)
+    check_scaled(*sets, Scaling.fit(divisors, *sets, *splits))
+    with pytest.raises(OptionError, match="beyond the range of float32"):
+        check_scaled(*sets, Scaling.fit(np.roll(divisors, 1), *sets, *splits))
 
 
 def test_shapes_must_agree() -> None:

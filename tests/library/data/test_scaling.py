@@ -39,6 +39,13 @@ def test_constant_columns_survive_standardizing() -> None:
     np.testing.assert_array_equal(scaled[:, 1], 0)
 
 
+def test_an_offset_costs_deviations_no_digit() -> None:
+    generator = np.random.default_rng(2)
+    x, y = (np.round(8 * generator.standard_normal((300, 3))) / 8 for _ in range(2))  # exact at 1e15, too
+    near, far = fitted("standardize", x, y), fitted("standardize", x + 1e15, y + 1e15)
+    np.testing.assert_allclose(far.divisor, near.divisor, rtol=1e-12)
+
+
 def test_numbers_and_vectors_divide() -> None:
     x = table()
     np.testing.assert_array_equal(fitted(None, x, x).apply(x), x)

@@ -87,7 +87,7 @@ class OptionFlags:
     diameter: Annotated[
         Any | None,
         Parameter(
-            help="Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound; both bounds then share the error. It needs rows that are independent draws: not with groups, blocks or standardize.",
+            help="Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound; both bounds then share the error. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks or standardize.",
             metavar="DIAMETER",
             converter=numbers,
             n_tokens=1,
