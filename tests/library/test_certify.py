@@ -70,9 +70,7 @@ def test_the_verified_sentence_names_groups_scale_and_both_ends(tmp_path: Path) 
     labels = np.arange(600) // 2, np.arange(700) // 2 + 1000
     assert "those of drawing a group" in sentence(groups=labels)
     assert "Units: Euclidean distance after division by the given scale: 2." in sentence(scale=2.0)
-    assert "Units: Euclidean distance after division by the given scale: 1, 2, 3." in sentence(
-        scale=[1.0, 2.0, 3.0]
-    )
+    assert "Units: Euclidean distance after division by the given scale: 1, 2, 3." in sentence(scale=[1.0, 2.0, 3.0])
     both = sentence(diameter=30.0)
     assert "at confidence 0.975" in both
     assert "both together have confidence 0.95" in both

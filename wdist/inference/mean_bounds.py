@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wdist.data.seeded import SeededScores
-from wdist.data.splits import TEST_SHARE
+from wdist.data.splits import rows_with_test
 from wdist.errors import OptionError, SampleError
 from wdist.inference.base import MeanMethod, Moments, Prior, Values
 from wdist.inference.differences import paired_differences as paired_differences
@@ -92,7 +92,7 @@ def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: st
         if n < needed:
             raise SampleError(
                 f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "
-                f"{needed} (about {math.ceil(needed / TEST_SHARE)} rows in all); give more rows or ask for less "
+                f"{needed} (about {rows_with_test(needed)} rows in all); give more rows or ask for less "
                 "confidence"
             )
 

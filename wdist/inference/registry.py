@@ -44,7 +44,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "betting",
             "wdist.inference.betting:Betting",
-            "A bet on each mean (Waudby-Smith and Ramdas).",
+            "A bet on each mean (Waudby-Smith and Ramdas), for sets that are not independent of each other.",
         ),
         Method(
             "empirical_bernstein",
@@ -60,8 +60,8 @@ METHODS: Mapping[str, Method] = {
         Method(
             "target_stakes",
             "wdist.inference.target_stakes:TargetStakes",
-            "A bet on differences of rows with stakes that aim at the threshold, which has the smallest margin; rows "
-            "need independent sets.",
+            "A bet on differences of rows whose stakes aim at the threshold, with the smallest margin; it needs "
+            "independent sets, except for groups.",
         ),
     )
 }
