@@ -61,7 +61,7 @@ def certify(
 
     started: the value of `time.perf_counter()` when the estimate began.
     """
-    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha)
+    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha, options.method)
     bound = critic.lipschitz_bound
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
@@ -232,7 +232,7 @@ def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
     return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
 
 
-def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tuple[float, float], Prior]:
+def _clipped(pair: SamplePair, critic: Critic, alpha: float, method: str) -> tuple[Critic, tuple[float, float], Prior]:
     """The clipped critic, the interval it is clipped to, and the score moments that the bets start from.
 
     The interval is chosen on train and select rows. The moments come from select rows alone, because scores of train
@@ -241,7 +241,7 @@ def _clipped(pair: SamplePair, critic: Critic, alpha: float) -> tuple[Critic, tu
     train, select = (pair.scores(critic, part, SELECT_ROWS) for part in ("train", "select"))
     fx, fy = (np.concatenate(side) for side in zip(train, select, strict=True))
     splits = pair.source_split, pair.target_split
-    low, high = clip_interval(fx, fy, *tested_units(splits, pair.groups), alpha)
+    low, high = clip_interval(fx, fy, *tested_units(splits, pair.groups), alpha, method)
     clipped = Critic(critic.settings, nn.Sequential(*critic.module, Clip(low, high)), critic.takes)
     clipped.module.eval().requires_grad_(False)
     prior_x, prior_y = (

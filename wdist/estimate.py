@@ -51,7 +51,7 @@ def estimate_w1(
 ) -> Result:
     """Lower bound on the Wasserstein-1 distance between the populations behind two sample sets.
 
-    Critics are fitted on 60 % of the rows, the best is chosen on 10 %, and it is certified on the 30 % held out. Its
+    Critics are fitted on 50 % of the rows, the best is chosen on 10 %, and it is certified on the 40 % held out. Its
     Lipschitz constant is proven from the weights. By Kantorovich-Rubinstein duality, E_Q f - E_P f <= Lip(f) W1(P, Q)
     for every f.
 

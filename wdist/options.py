@@ -116,7 +116,7 @@ class Options(BaseModel):
         json_schema_extra=words("Rows for exact transport"),
     )
     method: Method = Field(
-        default="betting",
+        default="target_stakes",
         description="Method of the lower bound. " + " ".join(f"{name}: {each.help}" for name, each in METHODS.items()),
         json_schema_extra=words("Method of the bound"),
     )

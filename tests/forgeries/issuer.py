@@ -207,6 +207,8 @@ def lcb(values: Array, e: Array, low: float, high: float, alpha: float, prior: A
         return low + (high - low) * max(0.0, float(bound))
     a, b = 1e-12, 1.0
     start = unit_prior(prior, low, high)
+    if method == "target_stakes":
+        return low + (high - low) * target_lcb(unit, np.full(len(unit), start[1]), start[0], alpha)
     if betting(unit, alpha, start, a) < math.log(1 / alpha):
         return low
     while b - a > 1e-10:
@@ -215,10 +217,40 @@ def lcb(values: Array, e: Array, low: float, high: float, alpha: float, prior: A
     return low + (high - low) * a
 
 
-def block_means(values: Array, e: Array, count: int, width: float) -> tuple[Array, Array]:
-    k = len(values) // count
-    means = [part[: count * k].reshape(count, k).mean(axis=1) for part in (values, e)]
-    return means[0], means[1] + (k > 1) * (k + 2) * U * width
+def target_lcb(unit: Array, variances: Array, mean: float, alpha: float) -> float:
+    """Of method target_stakes, on [0, 1]: one score after the other, against all means of the grid."""
+    n, goal = len(unit), math.log(1 / alpha)
+    deviation, distances = 1 / math.sqrt(sum(1 / variances)), [0.0]
+    while distances[-1] < 2:
+        distances.append(distances[-1] + deviation / 32 * 1.02 ** max(0, len(distances) - 128))
+    center = mean - math.sqrt(goal) * deviation
+    grid = np.array(sorted({min(1.0, max(1e-12, center + sign * d)) for d in distances for sign in (-1, 1)}))
+    log, rejected, total, squares, renewal = np.zeros(len(grid)), np.zeros(len(grid), bool), 10 * mean, 10.0, 0
+    for t, (x, v) in enumerate(zip(unit.tolist(), variances.tolist(), strict=True)):
+        if t == renewal:
+            rejected |= log >= goal + 1e-12 + 256 * U * n
+            missing = np.maximum(goal + 0.1 - log, 0.0)
+            ratio = math.sqrt(squares / (10 + t))
+            aimed = 2 * missing / (np.sqrt(2 * missing) + 0.5) / (ratio * math.sqrt(sum(1 / variances[t:])))
+            renewal += max(1, (n - t) // 64)
+        log += np.where(rejected, 0.0, np.log1p(np.minimum(aimed / v, 0.99 / grid) * (x - grid)))
+        total += x
+        squares += (x - total / (11 + t)) ** 2 / v
+    rejected |= log >= goal + 1e-12 + 256 * U * n
+    refused = np.flatnonzero(~rejected)
+    count = int(refused[0]) if len(refused) else len(grid)
+    return float(grid[count - 1]) if count else 0.0
+
+
+def part_sizes(n: int, count: int) -> Array:
+    return np.array([(s + 1) * n // count - s * n // count for s in range(count)])
+
+
+def part_means(values: Array, e: Array, count: int, width: float) -> tuple[Array, Array]:
+    sizes = part_sizes(len(values), count)
+    ends = np.cumsum(sizes)[:-1]
+    means = [np.array([part.mean() for part in np.split(each, ends)]) for each in (values, e)]
+    return means[0], means[1] + (sizes > 1) * (sizes + 2) * U * width
 
 
 def state(document: dict[str, Any], tensors: dict[str, Array], arrays: list[Array]) -> None:
@@ -248,12 +280,18 @@ def state(document: dict[str, Any], tensors: dict[str, Array], arrays: list[Arra
     moved = [p and (p[0] - low, p[1]) for p in prior]
     mirrored = moved[0] and (-moved[0][0], moved[0][1])
     count = min(len(x), len(y))
-    pairs = [block_means(each, e, count, width) for each, e in ((x, ex), (y, ey))]
+    pairs = [part_means(each, e, count, width) for each, e in ((x, ex), (y, ey))]
     d, ed = pairs[1][0] - pairs[0][0], pairs[0][1] + pairs[1][1] + U * width
-    spread = moved[0] and math.hypot(moved[0][1] / math.sqrt(len(x) // count), moved[1][1] / math.sqrt(len(y) // count))
+    spread = moved[0] and math.sqrt(count * (moved[0][1] ** 2 / len(x) + moved[1][1] ** 2 / len(y)))
     of_pairs = moved[0] and (moved[1][0] - moved[0][0], spread)
     paired = layout == "own" or method == "paired_betting" or (layout == "apart" and method == "betting")
-    if paired:
+    if method == "target_stakes" and layout in ("rows", "apart"):
+        deviations = [p[1] for p in moved] if moved[0] else [width / math.sqrt(2)] * 2
+        terms = [s**2 / part_sizes(len(each), count) for s, each in zip(deviations, (x, y), strict=True)]
+        variances = np.clip(sum(terms) / (2 * width) ** 2, 1e-8, 0.25)
+        unit, mean = np.clip((d - ed + width) / (2 * width) - 4 * U, 0, 1), unit_prior(of_pairs, -width, width)[0]
+        difference = -width + 2 * width * target_lcb(unit, variances, mean, alpha)
+    elif paired:
         difference = lcb(d, ed, -width, width, alpha, of_pairs, method)
     else:
         difference = lcb(y, ey, 0, width, alpha / 2, moved[1], method)

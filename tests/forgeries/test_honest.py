@@ -11,16 +11,17 @@ from issuer import issue
 
 from wdist.verify import verify_certificate, verify_fresh
 
+METHODS = ("betting", "empirical_bernstein", "paired_betting", "target_stakes")
 LAYOUTS = [
     {"mode": "groups", "layout": layout, "method": method, "shift": 1.5}
     for layout in ("apart", "own", "mixed")
-    for method in ("betting", "empirical_bernstein", "paired_betting")
+    for method in METHODS
     if (layout, method) != ("mixed", "paired_betting")
 ]
 CASES: list[dict[str, Any]] = [
     *({"family": family} for family in ("affine", "groupsort", "cone", "conv")),
-    *({"method": method} for method in ("empirical_bernstein", "paired_betting")),
-    *({"method": method, "mode": "blocks"} for method in ("betting", "empirical_bernstein", "paired_betting")),
+    *({"method": method} for method in METHODS[1:]),
+    *({"method": method, "mode": "blocks"} for method in METHODS),
     *({"scale": scale, "offset": offset} for scale in ("number", "vector", "standardize") for offset in (0.0, 1e9)),
     *({"unit": unit, "offset": offset * unit} for unit in (1e-30, 1e29) for offset in (0.0, 1e9)),
     {"n": 6_000},  # cyclic shifts instead of shuffles would begin at 10,000 test rows
@@ -50,7 +51,7 @@ def test_honest_certificates_are_verified(case: dict[str, Any], tmp_path: Path) 
     ]
 
 
-@pytest.mark.parametrize("method", ["betting", "empirical_bernstein", "paired_betting"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", ["none", "standardize"])
 def test_fresh_rows_show_the_difference(method: str, scale: str, tmp_path: Path) -> None:
     issued = issue(method=method, scale=scale, n=400)

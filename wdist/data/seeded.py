@@ -111,13 +111,16 @@ class SeededScores:
         below = np.where(self.rounding > 0, np.nextafter(self.values - self.rounding, -np.inf), self.values)
         return self._ordered(np.maximum(below, floor), np.zeros(len(self)))
 
-    def block_means(self, blocks: int, size: int) -> SeededScores:
-        """Means of the first `blocks` blocks of `size` consecutive scores each, (blocks,)."""
-        values, rounding = (part[: blocks * size].reshape(blocks, size) for part in (self.values, self.rounding))
-        means = values.mean(axis=1)
-        if size == 1:
-            return self._ordered(means, rounding[:, 0])
-        return self._ordered(means, (rounding.mean(axis=1) + _of_mean(size, np.abs(values).max(axis=1))) * _INFLATION)
+    def part_means(self, sizes: NDArray[np.int64]) -> SeededScores:
+        """Means of consecutive parts of these sizes, all at least 1, which sum to n."""
+        if len(sizes) == len(self):
+            return self
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        means = np.add.reduceat(self.values, starts) / sizes
+        largest = np.maximum.reduceat(np.abs(self.values), starts)
+        added = np.where(sizes > 1, _of_mean(sizes, largest), 0.0)
+        rounding = np.add.reduceat(self.rounding, starts) / sizes
+        return self._ordered(means, (rounding + added) * _INFLATION)
 
     def group_means(self, codes: NDArray[np.int64]) -> tuple[SeededScores, NDArray[np.int64]]:
         """Mean and code of each group, in the order in which the groups first appear.

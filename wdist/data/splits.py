@@ -13,11 +13,15 @@ from wdist.streams import Purpose, stream
 
 Index = NDArray[np.int64]
 
-MINIMUM_TEST = 50  # rows (or groups); with fewer, a bound at 95 % is hardly ever above zero
+MINIMUM_TEST = 50  # groups; with fewer, a bound at 95 % is hardly ever above zero
 MINIMUM_SELECT = 10
 MINIMUM_ROWS = 100
 MINIMUM_GROUPS = (10, 3, 25)  # of each side in train, select and test, as chance distributes them
-TRAIN_SHARE, SELECT_SHARE, TEST_SHARE = 0.6, 0.1, 0.3
+TRAIN_SHARE, SELECT_SHARE, TEST_SHARE = 0.5, 0.1, 0.4
+HALF_UP_TO = (
+    200  # test rows up to which they are half of all: a margin of small samples costs more than a better critic
+)
+GROUP_TEST_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,20 @@ class HeldOutRows:
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:
-    """Sizes (train, select, test): 60/10/30 %, at least 50 in test and 10 in select. Raises SampleError below 100."""
+    """Sizes (train, select, test): 50/10/40 %, with half of the rows in test where that is at most 200.
+
+    At least 50 are in test and 10 in select. Raises SampleError below 100 rows.
+    """
     if n < MINIMUM_ROWS:
         raise SampleError(f"{n} {what} are too few to split; at least {MINIMUM_ROWS} are needed")
-    test = max(MINIMUM_TEST, round(TEST_SHARE * n))
+    test = max(min(n // 2, HALF_UP_TO), round(TEST_SHARE * n))
     select = max(MINIMUM_SELECT, round(SELECT_SHARE * n))
     return n - select - test, select, test
+
+
+def rows_with_test(test: int) -> int:
+    """The number of rows whose test part has this size."""
+    return 2 * test if test <= HALF_UP_TO else math.floor(test / TEST_SHARE)
 
 
 def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Split:
@@ -117,7 +129,7 @@ def split_groups(
     for name, size in zip(("source", "target"), sizes, strict=True):
         if size < MINIMUM_ROWS:
             raise SampleError(f"{name}: {size} groups are too few; at least {MINIMUM_ROWS} are needed")
-    test = math.ceil(max(TEST_SHARE, MINIMUM_TEST / min(sizes)) * len(names))
+    test = math.ceil(max(GROUP_TEST_SHARE, MINIMUM_TEST / min(sizes)) * len(names))
     select = math.ceil(SELECT_SHARE * len(names))
     order = stream(seed, Purpose.GROUPS).permutation(len(names))
     rank = np.empty(len(names), dtype=np.int64)

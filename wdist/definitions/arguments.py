@@ -16,7 +16,7 @@ class OptionArguments(TypedDict, total=False):
     layout: Literal["nhwc", "nchw"] | None
     device: str
     baseline_rows: int
-    method: Literal["betting", "empirical_bernstein", "paired_betting"]
+    method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
     split: Literal["random", "blocks"]
     diameter: float | None
     empirical: bool | None

@@ -1,6 +1,6 @@
 """The contract of a bound method: a lower confidence bound of a difference of means, from bounded held-out scores.
 
-A method is one file that subclasses `BoundMethod` or `MeanMethod`, and one entry in `wdist.inference.registry`. Methods
+A method is a subclass of `BoundMethod` or `MeanMethod`, and one entry in `wdist.inference.registry`. Methods
 must be valid at finite n for independent scores. `SeededScores` guarantees an order fixed without looking at them.
 """
 
@@ -39,9 +39,27 @@ class BoundMethod(ABC):
         """The same for sides that are known to be independent of each other, which a method may use."""
         return self.difference_lower_bound(fx, fy, low, high, alpha, prior)
 
+    def mixed_lower_bound(
+        self, fx: SeededScores, fy: SeededScores, low: float, high: float, alpha: float, prior: Prior | None
+    ) -> float:
+        """The same for sides that may depend on each other in any way, but have no common units to subtract."""
+        return self.difference_lower_bound(fx, fy, low, high, alpha, prior)
+
     @abstractmethod
     def linked_lower_bound(self, differences: SeededScores, width: float, alpha: float, prior: Moments | None) -> float:
         """The same from the differences (n,), within [-width, width], of units that have a score on either side."""
+
+    def expected_margin(
+        self, deviation_x: float, deviation_y: float, n: int, m: int, width: float, alpha: float
+    ) -> float:
+        """About how far below the difference of the means the bound will be; it chooses the interval of the scores.
+
+        deviation_x, deviation_y: of the scores, n and m of them. By default the sum over both sides of
+        deviation * sqrt(2 ln(2/alpha) / n) and width * ln(2/alpha) / (2 n).
+        """
+        log_term = math.log(2 / alpha)
+        margin = math.sqrt(2 * log_term) * (deviation_x / math.sqrt(n) + deviation_y / math.sqrt(m))
+        return margin + width * log_term * (1 / n + 1 / m) / 2
 
     @abstractmethod
     def rows_needed(self, alpha: float) -> int:
@@ -62,11 +80,15 @@ class MeanMethod(BoundMethod):
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
     ) -> float:
         """The same for draws within [low, high]. Raises OptionError for values outside the interval."""
-        bound, width = self._share_of_interval(values, low, high, alpha, prior), high - low
+        return self.from_unit(self._share_of_interval(values, low, high, alpha, prior), low, high)
+
+    @staticmethod
+    def from_unit(bound: float, low: float, high: float) -> float:
+        """At most low + (high - low) * bound in exact arithmetic, for a bound within [0, 1]."""
         if bound <= 0:
             return low
         # The product is off by at most 4 roundoffs of the width, and the sum by half the distance to the next number.
-        return max(low, math.nextafter(low + width * (bound - 4 * UNIT_ROUNDOFF), -math.inf))
+        return max(low, math.nextafter(low + (high - low) * (bound - 4 * UNIT_ROUNDOFF), -math.inf))
 
     def mean_upper_bound(
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
@@ -90,7 +112,7 @@ class MeanMethod(BoundMethod):
         self, values: SeededScores, low: float, high: float, alpha: float, prior: Moments | None
     ) -> float:
         """The bound as a share of the interval, from 0 (no more than `low`) to 1."""
-        _check(values, low, high, alpha)
+        check_draws(values, low, high, alpha)
         if high == low:
             return 0.0
         return max(0.0, self.unit_lower_bound(unit_draws(values, low, high), alpha, unit_prior(prior, low, high)))
@@ -115,7 +137,7 @@ def mirrored(prior: Moments | None) -> Moments | None:
     return None if prior is None else (-prior[0], prior[1])
 
 
-def _check(values: SeededScores, low: float, high: float, alpha: float) -> None:
+def check_draws(values: SeededScores, low: float, high: float, alpha: float) -> None:
     """Raise OptionError for arguments that give no bound."""
     scores = require_seeded(values).values
     if not 0 < alpha < 1:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wdist.data.seeded import SeededScores
-from wdist.data.splits import TEST_SHARE
+from wdist.data.splits import rows_with_test
 from wdist.errors import OptionError, SampleError
 from wdist.inference.base import MeanMethod, Moments, Prior, Values
 from wdist.inference.differences import paired_differences as paired_differences
@@ -92,19 +92,18 @@ def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: st
         if n < needed:
             raise SampleError(
                 f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "
-                f"{needed} (about {math.ceil(needed / TEST_SHARE)} rows in all); give more rows or ask for less "
+                f"{needed} (about {rows_with_test(needed)} rows in all); give more rows or ask for less "
                 "confidence"
             )
 
 
 def clip_interval(
-    scores_x: ArrayLike, scores_y: ArrayLike, n_test_x: int, n_test_y: int, alpha: float
+    scores_x: ArrayLike, scores_y: ArrayLike, n_test_x: int, n_test_y: int, alpha: float, method: str = "betting"
 ) -> tuple[float, float]:
     """The interval [a, b] to clip a critic to, chosen on train and select scores only.
 
-    It is the pair of quantiles with the highest predicted lower bound: the clipped mean difference less, for each side,
-    standard deviation * sqrt(2 ln(2/alpha) / n) and (b - a) ln(2/alpha) / (2 n). The interval is wide for light tails
-    and narrow for heavy ones.
+    It is the pair of quantiles with the highest predicted lower bound: the clipped mean difference less the expected
+    margin of the method. The interval is wide for light tails and narrow for heavy ones.
     """
     x = np.sort(np.asarray(scores_x, dtype=np.float64))
     y = np.sort(np.asarray(scores_y, dtype=np.float64))
@@ -112,15 +111,14 @@ def clip_interval(
     # the more extreme of the two sides' quantiles: a few rows of one side may make up the whole difference
     low = np.unique(np.minimum(np.quantile(x, tails), np.quantile(y, tails)))
     high = np.unique(np.maximum(np.quantile(x, 1 - tails), np.quantile(y, 1 - tails)))
-    log_term = math.log(2 / alpha)
+    expected_margin = find_method(method).load().expected_margin
     best, interval = -math.inf, (float(low[0]), float(high[-1]))
     for a in low:
         for b in high:
             if not a < b:
                 continue
             (mean_x, deviation_x), (mean_y, deviation_y) = (_clipped_moments(side, a, b) for side in (x, y))
-            margin = math.sqrt(2 * log_term) * (deviation_x / math.sqrt(n_test_x) + deviation_y / math.sqrt(n_test_y))
-            margin += (b - a) * log_term * (1 / n_test_x + 1 / n_test_y) / 2
+            margin = expected_margin(deviation_x, deviation_y, n_test_x, n_test_y, float(b - a), alpha)
             if mean_y - mean_x - margin > best:
                 best, interval = mean_y - mean_x - margin, (float(a), float(b))
     return interval

@@ -1,6 +1,6 @@
 """The methods of the lower bound, and what can be known of each without loading it.
 
-A new method is one file and one entry here. To verify its certificates, `wdist.verify` needs a copy of its own.
+A new method is one class and one entry here. To verify its certificates, `wdist.verify` needs a copy of its own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "betting",
             "wdist.inference.betting:Betting",
-            "A bet on each mean (Waudby-Smith and Ramdas).",
+            "A bet on each mean (Waudby-Smith and Ramdas), for sets that are not independent of each other.",
         ),
         Method(
             "empirical_bernstein",
@@ -53,9 +53,15 @@ METHODS: Mapping[str, Method] = {
         ),
         Method(
             "paired_betting",
-            "wdist.inference.paired_betting:PairedBetting",
+            "wdist.inference.betting:PairedBetting",
             "A bet on differences of rows, whose margin is about a third smaller; it needs independent sets.",
             needs_independent_sets=True,
+        ),
+        Method(
+            "target_stakes",
+            "wdist.inference.target_stakes:TargetStakes",
+            "A bet on differences of rows whose stakes aim at the threshold, with the smallest margin; it needs "
+            "independent sets, except for groups.",
         ),
     )
 }

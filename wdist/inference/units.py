@@ -110,8 +110,10 @@ def lower_bound_of(units: Units, low: float, high: float, alpha: float, method: 
         raise OptionError(reason)
     bound, (fx, fy) = find_method(method).load(), _within(units, low, high)
     match units.layout:
-        case "rows" | "mixed":
+        case "rows":
             difference = bound.difference_lower_bound(fx, fy, low, high, alpha, prior)
+        case "mixed":
+            difference = bound.mixed_lower_bound(fx, fy, low, high, alpha, prior)
         case "apart":
             difference = bound.independent_lower_bound(fx, fy, low, high, alpha, prior)
         case "own":

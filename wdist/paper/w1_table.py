@@ -32,7 +32,7 @@ from wdist.data.checks import check_pair
 from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
-from wdist.data.splits import TEST_SHARE, part_sizes, split_rows
+from wdist.data.splits import TEST_SHARE, part_sizes, rows_with_test, split_rows
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.nn.torch_state import own_torch_state
@@ -98,7 +98,7 @@ def real_images(dataset: str, data: Path, rows: int, seed: int) -> Images:
     """
     test, _ = load_images(dataset, data, test=True)
     train, _ = load_images(dataset, data, test=False)
-    rows = min(rows, math.floor(len(test) / TEST_SHARE), math.floor(len(train) / (1 - TEST_SHARE)))
+    rows = min(rows, rows_with_test(len(test)), math.floor(len(train) / (1 - TEST_SHARE)))
     first, second, held = part_sizes(rows)
     generator = np.random.default_rng([seed, 21])
     fitted, unseen = (generator.permutation(len(images)) for images in (train, test))

@@ -1,4 +1,4 @@
-"""Bounds of one mean and p-values, derived from scores: bets, empirical Bernstein, permutations.
+"""Bounds of one mean and p-values, derived from scores: bets, empirical Bernstein, target stakes, permutations.
 
 Written from docs/certificate.md, not from the issuer's code.
 """
@@ -23,6 +23,14 @@ PERMUTATIONS = 9_999
 CYCLIC_ROWS = 10_000
 BATCH = 1 << 21
 SUM_SHARE = 0.01  # of the standard deviation of a relabelled sum: how much rounding may explain, at most
+
+# of target stakes
+RISK = 0.99  # the largest share of the capital that one bet may lose
+BEYOND = 0.1  # of log-capital, above the threshold
+PRIOR_WEIGHT = 10
+RENEWALS = 64
+ROWS = 256  # of scores at a time
+EVEN_STEPS, GROWTH, MOST_STEPS = 128, 1.02, 4_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class Bets:
         self.unit = scores.unit()
         self.goal = math.log(1 / alpha)
         self.rounding = 1e-12 + 128 * U * len(self.unit)  # of the logarithm of the capital
-        self.stakes = self._stakes(_unit_prior(prior, scores.low, scores.high))
+        self.stakes = self._stakes(unit_prior(prior, scores.low, scores.high))
 
     def _stakes(self, prior: Moments) -> Values:
         """lambda_t = sqrt(2 T / (n sigma^2_{t-1})): sigma from earlier scores alone."""
@@ -75,7 +83,7 @@ class Bets:
         return float(path.max()) - self.rounding
 
 
-def _unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
+def unit_prior(prior: Moments | None, low: float, high: float) -> Moments:
     """Mean and variance before the first score, on [0, 1]."""
     if prior is None or high == low:
         return 0.5, 0.25
@@ -104,6 +112,65 @@ def bernstein_lower_bound(scores: Scores, alpha: float, prior: Moments | None) -
     n = len(unit)
     margin = math.sqrt(2 * float(unit.var(ddof=1)) * log_term / n) + 7 * log_term / (3 * (n - 1))
     return scores.low + (scores.high - scores.low) * max(0.0, float(unit.mean()) - margin)
+
+
+def tested_means(mean: float, information: float, goal: float) -> Values:
+    """The grid, ascending: steps of 1/32 deviation around the bound to be expected, then 2 % longer each."""
+    deviation = 1 / math.sqrt(information)
+    center = mean - math.sqrt(goal) * deviation
+    step, distance, distances = deviation / 32, 0.0, []
+    for number in range(1, MOST_STEPS + 1):
+        distance += step * GROWTH ** max(0, number - EVEN_STEPS)
+        distances.append(distance)
+        if distance >= 2:
+            break
+    around = np.array(distances)
+    means: Values = np.clip(np.concatenate([center - around, [center], center + around]), SMALLEST_MEAN, 1.0)
+    return np.unique(means)
+
+
+def target_bound(unit: Values, variances: Values, mean: float, alpha: float) -> float:
+    """The largest tested mean up to which all are rejected; 0 if the first is not. All on [0, 1]."""
+    n, goal = len(unit), math.log(1 / alpha)
+    left = np.flip(np.cumsum(np.flip(1 / variances)))  # information of each score and all later ones
+    weights = PRIOR_WEIGHT + np.arange(1, n + 1)
+    residuals = unit - (PRIOR_WEIGHT * mean + np.cumsum(unit)) / weights
+    ratios = np.concatenate([[1.0], np.sqrt((PRIOR_WEIGHT + np.cumsum(residuals**2 / variances)) / weights)])
+    m = tested_means(mean, float(left[0]), goal)
+    reached = goal + 1e-12 + 256 * U * n
+    capital, rejected, start = np.zeros(len(m)), np.zeros(len(m), dtype=bool), 0
+    while start < n and not rejected.all():
+        alive = ~rejected
+        missing = goal + BEYOND - capital[alive]
+        aimed = 2 * missing / (np.sqrt(2 * missing) + 0.5) / (ratios[start] * math.sqrt(left[start]))
+        stop = start + max(1, (n - start) // RENEWALS)
+        for first in range(start, stop, ROWS):
+            rows = slice(first, min(stop, first + ROWS))
+            stakes = np.minimum(np.divide.outer(aimed, variances[rows]), RISK / m[alive, None])
+            capital[alive] += np.log1p(stakes * np.subtract.outer(-m[alive], -unit[rows])).sum(axis=1)
+        rejected |= capital >= reached
+        start = stop
+    count = len(m) if rejected.all() else int(np.argmin(rejected))
+    return float(m[count - 1]) if count else 0.0
+
+
+def target_lower_bound(scores: Scores, alpha: float, prior: Moments | None) -> float:
+    """Of one mean: all scores have the variance of the prior."""
+    mean, variance = unit_prior(prior, scores.low, scores.high)
+    return _moved_back(target_bound(scores.unit(), np.full(len(scores.values), variance), mean, alpha), scores)
+
+
+def target_lower_bound_of_pairs(differences: Scores, variances: Values, alpha: float, prior: Moments | None) -> float:
+    """Of the mean of differences, whose expected variances are given in their own units."""
+    if differences.high == differences.low:
+        return 0.0
+    mean, _ = unit_prior(prior, differences.low, differences.high)
+    unit_variances = np.clip(variances / (differences.high - differences.low) ** 2, 1e-8, 0.25)
+    return _moved_back(target_bound(differences.unit(), unit_variances, mean, alpha), differences)
+
+
+def _moved_back(bound: float, scores: Scores) -> float:
+    return scores.low + (scores.high - scores.low) * bound
 
 
 def plug_in_p_value(differences: Scores, alpha: float, prior: Moments | None) -> float:

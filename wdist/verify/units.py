@@ -21,6 +21,8 @@ from .statistics import (
     crossing_p_value,
     permutation_p_values,
     plug_in_p_value,
+    target_lower_bound,
+    target_lower_bound_of_pairs,
 )
 
 Values = NDArray[np.float64]
@@ -97,29 +99,33 @@ def _group_means(scores: Scores, groups: Index) -> Scores:
     return replace(scores, values=means, error=error).clipped()
 
 
-def _block_means(scores: Scores, blocks: int) -> Scores:
-    """Means of consecutive scores, as many in each block as fill `blocks` of them; the rest is left out."""
-    size = len(scores.values) // blocks
-    if size == 1:
-        return replace(scores, values=scores.values[:blocks], error=scores.error[:blocks])
-    values, error = (part[: blocks * size].reshape(blocks, size).mean(axis=1) for part in (scores.values, scores.error))
-    return replace(scores, values=values, error=error + (size + 2) * U * (scores.high - scores.low))
+def _part_sizes(n: int, count: int) -> Index:
+    """How many of n consecutive scores each pair takes: pair s ends behind score floor(s n / count)."""
+    return np.diff(np.arange(count + 1, dtype=np.int64) * n // count)
 
 
-def pairs(units: Units, priors: Priors) -> tuple[Scores, Moments | None]:
-    """Differences of the units in order, target less source, and their prior; also those of groups in both sets."""
+def _part_means(scores: Scores, sizes: Index) -> Scores:
+    """Means of consecutive scores."""
+    part = np.repeat(np.arange(len(sizes)), sizes)
+    values, error = (np.bincount(part, weights=each) / sizes for each in (scores.values, scores.error))
+    return replace(scores, values=values, error=error + np.where(sizes > 1, (sizes + 2) * U * scores.high, 0.0))
+
+
+def pairs(units: Units, priors: Priors) -> tuple[Scores, Moments | None, Values]:
+    """Differences of the units in order, target less source, their prior, and the variance expected of each; also those
+    of groups in both sets.
+    """
     n, m = len(units.x.values), len(units.y.values)
     count = min(n, m)
-    x, y = _block_means(units.x, count), _block_means(units.y, count)
+    sizes_x, sizes_y = _part_sizes(n, count), _part_sizes(m, count)
+    x, y = _part_means(units.x, sizes_x), _part_means(units.y, sizes_y)
     error = x.error + y.error + U * units.width
     differences = Scores(y.values - x.values, error, -units.width, units.width)
     if priors is None:
-        return differences, None
+        return differences, None, units.width**2 * (0.5 / sizes_x + 0.5 / sizes_y)
     (mean_x, deviation_x), (mean_y, deviation_y) = priors
-    return differences, (
-        mean_y - mean_x,
-        math.hypot(deviation_x / math.sqrt(n // count), deviation_y / math.sqrt(m // count)),
-    )
+    deviation = math.hypot(deviation_x * math.sqrt(count / n), deviation_y * math.sqrt(count / m))
+    return differences, (mean_y - mean_x, deviation), deviation_x**2 / sizes_x + deviation_y**2 / sizes_y
 
 
 def _mirrored(prior: Moments | None) -> Moments | None:
@@ -145,20 +151,32 @@ def _of_differences(bound: MeanBound) -> Bound:
     """One bound for the differences, at the full error."""
 
     def lower(units: Units, alpha: float, priors: Priors) -> float:
-        differences, prior = pairs(units, priors)
+        differences, prior, _ = pairs(units, priors)
         return bound(differences, alpha, prior)
 
     return lower
 
 
+def _target_of_pairs(units: Units, alpha: float, priors: Priors) -> float:
+    differences, prior, variances = pairs(units, priors)
+    return target_lower_bound_of_pairs(differences, variances, alpha, prior)
+
+
 BETS_ON_MEANS, BETS_ON_PAIRS = _of_means(betting_lower_bound), _of_differences(betting_lower_bound)
 MEANS, DIFFERENCES = _of_means(bernstein_lower_bound), _of_differences(bernstein_lower_bound)
+TARGETS, TARGETS_ON_OWN = _of_means(target_lower_bound), _of_differences(target_lower_bound)
 
 # method -> layout of the units -> the lower bound of the expected difference; what is not here is refused
 METHODS: Mapping[str, Mapping[str, Bound]] = {
     "betting": {"rows": BETS_ON_MEANS, "apart": BETS_ON_PAIRS, "own": BETS_ON_PAIRS, "mixed": BETS_ON_MEANS},
     "empirical_bernstein": {"rows": MEANS, "apart": MEANS, "own": DIFFERENCES, "mixed": MEANS},
     "paired_betting": {"rows": BETS_ON_PAIRS, "apart": BETS_ON_PAIRS, "own": BETS_ON_PAIRS},
+    "target_stakes": {
+        "rows": _target_of_pairs,
+        "apart": _target_of_pairs,
+        "own": TARGETS_ON_OWN,
+        "mixed": TARGETS,
+    },
 }
 
 
@@ -185,7 +203,7 @@ def p_values(units: Units, alpha: float, priors: Priors, seed: int) -> tuple[flo
 
 def _group_p_value(units: Units, alpha: float, priors: Priors) -> float:
     if units.layout != "mixed":
-        differences, prior = pairs(units, priors)
+        differences, prior, _ = pairs(units, priors)
         return plug_in_p_value(differences, alpha, prior)
     prior_x, prior_y = priors if priors is not None else (None, None)
     return crossing_p_value(units.x.mirrored(), units.y, alpha / 2, _mirrored(prior_x), prior_y)

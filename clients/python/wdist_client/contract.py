@@ -344,9 +344,11 @@ class Options(TypedDict, total=False):
         layout: Axes of images, where the shape leaves them open.
         device: Device of the worker. auto takes a free GPU. Default: 'auto'.
         baseline_rows: Rows of each set for the exact transport shown beside the result; 0 leaves it out. Default: 1000.
-        method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas). empirical_bernstein: A
-            closed form for each mean, from its variance (Maurer and Pontil). paired_betting: A bet on differences of
-            rows, whose margin is about a third smaller; it needs independent sets. Default: 'betting'.
+        method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not
+            independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and
+            Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs
+            independent sets. target_stakes: A bet on differences of rows whose stakes aim at the threshold, with the
+            smallest margin; it needs independent sets, except for groups. Default: 'target_stakes'.
         split: blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no
             p-value. Default: 'random'.
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
@@ -370,7 +372,7 @@ class Options(TypedDict, total=False):
     layout: Literal["nhwc", "nchw"] | None
     device: Literal["auto", "cpu", "cuda"]
     baseline_rows: int
-    method: Literal["betting", "empirical_bernstein", "paired_betting"]
+    method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
     split: Literal["random", "blocks"]
     diameter: float | None
     empirical: bool | None

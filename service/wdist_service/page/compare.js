@@ -60,8 +60,8 @@ function howItWorks() {
   const step = (title, text) => h("li", null, h("h3", null, title), h("p", { class: "soft" }, text));
   return h("section", { class: "stack" }, h("h2", null, "What the number means"), h("ol", { class: "steps" },
     step("The distance", "How far, on average, rows of one population must move to become the other. In your data’s own units; 0 only if the two are equal."),
-    step("Learned on one part", "A network that cannot change faster than its input learns on 60 % of the rows to tell the sets apart; 10 % choose the best one."),
-    step("Certified on the rest", "What it still finds on the 30 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
+    step("Learned on one part", "A network that cannot change faster than its input learns on half of the rows to tell the sets apart; 10 % choose the best one."),
+    step("Certified on the rest", "What it still finds on the 40 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
 }
 
 /** Why the two sets cannot be compared, as an error; null if they can. */

@@ -160,7 +160,7 @@ def test_equal_populations_in_the_same_groups_are_not_told_apart(labels: np.ndar
         table.to_parquet(tmp_path / f"{name}.parquet", index=False)
     csv, pairs = tmp_path / "x.csv", [tmp_path / "y.csv", tmp_path / "y.parquet", frames[1]]
     results = [
-        estimate_w1(x, y, groups="g", critic="affine", baseline_rows=0, empirical=False, seed=0)
+        estimate_w1(x, y, groups="g", critic="affine", baseline_rows=0, empirical=False, seed=0, confidence=0.999)
         for x, y in [(csv, other) for other in pairs] + [(frames[0], frames[1])]
     ]
     assert [result.lower_bound for result in results] == [0.0] * 4

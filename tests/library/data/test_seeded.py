@@ -58,9 +58,10 @@ def test_each_step_knows_how_far_it_is_from_exact_scores(
         assert 0 <= Fraction(value) <= truth
     middle = x.low + (x.high - x.low) / 2
     assert_within(x.scores.clip(x.low, middle), [min(f, Fraction(middle)) for f in x.exact])
-    for size in (1, 2, n // 2):
-        blocks = [x.exact[k * size : (k + 1) * size] for k in range(n // size)]
-        assert_within(x.scores.block_means(n // size, size), [sum(b) / size for b in blocks])
+    for sizes in ([1] * n, [n], [n - n // 2, n // 2], [1, *([2] * ((n - 1) // 2)), *([1] * ((n - 1) % 2))]):
+        ends = np.cumsum(sizes)
+        parts = [x.exact[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        assert_within(x.scores.part_means(np.array(sizes)), [sum(part) / len(part) for part in parts])
     codes = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3] * 4)[:n]
     means, names = x.scores.group_means(codes)
     assert names.tolist() == list(dict.fromkeys(codes.tolist()))

@@ -7,7 +7,9 @@ from wdist.data.splits import split_groups, split_rows
 from wdist.errors import OptionError, SampleError
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(100, (40, 10, 50)), (150, (85, 15, 50)), (1_000, (600, 100, 300))])
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(100, (40, 10, 50)), (150, (60, 15, 75)), (400, (160, 40, 200)), (1_000, (500, 100, 400))]
+)
 def test_split_sizes(n: int, sizes: tuple[int, int, int]) -> None:
     split = split_rows(n, seed=3)
     assert (len(split.train), len(split.select), len(split.test)) == sizes

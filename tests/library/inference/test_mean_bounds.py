@@ -107,8 +107,8 @@ def test_pairs_use_both_sides_in_their_given_order() -> None:
     differences, prior = mean_bounds.paired_differences(
         as_given([1.0, 2.0]), as_given([3.0, 5.0, 4.0, 4.0, 9.0]), 0, 9, ((1, 1), (4, 2))
     )
-    np.testing.assert_array_equal(differences.values, [3.0, 2.0])
-    assert prior == (3, math.sqrt(1 + 4 / 2))
+    np.testing.assert_array_equal(differences.values, [4 - 1, (4 + 4 + 9) / 3 - 2])
+    assert prior == (3, pytest.approx(math.sqrt(1 + 4 * 2 / 5)))
     with pytest.raises(OptionError, match="clipped"):
         mean_bounds.paired_differences(seeded([1.0, 2.0]), seeded([3.0, 5.0]), 0, 4, None)
 

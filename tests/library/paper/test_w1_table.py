@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
     """Files of MNIST's form, noise on grey; generated images are brighter by a constant."""
     generator = np.random.default_rng(0)
     (tmp_path / "mnist").mkdir()
-    for part, n in (("train", 400), ("t10k", 90)):
+    for part, n in (("train", 400), ("t10k", 150)):
         images = generator.integers(60, 120, (n, 28, 28), np.uint8)
         for name, array in (("images-idx3", images), ("labels-idx1", np.zeros(n, np.uint8))):
             (tmp_path / "mnist" / f"{part}-{name}-ubyte.gz").write_bytes(idx(array))
@@ -54,7 +54,7 @@ def test_a_table_from_one_command(data: Path, capsys: pytest.CaptureFixture[str]
         assert row["lower_bound"] <= row["value"]
         assert row["lower_bound"] <= truth
         assert row["lipschitz_bound"] < 1 + 1e-5
-        assert row["rows"]["source"] == {"train": 180, "select": 30, "test": 90}
+        assert row["rows"]["source"] == {"train": 120, "select": 30, "test": 150}
         assert row["mean_difference"] == pytest.approx(truth, rel=0.02)
     assert figures["table"]["auto"]["value"] == pytest.approx(truth, rel=0.05)
     assert figures["rows"][2]["null_baseline"]["between"] > figures["rows"][2]["null_baseline"]["within"]
@@ -120,12 +120,12 @@ def test_test_rows_are_test_images(data: Path) -> None:
     rows = w1_table.real_images("mnist", data, 300, seed=1)
     train, test = (load_images("mnist", data, test=is_test)[0].reshape(-1, 784) for is_test in (False, True))
     assert len(rows) == 300
-    held, fitted = rows[-90:].reshape(-1, 784), rows[:-90].reshape(-1, 784)
+    held, fitted = rows[-150:].reshape(-1, 784), rows[:-150].reshape(-1, 784)
     assert {row.tobytes() for row in held} == {row.tobytes() for row in test}
     assert {row.tobytes() for row in fitted} <= {row.tobytes() for row in train}
     fewer = w1_table.real_images("mnist", data, 200, seed=1)
     assert not np.array_equal(rows[:100], w1_table.real_images("mnist", data, 300, seed=2)[:100])
-    assert {row.tobytes() for row in fewer[-60:].reshape(60, -1)} <= {row.tobytes() for row in test}
+    assert {row.tobytes() for row in fewer[-100:].reshape(100, -1)} <= {row.tobytes() for row in test}
 
 
 @pytest.mark.parametrize("layers", CONVOLUTIONS)

@@ -82,9 +82,9 @@ class OptionFlags:
         ),
     ] = None
     method: Annotated[
-        Literal["betting", "empirical_bernstein", "paired_betting"] | None,
+        Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"] | None,
         Parameter(
-            help="Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas). empirical_bernstein: A closed form for each mean, from its variance (Maurer and Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs independent sets."
+            help="Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs independent sets. target_stakes: A bet on differences of rows whose stakes aim at the threshold, with the smallest margin; it needs independent sets, except for groups."
         ),
     ] = None
     split: Annotated[
