@@ -17,7 +17,7 @@ from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
-from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Simultaneous
+from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Sides, Simultaneous, Upper
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.simultaneous import column_lower_bounds
@@ -35,7 +35,7 @@ from wdist.options import Options
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
-from wdist.transport.upper import UpperBound, upper_bound
+from wdist.transport.upper import UpperEnd, diameter_from_ranges, upper_end_of_groups, upper_end_of_rows
 from wdist.witness import Column, Witness
 
 if TYPE_CHECKING:
@@ -67,12 +67,16 @@ def certify(
     units = _units_of_chance(pair, *scores)
     held_out = HeldOut(units, options.method, prior, pair.groups)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
+    upper = upper_end(pair, options)
     simultaneous: Simultaneous | None = None
-    if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
+    if options.statements > 1:  # the same scores and plan at alpha / statements (Bonferroni)
         alpha = options.alpha / options.statements
         together = lower_bound_of(units, low, high, alpha, options.method, prior)
-        simultaneous = {"statements": options.statements, "lower_bound": max(0.0, together / bound)}
-    upper = _upper(pair, options)
+        simultaneous = {
+            "statements": options.statements,
+            "lower_bound": max(0.0, together / bound),
+            "upper_bound": None if isinstance(upper, str) else upper.bound(alpha),
+        }
     affine = candidates[0].critic
     affine_units = _units_of_chance(pair, *pair.test_scores(affine))
     source, target = rescaled(pair)
@@ -88,11 +92,12 @@ def certify(
         value=value,
         unclipped=unclipped,
         lower_bound=lower_bound,
-        upper_bound=None if upper is None else upper.value,
+        **_upper_figures(upper, options.alpha),
         confidence=options.confidence,
         simultaneous=simultaneous,
         p_value=None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed),
         lipschitz_bound=bound,
+        score_deviation=_sides(*(float(side.values.std(ddof=1)) / bound for side in (units.fx, units.fy))),
         critic=critic,
         seed=pair.seed,
         n=sizes,
@@ -109,7 +114,8 @@ def certify(
         steps=sum(candidate.record.step for candidate in candidates),
         seconds=time.perf_counter() - started,
         device=str(pair.device),
-        warnings=[*warnings, *_caveats(options, upper)] + [w for c in candidates for w in c.record.warnings],
+        warnings=[*warnings, *_caveats(options, lower_bound, upper)]
+        + [w for c in candidates for w in c.record.warnings],
         curve=chosen.record.curve,
         split=options.split if pair.groups is None else "groups",
         method_version=METHOD_VERSION,
@@ -144,7 +150,7 @@ def _below(value: float, unclipped: float, mean_difference: float, *, margin: fl
     return [f"{said}: train the critic for longer, or let critic='auto' choose"]
 
 
-def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
+def _caveats(options: Options, lower_bound: float, upper: UpperEnd | str) -> list[str]:
     """Warnings about the assumptions of the bounds."""
     caveats = []
     if options.split == "blocks":
@@ -152,16 +158,76 @@ def _caveats(options: Options, upper: UpperBound | None) -> list[str]:
             "split by blocks of time: neighbouring rows are dependent, so that lower_bound is approximate and there is "
             "no p-value"
         )
-    if upper is not None:
-        ruler = "" if options.scale in (None, "none") else ", and that the scale was not computed from these rows"
-        caveats.append(f"upper_bound assumes that {upper.assumption}{ruler}")
+    if isinstance(upper, str):
+        return caveats
+    if upper.diameter is not None:
+        ruler = (
+            ""
+            if options.ranges is not None or options.scale in (None, "none")
+            else ", and that the scale was not computed from these rows"
+        )
+        caveats.append(
+            "upper_bound assumes that no two possible rows of the two populations are more than "
+            f"{upper.diameter:.6g} apart{ruler}"
+        )
+    if (bound := upper.bound(options.alpha)) < lower_bound:
+        caveats.append(
+            f"the bounds contradict each other: at least {lower_bound:.4g} and at most {bound:.4g}; one of them is "
+            "false, which happens by chance in few estimates, or the rows are no independent draws"
+        )
     return caveats
 
 
-def _upper(pair: SamplePair, options: Options) -> UpperBound | None:
-    if options.diameter is None:
-        return None
-    return upper_bound(*rescaled(pair), options.alpha, options.diameter, seed=pair.seed, is_checked=True)
+def _sides(source: float, target: float) -> Sides:
+    return {"source": source, "target": target}
+
+
+def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
+    """What the upper bound is computed from, or why there is none.
+
+    After "standardize", every row but the select rows is used: these decided the unit, and an upper bound is false if
+    its own rows do.
+    """
+    if options.upper == "none":
+        return "upper='none' was asked for"
+    if options.split == "blocks":
+        return "rows ordered in time depend on their neighbours, and no variance of theirs is known"
+    sides = (pair.source, pair.source_split), (pair.target, pair.target_split)
+    is_fitted = pair.scaling.kind == "standardize"
+    source, target = (
+        np.sort(np.concatenate([split.train, split.test])) if is_fitted else np.arange(samples.n)
+        for samples, split in sides
+    )
+    if pair.groups is not None:
+        return upper_end_of_groups(*rescaled(pair), (source, target), pair.groups, options.upper, pair.seed)
+    diameter = options.diameter
+    if options.ranges is not None:
+        diameter = _diameter_of(options.ranges, pair)
+    return upper_end_of_rows(*rescaled(pair), (source, target), options.upper, pair.seed, diameter)
+
+
+def _diameter_of(ranges: list[float], pair: SamplePair) -> float:
+    """The diameter, as distances are measured, of all rows within the ranges of the data's own units."""
+    low, high = (
+        np.broadcast_to(np.reshape(ends, pair.source.row_shape if len(ends) > 1 else ()), pair.source.row_shape)
+        / pair.source.divisor
+        / pair.scaling.divisor
+        for ends in (ranges[::2], ranges[1::2])
+    )
+    return diameter_from_ranges(low.ravel(), high.ravel())
+
+
+def _upper_figures(upper: UpperEnd | str, alpha: float) -> dict[str, Any]:
+    if isinstance(upper, str):
+        return {"no_upper_bound": upper, "upper_bound": None}
+    parts: Upper = {
+        "cost": upper.cost,
+        "deviation": upper.bound(alpha) - upper.cost,
+        "variance": _sides(*upper.variance),
+        "units": {"source": upper.units[0], "target": upper.units[1]},
+        "is_linked": upper.is_linked,
+    }
+    return {"upper_bound": upper.bound(alpha), "upper_kind": upper.kind, "upper": parts}
 
 
 def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical | None:
@@ -184,7 +250,7 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: O
         takes=critic.takes.to_json(),
     )
     return build_certificate(
-        result.to_dict() | {"confidence": 1 - options.alpha},
+        result.to_dict(),
         stored,
         (pair.source, pair.target),
         (pair.source_split, pair.target_split),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
-from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, scale_warnings
+from wdist.data.checks import check_pair, check_ranges, check_scaled, duplicate_warnings, scale_warnings
 from wdist.data.files import FileRows, labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair
@@ -137,6 +137,9 @@ class Estimation:
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
+        if options.ranges is not None:
+            for samples in (self._pair.source, self._pair.target):
+                check_ranges(samples, options.ranges)
         rows = min(len(self._pair.source_split.train), len(self._pair.target_split.train))
         configs = contenders(options.critic, self._pair.source.row_shape, rows)
         planned = options.planned_steps
@@ -211,7 +214,7 @@ def _split(
     if groups is None:
         splits = [split_rows(s.n, options.seed, side, mode=options.split) for side, s in enumerate((source, target))]
         return splits[0], splits[1], None
-    if (reason := refuse_groups(options.split, options.diameter)) is not None:
+    if (reason := refuse_groups(options.split, options.diameter, options.ranges)) is not None:
         raise OptionError(f"groups: {reason}")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")

@@ -55,6 +55,7 @@ Number = Annotated[float, PLAIN]
 Whole = Annotated[int, PLAIN]
 Factor = Annotated[float, Field(gt=0)]
 Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_FACTORS)]
+Ends = Annotated[list[float], Field(min_length=2, max_length=2 * MAX_FACTORS)]
 Scale = Annotated[Literal["none", "standardize"] | Factor | Factors, PLAIN]
 
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -126,12 +127,26 @@ class Options(BaseModel):
         "is no p-value.",
         json_schema_extra=words("The rows of a file", random="are independent draws", blocks="are ordered in time"),
     )
+    upper: Literal["standard", "tight", "none"] = Field(
+        default="standard",
+        description="How much work the upper bound gets. tight: a better transport plan, for several times the "
+        "seconds. none: no upper bound.",
+        json_schema_extra=words(
+            "Upper bound", standard="cheap", tight="tight, for several times the seconds", none="leave it out"
+        ),
+    )
     diameter: Annotated[float, Field(gt=0, le=1e300), PLAIN] | None = Field(
         default=None,
-        description="Largest possible distance between two rows after scale, an assumption of yours. It adds "
-        "upper_bound; both bounds then share the error. It needs rows that are independent draws, and a scale that "
-        "was not computed from them: not with groups, blocks or standardize.",
+        description="Largest possible distance between two rows after scale, an assumption of yours. It makes the "
+        "upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, "
+        "and a scale that was not computed from them: not with groups, blocks or standardize.",
         json_schema_extra=words("Largest distance of two rows"),
+    )
+    ranges: Annotated[Ends, PLAIN] | None = Field(
+        default=None,
+        description="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: "
+        "an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+        json_schema_extra=words("Lowest and highest possible values"),
     )
     empirical: Annotated[bool, PLAIN] | None = Field(
         default=None,
@@ -158,8 +173,8 @@ class Options(BaseModel):
 
     @property
     def alpha(self) -> float:
-        """Error of the lower bound. If there is an upper bound too, each gets half of the error."""
-        return (1 - self.confidence) / (1 if self.diameter is None else 2)
+        """Error of the lower bound, and of the upper bound: each end holds at `confidence` by itself."""
+        return 1 - self.confidence
 
     @field_validator("steps")
     @classmethod
@@ -169,29 +184,49 @@ class Options(BaseModel):
             raise ValueError("give steps or max_seconds, not both: one would contradict the other")
         return steps
 
+    @field_validator("diameter", "ranges")
+    @classmethod
+    def _is_of_independent_rows(cls, given: Any, others: ValidationInfo) -> Any:
+        # The finite-sample bounds need rows drawn independently, and a metric that does not depend on them.
+        name = others.field_name
+        if given is not None and others.data.get("split") == "blocks":
+            raise ValueError(f"it needs rows that are independent draws: leave out {name} or split")
+        if given is not None and others.data.get("upper") == "none":
+            raise ValueError(f"it is for the upper bound, which upper='none' leaves out: leave out {name} or upper")
+        return given
+
     @field_validator("diameter")
     @classmethod
-    def _is_of_independent_rows(cls, diameter: float | None, others: ValidationInfo) -> float | None:
-        # McDiarmid's inequality needs rows drawn independently, and a metric that does not depend on them.
-        if diameter is not None and others.data.get("split") == "blocks":
-            raise ValueError("an upper bound needs rows that are independent draws: leave out diameter or split")
+    def _has_a_known_unit(cls, diameter: float | None, others: ValidationInfo) -> float | None:
         if diameter is not None and others.data.get("scale") == "standardize":
             raise ValueError(
-                "the largest distance after standardize depends on the rows: give scale as numbers, or leave out "
-                "diameter"
+                "the largest distance after standardize depends on the rows: give ranges instead, the lowest and "
+                "highest possible values in the data's own units"
             )
         return diameter
 
+    @field_validator("ranges")
+    @classmethod
+    def _is_pairs(cls, ranges: list[float] | None, others: ValidationInfo) -> list[float] | None:
+        if ranges is None:
+            return None
+        if others.data.get("diameter") is not None:
+            raise ValueError("give diameter or ranges, not both: each says how far apart two rows can be")
+        if len(ranges) % 2 or any(low > high for low, high in zip(ranges[::2], ranges[1::2], strict=False)):
+            raise ValueError("give two numbers for all columns, or two for each column: the lowest, then the highest")
+        return ranges
 
-def refuse_groups(split: str | None, diameter: float | None) -> str | None:
+
+def refuse_groups(split: str | None, diameter: float | None, ranges: Any = None) -> str | None:
     """Why rows cannot be split by groups with these options, or None if they can.
 
     Whether the method allows the groups is known from their labels only: `wdist.inference.units.refuse_layout`.
     """
     if split != "random":
         return "groups are split at random: leave out split or groups"
-    if diameter is not None:
-        return "an upper bound needs rows that are independent draws: leave out diameter or groups"
+    for name, given in (("diameter", diameter), ("ranges", ranges)):
+        if given is not None:
+            return f"{name} needs rows that are independent draws: leave out {name} or groups"
     return None
 
 

@@ -71,25 +71,37 @@ class Result(Figures):
         drawn = ", of which a draw is a group and then a row of it," if self.split == "groups" else ""
         if self.split == "blocks":
             confidence = f"approximately {confidence}"
-        if self.lower_bound > 0:
+        shown = f"on {held_out} the critic shows {self.value:.4g}"
+        at_most = "" if self.upper_bound is None else f" Their distance is at most {self._upper_end}."
+        if self.lower_bound > 0 and self.upper_bound is not None:
+            said = (
+                f"The Wasserstein-1 distance between the two populations{drawn} is between {self.lower_bound:.4g} "
+                f"({percent(self.confidence)}) and {self._upper_end}; {shown}. Unit: {self.units}."
+            )
+        elif self.lower_bound > 0:
             said = (
                 f"With {confidence}, the Wasserstein-1 distance between the two populations{drawn} is at least "
-                f"{self.lower_bound:.4g} ({self.units}); on {held_out} the critic shows {self.value:.4g}."
+                f"{self.lower_bound:.4g} ({self.units}); {shown}."
             )
         elif self.p_value is not None and self.p_value <= 1 - self.confidence:
             said = (
                 f"The two populations{drawn} differ (p-value {self.p_value:.2g}), but {held_out} are too "
                 f"few to bound their distance away from 0 at {confidence}; the critic shows {self.value:.4g} "
-                f"({self.units})."
+                f"({self.units}).{at_most}"
             )
         else:
             said = (
-                f"No evidence of a difference at {confidence}: on {held_out} the critic shows {self.value:.4g} "
-                f"({self.units}). This does not show that the two populations{drawn} are equal."
+                f"No evidence of a difference at {confidence}: {shown} ({self.units}). This does not show that the two "
+                f"populations{drawn} are equal.{at_most}"
             )
         if self.split == "blocks":
             said += " Rows ordered in time depend on their neighbours: the true confidence may be far lower."
         return said
+
+    @property
+    def _upper_end(self) -> str:
+        about = ", approximate" if self.upper_kind == "approximate" else ""
+        return f"{self.upper_bound:.4g} ({percent(self.confidence)}{about})"
 
     @property
     def _held_out(self) -> str:

@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     BLOCKS_OF_TRANSPORT = 10
     BASELINE = 11
     BRACKET = 12
+    PAIRS_OF_GROUPS = 13
+    PLANS = 14
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -231,3 +231,38 @@ def _repeated(known: Hashes, looked_up: Hashes) -> int:
     known.sort()
     place = np.minimum(np.searchsorted(known, looked_up), len(known) - 1)
     return int(np.count_nonzero(known[place] == looked_up))
+
+
+def check_ranges(samples: SampleSet, ranges: list[float]) -> None:
+    """Raise OptionError if a value of the set lies outside its declared range, or if the ranges do not fit the columns.
+
+    ranges: lowest and highest possible value in the data's own units, of all columns or of each in turn.
+    """
+    per_column = 2 * samples.dimension
+    if len(ranges) not in ((2,) if samples.is_image else (2, per_column)):
+        other = "" if samples.is_image else f", or {per_column}: two for each column"
+        raise OptionError(f"ranges: {len(ranges)} numbers were given; give 2, the lowest and the highest of all{other}")
+    found = samples.statistics
+    low, high = (np.asarray(ranges[part::2]) for part in (0, 1))
+    outside = np.flatnonzero((found.minimum < low) | (found.maximum > high))
+    if not len(outside):
+        return
+    column = int(outside[0])
+    least, most = (float(np.broadcast_to(ends, samples.dimension)[column]) for ends in (low, high))
+    value = float(found.minimum[column] if found.minimum[column] < least else found.maximum[column])
+    raise OptionError(
+        f"ranges: {samples.name} has {value:.6g} in row {_row_of(samples, column, value)}, "
+        f"{samples.column_name(column)}, outside of {least:.6g} to {most:.6g}; "
+        "give the lowest and the highest value that are possible"
+    )
+
+
+def _row_of(samples: SampleSet, column: int, value: float) -> int:
+    """The first row with this value in a column of the stored array."""
+    start = 0
+    for start in range(0, samples.n, SPREAD_ROWS):
+        part = np.asarray(samples.array[start : start + SPREAD_ROWS])
+        found = part.reshape(len(part), -1)[:, column].astype(np.float64) == value
+        if found.any():
+            return start + int(found.argmax())
+    return start

@@ -18,6 +18,8 @@ class OptionArguments(TypedDict, total=False):
     baseline_rows: int
     method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
     split: Literal["random", "blocks"]
+    upper: Literal["standard", "tight", "none"]
     diameter: float | None
+    ranges: Any
     empirical: bool | None
     statements: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
@@ -86,6 +86,46 @@ class Simultaneous(TypedDict):
             name="simultaneous",
         ),
     ]
+    upper_bound: NotRequired[
+        Annotated[
+            float | None,
+            _figure(
+                "At most this, together with all statements.",
+                shown=(31, "{upper_about}at most this, together with all {statements} statements"),
+                name="simultaneous",
+            ),
+        ]
+    ]
+
+
+@with_config(_AS_GIVEN)
+class Sides(TypedDict):
+    """A number for each set."""
+
+    source: float
+    target: float
+
+
+@with_config(_AS_GIVEN)
+class Draws(TypedDict):
+    """Number of independent draws of each set: of rows, or of groups."""
+
+    source: int
+    target: int
+
+
+@with_config(_AS_GIVEN)
+class Upper(TypedDict):
+    """What the upper bound consists of: it is cost + deviation."""
+
+    cost: Annotated[float, _figure("Of a transport plan between the rows it uses: at least their exact distance.")]
+    deviation: Annotated[float, _figure("What is added for the rows being a sample.")]
+    variance: Annotated[
+        Sides,
+        _figure("Total variance of a row (the trace of the covariance), or what stands for it with groups; squared."),
+    ]
+    units: Annotated[Draws, _figure("Rows or groups that it uses, of each set.")]
+    is_linked: Annotated[bool, _figure("Whether the deviations of the two sets are added, as groups are in both.")]
 
 
 @with_config(_AS_GIVEN)
@@ -151,11 +191,20 @@ class Figures(BaseModel):
         shown=(10, "W1 is at least this, with {about}{confidence} confidence"),
     )
     upper_bound: float | None = _figure(
-        "One-sided upper bound, if diameter was given.",
-        shown=(30, "W1 is at most this, at the same confidence"),
-        reported=True,
+        "One-sided upper confidence bound: the cost of a transport plan, plus a deviation. None: see no_upper_bound.",
+        shown=(30, "W1 is at most this, with {upper_about}{confidence} confidence"),
     )
-    confidence: float = _figure("1 - alpha.")
+    upper_kind: Literal["approximate", "finite-sample"] | None = _figure(
+        "approximate: by the normal approximation; too low if a part of the population that matters is rarer than "
+        "about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter or "
+        "ranges hold.",
+        default=None,
+    )
+    upper: Upper | None = _figure("What the upper bound consists of; None if there is none.", default=None)
+    no_upper_bound: str | None = _figure("Why there is no upper bound, in words.", default=None)
+    confidence: float = _figure(
+        "1 - alpha, of the lower bound by itself and of the upper bound by itself. Both hold together with 1 - 2 alpha."
+    )
     simultaneous: Simultaneous | None = _figure(
         "A bound for one of several estimates that are read together: all their simultaneous bounds hold at once with "
         "probability confidence (Bonferroni).",
@@ -171,6 +220,10 @@ class Figures(BaseModel):
         "L, proven in float64 from the stored weights.",
         shown=(60, "proven from the weights; value is divided by it"),
         decimals=8,
+    )
+    score_deviation: Sides | None = _figure(
+        "Standard deviation of the critic's held-out scores of each set, of groups that of their means, divided by L.",
+        default=None,
     )
     critic: Any = _figure("The trained potential f.")
     seed: int = _figure("Seed of the split, of training and of the permutation test.")
@@ -238,6 +291,7 @@ def summary_lines(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     words = {
         "confidence": percent(result["confidence"]),
         "about": "approximately " if result["split"] == "blocks" else "",
+        "upper_about": "approximately " if result.get("upper_kind") == "approximate" else "",
         "unit": unit,
         "rows": f"{int((result['null_baseline'] or {}).get('rows', 0)):,} rows of each set"
         + ("" if unit == "rows" else ", not by group"),

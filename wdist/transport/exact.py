@@ -225,23 +225,24 @@ def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> NullBasel
     return {"rows": size, "between": between, "within": within}
 
 
-def one_dimensional_w1(a: ArrayLike, b: ArrayLike) -> float:
-    """W1 between two samples on the line: the area between their empirical distribution functions.
+def one_dimensional_w1(
+    a: ArrayLike, b: ArrayLike, weights_a: Values | None = None, weights_b: Values | None = None
+) -> float:
+    """W1 between two samples on the line: the area between their distribution functions.
 
-    a (n,), b (m,). Raises SampleError if the area is beyond the largest float64.
+    a (n,), b (m,); weights of the same shapes, each with sum 1, or None for equal ones. Raises SampleError if the area
+    is beyond the largest float64.
     """
-    x, y = np.sort(np.asarray(a, dtype=np.float64)), np.sort(np.asarray(b, dtype=np.float64))
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     # sums and differences of numbers near the end of float64 would overflow
-    exponent = 64 if max(abs(x[0]), abs(x[-1]), abs(y[0]), abs(y[-1])) > 2.0**900 else 0
+    exponent = 64 if max(np.abs(x).max(), np.abs(y).max()) > 2.0**900 else 0
     x, y = np.ldexp(x, -exponent), np.ldexp(y, -exponent)
-    if len(x) == len(y):
-        area = float(np.abs(x - y).mean())
+    if len(x) == len(y) and weights_a is None and weights_b is None:
+        area = float(np.abs(np.sort(x) - np.sort(y)).mean())
     else:
         points = np.sort(np.concatenate([x, y]))
-        gaps = np.diff(points)
-        below_x = np.searchsorted(x, points[:-1], side="right") / len(x)
-        below_y = np.searchsorted(y, points[:-1], side="right") / len(y)
-        area = float((np.abs(below_x - below_y) * gaps).sum())
+        below = _share_up_to(points[:-1], x, weights_a) - _share_up_to(points[:-1], y, weights_b)
+        area = float((np.abs(below) * np.diff(points)).sum())
     try:
         return math.ldexp(area, exponent)
     except OverflowError:
@@ -249,3 +250,12 @@ def one_dimensional_w1(a: ArrayLike, b: ArrayLike) -> float:
             f"the samples are farther apart than {sys.float_info.max:.3g}, the largest number in double precision; "
             "divide all values by a constant"
         ) from None
+
+
+def _share_up_to(points: Values, values: Values, weights: Values | None) -> Values:
+    """The share of the values that are at most each point."""
+    order = np.argsort(values, kind="stable")
+    count = len(values)
+    sums = np.arange(count + 1) / count if weights is None else np.concatenate([[0.0], np.cumsum(weights[order])])
+    shares: Values = sums[np.searchsorted(values[order], points, side="right")]
+    return shares

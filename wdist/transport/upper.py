@@ -1,80 +1,168 @@
-"""Upper confidence bound on the population W1, from exact transport between disjoint blocks of rows."""
+"""The upper end: W1 of the populations is at most the cost of a transport plan between their rows, plus a deviation.
+
+Let u be the 1-Lipschitz function whose mean difference is W1(P, Q): it exists where first moments do, and depends on
+the populations alone. Every plan between the rows costs at least mean u(Y) - mean u(X), which is W1 on average. So only
+the deviation of two means of one fixed function is missing, and Var u(X) <= tr Cov X. The plan may be chosen after
+looking at the rows; the set of rows, and the unit of the distance, may not.
+"""
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.errors import OptionError, SampleError
+from wdist.errors import OptionError
 from wdist.streams import Purpose, stream
-from wdist.transport.exact import RowSource, exact_w1
+from wdist.transport.exact import RowSource, exact_w1, one_dimensional_w1
+from wdist.transport.plans import Effort, Plan, feasible_plan, too_large
+
+Values = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Kind = Literal["approximate", "finite-sample"]
+
+SHARE_OF_VARIANCE: Final = 0.05  # of the error, for each set's variance in the finite-sample deviation
+PAIRS_OF_GROUPS: Final = 1_000  # from which the spread of groups is estimated
+ROWS_OF_A_GROUP: Final = 200  # more are not looked at there; fewer rows of a group make its distances larger on average
 
 
 @dataclass(frozen=True)
-class UpperBound:
-    """W1(P, Q) <= value with probability at least 1 - alpha, if both supports lie in a set of the given diameter.
+class UpperEnd:
+    """What the upper bound is computed from.
 
-    block_mean: mean W1 over `blocks` pairs of blocks with `block_rows` rows each; its expectation is at least W1.
+    Attributes:
+        cost: of the plan.
+        variance: total variance of a row of each set, tr Cov; of groups half the mean square of the distance of two.
+        units: number of independent rows or groups of each set.
+        is_linked: whether some groups are in both sets; their deviations are then added.
+        diameter: the largest distance of two possible rows, if it was declared.
+        plan: the plan, by numbers of the rows of each set; None on the line, where sorting gives the cost.
     """
 
-    value: float
-    block_mean: float
-    blocks: int
-    block_rows: int
-    diameter: float
-    alpha: float
+    cost: float
+    variance: tuple[float, float]
+    units: tuple[int, int]
+    is_linked: bool = False
+    diameter: float | None = None
+    plan: Plan | None = None
 
     @property
-    def assumption(self) -> str:
-        """The assumption behind the bound, in words."""
-        return f"no two possible rows of the two populations are more than {self.diameter:.6g} apart"
+    def kind(self) -> Kind:
+        """finite-sample if a diameter was declared, else approximate."""
+        return "approximate" if self.diameter is None else "finite-sample"
+
+    def bound(self, alpha: float) -> float:
+        """The upper bound at error alpha; W1 is never above a declared diameter."""
+        bound = self.cost + self.deviation(alpha)
+        return bound if self.diameter is None else min(bound, self.diameter)
+
+    def deviation(self, alpha: float) -> float:
+        """What to add to the cost at error alpha."""
+        if self.diameter is not None:
+            return finite_sample_deviation(self.variance, self.units, self.diameter, alpha)
+        roots = [math.sqrt(variance / n) for variance, n in zip(self.variance, self.units, strict=True)]
+        return NormalDist().inv_cdf(1 - alpha) * (sum(roots) if self.is_linked else math.hypot(*roots))
 
 
-def upper_bound(
-    x: RowSource,
-    y: RowSource,
-    alpha: float,
-    diameter: float,
-    *,
-    seed: int = 0,
-    block_rows: int = 1_000,
-    blocks: int = 20,
-    is_checked: bool = False,
-) -> UpperBound:
-    """Upper bound on W1 at error alpha, from exact transport between K pairs of blocks and McDiarmid's inequality.
+def finite_sample_deviation(
+    variance: tuple[float, float], units: tuple[int, int], diameter: float, alpha: float
+) -> float:
+    """Deviation of the mean difference of a 1-Lipschitz function of rows that are at most `diameter` apart.
 
-    E W1(P_b, Q_b) >= W1(P, Q), since W1 is convex. One row changes the mean over K blocks by at most diameter / (K b):
-    upper = mean + diameter sqrt((1/n' + 1/m') ln(1/alpha) / 2), n' = m' = K b. The bound is loose in high dimension,
-    because the mean itself is biased upwards by about b^(-1/d). The blocks are disjoint and drawn with the seed. The
-    critic plays no part, so train rows may be used. Rows that decided the unit of the distance may not. Set
-    `is_checked` if `check_diameter` has already passed.
-
-    Raises OptionError if the diameter is not positive or smaller than the data's, SampleError below 2 rows a side.
+    The smaller of Bernstein's, with a share of the error for an upper bound of each variance, and of McDiarmid's.
+    variance: unbiased, of n and m rows. The variance of such a function is at most that of a row, and diameter^2 / 4.
     """
-    if not (math.isfinite(diameter) and diameter > 0):
-        raise OptionError(
-            f"diameter {diameter} is not a positive number; give the largest possible distance of two rows"
-        )
-    if not 0 < alpha < 1:
-        raise OptionError(f"alpha {alpha} is outside (0, 1)")
-    size = min(block_rows, x.n, y.n)
-    if size < 2:
-        raise SampleError(f"{x.n} and {y.n} rows are too few for an upper bound; at least 2 a side are needed")
-    count = max(1, min(blocks, x.n // size, y.n // size))
-    if not is_checked:
-        check_diameter(x, y, diameter)
-    chosen = [
-        stream(seed, Purpose.BLOCKS_OF_TRANSPORT, side).choice(rows.n, count * size, replace=False)
-        for side, rows in enumerate((x, y))
-    ]
-    costs = []
-    for block in range(count):
-        part = slice(block * size, (block + 1) * size)
-        costs.append(exact_w1(x.rows(chosen[0][part]), y.rows(chosen[1][part])))
-    block_mean = float(np.mean(costs))
-    deviation = diameter * math.sqrt(2 / (count * size) * math.log(1 / alpha) / 2)
-    return UpperBound(min(block_mean + deviation, diameter), block_mean, count, size, diameter, alpha)
+    log_share = math.log(1 / (SHARE_OF_VARIANCE * alpha))
+    rest = math.log(1 / (alpha * (1 - 2 * SHARE_OF_VARIANCE)))
+    spread = 0.0
+    for value, n in zip(variance, units, strict=True):
+        # Half of the squared distance of two rows has mean tr Cov and lies in [0, diameter^2 / 2]: n // 2 of them.
+        root = diameter * math.sqrt(log_share / (4 * (n // 2)))
+        largest = min((math.sqrt(value + root**2) + root) ** 2, diameter**2 / 4)
+        spread += largest / n
+    bernstein = math.sqrt(2 * rest * spread) + rest / 3 * diameter / min(units)
+    return min(bernstein, diameter * math.sqrt(rest / 2 * (1 / units[0] + 1 / units[1])))
+
+
+def upper_end_of_rows(
+    x: RowSource, y: RowSource, used: tuple[Rows, Rows], effort: Effort, seed: int, diameter: float | None = None
+) -> UpperEnd | str:
+    """The upper end from rows that are independent draws, or why there is none.
+
+    x, y: rescaled rows; used: the numbers of those that the bound may use, all but the ones that decided the unit.
+    """
+    counts = len(used[0]), len(used[1])
+    if (reason := _too_large(x, counts)) is not None:
+        return reason
+    rows = _read(x, used[0]), _read(y, used[1])
+    variance = _total_variance(rows[0]), _total_variance(rows[1])
+    weights = np.full(counts[0], 1 / counts[0]), np.full(counts[1], 1 / counts[1])
+    cost, plan = _cheap_plan(rows, weights, used, effort, seed)
+    return UpperEnd(cost, variance, counts, diameter=diameter, plan=plan)
+
+
+def upper_end_of_groups(
+    x: RowSource, y: RowSource, used: tuple[Rows, Rows], codes: tuple[Rows, Rows], effort: Effort, seed: int
+) -> UpperEnd | str:
+    """The upper end from groups that are independent draws, or why there is none.
+
+    codes: the group of each row of x and of y. A draw is a group, then one of its rows. The mean of a 1-Lipschitz
+    function over one group differs from that over another by at most W1 between them, so that half of the mean square
+    of that distance takes the place of tr Cov.
+    """
+    if (reason := _too_large(x, (len(used[0]), len(used[1])))) is not None:
+        return reason
+    rows = _read(x, used[0]), _read(y, used[1])
+    of_rows = codes[0][used[0]], codes[1][used[1]]
+    spreads, counts, weights = [], [], []
+    for side in (0, 1):
+        _, group, sizes = np.unique(of_rows[side], return_inverse=True, return_counts=True)
+        weights.append(1 / (len(sizes) * sizes[group]))
+        counts.append(len(sizes))
+        spreads.append(_spread_of_groups(rows[side], group, len(sizes), stream(seed, Purpose.PAIRS_OF_GROUPS, side)))
+    cost, plan = _cheap_plan(rows, (weights[0], weights[1]), used, effort, seed)
+    is_linked = len(np.intersect1d(*codes)) > 0
+    return UpperEnd(cost, (spreads[0], spreads[1]), (counts[0], counts[1]), is_linked, plan=plan)
+
+
+def _too_large(x: RowSource, counts: tuple[int, int]) -> str | None:
+    return too_large(*counts, math.prod(x.rows(slice(0, 1)).shape[1:]))
+
+
+def _read(source: RowSource, used: Rows) -> Values:
+    """The used rows as a matrix (len(used), d)."""
+    rows = np.asarray(source.rows(used), dtype=np.float64)
+    return rows.reshape(len(rows), -1)
+
+
+def _total_variance(rows: Values) -> float:
+    """tr Cov, unbiased."""
+    return float(np.square(rows - rows.mean(axis=0)).sum() / (len(rows) - 1))
+
+
+def _cheap_plan(
+    rows: tuple[Values, Values], weights: tuple[Values, Values], used: tuple[Rows, Rows], effort: Effort, seed: int
+) -> tuple[float, Plan | None]:
+    if rows[0].shape[1] == 1:
+        return one_dimensional_w1(rows[0][:, 0], rows[1][:, 0], *weights), None
+    plan = feasible_plan(*rows, *weights, effort, seed)
+    return plan.cost(*rows), Plan(used[0][plan.source], used[1][plan.target], plan.mass)
+
+
+def _spread_of_groups(rows: Values, group: Rows, count: int, generator: np.random.Generator) -> float:
+    """Half of the mean square of W1 between two groups, over disjoint random pairs of groups."""
+    order = np.argsort(group, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(group, minlength=count))[:-1])
+    pairs = generator.permutation(count)[: count // 2 * 2].reshape(-1, 2)[:PAIRS_OF_GROUPS]
+    squares = []
+    for pair in pairs:
+        one, other = (rows[generator.permutation(members[each])[:ROWS_OF_A_GROUP]] for each in pair)
+        squares.append(exact_w1(one, other) ** 2)
+    return float(np.mean(squares)) / 2
 
 
 def diameter_from_ranges(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:

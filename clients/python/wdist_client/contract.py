@@ -37,15 +37,49 @@ class Progress(Model):
     trying: str | None = None
 
 
+class Sides(Model):
+    """A number for each set."""
+
+    source: float | None = None
+    target: float | None = None
+
+
+class Draws(Model):
+    """Number of independent draws of each set: of rows, or of groups."""
+
+    source: int | None = None
+    target: int | None = None
+
+
+class Upper(Model):
+    """What the upper bound consists of: it is cost + deviation.
+
+    Attributes:
+        cost: Of a transport plan between the rows it uses: at least their exact distance.
+        deviation: What is added for the rows being a sample.
+        variance: Total variance of a row (the trace of the covariance), or what stands for it with groups; squared.
+        units: Rows or groups that it uses, of each set.
+        is_linked: Whether the deviations of the two sets are added, as groups are in both.
+    """
+
+    cost: float | None = None
+    deviation: float | None = None
+    variance: Sides = Sides()
+    units: Draws = Draws()
+    is_linked: bool | None = None
+
+
 class Simultaneous(Model):
     """A weaker lower bound, which holds at once with those of all `statements` estimates that are read together.
 
     Attributes:
         lower_bound: At least this, together with all statements.
+        upper_bound: At most this, together with all statements.
     """
 
     statements: int
     lower_bound: float
+    upper_bound: float | None = None
 
 
 class Critic(Model):
@@ -140,13 +174,22 @@ class Result(Model):
         lower_bound: max(0, one-sided confidence bound); above W1 with probability at most 1 - confidence (only
             approximately with split "blocks"). 0 is no evidence of a difference; it does not show that the populations
             are equal.
-        upper_bound: One-sided upper bound, if diameter was given.
-        confidence: 1 - alpha.
+        upper_bound: One-sided upper confidence bound: the cost of a transport plan, plus a deviation. None: see
+            no_upper_bound.
+        upper_kind: approximate: by the normal approximation; too low if a part of the population that matters is rarer
+            than about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
+            or ranges hold.
+        upper: What the upper bound consists of; None if there is none.
+        no_upper_bound: Why there is no upper bound, in words.
+        confidence: 1 - alpha, of the lower bound by itself and of the upper bound by itself. Both hold together with 1
+            - 2 alpha.
         simultaneous: A bound for one of several estimates that are read together: all their simultaneous bounds hold at
             once with probability confidence (Bonferroni).
         p_value: One-sided test of P = Q on the held-out scores: by permutations of rows, or with groups by bets, which
             is conservative. None with blocks, whose rows are not exchangeable.
         lipschitz_bound: L, proven in float64 from the stored weights.
+        score_deviation: Standard deviation of the critic's held-out scores of each set, of groups that of their means,
+            divided by L.
         critic: The family of the critic, and its configuration.
         seed: Seed of the split, of training and of the permutation test.
         n: Number of rows of each set in the train, select and test parts.
@@ -175,10 +218,14 @@ class Result(Model):
     unclipped: float | None = None
     lower_bound: float
     upper_bound: float | None = None
+    upper_kind: str | None = None
+    upper: Upper | None = None
+    no_upper_bound: str | None = None
     confidence: float
     simultaneous: Simultaneous | None = None
     p_value: float | None = None
     lipschitz_bound: float
+    score_deviation: Sides | None = None
     critic: Critic
     seed: int
     n: Rows
@@ -351,9 +398,13 @@ class Options(TypedDict, total=False):
             smallest margin; it needs independent sets, except for groups. Default: 'target_stakes'.
         split: blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no
             p-value. Default: 'random'.
-        diameter: Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound;
-            both bounds then share the error. It needs rows that are independent draws, and a scale that was not
-            computed from them: not with groups, blocks or standardize.
+        upper: How much work the upper bound gets. tight: a better transport plan, for several times the seconds. none:
+            no upper bound. Default: 'standard'.
+        diameter: Largest possible distance between two rows after scale, an assumption of yours. It makes the upper
+            bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a
+            scale that was not computed from them: not with groups, blocks or standardize.
+        ranges: Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an
+            assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
@@ -374,7 +425,9 @@ class Options(TypedDict, total=False):
     baseline_rows: int
     method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
     split: Literal["random", "blocks"]
+    upper: Literal["standard", "tight", "none"]
     diameter: float | None
+    ranges: Sequence[float] | None
     empirical: bool | None
     statements: int
     priority: Literal["high", "normal", "low"]
@@ -455,7 +508,13 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         ".5g",
         "{about}at least this, together with all {statements} statements",
     ),
-    (("upper_bound",), "upper_bound", ".5g", "W1 is at most this, at the same confidence"),
+    (("upper_bound",), "upper_bound", ".5g", "W1 is at most this, with {upper_about}{confidence} confidence"),
+    (
+        ("simultaneous", "upper_bound"),
+        "simultaneous",
+        ".5g",
+        "{upper_about}at most this, together with all {statements} statements",
+    ),
     (("value",), "value", ".5g", "what the critic shows on held-out {unit}: low on average"),
     (("unclipped",), "unclipped", ".5g", "value without clipping rare scores, which the bound needs"),
     (("p_value",), "p_value", ".2g", "how often equal populations would show this much"),

@@ -93,11 +93,26 @@ class OptionFlags:
             help="blocks is for rows ordered in time: the last rows are tested, the bound is approximate, and there is no p-value."
         ),
     ] = None
+    upper: Annotated[
+        Literal["standard", "tight", "none"] | None,
+        Parameter(
+            help="How much work the upper bound gets. tight: a better transport plan, for several times the seconds. none: no upper bound."
+        ),
+    ] = None
     diameter: Annotated[
         Any | None,
         Parameter(
-            help="Largest possible distance between two rows after scale, an assumption of yours. It adds upper_bound; both bounds then share the error. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks or standardize.",
+            help="Largest possible distance between two rows after scale, an assumption of yours. It makes the upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks or standardize.",
             metavar="DIAMETER",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    ranges: Annotated[
+        Any | None,
+        Parameter(
+            help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+            metavar="RANGES",
             converter=numbers,
             n_tokens=1,
         ),
