@@ -27,7 +27,7 @@ class Purpose(IntEnum):
     ANCHORS = 9
     BLOCKS_OF_TRANSPORT = 10
     BASELINE = 11
-    BRACKET = 12
+    PLAN = 12
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
