@@ -173,9 +173,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.json:
         heads = "".join(f"{name.split('_')[0]:>9}" for name in METHODS)
-        print(
-            f"{'case':<24}{'n test':>7}{'lower':>9}{'value':>9}{'upper':>9}{'ratio':>7}{'seconds':>8}{'end':>6}{'welch':>9}{heads}   (margin / welch)"
-        )
+        columns = f"{'lower':>9}{'value':>9}{'upper':>9}{'ratio':>7}{'seconds':>8}{'end':>6}{'welch':>9}"
+        print(f"{'case':<24}{'n test':>7}{columns}{heads}   (margin / welch)")
     ratios = []
     for name, truth, load in cases(arguments):
         if arguments.case and not name.startswith(tuple(arguments.case)):
