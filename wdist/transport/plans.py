@@ -120,15 +120,19 @@ def _units(weights: ArrayLike) -> Indices:
 
 def _places(x: Values, y: Values, generator: np.random.Generator) -> tuple[Values, Values]:
     """The rows as points near 1 in size and of few columns, for cuts alone: they need not be accurate."""
-    exponent = int(np.clip(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1], -1_000, 1_000))
-    d = x.shape[1]
-    if d <= PLACE_COLUMNS:
-        a, b = np.ldexp(x, -exponent), np.ldexp(y, -exponent)
-    else:
-        projection = np.ldexp(generator.standard_normal((d, PLACE_COLUMNS)), -exponent)
+    a, b, d = x, y, x.shape[1]
+    if d > PLACE_COLUMNS:
+        projection = np.ldexp(generator.standard_normal((d, PLACE_COLUMNS)), -_size(x, y))
         a, b = x @ projection, y @ projection
-    centre = a.mean(axis=0)
-    return a - centre, b - centre
+    a, b = (np.ldexp(points, -_size(a, b)) for points in (a, b))
+    a, b = a - a[0], b - a[0]  # a column of one value becomes 0, however large the value is beside the other columns
+    a, b = (np.ldexp(points, -_size(a, b)) for points in (a, b))
+    return a, b
+
+
+def _size(x: Values, y: Values) -> int:
+    """The largest binary exponent of the values, cut to those for which 2^-exponent is no extreme number itself."""
+    return int(np.clip(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1], -1_000, 1_000))
 
 
 def _first(at_x: Values, at_y: Values, units_x: Indices, units_y: Indices, generator: np.random.Generator) -> Coupling:
