@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_certificate
+from wdist.certificate.file import Certificate, HeldOut, StoredCritic, StoredUpperEnd, build_certificate
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
 from wdist.data.pair import SELECT_ROWS, SamplePair
@@ -121,7 +121,7 @@ def certify(
         method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
-    result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
+    result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
@@ -239,7 +239,9 @@ def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical 
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
-def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: Options) -> Certificate:
+def _certificate(
+    pair: SamplePair, result: Result, held_out: HeldOut, upper: UpperEnd | str, options: Options
+) -> Certificate:
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
@@ -256,7 +258,13 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: O
         (pair.source_split, pair.target_split),
         held_out,
         options.split,
+        # The spread of groups needs exact transport between groups, which a verifier in numpy alone cannot do.
+        None if isinstance(upper, str) or pair.groups is not None else _stored(upper, options),
     )
+
+
+def _stored(upper: UpperEnd, options: Options) -> StoredUpperEnd:
+    return StoredUpperEnd(upper.bound(options.alpha), upper.cost, upper.plan, options.diameter, options.ranges)
 
 
 def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> Witness:

@@ -306,7 +306,6 @@ def _(issued: Issued) -> Issued:
     return issued.state()
 
 
-attack("reported upper bound", named="reported figures")(put("reported.upper_bound", 0.01))
 attack("reported mean difference", named="reported figures")(put("reported.trivial.mean_difference", 77.0))
 fields(
     {
@@ -336,7 +335,7 @@ fields(
 )
 
 
-@attack("mode changed to blocks", "value")
+@attack("mode changed to blocks", "value", upper=False)
 def _(issued: Issued) -> Issued:
     issued.document["split"]["mode"], issued.document["statement"]["p_value"] = "blocks", None
     return issued

@@ -10,11 +10,12 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from issuer_upper import make_plan, state_upper, used
 
 Array = np.ndarray
 U = 2.0**-53
@@ -345,8 +346,22 @@ class Issued:
         return copy.deepcopy(self)
 
     def state(self) -> Issued:
+        """All figures, and a plan of its own for the upper end."""
         state(self.document, self.tensors, self.arrays)
+        if self.document["upper"] is not None:
+            make_plan(self.tensors, *self.rows_and_points())
+        return self.state_upper()
+
+    def state_upper(self) -> Issued:
+        """The upper end, by the plan there is."""
+        if self.document["upper"] is not None:
+            state_upper(self.document, self.tensors, *self.rows_and_points())
         return self
+
+    def rows_and_points(self) -> tuple[list[Array], list[Array]]:
+        """The rows that the upper end uses, and all rows as distances are measured."""
+        rows = used(self.document, split(self.document, self.tensors))
+        return rows, [convert(self.document, array).reshape(len(array), -1) for array in self.arrays]
 
     @property
     def content(self) -> bytes:
@@ -396,10 +411,14 @@ def issue(
     seed: int = 11,
     unit: float = 1.0,
     offset: float = 0.0,
+    d: int = 4,
+    upper: bool = True,
+    diameter: float | None = None,
+    ranges: Sequence[float] | None = None,
 ) -> Issued:
     """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`."""
     generator = np.random.default_rng(3)
-    images, d = family == "conv", 4
+    images = family == "conv"
     shape = (4, 4) if images else (d,)
     arrays = [generator.standard_normal((k, *shape)) for k in (n, n + 40)]
     arrays[1][(slice(None), *(0,) * len(shape))] += shift
@@ -409,7 +428,7 @@ def issue(
         arrays = [each * unit + offset for each in arrays]
     layers, tensors = net(family, d, generator)
     row_shape = [1, 4, 4] if images else [d]
-    divisor: Any = {"none": 1.0, "number": 2.0}.get(scale, [1.0, 2.0, 3.0, 4.0])
+    divisor: Any = {"none": 1.0, "number": 2.0}.get(scale, [1.0, 2.0, 3.0, 4.0][:d])
     sizes = [{"train": len(a) - 150, "select": 30, "test": 120} for a in arrays]
     document: dict[str, Any] = {
         "format": "wdist certificate",
@@ -437,6 +456,9 @@ def issue(
             "clip": [-3.0, 4.0],
             "rounding": 0.0,
         },
+        "upper": {"bound": 0.0, "cost": 0.0, "diameter": diameter, "ranges": ranges and list(ranges)}
+        if upper and mode == "random"
+        else None,
         "reported": {
             "family": family,
             "upper_bound": None,
@@ -469,7 +491,7 @@ def issue(
 
 def fit(issued: Issued, unit: float, offset: float) -> None:
     """Move an affine critic and its clip to rows times `unit` plus `offset`."""
-    issued.tensors["layers.0.shift"] = np.full(4, offset)
+    issued.tensors["layers.0.shift"] = np.full_like(issued.tensors["layers.0.shift"], offset)
     issued.tensors["layers.1.bias"] = np.zeros(1)
     clip = [-3.0 * unit, 4.0 * unit]
     issued.document["critic"]["layers"][-1] |= {"low": clip[0], "high": clip[1]}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CannotCheckError, CertificateError, shown
-from .convolutions import NORM_ROUNDING, UNDERFLOW, U, row_norms
+from .rounding import NORM_ROUNDING, UNDERFLOW, U, row_norms
 
 OTHER_FILES = "the command `wdist verify` reads tables and other files, and Python functions take arrays"
 LARGEST = float(np.finfo(np.float32).max)  # of the values of rows

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from .container import CannotCheckError, CertificateError, Tensors
 from .contents import SIDES, VERSION, Certificate, open_certificate
-from .convolutions import U
 from .critic import Critic, build_critic
 from .order import FRESH_ORDER, Parts, split_groups, split_rows, stream
 from .report import Check, Report, fresh_not_checked, not_checked, units_of_distance
+from .rounding import U
 from .rows import Input, column_names, open_rows, rows_digest
 from .statistics import Scores
 from .units import ROUNDING_SHARE, Priors, Units, layout_of, lower_bound, p_values, units_of_groups, units_of_rows
+from .upper import check_upper_bound
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9  # of the spread of the scores, of L, and of divisors
@@ -49,10 +50,11 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
     with run:
         content = run.step("file", lambda: _read_file(path, sha256))
         certificate, tensors = run.step("container", lambda: _open(content))
-        points = not_checked(certificate["split"]["mode"], is_issued=sha256 is not None)
+        points = not_checked(certificate, is_issued=sha256 is not None)
         arrays = run.step("data", lambda: _check_data(certificate, rows))
         parts = run.step("split", lambda: _split(certificate, tensors))
         takes = run.step("scale", lambda: _check_scale(certificate, arrays, parts))
+        points = not_checked(certificate, is_issued=sha256 is not None, scale=takes.kind)
         critic, bound = run.step("Lipschitz bound", lambda: _critic(certificate, tensors, takes))
         scores = run.step("scores", lambda: _scores(certificate, critic, arrays, [part.test for part in parts]))
         units = _units_of(certificate, tensors, scores, parts)
@@ -60,11 +62,16 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
         run.step("value", derived.check_value)
         run.step("lower bound", derived.check_lower_bound)
         run.step("p-value", derived.check_p_value)
-        run.statement = derived.figures | {
-            "units": units_of_distance(certificate["input"]),
-            "split": certificate["split"]["mode"],
-            "is_one_of_two_bounds": certificate["reported"]["upper_bound"] is not None,
-        }
+        upper = run.step("upper bound", lambda: check_upper_bound(certificate, tensors, takes, arrays, parts))
+        run.statement = (
+            derived.figures
+            | upper
+            | {
+                "units": units_of_distance(certificate["input"]),
+                "split": certificate["split"]["mode"],
+                "is_upper_bound_reported": certificate["reported"]["upper_bound"] is not None,
+            }
+        )
     return Report(run.checks, run.statement, points)
 
 
@@ -318,5 +325,6 @@ def _fresh_statement(
         "p_value": p_values(units, derived.alpha, derived.priors, seed)[0],
         "units": units_of_distance(certificate["input"]),
         "rows": {"source": len(arrays[0]), "target": len(arrays[1])},
+        "upper_bound": None,
     }
     return f"value {value:.6g}, lower bound {statement['lower_bound']:.6g}", statement
