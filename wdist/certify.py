@@ -65,7 +65,7 @@ def certify(
     bound = critic.lipschitz_bound
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
-    held_out = HeldOut(units, options.method, prior, pair.groups)
+    held_out = HeldOut(units, options.method, prior, pair.groups, pair.group_counts, pair.numbers)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores at alpha / statements (Bonferroni)
@@ -275,4 +275,6 @@ def _units(source: SampleSet, scale: Scaling) -> str:
             return "Euclidean distance in the data's own units"
         case "standardize":
             return "Euclidean distance in standard deviations of each column (of the select rows)"
+        case "reference":
+            return f"Euclidean distance in standard deviations of each column of {scale.fitted_on} (of its select rows)"
     return "Euclidean distance after division by the given scale"

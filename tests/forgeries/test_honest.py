@@ -28,6 +28,10 @@ CASES: list[dict[str, Any]] = [
     {"shift": 30.0},  # every score at an end of the clip
     {"seed": 2**128 - 1},
     *LAYOUTS,
+    {"numbers": (7, 3)},
+    {"numbers": (4, 0), "mode": "blocks"},
+    *({"scale": "reference", "numbers": numbers} for numbers in ((0, 1), (5, 0), (2, 1))),
+    {"mode": "groups", "others": 50, "numbers": (3, 4), "shift": 1.5},
 ]
 
 
