@@ -333,6 +333,9 @@ class Matrix(Model):
         simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds or has only
             one pair.
         upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
+        simultaneous_upper_bound: All hold together; null where there is no simultaneous bound or no upper bound.
+        upper_kind: Of the upper bounds: approximate if that of any pair is; null if there are none.
+        units: The units of all cells; null if pairs have other units, or none has a result.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
         withdrawn: Cells of an earlier version that must not be used any more; null if all stand.
@@ -347,6 +350,9 @@ class Matrix(Model):
     lower_bound: list[list[float | None]]
     simultaneous_lower_bound: list[list[float | None]] = Field(default_factory=list)
     upper_bound: list[list[float | None]] = Field(default_factory=list)
+    simultaneous_upper_bound: list[list[float | None]] = Field(default_factory=list)
+    upper_kind: str | None = None
+    units: str | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
     withdrawn: MatrixWithdrawn | None = None

@@ -154,7 +154,8 @@ def get_batch_matrix(
     marks = None if matrix.withdrawn is None else MatrixWithdrawnView.model_validate(asdict(matrix.withdrawn))
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
-        confidence=batch.options["confidence"], withdrawn=marks, **figures,
+        confidence=batch.options["confidence"], units=matrix.units, upper_kind=matrix.upper_kind, withdrawn=marks,
+        **figures,
     )  # fmt: skip
 
 

@@ -16,7 +16,10 @@ _EXAMPLE: list[JsonValue] = [
 ]
 _MAX_SETS = 100  # 4,950 pairs
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value"]
+Figure = Literal[
+    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
+    "adjusted_p_value",
+]  # fmt: skip
 
 
 class PairRequest(BaseModel):
@@ -137,6 +140,15 @@ class MatrixView(BaseModel):
     )
     upper_bound: list[list[float | None]] = Field(
         description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."
+    )
+    simultaneous_upper_bound: list[list[float | None]] = Field(
+        description="All hold together; null where there is no simultaneous bound or no upper bound."
+    )
+    upper_kind: Literal["approximate", "finite-sample"] | None = Field(
+        default=None, description="Of the upper bounds: approximate if that of any pair is; null if there are none."
+    )
+    units: str | None = Field(
+        default=None, description="The units of all cells; null if pairs have other units, or none has a result."
     )
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.withdrawn import withdrawn
-from wdist.inference.pair_matrix import pair_matrix, places
+from wdist.inference.pair_matrix import UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
@@ -82,6 +82,8 @@ class Matrix:
     columns: list[str]
     figures: dict[str, NDArray[np.float64]]
     is_complete: bool
+    units: str | None = None
+    upper_kind: UpperKind | None = None
     withdrawn: MatrixWithdrawn | None = None
 
 
@@ -108,6 +110,7 @@ class Batches:
                 id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
                 idempotency_key=given.idempotency_key, request_digest=next(iter(given.digests), None),
+                is_split_once=given.sets is not None,
             )  # fmt: skip
             session.add(batch)
             submissions = [
@@ -194,7 +197,10 @@ class Batches:
         figures = pair_matrix(len(batch.sets), results, reference=is_reference)
         finished = sum(status in TERMINAL for _, status, _ in found)
         marks = _withdrawn_cells(batch, results)
-        return Matrix(list(rows), list(columns), figures, finished == batch.size, marks)
+        known = [result for _, result in results if result is not None]
+        return Matrix(
+            list(rows), list(columns), figures, finished == batch.size, common_units(known), common_kind(known), marks
+        )  # fmt: skip
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:

@@ -316,7 +316,10 @@ def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSe
     return [record.model_copy(update={"name": name}) for record, name in zip(stored, names, strict=True)]
 
 
-FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value")
+FIGURES = (
+    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
+    "adjusted_p_value",
+)  # fmt: skip
 
 
 def matrix_record(found: Matrix) -> dict[str, Any]:
@@ -324,7 +327,8 @@ def matrix_record(found: Matrix) -> dict[str, Any]:
     figures = {name: getattr(found, name).tolist() for name in FIGURES}
     plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
     mark = None if found.withdrawn is None else found.withdrawn.model_dump()
-    named = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
+    named: dict[str, Any] = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
+    named |= {"units": found.units, "upper_kind": found.upper_kind}
     return {**named, **plain, "withdrawn": mark}
 
 

@@ -10,6 +10,7 @@ from wdist_client.transports.local.checks import check_batch
 from wdist_client.transports.local.jobs import LocalJobs
 from wdist_client.transports.local.records import (
     RefusalError,
+    SharedSets,
     StoredBatch,
     StoredJob,
     batch_record,
@@ -66,7 +67,8 @@ class LocalBatches:
             body["statements"] = max(body.get("statements", 1), len(pairs))
         for source, target, _ in pairs:  # all pairs are queued, or none
             self._check(source, target, body)
-        jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
+        shared = _shared(sets, pairs, body.get("groups") or {})
+        jobs = [self._submit(pair, body, priority, metadata, each) for pair, each in zip(pairs, shared, strict=True)]
         record = {
             "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
             "sets": sets,
@@ -87,12 +89,26 @@ class LocalBatches:
             raise RefusalError(refusal.status, problem["title"], detail, field) from refusal
 
     def _submit(
-        self, pair: tuple[str, str, str | None], options: dict[str, Any], priority: Any, metadata: Any
+        self,
+        pair: tuple[str, str, str | None],
+        options: dict[str, Any],
+        priority: Any,
+        metadata: Any,
+        shared: SharedSets | None,
     ) -> StoredJob:
         source, target, custom_id = pair
-        job = self._jobs.submit(source, target, dict(options), priority, metadata)
+        job = self._jobs.submit(source, target, dict(options), priority, metadata, shared)
         job.record["custom_id"] = custom_id
         return job
+
+
+def _shared(sets: list[str] | None, pairs: Pairs, groups: dict[str, str]) -> list[SharedSets | None]:
+    """What each pair shares with the others of its matrix; explicit pairs share nothing."""
+    if sets is None:
+        return [None] * len(pairs)
+    number = {name: k for k, name in enumerate(sets)}
+    labels = tuple(groups[name] for name in sets) if groups else ()
+    return [SharedSets((number[source], number[target]), sets[0], labels) for source, target, _ in pairs]
 
 
 def _pairs(body: dict[str, Any]) -> tuple[str, list[str] | None, Pairs]:
