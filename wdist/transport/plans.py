@@ -1,8 +1,9 @@
 """Feasible transport plans between weighted rows, near the optimum at a small share of its price.
 
-A plan starts from halving both sides again and again, and coupling the parts. Each pass cuts its coupled pairs into
-blocks of neighbours and couples each block anew, by exact transport between the mass that its pairs move. What leaves
-and reaches each row stays the same, so that every pass ends with a feasible plan that costs no more than the last one.
+A plan starts from halving both sides alike, again and again, and coupling the parts in order. Each pass forms blocks of
+neighbouring coupled pairs, first by that order, later by cuts between the middles of the pairs. Each block is coupled
+anew, by exact transport between the mass that its pairs move. What leaves and reaches each row stays the same, so that
+every pass ends with a feasible plan that costs no more than the last one.
 
 All masses are whole numbers of 2^-48. Sums and differences of such numbers up to 1 are exact in float64, the solver's
 too, so that no rounding builds up over the passes.
@@ -25,7 +26,7 @@ Effort = Literal["standard", "tight"]
 
 BITS = 48  # masses are multiples of 2^-48, so that 4 bits of float64 are left for the solver's rescaling
 PLACE_COLUMNS = 16  # of more columns, this many random projections decide where blocks are cut
-FIRST_LEVELS = 12  # halvings of the first plan: parts of a few rows, or of a few hundred if there are a million
+FIRST_LEVELS = 16  # halvings for the first plan; more would put up its price and change little
 MANY_ROWS = 400_000
 MOST_ROWS = 4_000_000  # a minute or two, and 2 GB beside the rows
 
@@ -67,12 +68,15 @@ class Work:
     passes: int
 
 
-def work(rows: int, effort: Effort) -> Work:
-    """The work on a plan between `rows` rows in all: a few seconds, and one pass in small blocks if there are many."""
-    block_pairs, most, budget = (512, 4, 120_000) if effort == "standard" else (1_024, 8, 400_000)
-    if rows > MANY_ROWS:
+def work(n: int, m: int, effort: Effort) -> Work:
+    """The work on a plan between n and m rows: a second or several, and one pass in small blocks if there are many.
+
+    If one side has far fewer rows, its blocks are cheap, and there are more passes.
+    """
+    block_pairs, most, budget = (512, 4, 80_000) if effort == "standard" else (1_024, 8, 240_000)
+    if n + m > MANY_ROWS:
         return Work(block_pairs // 4, 1)
-    return Work(block_pairs, min(most, max(1, budget // rows)))
+    return Work(block_pairs, min(most, max(1, budget // (2 * math.isqrt(n * m)))))
 
 
 def too_large(n: int, m: int) -> str | None:
@@ -100,10 +104,13 @@ def feasible_plan(
     generator = stream(seed, Purpose.PLAN)
     at_x, at_y = _places(rows_x, rows_y, generator)
     coupling = _first(at_x, at_y, _units(weights_x), _units(weights_y), generator)
-    planned = work(len(rows_x) + len(rows_y), effort)
-    for _ in range(planned.passes):
+    planned = work(len(rows_x), len(rows_y), effort)
+    for number in range(planned.passes):
         source, target, _ = coupling
-        blocks = _blocks(at_x[source] + at_y[target], planned.block_pairs, generator)
+        if number == 0:
+            blocks = np.array_split(np.arange(len(source)), math.ceil(len(source) / planned.block_pairs))
+        else:
+            blocks = _blocks(at_x[source] + at_y[target], planned.block_pairs, generator)
         coupling = _improved(rows_x, rows_y, coupling, blocks)
         if len(blocks) == 1:
             break
@@ -137,7 +144,7 @@ def _size(x: Values, y: Values) -> int:
 
 def _first(at_x: Values, at_y: Values, units_x: Indices, units_y: Indices, generator: np.random.Generator) -> Coupling:
     """Both sides halved alike, laid out in the order that this gives, and coupled where they overlap."""
-    levels = min(FIRST_LEVELS, min(len(at_x), len(at_y)).bit_length() - 1)
+    levels = min(FIRST_LEVELS, max(len(at_x), len(at_y)).bit_length() - 1)
     (order_x, _), (order_y, _) = _halved([(at_x, units_x), (at_y, units_y)], levels, generator)
     ends_x, ends_y = np.cumsum(units_x[order_x]), np.cumsum(units_y[order_y])
     ends = np.union1d(ends_x, ends_y)

@@ -32,7 +32,7 @@ def planned(x: np.ndarray, y: np.ndarray, effort: plans.Effort = "standard", see
 
 def blocks_of(size: int, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, so that small sets need several."""
-    monkeypatch.setattr(plans, "work", lambda rows, effort: Work(size, passes))
+    monkeypatch.setattr(plans, "work", lambda n, m, effort: Work(size, passes))
 
 
 def check_marginals(plan: Plan, weights_x: np.ndarray, weights_y: np.ndarray) -> None:
@@ -203,12 +203,14 @@ def test_cost_by_hand() -> None:
 
 @pytest.mark.parametrize("effort", ["standard", "tight"])
 def test_the_work_is_bounded_and_small_blocks_serve_large_sets(effort: plans.Effort) -> None:
-    rows = [2, 1_000, 26_000, 200_000, 400_000, 400_001, 4_000_000]
-    found = [plans.work(each, effort) for each in rows]
+    rows = [1, 500, 13_000, 100_000, 200_000, 200_001, 2_000_000]
+    found = [plans.work(each, each, effort) for each in rows]
     passes = [each.passes for each in found]
     assert passes == sorted(passes, reverse=True)
     assert passes[0] > passes[-1] == 1
     assert found[0].block_pairs > found[-1].block_pairs
+    assert plans.work(100, 10_000, effort) == plans.work(10_000, 100, effort)
+    assert plans.work(100, 100_000, effort).passes > plans.work(100_000, 100_000, effort).passes
 
 
 def test_rows_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
