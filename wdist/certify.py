@@ -210,11 +210,10 @@ def _diameter_of(ranges: list[float], pair: SamplePair) -> float:
     """The diameter, as distances are measured, of all rows within the ranges of the data's own units."""
     low, high = (
         np.broadcast_to(np.reshape(ends, pair.source.row_shape if len(ends) > 1 else ()), pair.source.row_shape)
-        / pair.source.divisor
-        / pair.scaling.divisor
         for ends in (ranges[::2], ranges[1::2])
     )
-    return diameter_from_ranges(low.ravel(), high.ravel())
+    widths = (high - low) / pair.source.divisor / pair.scaling.divisor  # subtracted first: an offset costs no digit
+    return diameter_from_ranges(np.zeros(widths.size), widths.ravel())
 
 
 def _upper_figures(upper: UpperEnd | str, alpha: float) -> dict[str, Any]:

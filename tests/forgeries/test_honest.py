@@ -87,7 +87,7 @@ def test_fresh_rows_show_the_difference(method: str, scale: str, tmp_path: Path)
     report = verify_fresh(tmp_path / "c.cert", x, y)
     assert report.valid, str(report)
     assert report.statement["upper_bound"] is None
-    assert "Fresh rows give no upper bound" in report.sentence
+    assert "There is no upper bound" in report.sentence
     assert 0.3 < report.statement["lower_bound"] < 0.9
     assert report.statement["p_value"] < 1e-3
     assert report.statement["rows"] == {"source": 2_000, "target": 3_000}

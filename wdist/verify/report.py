@@ -81,9 +81,7 @@ class Report:
     def _about_the_upper_bound(self) -> list[str]:
         s = self.statement
         if "rows" in s:
-            return [
-                "Fresh rows give no upper bound: that of the certificate is one of other rows, and was not checked."
-            ]
+            return ["There is no upper bound: that takes a transport plan between these rows."]
         if s["upper_bound"] is None:
             return ["The issuer reports an upper bound, which was not checked."] if s["is_upper_bound_reported"] else []
         lines = []
@@ -92,14 +90,14 @@ class Report:
                 f"The upper bound holds if no two possible rows are farther apart than {s['upper']['diameter']:.6g}."
             )
         else:
-            lines.append("Approximate: the upper bound takes means of the rows to be normal.")
+            lines.append("The upper bound is approximate: it takes the means of the rows to be normally distributed.")
         if s["upper_bound"] < s["lower_bound"]:
             lines.append(
                 "The two bounds contradict each other: one of them is false, which happens by chance in few "
                 "certificates, or the rows are no independent draws."
             )
         if s["upper"]["rounding"] > 1e-6 * s["upper_bound"]:
-            lines.append(f"Rounding: the upper bound has {s['upper']['rounding']:.2g} for it.")
+            lines.append(f"Rounding: the upper bound has {s['upper']['rounding']:.2g} added for it.")
         return lines
 
 

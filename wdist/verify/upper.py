@@ -1,4 +1,4 @@
-"""The upper end: what the certified transport plan costs at least to state, and how far two means may deviate.
+"""The upper end: what the certified transport plan costs, and how far the means of two samples may deviate.
 
 Written from docs/certificate.md, not from the issuer's code. For every 1-Lipschitz function u, a plan with masses p
 between rows x_i and y_j of weights w_i and v_j gives sum v_j u(y_j) - sum w_i u(x_i) <= cost + sum |v_j - p_j| d(y_j)
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .container import CertificateError, Tensors
 from .order import Index, Parts
-from .rounding import U, Values, row_norms
+from .rounding import NORM_ROUNDING, U, Values, row_norms
 from .rows import FITTED, Input
 
 TOLERANCE = 1e-9  # of the cost and one deviation
@@ -171,7 +171,7 @@ def _plan_cost(takes: Input, sides: list[_Side], tensors: Tensors) -> tuple[floa
         error += float(own @ (error_x + error_y + _norm_error(takes) * gaps))
         start += len(x)
     summed = (len(mass) + 8) * U
-    return cost, (error + price) * (1 + summed) + summed * cost
+    return cost, (error + price) * NORM_ROUNDING + summed * cost
 
 
 def _misplaced(name: str, side: _Side, rows: Index, mass: Values) -> Values:
