@@ -333,6 +333,56 @@ def test_a_matrix_and_a_reference_of_the_same_sets(client: Client) -> None:
     assert refused(lambda: client.batches.get("batch_unknown")).status == 404
 
 
+@pytest.mark.parametrize("reference", [False, True])
+def test_all_pairs_have_one_unit_and_the_figures_of_the_library(client: Client, reference: bool) -> None:
+    sets = {f"set {k}": rows(990 + k, n=300 + 50 * k, shift=float(k)) * [1, 10, 1 + 9 * k] for k in range(3)}
+    expected = matrix_w1(sets, reference=reference, scale="standardize", **QUICK)
+    stored = [client.sample_sets.create(each, name=name) for name, each in sets.items()]
+    given = {"scale": "standardize", "simultaneous": True, **QUICK}
+    job = (
+        client.batches.reference(stored[0], stored[1:], **given)
+        if reference
+        else client.batches.matrix(stored, **given)
+    )
+    found = job.wait(timeout=150)
+    for name in ("value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.units == expected.units
+    assert "of each column of set 0 (of its select rows)" in str(found)
+    for estimate, result in zip(job.results(), expected.results, strict=True):
+        assert estimate.result is not None
+        assert estimate.result.scale == result.scale == expected.results[0].scale
+
+
+def test_groups_of_a_matrix_have_the_figures_of_the_library(client: Client, tmp_path: Path) -> None:
+    frames = {f"set {k}": table(880 + k, shift=float(k)).assign(who=np.arange(400) // 2 + 80 * k) for k in range(3)}
+    expected = matrix_w1(frames, groups="who", scale="standardize", **QUICK)
+    stored, groups = [], {}
+    for name, frame in frames.items():
+        stored.append(client.sample_sets.create(frame.drop(columns="who"), name=name))
+        groups[stored[-1].id] = client.sample_sets.create(frame[["who"]]).id
+    found = client.batches.matrix(stored, groups=groups, scale="standardize", **QUICK).wait(timeout=150)
+    for name in ("value", "lower_bound", "p_value"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.units == expected.units
+
+
+def test_the_first_set_stays_until_all_pairs_are_done(client: Client) -> None:
+    stored = [client.sample_sets.create(rows(870 + k, shift=float(k))) for k in range(3)]
+    job = client.batches.matrix(stored, scale="standardize", **LONG)
+    *others, last = (client.estimates.get(each.id) for each in job.results())
+    for each in others:
+        each.cancel()
+    while not all(each.refresh().estimate.ended for each in others):
+        time.sleep(0.05)
+    with pytest.raises(Conflict):
+        client.sample_sets.delete(stored[0])
+    last.cancel()
+    while not last.refresh().estimate.ended:
+        time.sleep(0.05)
+    client.sample_sets.delete(stored[0])
+
+
 @pytest.mark.parametrize("options", [{}, {"simultaneous": True}, {"statements": 5}])
 def test_the_simultaneous_bound_of_a_single_pair_is_that_of_the_library(client: Client, options: dict) -> None:
     x, y = rows(980), rows(981, shift=1.0)

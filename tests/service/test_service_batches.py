@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from service_process import Server, normal
 
+from wdist import matrix_w1
 from wdist.inference.simultaneous import adjusted_p_values
 
 QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -109,6 +110,58 @@ def test_simultaneous_bounds_stand_beside_those_of_each_pair(server: Server, set
     assert (alone > together).all()
     assert together[1] > 0
     assert answer["upper_bound"][0] == [0, None, None], "no diameter was given"
+
+
+def standardized(server: Server, **given: object) -> tuple[dict, list[dict]]:
+    batch = until_done(server, submit(server, scale="standardize", **given))
+    found = lines(server, batch)
+    assert {line["status"] for line in found} == {"succeeded"}, found
+    matrix = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
+    return matrix, [line["result"] for line in found]
+
+
+def upload_named(server: Server, rows: np.ndarray, name: str) -> str:
+    content = io.BytesIO()
+    np.save(content, rows)
+    answer = server.client.post("/v1/sample-sets", params={"name": name}, content=content.getvalue())
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["id"])
+
+
+@pytest.mark.both_stores
+def test_all_pairs_have_the_unit_of_the_first_set_and_the_figures_of_the_library(server: Server) -> None:
+    arrays = {f"set {k}": normal(80 + k, rows=200, columns=2, shift=float(k)) * [1, 10 * k + 1] for k in range(3)}
+    uploaded = [upload_named(server, rows, name) for name, rows in arrays.items()]
+    matrix, results = standardized(server, matrix=uploaded)
+    expected = matrix_w1(arrays, scale="standardize", **QUICK)
+    for found, result in zip(results, expected.results, strict=True):
+        for name in ("value", "lower_bound", "p_value", "scale", "units", "n"):
+            assert found[name] == getattr(result, name), name
+    assert matrix["units"] == expected.units
+    assert "of set 0 (of its select rows)" in expected.units
+    _, row = standardized(server, reference=uploaded[0], targets=uploaded[1:])
+    assert [each["value"] for each in row] == [each["value"] for each in results[:2]]
+    _, (turned, *_) = standardized(server, matrix=uploaded[::-1])
+    assert turned["scale"] != results[0]["scale"]
+
+
+def test_the_first_set_stays_until_all_pairs_are_done(server: Server) -> None:
+    """A pair without the first set needs its rows for the unit."""
+    uploaded = [server.upload(normal(90 + k, rows=200, columns=2, shift=float(k))) for k in range(3)]
+    given = {"critic": "groupsort", "steps": 100_000, "scale": "standardize"}
+    batch = submit(server, matrix=uploaded, **given)
+    *_, last = lines(server, batch)
+    for line in lines(server, batch)[:2]:
+        server.client.post(f"/v1/estimates/{line['id']}/cancel")
+    deadline = time.monotonic() + 60
+    while {line["status"] for line in lines(server, batch)[:2]} != {"canceled"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    refused = server.client.delete(f"/v1/sample-sets/{uploaded[0]}")
+    assert refused.status_code == 409, refused.text
+    server.client.post(f"/v1/estimates/{last['id']}/cancel")
+    until_done(server, batch)
+    assert server.client.delete(f"/v1/sample-sets/{uploaded[0]}").status_code == 204
 
 
 def test_a_diameter_gives_upper_bounds(server: Server, sets: list[str]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.withdrawn import withdrawn
-from wdist.inference.pair_matrix import UpperKind, common_kind, common_units, pair_matrix, places
+from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
@@ -234,8 +234,10 @@ def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] |
     if not found:
         return None
     names = {place: list(mark.figures) for place, mark in found.items()}
-    if len(where) == 1 and "lower_bound" in names.get(where[0], ()):  # of a single pair it is the lower bound
-        names[where[0]] = list(dict.fromkeys([*names[where[0]], "simultaneous_lower_bound"]))
+    if len(where) == 1:  # of a single pair, the simultaneous bounds are its own
+        own = names.get(where[0], [])
+        both = [TOGETHER + name for name in ("lower_bound", "upper_bound") if name in own]
+        names = {where[0]: list(dict.fromkeys([*own, *both]))}
     if any("p_value" in each for each in names.values()):  # Holm's adjustment of each pair uses all p-values
         known = [where[position] for position, result in results if result is not None]
         names = {place: [*names.get(place, ()), "adjusted_p_value"] for place in known}
