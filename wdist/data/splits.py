@@ -87,6 +87,11 @@ def rows_with_test(test: int) -> int:
     return 2 * test if test <= HALF_UP_TO else math.floor(test / TEST_SHARE)
 
 
+def group_test_share(smaller: int) -> float:
+    """Share of all groups in test; smaller: number of groups of the side that has fewer."""
+    return max(GROUP_TEST_SHARE, MINIMUM_TEST / smaller)
+
+
 def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Split:
     """Split n rows of one side (0 source, 1 target) into train, select and test by a seeded permutation.
 
@@ -129,7 +134,7 @@ def split_groups(
     for name, size in zip(("source", "target"), sizes, strict=True):
         if size < MINIMUM_ROWS:
             raise SampleError(f"{name}: {size} groups are too few; at least {MINIMUM_ROWS} are needed")
-    test = math.ceil(max(GROUP_TEST_SHARE, MINIMUM_TEST / min(sizes)) * len(names))
+    test = math.ceil(group_test_share(min(sizes)) * len(names))
     select = math.ceil(SELECT_SHARE * len(names))
     order = stream(seed, Purpose.GROUPS).permutation(len(names))
     rank = np.empty(len(names), dtype=np.int64)
