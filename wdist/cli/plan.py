@@ -14,7 +14,7 @@ from wdist.cli.options import options_as_flags
 from wdist.cli.output import fail, say
 
 
-@options_as_flags(without=["baseline_rows", "empirical", "method"])
+@options_as_flags(without=["baseline_rows", "empirical", "method", "diameter", "ranges", "upper"])
 def plan(
     source: Annotated[SetName, Parameter(name="A", help=f"pilot of the first set (P): {HELP}")],
     target: Annotated[SetName, Parameter(name="B", help="pilot of the second set (Q)")],
@@ -36,7 +36,7 @@ def plan(
 ) -> int:
     """Print how many rows an estimate needs; returns the exit status."""
     from wdist.errors import WdistError
-    from wdist.planning import plan_w1
+    from wdist.planning.plan import plan_w1
 
     shown = sys.stderr.isatty() if progress is None else progress
     try:

@@ -12,8 +12,8 @@ from wdist.definitions.arguments import OptionArguments
 from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import called, compared
-from wdist.inference.sample_size import Counts, Design, Pilot, Range, held_out_groups, held_out_rows
 from wdist.options import Options, takes_options
+from wdist.planning.sample_size import Counts, Design, Pilot, Range, held_out_groups, held_out_rows
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
@@ -166,10 +166,10 @@ def _plan(
     result: Result, options: Options, margin: float | None, detect: float | bool | None, power: float, ratio: float
 ) -> RowPlan:
     """The plan for the scores of this pilot."""
-    units, (low, high) = result._scores()
+    units = result._unclipped()
     if units.layout == "own" and ratio != 1:
         raise OptionError(f"ratio is {ratio:g}, but both sets have the same groups: leave out ratio")
-    pilot = Pilot.of(units, high - low, result.lipschitz_bound, result.lower_bound)
+    pilot = Pilot.of(units, result.lipschitz_bound, result.value, result.lower_bound)
     unit: Unit = "rows" if units.layout == "rows" else "groups"
     design = Design(options.alpha / options.statements, ratio, held_out_rows if unit == "rows" else held_out_groups)
     shown = pilot.lower_bound, pilot.upper_limit(options.alpha)
