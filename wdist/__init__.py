@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from wdist.estimate import estimate_w1 as estimate_w1
     from wdist.matrix import Matrix as Matrix
     from wdist.matrix import matrix_w1 as matrix_w1
+    from wdist.planning.plan import RowPlan as RowPlan
+    from wdist.planning.plan import plan_w1 as plan_w1
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
@@ -24,9 +26,11 @@ _HOME = {
     "estimate_w1": "wdist.estimate",
     "load_critic": "wdist.critics.critic",
     "matrix_w1": "wdist.matrix",
+    "plan_w1": "wdist.planning.plan",
     "open_samples": "wdist.data.samples",
     "Matrix": "wdist.matrix",
     "Result": "wdist.result",
+    "RowPlan": "wdist.planning.plan",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",
     "SampleError": "wdist.errors",

@@ -122,6 +122,7 @@ def certify(
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
+    result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result

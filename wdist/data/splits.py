@@ -88,6 +88,11 @@ def rows_with_test(test: int) -> int:
     return 2 * test if test <= HALF_UP_TO else math.floor(test / TEST_SHARE)
 
 
+def group_test_share(smaller: int) -> float:
+    """Share of all groups in test; smaller: number of groups of the side that has fewer."""
+    return max(GROUP_TEST_SHARE, MINIMUM_TEST / smaller)
+
+
 def split_rows(n: int, seed: int, number: int = 0, *, mode: str = "random") -> Split:
     """Split the n rows of a set into train, select and test by a seeded permutation.
 
@@ -142,7 +147,7 @@ class GroupOrder:
         ends = np.cumsum([len(each) for each in sets])[:-1]
         codes = tuple(each.astype(np.int64) for each in np.split(joined, ends))
         fewest = min(len(np.unique(each)) for each in codes)
-        test = math.ceil(max(GROUP_TEST_SHARE, MINIMUM_TEST / fewest) * len(names))
+        test = math.ceil(group_test_share(fewest) * len(names))
         select = math.ceil(SELECT_SHARE * len(names))
         rank = np.empty(len(names), dtype=np.int64)
         rank[stream(seed, Purpose.GROUPS).permutation(len(names))] = np.arange(len(names))
