@@ -122,7 +122,9 @@ def _bounds(first: Figures, second: Figures, candidates: int) -> Ends:
     lower, upper = other["lower_bound"] - one["upper_bound"], other["upper_bound"] - one["lower_bound"]
     if candidates != 2 or not all(_allows_direct(result) for result in (first, second)):
         return lower, upper
-    return max(lower, _direct(first, second)), min(upper, -_direct(second, first))
+    statements = max(one["statements"], other["statements"])
+    z = _quantile(first["confidence"], statements / _DIRECT)
+    return max(lower, direct_bound(first, second, z)), min(upper, -direct_bound(second, first, z))
 
 
 def _allows_direct(result: Figures) -> bool:
@@ -131,16 +133,13 @@ def _allows_direct(result: Figures) -> bool:
     return is_of_rows and bool(result["simultaneous"]["statements"] >= _WITH_DIRECT)
 
 
-def _direct(nearer: Figures, farther: Figures) -> float:
-    """The direct lower bound of W1(R, farther) - W1(R, nearer)."""
+def direct_bound(nearer: Figures, farther: Figures, z: float) -> float:
+    """The direct lower bound of W1(R, farther) - W1(R, nearer), z standard errors below its estimate."""
     scores, tested = farther["score_deviation"], {side: parts["test"] for side, parts in farther["n"].items()}
     plan = nearer["upper"]
-    score, total = scores["source"], math.sqrt(plan["variance"]["source"])
-    rows = plan["units"]["source"]
+    score, total, rows = scores["source"], math.sqrt(plan["variance"]["source"]), plan["units"]["source"]
     of_reference = score**2 / tested["source"] + total**2 / rows + 2 * score * total / rows
     of_candidates = scores["target"] ** 2 / tested["target"] + plan["variance"]["target"] / plan["units"]["target"]
-    statements = max(each["simultaneous"]["statements"] for each in (nearer, farther))
-    z = _quantile(farther["confidence"], statements / _DIRECT)
     return float(farther["value"] - plan["cost"] - z * math.sqrt(of_reference + of_candidates))
 
 

@@ -91,8 +91,8 @@ def whole_sentence(case: Case, ranking: Sequence[Standing], differences: Sequenc
     farther = [f"`{each.name}`" for each in ranking if each.best > 1]
     are = "is" if len(farther) == 1 else "are"
     return (
-        f"One of {_listed(leaders)} is closest to {reference}, and these rows do not tell which; {_listed(farther)} {are} "
-        f"farther away ({case.sure}, all statements together)."
+        f"One of {_listed(leaders)} is closest to {reference}, and these rows do not tell which; {_listed(farther)} "
+        f"{are} farther away ({case.sure}, all statements together)."
     )
 
 
