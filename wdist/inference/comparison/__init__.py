@@ -4,3 +4,4 @@ from wdist.inference.comparison.bounds import MAX_CANDIDATES as MAX_CANDIDATES
 from wdist.inference.comparison.bounds import check_delta as check_delta
 from wdist.inference.comparison.bounds import compared_figures as compared_figures
 from wdist.inference.comparison.bounds import statements_needed as statements_needed
+from wdist.inference.comparison.words import set_names as set_names

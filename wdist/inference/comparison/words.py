@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wdist.definitions.comparison import Difference, Growth, Standing
@@ -25,6 +26,13 @@ class Case:
     @property
     def sure(self) -> str:
         return f"{percent(self.confidence)}{', approximate' if self.is_approximate else ''}"
+
+
+def set_names(sets: Sequence[str], known: Mapping[str, str | None]) -> list[str]:
+    """What to call stored sets, by their ids: the name, with the id where several have it, else the id alone."""
+    count = Counter(known.get(each) for each in sets)
+    names = {key: name if count[name] == 1 else f"{name} ({key})" for key, name in known.items() if name}
+    return [names.get(each, each) for each in sets]
 
 
 def growth_of(shown: float, width: float, bias: float) -> Growth | None:
