@@ -111,6 +111,8 @@ def _named(reference: Any, candidates: Sequence[Any] | Mapping[str, Any]) -> dic
     sets = {called(reference, "reference"): reference}
     for name, data in named:
         if name in sets:
-            raise OptionError(f"two sets are called {name!r}: leave one out, or give the candidates names: {{name: rows}}")
+            raise OptionError(
+                f"two sets are called {name!r}: leave one out, or give the candidates names: {{name: rows}}"
+            )
         sets[name] = data
     return sets

@@ -68,16 +68,17 @@ def difference_sentence(case: Case, difference: Difference, rows: int | None) ->
     if equal:
         return f"{equal}: their distances differ by {lower:.4g} to {upper:.4g} ({case.sure})."
     apart = f"the difference lies between {lower:.4g} and {upper:.4g} ({case.sure})"
-    question = f"whether {first} is closer to {reference} than {second}"
-    if difference.growth is None:
-        return f"No number of rows is known to show {question}: the critics show no difference, and {apart}."
     nearer = first if difference.shown > 0 else second
-    needed = f"{_needed(difference.growth, rows)} if it is {abs(difference.shown):.4g}, as the critics show"
+    if difference.growth is None:
+        needed = "The critics show no difference, so that no number of rows can be named."
+    else:
+        shown = f"if the difference is {abs(difference.shown):.4g}, as the critics show"
+        needed = f"{nearer} seems closer; {_needed(difference.growth, rows)} {shown}."
     if difference.answer == "more rows":
-        return f"These rows do not show {question}: {apart}. {nearer} seems closer; {needed}."
+        return f"These rows do not show whether {first} is closer to {reference} than {second}: {apart}. {needed}"
     return (
         f"No number of rows shows that {first} is closer to {reference} than {second}: the critic of {second} shows "
-        f"less than the lower bound of {first}. Whether {second} is closer is open, as {apart}; {needed}."
+        f"less than the lower bound of {first}. Nor do these show that {second} is closer: {apart}. {needed}"
     )
 
 
