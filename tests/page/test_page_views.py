@@ -198,7 +198,7 @@ def test_which_population_is_closest(open_page: OpenPage, files: Files) -> None:
     card = page.get_by_role("region", name="Which is closest?")
     expect(card).to_contain_text("is closer to left.npy than", timeout=PATIENCE_MS)
     expect(card).to_contain_text("all statements together 95 %, approximate")
-    places = card.locator(".row-name").all_inner_texts()
+    places = card.locator(".row-name").all_text_contents()
     assert [text.split()[0] for text in places] == ["1", "2"]
     assert card.locator(".lead strong").first.inner_text() == places[0].split()[1]
     expect(page.locator(".heat td a")).to_have_count(2)
