@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Answer = Literal["yes", "no", "more rows", "no number of rows"]
+Answer = Literal["yes", "no", "more-rows", "no-number-of-rows"]
 Kind = Literal["approximate", "finite-sample"]
 
 
@@ -47,8 +47,8 @@ class Difference(BaseModel):
     lower_bound: float = Field(description="The difference is at least this, together with all other statements.")
     upper_bound: float = Field(description="The difference is at most this, together with all other statements.")
     answer: Answer = Field(
-        description="Is the first closer? yes; no: the second is; more rows: these do not show it; no number of rows: "
-        "with these critics none would show that the first is closer."
+        description="Is the first closer? yes; no: the second is; more-rows: these do not show it; "
+        "no-number-of-rows: with these critics none would show that the first is closer."
     )
     within_delta: bool | None = Field(
         description="Whether both bounds lie within [-delta, delta]: equally near. None if no delta was given."

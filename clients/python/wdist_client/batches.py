@@ -154,12 +154,6 @@ class BatchRecord:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
 
-    @property
-    def names(self) -> list[str] | None:
-        """What the sets are called here, if their records were given and no two have one name."""
-        names = [self._names.get(each, each) for each in self.batch.sets or ()]
-        return names if self._names and len(set(names)) == len(names) else None
-
     def named(self, record: contract.Matrix) -> Matrix:
         import numpy as np
 
@@ -265,12 +259,18 @@ def comparison(
 ) -> Flow[Comparison]:
     """The comparison, once no estimate is waiting or running. Raises WdistError if none can be made."""
     yield from ended(job, clock, timeout, progress, retries)
-    params = given({"delta": delta, "names": job.names})
+    params = given({"delta": delta, "names": _names_given(job)})
     answer = yield from send(Request("GET", f"/v1/batches/{job.id}/comparison", params), retries)
     record = answer.read(contract.BatchComparison)
     if record.comparison is None:
         raise WdistError(f"{job.id} has no comparison: {record.reason}")
     return Comparison.model_validate(record.comparison.model_dump())
+
+
+def _names_given(job: BatchRecord) -> list[str] | None:
+    """What the sets are called here, if their records were given and no two have one name."""
+    names = [job._names.get(each, each) for each in job.batch.sets or ()]
+    return names if job._names and len(set(names)) == len(names) else None
 
 
 def results(job: BatchRecord, retries: Retries) -> Flow[list[Estimate]]:

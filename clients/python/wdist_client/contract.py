@@ -396,8 +396,8 @@ class Difference(Model):
         shown: Difference of the two values.
         lower_bound: The difference is at least this, together with all other statements.
         upper_bound: The difference is at most this, together with all other statements.
-        answer: Is the first closer? yes; no: the second is; more rows: not shown with these; no number of rows: the
-            critics cannot show that the first is closer.
+        answer: Is the first closer? yes; no: the second is; more-rows: these do not show it; no-number-of-rows: with
+            these critics none would show that the first is closer.
         within_delta: Whether both bounds lie within [-delta, delta]: equally near. None if no delta was given.
         growth: How many more rows would tell which is closer; None if that is known, or if the critics show no
             difference.

@@ -68,7 +68,7 @@ def test_all_differences_of_more_candidates_follow_from_the_ends_and_ties_are_na
     assert [(each.name, each.position, each.best, each.worst) for each in found.ranking] == [
         ("one", 1, 1, 2), ("other", 2, 1, 2), ("far", 0, 3, 3),
     ]  # fmt: skip
-    assert [each.answer for each in found.differences] == ["no", "no", "more rows"]
+    assert [each.answer for each in found.differences] == ["no", "no", "more-rows"]
     assert found.differences[0].upper_bound == pytest.approx(1.3 - 1.8)
     assert found.sentence == (
         "One of `one` and `other` is closest to `r`, and these rows do not tell which; `far` is farther away (95 %, "
@@ -102,7 +102,7 @@ def test_rows_that_would_do_and_where_no_number_does() -> None:
     b, c = (figures(value, low, 2.6, 6, upper=a["upper"]) for value, low in ((1.0, 0.7), (1.2, 0.8)))
     never, _, open_ = compared_figures("r", ["a", "b", "c"], [a, b, c]).differences
     assert (never.answer, never.shown, never.lower_bound, never.upper_bound) == (
-        "no number of rows",
+        "no-number-of-rows",
         -1.0,
         0.7 - 3.0,
         2.6 - 1.9,
@@ -112,11 +112,11 @@ def test_rows_that_would_do_and_where_no_number_does() -> None:
     assert never.growth.most is None  # the plan of `b` costs 2.05: 1.05 more than its critic shows
     assert "No number of rows shows that `a` is closer to `r` than `b`" in never.sentence
     assert "`b` seems closer; at least about 2,900 rows of each set would be needed" in never.sentence
-    assert (open_.answer, open_.shown) == ("more rows", pytest.approx(0.2))
+    assert (open_.answer, open_.shown) == ("more-rows", pytest.approx(0.2))
     cheap = compared_figures("r", ["b", "c", "a"], [figures(1.0, 0.7, 2.6, 6), figures(1.2, 0.8, 2.6, 6), a])
     assert "`b` seems closer; about 110,000 to 170,000 rows of each set would do if" in cheap.differences[0].sentence
     same = compared_figures("r", ["a", "b"], [a, a]).differences[0]
-    assert (same.answer, same.growth) == ("more rows", None)
+    assert (same.answer, same.growth) == ("more-rows", None)
     assert "no number of rows can be named" in same.sentence
 
 
@@ -213,7 +213,7 @@ def test_so_many_rows_do() -> None:
         generator = np.random.default_rng([3, number])
         rows = [draw(generator, n) for draw in (case.reference, *case.candidates)]
         found = compared_figures("r", ["a", "b"], figures_of(case, rows, number, 0.95, 8)).differences[0]
-        if found.growth is not None and found.answer == "more rows" and found.shown > 0:
+        if found.growth is not None and found.answer == "more-rows" and found.shown > 0:
             needed.append((found.growth.most or found.growth.least) * n)
     enough = round(median(needed))
     share = {}

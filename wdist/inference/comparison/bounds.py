@@ -159,7 +159,7 @@ def _difference(case: Case, names: tuple[str, str], results: tuple[Figures, Figu
         # The end that has to pass 0, and the bias of the plan that stands in its way.
         nearer, width = (first, shown - lower) if shown > 0 else (second, upper - shown)
         growth = growth_of(abs(shown), width, max(0.0, nearer["upper"]["cost"] - nearer["value"]))
-        answer = "more rows" if _limit(second) > first["simultaneous"]["lower_bound"] else "no number of rows"
+        answer = "more-rows" if _limit(second) > first["simultaneous"]["lower_bound"] else "no-number-of-rows"
     difference = Difference(
         first=names[0],
         second=names[1],

@@ -74,7 +74,7 @@ def difference_sentence(case: Case, difference: Difference, rows: int | None) ->
     else:
         shown = f"if the difference is {abs(difference.shown):.4g}, as the critics show"
         needed = f"{nearer} seems closer; {_needed(difference.growth, rows)} {shown}."
-    if difference.answer == "more rows":
+    if difference.answer == "more-rows":
         return f"These rows do not show whether {first} is closer to {reference} than {second}: {apart}. {needed}"
     return (
         f"No number of rows shows that {first} is closer to {reference} than {second}: the critic of {second} shows "
