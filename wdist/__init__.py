@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wdist.comparison import Comparison as Comparison
+    from wdist.comparison import compare_w1 as compare_w1
     from wdist.critics.critic import load_critic as load_critic
     from wdist.data.samples import open_samples as open_samples
     from wdist.errors import OptionError as OptionError
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOME = {
+    "compare_w1": "wdist.comparison",
     "estimate_w1": "wdist.estimate",
     "load_critic": "wdist.critics.critic",
     "matrix_w1": "wdist.matrix",
     "plan_w1": "wdist.planning.plan",
     "open_samples": "wdist.data.samples",
+    "Comparison": "wdist.comparison",
     "Matrix": "wdist.matrix",
     "Result": "wdist.result",
     "RowPlan": "wdist.planning.plan",

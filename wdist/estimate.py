@@ -95,7 +95,8 @@ def compared(
     y: Any,
     *,
     shared: Shared | None = None,
-    groups: tuple[Any, Any] | None = None,
+    groups: tuple[Any, Any] | str | None = None,
+    drop: Sequence[str] = (),
     progress: Callable[[Progress], object] | None = None,
     should_finish: Callable[[], bool] | None = None,
     **options: Unpack[OptionArguments],
@@ -103,8 +104,8 @@ def compared(
     """`estimate_w1` of two sets that messages call by their names, or of a pair of a matrix (`shared`)."""
     try:
         estimation = Estimation(
-            x, y, Options.checked(**options), groups=groups, progress=progress, should_finish=should_finish,
-            shared=shared,
+            x, y, Options.checked(**options), groups=groups, drop=drop, progress=progress,
+            should_finish=should_finish, shared=shared,
         )  # fmt: skip
         result = estimation.run()
         result.names = names

@@ -175,6 +175,51 @@ def test_a_diameter_gives_upper_bounds(server: Server, sets: list[str]) -> None:
 
 
 @pytest.mark.both_stores
+def test_which_target_is_closest(server: Server, sets: list[str]) -> None:
+    batch = submit(server, reference=sets[0], targets=[sets[3], sets[1]], compare=True)
+    assert (batch["kind"], batch["options"]["compare"]) == ("reference", True)
+    assert all(line["options"]["statements"] == 8 for line in lines(server, batch))
+    assert not any("compare" in line["options"] for line in lines(server, batch))
+    until_done(server, batch)
+    url = f"/v1/batches/{batch['id']}/comparison"
+    answer = server.client.get(url).json()
+    assert (answer["batch"], answer["complete"], answer["reason"]) == (batch["id"], True, None)
+    found = answer["comparison"]
+    assert (found["reference"], [each["name"] for each in found["ranking"]]) == (sets[0], [sets[1], sets[3]])
+    assert [each["position"] for each in found["ranking"]] == [1, 0]
+    assert (found["differences"][0]["answer"], found["delta"]) == ("no", None)
+    assert found["sentence"].startswith(f"`{sets[1]}` is closer to `{sets[0]}` than `{sets[3]}`, by ")
+    named = server.client.get(url, params={"delta": 50.0, "names": ["real", "old", "new"]}).json()["comparison"]
+    assert named["differences"][0]["within_delta"] is True
+    assert named["sentence"].startswith("`new` is closer to `real` than `old`, by ")
+    for params, field in (
+        ({"delta": 0}, "delta"),
+        ({"delta": "nan"}, "delta"),
+        ({"names": ["real", "new"]}, "names"),
+        ({"names": ["real", "new", "new"]}, "names"),
+    ):
+        refused = server.client.get(url, params=params)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), params
+
+
+def test_a_comparison_that_is_not_there(server: Server, sets: list[str], matrix: dict) -> None:
+    refused = server.client.get(f"/v1/batches/{matrix['id']}/comparison")
+    assert refused.status_code == 409
+    assert "no comparison" in refused.json()["detail"]
+    long = {"critic": "groupsort", "steps": 100_000}
+    batch = submit(server, reference=sets[0], targets=sets[1:], compare=True, **long)
+    url = f"/v1/batches/{batch['id']}/comparison"
+    assert server.client.get(url).json() == {
+        "batch": batch["id"], "complete": False, "comparison": None, "reason": "estimates are queued or running",
+    }  # fmt: skip
+    server.client.post(f"/v1/batches/{batch['id']}/cancel")
+    until_done(server, batch)
+    answer = server.client.get(url).json()
+    assert (answer["complete"], answer["comparison"]) == (True, None)
+    assert "fewer than two candidates have a result" in answer["reason"]
+
+
+@pytest.mark.both_stores
 def test_a_thousand_pairs_in_one_request_and_cancel(server: Server, sets: list[str]) -> None:
     pairs = [{"custom_id": str(k), "source": sets[k % 4], "target": sets[(k + 1) % 4]} for k in range(1000)]
     started = time.monotonic()
@@ -212,6 +257,15 @@ BAD: dict[str, Callable[[list[str]], dict]] = {
     "a name twice": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1], "custom_id": "a"}] * 2},
     "unknown field": lambda sets: {"matrix": sets, "urls": []},
     "unknown option": lambda sets: {"matrix": sets, "stepz": 3},
+    "one candidate": lambda sets: {"reference": sets[0], "targets": sets[1:2], "compare": True},
+    "a comparison of pairs": lambda sets: {"matrix": sets, "compare": True},
+    "a comparison with the reference": lambda sets: {"reference": sets[0], "targets": sets, "compare": True},
+    "a comparison without upper bounds": lambda sets: {
+        "reference": sets[0],
+        "targets": sets[1:],
+        "compare": True,
+        "upper": "none",
+    },
     "too many pairs": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1]}] * 5001},
     "too many sets": lambda sets: {"matrix": [f"ss_{k}" for k in range(101)]},
 }

@@ -22,7 +22,8 @@ Unit = Literal["rows", "groups"]
 Rows = dict[Literal["source", "target"], Range]
 
 RATIOS = 1e-3, 1e3
-NOT_USED: OptionArguments = {"baseline_rows": 0, "empirical": False}  # figures beside the bound, which no plan needs
+# Figures beside the lower bound, which no plan needs.
+NOT_USED: OptionArguments = {"baseline_rows": 0, "empirical": False, "upper": "none"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from wdist_client import contract, requests
 from wdist_client.display.text import percent, watched
-from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
+from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout, WdistError
 from wdist_client.flows import Flow, Retries, Sleep, send
-from wdist_client.models import Batch, Estimate, SampleSet
+from wdist_client.models import Batch, Comparison, Estimate, SampleSet
 from wdist_client.options import BatchOptions, given
 from wdist_client.requests import Request
 
@@ -282,6 +282,30 @@ def ended(
 def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:
     answer = yield from send(Request("GET", f"/v1/batches/{job.id}/matrix"), retries)
     return job.named(answer.read(contract.Matrix))
+
+
+def comparison(
+    job: BatchRecord,
+    delta: float | None,
+    clock: Callable[[], float],
+    timeout: float | None,
+    progress: bool | None,
+    retries: Retries,
+) -> Flow[Comparison]:
+    """The comparison, once no estimate is waiting or running. Raises WdistError if none can be made."""
+    yield from ended(job, clock, timeout, progress, retries)
+    params = given({"delta": delta, "names": _names_given(job)})
+    answer = yield from send(Request("GET", f"/v1/batches/{job.id}/comparison", params), retries)
+    record = answer.read(contract.BatchComparison)
+    if record.comparison is None:
+        raise WdistError(f"{job.id} has no comparison: {record.reason}")
+    return Comparison.model_validate(record.comparison.model_dump())
+
+
+def _names_given(job: BatchRecord) -> list[str] | None:
+    """What the sets are called here, if their records were given and no two have one name."""
+    names = [job._names.get(each, each) for each in job.batch.sets or ()]
+    return names if job._names and len(set(names)) == len(names) else None
 
 
 def results(job: BatchRecord, retries: Retries) -> Flow[list[Estimate]]:

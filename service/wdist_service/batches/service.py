@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.withdrawn import withdrawn
+from wdist.inference.comparison import statements_needed
 from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -252,11 +253,20 @@ def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] |
     return MatrixWithdrawn(cells, " ".join(reasons), next(iter(found.values())).action)
 
 
+_OF_BATCHES = {"simultaneous", "compare"}  # options that a single estimate does not have
+
+
 def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
-    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others."""
-    options = {name: value for name, value in given.options.items() if name != "simultaneous"}
+    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others.
+
+    With `compare` it gets the bounds that a comparison of the targets needs.
+    """
+    options = {name: value for name, value in given.options.items() if name not in _OF_BATCHES}
     if options.get("groups") is not None:
         options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
+    statements = options.get("statements", 1)
     if given.options.get("simultaneous"):
-        options["statements"] = max(options.get("statements", 1), len(given.pairs))
+        options["statements"] = statements = max(statements, len(given.pairs))
+    if given.options.get("compare"):
+        options["statements"] = max(statements, statements_needed(len(given.pairs), given.options))
     return options
