@@ -30,7 +30,7 @@ from wdist.training.progress import Reporter
 from wdist.training.threads import ONE_THREAD, threads_for
 from wdist.training.trainer import Record, Trainer, steps_for_seconds
 
-_OF_THE_SPLIT = frozenset({"unit", "shift", "method_version"})
+_OF_THE_SPLIT = frozenset({"unit", "shift", "configs", "method_version"})
 """What differs between versions of the method for the same data and options."""
 
 CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result

@@ -68,7 +68,8 @@ def test_a_set_against_itself_is_warned_of() -> None:
     other = generator.normal(size=(300, 2))
     (warning,) = estimate_w1(rows, rows, critic="affine", baseline_rows=0).warnings
     assert "300 of 300 rows of target also occur in source" in warning
-    assert estimate_w1(rows, other, critic="affine", baseline_rows=0).warnings == []
+    warnings = estimate_w1(rows, other, critic="affine", baseline_rows=0).warnings
+    assert not any("occur" in warning or "distinct" in warning for warning in warnings)
     few = generator.integers(0, 3, (300, 2)).astype(float)  # of discrete data it says so, once for each set
     first, second = estimate_w1(few, few[::-1], critic="affine", baseline_rows=0).warnings
     assert "source: 9 of 300 rows are distinct" in first
