@@ -211,7 +211,7 @@ def _solved(x: Values, y: Values, pairs: Coupling) -> Coupling:
     exponent = int(np.frexp(mass_x.sum())[1])
     cost, flows, costs = plan_between(x[rows_x], y[rows_y], np.ldexp(mass_x, -exponent), np.ldexp(mass_y, -exponent))
     whole = np.rint(np.ldexp(flows, exponent))
-    if np.any(whole.sum(axis=1) != mass_x) or np.any(whole.sum(axis=0) != mass_y):
+    if whole.min() < 0 or np.any(whole.sum(axis=1) != mass_x) or np.any(whole.sum(axis=0) != mass_y):
         return pairs
     if cost >= np.ldexp(units.astype(np.float64), -exponent) @ costs[at_x, at_y]:
         return pairs
