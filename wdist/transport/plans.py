@@ -27,7 +27,8 @@ Effort = Literal["standard", "tight"]
 BITS = 48  # masses are multiples of 2^-48, so that 4 bits of float64 are left for the solver's rescaling
 PLACE_COLUMNS = 16  # of more columns, this many random projections decide where blocks are cut
 FIRST_LEVELS = 16  # halvings for the first plan; more would put up its price and change little
-MANY_ROWS = 400_000
+ONE_BLOCK: dict[Effort, int] = {"standard": 2_000, "tight": 4_000}  # rows in all that are solved exactly: .1 s, .6 s
+MANY_ROWS = 400_000  # of more rows in all, blocks are small
 MOST_ROWS = 4_000_000  # a minute or two, and 2 GB beside the rows
 
 Coupling = tuple[Indices, Indices, Indices]  # source rows, target rows, units of mass
@@ -69,11 +70,14 @@ class Work:
 
 
 def work(n: int, m: int, effort: Effort) -> Work:
-    """The work on a plan between n and m rows: a second or several, and one pass in small blocks if there are many.
+    """The work on a plan between n and m rows: one block if they are few, one pass in small blocks if they are many.
 
-    If one side has far fewer rows, its blocks are cheap, and there are more passes.
+    In between it takes about a second, or several for "tight". If one side has far fewer rows than the other, blocks
+    are cheap, and there are more passes.
     """
     block_pairs, most, budget = (512, 4, 80_000) if effort == "standard" else (1_024, 8, 240_000)
+    if n + m <= ONE_BLOCK[effort]:
+        return Work(n + m, 1)
     if n + m > MANY_ROWS:
         return Work(block_pairs // 4, 1)
     return Work(block_pairs, min(most, max(1, budget // (2 * math.isqrt(n * m)))))
@@ -112,8 +116,6 @@ def feasible_plan(
         else:
             blocks = _blocks(at_x[source] + at_y[target], planned.block_pairs, generator)
         coupling = _improved(rows_x, rows_y, coupling, blocks)
-        if len(blocks) == 1:
-            break
     source, target, units = coupling
     return Plan(source, target, np.ldexp(units.astype(np.float64), -BITS))
 
@@ -211,7 +213,7 @@ def _solved(x: Values, y: Values, pairs: Coupling) -> Coupling:
     exponent = int(np.frexp(mass_x.sum())[1])
     cost, flows, costs = plan_between(x[rows_x], y[rows_y], np.ldexp(mass_x, -exponent), np.ldexp(mass_y, -exponent))
     whole = np.rint(np.ldexp(flows, exponent))
-    if np.any(whole.sum(axis=1) != mass_x) or np.any(whole.sum(axis=0) != mass_y):
+    if whole.min() < 0 or np.any(whole.sum(axis=1) != mass_x) or np.any(whole.sum(axis=0) != mass_y):
         return pairs
     if cost >= np.ldexp(units.astype(np.float64), -exponent) @ costs[at_x, at_y]:
         return pairs

@@ -5,6 +5,7 @@ import pytest
 
 from wdist.data.known_truth import Funnels
 from wdist.transport import bracket as empirical
+from wdist.transport import plans
 from wdist.transport.exact import distances, exact_w1
 
 GENERATOR = np.random.default_rng(0)
@@ -52,6 +53,7 @@ def test_optimal_potential_closes_the_bracket_from_below() -> None:
 
 def test_bracket_of_larger_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(empirical, "EXACT_ROWS", 500)
+    monkeypatch.setattr(plans, "ONE_BLOCK", {"standard": 500})
     f, g = np.linalg.norm(X, axis=1), np.linalg.norm(Y, axis=1)
     bracket = empirical.empirical_bracket(X, Y, 3 * f, 3 * g, 3.0)
     assert bracket["exact"] is None

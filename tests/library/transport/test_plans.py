@@ -1,6 +1,7 @@
 """A plan moves exactly the weights, costs no less than the optimum, and falls towards it pass by pass."""
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,14 @@ from wdist.transport.exact import exact_w1
 from wdist.transport.plans import Plan, Work, feasible_plan
 
 SCALES = [1e-300, 1e-100, 1e-13, 1.0, 1e30, 1e200, 1e300]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _several_blocks() -> Iterator[None]:
+    """Sets of more than 500 rows in all get blocks and passes, so that these tests need no large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "ONE_BLOCK", dict.fromkeys(plans.ONE_BLOCK, 500))
+        yield
 
 
 def equal(n: int) -> np.ndarray:
@@ -203,9 +212,10 @@ def test_cost_by_hand() -> None:
 
 @pytest.mark.parametrize("effort", ["standard", "tight"])
 def test_the_work_is_bounded_and_small_blocks_serve_large_sets(effort: plans.Effort) -> None:
-    rows = [1, 500, 13_000, 100_000, 200_000, 200_001, 2_000_000]
+    rows = [300, 5_000, 13_000, 100_000, 200_000, 200_001, 2_000_000]
     found = [plans.work(each, each, effort) for each in rows]
     passes = [each.passes for each in found]
+    assert plans.work(200, 300, effort) == Work(500, 1)  # one block, exact
     assert passes == sorted(passes, reverse=True)
     assert passes[0] > passes[-1] == 1
     assert found[0].block_pairs > found[-1].block_pairs
