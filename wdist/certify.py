@@ -65,7 +65,7 @@ def certify(
     bound = critic.lipschitz_bound
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
-    held_out = HeldOut(units, options.method, prior, pair.groups)
+    held_out = HeldOut(units, options.method, prior, pair.groups, pair.group_counts, pair.numbers)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     upper = upper_end(pair, options)
     simultaneous: Simultaneous | None = None
@@ -122,6 +122,7 @@ def certify(
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
+    result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
@@ -185,7 +186,7 @@ def _sides(source: float, target: float) -> Sides:
 def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
     """What the upper bound is computed from, or why there is none.
 
-    After "standardize", every row but the select rows is used: these decided the unit, and an upper bound is false if
+    After "standardize", every row but the select rows is used: they decide the unit, and an upper bound is false if
     its own rows do.
     """
     if options.upper == "none":
@@ -193,7 +194,7 @@ def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
     if options.split == "blocks":
         return "rows ordered in time depend on their neighbours, and no variance of theirs is known"
     sides = (pair.source, pair.source_split), (pair.target, pair.target_split)
-    is_fitted = pair.scaling.kind == "standardize"
+    is_fitted = pair.scaling.kind in ("standardize", "reference")
     source, target = (
         np.sort(np.concatenate([split.train, split.test])) if is_fitted else np.arange(samples.n)
         for samples, split in sides
@@ -348,4 +349,6 @@ def _units(source: SampleSet, scale: Scaling) -> str:
             return "Euclidean distance in the data's own units"
         case "standardize":
             return "Euclidean distance in standard deviations of each column (of the select rows)"
+        case "reference":
+            return f"Euclidean distance in standard deviations of each column of {scale.fitted_on} (of its select rows)"
     return "Euclidean distance after division by the given scale"

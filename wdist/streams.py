@@ -25,11 +25,9 @@ class Purpose(IntEnum):
     WEIGHTS = 7
     DIRECTION = 8
     ANCHORS = 9
-    BLOCKS_OF_TRANSPORT = 10
+    PAIRS_OF_GROUPS = 10
     BASELINE = 11
-    BRACKET = 12
-    PAIRS_OF_GROUPS = 13
-    PLANS = 14
+    PLAN = 12
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -76,12 +76,11 @@ def split(document: dict[str, Any], tensors: dict[str, Array]) -> list[dict[str,
     for number, side in enumerate(SIDES):
         n = document["data"][side]["shape"][0]
         if made["mode"] == "groups":
-            codes = [tensors[f"groups.{each}"] for each in SIDES]
-            names = sorted(set(codes[0].tolist()) | set(codes[1].tolist()))
-            share = max(0.3, 50 / min(len(set(each.tolist())) for each in codes))
-            test, select = math.ceil(share * len(names)), math.ceil(0.1 * len(names))
-            place = {names[k]: i for i, k in enumerate(stream(seed, 2).permutation(len(names)).tolist())}
-            rank = np.array([place[code] for code in codes[number].tolist()])
+            every = made["groups"]["all"]
+            share = max(0.3, 50 / made["groups"]["fewest"])
+            test, select = math.ceil(share * every), math.ceil(0.1 * every)
+            place = {code: i for i, code in enumerate(stream(seed, 2).permutation(every).tolist())}
+            rank = np.array([place[code] for code in tensors[f"groups.{side}"].tolist()])
             order = np.argsort(rank, kind="stable")
             kind = np.digitize(rank[order], [test, test + select])
             parts = dict(zip(("test", "select", "train"), (order[kind == k] for k in range(3)), strict=True))
@@ -89,7 +88,7 @@ def split(document: dict[str, Any], tensors: dict[str, Array]) -> list[dict[str,
             sides.append(parts | {"rank": rank[parts["test"]]})
             continue
         cuts = np.cumsum([made[side]["train"], made[side]["select"]])
-        generator = stream(seed, 1, number)
+        generator = stream(seed, 1, made["numbers"][number])
         rows = np.arange(n)
         if made["mode"] == "random":
             pieces = np.split(generator.permutation(n), cuts)
@@ -415,8 +414,13 @@ def issue(
     upper: bool = True,
     diameter: float | None = None,
     ranges: Sequence[float] | None = None,
+    numbers: tuple[int, int] = (0, 1),
+    others: int = 0,
 ) -> Issued:
-    """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`."""
+    """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`.
+
+    numbers: of the two sets in a matrix. others: how many groups only other sets of the matrix have.
+    """
     generator = np.random.default_rng(3)
     images = family == "conv"
     shape = (4, 4) if images else (d,)
@@ -444,7 +448,14 @@ def issue(
             "uint8": images,
             "scale": {"kind": scale, "divisor": divisor, "center": 0.0, "data_divisor": 255.0 if images else 1.0},
         },
-        "split": {"mode": mode, "seed": seed, "source": sizes[0], "target": sizes[1]},
+        "split": {
+            "mode": mode,
+            "seed": seed,
+            "numbers": list(numbers),
+            "groups": None,
+            "source": sizes[0],
+            "target": sizes[1],
+        },
         "critic": {"layers": [*layers, {"kind": "clip", "low": -3.0, "high": 4.0}], "lipschitz_bound": 1.0},
         "statement": {
             "value": 0.0,
@@ -473,14 +484,18 @@ def issue(
         },
     }
     if mode == "groups":
-        first = {"own": 0, "mixed": 60, "apart": 1_000}[layout]
+        first = {"own": 0, "mixed": 60, "apart": 120}[layout]
         for side, a, start in zip(SIDES, arrays, (0, first), strict=True):
             tensors[f"groups.{side}"] = start + np.arange(len(a)) % 120
+        document["split"]["groups"] = {"all": 120 + first + others, "fewest": 120}
     issued = Issued(document, tensors, arrays)
-    if scale == "standardize":
+    if scale in ("standardize", "reference"):
         tensors |= {"layers.0.shift": np.zeros(d)} if family == "affine" else {}
         parts = split(document, tensors)
-        pooled = np.concatenate([a[part["select"]] for a, part in zip(arrays, parts, strict=True)]).astype(np.float64)
+        fitted = [a[part["select"]] for a, part in zip(arrays, parts, strict=True)]
+        if scale == "reference" and 0 in numbers:
+            fitted = [fitted[numbers.index(0)]]
+        pooled = np.concatenate(fitted).astype(np.float64)
         center = pooled[0] + (pooled - pooled[0]).mean(axis=0)
         document["input"]["scale"]["center"] = center.tolist()
         document["input"]["scale"]["divisor"] = np.sqrt(((pooled - center) ** 2).mean(axis=0)).tolist()

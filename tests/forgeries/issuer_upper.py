@@ -14,7 +14,8 @@ PLAN = ("plan.source", "plan.target", "plan.mass")
 
 def used(document: dict[str, Any], parts: list[dict[str, Array]]) -> list[Array]:
     """The rows of each side that did not decide the unit."""
-    kept = ("train", "test") if document["input"]["scale"]["kind"] == "standardize" else ("train", "select", "test")
+    is_fitted = document["input"]["scale"]["kind"] in ("standardize", "reference")
+    kept = ("train", "test") if is_fitted else ("train", "select", "test")
     return [np.concatenate([part[name] for name in kept]) for part in parts]
 
 

@@ -38,6 +38,10 @@ CASES: list[dict[str, Any]] = [
     {"diameter": 1e30, "unit": 1e29},
     {"d": 1, "ranges": [-1e4, 1e4]},
     *LAYOUTS,
+    {"numbers": (7, 3)},
+    {"numbers": (4, 0), "mode": "blocks"},
+    *({"scale": "reference", "numbers": numbers} for numbers in ((0, 1), (5, 0), (2, 1))),
+    {"mode": "groups", "others": 50, "numbers": (3, 4), "shift": 1.5},
 ]
 
 

@@ -41,13 +41,17 @@ class StoredCritic:
 class HeldOut:
     """What the statement was computed from.
 
-    groups: group codes of all rows of both sets, as `split_groups` returns them, or None if single rows were split.
+    groups: group codes of all rows of both sets, as `GroupOrder` has them, or None if single rows were split.
+    group_counts: how many groups all sets of the matrix have together, and the one with the fewest; None without
+    groups. numbers: those of the two sets, which with the seed decide their splits.
     """
 
     units: Units
     method: str
     prior: Prior | None
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    group_counts: tuple[int, int] | None = None
+    numbers: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def build_certificate(
         "library": wdist.__version__,
         "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
         "input": _plain(critic.takes),
-        "split": {"mode": split_mode if held_out.groups is None else "groups", "seed": int(result["seed"])}
+        "split": _split(held_out, split_mode, int(result["seed"]))
         | {side: split.sizes() for side, split in zip(SIDES, splits, strict=True)},
         "critic": {
             "layers": [_plain(entry) for entry in critic.layers],
@@ -144,6 +148,12 @@ def build_certificate(
     if upper is not None and upper.plan is not None:
         tensors |= {"plan.source": upper.plan.source, "plan.target": upper.plan.target, "plan.mass": upper.plan.mass}
     return Certificate(document, tensors)
+
+
+def _split(held_out: HeldOut, mode: str, seed: int) -> dict[str, Any]:
+    counts = None if held_out.group_counts is None else dict(zip(("all", "fewest"), held_out.group_counts, strict=True))
+    mode = mode if held_out.groups is None else "groups"
+    return {"mode": mode, "seed": seed, "numbers": list(held_out.numbers), "groups": counts}
 
 
 def _data(samples: SampleSet) -> dict[str, Any]:

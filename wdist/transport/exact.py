@@ -30,13 +30,13 @@ GAP = 1e-8  # of its cost: how far a plan may be from its dual value and still c
 LEAST_MASS = 1e-14  # of a total of 1; less than this on a pair is the rounding of the solver's flows
 
 
-def _flat(rows: ArrayLike) -> Values:
+def flat_rows(rows: ArrayLike) -> Values:
     """Rows as a float64 matrix, images flattened."""
     array = np.asarray(rows, dtype=np.float64)
     return array.reshape(len(array), -1)
 
 
-def _refuse_non_finite(x: Values, y: Values) -> None:
+def refuse_non_finite(x: Values, y: Values) -> None:
     for name, rows in (("first", x), ("second", y)):
         if not (is_finite := np.isfinite(rows).all(axis=1)).all():
             raise SampleError(f"row {int(is_finite.argmin())} of the {name} set is not finite; leave it out or fill it")
@@ -50,8 +50,8 @@ def distances(x: ArrayLike, y: ArrayLike) -> Values:
     from differences. Errors stay below 1e-11 of the data's radius. Raises SampleError for rows that are not finite or
     farther apart than the largest float64.
     """
-    rows_x, rows_y = _flat(x), _flat(y)
-    _refuse_non_finite(rows_x, rows_y)
+    rows_x, rows_y = flat_rows(x), flat_rows(y)
+    refuse_non_finite(rows_x, rows_y)
     exponent = _exponent(max(np.abs(rows_x).max(), np.abs(rows_y).max()))
     a, b = np.ldexp(rows_x, -exponent), np.ldexp(rows_y, -exponent)
     centre = a.mean(axis=0)
@@ -89,10 +89,22 @@ def _recompute(found: Values, where: NDArray[np.bool_], x: Values, y: Values) ->
         for start in range(0, len(near), step):
             i, j = near[start : start + step].T
             i = i + top
-            gaps = x[i] - y[j]
-            exponents = np.frexp(np.abs(gaps).max(axis=1))[1]
-            gaps = np.ldexp(gaps, -exponents[:, None])
-            found[i, j] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", gaps, gaps)), exponents)
+            found[i, j] = _lengths(x[i] - y[j])
+
+
+def pair_distances(x: Values, y: Values, i: NDArray[np.int64], j: NDArray[np.int64]) -> Values:
+    """Distance (k,) between row i[k] of x (n, d) and row j[k] of y (m, d), from differences, however small or large."""
+    step = max(1, (1 << 20) // x.shape[1])
+    parts = [_lengths(x[i[start : start + step]] - y[j[start : start + step]]) for start in range(0, len(i), step)]
+    return np.concatenate(parts)
+
+
+def _lengths(gaps: Values) -> Values:
+    """Norms of the rows of `gaps`, each scaled by its own power of two, so that no square over- or underflows."""
+    exponents = np.frexp(np.abs(gaps).max(axis=1))[1]
+    gaps = np.ldexp(gaps, -exponents[:, None])
+    lengths: Values = np.ldexp(np.sqrt(np.einsum("ij,ij->i", gaps, gaps)), exponents)
+    return lengths
 
 
 def exact_w1(x: ArrayLike, y: ArrayLike) -> float:
@@ -118,8 +130,8 @@ def w1_ends(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     Raises the same errors as `exact_w1`, except where the two differ.
     """
     if math.prod(np.shape(x)[1:]) == 1:
-        a, b = _flat(x), _flat(y)
-        _refuse_non_finite(a, b)
+        a, b = flat_rows(x), flat_rows(y)
+        refuse_non_finite(a, b)
         exact = one_dimensional_w1(a[:, 0], b[:, 0])
         return exact, exact
     upper, log = solve_plan(x, y)
@@ -133,26 +145,35 @@ def solve_plan(x: ArrayLike, y: ArrayLike) -> tuple[float, dict[str, Any]]:
     "lower" is the cost itself if the two agree within 1e-8 of it.
     """
     n, m = len(np.asarray(x)), len(np.asarray(y))
-    return _solve(x, y, np.full(n, 1 / n), np.full(m, 1 / m))
+    cost, log = _solve(_costs(x, y), np.full(n, 1 / n), np.full(m, 1 / m))
+    del log["G"]
+    return cost, log
 
 
-def transport_cost(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> float:
-    """Cost of the best plan found between weighted rows of equal total mass; optimal up to what the solver resolves.
+def plan_between(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> tuple[float, Values, Values]:
+    """The best plan found between rows whose weights have one sum, near 1: its cost, its masses and the distances.
 
-    Raises the same errors as `w1_ends`.
+    Masses and distances are (n, m). The plan is optimal up to what the solver resolves. Raises the same errors as
+    `w1_ends`.
     """
-    mass = float(weights_x.sum())
-    return mass * _solve(x, y, weights_x / mass, weights_y / float(weights_y.sum()))[0]
+    costs = _costs(x, y)
+    cost, log = _solve(costs, weights_x, weights_y)
+    return cost, log["G"], costs
 
 
-def _solve(x: ArrayLike, y: ArrayLike, weights_x: Values, weights_y: Values) -> tuple[float, dict[str, Any]]:
-    n, m = len(weights_x), len(weights_y)
+def _costs(x: ArrayLike, y: ArrayLike) -> Values:
+    """`distances`, unless they need too much memory."""
+    n, m = len(np.asarray(x)), len(np.asarray(y))
     if 8 * n * m > COST_BYTES_LIMIT:
         raise SampleError(
             f"exact transport between {n:,} and {m:,} rows needs {8 * n * m / 2**30:.1f} GiB for its distances, "
             f"the limit is {COST_BYTES_LIMIT / 2**30:.0f}; use a random subset of the rows"
         )
-    costs = distances(x, y)
+    return distances(x, y)
+
+
+def _solve(costs: Values, weights_x: Values, weights_y: Values) -> tuple[float, dict[str, Any]]:
+    """The cost of the best plan found, and the solver's log with "G", the plan's masses."""
     cap = float(costs.max())
     upper, log = _capped_plan(costs, cap, weights_x, weights_y)
     # The solver resolves costs up to a share of the largest, so that a few far rows can hide the rest. Distances that
@@ -183,7 +204,7 @@ def _capped_plan(costs: Values, cap: float, weights_x: Values, weights_y: Values
         raise SampleError(f"exact transport between {n:,} and {m:,} rows did not converge: {log['warning']}")
     lower = math.ldexp(_dual_value(scaled, np.asarray(log["u"]), weights_x, weights_y), exponent)
     log["u"], log["v"] = np.ldexp(log["u"], exponent), np.ldexp(log["v"], exponent)
-    masses = log.pop("G")
+    masses = log["G"]
     is_used = masses > LEAST_MASS
     paid = costs[is_used]
     upper, reported = float(masses[is_used] @ paid), math.ldexp(float(cost), exponent)

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from wdist.errors import OptionError
 from wdist.streams import Purpose, stream
 from wdist.transport.exact import RowSource, exact_w1, one_dimensional_w1
-from wdist.transport.plans import Effort, Plan, feasible_plan, too_large
+from wdist.transport.plans import Effort, Plan, feasible_plan
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Kind = Literal["approximate", "finite-sample"]
 
 SHARE_OF_VARIANCE: Final = 0.05  # of the error, for each set's variance in the finite-sample deviation
+NUMBERS: Final = 1 << 29  # 4 GiB in double precision
 PAIRS_OF_GROUPS: Final = 1_000  # from which the spread of groups is estimated
 ROWS_OF_A_GROUP: Final = 200  # more are not looked at there; fewer rows of a group make its distances larger on average
 
@@ -130,7 +131,10 @@ def upper_end_of_groups(
 
 
 def _too_large(x: RowSource, counts: tuple[int, int]) -> str | None:
-    return too_large(*counts, math.prod(x.rows(slice(0, 1)).shape[1:]))
+    dimension = math.prod(x.rows(slice(0, 1)).shape[1:])
+    if sum(counts) * dimension <= NUMBERS:
+        return None
+    return f"the sets have more than {NUMBERS:,} numbers together, and a transport plan needs all of them in memory"
 
 
 def _read(source: RowSource, used: Rows) -> Values:

@@ -17,6 +17,7 @@ SIDES = ("source", "target")
 PARTS = ("train", "select", "test")
 MODES = ("random", "blocks", "groups")
 SEED_LIMIT = 1 << 128
+MOST_GROUPS = 1 << 26  # of all sets together: their order is held in memory
 KEYS = {"format", "version", "library", "data", "input", "split", "critic", "statement", "upper", "reported"}
 STATEMENT = {"value", "lower_bound", "confidence", "p_value", "method", "prior", "clip", "rounding"}
 UPPER = {"bound", "cost", "diameter", "ranges"}
@@ -66,6 +67,10 @@ def _whole(value: Any) -> bool:
     return type(value) is int
 
 
+def _number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
 def _size(value: Any) -> bool:
     return type(value) is int and 1 <= value < 1 << 62
 
@@ -109,9 +114,18 @@ _DTYPE = re.compile(r"[|<>](b1|[iu][1248]|f[248])")
 
 
 def _check_split(split: Any, data: Any) -> None:
-    require_fields("split", split, {"mode", "seed", *SIDES})
+    require_fields("split", split, {"mode", "seed", "numbers", "groups", *SIDES})
     _require("split.mode", split["mode"], lambda value: _text(value) and value in MODES)
     _require("split.seed", split["seed"], lambda value: _whole(value) and 0 <= value < SEED_LIMIT)
+    _require("split.numbers", split["numbers"], _list_of(_number, least=2, most=2))
+    if split["numbers"][0] == split["numbers"][1]:
+        raise CertificateError("split.numbers are equal: both sets would have the split of one")
+    if (split["groups"] is None) == (split["mode"] == "groups"):
+        raise CertificateError("split.groups is null unless groups are split, and only then")
+    if split["groups"] is not None:
+        require_fields("split.groups", split["groups"], {"all", "fewest"})
+        _require("split.groups.all", split["groups"]["all"], lambda value: _size(value) and value <= MOST_GROUPS)
+        _require("split.groups.fewest", split["groups"]["fewest"], _size)
     for side in SIDES:
         require_fields(f"split.{side}", split[side], set(PARTS))
         for part in PARTS:
@@ -210,6 +224,10 @@ def _check_tensors(certificate: Certificate, tensors: Tensors) -> None:
         tensor, rows = tensors[f"groups.{side}"], certificate["data"][side]["shape"][0]
         if tensor.dtype.kind != "i" or tensor.shape != (rows,):
             raise CertificateError(f"groups.{side} is not one whole number for each of {rows} rows")
+        if tensor.min() < 0 or tensor.max() >= certificate["split"]["groups"]["all"]:
+            raise CertificateError(
+                f"groups.{side} holds numbers that none of the {certificate['split']['groups']['all']} groups has"
+            )
 
 
 def _check_plan(plan: list[NDArray[Any]], rows: int) -> None:

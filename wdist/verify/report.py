@@ -101,17 +101,26 @@ class Report:
         return lines
 
 
-def not_checked(certificate: Mapping[str, Any], *, is_issued: bool, scale: str | None = None) -> list[str]:
+SCALE_OF_ANOTHER_SET = (
+    "the scale: that centre and divisors are those of the first set of the matrix, which is none of these two, and "
+    "were not picked by the result"
+)
+
+
+def not_checked(
+    certificate: Mapping[str, Any], *, others: int = 0, is_issued: bool, scale: str | None = None
+) -> list[str]:
     """What `verify` leaves to the word of the issuer.
 
-    is_issued: whether the file's digest was given. scale: its kind, once it was read.
+    others: how many groups are only in other sets of the matrix. is_issued: whether the file's digest was given. scale:
+    its kind, once it was read.
     """
     mode = certificate["split"]["mode"]
     points = [] if is_issued else ["that this is the file the issuer gave out (pass its digest with --sha256)"]
     points += [
         "the critic: that it was fitted and chosen without the test rows, and so was its clip (verify --fresh on rows "
         "the issuer never saw needs no such trust)",
-        "the seed: that it was not picked among several by its result",
+        "the seed, and the numbers of the sets: that they were not picked among several by the result",
         "the size of the test part, as of the others: that it was not picked by its result",
         "the prior: that it was taken from other rows than the test rows",
         "the order of the rows: the seed picks places in the file, so that whoever orders the file decides which rows "
@@ -119,6 +128,8 @@ def not_checked(certificate: Mapping[str, Any], *, is_issued: bool, scale: str |
     ]
     if mode == "groups":
         points.append("the groups: that rows which depend on each other share one, and that none was invented")
+    if others:
+        points.append(f"the groups of other sets: that there are {others:,}, which with the seed decide the split")
     points.append("independence: that rows, or groups of rows, are independent draws from the two populations")
     if mode == "blocks":
         points.append("the confidence itself: rows ordered in time depend on their neighbours (split by blocks)")
@@ -161,7 +172,11 @@ def units_of_distance(taken: dict[str, Any]) -> str:
     if kind == "none":
         own = "between images with pixels in [0, 1]" if taken["uint8"] else "in the data's own units"
         return f"Euclidean distance {own}"
-    what = "standard deviations of the select rows" if kind == "standardize" else "the given scale"
+    deviations = {
+        "standardize": "standard deviations of the select rows",
+        "reference": "standard deviations of the select rows of the first set",
+    }
+    what = deviations.get(kind, "the given scale")
     return f"Euclidean distance after division by {what}: {_numbers(divisor)}"
 
 

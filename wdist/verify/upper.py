@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .container import CertificateError, Tensors
 from .order import Index, Parts
 from .rounding import NORM_ROUNDING, U, Values, row_norms
-from .rows import Input
+from .rows import FITTED, Input
 
 TOLERANCE = 1e-9  # of the cost and one deviation
 ROUNDING_SHARE = 1e-2  # of the same: how much rounding may explain, at most
@@ -121,7 +121,7 @@ def check_upper_bound(
 
 def used_rows(takes: Input, part: Parts) -> Index:
     """The rows of one set that the upper end uses: all but those that decided the unit, ascending."""
-    pieces = [part.train, part.test] if takes.kind == "standardize" else [part.train, part.select, part.test]
+    pieces = [part.train, part.test] if takes.kind in FITTED else [part.train, part.select, part.test]
     return np.sort(np.concatenate(pieces))
 
 

@@ -52,6 +52,8 @@ const OPTION_WORDS = {
   confidence: (share) => `${percent(share)} confidence`,
   critic: (family) => `${family} critic`,
   diameter: (distance) => `rows at most ${distance} apart`,
+  ranges: (ends) => (ends.length === 2 ? `values from ${ends[0]} to ${ends[1]}` : "a range for each column"),
+  upper: (effort) => (effort === "none" ? "no upper bound" : `${effort} upper bound`),
   max_seconds: (seconds) => `trained for about ${duration(seconds)}`,
   scale: (unit) => (unit === "standardize" ? "standardised columns" : Array.isArray(unit) ? "a unit for each column" : `unit ${unit}`),
   split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),

@@ -19,7 +19,21 @@ export function fieldOf(option) {
   if (others.length) return null;
   const values = valuesOf(kind);
   if (values) return choiceField(option, option.isNullable ? [null, ...values] : values);
+  if (kind.type === "array") return kind.items?.type === "number" ? listField(option, kind) : null;
   return ["integer", "number"].includes(kind.type) ? numberField(option, kind) : null;
+}
+
+/** Several numbers, with commas between them; empty where the option may be null. */
+function listField({ name, label, isNullable }, { minItems: least = 0 }) {
+  const control = h("input", { type: "text", inputmode: "decimal", name, "aria-label": label, id: uniqueId(name), placeholder: isNullable ? "not set" : null });
+  control.addEventListener("input", () => mark(control, null));
+  const read = () => {
+    if (isNullable && control.value.trim() === "") return null;
+    const parts = control.value.split(",").map((part) => part.trim());
+    if (parts.length < least || parts.some((part) => part === "" || !Number.isFinite(Number(part)))) throw new Refused(control, `Give ${least || "some"} or more numbers, with commas between them, as in 0, 1${isNullable ? "; or leave it empty" : ""}.`);
+    return parts.map(Number);
+  };
+  return { control, read };
 }
 
 /** A list of values; one without words shows its API name. */

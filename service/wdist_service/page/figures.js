@@ -30,10 +30,11 @@ function printed({ value, digits, decimals }) {
 }
 
 /** What the contract's sentences leave open: "W1 is at least this, with {about}{confidence} confidence". */
-function wordsOf({ confidence, split, groups, null_baseline: baseline, simultaneous }) {
+function wordsOf({ confidence, split, upper_kind: kind, groups, null_baseline: baseline, simultaneous }) {
   return {
     confidence: percent(confidence),
     about: split === "blocks" ? "approximately " : "",
+    upper_about: kind === "approximate" ? "approximately " : "",
     unit: groups ? "groups" : "rows",
     rows: baseline && `${whole(baseline.rows)} rows of each set${groups ? ", not by group" : ""}`,
     statements: simultaneous && whole(simultaneous.statements),

@@ -44,7 +44,8 @@ const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 /** {name, note, value, kind} of every figure that can be compared with the bound. */
 function comparisons(result) {
   const { lower_bound, upper_bound, value, unclipped, confidence, trivial, empirical, null_baseline: baseline, split, groups } = result;
-  const holds = isWithdrawn(result, "lower_bound") ? RUN_AGAIN : `holds with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence`;
+  const each = Number.isFinite(upper_bound) ? ", each end" : "";
+  const holds = isWithdrawn(result, "lower_bound") ? RUN_AGAIN : `${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence${each}`;
   const rows = [
     { name: "Certified bound", note: holds, value: lower_bound, to: upper_bound, kind: "bound" },
     { name: groups ? "Critic on held-out groups" : "Critic on held-out rows", note: "low on average", value, kind: "value" },

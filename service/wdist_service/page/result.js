@@ -20,16 +20,30 @@ export function resultView(contract, estimate, source, target) {
 }
 
 function headline(result) {
-  const isZero = !(result.lower_bound > 0);
   const isOld = isWithdrawn(result, "lower_bound");
-  const bound = h("span", { class: "bound-figure" }, struck(isZero ? "0" : figure(result.lower_bound), isOld));
   return h("section", { class: isOld ? "card result withdrawn" : "card result" },
-    h("p", { class: "big" }, isZero ? [bound, " ", h("span", { class: "big-words" }, struck("no evidence of a difference", isOld))]
-      : [h("span", { class: "big-words" }, struck("at least", isOld), " "), bound]),
-    h("p", { class: "units" }, `Wasserstein-1 distance, ${result.split === "blocks" ? "approximately " : ""}${percent(result.confidence)} confidence. Units: ${result.units}.`),
+    h("p", { class: "big" }, ends(result, isOld)),
+    h("p", { class: "units" }, `Wasserstein-1 distance, ${confidence(result)}. Units: ${result.units}.`),
     intervalPicture(result),
     h("p", { class: "meaning" }, result.withdrawn && "The earlier version said: ", result.meaning, " ", chance(result)),
+    result.no_upper_bound && h("p", { class: "small soft" }, `No upper bound: ${result.no_upper_bound}.`),
     result.warnings.length > 0 && h("ul", { class: "warnings" }, result.warnings.map((warning) => h("li", null, warning))));
+}
+
+/** The distance in large figures: between two ends, at least one, or at most the other. */
+function ends(result, isOld) {
+  const { lower_bound: lower, upper_bound: upper } = result;
+  const words = (text, isStruck = false) => h("span", { class: "big-words" }, struck(text, isStruck));
+  const shown = (value, isStruck) => h("span", { class: "bound-figure" }, struck(value, isStruck));
+  const high = Number.isFinite(upper) && shown(figure(upper), isWithdrawn(result, "upper_bound"));
+  if (lower > 0) return high ? [words("between", isOld), " ", shown(figure(lower), isOld), " ", words("and"), " ", high] : [words("at least", isOld), " ", shown(figure(lower), isOld)];
+  return [shown("0", isOld), " ", words("no evidence of a difference", isOld), high && [words(", and at most"), " ", high]];
+}
+
+function confidence({ split, confidence: share, upper_bound: upper, upper_kind: kind }) {
+  const one = `${split === "blocks" ? "approximately " : ""}${percent(share)} confidence`;
+  if (!Number.isFinite(upper) || !kind) return one;
+  return `${one} each, ${percent(Math.max(0, +(2 * share - 1).toPrecision(12)))} together${kind === "approximate" ? ", the upper end approximately" : ""}`;
 }
 
 function chance(result) {

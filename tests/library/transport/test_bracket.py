@@ -50,28 +50,10 @@ def test_optimal_potential_closes_the_bracket_from_below() -> None:
     assert empirical.dual_value(x, y, funnels.potential(y)) == pytest.approx(exact_w1(x, y), rel=1e-6)
 
 
-@pytest.mark.parametrize("block_rows", [50, 333, 10_000])
-def test_block_plan_is_above_the_distance_and_meets_it_in_one_block(block_rows: int) -> None:
-    cost = empirical.block_plan_cost(X, Y, X[:, 0], Y[:, 0], block_rows)
-    assert cost >= EXACT * (1 - 1e-9)
-    if block_rows == 10_000:
-        assert cost == pytest.approx(EXACT, rel=1e-9)
-
-
-@pytest.mark.parametrize(("n", "blocks"), [(10, 3), (7, 7), (5, 8), (1_000, 1)])
-def test_pieces_share_out_every_row_exactly(n: int, blocks: int) -> None:
-    mass = np.zeros(n)
-    for first, weights in empirical._pieces(n, blocks):
-        assert weights.sum() == pytest.approx(1 / blocks, rel=1e-12)
-        assert (weights > 0).all()
-        mass[first : first + len(weights)] += weights
-    np.testing.assert_allclose(mass, 1 / n, rtol=1e-12)
-
-
 def test_bracket_of_larger_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(empirical, "EXACT_ROWS", 500)
     f, g = np.linalg.norm(X, axis=1), np.linalg.norm(Y, axis=1)
-    bracket = empirical.empirical_bracket(X, Y, 3 * f, 3 * g, 3.0, block_rows=100)
+    bracket = empirical.empirical_bracket(X, Y, 3 * f, 3 * g, 3.0)
     assert bracket["exact"] is None
     assert bracket["lower"] is not None
     assert bracket["upper"] is not None

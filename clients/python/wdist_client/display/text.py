@@ -101,6 +101,7 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
     words = {
         "confidence": percent(result.confidence),
         "about": "approximately " if result.split == "blocks" else "",
+        "upper_about": "approximately " if result.upper_kind == "approximate" else "",
         "unit": unit,
         "rows": rows if unit == "rows" else f"{rows}, not by group",
         "statements": f"{result.simultaneous.statements if result.simultaneous else 1:,}",
