@@ -214,7 +214,7 @@ def _(issued: Issued) -> Issued:
 @attack("k so large that no honest plan has it", "container")
 def _(issued: Issued) -> Issued:
     rows = sum(len(array) for array in issued.arrays)
-    times = 1 + 8 * rows // len(issued.tensors[MASS])
+    times = 1 + 16 * rows // len(issued.tensors[MASS])
     for name in PLAN:
         issued.tensors[name] = np.tile(issued.tensors[name], times) / (times if name == MASS else 1)
     for name in (SOURCE, TARGET):

@@ -22,7 +22,7 @@ KEYS = {"format", "version", "library", "data", "input", "split", "critic", "sta
 STATEMENT = {"value", "lower_bound", "confidence", "p_value", "method", "prior", "clip", "rounding"}
 UPPER = {"bound", "cost", "diameter", "ranges"}
 PLAN = ("plan.source", "plan.target", "plan.mass")
-PAIRS = 8  # of a plan, for each row of both sets; honest plans have up to 3
+PAIRS = 16  # of a plan, for each row of both sets; honest plans have up to 5
 
 Certificate = dict[str, Any]
 Test = Callable[[Any], bool]
