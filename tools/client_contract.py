@@ -17,7 +17,7 @@ from wdist.definitions.figures import shown_figures
 
 Schema = dict[str, Any]
 
-RECORDS = ("SampleSetView", "EstimateView", "BatchView", "MatrixView", "CurveView")
+RECORDS = ("SampleSetView", "EstimateView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView")
 """What the client reads. The schemas that these refer to are written too."""
 
 REQUIRED = {
@@ -26,6 +26,11 @@ REQUIRED = {
     "Batch": "id status kind counts",
     "Counts": "total",
     "Matrix": "rows columns value lower_bound p_value",
+    "BatchComparison": "batch complete",
+    "ComparisonFigures": "reference confidence kind ranking differences sentence",
+    "Standing": "name position best worst value lower_bound upper_bound",
+    "Difference": "first second shown lower_bound upper_bound answer sentence",
+    "Growth": "least",
     "Curve": "data",
     "CurvePoint": "step seconds value",
     "Result": "value lower_bound confidence lipschitz_bound critic seed n",
@@ -51,7 +56,7 @@ LIMITS = {
 }  # fmt: skip
 """Keywords of JSON schemas, and pydantic's names for them."""
 
-OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets"}
+OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets", "compare"}
 """What the client's methods take as arguments of their own, or in another form than the server."""
 
 _HEAD = '''"""What a server takes and answers; made from its OpenAPI by `make generate`. models.py builds on it."""

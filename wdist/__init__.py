@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wdist.comparison import Comparison as Comparison
+    from wdist.comparison import compare_w1 as compare_w1
     from wdist.critics.critic import load_critic as load_critic
     from wdist.data.samples import open_samples as open_samples
     from wdist.errors import OptionError as OptionError
@@ -15,18 +17,24 @@ if TYPE_CHECKING:
     from wdist.estimate import estimate_w1 as estimate_w1
     from wdist.matrix import Matrix as Matrix
     from wdist.matrix import matrix_w1 as matrix_w1
+    from wdist.planning.plan import RowPlan as RowPlan
+    from wdist.planning.plan import plan_w1 as plan_w1
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
 __version__ = "0.2.0.dev0"
 
 _HOME = {
+    "compare_w1": "wdist.comparison",
     "estimate_w1": "wdist.estimate",
     "load_critic": "wdist.critics.critic",
     "matrix_w1": "wdist.matrix",
+    "plan_w1": "wdist.planning.plan",
     "open_samples": "wdist.data.samples",
+    "Comparison": "wdist.comparison",
     "Matrix": "wdist.matrix",
     "Result": "wdist.result",
+    "RowPlan": "wdist.planning.plan",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",
     "SampleError": "wdist.errors",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wdist.certificate.file import Certificate, HeldOut, StoredCritic, build_certificate
+from wdist.certificate.file import Certificate, HeldOut, StoredCritic, StoredUpperEnd, build_certificate
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
 from wdist.data.pair import SELECT_ROWS, SamplePair
@@ -65,7 +65,7 @@ def certify(
     bound = critic.lipschitz_bound
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
-    held_out = HeldOut(units, options.method, prior, pair.groups)
+    held_out = HeldOut(units, options.method, prior, pair.groups, pair.group_counts, pair.numbers)
     difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
     upper = upper_end(pair, options)
     simultaneous: Simultaneous | None = None
@@ -121,7 +121,8 @@ def certify(
         method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
-    result._certificate = Later(lambda: _certificate(pair, result, held_out, options))
+    result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
+    result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
@@ -185,7 +186,7 @@ def _sides(source: float, target: float) -> Sides:
 def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
     """What the upper bound is computed from, or why there is none.
 
-    After "standardize", every row but the select rows is used: these decided the unit, and an upper bound is false if
+    After "standardize", every row but the select rows is used: they decide the unit, and an upper bound is false if
     its own rows do.
     """
     if options.upper == "none":
@@ -193,7 +194,7 @@ def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
     if options.split == "blocks":
         return "rows ordered in time depend on their neighbours, and no variance of theirs is known"
     sides = (pair.source, pair.source_split), (pair.target, pair.target_split)
-    is_fitted = pair.scaling.kind == "standardize"
+    is_fitted = pair.scaling.kind in ("standardize", "reference")
     source, target = (
         np.sort(np.concatenate([split.train, split.test])) if is_fitted else np.arange(samples.n)
         for samples, split in sides
@@ -210,11 +211,10 @@ def _diameter_of(ranges: list[float], pair: SamplePair) -> float:
     """The diameter, as distances are measured, of all rows within the ranges of the data's own units."""
     low, high = (
         np.broadcast_to(np.reshape(ends, pair.source.row_shape if len(ends) > 1 else ()), pair.source.row_shape)
-        / pair.source.divisor
-        / pair.scaling.divisor
         for ends in (ranges[::2], ranges[1::2])
     )
-    return diameter_from_ranges(low.ravel(), high.ravel())
+    widths = (high - low) / pair.source.divisor / pair.scaling.divisor  # subtracted first: an offset costs no digit
+    return diameter_from_ranges(np.zeros(widths.size), widths.ravel())
 
 
 def _upper_figures(upper: UpperEnd | str, alpha: float) -> dict[str, Any]:
@@ -239,7 +239,9 @@ def _empirical(pair: SamplePair, critic: Critic, options: Options) -> Empirical 
     return empirical_bracket(x, y, critic.scores(x), critic.scores(y), critic.lipschitz_bound)
 
 
-def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: Options) -> Certificate:
+def _certificate(
+    pair: SamplePair, result: Result, held_out: HeldOut, upper: UpperEnd | str, options: Options
+) -> Certificate:
     critic = result.critic
     layers, tensors = describe(critic.module)
     stored = StoredCritic(
@@ -256,7 +258,13 @@ def _certificate(pair: SamplePair, result: Result, held_out: HeldOut, options: O
         (pair.source_split, pair.target_split),
         held_out,
         options.split,
+        # The spread of groups needs exact transport between groups, which a verifier in numpy alone cannot do.
+        None if isinstance(upper, str) or pair.groups is not None else _stored(upper, options),
     )
+
+
+def _stored(upper: UpperEnd, options: Options) -> StoredUpperEnd:
+    return StoredUpperEnd(upper.bound(options.alpha), upper.cost, upper.plan, options.diameter, options.ranges)
 
 
 def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> Witness:
@@ -341,4 +349,6 @@ def _units(source: SampleSet, scale: Scaling) -> str:
             return "Euclidean distance in the data's own units"
         case "standardize":
             return "Euclidean distance in standard deviations of each column (of the select rows)"
+        case "reference":
+            return f"Euclidean distance in standard deviations of each column of {scale.fitted_on} (of its select rows)"
     return "Euclidean distance after division by the given scale"

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from wdist.certify import certify, rescaled
 from wdist.data.checks import check_pair, check_ranges, check_scaled, duplicate_warnings, scale_warnings
+from wdist.data.columns import check_names
 from wdist.data.files import FileRows, labels_of
 from wdist.data.groups import checked_labels, comparable
-from wdist.data.pair import SamplePair
+from wdist.data.pair import SamplePair, Shared
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
-from wdist.data.splits import MINIMUM_ROWS, Split, split_groups, split_rows, tested_units
+from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
@@ -82,20 +81,33 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
-    with own_torch_state(), ProgressLine(progress or False) as tell:
+    with ProgressLine(progress or False) as tell:
         estimation = Estimation(
             x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
             should_finish=should_finish, checkpoint=checkpoint,
         )  # fmt: skip
-        for training in estimation.trainings():
-            training.run()
-        return estimation.result()
+        return estimation.run()
 
 
-def compared(names: tuple[str, str], x: Any, y: Any, **options: Any) -> Result:
-    """`estimate_w1` of two sets that messages call by their names."""
+def compared(
+    names: tuple[str, str],
+    x: Any,
+    y: Any,
+    *,
+    shared: Shared | None = None,
+    groups: tuple[Any, Any] | str | None = None,
+    drop: Sequence[str] = (),
+    progress: Callable[[Progress], object] | None = None,
+    should_finish: Callable[[], bool] | None = None,
+    **options: Unpack[OptionArguments],
+) -> Result:
+    """`estimate_w1` of two sets that messages call by their names, or of a pair of a matrix (`shared`)."""
     try:
-        result = estimate_w1(x, y, **options)
+        estimation = Estimation(
+            x, y, Options.checked(**options), groups=groups, drop=drop, progress=progress,
+            should_finish=should_finish, shared=shared,
+        )  # fmt: skip
+        result = estimation.run()
         result.names = names
         return result
     except SampleError as error:
@@ -130,10 +142,12 @@ class Estimation:
         should_stop: Callable[[], bool] | None = None,
         should_finish: Callable[[], bool] | None = None,
         checkpoint: str | Path | None = None,
+        shared: Shared | None = None,
     ) -> None:
+        """shared: what the pairs of a matrix share, its group labels included; `groups` is not given then."""
         self._options = options
         self._names = called(x, "source"), called(y, "target")
-        self._pair, self._warnings = _open(x, y, options, groups, drop)
+        self._pair, self._warnings = _open(x, y, options, groups, drop, shared)
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
@@ -150,6 +164,13 @@ class Estimation:
     def trainings(self) -> Iterator[Training]:
         """The trainings of all candidates. Run each one before asking for the next."""
         return self._selection.trainings()
+
+    @own_torch_state()
+    def run(self) -> Result:
+        """Train all candidates, and return the result."""
+        for training in self.trainings():
+            training.run()
+        return self.result()
 
     @own_torch_state()
     def result(self) -> Result:
@@ -187,7 +208,12 @@ def _device(name: str) -> torch.device:
 
 
 def _open(
-    x: Any, y: Any, options: Options, groups: tuple[Any, Any] | str | None, drop: Sequence[str]
+    x: Any,
+    y: Any,
+    options: Options,
+    groups: tuple[Any, Any] | str | None,
+    drop: Sequence[str],
+    shared: Shared | None,
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
@@ -198,28 +224,63 @@ def _open(
         groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = check_pair(source, target)
-    source_split, target_split, codes = _split(source, target, options, groups)
+    numbers = (0, 1) if shared is None else shared.numbers
+    order = _group_order(source, target, options, groups, shared)
+    if order is None:
+        codes = None
+        source_split, target_split = (
+            split_rows(s.n, options.seed, k, mode=options.split) for s, k in zip((source, target), numbers, strict=True)
+        )
+    else:
+        source_split, target_split, codes = order.pair(*numbers)
     check_confidence(options.confidence, *tested_units((source_split, target_split), codes), options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
-    fitted = Scaling.fit(options.scale, source, target, source_split, target_split)
+    reference = None if shared is None else _reference(shared, source, options, order)
+    fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference)
     check_scaled(source, target, fitted)
     warnings += scale_warnings(source, target, fitted)
-    return SamplePair(source, target, source_split, target_split, fitted, options.seed, device, codes), warnings
+    counts = None if order is None else order.counts
+    pair = SamplePair(
+        source, target, source_split, target_split, fitted, options.seed, device, codes, counts, numbers
+    )  # fmt: skip
+    return pair, warnings
 
 
-def _split(
-    source: SampleSet, target: SampleSet, options: Options, groups: tuple[Any, Any] | None
-) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]] | None]:
-    """Split both sets by rows, blocks of time or whole groups. Also returns the rows' group codes, or None."""
-    if groups is None:
-        splits = [split_rows(s.n, options.seed, side, mode=options.split) for side, s in enumerate((source, target))]
-        return splits[0], splits[1], None
+def _group_order(
+    source: SampleSet, target: SampleSet, options: Options, groups: tuple[Any, Any] | None, shared: Shared | None
+) -> GroupOrder | None:
+    """The order of all groups of both sets, or of all sets of a matrix; None if rows are split by themselves."""
+    given = groups if shared is None else shared.groups
+    if given is None:
+        return None
     if (reason := refuse_groups(options.split, options.diameter, options.ranges)) is not None:
         raise OptionError(f"groups: {reason}")
-    if not isinstance(groups, tuple | list) or len(groups) != 2:
+    if not isinstance(given, tuple | list) or (shared is None and len(given) != 2):
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
-    labels = [checked_labels(given, s.name, s.n) for given, s in zip(groups, (source, target), strict=True)]
-    codes = comparable(labels[0], labels[1])
-    if (reason := refuse_layout(layout_of(*codes), options.method)) is not None:
+    i, j = (0, 1) if shared is None else shared.numbers
+    sides = {i: source, j: target}
+    labels = [
+        checked_labels(each, sides[k].name, sides[k].n)
+        if k in sides
+        else checked_labels(each, f"set {k + 1}", len(each))
+        for k, each in enumerate(given)
+    ]
+    codes = comparable(*labels)
+    if (reason := refuse_layout(layout_of(codes[i], codes[j]), options.method)) is not None:
         raise OptionError(f"groups: {reason}")
-    return split_groups(*codes, options.seed)
+    return GroupOrder.of(codes, options.seed)
+
+
+def _reference(
+    shared: Shared, source: SampleSet, options: Options, order: GroupOrder | None
+) -> tuple[SampleSet, Split] | None:
+    """The first set of a matrix, whose select rows fix the unit of all its pairs, and its split; None if none do."""
+    if options.scale != "standardize":
+        return None
+    first = open_samples(shared.first, shared.name, options.layout)
+    check_names(first.names, source.names)
+    if first.row_shape != source.row_shape:
+        raise SampleError(f"{first.name} has rows of shape {first.row_shape}, not {source.row_shape}")
+    if order is not None:
+        return first, order.split(0, first.name)
+    return first, split_rows(first.n, options.seed, 0, mode=options.split)

@@ -11,12 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.files import FileRows, labels_of, rows_of
+from wdist.data.pair import Shared
 from wdist.data.readers.base import Selection
 from wdist.definitions.arguments import OptionArguments
 from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import compared
-from wdist.inference.pair_matrix import ADJUSTED, FIGURES, as_lists, pair_matrix, places
+from wdist.inference.pair_matrix import (
+    ADJUSTED,
+    FIGURES,
+    UpperKind,
+    as_lists,
+    cells,
+    claim,
+    common_kind,
+    pair_matrix,
+    places,
+)
 from wdist.options import Options, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
@@ -35,9 +46,11 @@ class Matrix:
         rows, columns: names of the sets.
         value, lower_bound, p_value: float64, (rows, columns); each bound holds by itself, with `confidence`.
         simultaneous_lower_bound: weaker, and all of them hold together with `confidence`.
-        upper_bound: each holds by itself; nan unless a diameter was given.
+        upper_bound: each holds by itself, with `confidence`; nan where a pair has none.
+        simultaneous_upper_bound: weaker, and all of them hold together with `confidence`; nan where a pair has none.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
-        confidence, units, split: as in each `Result`.
+        confidence, units, split: as in each `Result`; all cells are in one unit.
+        upper_kind: that of the upper bounds: approximate if that of any pair is, None if there are none.
         warnings: (row, column, warning) of each pair.
         results: the results, in the order of the pairs.
     """
@@ -48,6 +61,7 @@ class Matrix:
     lower_bound: Values
     simultaneous_lower_bound: Values
     upper_bound: Values
+    simultaneous_upper_bound: Values
     p_value: Values
     adjusted_p_value: Values
     confidence: float
@@ -55,6 +69,7 @@ class Matrix:
     split: str
     warnings: list[tuple[str, str, str]]
     results: list[Result]
+    upper_kind: UpperKind | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain JSON, None where there is none."""
@@ -64,37 +79,38 @@ class Matrix:
             "confidence": self.confidence,
             "units": self.units,
             "split": self.split,
+            "upper_kind": self.upper_kind,
             "pairs": len(self.results),
             **{name: as_lists(getattr(self, name)) for name in (*FIGURES, ADJUSTED)},
             "warnings": [dict(zip(("row", "column", "warning"), each, strict=True)) for each in self.warnings],
         }
 
     def __str__(self) -> str:
-        about = "approximately " if self.split == "blocks" else ""
-        confidence = f"with {about}{percent(self.confidence)} confidence"
         several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"
-        parts = [(f"W1 is at least, each pair by itself {confidence} ({self.units})", self.lower_bound)]
+        each = self.lower_bound, self.upper_bound
+        parts = [(f"{self._claim(self.upper_bound, 'each pair by itself')} ({self.units})", cells(*each))]
         if several:
-            parts.append((f"W1 is at least, {pairs} {confidence}", self.simultaneous_lower_bound))
-        if self.results[0].upper_bound is not None:
-            parts.append((f"W1 is at most, each pair by itself {confidence}", self.upper_bound))
+            together = self.simultaneous_lower_bound, self.simultaneous_upper_bound
+            parts.append((self._claim(self.simultaneous_upper_bound, pairs), cells(*together)))
         if self.results[0].p_value is not None:
             holm = f", adjusted so that {pairs} may be judged by it (Holm)" if several else ""
             title = f"p-value: how often equal populations would show this much{holm}"
-            parts.append((title, self.adjusted_p_value))
-        lines = "\n\n".join("\n".join([title, *self._table(figures)]) for title, figures in parts).splitlines()
+            parts.append((title, cells(self.adjusted_p_value, np.full_like(self.adjusted_p_value, np.nan))))
+        lines = "\n\n".join("\n".join([title, *self._table(cells)]) for title, cells in parts).splitlines()
         lines += [f"warning: {row} (source) and {column} (target): {text}" for row, column, text in self.warnings]
         return "\n".join(lines)
 
-    def _table(self, figures: Values) -> list[str]:
+    def _claim(self, upper: Values, who: str) -> str:
+        """What the cells of a table of bounds say."""
+        about = "approximately " if self.split == "blocks" else ""
+        return claim(upper, self.upper_kind, who, f"{about}{percent(self.confidence)}")
+
+    def _table(self, cells: list[list[str]]) -> list[str]:
         """A set is not compared with itself, so its cell is "-"; 0 would mean a pair that shows no difference."""
-        width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
+        width = max(10, *map(len, [*self.rows, *self.columns, *(text for row in cells for text in row)]))
         lines = [" " * width + "".join(f"  {name:>{width}}" for name in self.columns)]
-        for i, (name, numbers) in enumerate(zip(self.rows, figures.tolist(), strict=True)):
-            shown = [
-                "-" if number != number or (i == j and len(self.rows) > 1) else f"{number:.4g}"
-                for j, number in enumerate(numbers)
-            ]
+        for i, (name, row) in enumerate(zip(self.rows, cells, strict=True)):
+            shown = ["-" if i == j and len(self.rows) > 1 else text for j, text in enumerate(row)]
             lines.append(f"{name:<{width}}" + "".join(f"  {text:>{width}}" for text in shown))
         return lines
 
@@ -120,7 +136,9 @@ def matrix_w1(
         progress: True shows a line on standard error; a function is called with each `Progress`.
         {options}
 
-    The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix.
+    The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix. Each set
+    is split once for all its pairs, and "standardize" divides by the deviations of the first set (of its select rows),
+    so that all cells are in one unit.
 
     Raises what `estimate_w1` raises; messages name the sets.
     """
@@ -131,9 +149,9 @@ def matrix_w1(
     results, axis = [], names[1:] if reference else names
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j
-        both = None if labels is None else (labels[i], labels[j])
+        shared = Shared((i, j), rows[0], Path(names[0]).name or names[0], labels)
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
-            results.append(compared((names[i], names[j]), rows[i], rows[j], groups=both, progress=tell, **options))
+            results.append(compared((names[i], names[j]), rows[i], rows[j], shared=shared, progress=tell, **options))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
     warnings = [
         (names[i], axis[j], warning)
@@ -144,6 +162,7 @@ def matrix_w1(
     return Matrix(
         rows=names[:1] if reference else names, columns=axis, **figures, confidence=first.confidence, units=first.units,
         split=first.split, warnings=warnings, results=results,
+        upper_kind=common_kind(each.to_dict() for each in results),
     )  # fmt: skip
 
 

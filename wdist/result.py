@@ -61,6 +61,7 @@ class Result(Figures):
     curve: list[dict[str, int | float]] = Field(default_factory=list)
     names: tuple[str, str] = ("source", "target")
     _rows: Later | None = PrivateAttr(default=None)
+    _unclipped: Later = PrivateAttr(default_factory=Later)
     _certificate: Later | None = PrivateAttr(default=None)
     _witness: Later | None = PrivateAttr(default=None)
 
@@ -179,7 +180,7 @@ class Result(Figures):
             result = cls(critic=stored.critic, curve=stored.curve, names=stored.names, **stored.figures)
         except ValidationError as error:
             raise WdistError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
-        result._certificate = result._witness = result._rows = Later()
+        result._certificate = result._witness = result._rows = result._unclipped = Later()
         found = {"certificate": stored.certificate, "witness": stored.witness}
         result.__dict__.update({name: part for name, part in found.items() if part is not None})
         return result

@@ -221,6 +221,21 @@ class Batch(OwnedRow):
     canceled_at: Mapped[float | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
+    # Of a matrix: each set is split once for all its pairs, and the first one fixes the unit. None: another version's,
+    # which split and scaled each pair by itself; what it has trained must not be taken up with another split.
+    is_split_once: Mapped[bool | None]
+
+    # What each estimate of a matrix needs beside its own two sets.
+
+    @property
+    def first_set(self) -> str:
+        return str((self.sets or [""])[0])
+
+    @property
+    def labels_of_all(self) -> list[str]:
+        """The sets of group labels, in the order of `sets`; none without groups."""
+        labels = self.options.get("groups") or {}
+        return [labels[key] for key in self.sets or ()] if labels else []
 
 
 class Upload(OwnedRow):

@@ -237,6 +237,30 @@ def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["matrix", "x.npy"]) == 2
 
 
+def test_which_file_is_closest(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("x.npy", "near.npy")
+    compared = ["compare", "x.npy", "y.npy", "near.npy", *QUICK]
+    assert main([*compared, "--json", "--delta", "1000"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found["ranking"]] == ["near.npy", "y.npy"]
+    assert (found["reference"], found["differences"][0]["answer"]) == ("x.npy", "no")
+    assert found["differences"][0]["within_delta"] is True
+    assert any("not independent draws" in each["warning"] for each in found["warnings"])
+    assert main(compared) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("`near.npy` is closer to `x.npy` than `y.npy`, by ")
+    assert shown[4].split()[:2] == ["1", "near.npy"]
+    for wrong, words in (
+        (["x.npy"], "at least two candidates"),
+        (["x.npy", "y.npy"], "at least two candidates"),
+        (["x.npy", "y.npy", "near.npy", "--delta", "0"], "delta: 0 is not above 0"),
+        (["x.npy", "y.npy", "near.npy", "--upper", "none"], "upper: a comparison needs"),
+        ([], "a reference and at least two"),
+    ):
+        assert main(["compare", *wrong]) == 2, wrong
+        assert words in capsys.readouterr().err
+
+
 def test_a_matrix_with_a_diameter_has_upper_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("y.npy", "again.npy")
     sets = ["x.npy", "y.npy", "again.npy", *QUICK, "--diameter", "20"]

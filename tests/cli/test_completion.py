@@ -20,6 +20,7 @@ LINES = [
     (["wdist", "est"], "estimate"),
     (["wdist", "estimate", "x.npy", "--lay"], "--layout"),
     (["wdist", "matrix", "x.npy", "--empi"], "--empirical"),
+    (["wdist", "plan", "x.npy", "--det"], "--detect"),
     (["wdist", "estimate", "x.npy", "--layout", "n"], "nchw"),
     (["wdist", "remote", "certi"], "certificate"),
     (["wdist", "remote", "matrix", "--key"], "--key-file"),

@@ -72,8 +72,11 @@ def test_a_diameter_gives_upper_bounds_of_pairs(client: Client) -> None:
     assert matrix.upper_bound[0, 1] == matrix.upper_bound[1, 0] == estimate.result.upper_bound
     assert matrix.upper_bound[0, 1] >= np.sqrt(2)
     np.testing.assert_array_equal(np.diag(matrix.upper_bound), 0)
-    assert "W1 is at most, each pair by itself with 95 % confidence" in str(matrix)
-    assert f"{matrix.upper_bound[0, 1]:.4g}" in matrix._repr_html_()
+    assert "W1 lies between, each pair by itself, each end with 95 % confidence" in str(matrix)
+    for text in (str(matrix), matrix._repr_html_()):
+        assert f"{matrix.lower_bound[0, 1]:.4g} .. {matrix.upper_bound[0, 1]:.4g}" in text
+    assert matrix.simultaneous_upper_bound is not None
+    np.testing.assert_array_equal(matrix.simultaneous_upper_bound, matrix.upper_bound)
 
 
 def test_what_is_no_batch_is_refused(client: Client) -> None:

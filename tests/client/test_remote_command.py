@@ -148,6 +148,20 @@ def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert [r["custom_id"] for r in results] == [None, "far"]
 
 
+def test_which_set_is_closest(capsys: pytest.CaptureFixture[str]) -> None:
+    made = Ran(capsys, "compare", "x.npy", "z.npy", "y.npy", *QUICK)
+    assert made.lines[0].startswith("`y.npy` is closer to `x.npy` than `z.npy`, by ")
+    assert made.lines[4].split()[:2] == ["1", "y.npy"]
+    batch = made.err.split()[0]
+    again = json.loads(Ran(capsys, "comparison", batch, "--delta", "1000", "--json").out)
+    assert again["differences"][0]["within_delta"] is True
+    assert (again["differences"][0]["answer"], again["delta"]) == ("no", 1000)
+    few = Ran(capsys, "compare", "x.npy", "y.npy")
+    assert (few.status, "at least two candidates" in few.err) == (2, True)
+    wrong = Ran(capsys, "comparison", batch, "--delta", "0")
+    assert (wrong.status, "delta" in wrong.err) == (2, True)
+
+
 def test_standard_input_and_no_server_at_all(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,16 +1,19 @@
 """One contract for a server and for `:local:`: what is stored, refused, computed and reported is the same for both."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from server_process import ServerProcess
 
-from wdist import matrix_w1
+from wdist import compare_w1, matrix_w1
+from wdist.inference.comparison import compared_figures
 from wdist.verify import verify_certificate
 from wdist_client import (
     APIStatusError,
@@ -333,6 +336,56 @@ def test_a_matrix_and_a_reference_of_the_same_sets(client: Client) -> None:
     assert refused(lambda: client.batches.get("batch_unknown")).status == 404
 
 
+@pytest.mark.parametrize("reference", [False, True])
+def test_all_pairs_have_one_unit_and_the_figures_of_the_library(client: Client, reference: bool) -> None:
+    sets = {f"set {k}": rows(990 + k, n=300 + 50 * k, shift=float(k)) * [1, 10, 1 + 9 * k] for k in range(3)}
+    expected = matrix_w1(sets, reference=reference, scale="standardize", **QUICK)
+    stored = [client.sample_sets.create(each, name=name) for name, each in sets.items()]
+    given = {"scale": "standardize", "simultaneous": True, **QUICK}
+    job = (
+        client.batches.reference(stored[0], stored[1:], **given)
+        if reference
+        else client.batches.matrix(stored, **given)
+    )
+    found = job.wait(timeout=150)
+    for name in ("value", "lower_bound", "simultaneous_lower_bound", "p_value", "adjusted_p_value"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.units == expected.units
+    assert "of each column of set 0 (of its select rows)" in str(found)
+    for estimate, result in zip(job.results(), expected.results, strict=True):
+        assert estimate.result is not None
+        assert estimate.result.scale == result.scale == expected.results[0].scale
+
+
+def test_groups_of_a_matrix_have_the_figures_of_the_library(client: Client, tmp_path: Path) -> None:
+    frames = {f"set {k}": table(880 + k, shift=float(k)).assign(who=np.arange(400) // 2 + 80 * k) for k in range(3)}
+    expected = matrix_w1(frames, groups="who", scale="standardize", **QUICK)
+    stored, groups = [], {}
+    for name, frame in frames.items():
+        stored.append(client.sample_sets.create(frame.drop(columns="who"), name=name))
+        groups[stored[-1].id] = client.sample_sets.create(frame[["who"]]).id
+    found = client.batches.matrix(stored, groups=groups, scale="standardize", **QUICK).wait(timeout=150)
+    for name in ("value", "lower_bound", "p_value"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.units == expected.units
+
+
+def test_the_first_set_stays_until_all_pairs_are_done(client: Client) -> None:
+    stored = [client.sample_sets.create(rows(870 + k, shift=float(k))) for k in range(3)]
+    job = client.batches.matrix(stored, scale="standardize", **LONG)
+    *others, last = (client.estimates.get(each.id) for each in job.results())
+    for each in others:
+        each.cancel()
+    while not all(each.refresh().estimate.ended for each in others):
+        time.sleep(0.05)
+    with pytest.raises(Conflict):
+        client.sample_sets.delete(stored[0])
+    last.cancel()
+    while not last.refresh().estimate.ended:
+        time.sleep(0.05)
+    client.sample_sets.delete(stored[0])
+
+
 @pytest.mark.parametrize("options", [{}, {"simultaneous": True}, {"statements": 5}])
 def test_the_simultaneous_bound_of_a_single_pair_is_that_of_the_library(client: Client, options: dict) -> None:
     x, y = rows(980), rows(981, shift=1.0)
@@ -346,6 +399,48 @@ def test_the_simultaneous_bound_of_a_single_pair_is_that_of_the_library(client: 
         assert found.lower_bound == pytest.approx(expected.lower_bound[part], rel=1e-6)
         assert "all pairs together" not in str(found)
     assert (row.simultaneous_lower_bound[0, 0] == row.lower_bound[0, 0]) == (not given)
+
+
+@pytest.mark.parametrize("given", [{}, {"scale": 2.0, "confidence": 0.9}, {"diameter": 20.0}], ids=str)
+def test_a_comparison_is_that_of_the_library(client: Client, given: dict[str, Any]) -> None:
+    sets = {
+        name: rows(seed, shift=shift) for name, seed, shift in (("real", 1070, 0.0), ("a", 1071, 0.5), ("b", 1072, 1.5))
+    }
+    expected = compare_w1(sets["real"], {"a": sets["a"], "b": sets["b"]}, delta=0.3, **given, **QUICK)
+    stored = [client.sample_sets.create(each, name=name) for name, each in sets.items()]
+    job = client.batches.compare(stored[0], stored[1:], **given, **QUICK)
+    found = job.comparison(delta=0.3, timeout=150)
+    results = [json.loads(each.result.model_dump_json()) for each in job.results() if each.result is not None]
+    assert found.model_dump() == compared_figures("real", ["a", "b"], results, 0.3).model_dump()
+    for one, other in zip(
+        (*found.ranking, *found.differences), (*expected.ranking, *expected.differences), strict=True
+    ):
+        for name in {"lower_bound", "upper_bound", "value", "shown"} & one.model_dump().keys():
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-6)  # sums depend on the threads
+    assert str(found).splitlines()[2:6] == str(expected).replace("from reference", "from real").splitlines()[2:6]
+    assert "<table>" in found._repr_html_()
+    by_id = client.batches.get(job.id).comparison()
+    assert by_id.delta is None
+    assert [each.name for each in by_id.ranking] == [each.name for each in found.ranking]
+    assert job.wait().value.shape == (1, 2)  # it is a reference batch too
+
+
+def test_a_comparison_is_refused_with_the_same_words(client: Client) -> None:
+    x, y, z = (client.sample_sets.create(rows(seed)) for seed in (1075, 1076, 1077))
+    for targets, options, words in (
+        ([y], {}, "at least two candidates"),
+        ([y, x], {}, "the reference is among the targets"),
+        ([y, z], {"upper": "none"}, "upper: a comparison needs"),
+        ([y, z], {"split": "blocks"}, "split: a comparison needs"),
+    ):
+        error = refused(lambda t=targets, o=options: client.batches.compare(x, t, **o, **QUICK))
+        assert (error.status, words in str(error)) == (422, True), str(error)
+    plain = client.batches.reference(x, [y, z], **QUICK)
+    plain.wait(timeout=150)
+    assert refused(plain.comparison).status == 409
+    job = client.batches.compare(x, [y, z], **QUICK)
+    error = refused(lambda: job.comparison(delta=0.0, timeout=150))
+    assert (error.status, fields(error)) == (422, ["delta"])
 
 
 # Both at once

@@ -194,6 +194,20 @@ def divisors(factor: float, center: float = 0.0) -> Callable[[Issued], Issued]:
     return forge
 
 
+for name, numbers in {"source": (0, 5), "target": (2, 0)}.items():
+    attack(f"divisors of the first set, the {name}, wrong", "scale", scale="reference", numbers=numbers)(
+        divisors(1 - 1e-6)
+    )
+attack(
+    "divisors of a third set 1000 times smaller", named="which is none of these two", scale="reference", numbers=(1, 2)
+)(divisors(1e-3))
+attack("divisors of both sets as those of the first", "scale", scale="standardize")(
+    put("input.scale.kind", "reference")
+)
+attack("divisors of the first set as those of both", "scale", scale="reference")(put("input.scale.kind", "standardize"))
+attack("the first set said to be a third one", "value", "lower bound", "p-value", scale="reference")(
+    put("split.numbers", [2, 1])
+)
 attack("divisors of standardize wrong by a millionth", "scale", scale="standardize")(divisors(1 - 1e-6))
 attack("divisors of standardize 1000 times smaller", "scale", scale="standardize")(divisors(1e-3))
 attack("divisors of standardize 1000 times smaller, at an offset of 1e15", "scale", scale="standardize", offset=1e15)(
@@ -288,8 +302,10 @@ def _(issued: Issued) -> Issued:
 
 @attack("groups invented: every row its own", named="groups", mode="groups", layout="apart")
 def _(issued: Issued) -> Issued:
-    for start, (side, array) in zip((0, 10_000), zip(("source", "target"), issued.arrays, strict=True), strict=True):
-        issued.tensors[f"groups.{side}"] = start + np.arange(len(array))
+    sizes = [len(array) for array in issued.arrays]
+    for start, side, size in zip((0, sizes[0]), ("source", "target"), sizes, strict=True):
+        issued.tensors[f"groups.{side}"] = start + np.arange(size)
+    issued.document["split"]["groups"] = {"all": sum(sizes), "fewest": min(sizes)}
     return issued.state()
 
 
@@ -306,7 +322,6 @@ def _(issued: Issued) -> Issued:
     return issued.state()
 
 
-attack("reported upper bound", named="reported figures")(put("reported.upper_bound", 0.01))
 attack("reported mean difference", named="reported figures")(put("reported.trivial.mean_difference", 77.0))
 fields(
     {
@@ -336,7 +351,22 @@ fields(
 )
 
 
-@attack("mode changed to blocks", "value")
+fields(
+    {
+        "numbers of the sets changed": ("split.numbers", [0, 2], "value"),
+        "numbers of the sets swapped": ("split.numbers", [1, 0], "value"),
+        "one number for both sets": ("split.numbers", [1, 1], "container"),
+        "one number alone": ("split.numbers", [0], "container"),
+        "numbers left out": ("split.numbers", None, "container"),
+        "a number below 0": ("split.numbers", [0, -1], "container"),
+        "a number of 32 bits": ("split.numbers", [0, 1 << 32], "container"),
+        "a number that is true": ("split.numbers", [0, True], "container"),
+        "counts of groups without groups": ("split.groups", {"all": 240, "fewest": 120}, "container"),
+    }
+)
+
+
+@attack("mode changed to blocks", "value", upper=False)
 def _(issued: Issued) -> Issued:
     issued.document["split"]["mode"], issued.document["statement"]["p_value"] = "blocks", None
     return issued
@@ -344,7 +374,7 @@ def _(issued: Issued) -> Issued:
 
 @attack("groups left out", "value", mode="groups", shift=1.5)
 def _(issued: Issued) -> Issued:
-    issued.document["split"]["mode"] = "random"
+    issued.document["split"] |= {"mode": "random", "groups": None}
     del issued.tensors["groups.source"], issued.tensors["groups.target"]
     return issued
 
@@ -357,10 +387,32 @@ attack("groups relabelled", "split", "value", mode="groups")(regroup(lambda code
 attack("one row moved to another group", "split", "value", mode="groups")(
     regroup(lambda codes: np.concatenate([[codes[1]], codes[1:]]))
 )
-attack("rows taken as groups", "split", mode="groups")(regroup(lambda codes: np.arange(len(codes))))
+attack("rows taken as groups", "container", mode="groups")(regroup(lambda codes: np.arange(len(codes))))
 attack("all rows in one group", "split", mode="groups")(regroup(np.zeros_like))
 attack("groups that are not whole", "container", mode="groups")(regroup(lambda codes: codes.astype(np.float64)))
 attack("groups of fewer rows", "container", mode="groups")(regroup(lambda codes: codes[:-1]))
+attack("groups of a number that none has", "container", mode="groups")(regroup(lambda codes: codes + 170))
+attack("groups of a negative number", "container", mode="groups")(regroup(lambda codes: codes - 1))
+
+
+@attack("more groups than there are", named="the groups of other sets: that there are 7,", mode="groups")
+def _(issued: Issued) -> Issued:
+    issued.document["split"]["groups"]["all"] += 7
+    return issued.state()
+
+
+fields(
+    {
+        "as many groups as one side has": ("split.groups.all", 120, "container"),
+        "no groups at all": ("split.groups.all", 0, "container"),
+        "a number of groups that fills the memory": ("split.groups.all", 1 << 60, "container"),
+        "counts left out": ("split.groups", None, "container"),
+        "a set of fewer groups, though there are two": ("split.groups.fewest", 60, "split"),
+        "more groups in each set than there are": ("split.groups.fewest", 121, "split"),
+        "a set without groups": ("split.groups.fewest", 0, "container"),
+    },
+    mode="groups",
+)
 attack("groups in a table", "container", mode="groups")(regroup(lambda codes: codes[:, None]))
 attack("sizes other than those of the groups", "split", mode="groups")(
     put("split.source", lambda sizes: {**sizes, "train": sizes["train"] - 1, "test": sizes["test"] + 1})

@@ -10,11 +10,12 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from issuer_upper import make_plan, state_upper, used
 
 Array = np.ndarray
 U = 2.0**-53
@@ -75,12 +76,11 @@ def split(document: dict[str, Any], tensors: dict[str, Array]) -> list[dict[str,
     for number, side in enumerate(SIDES):
         n = document["data"][side]["shape"][0]
         if made["mode"] == "groups":
-            codes = [tensors[f"groups.{each}"] for each in SIDES]
-            names = sorted(set(codes[0].tolist()) | set(codes[1].tolist()))
-            share = max(0.3, 50 / min(len(set(each.tolist())) for each in codes))
-            test, select = math.ceil(share * len(names)), math.ceil(0.1 * len(names))
-            place = {names[k]: i for i, k in enumerate(stream(seed, 2).permutation(len(names)).tolist())}
-            rank = np.array([place[code] for code in codes[number].tolist()])
+            every = made["groups"]["all"]
+            share = max(0.3, 50 / made["groups"]["fewest"])
+            test, select = math.ceil(share * every), math.ceil(0.1 * every)
+            place = {code: i for i, code in enumerate(stream(seed, 2).permutation(every).tolist())}
+            rank = np.array([place[code] for code in tensors[f"groups.{side}"].tolist()])
             order = np.argsort(rank, kind="stable")
             kind = np.digitize(rank[order], [test, test + select])
             parts = dict(zip(("test", "select", "train"), (order[kind == k] for k in range(3)), strict=True))
@@ -88,7 +88,7 @@ def split(document: dict[str, Any], tensors: dict[str, Array]) -> list[dict[str,
             sides.append(parts | {"rank": rank[parts["test"]]})
             continue
         cuts = np.cumsum([made[side]["train"], made[side]["select"]])
-        generator = stream(seed, 1, number)
+        generator = stream(seed, 1, made["numbers"][number])
         rows = np.arange(n)
         if made["mode"] == "random":
             pieces = np.split(generator.permutation(n), cuts)
@@ -345,8 +345,22 @@ class Issued:
         return copy.deepcopy(self)
 
     def state(self) -> Issued:
+        """All figures, and a plan of its own for the upper end."""
         state(self.document, self.tensors, self.arrays)
+        if self.document["upper"] is not None:
+            make_plan(self.tensors, *self.rows_and_points())
+        return self.state_upper()
+
+    def state_upper(self) -> Issued:
+        """The upper end, by the plan there is."""
+        if self.document["upper"] is not None:
+            state_upper(self.document, self.tensors, *self.rows_and_points())
         return self
+
+    def rows_and_points(self) -> tuple[list[Array], list[Array]]:
+        """The rows that the upper end uses, and all rows as distances are measured."""
+        rows = used(self.document, split(self.document, self.tensors))
+        return rows, [convert(self.document, array).reshape(len(array), -1) for array in self.arrays]
 
     @property
     def content(self) -> bytes:
@@ -396,10 +410,19 @@ def issue(
     seed: int = 11,
     unit: float = 1.0,
     offset: float = 0.0,
+    d: int = 4,
+    upper: bool = True,
+    diameter: float | None = None,
+    ranges: Sequence[float] | None = None,
+    numbers: tuple[int, int] = (0, 1),
+    others: int = 0,
 ) -> Issued:
-    """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`."""
+    """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`.
+
+    numbers: of the two sets in a matrix. others: how many groups only other sets of the matrix have.
+    """
     generator = np.random.default_rng(3)
-    images, d = family == "conv", 4
+    images = family == "conv"
     shape = (4, 4) if images else (d,)
     arrays = [generator.standard_normal((k, *shape)) for k in (n, n + 40)]
     arrays[1][(slice(None), *(0,) * len(shape))] += shift
@@ -409,7 +432,7 @@ def issue(
         arrays = [each * unit + offset for each in arrays]
     layers, tensors = net(family, d, generator)
     row_shape = [1, 4, 4] if images else [d]
-    divisor: Any = {"none": 1.0, "number": 2.0}.get(scale, [1.0, 2.0, 3.0, 4.0])
+    divisor: Any = {"none": 1.0, "number": 2.0}.get(scale, [1.0, 2.0, 3.0, 4.0][:d])
     sizes = [{"train": len(a) - 150, "select": 30, "test": 120} for a in arrays]
     document: dict[str, Any] = {
         "format": "wdist certificate",
@@ -425,7 +448,14 @@ def issue(
             "uint8": images,
             "scale": {"kind": scale, "divisor": divisor, "center": 0.0, "data_divisor": 255.0 if images else 1.0},
         },
-        "split": {"mode": mode, "seed": seed, "source": sizes[0], "target": sizes[1]},
+        "split": {
+            "mode": mode,
+            "seed": seed,
+            "numbers": list(numbers),
+            "groups": None,
+            "source": sizes[0],
+            "target": sizes[1],
+        },
         "critic": {"layers": [*layers, {"kind": "clip", "low": -3.0, "high": 4.0}], "lipschitz_bound": 1.0},
         "statement": {
             "value": 0.0,
@@ -437,6 +467,9 @@ def issue(
             "clip": [-3.0, 4.0],
             "rounding": 0.0,
         },
+        "upper": {"bound": 0.0, "cost": 0.0, "diameter": diameter, "ranges": ranges and list(ranges)}
+        if upper and mode == "random"
+        else None,
         "reported": {
             "family": family,
             "upper_bound": None,
@@ -451,14 +484,18 @@ def issue(
         },
     }
     if mode == "groups":
-        first = {"own": 0, "mixed": 60, "apart": 1_000}[layout]
+        first = {"own": 0, "mixed": 60, "apart": 120}[layout]
         for side, a, start in zip(SIDES, arrays, (0, first), strict=True):
             tensors[f"groups.{side}"] = start + np.arange(len(a)) % 120
+        document["split"]["groups"] = {"all": 120 + first + others, "fewest": 120}
     issued = Issued(document, tensors, arrays)
-    if scale == "standardize":
+    if scale in ("standardize", "reference"):
         tensors |= {"layers.0.shift": np.zeros(d)} if family == "affine" else {}
         parts = split(document, tensors)
-        pooled = np.concatenate([a[part["select"]] for a, part in zip(arrays, parts, strict=True)]).astype(np.float64)
+        fitted = [a[part["select"]] for a, part in zip(arrays, parts, strict=True)]
+        if scale == "reference" and 0 in numbers:
+            fitted = [fitted[numbers.index(0)]]
+        pooled = np.concatenate(fitted).astype(np.float64)
         center = pooled[0] + (pooled - pooled[0]).mean(axis=0)
         document["input"]["scale"]["center"] = center.tolist()
         document["input"]["scale"]["divisor"] = np.sqrt(((pooled - center) ** 2).mean(axis=0)).tolist()
@@ -469,7 +506,7 @@ def issue(
 
 def fit(issued: Issued, unit: float, offset: float) -> None:
     """Move an affine critic and its clip to rows times `unit` plus `offset`."""
-    issued.tensors["layers.0.shift"] = np.full(4, offset)
+    issued.tensors["layers.0.shift"] = np.full_like(issued.tensors["layers.0.shift"], offset)
     issued.tensors["layers.1.bias"] = np.zeros(1)
     clip = [-3.0 * unit, 4.0 * unit]
     issued.document["critic"]["layers"][-1] |= {"low": clip[0], "high": clip[1]}

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from issuer import Array, Issued, canonical, issue, pack_text
+from issuer import Array, Issued, canonical, issue, pack_text, state
 
 from wdist.verify import CertificateError, verify_certificate, verify_fresh
 from wdist.verify.contents import open_certificate
@@ -30,6 +30,8 @@ BASES: list[dict[str, Any]] = [
     {"mode": "groups", "layout": "own", "method": "empirical_bernstein"},
     {"mode": "blocks"},
     {"scale": "standardize"},
+    {"ranges": [-9.0, 9.0]},
+    {"d": 1, "diameter": 30.0},
     {"scale": "number", "method": "empirical_bernstein"},
 ]
 VALUES: list[Any] = [
@@ -185,7 +187,8 @@ class Fuzzer:
         document, tensors = open_certificate(content)
         issued = Issued(document, dict(tensors), arrays).copy()
         proven = document["critic"]["lipschitz_bound"]
-        issued.state()
+        state(issued.document, issued.tensors, arrays)
+        issued.state_upper()
         stated = issued.document["statement"]
         larger = max(1.0, proven / issued.document["critic"]["lipschitz_bound"])  # a larger L weakens the figures
         low, high = stated["clip"]
@@ -197,6 +200,10 @@ class Fuzzer:
         if stated["p_value"] is not None:
             assert math.isclose(statement["p_value"], stated["p_value"], rel_tol=1e-3), number
         assert statement["confidence"] == stated["confidence"], number
+        if document["upper"] is None:
+            assert statement["upper_bound"] is None, number
+        else:
+            assert math.isclose(statement["upper_bound"], issued.document["upper"]["bound"], rel_tol=1e-6), number
 
 
 def test_changed_certificates(tmp_path: Path) -> None:

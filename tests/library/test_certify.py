@@ -71,9 +71,10 @@ def test_the_verified_sentence_names_groups_scale_and_both_ends(tmp_path: Path) 
     assert "those of drawing a group" in sentence(groups=labels)
     assert "Units: Euclidean distance after division by the given scale: 2." in sentence(scale=2.0)
     assert "Units: Euclidean distance after division by the given scale: 1, 2, 3." in sentence(scale=[1.0, 2.0, 3.0])
+    assert "(approximate)" in sentence()
     both = sentence(diameter=30.0)
-    assert "at confidence 0.975" in both
-    assert "both together have confidence 0.95" in both
+    assert "(finite-sample)" in both
+    assert "no two possible rows are farther apart than 30" in both
 
 
 def test_statements_read_together_are_weaker_each() -> None:

@@ -17,7 +17,7 @@ from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
-from wdist.data.splits import split_groups, split_rows
+from wdist.data.splits import GroupOrder, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import difference_lower_bound
 from wdist.inference.registry import METHODS
@@ -141,7 +141,7 @@ def test_group_means_of_an_oracle(method: str) -> None:
     for seed in range(RUNS):
         generator = np.random.default_rng([seed, 6])
         (x, groups_x), (y, groups_y) = (grouped_file(generator, 60, 400, first) for first in (1_000, 5_000))
-        one, other, codes = split_groups(groups_x, groups_y, seed)
+        one, other, codes = GroupOrder.of((groups_x, groups_y), seed).pair()
         test = codes[0][one.test], codes[1][other.test]
         scores = one.test_scores(x[one.test, 0], one.test), other.test_scores(y[other.test, 0], other.test)
         units = units_of_groups(*(side.clip(-1, 2) for side in scores), *test, layout_of(*codes))

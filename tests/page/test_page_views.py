@@ -182,6 +182,28 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
     expect(page.get_by_role("heading", name="left.npy and right.npy")).to_be_visible()
 
 
+def test_which_population_is_closest(open_page: OpenPage, files: Files) -> None:
+    page = open_page("/#/matrix")
+    page.get_by_label("What to compare").select_option("the first with the others: which is closest?")
+    choose = page.get_by_role("region", name="Files").locator("input")
+    choose.set_input_files([files[name] for name in ("left", "other")])
+    expect(page.get_by_text("600 rows of 4 numbers")).to_have_count(2, timeout=PATIENCE_MS)
+    page.get_by_label("Kind of critic").select_option("affine")
+    page.get_by_role("button", name="Find the closest").click()
+    expect(alert(page)).to_contain_text("at least two others")
+    choose.set_input_files([files["right"]])
+    expect(page.get_by_text("600 rows of 4 numbers")).to_have_count(3, timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Find the closest").click()
+    expect(page.get_by_role("heading", name="Which of 2 populations is closest?")).to_be_visible(timeout=PATIENCE_MS)
+    card = page.get_by_role("region", name="Which is closest?")
+    expect(card).to_contain_text("is closer to left.npy than", timeout=PATIENCE_MS)
+    expect(card).to_contain_text("all statements together 95 %, approximate")
+    places = card.locator(".row-name").all_text_contents()
+    assert [text.split()[0] for text in places] == ["1", "2"]
+    assert card.locator(".lead strong").first.inner_text() == places[0].split()[1]
+    expect(page.locator(".heat td a")).to_have_count(2)
+
+
 def test_jobs_are_listed_stopped_and_deleted(open_page: OpenPage, files: Files) -> None:
     page = open_page()
     choose(page, files["left"], files["other"])

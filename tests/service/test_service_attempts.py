@@ -15,6 +15,7 @@ from service_process import normal, npy
 from sqlalchemy import delete, select, update
 from stores import Stores
 
+from wdist_service.batches.service import Batches, BatchSubmission, matrix_pairs
 from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
 from wdist_service.estimates.service import Estimates, Submission
@@ -30,7 +31,7 @@ from wdist_service.storage.eviction import evict_deleted, start_evicting_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import Estimate, Event, SampleSet, Worker
+from wdist_service.tables import Batch, Estimate, Event, SampleSet, Worker
 
 LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores
@@ -80,6 +81,23 @@ class Bench:
         with self.database.write() as session:
             late = self.database.now(session) - LEASE_SECONDS - 1
             session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
+
+
+def matrix_of(bench: Bench, seed: int = 3, **options: object) -> tuple[str, list[str]]:
+    """A batch of three sets, and the ids of its three estimates."""
+    with bench.database.write() as session, bench.storage.incoming() as file:
+        receiver = NpyReceiver(file)
+        receiver.feed(npy(normal(seed)))
+        row = receiver.finish("local", "third")
+        bench.storage.place(file)
+        session.add(row)
+        sets = [row.id, *bench.sets]
+    pairs = matrix_pairs(sets)
+    given = BatchSubmission("matrix", pairs, sets, {"critic": "affine", **options})
+    batch = Batches(bench.database, bench.queue, bench.jobs).submit("local", given, Quota())
+    with bench.database.read() as session:
+        query = select(Estimate.id).where(Estimate.batch_id == batch.id).order_by(Estimate.position)
+        return batch.id, list(session.execute(query).scalars())
 
 
 def claim_one(worker: Attempts, estimate_id: str, attempt: int) -> Claim | None:
@@ -365,3 +383,25 @@ def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
     consumer.close()
     # `first` waits behind none of its tenant's jobs, so it shares the first place with many[0], which came earlier.
     assert taken == [high, many[0], first, many[1], many[2], low]
+
+
+def test_a_pair_of_a_matrix_is_told_what_all_its_pairs_share(bench: Bench) -> None:
+    _, (*_, last) = matrix_of(bench, scale="standardize")
+    claim = claim_one(bench.worker("a"), last, 1)
+    assert claim is not None
+    assert claim.work.more == {"numbers": (1, 2), "name": "third"}
+    assert set(claim.work.files) == {"source", "target", "first"}
+    _, (*_, other) = matrix_of(bench, seed=4)
+    unscaled = claim_one(bench.worker("b"), other, 1)
+    assert unscaled is not None
+    assert (unscaled.work.more, set(unscaled.work.files)) == ({"numbers": (1, 2)}, {"source", "target"})
+
+
+def test_a_matrix_of_an_earlier_version_keeps_a_split_and_a_unit_for_each_pair(bench: Bench) -> None:
+    """Its estimates may have been trained with them already, and another split would test on rows of that training."""
+    batch, (*_, last) = matrix_of(bench, scale="standardize")
+    with bench.database.write() as session:
+        session.execute(update(Batch).where(Batch.id == batch).values(is_split_once=None))
+    claim = claim_one(bench.worker("a"), last, 1)
+    assert claim is not None
+    assert (claim.work.more, set(claim.work.files)) == ({}, {"source", "target"})

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from service_process import Server, normal
 
+from wdist import matrix_w1
 from wdist.inference.simultaneous import adjusted_p_values
 
 QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -111,6 +112,58 @@ def test_simultaneous_bounds_stand_beside_those_of_each_pair(server: Server, set
     assert answer["upper_bound"][0] == [0, None, None], "no diameter was given"
 
 
+def standardized(server: Server, **given: object) -> tuple[dict, list[dict]]:
+    batch = until_done(server, submit(server, scale="standardize", **given))
+    found = lines(server, batch)
+    assert {line["status"] for line in found} == {"succeeded"}, found
+    matrix = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
+    return matrix, [line["result"] for line in found]
+
+
+def upload_named(server: Server, rows: np.ndarray, name: str) -> str:
+    content = io.BytesIO()
+    np.save(content, rows)
+    answer = server.client.post("/v1/sample-sets", params={"name": name}, content=content.getvalue())
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["id"])
+
+
+@pytest.mark.both_stores
+def test_all_pairs_have_the_unit_of_the_first_set_and_the_figures_of_the_library(server: Server) -> None:
+    arrays = {f"set {k}": normal(80 + k, rows=200, columns=2, shift=float(k)) * [1, 10 * k + 1] for k in range(3)}
+    uploaded = [upload_named(server, rows, name) for name, rows in arrays.items()]
+    matrix, results = standardized(server, matrix=uploaded)
+    expected = matrix_w1(arrays, scale="standardize", **QUICK)
+    for found, result in zip(results, expected.results, strict=True):
+        for name in ("value", "lower_bound", "p_value", "scale", "units", "n"):
+            assert found[name] == getattr(result, name), name
+    assert matrix["units"] == expected.units
+    assert "of set 0 (of its select rows)" in expected.units
+    _, row = standardized(server, reference=uploaded[0], targets=uploaded[1:])
+    assert [each["value"] for each in row] == [each["value"] for each in results[:2]]
+    _, (turned, *_) = standardized(server, matrix=uploaded[::-1])
+    assert turned["scale"] != results[0]["scale"]
+
+
+def test_the_first_set_stays_until_all_pairs_are_done(server: Server) -> None:
+    """A pair without the first set needs its rows for the unit."""
+    uploaded = [server.upload(normal(90 + k, rows=200, columns=2, shift=float(k))) for k in range(3)]
+    given = {"critic": "groupsort", "steps": 100_000, "scale": "standardize"}
+    batch = submit(server, matrix=uploaded, **given)
+    *_, last = lines(server, batch)
+    for line in lines(server, batch)[:2]:
+        server.client.post(f"/v1/estimates/{line['id']}/cancel")
+    deadline = time.monotonic() + 60
+    while {line["status"] for line in lines(server, batch)[:2]} != {"canceled"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    refused = server.client.delete(f"/v1/sample-sets/{uploaded[0]}")
+    assert refused.status_code == 409, refused.text
+    server.client.post(f"/v1/estimates/{last['id']}/cancel")
+    until_done(server, batch)
+    assert server.client.delete(f"/v1/sample-sets/{uploaded[0]}").status_code == 204
+
+
 def test_a_diameter_gives_upper_bounds(server: Server, sets: list[str]) -> None:
     batch = until_done(server, submit(server, reference=sets[0], targets=sets[1:3], diameter=30.0))
     url = f"/v1/batches/{batch['id']}/matrix"
@@ -119,6 +172,51 @@ def test_a_diameter_gives_upper_bounds(server: Server, sets: list[str]) -> None:
     assert bounds[0][1] >= 2 * 2**0.5
     binary = server.client.get(url, params={"format": "npy", "figure": "upper_bound"})
     np.testing.assert_array_equal(np.load(io.BytesIO(binary.content)), bounds)
+
+
+@pytest.mark.both_stores
+def test_which_target_is_closest(server: Server, sets: list[str]) -> None:
+    batch = submit(server, reference=sets[0], targets=[sets[3], sets[1]], compare=True)
+    assert (batch["kind"], batch["options"]["compare"]) == ("reference", True)
+    assert all(line["options"]["statements"] == 8 for line in lines(server, batch))
+    assert not any("compare" in line["options"] for line in lines(server, batch))
+    until_done(server, batch)
+    url = f"/v1/batches/{batch['id']}/comparison"
+    answer = server.client.get(url).json()
+    assert (answer["batch"], answer["complete"], answer["reason"]) == (batch["id"], True, None)
+    found = answer["comparison"]
+    assert (found["reference"], [each["name"] for each in found["ranking"]]) == (sets[0], [sets[1], sets[3]])
+    assert [each["position"] for each in found["ranking"]] == [1, 0]
+    assert (found["differences"][0]["answer"], found["delta"]) == ("no", None)
+    assert found["sentence"].startswith(f"`{sets[1]}` is closer to `{sets[0]}` than `{sets[3]}`, by ")
+    named = server.client.get(url, params={"delta": 50.0, "names": ["real", "old", "new"]}).json()["comparison"]
+    assert named["differences"][0]["within_delta"] is True
+    assert named["sentence"].startswith("`new` is closer to `real` than `old`, by ")
+    for params, field in (
+        ({"delta": 0}, "delta"),
+        ({"delta": "nan"}, "delta"),
+        ({"names": ["real", "new"]}, "names"),
+        ({"names": ["real", "new", "new"]}, "names"),
+    ):
+        refused = server.client.get(url, params=params)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), params
+
+
+def test_a_comparison_that_is_not_there(server: Server, sets: list[str], matrix: dict) -> None:
+    refused = server.client.get(f"/v1/batches/{matrix['id']}/comparison")
+    assert refused.status_code == 409
+    assert "no comparison" in refused.json()["detail"]
+    long = {"critic": "groupsort", "steps": 100_000}
+    batch = submit(server, reference=sets[0], targets=sets[1:], compare=True, **long)
+    url = f"/v1/batches/{batch['id']}/comparison"
+    assert server.client.get(url).json() == {
+        "batch": batch["id"], "complete": False, "comparison": None, "reason": "estimates are queued or running",
+    }  # fmt: skip
+    server.client.post(f"/v1/batches/{batch['id']}/cancel")
+    until_done(server, batch)
+    answer = server.client.get(url).json()
+    assert (answer["complete"], answer["comparison"]) == (True, None)
+    assert "fewer than two candidates have a result" in answer["reason"]
 
 
 @pytest.mark.both_stores
@@ -159,6 +257,15 @@ BAD: dict[str, Callable[[list[str]], dict]] = {
     "a name twice": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1], "custom_id": "a"}] * 2},
     "unknown field": lambda sets: {"matrix": sets, "urls": []},
     "unknown option": lambda sets: {"matrix": sets, "stepz": 3},
+    "one candidate": lambda sets: {"reference": sets[0], "targets": sets[1:2], "compare": True},
+    "a comparison of pairs": lambda sets: {"matrix": sets, "compare": True},
+    "a comparison with the reference": lambda sets: {"reference": sets[0], "targets": sets, "compare": True},
+    "a comparison without upper bounds": lambda sets: {
+        "reference": sets[0],
+        "targets": sets[1:],
+        "compare": True,
+        "upper": "none",
+    },
     "too many pairs": lambda sets: {"pairs": [{"source": sets[0], "target": sets[1]}] * 5001},
     "too many sets": lambda sets: {"matrix": [f"ss_{k}" for k in range(101)]},
 }

@@ -24,10 +24,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator
 
 
 def submit(server: Server, targets: int, **options: Any) -> list[str]:
-    """A batch of one reference against so many targets; the ids of its estimates."""
+    """A batch of one source against so many targets, each pair split by itself; the ids of its estimates."""
     reference = server.upload(normal(0, rows=150))
     sets = [server.upload(normal(k, rows=150, shift=0.2 * k)) for k in range(1, targets + 1)]
-    answer = server.client.post("/v1/batches", json={"reference": reference, "targets": sets, **OPTIONS, **options})
+    pairs = [{"source": reference, "target": target} for target in sets]
+    answer = server.client.post("/v1/batches", json={"pairs": pairs, **OPTIONS, **options})
     assert answer.status_code in (201, 202), answer.text
     query = "SELECT id FROM estimates WHERE batch_id = :id ORDER BY position"
     return [row[0] for row in server.rows(query, id=answer.json()["id"])]

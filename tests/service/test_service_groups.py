@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from service_process import Server, normal, npy
 
 from wdist import estimate_w1
+from wdist.data.pair import Shared
+from wdist.estimate import Estimation
 from wdist.options import Options
 from wdist.verify import verify_certificate
 
@@ -92,6 +95,30 @@ def test_a_batch_gives_each_pair_its_labels(server: Server, study: tuple[str, st
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "groups")
     unknown = {"matrix": [source, target], "groups": {**groups, target: "ss_none"}}
     assert server.client.post("/v1/batches", json=unknown).status_code == 404
+
+
+def test_groups_of_a_matrix_are_in_one_part_in_all_pairs(server: Server) -> None:
+    """Whole groups of three sets; a pair has the figures that the library finds with the labels of all three."""
+    tables = [patients(prefix, seed, float(seed)) for seed, prefix in enumerate(("s-", "s-", "t-"), start=20)]
+    sets, groups, codes = [], {}, []
+    for rows, labels in tables:
+        body = parquet(rows, labels)
+        sets.append(send(server, body, format="parquet", drop="patient")["id"])
+        groups[sets[-1]] = send(server, body, format="parquet", labels="patient")["id"]
+        codes.append(read(server, groups[sets[-1]]).ravel())
+    given = {**QUICK, "scale": "standardize"}
+    answer = server.client.post("/v1/batches", json={"matrix": sets, "groups": groups, **given})
+    assert answer.status_code == 202, answer.text
+    ids = [
+        json.loads(line)["id"]
+        for line in server.client.get(f"/v1/batches/{answer.json()['id']}/results").text.splitlines()
+    ]
+    for k, (i, j) in enumerate(((0, 1), (0, 2), (1, 2))):
+        found = server.until_done(ids[k])["result"]
+        shared = Shared((i, j), tables[0][0], "set 1", codes)
+        expected = Estimation(tables[i][0], tables[j][0], Options.checked(**given), shared=shared).run()
+        for name in ("value", "lower_bound", "p_value", "scale", "units"):
+            assert found[name] == getattr(expected, name), (k, name)
 
 
 BAD: dict[str, tuple[int, Callable[[str, str, dict[str, str]], dict[str, Any]], str]] = {

@@ -17,6 +17,7 @@ from wdist.definitions.figures import REPORTED
 from wdist.errors import WdistError
 from wdist.inference.base import Prior
 from wdist.inference.units import Units
+from wdist.transport.plans import Plan
 from wdist.verify.container import write_container
 from wdist.verify.contents import FORMAT, SIDES, VERSION
 
@@ -40,13 +41,36 @@ class StoredCritic:
 class HeldOut:
     """What the statement was computed from.
 
-    groups: group codes of all rows of both sets, as `split_groups` returns them, or None if single rows were split.
+    groups: group codes of all rows of both sets, as `GroupOrder` has them, or None if single rows were split.
+    group_counts: how many groups all sets of the matrix have together, and the one with the fewest; None without
+    groups. numbers: those of the two sets, which with the seed decide their splits.
     """
 
     units: Units
     method: str
     prior: Prior | None
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    group_counts: tuple[int, int] | None = None
+    numbers: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True)
+class StoredUpperEnd:
+    """An upper bound of rows that are independent draws.
+
+    plan: by numbers of the rows of each set; None for rows of one number, whose order gives the cost. diameter, ranges:
+    as declared; at most one of them is.
+    """
+
+    bound: float
+    cost: float
+    plan: Plan | None
+    diameter: float | None = None
+    ranges: Sequence[float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        ranges = None if self.ranges is None else [float(end) for end in self.ranges]
+        return {"bound": float(self.bound), "cost": float(self.cost), "diameter": self.diameter, "ranges": ranges}
 
 
 @dataclass(frozen=True)
@@ -79,11 +103,12 @@ def build_certificate(
     splits: tuple[Split, Split],
     held_out: HeldOut,
     split_mode: str = "random",
+    upper: StoredUpperEnd | None = None,
 ) -> Certificate:
     """Build a certificate from `Result.to_dict()`, the frozen critic, both sets, their splits and the units of chance.
 
-    result: its confidence is that of the lower bound alone. split_mode is "random" or "blocks"; it is ignored if
-    `held_out` has groups.
+    split_mode is "random" or "blocks"; it is ignored if `held_out` has groups. upper: without it, the upper bound of
+    `result` is among the figures that are reported, and not proven.
 
     Reads both sets once to compute their digests. Raises WdistError if the critic does not end in a clip layer.
     """
@@ -96,7 +121,7 @@ def build_certificate(
         "library": wdist.__version__,
         "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
         "input": _plain(critic.takes),
-        "split": {"mode": split_mode if held_out.groups is None else "groups", "seed": int(result["seed"])}
+        "split": _split(held_out, split_mode, int(result["seed"]))
         | {side: split.sizes() for side, split in zip(SIDES, splits, strict=True)},
         "critic": {
             "layers": [_plain(entry) for entry in critic.layers],
@@ -109,13 +134,26 @@ def build_certificate(
             "clip": [float(last["low"]), float(last["high"])],
             "rounding": float(units.fx.rounding.mean() + units.fy.rounding.mean()) / float(critic.lipschitz_bound),
         },
-        "reported": {"family": critic.family} | {name: _plain(result.get(name)) for name in REPORTED},
+        "upper": None if upper is None else upper.to_json(),
+        "reported": {
+            "family": critic.family,
+            "upper_bound": _plain(result.get("upper_bound")) if upper is None else None,
+        }
+        | {name: _plain(result.get(name)) for name in REPORTED},
     }
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in critic.tensors.items()}
     if held_out.groups is not None:
         for side, codes in zip(SIDES, held_out.groups, strict=True):
             tensors[f"groups.{side}"] = np.ascontiguousarray(codes, dtype=np.int64)
+    if upper is not None and upper.plan is not None:
+        tensors |= {"plan.source": upper.plan.source, "plan.target": upper.plan.target, "plan.mass": upper.plan.mass}
     return Certificate(document, tensors)
+
+
+def _split(held_out: HeldOut, mode: str, seed: int) -> dict[str, Any]:
+    counts = None if held_out.group_counts is None else dict(zip(("all", "fewest"), held_out.group_counts, strict=True))
+    mode = mode if held_out.groups is None else "groups"
+    return {"mode": mode, "seed": seed, "numbers": list(held_out.numbers), "groups": counts}
 
 
 def _data(samples: SampleSet) -> dict[str, Any]:

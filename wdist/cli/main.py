@@ -51,6 +51,19 @@ app.command(
     usage="Usage: wdist matrix [OPTIONS] SET SET...",
     help_epilogue="Exit status: 0 done; 1 a bound is above --fail-above; 2 the data or an option is refused.",
 )
+app.command(
+    "wdist.cli.plan:plan",
+    help="Tell from two pilot sets how many rows an estimate needs.\n\nGive --margin or --detect.",
+    usage="Usage: wdist plan A B --margin M | --detect [D]",
+    help_epilogue="Exit status: 0 done, also where the number is unknown; 2 the data or an option is refused.",
+)
+app.command(
+    "wdist.cli.matrix:compare",
+    help="Tell which of several sample sets is closest to a reference here, without a server.\n\nPrints bounds of each "
+    "difference and distance, a ranking, and how many rows would decide what these do not show.",
+    usage="Usage: wdist compare [OPTIONS] REFERENCE SET SET...",
+    help_epilogue="Exit status: 0 done; 2 the data or an option is refused.",
+)
 app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
 app.command("wdist_client.command:remote", help="Work with a server.")
 app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers.")

@@ -145,9 +145,14 @@ def _middle_and_spread(samples: SampleSet) -> tuple[NDArray[np.float64], NDArray
 
 
 def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
-    """Warn about columns of a table that are so wide, even after `scale`, that they dominate the distance."""
-    if source.is_image or scale.kind == "standardize":
+    """Warn about columns of a table that are so wide, even after `scale`, that they dominate the distance.
+
+    After "standardize", warn about columns that vary but were constant in the rows that fixed the unit.
+    """
+    if source.is_image:
         return []
+    if scale.is_fitted:
+        return _constant_warnings((source, target), scale)
     deviation = _pooled_deviation(source, target) / scale.divisor
     varying = deviation[deviation > 0]
     if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
@@ -160,6 +165,22 @@ def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list
         f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
         f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by column {shown}; {advice}"
     ]
+
+
+def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> list[str]:
+    warnings = []
+    for samples in sets:
+        varies = samples.statistics.minimum < samples.statistics.maximum
+        if not np.any(unscaled := scale.is_constant & varies):
+            continue
+        columns = np.flatnonzero(unscaled)
+        shown = ", ".join(samples.column_name(int(column)) for column in columns[:5]) + (", ..." * (len(columns) > 5))
+        warnings.append(
+            f"{samples.name}: {shown} varies, but is constant in the select rows of {scale.fitted_on}, which fix the "
+            "unit: it keeps the data's own unit beside columns in standard deviations; leave it out, or give scale as "
+            "numbers"
+        )
+    return warnings
 
 
 def row_hashes(samples: SampleSet) -> Hashes:

@@ -57,18 +57,18 @@ def checked_labels(given: Any, name: str, n: int, *, may_be_codes: bool = True) 
         raise OptionError(f"groups: {name}: {error}") from error
 
 
-def comparable(source: Codes, target: Codes) -> tuple[Codes, Codes]:
-    """The codes of both sets, equal where the labels are.
+def comparable(*sets: Codes) -> tuple[Codes, ...]:
+    """The codes of two or more sets, equal where the labels are.
 
-    Raises OptionError if one set has only whole numbers and the other only text, so that no group could be in both.
+    Raises OptionError if one set has only whole numbers and another only text, so that no group could be in both.
     """
-    is_own = [(np.abs(codes) < OWN) for codes in (source, target)]
-    if any(mine.all() and not theirs.any() for mine, theirs in (is_own, is_own[::-1])):
+    is_own = [(np.abs(codes) < OWN) for codes in sets]
+    if any(each.all() for each in is_own) and not all(each.any() for each in is_own):
         raise OptionError(
             "groups: labels are text (or fractions, or of 19 digits) in one set and whole numbers in the other; "
-            "give both sets labels of one type"
+            "give all sets labels of one type"
         )
-    return matched(source, target)
+    return matched(*sets)
 
 
 def _is_missing(label: Any) -> bool:
@@ -130,15 +130,14 @@ def codes_of(labels: NDArray[Any], *, may_be_codes: bool = True) -> Codes:
     return np.array(table, dtype=np.int64)[places]
 
 
-def matched(source: Codes, target: Codes) -> tuple[Codes, Codes]:
-    """Codes of both sets, in which a number from 2^62 on is replaced by its code if that code occurs."""
-    large = np.unique(np.concatenate([side[side >= HASHED] for side in (source, target)]))
+def matched(*sets: Codes) -> tuple[Codes, ...]:
+    """Codes of all sets, in which a number from 2^62 on is replaced by its code if that code occurs."""
+    large = np.unique(np.concatenate([codes[codes >= HASHED] for codes in sets]))
     known = set(large.tolist())
     known_as = {v: code for v in known if (code := _of_whole(v)) in known}
     if not known_as:
-        return source, target
-    sides = (np.array([known_as.get(v, v) for v in side.tolist()], dtype=np.int64) for side in (source, target))
-    return next(sides), next(sides)
+        return sets
+    return tuple(np.array([known_as.get(v, v) for v in codes.tolist()], dtype=np.int64) for codes in sets)
 
 
 def _hashed(text: str) -> int:

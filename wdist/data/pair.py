@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import HeldOutRows, Split
+from wdist.errors import OptionError
 from wdist.transport.sliced import fit_direction
 
 DIRECTION_ROWS = 20_000  # train rows a side from which the search for a direction takes a sample
@@ -43,12 +45,32 @@ class CertifiedPotential(Potential, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What all pairs of a matrix or of a comparison share: one split of each set, and one ruler.
+
+    numbers: the places in the list of the source and the target of this pair; the first set has number 0.
+    first: the first set, as `estimate_w1` takes it; its select rows fix the unit of "standardize". name: what units and
+    warnings call it. groups: labels of the rows of every set of the list, or None.
+    """
+
+    numbers: tuple[int, int]
+    first: Any
+    name: str
+    groups: Sequence[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.numbers[0] == self.numbers[1] or min(self.numbers) < 0:
+            raise OptionError(f"a pair of the sets {self.numbers[0]} and {self.numbers[1]} is none")
+
+
 @dataclass
 class SamplePair:
     """Two sample sets, their splits, and the column scaling they share.
 
     seed: seeds the order of batches and the search for a direction; device: where batches are put; groups: the group
-    codes of the rows of both sets, or None if rows are independent.
+    codes of the rows of both sets, or None if rows are independent; group_counts: as in `GroupOrder`; numbers: of the
+    two sets, as in `Shared`.
     """
 
     source: SampleSet
@@ -59,6 +81,8 @@ class SamplePair:
     seed: int
     device: torch.device
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    group_counts: tuple[int, int] | None = None
+    numbers: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         means, squares = [], []

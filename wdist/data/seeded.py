@@ -126,7 +126,7 @@ class SeededScores:
         """Mean and code of each group, in the order in which the groups first appear.
 
         codes: (n,), the group of each score. Two arrays of the number of groups. Groups are the units of chance then,
-        and their order must be a seeded one, as that of `wdist.data.splits.split_groups` is.
+        and their order must be a seeded one, as that of `wdist.data.splits.GroupOrder` is.
         """
         if codes.shape != self.values.shape or not len(codes):
             raise OptionError(f"{self.values.shape} scores, but group codes of shape {codes.shape}")

@@ -1,6 +1,7 @@
 """Train, select and test parts of a sample set: by rows, by whole groups, or by blocks of time."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,16 @@ def rows_with_test(test: int) -> int:
     return 2 * test if test <= HALF_UP_TO else math.floor(test / TEST_SHARE)
 
 
-def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Split:
-    """Split n rows of one side (0 source, 1 target) into train, select and test by a seeded permutation.
+def group_test_share(smaller: int) -> float:
+    """Share of all groups in test; smaller: number of groups of the side that has fewer."""
+    return max(GROUP_TEST_SHARE, MINIMUM_TEST / smaller)
+
+
+def split_rows(n: int, seed: int, number: int = 0, *, mode: str = "random") -> Split:
+    """Split the n rows of a set into train, select and test by a seeded permutation.
+
+    number: that of the set, which has a permutation of its own: 0 for the source and 1 for the target of an estimate,
+    and in a matrix the place of the set in the list, so that a set has one split in all its pairs.
 
     mode "random" is for exchangeable rows. mode "blocks" is for rows ordered in time: the parts are contiguous (train
     first, test last), which keeps neighbours in the same part but makes the bound approximate. Both modes permute the
@@ -97,7 +106,7 @@ def split_rows(n: int, seed: int, side: int = 0, *, mode: str = "random") -> Spl
     if mode not in ("random", "blocks"):
         raise OptionError(f"split {mode!r} is unknown; choose 'random' or 'blocks'")
     train, select, _ = part_sizes(n)
-    generator = stream(seed, Purpose.SPLIT, side)
+    generator = stream(seed, Purpose.SPLIT, number)
     if mode == "random":
         order = generator.permutation(n)
         return Split(order[:train], order[train : train + select], order[train + select :])
@@ -113,31 +122,56 @@ def tested_units(splits: tuple[Split, Split], groups: tuple[Index, Index] | None
     return first, second
 
 
-def split_groups(
-    source_groups: Index, target_groups: Index, seed: int
-) -> tuple[Split, Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Split both sets by whole groups. A group that occurs in both sets goes to the same part of each.
+@dataclass(frozen=True)
+class GroupOrder:
+    """One seeded order of the groups of two or more sets. It decides the part and the place of each group.
 
-    source_groups (n,), target_groups (m,): the code of each row's label. Returns the two splits, and the codes of
-    both sets renumbered jointly as 0, 1, ... One permutation of all groups gives the parts and the order of the rows in
-    them. Raises SampleError if a side has fewer than 100 groups, or too few of them in one part.
+    A group that occurs in several sets is in the same part of each, and each set has one split in all its pairs. The
+    order does not depend on the rows: that of the groups of one set, or of one pair, is a random order as well.
+
+    Attributes:
+        codes: of each set, the number of each row's group, int64 (n,); all groups of all sets are 0, 1, ...
+        rank, part: (groups,), the place of each group in the order, and its part: 0 train, 1 select, 2 test.
+        counts: the number of groups of all sets together, and that of the set with the fewest.
     """
-    n = len(source_groups)
-    names, codes = np.unique(np.concatenate([source_groups, target_groups]), return_inverse=True)
-    source, target = codes[:n].astype(np.int64), codes[n:].astype(np.int64)
-    sizes = [len(np.unique(side)) for side in (source, target)]
-    for name, size in zip(("source", "target"), sizes, strict=True):
-        if size < MINIMUM_ROWS:
-            raise SampleError(f"{name}: {size} groups are too few; at least {MINIMUM_ROWS} are needed")
-    test = math.ceil(max(GROUP_TEST_SHARE, MINIMUM_TEST / min(sizes)) * len(names))
-    select = math.ceil(SELECT_SHARE * len(names))
-    order = stream(seed, Purpose.GROUPS).permutation(len(names))
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    part = np.where(rank < test, 2, np.where(rank < test + select, 1, 0))
-    for name, side in (("source", source), ("target", target)):
-        _check_parts(name, np.bincount(part[np.unique(side)], minlength=3).tolist())
-    return _parts_of(source, rank, part), _parts_of(target, rank, part), (source, target)
+
+    codes: tuple[Index, ...]
+    rank: Index
+    part: Index
+    counts: tuple[int, int]
+
+    @classmethod
+    def of(cls, sets: Sequence[Index], seed: int) -> "GroupOrder":
+        """Draw the order. sets: of each set, the code of each row's label, (n,)."""
+        names, joined = np.unique(np.concatenate(sets), return_inverse=True)
+        ends = np.cumsum([len(each) for each in sets])[:-1]
+        codes = tuple(each.astype(np.int64) for each in np.split(joined, ends))
+        fewest = min(len(np.unique(each)) for each in codes)
+        test = math.ceil(group_test_share(fewest) * len(names))
+        select = math.ceil(SELECT_SHARE * len(names))
+        rank = np.empty(len(names), dtype=np.int64)
+        rank[stream(seed, Purpose.GROUPS).permutation(len(names))] = np.arange(len(names))
+        part = np.where(rank < test, 2, np.where(rank < test + select, 1, 0))
+        return cls(codes, rank, part, (len(names), fewest))
+
+    def split(self, number: int, name: str) -> Split:
+        """The split of one set, whole groups at a time; `name` is what messages call it.
+
+        Rows are ordered by the rank of their group, and within a group as given. Raises SampleError if the set has
+        fewer than 100 groups, or too few of them in one part.
+        """
+        codes = self.codes[number]
+        groups = np.unique(codes)
+        if len(groups) < MINIMUM_ROWS:
+            raise SampleError(f"{name}: {len(groups)} groups are too few; at least {MINIMUM_ROWS} are needed")
+        _check_parts(name, np.bincount(self.part[groups], minlength=3).tolist())
+        order = np.argsort(self.rank[codes], kind="stable")
+        return Split(*(order[self.part[codes[order]] == part] for part in range(3)))
+
+    def pair(self, source: int = 0, target: int = 1) -> tuple[Split, Split, tuple[Index, Index]]:
+        """The splits of two of the sets, and their codes. Raises what `split` raises."""
+        splits = self.split(source, "source"), self.split(target, "target")
+        return *splits, (self.codes[source], self.codes[target])
 
 
 def _check_parts(name: str, counts: list[int]) -> None:
@@ -148,9 +182,3 @@ def _check_parts(name: str, counts: list[int]) -> None:
                 f"{name}: only {count} of its {sum(counts)} groups came into the {part} part, where {needed} are "
                 "needed; give more groups of this set"
             )
-
-
-def _parts_of(groups: NDArray[np.int64], rank: NDArray[np.int64], part: NDArray[np.int64]) -> Split:
-    """The split of one side. Rows are ordered by the rank of their group, and within a group as given."""
-    order = np.argsort(rank[groups], kind="stable")
-    return Split(*(order[part[groups[order]] == number] for number in range(3)))

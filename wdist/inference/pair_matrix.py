@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from wdist.inference.simultaneous import adjusted_matrix
 
 Values = NDArray[np.float64]
+UpperKind = Literal["approximate", "finite-sample"]
 
 FIGURES: Final = {
     "value": "What the critics show: low on average.",
     "lower_bound": "Each holds by itself.",
     "simultaneous_lower_bound": "All hold together; of a single pair it is the lower bound.",
     "upper_bound": "Each holds by itself, at the same confidence.",
+    "simultaneous_upper_bound": "All hold together, at the same confidence; of a single pair it is the upper bound.",
     "p_value": "Of each pair by itself.",
 }
 ADJUSTED: Final = "adjusted_p_value"
+TOGETHER: Final = "simultaneous_"
+NAME_OF_FIRST: Final = "set 1"  # if it has no name, as `matrix_w1` calls it
 
 
 def places(sets: int, *, reference: bool) -> list[tuple[int, int]]:
@@ -60,12 +64,59 @@ def pair_matrix(
     return figures | {ADJUSTED: adjusted_matrix(figures["p_value"])}
 
 
+def common_units(results: Iterable[Mapping[str, Any]]) -> str | None:
+    """The units of all results, or None if they differ, so that cells cannot be compared, or there is no result.
+
+    Matrices of earlier versions took other divisors for each pair; their "standardize" was that of both sets.
+    """
+    found = [(result.get("units"), result.get("scale")) for result in results]
+    return found[0][0] if found and all(each == found[0] for each in found) else None
+
+
+def common_kind(results: Iterable[Mapping[str, Any]]) -> UpperKind | None:
+    """The kind of the upper bounds: "approximate" if that of any pair is; None if there are none."""
+    kinds = {result.get("upper_kind") for result in results}
+    if "approximate" in kinds:
+        return "approximate"
+    return "finite-sample" if "finite-sample" in kinds else None
+
+
+def claim(upper: Values, kind: UpperKind | None, who: str, confidence: str) -> str:
+    """The title of a table of bounds. who: what the confidence, in words, is of: each pair, or all together."""
+    if not has_upper(upper):
+        return f"W1 is at least, {who} with {confidence} confidence"
+    caveat = ", upper ends approximate" if kind == "approximate" else ""
+    return f"W1 lies between, {who}, each end with {confidence} confidence{caveat}"
+
+
+def cells(lower: Values, upper: Values) -> list[list[str]]:
+    """The cells of that table: "0.69 .. 0.85", or ">= 0.69" where one pair has no upper end; "-" without a result."""
+    if not has_upper(upper):
+        return [["-" if number != number else f"{number:.4g}" for number in row] for row in lower.tolist()]
+    both = zip(lower.tolist(), upper.tolist(), strict=True)
+    return [[_between(*ends) for ends in zip(*rows, strict=True)] for rows in both]
+
+
+def has_upper(upper: Values) -> bool:
+    """Whether any pair of sets has an upper bound; the diagonal of a square matrix is no pair."""
+    known = np.isfinite(upper)
+    if len(upper) > 1:
+        np.fill_diagonal(known, val=False)
+    return bool(known.any())
+
+
+def _between(lower: float, upper: float) -> str:
+    if lower != lower:
+        return "-"
+    return f">= {lower:.4g}" if upper != upper else f"{lower:.4g} .. {upper:.4g}"
+
+
 def as_lists(values: Values) -> list[list[float | None]]:
     """For JSON: None instead of NaN."""
     return [[None if number != number else number for number in row] for row in values.tolist()]
 
 
 def _figure(result: Mapping[str, Any], name: str, *, is_only_pair: bool) -> float | None:
-    if name == "simultaneous_lower_bound":
-        result, name = result.get("simultaneous") or (result if is_only_pair else {}), "lower_bound"
+    if name.startswith(TOGETHER):
+        result, name = result.get("simultaneous") or (result if is_only_pair else {}), name.removeprefix(TOGETHER)
     return result.get(name)

@@ -79,7 +79,7 @@ def refuse_layout(layout: Layout, method: str) -> str | None:
 def units_of_groups(fx: SeededScores, fy: SeededScores, codes_x: Codes, codes_y: Codes, layout: Layout) -> Units:
     """Whole groups of rows.
 
-    fx (n,), fy (m,): scores of the test rows in the order of the split (`wdist.data.splits.split_groups`). codes_x,
+    fx (n,), fy (m,): scores of the test rows in the order of the split (`wdist.data.splits.GroupOrder`). codes_x,
     codes_y: the group code of each of these rows. layout: that of all groups (`layout_of`). Raises OptionError if the
     codes do not fit the scores or the layout.
     """

@@ -265,7 +265,7 @@ def _sample_pair(pair: tuple[Images, Images], seed: int) -> SamplePair:
     source, target = (open_samples(rows, name) for rows, name in zip(pair, ("source", "target"), strict=True))
     check_pair(source, target)
     splits = [split_rows(samples.n, seed, side, mode="blocks") for side, samples in enumerate((source, target))]
-    scaling = Scaling.fit(None, source, target, *splits)
+    scaling = Scaling.fit(None, source, target, splits[0], splits[1])
     return SamplePair(source, target, splits[0], splits[1], scaling, seed, torch.device("cpu"))
 
 

@@ -1,17 +1,17 @@
 """Feasible transport plans between weighted rows, near the optimum at a small share of its price.
 
-A plan starts as the couplings of two sorted orders. Each pass cuts its coupled pairs into blocks of neighbours and
-couples each block anew, by exact transport between the mass that its pairs move. What leaves and reaches each row stays
-the same, so that every pass ends with a feasible plan, which costs no more than the one before.
+A plan starts from halving both sides alike, again and again, and coupling the parts in order. Each pass forms blocks of
+neighbouring coupled pairs, first by that order, later by cuts between the middles of the pairs. Each block is coupled
+anew, by exact transport between the mass that its pairs move. What leaves and reaches each row stays the same, so that
+every pass ends with a feasible plan that costs no more than the last one.
 
 All masses are whole numbers of 2^-48. Sums and differences of such numbers up to 1 are exact in float64, the solver's
 too, so that no rounding builds up over the passes.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -19,13 +19,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from wdist.errors import SampleError
 from wdist.streams import Purpose, stream
-from wdist.transport.exact import Values, flat_rows, pair_distances, plan_between
+from wdist.transport.exact import Values, flat_rows, pair_distances, plan_between, refuse_non_finite
 
 Indices = NDArray[np.int64]
 Effort = Literal["standard", "tight"]
 
 BITS = 48  # masses are multiples of 2^-48, so that 4 bits of float64 are left for the solver's rescaling
-CUT_COLUMNS = 16  # blocks are cut in at most this many random projections of the rows
+PLACE_COLUMNS = 16  # of more columns, this many random projections decide where blocks are cut
+FIRST_LEVELS = 16  # halvings for the first plan; more would put up its price and change little
+MANY_ROWS = 400_000
+MOST_ROWS = 4_000_000  # a minute or two, and 2 GB beside the rows
+
+Coupling = tuple[Indices, Indices, Indices]  # source rows, target rows, units of mass
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,29 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """passes: block sizes, in coupled pairs, one after the other."""
+class Work:
+    """How a plan is improved: `passes` over all coupled pairs, in blocks of at most `block_pairs`."""
 
-    passes: tuple[int, ...]
+    block_pairs: int
+    passes: int
+
+
+def work(n: int, m: int, effort: Effort) -> Work:
+    """The work on a plan between n and m rows: a second or several, and one pass in small blocks if there are many.
+
+    If one side has far fewer rows, its blocks are cheap, and there are more passes.
+    """
+    block_pairs, most, budget = (512, 4, 80_000) if effort == "standard" else (1_024, 8, 240_000)
+    if n + m > MANY_ROWS:
+        return Work(block_pairs // 4, 1)
+    return Work(block_pairs, min(most, max(1, budget // (2 * math.isqrt(n * m)))))
+
+
+def too_large(n: int, m: int) -> str | None:
+    """Why `feasible_plan` refuses sets of n and m rows, or None if it does not."""
+    if n + m <= MOST_ROWS:
+        return None
+    return f"a plan between {n:,} and {m:,} rows would take minutes; the limit is {MOST_ROWS:,} rows in all"
 
 
 def feasible_plan(
@@ -67,28 +91,31 @@ def feasible_plan(
 ) -> Plan:
     """A transport plan between rows x (n, ...) with weights (n,) and y (m, ...) with weights (m,), each of sum 1.
 
-    Every plan costs at least W1 between the weighted rows. The work depends on n, m, the number of columns and `effort`
-    alone, and the plan on these, the rows, the weights and the seed.
+    Every plan costs at least W1 between the weighted rows; this one costs just that if all rows fit into one block. The
+    work depends on n, m and `effort` alone (see `work`), and the plan on the rows, the weights, `effort` and `seed`.
 
-    Raises SampleError for rows that are not finite, or so far apart that their distance is not.
+    Raises SampleError for more rows than `too_large` allows, for rows that are not finite, and for rows farther apart
+    than the largest float64.
     """
     rows_x, rows_y = flat_rows(x), flat_rows(y)
+    refuse_non_finite(rows_x, rows_y)
+    if (reason := too_large(len(rows_x), len(rows_y))) is not None:
+        raise SampleError(f"{reason}; use a random subset of the rows")
     generator = stream(seed, Purpose.PLAN)
-    on_x, on_y = _cut_columns(rows_x, rows_y, generator)
-    plan = _sorted_plan(_units(weights_x), _units(weights_y), on_x[:, 0], on_y[:, 0])
-    for number, size in enumerate(_work(len(rows_x), len(rows_y), effort).passes):
-        plan = _improved(rows_x, rows_y, plan, _blocks(_features(on_x, on_y, plan, number), size, generator))
-    source, target, units = plan
+    at_x, at_y = _places(rows_x, rows_y, generator)
+    coupling = _first(at_x, at_y, _units(weights_x), _units(weights_y), generator)
+    planned = work(len(rows_x), len(rows_y), effort)
+    for number in range(planned.passes):
+        source, target, _ = coupling
+        if number == 0:
+            blocks = np.array_split(np.arange(len(source)), math.ceil(len(source) / planned.block_pairs))
+        else:
+            blocks = _blocks(at_x[source] + at_y[target], planned.block_pairs, generator)
+        coupling = _improved(rows_x, rows_y, coupling, blocks)
+        if len(blocks) == 1:
+            break
+    source, target, units = coupling
     return Plan(source, target, np.ldexp(units.astype(np.float64), -BITS))
-
-
-Coupling = tuple[Indices, Indices, Indices]  # source rows, target rows, units of mass
-
-
-def _work(n: int, m: int, effort: Effort) -> _Work:
-    pairs = n + m
-    passes = 8 if effort == "standard" else 12
-    return _Work((500,) * passes if pairs > 1_000 else (pairs,))
 
 
 def _units(weights: ArrayLike) -> Indices:
@@ -98,51 +125,74 @@ def _units(weights: ArrayLike) -> Indices:
     return units
 
 
-def _cut_columns(x: Values, y: Values, generator: np.random.Generator) -> tuple[Values, Values]:
-    """Rows as points in a few dimensions, near 1 in size, in which blocks are cut. No accuracy is needed there."""
-    exponent = int(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1])
-    a, b = np.ldexp(x, -exponent), np.ldexp(y, -exponent)
-    centre = a.mean(axis=0)
-    a, b = a - centre, b - centre
-    projection = generator.standard_normal((a.shape[1], min(CUT_COLUMNS, a.shape[1])))
-    return a @ projection, b @ projection
+def _places(x: Values, y: Values, generator: np.random.Generator) -> tuple[Values, Values]:
+    """The rows as points near 1 in size and of few columns, for cuts alone: they need not be accurate."""
+    a, b, d = x, y, x.shape[1]
+    if d > PLACE_COLUMNS:
+        projection = np.ldexp(generator.standard_normal((d, PLACE_COLUMNS)), -_size(x, y))
+        a, b = x @ projection, y @ projection
+    a, b = (np.ldexp(points, -_size(a, b)) for points in (a, b))
+    a, b = a - a[0], b - a[0]  # a column of one value becomes 0, however large the value is beside the other columns
+    a, b = (np.ldexp(points, -_size(a, b)) for points in (a, b))
+    return a, b
 
 
-def _sorted_plan(units_x: Indices, units_y: Indices, values_x: Values, values_y: Values) -> Coupling:
-    """Both sides laid out by increasing value, coupled where they overlap."""
-    order_x, order_y = np.argsort(values_x, kind="stable"), np.argsort(values_y, kind="stable")
+def _size(x: Values, y: Values) -> int:
+    """The largest binary exponent of the values, cut to those for which 2^-exponent is no extreme number itself."""
+    return int(np.clip(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1], -1_000, 1_000))
+
+
+def _first(at_x: Values, at_y: Values, units_x: Indices, units_y: Indices, generator: np.random.Generator) -> Coupling:
+    """Both sides halved alike, laid out in the order that this gives, and coupled where they overlap."""
+    levels = min(FIRST_LEVELS, max(len(at_x), len(at_y)).bit_length() - 1)
+    (order_x, _), (order_y, _) = _halved([(at_x, units_x), (at_y, units_y)], levels, generator)
     ends_x, ends_y = np.cumsum(units_x[order_x]), np.cumsum(units_y[order_y])
     ends = np.union1d(ends_x, ends_y)
-    ends = ends[ends > 0]
+    ends = ends[ends > 0]  # a row of less than half a unit has none
     source, target = order_x[np.searchsorted(ends_x, ends)], order_y[np.searchsorted(ends_y, ends)]
     return source, target, np.diff(ends, prepend=0)
 
 
-def _features(x: Values, y: Values, plan: Coupling, number: int) -> Values:
-    """A point for each pair: by turns its middle, its source and its target."""
-    source, target, _ = plan
-    return [lambda: x[source] + y[target], lambda: x[source], lambda: y[target]][number % 3]()
+def _blocks(points: Values, size: int, generator: np.random.Generator) -> list[Indices]:
+    """Numbers of the points in blocks of at most `size` neighbours."""
+    levels = (math.ceil(len(points) / size) - 1).bit_length()
+    ((order, part),) = _halved([(points, np.ones(len(points), dtype=np.int64))], levels, generator)
+    return np.split(order, np.flatnonzero(np.diff(part)) + 1)
 
 
-def _blocks(points: Values, size: int, generator: np.random.Generator) -> Iterator[Indices]:
-    """Numbers of the points, cut into blocks of at most `size`: halves of halves, each across a random direction.
+def _halved(
+    sides: Sequence[tuple[Values, Indices]], levels: int, generator: np.random.Generator
+) -> list[tuple[Indices, Indices]]:
+    """For each side, points and masses, an order of its points and their parts (ascending) after `levels` halvings.
 
-    The direction of a cut joins two random points of what is cut, so that it follows the spread of the points there.
+    Every part is cut into halves of equal mass across the line through two of its points, drawn at random, so that cuts
+    follow the spread of the points. All sides are cut across the same line: one joins the first side to the last.
     """
-    order = np.arange(len(points))
-    bounds = np.array([0, len(points)])
-    for _ in range(math.ceil(math.log2(max(1.0, len(points) / size)))):
-        starts, sizes = bounds[:-1], np.diff(bounds)
-        node = np.repeat(np.arange(len(sizes)), sizes)
-        ends = [points[order[starts + (generator.random(len(sizes)) * sizes).astype(np.int64)]] for _ in range(2)]
-        values = np.einsum("ij,ij->i", points[order], (ends[0] - ends[1])[node])
-        order = order[np.lexsort((values, node))]
-        bounds = np.sort(np.concatenate([bounds, starts + sizes // 2]))
-    for start, stop in pairwise(bounds):
-        yield order[start:stop]
+    found = [(np.arange(len(points)), np.zeros(len(points), dtype=np.int64)) for points, _ in sides]
+    for level in range(levels):
+        starts, stops = (
+            _members(points, *found[side], 1 << level, generator)
+            for side, (points, _) in ((0, sides[0]), (-1, sides[-1]))
+        )
+        lines = stops - starts
+        for side, ((points, masses), (order, part)) in enumerate(zip(sides, found, strict=True)):
+            values = np.einsum("ij,ij->i", points[order], lines[part])
+            order = order[np.lexsort((values, part))]
+            ends = np.cumsum(masses[order])
+            middles = (ends - 0.5 * masses[order]) / ends[-1]
+            parts = 2 << level
+            found[side] = order, np.minimum((middles * parts).astype(np.int64), parts - 1)
+    return found
 
 
-def _improved(x: Values, y: Values, plan: Coupling, blocks: Iterator[Indices]) -> Coupling:
+def _members(points: Values, order: Indices, part: Indices, parts: int, generator: np.random.Generator) -> Values:
+    """A random point of each part (parts, d); of an empty part, a point near by."""
+    bounds = np.searchsorted(part, np.arange(parts + 1))
+    drawn = bounds[:-1] + (generator.random(parts) * np.diff(bounds)).astype(np.int64)
+    return points[order[np.minimum(drawn, len(order) - 1)]]
+
+
+def _improved(x: Values, y: Values, plan: Coupling, blocks: Iterable[Indices]) -> Coupling:
     """The plan with the pairs of each block coupled anew."""
     source, target, units = plan
     parts = [_solved(x, y, (source[block], target[block], units[block])) for block in blocks]

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wdist.streams import Purpose, stream
+from wdist.transport.exact import flat_rows
 
 Values = NDArray[np.float64]
 
@@ -15,11 +16,6 @@ NARROWEST = 1e-6  # narrowest cell, relative to its distance from the middle
 PENALTIES = (0.0, 0.25, 1.0, 4.0, 16.0, np.inf)  # in standard errors of a cell's gain; inf gives a straight line
 
 
-def _flat(rows: ArrayLike) -> Values:
-    array = np.asarray(rows, dtype=np.float64)
-    return array.reshape(len(array), -1)
-
-
 def fit_sliced(
     x_train: ArrayLike, y_train: ArrayLike, x_select: ArrayLike, y_select: ArrayLike, direction: Values
 ) -> tuple[Values, Values, Values]:
@@ -29,7 +25,7 @@ def fit_sliced(
     h goes on with the slope of its first and last cell, see `evaluate_potential`. Candidates: `direction` (see
     `fit_direction`) and the mean difference, each with potentials from rough to a straight line.
     """
-    a, b, a_select, b_select = (_flat(rows) for rows in (x_train, y_train, x_select, y_select))
+    a, b, a_select, b_select = (flat_rows(rows) for rows in (x_train, y_train, x_select, y_select))
     directions = [direction]
     mean_difference = b.mean(axis=0) - a.mean(axis=0)
     if (length := float(np.linalg.norm(mean_difference))) > 0:
@@ -131,7 +127,7 @@ def fit_direction(x: ArrayLike, y: ArrayLike, seed: int = 0, iterations: int = 6
     most, and random ones. It uses at most 4,000 rows a side, drawn with the seed.
     """
     generator = stream(seed, Purpose.DIRECTION)
-    a, b = _flat(x), _flat(y)
+    a, b = flat_rows(x), flat_rows(y)
     n = min(len(a), len(b), FIT_ROWS, max(200, FIT_ELEMENTS // a.shape[1]))
     a, b = (rows[generator.choice(len(rows), n, replace=False)] for rows in (a, b))
     centre = 0.5 * (a.mean(axis=0) + b.mean(axis=0))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from .container import CertificateError, Tensors, read_container, shown
 from .rows import is_real, require_fields
 from .units import METHODS
@@ -15,8 +17,12 @@ SIDES = ("source", "target")
 PARTS = ("train", "select", "test")
 MODES = ("random", "blocks", "groups")
 SEED_LIMIT = 1 << 128
-KEYS = {"format", "version", "library", "data", "input", "split", "critic", "statement", "reported"}
+MOST_GROUPS = 1 << 26  # of all sets together: their order is held in memory
+KEYS = {"format", "version", "library", "data", "input", "split", "critic", "statement", "upper", "reported"}
 STATEMENT = {"value", "lower_bound", "confidence", "p_value", "method", "prior", "clip", "rounding"}
+UPPER = {"bound", "cost", "diameter", "ranges"}
+PLAN = ("plan.source", "plan.target", "plan.mass")
+PAIRS = 8  # of a plan, for each row of both sets; honest plans have up to 3
 
 Certificate = dict[str, Any]
 Test = Callable[[Any], bool]
@@ -46,7 +52,8 @@ def open_certificate(content: bytes) -> tuple[Certificate, Tensors]:
     _require("critic.lipschitz_bound", certificate["critic"]["lipschitz_bound"], _positive)
     _require("critic.layers", certificate["critic"]["layers"], lambda value: isinstance(value, list))
     _check_statement(certificate["statement"], certificate["split"]["mode"])
-    _check_reported(certificate["reported"])
+    _check_upper(certificate)
+    _check_reported(certificate["reported"], is_certified=certificate["upper"] is not None)
     _check_tensors(certificate, tensors)
     return certificate, tensors
 
@@ -58,6 +65,10 @@ def _require(name: str, value: Any, test: Test) -> None:
 
 def _whole(value: Any) -> bool:
     return type(value) is int
+
+
+def _number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
 
 
 def _size(value: Any) -> bool:
@@ -103,9 +114,18 @@ _DTYPE = re.compile(r"[|<>](b1|[iu][1248]|f[248])")
 
 
 def _check_split(split: Any, data: Any) -> None:
-    require_fields("split", split, {"mode", "seed", *SIDES})
+    require_fields("split", split, {"mode", "seed", "numbers", "groups", *SIDES})
     _require("split.mode", split["mode"], lambda value: _text(value) and value in MODES)
     _require("split.seed", split["seed"], lambda value: _whole(value) and 0 <= value < SEED_LIMIT)
+    _require("split.numbers", split["numbers"], _list_of(_number, least=2, most=2))
+    if split["numbers"][0] == split["numbers"][1]:
+        raise CertificateError("split.numbers are equal: both sets would have the split of one")
+    if (split["groups"] is None) == (split["mode"] == "groups"):
+        raise CertificateError("split.groups is null unless groups are split, and only then")
+    if split["groups"] is not None:
+        require_fields("split.groups", split["groups"], {"all", "fewest"})
+        _require("split.groups.all", split["groups"]["all"], lambda value: _size(value) and value <= MOST_GROUPS)
+        _require("split.groups.fewest", split["groups"]["fewest"], _size)
     for side in SIDES:
         require_fields(f"split.{side}", split[side], set(PARTS))
         for part in PARTS:
@@ -137,12 +157,32 @@ def _check_statement(statement: Any, mode: str) -> None:
     _require("statement.prior", statement["prior"], _or_null(_list_of(moments, least=2, most=2)))
 
 
+def _check_upper(certificate: Certificate) -> None:
+    upper = certificate["upper"]
+    if upper is None:
+        return
+    require_fields("upper", upper, UPPER)
+    if certificate["split"]["mode"] != "random":
+        raise CertificateError(
+            "an upper bound is certified of rows that are independent draws alone: upper must be null"
+        )
+    _require("upper.bound", upper["bound"], _not_negative)
+    _require("upper.cost", upper["cost"], _not_negative)
+    _require("upper.diameter", upper["diameter"], _or_null(_positive))
+    _require("upper.ranges", upper["ranges"], _or_null(_list_of(is_real, least=2, most=1 << 22)))
+    ranges = upper["ranges"] or []
+    if len(ranges) % 2 or any(low > high for low, high in zip(ranges[::2], ranges[1::2], strict=True)):
+        raise CertificateError("upper.ranges are not pairs of a lowest and a highest value")
+    if ranges and upper["diameter"] is not None:
+        raise CertificateError("upper has both a diameter and ranges, of which it may have one")
+
+
 _REAL_OR_NULL = _or_null(is_real)
 
 # What is reported without proof is read all the same: each figure has a type, or the names of those it consists of.
 REPORTED: Mapping[str, Test | Mapping[str, Test]] = {
     "family": _text,
-    "upper_bound": _REAL_OR_NULL,
+    "upper_bound": _REAL_OR_NULL,  # one that is not certified
     "units": _text,
     "trivial": {"mean_difference": _REAL_OR_NULL, "max_sliced": _REAL_OR_NULL},
     "empirical": {"lower": _REAL_OR_NULL, "upper": _REAL_OR_NULL, "exact": _REAL_OR_NULL},
@@ -155,8 +195,10 @@ REPORTED: Mapping[str, Test | Mapping[str, Test]] = {
 MAY_BE_NULL = {"empirical", "null_baseline"}
 
 
-def _check_reported(reported: Any) -> None:
+def _check_reported(reported: Any, *, is_certified: bool) -> None:
     require_fields("reported", reported, set(REPORTED))
+    if is_certified and reported["upper_bound"] is not None:
+        raise CertificateError("an upper bound that is certified is not reported a second time")
     for name, test in REPORTED.items():
         value = reported[name]
         if callable(test):
@@ -170,11 +212,27 @@ def _check_reported(reported: Any) -> None:
 def _check_tensors(certificate: Certificate, tensors: Tensors) -> None:
     """Refuse tensors that nothing reads; those of layers are checked where the critic is built."""
     grouped = certificate["split"]["mode"] == "groups"
-    groups = {f"groups.{side}" for side in SIDES} if grouped else set()
+    shapes = [certificate["data"][side]["shape"] for side in SIDES]
+    planned = certificate["upper"] is not None and math.prod(shapes[0][1:]) > 1  # on the line, rows are sorted
+    expected = {f"groups.{side}" for side in SIDES} if grouped else set(PLAN) if planned else set()
     others = {name for name in tensors if not name.startswith("layers.")}
-    if others != groups:
-        raise CertificateError(f"tensors {shown(sorted(others ^ groups))} are missing, or belong to nothing")
+    if others != expected:
+        raise CertificateError(f"tensors {shown(sorted(others ^ expected))} are missing, or belong to nothing")
+    if planned:
+        _check_plan([tensors[name] for name in PLAN], shapes[0][0] + shapes[1][0])
     for side in SIDES if grouped else ():
         tensor, rows = tensors[f"groups.{side}"], certificate["data"][side]["shape"][0]
         if tensor.dtype.kind != "i" or tensor.shape != (rows,):
             raise CertificateError(f"groups.{side} is not one whole number for each of {rows} rows")
+        if tensor.min() < 0 or tensor.max() >= certificate["split"]["groups"]["all"]:
+            raise CertificateError(
+                f"groups.{side} holds numbers that none of the {certificate['split']['groups']['all']} groups has"
+            )
+
+
+def _check_plan(plan: list[NDArray[Any]], rows: int) -> None:
+    if [tensor.dtype.str for tensor in plan] != ["<i8", "<i8", "<f8"] or len({tensor.shape for tensor in plan}) > 1:
+        raise CertificateError("a plan has a row of either set and a mass for each pair: I64, I64 and F64")
+    shape = plan[0].shape
+    if len(shape) != 1 or shape[0] > PAIRS * rows:
+        raise CertificateError(f"a plan of shape {shape} between {rows} rows: at most {PAIRS * rows} pairs are read")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CertificateError, shown
-from .convolutions import EPSILON, NORM_ROUNDING, UNDERFLOW
-from .layers import Layer, build_layer
+from .net.layers import Layer, build_layer
+from .rounding import EPSILON, NORM_ROUNDING, UNDERFLOW
 from .rows import Input, column_names, open_rows
 
 Values = NDArray[np.float64]

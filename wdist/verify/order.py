@@ -19,7 +19,7 @@ TEST_SHARE, TEST_GROUPS, SELECT_SHARE = 0.3, 50, 0.1
 
 
 def stream(seed: int, purpose: int, *numbers: int) -> np.random.Generator:
-    """The generator of one purpose; `numbers` is the side, where a purpose has one for each."""
+    """The generator of one purpose; `numbers` is that of the set or the side, where a purpose has one for each."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(KEY, purpose, *numbers))))
 
 
@@ -39,28 +39,30 @@ class Parts:
         return {"train": len(self.train), "select": len(self.select), "test": len(self.test)}
 
 
-def split_rows(n: int, seed: int, side: int, mode: str, sizes: dict[str, int]) -> Parts:
-    """The parts of n rows, split as "random" or "blocks", cut at the sizes, which add up to n."""
+def split_rows(n: int, seed: int, number: int, mode: str, sizes: dict[str, int]) -> Parts:
+    """The parts of the n rows of a set, split as "random" or "blocks", cut at the sizes, which add up to n."""
     cuts = [sizes["train"], sizes["train"] + sizes["select"]]
-    generator = stream(seed, SPLIT, side)
+    generator = stream(seed, SPLIT, number)
     if mode == "random":
         return Parts(*np.split(generator.permutation(n), cuts))
     return Parts(*(generator.permutation(part) for part in np.split(np.arange(n), cuts)))
 
 
-def split_groups(source: Index, target: Index, seed: int) -> tuple[Parts, Parts]:
-    """The parts of both sides, by whole groups; source, target: the group of every row."""
-    names = np.union1d(source, target)
-    smaller = min(len(np.unique(source)), len(np.unique(target)))
-    test = math.ceil(max(TEST_SHARE, TEST_GROUPS / smaller) * len(names))
-    select = test + math.ceil(SELECT_SHARE * len(names))
-    place = np.empty(len(names), dtype=np.int64)
-    place[stream(seed, GROUPS).permutation(len(names))] = np.arange(len(names))
-    sides = []
-    for groups in (source, target):
-        rank = place[np.searchsorted(names, groups)]
+def split_groups(sides: tuple[Index, Index], seed: int, every: int, fewest: int) -> tuple[Parts, Parts]:
+    """The parts of both sides, by whole groups.
+
+    sides: the group of every row. every: the number of groups of all sets of a matrix, or of both sides. fewest: of
+    these sets, that of the one that has the fewest.
+    """
+    test = math.ceil(max(TEST_SHARE, TEST_GROUPS / fewest) * every)
+    select = test + math.ceil(SELECT_SHARE * every)
+    place = np.empty(every, dtype=np.int64)
+    place[stream(seed, GROUPS).permutation(every)] = np.arange(every)
+    parts = []
+    for groups in sides:
+        rank = place[groups]
         order = np.argsort(rank, kind="stable")
         cuts = np.searchsorted(rank[order], [test, select])
         in_test, in_select, rest = np.split(order, cuts)
-        sides.append(Parts(rest, in_select, in_test, rank[in_test]))
-    return sides[0], sides[1]
+        parts.append(Parts(rest, in_select, in_test, rank[in_test]))
+    return parts[0], parts[1]

@@ -1,5 +1,6 @@
 """What a verification found, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,13 +51,17 @@ class Report:
     def sentence(self) -> str:
         """The verified statement, of derived figures alone."""
         s = self.statement
+        upper, each = "", ""
+        if s["upper_bound"] is not None:
+            upper, each = f", upper bound {s['upper_bound']:.6g} ({s['upper_kind']})", " each"
         figures = (
-            f"lower bound {s['lower_bound']:.6g}, value {s['value']:.6g}, Lipschitz bound {s['lipschitz_bound']:.9g}"
+            f"lower bound {s['lower_bound']:.6g}{upper}, value {s['value']:.6g}, "
+            f"Lipschitz bound {s['lipschitz_bound']:.9g}"
         )
         p_value = "" if s.get("p_value") is None else f", p-value {s['p_value']:.2g}"
         split = s.get("split", "random")
         about = "approximate " if split == "blocks" else ""
-        lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{p_value}."]
+        lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{each}{p_value}."]
         lines.append(f"Units: {s['units']}.")
         if s["rounding"] > 1e-6 * s["spread"]:
             lines.append(
@@ -71,33 +76,85 @@ class Report:
                 "The populations are those of drawing a group that is in the set, and then one of its rows: groups "
                 "count equally, whatever their sizes."
             )
-        if s.get("is_one_of_two_bounds"):
-            both = 1 - 2 * (1 - s["confidence"])
+        return "\n".join([*lines, *self._about_the_upper_bound()])
+
+    def _about_the_upper_bound(self) -> list[str]:
+        s = self.statement
+        if "rows" in s:
+            return ["There is no upper bound: that takes a transport plan between these rows."]
+        if s["upper_bound"] is None:
+            return ["The issuer reports an upper bound, which was not checked."] if s["is_upper_bound_reported"] else []
+        lines = []
+        if s["upper_kind"] == "finite-sample":
             lines.append(
-                f"The issuer reports an upper bound too (not checked): each end has half of the error, and "
-                f"both together have confidence {both:.12g}."
+                f"The upper bound holds if no two possible rows are farther apart than {s['upper']['diameter']:.6g}."
             )
-        return "\n".join(lines)
+        else:
+            lines.append("The upper bound is approximate: it takes the means of the rows to be normally distributed.")
+        if s["upper_bound"] < s["lower_bound"]:
+            lines.append(
+                "The two bounds contradict each other: one of them is false, which happens by chance in few "
+                "certificates, or the rows are no independent draws."
+            )
+        if s["upper"]["rounding"] > 1e-6 * s["upper_bound"]:
+            lines.append(f"Rounding: the upper bound has {s['upper']['rounding']:.2g} added for it.")
+        return lines
 
 
-def not_checked(mode: str, *, is_issued: bool) -> list[str]:
-    """What `verify` leaves to the word of the issuer. is_issued: whether the file's digest was given."""
+SCALE_OF_ANOTHER_SET = (
+    "the scale: that centre and divisors are those of the first set of the matrix, which is none of these two, and "
+    "were not picked by the result"
+)
+
+
+def not_checked(
+    certificate: Mapping[str, Any], *, others: int = 0, is_issued: bool, scale: str | None = None
+) -> list[str]:
+    """What `verify` leaves to the word of the issuer.
+
+    others: how many groups are only in other sets of the matrix. is_issued: whether the file's digest was given. scale:
+    its kind, once it was read.
+    """
+    mode = certificate["split"]["mode"]
     points = [] if is_issued else ["that this is the file the issuer gave out (pass its digest with --sha256)"]
     points += [
         "the critic: that it was fitted and chosen without the test rows, and so was its clip (verify --fresh on rows "
         "the issuer never saw needs no such trust)",
-        "the seed: that it was not picked among several by its result",
-        "the size of the test part: that it was not picked by its result",
+        "the seed, and the numbers of the sets: that they were not picked among several by the result",
+        "the size of the test part, as of the others: that it was not picked by its result",
         "the prior: that it was taken from other rows than the test rows",
         "the order of the rows: the seed picks places in the file, so that whoever orders the file decides which rows "
         "are test rows",
     ]
     if mode == "groups":
         points.append("the groups: that rows which depend on each other share one, and that none was invented")
+    if others:
+        points.append(f"the groups of other sets: that there are {others:,}, which with the seed decide the split")
     points.append("independence: that rows, or groups of rows, are independent draws from the two populations")
     if mode == "blocks":
         points.append("the confidence itself: rows ordered in time depend on their neighbours (split by blocks)")
-    return [*points, "the reported figures: the upper bound, comparisons and everything else the issuer reports"]
+    points += _assumptions_of_the_upper_bound(certificate["upper"], scale)
+    reported = "comparisons and everything else the issuer reports"
+    if certificate["reported"]["upper_bound"] is not None:
+        reported = f"the upper bound, {reported}"
+    return [*points, f"the reported figures: {reported}"]
+
+
+def _assumptions_of_the_upper_bound(upper: Mapping[str, Any] | None, scale: str | None) -> list[str]:
+    if upper is None:
+        return []
+    if upper["diameter"] is not None:
+        points = ["the diameter: that no two possible rows are farther apart, and that it was known beforehand"]
+    elif upper["ranges"] is not None:
+        points = ["the ranges: that no value outside of them is possible, and that they were known beforehand"]
+    else:
+        points = [
+            "the normal approximation of the upper bound: it is too low if a part of the population that matters is "
+            "rarer than about 3 rows of a set, or if tails are very heavy"
+        ]
+    if scale == "vector":
+        points.append("the given scale: that its divisors were not computed from these rows")
+    return points
 
 
 def fresh_not_checked(mode: str) -> list[str]:
@@ -115,7 +172,11 @@ def units_of_distance(taken: dict[str, Any]) -> str:
     if kind == "none":
         own = "between images with pixels in [0, 1]" if taken["uint8"] else "in the data's own units"
         return f"Euclidean distance {own}"
-    what = "standard deviations of the select rows" if kind == "standardize" else "the given scale"
+    deviations = {
+        "standardize": "standard deviations of the select rows",
+        "reference": "standard deviations of the select rows of the first set",
+    }
+    what = deviations.get(kind, "the given scale")
     return f"Euclidean distance after division by {what}: {_numbers(divisor)}"
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CannotCheckError, CertificateError, shown
-from .convolutions import NORM_ROUNDING, UNDERFLOW, U, row_norms
+from .rounding import NORM_ROUNDING, UNDERFLOW, U, row_norms
 
 OTHER_FILES = "the command `wdist verify` reads tables and other files, and Python functions take arrays"
 LARGEST = float(np.finfo(np.float32).max)  # of the values of rows
 BLOCK_BYTES = 16 << 20  # of rows held at once
+FITTED = ("standardize", "reference")  # scales whose divisors and centre are of rows: of both sets, or of the first
 
 
 def open_rows(data: Any) -> NDArray[Any]:
@@ -79,12 +80,12 @@ class Input:
         images = len(shape) == 3
         if type(uint8) is not bool or layout not in (None, "nhwc", "nchw") or (not images and (uint8 or layout)):
             raise CertificateError(f"layout {shown(layout)} and uint8 {shown(uint8)} do not fit rows of {shape}")
-        if not isinstance(kind, str) or kind not in ("none", "number", "vector", "standardize"):
+        if not isinstance(kind, str) or kind not in ("none", "number", "vector", *FITTED):
             raise CertificateError(f"unknown scale {shown(kind)}")
         if not is_real(scale["data_divisor"]) or scale["data_divisor"] != (255 if uint8 else 1):
             raise CertificateError(f"data_divisor {shown(scale['data_divisor'])} does not fit uint8 {uint8}")
         divisor, center = (_numbers(name, scale[name]) for name in ("divisor", "center"))
-        many, centred = kind in ("vector", "standardize"), kind == "standardize"
+        many, centred = kind in ("vector", *FITTED), kind in FITTED
         if divisor.shape != (tuple(shape) if many else ()) or not np.all(divisor > 0):
             raise CertificateError(f"the divisor is not that of scale {kind!r}: positive, one for each number of a row")
         if kind == "none" and divisor != 1:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .convolutions import U
 from .order import PERMUTATION_TEST, stream
+from .rounding import U
 
 Values = NDArray[np.float64]
 Moments = tuple[float, float]  # mean and deviation, expected from other rows

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import CertificateError
-from .convolutions import U
 from .order import Index
+from .rounding import U
 from .statistics import (
     Moments,
     Scores,

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from .container import CannotCheckError, CertificateError, Tensors
 from .contents import SIDES, VERSION, Certificate, open_certificate
-from .convolutions import U
 from .critic import Critic, build_critic
 from .order import FRESH_ORDER, Parts, split_groups, split_rows, stream
-from .report import Check, Report, fresh_not_checked, not_checked, units_of_distance
-from .rows import Input, column_names, open_rows, rows_digest
+from .report import SCALE_OF_ANOTHER_SET, Check, Report, fresh_not_checked, not_checked, units_of_distance
+from .rounding import U
+from .rows import FITTED, Input, column_names, open_rows, rows_digest
 from .statistics import Scores
 from .units import ROUNDING_SHARE, Priors, Units, layout_of, lower_bound, p_values, units_of_groups, units_of_rows
+from .upper import check_upper_bound
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9  # of the spread of the scores, of L, and of divisors
@@ -49,10 +50,14 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
     with run:
         content = run.step("file", lambda: _read_file(path, sha256))
         certificate, tensors = run.step("container", lambda: _open(content))
-        points = not_checked(certificate["split"]["mode"], is_issued=sha256 is not None)
+        others = _groups_of_others(certificate, tensors)
+        points = not_checked(certificate, others=others, is_issued=sha256 is not None)
         arrays = run.step("data", lambda: _check_data(certificate, rows))
         parts = run.step("split", lambda: _split(certificate, tensors))
         takes = run.step("scale", lambda: _check_scale(certificate, arrays, parts))
+        points = not_checked(certificate, others=others, is_issued=sha256 is not None, scale=takes.kind)
+        if takes.kind == "reference" and 0 not in certificate["split"]["numbers"]:
+            points.insert(-1, SCALE_OF_ANOTHER_SET)
         critic, bound = run.step("Lipschitz bound", lambda: _critic(certificate, tensors, takes))
         scores = run.step("scores", lambda: _scores(certificate, critic, arrays, [part.test for part in parts]))
         units = _units_of(certificate, tensors, scores, parts)
@@ -60,11 +65,16 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
         run.step("value", derived.check_value)
         run.step("lower bound", derived.check_lower_bound)
         run.step("p-value", derived.check_p_value)
-        run.statement = derived.figures | {
-            "units": units_of_distance(certificate["input"]),
-            "split": certificate["split"]["mode"],
-            "is_one_of_two_bounds": certificate["reported"]["upper_bound"] is not None,
-        }
+        upper = run.step("upper bound", lambda: check_upper_bound(certificate, tensors, takes, arrays, parts))
+        run.statement = (
+            derived.figures
+            | upper
+            | {
+                "units": units_of_distance(certificate["input"]),
+                "split": certificate["split"]["mode"],
+                "is_upper_bound_reported": certificate["reported"]["upper_bound"] is not None,
+            }
+        )
     return Report(run.checks, run.statement, points)
 
 
@@ -175,23 +185,41 @@ def _check_fresh_data(certificate: Certificate, arrays: list[Array]) -> tuple[st
 def _split(certificate: Certificate, tensors: Tensors) -> tuple[str, list[Parts]]:
     split, seed = certificate["split"], certificate["split"]["seed"]
     if split["mode"] == "groups":
-        parts = list(split_groups(tensors["groups.source"], tensors["groups.target"], seed))
+        sides, stated = (tensors["groups.source"], tensors["groups.target"]), split["groups"]
+        fewest = min(len(np.unique(side)) for side in sides)
+        require(stated["fewest"] <= fewest, f"a set has {fewest} groups, fewer than the stated {stated['fewest']}")
+        is_alone = _groups_of_others(certificate, tensors) == 0
+        require(not is_alone or stated["fewest"] == fewest, f"no set has only {stated['fewest']} groups")
+        parts = list(split_groups(sides, seed, stated["all"], stated["fewest"]))
     else:
         parts = [
             split_rows(certificate["data"][side]["shape"][0], seed, number, split["mode"], split[side])
-            for number, side in enumerate(SIDES)
+            for number, side in zip(split["numbers"], SIDES, strict=True)
         ]
     for side, part in zip(SIDES, parts, strict=True):
         require(part.sizes() == split[side], f"{side}: the groups give parts of {part.sizes()}, not {split[side]}")
     x, y = (len(part.test) for part in parts)
-    return f"seed {seed} gives {x:,} and {y:,} test rows", parts
+    i, j = split["numbers"]
+    sets = "" if (i, j) == (0, 1) else f" of the sets {i} and {j}"
+    return f"seed {seed} gives {x:,} and {y:,} test rows{sets}", parts
+
+
+def _groups_of_others(certificate: Certificate, tensors: Tensors) -> int:
+    """How many of the groups that were put in order are in neither set, but in others of a matrix."""
+    if certificate["split"]["mode"] != "groups":
+        return 0
+    both = np.union1d(tensors["groups.source"], tensors["groups.target"])
+    return int(certificate["split"]["groups"]["all"]) - len(both)
 
 
 def _check_scale(certificate: Certificate, arrays: list[Array], parts: list[Parts]) -> tuple[str, Input]:
     takes = Input.from_json(certificate["input"])
-    if takes.kind != "standardize":
-        return f"{takes.kind}: as the file says", takes
     selected = [(array, part.select) for array, part in zip(arrays, parts, strict=True)]
+    if takes.kind == "reference":  # the first set of a matrix; if it is none of the two, its rows are not here
+        numbers = certificate["split"]["numbers"]
+        selected = [each for each, number in zip(selected, numbers, strict=True) if number == 0]
+    if takes.kind not in FITTED or not selected:
+        return f"{takes.kind}: as the file says", takes
     mean, deviation, largest = takes.moments(selected)
     divisor = np.where(deviation > 0, deviation, 1.0)
     # An offset makes means coarse, but no deviations: an issuer could choose a divisor within what it would cost.
@@ -318,5 +346,6 @@ def _fresh_statement(
         "p_value": p_values(units, derived.alpha, derived.priors, seed)[0],
         "units": units_of_distance(certificate["input"]),
         "rows": {"source": len(arrays[0]), "target": len(arrays[1])},
+        "upper_bound": None,
     }
     return f"value {value:.6g}, lower bound {statement['lower_bound']:.6g}", statement

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from wdist_client.errors import WithdrawnError as WithdrawnError
     from wdist_client.errors import WithdrawnWarning as WithdrawnWarning
     from wdist_client.models import Batch as Batch
+    from wdist_client.models import Comparison as Comparison
     from wdist_client.models import Estimate as Estimate
     from wdist_client.models import Event as Event
     from wdist_client.models import Result as Result
@@ -89,6 +90,7 @@ _HOME = {
     "WithdrawnError": "errors",
     "WithdrawnWarning": "errors",
     "Batch": "models",
+    "Comparison": "models",
     "Estimate": "models",
     "Event": "models",
     "Result": "models",

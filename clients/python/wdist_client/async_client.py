@@ -16,7 +16,7 @@ from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Estimate, Event, Page, Result, SampleSet
+from wdist_client.models import Batch, Comparison, Estimate, Event, Page, Result, SampleSet
 from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
@@ -198,6 +198,14 @@ class AsyncBatches:
         first, *rest = batches.identifiers(sets)
         return await self._create({"reference": first, "targets": rest}, options, sets)
 
+    async def compare(
+        self, reference: SampleSet | str, candidates: Sequence[SampleSet | str], **options: Unpack[BatchOptions]
+    ) -> AsyncBatchJob:
+        """As `Batches.compare`."""
+        sets = [reference, *candidates]
+        first, *rest = batches.identifiers(sets)
+        return await self._create({"reference": first, "targets": rest, "compare": True}, options, sets)
+
     async def pairs(self, pairs: batches.Pairs, **options: Unpack[BatchOptions]) -> AsyncBatchJob:
         """As `Batches.pairs`."""
         return await self._create({"pairs": batches.explicit(pairs)}, options, ())
@@ -233,6 +241,13 @@ class AsyncBatchJob(BatchRecord):
     async def matrix(self) -> Matrix:
         """The matrix so far, nan where there is no result yet."""
         return await self._client._run(batches.matrix(self, self._client._retries))
+
+    async def comparison(
+        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
+    ) -> Comparison:
+        """As `BatchJob.comparison`."""
+        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
+        return await self._client._run(flow)
 
     async def results(
         self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False

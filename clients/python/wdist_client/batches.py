@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from wdist_client import contract, requests
 from wdist_client.display.text import percent, watched
-from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout
+from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout, WdistError
 from wdist_client.flows import Flow, Retries, Sleep, send
-from wdist_client.models import Batch, Estimate, SampleSet
+from wdist_client.models import Batch, Comparison, Estimate, SampleSet
 from wdist_client.options import BatchOptions, given
 from wdist_client.requests import Request
 
@@ -33,7 +33,11 @@ class Matrix:
             holds by itself, with `confidence`.
         simultaneous_lower_bound: weaker, and all of them hold together with `confidence`; nan unless the batch was
             submitted with simultaneous=True, or has only one pair.
-        upper_bound: each holds by itself, with `confidence`; nan unless the batch was given a diameter.
+        upper_bound: each holds by itself, with `confidence`; nan where a pair has none.
+        simultaneous_upper_bound: weaker, and all of them hold together with `confidence`; nan where a pair has none.
+        upper_kind: that of the upper bounds: approximate if that of any pair is; None if there are none.
+        units: of all cells; None if they are in different units, as in matrices of earlier versions with
+            "standardize", or if there is no result.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
         withdrawn: which cells the server has withdrawn (`cells`: names of figures by row and column), why, and what to
@@ -52,6 +56,9 @@ class Matrix:
     upper_bound: Figures
     confidence: float | None = None
     withdrawn: contract.MatrixWithdrawn | None = None
+    simultaneous_upper_bound: Figures | None = None
+    upper_kind: str | None = None
+    units: str | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
         """Makes numpy.asarray(matrix) return `value`."""
@@ -60,13 +67,15 @@ class Matrix:
         return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
 
     def __str__(self) -> str:
-        width = max(10, *(len(name) for name in [*self.rows, *self.columns]))
+        tables = [(title, self._cells(*names)) for title, *names in self._shown()]
+        texts = (cell for _, table in tables for row in table for cell in row)
+        width = max(10, *map(len, [*self.rows, *self.columns, *texts]))
         head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
         parts = [self._notice] if self._notice else []
-        for title, figure in self._shown():
+        for title, table in tables:
             lines = [
                 f"{name:<{width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
-                for name, cells in zip(self.rows, self._cells(figure), strict=True)
+                for name, cells in zip(self.rows, table, strict=True)
             ]
             parts.append("\n".join([f"{title} (nan: no result)", head, *lines]))
         return "\n\n".join(parts)
@@ -74,12 +83,12 @@ class Matrix:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         parts = [f"<p><b>{html.escape(self._notice)}</b></p>"] if self._notice else []
-        for title, figure in self._shown():
+        for title, *names in self._shown():
             body = "".join(
                 f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-                for name, cells in zip(self.rows, self._cells(figure), strict=True)
+                for name, cells in zip(self.rows, self._cells(*names), strict=True)
             )
-            parts.append(f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{body}</table>")
+            parts.append(f"<table><caption>{html.escape(title)}</caption><tr><th></th>{head}</tr>{body}</table>")
         return "".join(parts)
 
     @property
@@ -97,38 +106,61 @@ class Matrix:
         """Why cells are withdrawn, and what to do."""
         return "" if self.withdrawn is None else f"WITHDRAWN. {self.withdrawn.reason} {self.withdrawn.action}"
 
-    def _cells(self, figure: str) -> list[list[str]]:
-        """A figure as text; "-" on the diagonal, because 0 means a pair without a detected difference."""
+    def _cells(self, figure: str, upper: str | None = None) -> list[list[str]]:
+        """A figure as text, or an interval; "-" on the diagonal, because 0 means a pair without a detected difference.
+
+        An interval without an upper end is ">= 0.69".
+        """
         texts = [[f"{number:.4g}" for number in numbers] for numbers in getattr(self, figure).tolist()]
-        for i, j in self._withdrawn(figure):
-            texts[i][j] = "withdrawn"
+        for i, row in enumerate(() if upper is None else getattr(self, upper).tolist()):
+            for j, number in enumerate(row):
+                if texts[i][j] != "nan":
+                    texts[i][j] = f">= {texts[i][j]}" if number != number else f"{texts[i][j]} .. {number:.4g}"
+        for name in (figure, upper):
+            for i, j in self._withdrawn(name):
+                texts[i][j] = "withdrawn"
         return [
             [text if is_pair else "-" for text, is_pair in zip(row, pairs, strict=True)]
             for row, pairs in zip(texts, self._pairs.tolist(), strict=True)
         ]
 
-    def _withdrawn(self, figure: str) -> list[tuple[int, int]]:
+    def _withdrawn(self, figure: str | None) -> list[tuple[int, int]]:
         """Row and column of each cell where a figure is withdrawn."""
         cells = [] if self.withdrawn is None else self.withdrawn.cells
         return [(i, j) for i, row in enumerate(cells) for j, names in enumerate(row) if figure in names]
 
-    def _shown(self) -> list[tuple[str, str]]:
-        """Title and name of the figures to show: lower bounds, other bounds where there are any, adjusted p-values."""
+    def _shown(self) -> list[tuple[str, ...]]:
+        """Title and figures of the tables to show: bounds of each pair and of all together, adjusted p-values.
+
+        A table of bounds has two figures if there are upper bounds: its cells are intervals.
+        """
+        units = "" if self.units is None else f" ({self.units})"
+        shown = [(f"{self._claim('each pair by itself', 'upper_bound')}{units}", *self._ends(""))]
+        if self._count > 1 and self._is_known("simultaneous_lower_bound"):  # of a single pair: its own
+            title = self._claim("all pairs together", "simultaneous_upper_bound")
+            shown.append((title, *self._ends("simultaneous_")))
+        if self._is_known("adjusted_p_value"):
+            several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
+            shown.append((f"p-value{several}", "adjusted_p_value"))
+        return shown
+
+    def _ends(self, of: str) -> list[str]:
+        return [f"{of}lower_bound", *([f"{of}upper_bound"] if self._is_known(f"{of}upper_bound") else [])]
+
+    def _claim(self, who: str, upper: str) -> str:
+        """What the cells of a table of bounds say."""
+        sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
+        if not self._is_known(upper):
+            return f"W1 is at least, {who}{sure}"
+        caveat = ", upper ends approximate" if self.upper_kind == "approximate" else ""
+        return f"W1 lies between, {who}, each end{sure}{caveat}"
+
+    def _is_known(self, figure: str) -> bool:
+        """Whether any pair has this figure, or had it until it was withdrawn."""
         import numpy as np
 
-        sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
-        several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
-        shown = [(f"W1 is at least, each pair by itself{sure}", "lower_bound")]
-        for title, figure in (
-            (f"W1 is at least, all pairs together{sure}", "simultaneous_lower_bound"),
-            (f"W1 is at most, each pair by itself{sure}", "upper_bound"),
-            (f"p-value{several}", "adjusted_p_value"),
-        ):
-            repeats = self._count == 1 and figure == "simultaneous_lower_bound"  # of a single pair: its own
-            is_known = np.isfinite(getattr(self, figure)[self._pairs]).any() or self._withdrawn(figure)
-            if not repeats and is_known:
-                shown.append((title, figure))
-        return shown
+        values = getattr(self, figure)
+        return values is not None and bool(np.isfinite(values[self._pairs]).any() or self._withdrawn(figure))
 
     @property
     def _count(self) -> int:
@@ -175,8 +207,11 @@ class BatchRecord:
             complete=record.complete,
             simultaneous_lower_bound=figure("simultaneous_lower_bound", record.simultaneous_lower_bound),
             upper_bound=figure("upper_bound", record.upper_bound),
+            simultaneous_upper_bound=figure("simultaneous_upper_bound", record.simultaneous_upper_bound),
             confidence=record.confidence,
             withdrawn=record.withdrawn,
+            upper_kind=record.upper_kind,
+            units=record.units,
         )
 
 
@@ -247,6 +282,30 @@ def ended(
 def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:
     answer = yield from send(Request("GET", f"/v1/batches/{job.id}/matrix"), retries)
     return job.named(answer.read(contract.Matrix))
+
+
+def comparison(
+    job: BatchRecord,
+    delta: float | None,
+    clock: Callable[[], float],
+    timeout: float | None,
+    progress: bool | None,
+    retries: Retries,
+) -> Flow[Comparison]:
+    """The comparison, once no estimate is waiting or running. Raises WdistError if none can be made."""
+    yield from ended(job, clock, timeout, progress, retries)
+    params = given({"delta": delta, "names": _names_given(job)})
+    answer = yield from send(Request("GET", f"/v1/batches/{job.id}/comparison", params), retries)
+    record = answer.read(contract.BatchComparison)
+    if record.comparison is None:
+        raise WdistError(f"{job.id} has no comparison: {record.reason}")
+    return Comparison.model_validate(record.comparison.model_dump())
+
+
+def _names_given(job: BatchRecord) -> list[str] | None:
+    """What the sets are called here, if their records were given and no two have one name."""
+    names = [job._names.get(each, each) for each in job.batch.sets or ()]
+    return names if job._names and len(set(names)) == len(names) else None
 
 
 def results(job: BatchRecord, retries: Retries) -> Flow[list[Estimate]]:

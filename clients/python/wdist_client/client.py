@@ -15,7 +15,7 @@ from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.events import EventStream
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Estimate, Event, Page, Result, SampleSet
+from wdist_client.models import Batch, Comparison, Estimate, Event, Page, Result, SampleSet
 from wdist_client.options import BatchOptions, EstimateOptions, SetOptions, describes_options
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
@@ -229,6 +229,14 @@ class Batches:
         first, *rest = batches.identifiers(sets)
         return self._create({"reference": first, "targets": rest}, options, sets)
 
+    def compare(
+        self, reference: SampleSet | str, candidates: Sequence[SampleSet | str], **options: Unpack[BatchOptions]
+    ) -> BatchJob:
+        """Submits the question which candidate is closest to the reference: ask the job for its `comparison()`."""
+        sets = [reference, *candidates]
+        first, *rest = batches.identifiers(sets)
+        return self._create({"reference": first, "targets": rest, "compare": True}, options, sets)
+
     def pairs(self, pairs: batches.Pairs, **options: Unpack[BatchOptions]) -> BatchJob:
         """Submits explicit pairs (source, target), or (source, target, custom_id). Such a batch has no matrix."""
         return self._create({"pairs": batches.explicit(pairs)}, options, ())
@@ -265,6 +273,18 @@ class BatchJob(BatchRecord):
     def matrix(self) -> Matrix:
         """The matrix so far, nan where there is no result yet."""
         return self._client._run(batches.matrix(self, self._client._retries))
+
+    def comparison(
+        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
+    ) -> Comparison:
+        """Which candidate is closest to the reference, once all estimates have ended.
+
+        delta: candidates whose distances differ by at most this count as equally near; any may be asked for.
+
+        Raises Conflict for a batch that `compare` did not submit, WdistError if too many of its estimates failed.
+        """
+        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
+        return self._client._run(flow)
 
     def results(
         self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False

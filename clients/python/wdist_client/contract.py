@@ -333,6 +333,9 @@ class Matrix(Model):
         simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds or has only
             one pair.
         upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
+        simultaneous_upper_bound: All hold together; null where there is no simultaneous bound or no upper bound.
+        upper_kind: Of the upper bounds: approximate if that of any pair is; null if there are none.
+        units: The units of all cells; null if pairs have other units, or none has a result.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
         withdrawn: Cells of an earlier version that must not be used any more; null if all stand.
@@ -347,9 +350,118 @@ class Matrix(Model):
     lower_bound: list[list[float | None]]
     simultaneous_lower_bound: list[list[float | None]] = Field(default_factory=list)
     upper_bound: list[list[float | None]] = Field(default_factory=list)
+    simultaneous_upper_bound: list[list[float | None]] = Field(default_factory=list)
+    upper_kind: str | None = None
+    units: str | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
     withdrawn: MatrixWithdrawn | None = None
+
+
+class Standing(Model):
+    """One candidate: how far it is from the reference, and which places of the ranking it may have.
+
+    Attributes:
+        name: Of the candidate.
+        position: Where the candidate was given, from 0.
+        best: The best place it may have: 1 more than the candidates shown to be closer.
+        worst: The worst place it may have. Candidates whose places overlap are not told apart.
+        value: What its critic shows on held-out rows: low on average.
+        lower_bound: Its distance is at least this, together with all other statements.
+        upper_bound: Its distance is at most this, together with all other statements.
+    """
+
+    name: str
+    position: int
+    best: int
+    worst: int
+    value: float
+    lower_bound: float
+    upper_bound: float
+
+
+class Growth(Model):
+    """How many times as many rows would do, if the difference is the one that the critics show.
+
+    Attributes:
+        least: If all uncertainty falls like that of a mean: the fewest.
+        most: If the bias of transport does not fall at all; None: then no number of rows would do.
+    """
+
+    least: float
+    most: float | None = None
+
+
+class Difference(Model):
+    """Whether the first candidate is closer to the reference than the second, and by how much.  The bounds are of
+    W1(reference, second) - W1(reference, first): above 0 the first is closer.
+
+    Attributes:
+        first: Name of the first candidate.
+        second: Name of the second candidate.
+        shown: Difference of the two values.
+        lower_bound: The difference is at least this, together with all other statements.
+        upper_bound: The difference is at most this, together with all other statements.
+        answer: Is the first closer? yes; no: the second is; more-rows: these do not show it; no-number-of-rows: with
+            these critics none would show that the first is closer.
+        within_delta: Whether both bounds lie within [-delta, delta]: equally near. None if no delta was given.
+        growth: How many more rows would tell which is closer; None if that is known, or if the critics show no
+            difference.
+        sentence: The answer in words.
+    """
+
+    first: str
+    second: str
+    shown: float
+    lower_bound: float
+    upper_bound: float
+    answer: str
+    within_delta: bool | None = None
+    growth: Growth | None = None
+    sentence: str
+
+
+class ComparisonFigures(Model):
+    """Which of several candidates is closer to a reference. All statements hold together with `confidence`.
+
+    Attributes:
+        reference: Name of the reference.
+        confidence: Of all distances, differences and places of the ranking together.
+        kind: approximate: by the normal approximation; bounds are off if a part of a population that matters is rarer
+            than about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
+            or ranges hold.
+        delta: Candidates whose distances differ by at most this count as equally near.
+        units: The units of all figures.
+        ranking: The candidates, closest first as far as these rows tell.
+        differences: Of every two candidates, in the order given.
+        missing: Candidates that have no result, and are left out.
+        sentence: The whole comparison in words.
+    """
+
+    reference: str
+    confidence: float
+    kind: str
+    delta: float | None = None
+    units: str | None = None
+    ranking: list[Standing]
+    differences: list[Difference]
+    missing: list[str] = Field(default_factory=list)
+    sentence: str
+
+
+class BatchComparison(Model):
+    """Which target of a batch is closest to its reference, once all estimates have ended.
+
+    Attributes:
+        complete: No estimate is queued or running.
+        comparison: null until all estimates have ended, or if none can be.
+        reason: Why there is no comparison (yet), in words.
+    """
+
+    batch: str
+    complete: bool
+    comparison: ComparisonFigures | None = None
+    reason: str | None = None
 
 
 class CurvePoint(Model):
@@ -498,6 +610,7 @@ BATCH_FIELDS: dict[str, Any] = {
         None,
     ),
     "simultaneous": (bool, False),
+    "compare": (bool, False),
 }
 
 SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (

@@ -180,6 +180,21 @@ class Batch(contract.Batch):
         return self.status in ("finished", "canceled")
 
 
+class Comparison(contract.ComparisonFigures):
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.sentence}>"
+
+    def __str__(self) -> str:
+        from wdist_client.display.comparison import comparison_text
+
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        from wdist_client.display.comparison import comparison_html
+
+        return comparison_html(self)
+
+
 class Page(Model, Generic[T]):
     """One page of a list; `next` is the cursor of the one after it."""
 

@@ -12,10 +12,20 @@ import numpy as np
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
+from pydantic import StringConstraints
 
+from wdist.inference.comparison import MAX_CANDIDATES
 from wdist.inference.pair_matrix import as_lists
 from wdist_service import tenancy
-from wdist_service.batches.schemas import BatchRequest, BatchView, Figure, MatrixView, MatrixWithdrawnView
+from wdist_service.batches.comparisons import comparison_of
+from wdist_service.batches.schemas import (
+    BatchComparisonView,
+    BatchRequest,
+    BatchView,
+    Figure,
+    MatrixView,
+    MatrixWithdrawnView,
+)
 from wdist_service.batches.service import Batches, Matrix, status_of
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
@@ -24,6 +34,7 @@ from wdist_service.http.schemas import Page, maybe_rfc3339, page_of, rfc3339
 from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Batch, Estimate
 
+SetName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=responses(401, 403, 429, 503))
 
 
@@ -154,7 +165,32 @@ def get_batch_matrix(
     marks = None if matrix.withdrawn is None else MatrixWithdrawnView.model_validate(asdict(matrix.withdrawn))
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
-        confidence=batch.options["confidence"], withdrawn=marks, **figures,
+        confidence=batch.options["confidence"], units=matrix.units, upper_kind=matrix.upper_kind, withdrawn=marks,
+        **figures,
+    )  # fmt: skip
+
+
+@router.get("/{batch_id}/comparison", responses=responses(404, 409, 422))
+def get_batch_comparison(
+    batch_id: IdPath,
+    caller: CallerDep,
+    services: ServicesDep,
+    delta: Annotated[
+        float | None, Query(gt=0, allow_inf_nan=False, description="Distances that differ by this count as equal.")
+    ] = None,
+    names: Annotated[
+        list[SetName] | None,
+        Query(max_length=MAX_CANDIDATES + 1, description="What to call the sets, the reference first."),
+    ] = None,
+) -> BatchComparisonView:
+    """Which target is closest to the reference, of a batch with `compare`.
+
+    All distances, differences and places of the ranking hold together with the confidence of the batch, whatever delta.
+    """
+    batch = _find(services, caller, batch_id)
+    found = comparison_of(services.database, batch, delta, names or ())
+    return BatchComparisonView(
+        batch=batch.id, complete=found.is_complete, comparison=found.figures, reason=found.reason
     )  # fmt: skip
 
 

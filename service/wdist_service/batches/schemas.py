@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from wdist.definitions.comparison import ComparisonFigures
+from wdist.errors import OptionError
+from wdist.inference.comparison import statements_needed
 from wdist_service.batches.service import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs
 from wdist_service.estimates.schemas import Label, Metadata, Options, Priority, SetId
 
@@ -16,7 +19,10 @@ _EXAMPLE: list[JsonValue] = [
 ]
 _MAX_SETS = 100  # 4,950 pairs
 BatchStatus = Literal["queued", "running", "canceling", "finished", "canceled"]
-Figure = Literal["value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value"]
+Figure = Literal[
+    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
+    "adjusted_p_value",
+]  # fmt: skip
 
 
 class PairRequest(BaseModel):
@@ -37,7 +43,7 @@ class BatchRequest(Options):
         json_schema_extra={
             "examples": [
                 {"matrix": _EXAMPLE, "confidence": 0.99},
-                {"reference": _EXAMPLE[0], "targets": _EXAMPLE[1:]},
+                {"reference": _EXAMPLE[0], "targets": _EXAMPLE[1:], "compare": True},
                 {"pairs": [{"custom_id": "week-47", "source": _EXAMPLE[0], "target": _EXAMPLE[1]}]},
             ]
         },
@@ -53,6 +59,11 @@ class BatchRequest(Options):
         default=False,
         description="Adds a simultaneous bound to each result: all of those of the batch hold together (Bonferroni).",
     )
+    compare: bool = Field(
+        default=False,
+        description="Which target is closest to the reference? The estimates then share the error of the answer, see "
+        "GET /v1/batches/{batch_id}/comparison.",
+    )
     priority: Priority = "normal"
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
 
@@ -66,13 +77,25 @@ class BatchRequest(Options):
             sets = getattr(self, name)
             if sets is not None and len(set(sets)) != len(sets):
                 raise ValueError(f"{name} names a set twice")
+        if self.compare:
+            self._check_comparison()
         names = [pair.custom_id for pair in self.pairs or () if pair.custom_id is not None]
         if len(set(names)) != len(names):
             raise ValueError("pairs uses a custom_id twice")
         return self
 
+    def _check_comparison(self) -> None:
+        if self.targets is None:
+            raise ValueError("compare needs reference and targets")
+        if self.reference in self.targets:
+            raise ValueError("the reference is among the targets: leave it out there")
+        try:
+            statements_needed(len(self.targets), self.model_dump())
+        except OptionError as error:
+            raise ValueError(str(error)) from error
+
     def submission(self, idempotency_key: str | None) -> BatchSubmission:
-        options = self.model_dump(include={*Options.model_fields, "simultaneous"})
+        options = self.model_dump(include={*Options.model_fields, "simultaneous", "compare"})
         digests = self.digests() if idempotency_key else ()
         common = (options, self.priority, self.metadata, idempotency_key, digests)
         if self.matrix is not None:
@@ -138,6 +161,15 @@ class MatrixView(BaseModel):
     upper_bound: list[list[float | None]] = Field(
         description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."
     )
+    simultaneous_upper_bound: list[list[float | None]] = Field(
+        description="All hold together; null where there is no simultaneous bound or no upper bound."
+    )
+    upper_kind: Literal["approximate", "finite-sample"] | None = Field(
+        default=None, description="Of the upper bounds: approximate if that of any pair is; null if there are none."
+    )
+    units: str | None = Field(
+        default=None, description="The units of all cells; null if pairs have other units, or none has a result."
+    )
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(
         description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
@@ -145,3 +177,12 @@ class MatrixView(BaseModel):
     withdrawn: MatrixWithdrawnView | None = Field(
         default=None, description="Cells of an earlier version that must not be used any more; null if all stand."
     )
+
+
+class BatchComparisonView(BaseModel):
+    """Which target of a batch is closest to its reference, once all estimates have ended."""
+
+    batch: str
+    complete: bool = Field(description="No estimate is queued or running.")
+    comparison: ComparisonFigures | None = Field(description="null until all estimates have ended, or if none can be.")
+    reason: str | None = Field(description="Why there is no comparison (yet), in words.")

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.withdrawn import withdrawn
-from wdist.inference.pair_matrix import pair_matrix, places
+from wdist.inference.comparison import statements_needed
+from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
@@ -82,6 +83,8 @@ class Matrix:
     columns: list[str]
     figures: dict[str, NDArray[np.float64]]
     is_complete: bool
+    units: str | None = None
+    upper_kind: UpperKind | None = None
     withdrawn: MatrixWithdrawn | None = None
 
 
@@ -108,6 +111,7 @@ class Batches:
                 id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
                 idempotency_key=given.idempotency_key, request_digest=next(iter(given.digests), None),
+                is_split_once=given.sets is not None,
             )  # fmt: skip
             session.add(batch)
             submissions = [
@@ -194,7 +198,10 @@ class Batches:
         figures = pair_matrix(len(batch.sets), results, reference=is_reference)
         finished = sum(status in TERMINAL for _, status, _ in found)
         marks = _withdrawn_cells(batch, results)
-        return Matrix(list(rows), list(columns), figures, finished == batch.size, marks)
+        known = [result for _, result in results if result is not None]
+        return Matrix(
+            list(rows), list(columns), figures, finished == batch.size, common_units(known), common_kind(known), marks
+        )  # fmt: skip
 
 
 def status_of(batch: Batch, counts: dict[str, int]) -> str:
@@ -228,8 +235,10 @@ def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] |
     if not found:
         return None
     names = {place: list(mark.figures) for place, mark in found.items()}
-    if len(where) == 1 and "lower_bound" in names.get(where[0], ()):  # of a single pair it is the lower bound
-        names[where[0]] = list(dict.fromkeys([*names[where[0]], "simultaneous_lower_bound"]))
+    if len(where) == 1:  # of a single pair, the simultaneous bounds are its own
+        own = names.get(where[0], [])
+        both = [TOGETHER + name for name in ("lower_bound", "upper_bound") if name in own]
+        names = {where[0]: list(dict.fromkeys([*own, *both]))}
     if any("p_value" in each for each in names.values()):  # Holm's adjustment of each pair uses all p-values
         known = [where[position] for position, result in results if result is not None]
         names = {place: [*names.get(place, ()), "adjusted_p_value"] for place in known}
@@ -244,11 +253,20 @@ def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] |
     return MatrixWithdrawn(cells, " ".join(reasons), next(iter(found.values())).action)
 
 
+_OF_BATCHES = {"simultaneous", "compare"}  # options that a single estimate does not have
+
+
 def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
-    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others."""
-    options = {name: value for name, value in given.options.items() if name != "simultaneous"}
+    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others.
+
+    With `compare` it gets the bounds that a comparison of the targets needs.
+    """
+    options = {name: value for name, value in given.options.items() if name not in _OF_BATCHES}
     if options.get("groups") is not None:
         options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
+    statements = options.get("statements", 1)
     if given.options.get("simultaneous"):
-        options["statements"] = max(options.get("statements", 1), len(given.pairs))
+        options["statements"] = statements = max(statements, len(given.pairs))
+    if given.options.get("compare"):
+        options["statements"] = max(statements, statements_needed(len(given.pairs), given.options))
     return options

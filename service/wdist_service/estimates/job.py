@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from wdist.inference.pair_matrix import NAME_OF_FIRST, places
 from wdist_service.queue.kinds import JobKind, Work
 from wdist_service.sample_sets.columns import names_of
 from wdist_service.storage.files import Incoming
-from wdist_service.tables import Artifact, Estimate, Event, SampleSet, Status, Worker
+from wdist_service.tables import Artifact, Batch, Estimate, Event, SampleSet, Status, Worker
 
 # Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
 _SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
@@ -27,11 +28,20 @@ class EstimateKind(JobKind[Estimate]):
     def work(self, session: Session, job: Estimate) -> Work:
         options = dict(job.options)
         sets = {"source": job.source_id, "target": job.target_id}
-        if (labels := options.pop("groups", None)) is not None:  # one label for each row of source and of target
-            sets |= {f"{name}_groups": labels[key] for name, key in sets.items()}
+        labels = options.pop("groups", None)
+        batch = None if job.batch_id is None else session.get(Batch, job.batch_id)
+        more: dict[str, Any] = {}
+        if batch is not None and batch.is_split_once and job.position is not None:
+            more["numbers"] = numbers_of(batch, job.position)
+            sets |= {"first": batch.first_set} if options.get("scale") == "standardize" else {}
+            sets |= {f"groups_{number}": key for number, key in enumerate(batch.labels_of_all)}
+        elif labels is not None:  # one label for each row of source and of target
+            sets |= {f"groups_{number}": labels[key] for number, key in enumerate(list(sets.values()))}
         rows = {name: session.get_one(SampleSet, key) for name, key in sets.items()}
         columns = {name: names for name, row in rows.items() if (names := names_of(row)) is not None}
-        return Work(options, {name: row.sha256 for name, row in rows.items()}, columns)
+        if "first" in rows:
+            more["name"] = rows["first"].name or NAME_OF_FIRST
+        return Work(options, {name: row.sha256 for name, row in rows.items()}, columns, more)
 
     def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
         session.add(Event(estimate_id=job_id, type=type_, data=data, created_at=time.time()))
@@ -68,6 +78,13 @@ class EstimateKind(JobKind[Estimate]):
 
 
 ESTIMATE = EstimateKind()
+
+
+def numbers_of(batch: Batch, position: int) -> tuple[int, int]:
+    """The numbers of the two sets of an estimate in the list of its batch's matrix."""
+    is_reference = batch.kind == "reference"
+    i, j = places(len(batch.sets or ()), reference=is_reference)[position]
+    return (i, j + 1) if is_reference else (i, j)
 
 
 def _is_small(row: Estimate) -> bool:

@@ -64,7 +64,7 @@ class Options(options.Options):
         """
         given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
         every = self.model_dump(mode="json")
-        later = options.Options.model_fields.keys() - {*_OPTIONS_OF_0_1}
+        later = (options.Options.model_fields.keys() - {*_OPTIONS_OF_0_1}) | {"compare"}  # which is of batches
         as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every) if name not in later}
         written = json.dumps(as_in_0_1, separators=(",", ":"), ensure_ascii=False)
         return sha256(given.encode()).hexdigest(), sha256(written.encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wdist.data.files import FileRows
+from wdist.data.pair import Shared
 from wdist.data.readers.npy import open_npy
 from wdist.errors import WdistError
 from wdist.estimate import Estimation
@@ -28,13 +29,13 @@ def run(
     """Estimate with the library: returns result, curve and progress, and writes the critic's files to the directory."""
     files = {name: Path(path) for name, path in job["files"].items()}
     options = {name: value for name, value in job["options"].items() if value is not None}
-    groups = None
-    if "source_groups" in files:
-        labels = [open_npy(files[f"{side}_groups"], "groups").reshape(-1) for side in ("source", "target")]
-        groups = labels[0], labels[1]
-    source, target = (
-        FileRows(side, open_npy(files[side], side), job["columns"].get(side)) for side in ("source", "target")
-    )
+    labels = [open_npy(files[name], "groups").reshape(-1) for name in sorted(files, key=_number) if _number(name) >= 0]
+    source, target = (_rows(job, side) for side in ("source", "target"))
+    shared = None
+    if (numbers := job["more"].get("numbers")) is not None:
+        first = _rows(job, "first") if "first" in files else None
+        shared = Shared((numbers[0], numbers[1]), first, job["more"].get("name", ""), labels or None)
+    groups = (labels[0], labels[1]) if labels and shared is None else None
     last: Progress | None = None
 
     def tell(progress: Progress) -> None:
@@ -43,7 +44,7 @@ def run(
         on_progress(progress)
 
     estimation = Estimation(
-        source, target, Options.checked(**options), groups=groups,
+        source, target, Options.checked(**options), groups=groups, shared=shared,
         progress=tell, should_stop=should_stop, should_finish=should_finish, checkpoint=job["checkpoint"],
     )  # fmt: skip
     yield from estimation.trainings()
@@ -52,6 +53,15 @@ def run(
     with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
         result.certificate.save(directory / "certificate")
     return {"result": result.to_dict(), "curve": result.curve, "progress": _completed(result, last)}
+
+
+def _rows(job: dict[str, Any], name: str) -> FileRows:
+    return FileRows(name, open_npy(Path(job["files"][name]), name), job["columns"].get(name))
+
+
+def _number(name: str) -> int:
+    """The number of the set whose group labels a file holds, or -1 for another file."""
+    return int(name.removeprefix("groups_")) if name.startswith("groups_") else -1
 
 
 def _completed(result: Result, last: Progress | None) -> dict[str, Any]:

@@ -36,6 +36,25 @@ _matrix = {
     "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
     "adjusted_p_value": [[1.0, 0.0001], [0.0001, 1.0]],
 }  # fmt: skip
+_comparison: dict[str, Any] = {
+    "batch": _BATCH, "complete": True, "reason": None,
+    "comparison": {
+        "reference": "real", "confidence": 0.95, "kind": "approximate", "delta": None,
+        "units": "Euclidean distance in the data's own units",
+        "ranking": [
+            {"name": "new", "position": 0, "best": 1, "worst": 1, "value": 0.81, "lower_bound": 0.61,
+             "upper_bound": 0.9},
+            {"name": "old", "position": 1, "best": 2, "worst": 2, "value": 1.52, "lower_bound": 1.33,
+             "upper_bound": 1.65},
+        ],
+        "differences": [
+            {"first": "new", "second": "old", "shown": 0.71, "lower_bound": 0.53, "upper_bound": 0.92, "answer": "yes",
+             "within_delta": None, "growth": None,
+             "sentence": "`new` is closer to `real` than `old`, by 0.53 to 0.92 (95 %, approximate)."},
+        ],
+        "missing": [], "sentence": "`new` is closer to `real` than `old`, by 0.53 to 0.92 (95 %, approximate).",
+    },
+}  # fmt: skip
 _upload = {
     "id": "up_01jd3v9e4f6h8k0n2q4s6v8x0z", "object": "upload", "status": "complete", "name": "very-good",
     "format": "npy", "offset": 24292, "length": 24292, "sample_set": _SETS[0], "error": None,
@@ -61,6 +80,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "EstimateView": _estimate,
     "BatchView": _batch,
     "MatrixView": _matrix,
+    "BatchComparisonView": _comparison,
     "UploadView": _upload,
     "KeyRequest": {"name": "laptop", "role": "user", "tenant": "local", "quota": {"bytes": 10737418240}},
     "KeyView": _key,

@@ -135,8 +135,8 @@ export async function scores(id, set, file) {
 }
 
 export const createBatch = (body) => post("/v1/batches", body);
-export const createMatrix = (sets, options) => createBatch({ matrix: sets, ...options });
 export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
+export const comparison = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/comparison`, { signal });
 export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });
 const LINKED_PAIRS = 66; // of twelve sets; the results of more would be megabytes
 

@@ -7,6 +7,7 @@ import { RUN_AGAIN, struck } from "./withdrawn.js";
 
 const QUANTITIES = [["lower_bound", "certified bound, each by itself"], ["simultaneous_lower_bound", "certified bound, all together"], ["value", "value on held-out rows"], ["p_value", "p-value"]];
 const ORDERS = [["near", "near sets together"], ["given", "as they were given"]];
+const UPPER = { lower_bound: "upper_bound", simultaneous_lower_bound: "simultaneous_upper_bound" }; // beside each lower bound
 const NUMBERS_UP_TO = 12; // sets; with more, figures do not fit and cells show colour only
 
 /** Fills a card; show() redraws it. */
@@ -16,9 +17,10 @@ export function heatMap(card) {
   const order = choice("Order of the sets", ORDERS);
   const box = h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Matrix of distances" });
   const scale = h("div", { class: "heat-scale" });
+  const units = h("p", { class: "small soft" });
   let state = null;
   let drawn = null;
-  card.replaceChildren(h("p", { class: "sentence" }, "Show the ", quantity, ", ", order, "."), box, scale);
+  card.replaceChildren(h("p", { class: "sentence" }, "Show the ", quantity, ", ", order, "."), box, scale, units);
 
   function draw() {
     const key = JSON.stringify([state.matrix, quantity.value, order.value]);
@@ -33,6 +35,7 @@ export function heatMap(card) {
     const [low, high] = quantity.value === "p_value" ? [0, 1] : [0, Math.max(1e-300, ...all)];
     box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, quantity.value, { low, high, isReversed: quantity.value === "p_value" }));
     scale.replaceChildren(...legend(low, high, quantity.value === "p_value"));
+    units.textContent = quantity.value === "p_value" ? "" : explained(matrix, UPPER[quantity.value]);
   }
 
   return {
@@ -48,12 +51,24 @@ export function heatMap(card) {
   };
 }
 
+/** What the figures are: their units, and what stands in the second line of a cell. */
+function explained(matrix, upper) {
+  const units = matrix.units ?? (matrix.complete ? "Pairs are in different units: their figures cannot be compared." : "");
+  const sentence = units && !units.endsWith(".") ? `${units}.` : units;
+  if (!hasUpper(matrix, upper)) return sentence;
+  const kind = matrix.upper_kind === "approximate" ? ", approximate" : "";
+  return `${sentence} Each end of an interval has the confidence by itself; “to” begins the upper one${kind}.`;
+}
+
+const hasUpper = (matrix, upper) => matrix[upper]?.some((row, i) => row.some((bound, j) => Number.isFinite(bound) && matrix.rows[i] !== matrix.columns[j])) ?? false;
+
 const isWithdrawnCell = (matrix, quantity, i, j) => matrix.withdrawn?.cells[i][j].includes(quantity) ?? false;
 
 function table({ across, down }, { matrix, rows, columns, estimates, isSquare }, quantity, range) {
   const values = matrix[quantity];
   const isSmall = across.length <= NUMBERS_UP_TO;
-  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, values[i][j], isWithdrawnCell(matrix, quantity, i, j), estimates?.[i]?.[j], range, isSmall));
+  const upper = (i, j) => (isWithdrawnCell(matrix, UPPER[quantity], i, j) ? null : matrix[UPPER[quantity]]?.[i][j]);
+  const one = (i, j) => (isSquare && i === j ? diagonal() : cell(`${rows[i]} and ${columns[j]}`, [values[i][j], upper(i, j)], isWithdrawnCell(matrix, quantity, i, j), estimates?.[i]?.[j], range, isSmall));
   return h("table", { class: isSmall ? "heat" : "heat dense" }, h("caption", { class: "visually-hidden" }, "Distances between all pairs"),
     h("thead", null, h("tr", null, h("td"), across.map((j) => h("th", { scope: "col", title: columns[j] }, h("span", null, columns[j]))))),
     h("tbody", null, down.map((i) => h("tr", null, h("th", { scope: "row", title: rows[i] }, rows[i]), across.map((j) => one(i, j))))));
@@ -61,13 +76,14 @@ function table({ across, down }, { matrix, rows, columns, estimates, isSquare },
 
 const diagonal = () => h("td", { class: "diagonal" }, h("span", { class: "visually-hidden" }, "the same set"));
 
-function cell(pair, value, isOld, estimate, { low, high, isReversed }, isSmall) {
+function cell(pair, [value, upper], isOld, estimate, { low, high, isReversed }, isSmall) {
   if (!Number.isFinite(value)) return h("td", { class: "waiting", title: `${pair}: no result yet` }, h("span", { class: "visually-hidden" }, "no result yet"), isSmall && h("span", { "aria-hidden": "true" }, "·"));
   const share = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
   const heat = isReversed ? 1 - share : share;
   const text = figure(value, 3);
-  const told = isOld ? `${text}, ${RUN_AGAIN}` : text;
-  const content = isSmall ? struck(text, isOld) : h("span", { class: "visually-hidden" }, told);
+  const end = Number.isFinite(upper) ? `to ${figure(upper, 3)}` : null;
+  const told = [isOld ? `${text}, ${RUN_AGAIN}` : text, end].filter(Boolean).join(" ");
+  const content = isSmall ? [struck(text, isOld), end && h("span", { class: "upper" }, ` ${end}`)] : h("span", { class: "visually-hidden" }, told);
   const look = isOld ? { class: "withdrawn" } : { class: heat > 0.76 ? "hot" : "cool", style: { "--heat-share": `${Math.round(100 * heat)}%` } };
   return h("td", { ...look, title: `${pair}: ${told}` },
     estimate ? h("a", { href: `#/estimates/${estimate}`, "aria-label": `${pair}: ${told}` }, content) : content);

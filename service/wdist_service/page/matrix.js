@@ -6,6 +6,7 @@ import { alertBox, announce, h, uniqueId } from "./dom.js";
 import { describeShape, plural } from "./format.js";
 import { heatMap } from "./heat.js";
 import { OptionsForm } from "./options.js";
+import { rankingCard } from "./ranking.js";
 import { ACCEPT, uploadFile } from "./upload.js";
 import { runBatchAgain, withdrawnNotice } from "./withdrawn.js";
 
@@ -16,13 +17,18 @@ let options = null;
 
 export async function showMatrix(main, signal) {
   const together = ["simultaneous", "What the confidence holds for", { false: "each pair by itself", true: "each pair, and all together" }];
-  options ??= new OptionsForm(await fetchContract(), "BatchRequest", ["The confidence holds for ", together, "."]);
+  const question = ["compare", "What to compare", { false: "every pair", true: "the first with the others: which is closest?" }];
+  options ??= new OptionsForm(await fetchContract(), "BatchRequest", ["Compare ", question, ". The confidence holds for ", together, "."]);
   if (signal.aborted) return;
   const list = h("ul", { class: "set-list" });
   const message = h("div");
   const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
   const earlier = h("div");
-  const button = h("button", { type: "submit", class: "primary" }, "Estimate all pairs");
+  const button = h("button", { type: "submit", class: "primary" });
+  const asked = options.fields.get("compare");
+  const name = () => (button.textContent = asked.read() ? "Find the closest" : "Estimate all pairs");
+  asked.control.addEventListener("change", name);
+  name();
   main.append(
     h("section", { class: "stack" }, h("h1", null, "All distances among several populations"),
       h("p", { class: "lead" }, "Drop one file for each population. Every pair gets its own bound; the matrix shows which are near each other.")),
@@ -103,13 +109,16 @@ async function submit(button, message) {
   const refuse = (words, next) => message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, next)));
   if ([...entries.values()].some((entry) => !entry.set && !entry.error)) return refuse("a file is still on its way.", "Wait until it is uploaded, then press the button again.");
   if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files above.");
+  const isComparison = options.fields.get("compare").read();
+  if (isComparison && chosen.length < 3) return refuse("there is nothing to choose from.", "Give the reference first, then at least two others.");
   if (chosen.length > MOST_SETS) return refuse(`at most ${MOST_SETS} sets fit in one matrix here.`, "Remove some, or use the HTTP API.");
   message.replaceChildren();
   const values = options.read();
   if (!values) return;
   button.setAttribute("aria-disabled", "true");
   try {
-    const batch = await api.createMatrix(chosen.map((entry) => entry.set.id), values);
+    const [first, ...others] = chosen.map((entry) => entry.set.id);
+    const batch = await api.createBatch(isComparison ? { reference: first, targets: others, ...values } : { matrix: [first, ...others], ...values });
     location.hash = `#/batches/${batch.id}`;
   } catch (error) {
     options.show(error.fields ?? {});
@@ -138,6 +147,7 @@ export async function showBatch(main, signal, id) {
     map ??= heatMap(box);
     map.show(matrix, names, estimates);
     const isOver = matrix.complete;
+    if (isOver && batch.options.compare) box.before(rankingCard(await api.comparison(id, signal)));
     if (isOver && said === false) announce("The matrix is finished.");
     said = isOver;
     if (isOver) return;
@@ -163,7 +173,7 @@ function heading(batch, message) {
     }
   };
   const isOver = ["finished", "canceled"].includes(batch.status);
-  return [h("div", { class: "spread" }, h("h1", { class: "pair" }, batch.kind === "reference" ? `One population against ${plural(batch.sets.length - 1, "other")}` : `Distances among ${plural(batch.sets.length, "population")}`), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
+  return [h("div", { class: "spread" }, h("h1", { class: "pair" }, batch.options.compare ? `Which of ${batch.sets.length - 1} populations is closest?` : batch.kind === "reference" ? `One population against ${plural(batch.sets.length - 1, "other")}` : `Distances among ${plural(batch.sets.length, "population")}`), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
     h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""),
     isOver ? null : h("progress", { max: total || 1, value: ended, "aria-label": "Pairs done" })].filter(Boolean);
 }

@@ -23,7 +23,7 @@ from wdist_service.sample_sets.columns import called, checked_names, name_column
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
-from wdist_service.tables import ACTIVE, Estimate, Evaluation, SampleSet, Status
+from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet, Status
 
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
@@ -214,6 +214,11 @@ def is_in_use(session: Session, sample_set_id: str) -> bool:
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:
             return True
+    batches = select(Batch).where(
+        Batch.is_split_once.is_(True), Batch.id.in_(select(Estimate.batch_id).where(Estimate.status.in_(ACTIVE)))
+    )
+    if any(sample_set_id in (batch.first_set, *batch.labels_of_all) for batch in session.scalars(batches)):
+        return True
     # Sets of group labels appear only in the options. The scan is cheap because few estimates are active at a time.
     named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
     query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)

@@ -237,6 +237,7 @@ class Worker:
             "options": claim.work.options,
             "files": {name: str(self._storage.keep(key, data)) for name, key in claim.work.files.items()},
             "columns": claim.work.columns,
+            "more": claim.work.more,
             "directory": str(run.directory / "result"),
             "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),
         }

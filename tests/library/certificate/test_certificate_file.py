@@ -12,7 +12,7 @@ from wdist.definitions.figures import REPORTED
 from wdist.inference.registry import METHODS
 from wdist.inference.units import refuse_layout
 from wdist.verify import contents, units, verify_fresh
-from wdist.verify.layers import KINDS
+from wdist.verify.net.layers import KINDS
 
 
 def sets(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -36,6 +36,10 @@ def estimate(x: Any, y: Any, **options: Any) -> Result:
         {"critic": "affine", "method": "paired_betting"},
         {"critic": "affine", "split": "blocks"},
         {"critic": "sliced", "diameter": 60.0, "scale": 2.0},
+        {"critic": "affine", "ranges": [-90.0, 90.0], "scale": "standardize"},
+        {"critic": "affine", "ranges": [-9.0, 9.0, -9.0, 9.0, -9.0, 9.0, -90.0, 90.0], "confidence": 0.8},
+        {"critic": "affine", "upper": "tight"},
+        {"critic": "affine", "upper": "none"},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )
@@ -49,9 +53,28 @@ def test_every_option_is_certified(options: dict[str, Any], tmp_path: Path) -> N
     # the library searches a bound to 1e-9 of the interval of the scores, which is a few units wide here
     assert -1e-12 <= report.statement["lower_bound"] - result.lower_bound < 1e-7
     assert report.statement["p_value"] == result.p_value
-    # two-sided statements share the error: what the lower bound alone holds at
-    expected = result.confidence if result.upper_bound is None else 1 - (1 - result.confidence) / 2
-    assert report.statement["confidence"] == pytest.approx(expected)
+    assert report.statement["confidence"] == result.confidence
+    if result.upper_bound is None:
+        assert report.statement["upper_bound"] is None
+        assert "upper bound" not in report.sentence
+    else:
+        assert result.upper is not None
+        assert report.statement["upper_bound"] == pytest.approx(result.upper_bound, rel=1e-10)
+        assert report.statement["upper_kind"] == result.upper_kind
+        assert report.statement["upper"]["cost"] == pytest.approx(result.upper["cost"], rel=1e-10)
+        assert report.statement["upper"]["deviation"] == pytest.approx(result.upper["deviation"], rel=1e-10)
+        assert f"({result.upper_kind})" in report.sentence
+        assert f"at confidence {result.confidence} each" in report.sentence
+
+
+def test_numbers_on_the_line_need_no_plan(tmp_path: Path) -> None:
+    x, y = (each[:, 0] for each in sets())
+    result = estimate(x, y, critic="affine")
+    result.certificate.save(tmp_path / "c.cert")
+    assert not any(name.startswith("plan.") for name in result.certificate.tensors)
+    report = verify_certificate(tmp_path / "c.cert", x, y)
+    assert report.valid, str(report)
+    assert report.statement["upper_bound"] == pytest.approx(result.upper_bound, rel=1e-12)
 
 
 def test_uint8_images_from_files(tmp_path: Path) -> None:
@@ -63,6 +86,7 @@ def test_uint8_images_from_files(tmp_path: Path) -> None:
     result.certificate.save(tmp_path / "c.cert")
     report = verify_certificate(tmp_path / "c.cert", *files)
     assert report.valid, str(report)
+    assert report.statement["upper_bound"] == pytest.approx(result.upper_bound, rel=1e-10)
 
 
 Grouped = tuple[np.ndarray, np.ndarray, Certificate, Result]
@@ -89,6 +113,10 @@ def test_groups_are_certified(grouped: Grouped, tmp_path: Path) -> None:
     assert report.statement["lower_bound"] == pytest.approx(result.lower_bound, abs=1e-7)
     assert report.statement["p_value"] == pytest.approx(result.p_value, rel=1e-6)
     assert "groups count equally" in report.sentence
+    assert result.upper_bound is not None
+    assert report.statement["upper_bound"] is None
+    assert "The issuer reports an upper bound, which was not checked." in report.sentence
+    assert certificate.document["reported"]["upper_bound"] == result.upper_bound
     assert (tmp_path / "c.cert").read_bytes() == certificate.content
 
 
@@ -96,7 +124,15 @@ def test_the_specification_names_every_field_layer_and_tensor(grouped: Grouped) 
     page = (Path(__file__).parents[3] / "docs/certificate.md").read_text()
     _, _, certificate, _ = grouped
     document = certificate.document
-    fields = [*document, *document["statement"], *document["input"], *document["input"]["scale"], *document["critic"]]
+    fields = [
+        *document,
+        *document["statement"],
+        *contents.UPPER,
+        *contents.PLAN,
+        *document["input"],
+        *document["input"]["scale"],
+        *document["critic"],
+    ]
     fields += [name for name in document["split"] if name not in ("source", "target")]
     fields += [*document["split"]["source"], *METHODS, "family"]
     fields += [name for name in certificate.tensors if not name.startswith("layers.")]
@@ -110,7 +146,7 @@ def test_the_specification_names_every_field_layer_and_tensor(grouped: Grouped) 
 
 
 def test_the_verifier_knows_what_the_library_reports_and_how_it_bounds() -> None:
-    assert set(contents.REPORTED) == {"family", *REPORTED}
+    assert set(contents.REPORTED) == {"family", "upper_bound", *REPORTED}
     assert set(units.METHODS) == set(METHODS)
     for layout in ("apart", "own", "mixed"):
         known = {name for name, layouts in units.METHODS.items() if layout in layouts}

@@ -53,7 +53,7 @@ def test_true_certificates_pass(case: Case, tmp_path: Path) -> None:
         np.save(tmp_path / f"{side}.npy", array)
     report = verify_certificate(tmp_path / "c.wdist", tmp_path / "a.npy", tmp_path / "b.npy", digest)
     assert report.valid, str(report)
-    assert len(report.checks) == 10
+    assert len(report.checks) == 11
     assert_derived(report, case)
     assert "VERIFIED: lower bound" in str(report)
     assert "Units: Euclidean distance" in str(report)

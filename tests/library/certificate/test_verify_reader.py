@@ -10,7 +10,7 @@ import torch
 from certified import FAMILIES, Case
 
 from wdist.verify import CertificateError, read_critic
-from wdist.verify.convolutions import CircularConvolution, circular_norm_bound
+from wdist.verify.net.convolutions import CircularConvolution, circular_norm_bound
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -6,7 +6,7 @@ import pytest
 from wdist import estimate_w1
 from wdist.data.checks import duplicate_warnings, row_hashes
 from wdist.data.samples import open_samples
-from wdist.data.splits import split_groups, split_rows
+from wdist.data.splits import GroupOrder, split_rows
 
 
 def warnings_for(x: np.ndarray, y: np.ndarray) -> list[str]:
@@ -39,7 +39,7 @@ def test_copies_in_a_common_group_pass() -> None:
     generator = np.random.default_rng(5)
     labels = np.repeat(np.arange(200), 10)
     x, y = (generator.standard_normal((200, 2))[labels] for _ in range(2))
-    splits = split_groups(labels, labels + 200, 0)[:2]
+    splits = GroupOrder.of((labels, labels + 200), 0).pair()[:2]
     assert duplicate_warnings(open_samples(x, "source"), open_samples(y, "target"), *splits) == []
 
 

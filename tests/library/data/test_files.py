@@ -16,7 +16,6 @@ from wdist.data.readers import csv
 from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import FORMATS
 from wdist.data.readers.writer import ArrayWriter
-from wdist.inference.simultaneous import adjusted_p_values
 
 SLOW_DISK = """
 import io, sys, tempfile, time
@@ -175,45 +174,16 @@ def test_a_reader_without_its_package_says_what_to_install(files: Path, monkeypa
         open_samples(files / "x.plain.csv")
 
 
-def test_a_matrix_has_the_figures_of_its_pairs(files: Path) -> None:
-    sets = {"x": files / "x.npy", "y": files / "y.plain.csv", "z": np.load(files / "x.npy")[::-1] + 2}
-    matrix = matrix_w1(sets, diameter=20.0, **QUICK)
-    assert matrix.rows == matrix.columns == ["x", "y", "z"]
-    pairs = [("x", "y"), ("x", "z"), ("y", "z")]
-    alone = [estimate_w1(sets[a], sets[b], diameter=20.0, statements=3, **QUICK) for a, b in pairs]
-    above = np.triu_indices(3, 1)
-    for name in ("value", "lower_bound", "upper_bound", "p_value"):
-        values = getattr(matrix, name)
-        np.testing.assert_array_equal(values[above], [getattr(each, name) for each in alone])
-        np.testing.assert_array_equal(values, values.T)
-    together = [each.simultaneous["lower_bound"] for each in alone if each.simultaneous]
-    np.testing.assert_array_equal(matrix.simultaneous_lower_bound[above], together)
-    np.testing.assert_array_equal(matrix.adjusted_p_value[above], adjusted_p_values(matrix.p_value[above]))
-    shown = str(matrix)
-    for words in ("each pair by itself with 95 %", "all 3 pairs together", "W1 is at most", "(Holm)"):
-        assert words in shown
-    plain = matrix.to_dict()
-    assert (plain["pairs"], plain["value"][0][1]) == (3, alone[0].value)
-
-
-def test_one_reference_against_the_others(files: Path) -> None:
-    sets = [files / "x.csv", files / "y.csv", files / "y.tsv"]
-    matrix = matrix_w1(sets, reference=True, groups="who", **QUICK)
-    assert (matrix.rows, matrix.columns) == ([str(sets[0])], [str(each) for each in sets[1:]])
-    assert matrix.value.shape == (1, 2)
-    assert matrix.value[0, 0] == matrix.value[0, 1]
-    assert matrix.split == "groups"
-    alone = matrix_w1(sets[:2], reference=True, drop=["who"], **QUICK)
-    np.testing.assert_array_equal(alone.simultaneous_lower_bound, alone.lower_bound)
-
-
-def test_a_matrix_names_the_set_at_fault(files: Path) -> None:
-    broken = np.load(files / "x.npy")
-    broken[5, 1] = np.nan
-    with pytest.raises(SampleError, match=r"^bad \(target\): the value nan in row 5, column 1"):
-        matrix_w1({"good": files / "x.npy", "bad": broken}, **QUICK)
-    with pytest.raises(OptionError, match="two sets"):
-        matrix_w1([files / "x.npy"])
+def test_a_matrix_takes_each_set_in_a_file_of_its_own_kind(files: Path) -> None:
+    x, y = np.load(files / "x.npy"), np.load(files / "y.npy")
+    sets = [files / "x.plain.csv", files / "y.plain.csv", x[::-1]]
+    matrix = matrix_w1(sets, scale="standardize", **QUICK)
+    assert matrix.rows == [str(sets[0]), str(sets[1]), "set 3"]
+    assert "of each column of x.plain.csv (" in matrix.units  # certificates name no folder
+    np.testing.assert_array_equal(matrix.value, matrix_w1([x, y, x[::-1]], scale="standardize", **QUICK).value)
+    grouped = matrix_w1([files / "x.csv", files / "y.csv", files / "y.tsv"], reference=True, groups="who", **QUICK)
+    assert (grouped.split, grouped.value.shape) == ("groups", (1, 2))
+    assert grouped.value[0, 0] == grouped.value[0, 1]  # the same groups, in the same parts
 
 
 def test_progress_is_shown_on_standard_error_only_if_asked(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

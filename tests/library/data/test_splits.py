@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wdist.data.splits import split_groups, split_rows
+from wdist.data.splits import GroupOrder, split_rows
 from wdist.errors import OptionError, SampleError
 
 
@@ -30,7 +30,7 @@ def test_split_is_a_function_of_seed_and_side() -> None:
 def test_split_follows_the_documented_stream() -> None:
     stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(7, spawn_key=(0x77646973, 1, 1))))
     expected = stream.permutation(200)
-    split = split_rows(200, seed=7, side=1)
+    split = split_rows(200, seed=7, number=1)
     np.testing.assert_array_equal(np.concatenate([split.train, split.select, split.test]), expected)
 
 
@@ -38,7 +38,7 @@ def test_split_is_independent_of_what_users_draw_with_the_seed() -> None:
     for theirs in (np.random.default_rng(7), np.random.default_rng([7, 1]), *np.random.default_rng(7).spawn(20)):
         order = theirs.permutation(200)
         for side in (0, 1):
-            split = split_rows(200, seed=7, side=side)
+            split = split_rows(200, seed=7, number=side)
             assert not np.array_equal(np.concatenate([split.train, split.select, split.test]), order)
 
 
@@ -61,7 +61,7 @@ def test_groups_are_never_divided() -> None:
     generator = np.random.default_rng(0)
     source = generator.integers(0, 200, 3_000)
     target = generator.integers(100, 300, 2_000)  # 100 groups are in both sets
-    x, y, (codes_x, codes_y) = split_groups(source, target, seed=1)
+    x, y, (codes_x, codes_y) = GroupOrder.of((source, target), seed=1).pair()
     assert len({(int(a), int(b)) for a, b in zip(codes_x, source, strict=True)}) == len(np.unique(source))
     parts = {
         name: set(codes_x[getattr(x, name)]) | set(codes_y[getattr(y, name)]) for name in ("train", "select", "test")
@@ -76,4 +76,4 @@ def test_groups_are_never_divided() -> None:
 
 def test_too_few_groups() -> None:
     with pytest.raises(SampleError, match="source: 5 groups are too few"):
-        split_groups(np.arange(1_000) % 5, np.arange(1_000), seed=0)
+        GroupOrder.of((np.arange(1_000) % 5, np.arange(1_000)), seed=0).pair()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from wdist.data.seeded import SeededScores
-from wdist.data.splits import split_groups
+from wdist.data.splits import GroupOrder
 from wdist.inference.units import Layout, Units, layout_of, units_of_groups
 
 WIDE = -4.0, 12.0  # holds groups that are far away
@@ -57,7 +57,7 @@ def equal_populations(
 def of_test_groups(files: tuple[Rows, Rows], order: str, seed: int) -> Units:
     """Units of the test groups, split and scored as an estimate does."""
     (x, codes_x), (y, codes_y) = ((s[o], c[o]) for s, c in files for o in [ORDERS[order](s, c)])
-    one, other, (codes_x, codes_y) = split_groups(codes_x, codes_y, seed)
+    one, other, (codes_x, codes_y) = GroupOrder.of((codes_x, codes_y), seed).pair()
     scores = one.test_scores(x[one.test], one.test), other.test_scores(y[other.test], other.test)
     return units_of_groups(*scores, codes_x[one.test], codes_y[other.test], layout_of(codes_x, codes_y))
 

@@ -11,7 +11,7 @@ from scipy import stats
 from simulated_groups import NARROW, ORDERS, WIDE, Rows, as_given, equal_populations, of_all_groups, of_test_groups
 
 from wdist import estimate_w1
-from wdist.data.splits import split_groups
+from wdist.data.splits import GroupOrder
 from wdist.errors import OptionError, SampleError
 from wdist.inference import units as units_module
 from wdist.inference.mean_bounds import difference_lower_bound
@@ -252,7 +252,7 @@ def test_groups_come_in_one_random_order(shared: float) -> None:
     places = []
     for seed in range(300):
         (_, codes_x), (_, codes_y) = equal_populations(np.random.default_rng(0), 200, shared)
-        one, other, (codes_x, codes_y) = split_groups(codes_x, codes_y, seed)
+        one, other, (codes_x, codes_y) = GroupOrder.of((codes_x, codes_y), seed).pair()
         tests = codes_x[one.test], codes_y[other.test]
         orders = [codes[np.sort(np.unique(codes, return_index=True)[1])] for codes in tests]
         in_both = np.isin(orders[0], orders[1])
@@ -281,7 +281,7 @@ def test_too_few_groups_of_a_side_in_a_part() -> None:
     said = []
     for seed in range(1_500):
         try:
-            source, _, _ = split_groups(np.arange(100), np.arange(100, 1_100), seed)
+            source, _, _ = GroupOrder.of((np.arange(100), np.arange(100, 1_100)), seed).pair()
         except SampleError as error:
             said.append(str(error))
         else:
@@ -292,7 +292,7 @@ def test_too_few_groups_of_a_side_in_a_part() -> None:
     pattern = r"source: only [012] of its 100 groups came into the select part, where 3 are needed; give more groups"
     assert all(re.match(pattern, sentence) for sentence in said)
     with pytest.raises(SampleError, match="source: 99 groups are too few; at least 100"):
-        split_groups(np.arange(99), np.arange(1_000), 0)
+        GroupOrder.of((np.arange(99), np.arange(1_000)), 0).pair()
 
 
 # --- a bound is at most its value ----------------------------------------------------------------------------------

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from wdist_client.command import arguments as take
-from wdist_client.command.inputs import Session, data
+from wdist_client.command.batch_actions import batch, batches, compare, comparison, matrix, results
+from wdist_client.command.inputs import Here, Session, data, table
 from wdist_client.command.options import Status
 from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
-    from wdist_client.batches import Matrix
-    from wdist_client.client import BatchJob, Job
-    from wdist_client.models import SampleSet
-
-    Here: TypeAlias = Session
-else:
-    Here = Annotated[Session, Parameter(parse=False)]
-
-
-def table(rows: Iterable[Iterable[object]]) -> str:
-    """Rows in aligned columns."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
+    from wdist_client.client import Job
 
 
 def status(*, session: Here) -> int:
@@ -280,104 +265,9 @@ def evaluate(
     return 0
 
 
-def matrix(
-    names: take.AllData,
-    /,
-    *,
-    reference: Annotated[take.Switch, Parameter(help="only the first against each of the others")] = False,
-    drop: take.Drop = None,
-    options: take.EstimateOptions = take.OPTIONS,
-    simultaneous: take.Simultaneous = False,
-    waiting: take.Waiting = take.WAITING,
-    session: Here,
-) -> int:
-    """Compare all pairs of sample sets; prints the lower bounds."""
-    if names.count("-") > 1:
-        raise OptionError("only one of the sets can come from standard input")
-    if len(names) < 2:
-        raise OptionError("give at least two sets")
-    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
-    more = {**options.given(), "simultaneous": simultaneous}
-    batches = session.client.batches
-    job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if waiting.no_wait:
-        session.say(job.batch, job.id)
-        return 0
-    found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
-    session.say(matrix_record(found), found)
-    return 0 if job.batch.counts.failed == 0 else 1
-
-
-def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSet]:
-    """The sets by what this call was given for them; one that was given by its id by its name, if no other has it."""
-    names = [record.name or text if text == record.id else text for text, record in zip(given, stored, strict=True)]
-    names = [text if names.count(name) > 1 else name for text, name in zip(given, names, strict=True)]
-    return [record.model_copy(update={"name": name}) for record, name in zip(stored, names, strict=True)]
-
-
-FIGURES = ("value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "p_value", "adjusted_p_value")
-
-
-def matrix_record(found: Matrix) -> dict[str, Any]:
-    """The matrix in JSON's types: null where there is no result."""
-    figures = {name: getattr(found, name).tolist() for name in FIGURES}
-    plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
-    mark = None if found.withdrawn is None else found.withdrawn.model_dump()
-    named = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
-    return {**named, **plain, "withdrawn": mark}
-
-
-def batch(
-    pairs: Annotated[
-        take.Data,
-        Parameter(name="FILE", help='JSON lines {"source": id, "target": id, "custom_id": text}, or - for stdin'),
-    ],
-    /,
-    *,
-    options: take.EstimateOptions = take.OPTIONS,
-    simultaneous: take.Simultaneous = False,
-    waiting: take.Waiting = take.WAITING,
-    session: Here,
-) -> int:
-    """Compare explicit pairs; prints one JSON object a line."""
-    text = sys.stdin.read() if pairs == "-" else Path(pairs).read_text()
-    try:
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-        given = [
-            (line["source"], line["target"], *([line["custom_id"]] if "custom_id" in line else [])) for line in lines
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OptionError(f'each line must be like {{"source": "ss_...", "target": "ss_..."}}: {error}') from error
-    job = session.client.batches.pairs(given, **options.given(), simultaneous=simultaneous)
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if waiting.no_wait:
-        session.say(job.batch, job.id)
-        return 0
-    return lines_of(session, job, waiting)
-
-
-def lines_of(session: Session, job: BatchJob, waiting: take.Waiting) -> int:
-    for record in job.results(wait=not waiting.no_wait, timeout=waiting.timeout, progress=waiting.progress):
-        session.say_json(record, indent=None)
-    return 0 if job.batch.counts.failed == 0 else 1
-
-
-def batches(*, session: Here) -> int:
-    """List batches, newest first."""
-    found = [job.batch for job in session.client.batches.list()]
-    session.say(found, table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found))
-    return 0
-
-
-def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: Here) -> int:
-    """Print all estimates of a batch, one JSON object a line."""
-    return lines_of(session, session.client.batches.get(name), waiting)
-
-
 COMMANDS: dict[str, Callable[..., int]] = {
     "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
     "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve,
-    "certificate": certificate, "evaluate": evaluate, "matrix": matrix, "batch": batch, "batches": batches,
-    "results": results,
+    "certificate": certificate, "evaluate": evaluate, "matrix": matrix, "compare": compare, "batch": batch,
+    "batches": batches, "results": results, "comparison": comparison,
 }  # fmt: skip

@@ -49,6 +49,7 @@ Ids = Annotated[list[str], Parameter(name="ID")]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Finite = Annotated[float | None, Parameter(validator=finite)]
 FailAbove = Annotated[Finite, Parameter(metavar="W", help="exit with 1 when the lower bound exceeds W")]
+Delta = Annotated[Finite, Parameter(metavar="D", help="distances that differ by at most D count as equally near")]
 Progress = Annotated[bool | None, Parameter(help="a bar on stderr (default: on a terminal)")]
 Drop = Annotated[
     list[str] | None, Parameter(negative=(), metavar="COLUMN", help="leave a column of tables out; repeatable")

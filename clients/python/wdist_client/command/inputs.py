@@ -7,11 +7,13 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from cyclopts import Parameter
 
 from wdist_client.errors import OptionError
 
@@ -73,6 +75,19 @@ def _number(text: str) -> int | float | str:
         with suppress(ValueError):
             return kind(text)
     return text
+
+
+if TYPE_CHECKING:
+    Here: TypeAlias = Session
+else:
+    Here = Annotated[Session, Parameter(parse=False)]  # a parameter of each command, and no argument
+
+
+def table(rows: Iterable[Iterable[object]]) -> str:
+    """Rows in aligned columns."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
 
 
 def archive_member(text: str) -> tuple[str, str | None]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response
 from wdist_client.transports.local.checks import check_batch
 from wdist_client.transports.local.jobs import LocalJobs
 from wdist_client.transports.local.records import (
     RefusalError,
+    SharedSets,
     StoredBatch,
     StoredJob,
     batch_record,
@@ -43,6 +46,8 @@ class LocalBatches:
                 return json_answer(200, batch_record(find(self._stored, name)))
             case "GET", [name, "matrix"]:
                 return json_answer(200, matrix_answer(find(self._stored, name)))
+            case "GET", [name, "comparison"]:
+                return json_answer(200, self._comparison(find(self._stored, name), request.params))
             case "GET", [name, "results"]:
                 lines = [json.dumps(job.record) for job in find(self._stored, name).jobs]
                 return Response(200, {"content-type": "application/jsonl"}, "\n".join(lines).encode())
@@ -64,16 +69,45 @@ class LocalBatches:
             self._sets.find(name)
         if body.pop("simultaneous", False):
             body["statements"] = max(body.get("statements", 1), len(pairs))
+        of_the_batch: dict[str, Any] = {}  # options that its estimates do not have
+        if body.pop("compare", False):
+            from wdist.inference.comparison import statements_needed
+
+            body["statements"] = max(body.get("statements", 1), statements_needed(len(pairs), body))
+            of_the_batch["compare"] = True
         for source, target, _ in pairs:  # all pairs are queued, or none
             self._check(source, target, body)
-        jobs = [self._submit(pair, body, priority, metadata) for pair in pairs]
+        shared = _shared(sets, pairs, body.get("groups") or {})
+        jobs = [self._submit(pair, body, priority, metadata, each) for pair, each in zip(pairs, shared, strict=True)]
         record = {
             "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
             "sets": sets,
-            "options": body, "priority": priority, "metadata": metadata, "created_at": now(),
+            "options": body | of_the_batch, "priority": priority, "metadata": metadata, "created_at": now(),
         }  # fmt: skip
         self._stored[record["id"]] = StoredBatch(record, jobs)
         return batch_record(self._stored[record["id"]])
+
+    def _comparison(self, batch: StoredBatch, params: Mapping[str, Any]) -> dict[str, Any]:
+        from wdist.errors import OptionError
+        from wdist.inference.comparison import check_delta, compared_figures, set_names
+
+        found, sets = batch.record, batch.record["sets"] or []
+        if not found["options"].get("compare"):
+            text = f"{found['id']} is no comparison: submit reference and targets with compare"
+            raise RefusalError(409, "Conflict", text)
+        delta, names = params.get("delta"), params.get("names") or set_names(sets, self._sets.names())
+        try:
+            check_delta(delta)
+        except OptionError as error:
+            raise RefusalError.of([("delta", str(error))]) from error
+        answer = {"batch": found["id"], "complete": True, "comparison": None, "reason": None}
+        if any(job.record["status"] not in ENDED for job in batch.jobs):
+            return answer | {"complete": False, "reason": "estimates are queued or running"}
+        try:
+            figures = compared_figures(names[0], names[1:], [job.record["result"] for job in batch.jobs], delta)
+        except OptionError as error:
+            return answer | {"reason": str(error)}
+        return answer | {"comparison": figures.model_dump(mode="json")}
 
     def _check(self, source: str, target: str, options: dict[str, Any]) -> None:
         try:
@@ -87,12 +121,26 @@ class LocalBatches:
             raise RefusalError(refusal.status, problem["title"], detail, field) from refusal
 
     def _submit(
-        self, pair: tuple[str, str, str | None], options: dict[str, Any], priority: Any, metadata: Any
+        self,
+        pair: tuple[str, str, str | None],
+        options: dict[str, Any],
+        priority: Any,
+        metadata: Any,
+        shared: SharedSets | None,
     ) -> StoredJob:
         source, target, custom_id = pair
-        job = self._jobs.submit(source, target, dict(options), priority, metadata)
+        job = self._jobs.submit(source, target, dict(options), priority, metadata, shared)
         job.record["custom_id"] = custom_id
         return job
+
+
+def _shared(sets: list[str] | None, pairs: Pairs, groups: dict[str, str]) -> list[SharedSets | None]:
+    """What each pair shares with the others of its matrix; explicit pairs share nothing."""
+    if sets is None:
+        return [None] * len(pairs)
+    number = {name: k for k, name in enumerate(sets)}
+    labels = tuple(groups[name] for name in sets) if groups else ()
+    return [SharedSets((number[source], number[target]), sets[0], labels) for source, target, _ in pairs]
 
 
 def _pairs(body: dict[str, Any]) -> tuple[str, list[str] | None, Pairs]:

@@ -23,9 +23,25 @@ def check_batch(body: Mapping[str, Any]) -> None:
     for name in ("matrix", "targets"):
         if len(set(body.get(name, ()))) != len(body.get(name, ())):
             raise RefusalError.of([("", f"{name} names a set twice")])
+    if body.get("compare"):
+        _check_comparison(body)
     names = [pair["custom_id"] for pair in body.get("pairs", ()) if pair.get("custom_id") is not None]
     if len(set(names)) != len(names):
         raise RefusalError.of([("", "pairs uses a custom_id twice")])
+
+
+def _check_comparison(body: Mapping[str, Any]) -> None:
+    from wdist.errors import OptionError
+    from wdist.inference.comparison import statements_needed
+
+    if body.get("targets") is None:
+        raise RefusalError.of([("", "compare needs reference and targets")])
+    if body["reference"] in body["targets"]:
+        raise RefusalError.of([("", "the reference is among the targets: leave it out there")])
+    try:
+        statements_needed(len(body["targets"]), body)
+    except OptionError as error:
+        raise RefusalError.of([("", str(error))]) from error
 
 
 def check_status(status: str) -> None:

@@ -7,14 +7,14 @@ import json
 import queue
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response, Upload
 from wdist_client.transports.local.checks import check_estimate, check_status
-from wdist_client.transports.local.records import RefusalError, StoredJob, find, new_id, now
+from wdist_client.transports.local.records import RefusalError, SharedSets, StoredJob, find, new_id, now
 from wdist_client.transports.local.sets import LocalSets
 
 
@@ -59,6 +59,8 @@ class LocalJobs:
         for name, job in self._stored.items():
             groups = job.options.get("groups") or {}
             needs = {job.record["source"], job.record["target"], *groups.values()}
+            if job.shared is not None:
+                needs |= {job.shared.first, *job.shared.labels}
             if sample_set in needs and job.record["status"] not in ENDED:
                 return name
         return None
@@ -82,7 +84,15 @@ class LocalJobs:
         self._keys[key] = (json.loads(request.content), record["id"])
         return record
 
-    def submit(self, source: str, target: str, options: dict[str, Any], priority: Any, metadata: Any) -> StoredJob:
+    def submit(
+        self,
+        source: str,
+        target: str,
+        options: dict[str, Any],
+        priority: Any,
+        metadata: Any,
+        shared: SharedSets | None = None,
+    ) -> StoredJob:
         """Queues one estimate that was checked. The first one starts the worker thread."""
         name = new_id("est_")
         record = {
@@ -90,7 +100,7 @@ class LocalJobs:
             "options": options, "priority": priority, "metadata": metadata, "created_at": now(), "started_at": None,
             "finished_at": None, "attempt": 0, "finishing": False, "progress": None, "result": None, "error": None,
         }  # fmt: skip
-        job = self._stored[name] = StoredJob(record, options)
+        job = self._stored[name] = StoredJob(record, options, shared=shared)
         self._waiting.put(job)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="wdist-local", daemon=True)
@@ -193,24 +203,36 @@ class LocalJobs:
                     continue
                 job.record |= {"status": "running", "started_at": now(), "attempt": 1}
                 source, target = (self._sets.find(job.record[side]).rows for side in ("source", "target"))
-                options = {**job.options, "groups": self._labels(job)}
+                options = {**job.options, **self._labels(job)}
             ended = self._estimate(job, source, target, options)
             with self._lock:
                 job.record |= {**ended, "finished_at": now()}
 
-    def _labels(self, job: StoredJob) -> tuple[Any, Any] | None:
-        """Group labels of the rows of both sets, or None without groups."""
-        if not (groups := job.options.get("groups")):
-            return None
+    def _labels(self, job: StoredJob) -> dict[str, Any]:
+        """The arguments `groups` and `shared` of the library's `Estimation`."""
         import numpy as np
 
-        source, target = (self._sets.find(groups[job.record[side]]).rows.array for side in ("source", "target"))
-        return np.ravel(source), np.ravel(target)
+        from wdist.data.pair import Shared
+        from wdist.inference.pair_matrix import NAME_OF_FIRST
+
+        def labels(names: Iterable[str]) -> tuple[Any, ...]:
+            return tuple(np.ravel(self._sets.find(name).rows.array) for name in names)
+
+        if (shared := job.shared) is not None:
+            first = self._sets.find(shared.first)
+            name = first.record["name"] or NAME_OF_FIRST
+            own = Shared(shared.numbers, first.rows, name, labels(shared.labels) or None)
+            return {"groups": None, "shared": own}
+        groups = job.options.get("groups")
+        return {"groups": labels(groups[job.record[side]] for side in ("source", "target")) if groups else None}
 
     def _estimate(self, job: StoredJob, source: Any, target: Any, options: dict[str, Any]) -> dict[str, Any]:
         """Runs the estimate. Returns the final fields of its record."""
         from wdist.errors import Stopped
-        from wdist.estimate import estimate_w1
+        from wdist.estimate import Estimation
+        from wdist.options import Options
+
+        groups, shared = options.pop("groups"), options.pop("shared", None)
 
         def tell(progress: Any) -> None:
             with self._lock:
@@ -220,9 +242,11 @@ class LocalJobs:
                 }
 
         try:
-            job.result = estimate_w1(
-                source, target, progress=tell, should_stop=job.stop.is_set, should_finish=job.finish.is_set, **options
-            )
+            estimation = Estimation(
+                source, target, Options.checked(**options), groups=groups, shared=shared, progress=tell,
+                should_stop=job.stop.is_set, should_finish=job.finish.is_set,
+            )  # fmt: skip
+            job.result = estimation.run()
         except Stopped:
             return {"status": "canceled"}
         except Exception as error:  # any failure ends this job only, and is recorded in it

@@ -56,6 +56,16 @@ class StoredJob:
     stop: threading.Event = field(default_factory=threading.Event)
     finish: threading.Event = field(default_factory=threading.Event)
     result: Any = None
+    shared: SharedSets | None = None
+
+
+@dataclass(frozen=True)
+class SharedSets:
+    """What the estimates of a matrix share: the numbers of an estimate's sets, the first set, and all group labels."""
+
+    numbers: tuple[int, int]
+    first: str
+    labels: tuple[str, ...]
 
 
 @dataclass
@@ -84,15 +94,17 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
     """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
     if batch.record["sets"] is None:
         raise RefusalError(409, "Conflict", f"{batch.record['id']} is a batch of explicit pairs; it has results")
-    from wdist.inference.pair_matrix import as_lists, pair_matrix
+    from wdist.inference.pair_matrix import as_lists, common_kind, common_units, pair_matrix
 
     sets, is_reference = batch.record["sets"], batch.record["kind"] == "reference"
-    results = ((position, job.record["result"]) for position, job in enumerate(batch.jobs))
-    figures = pair_matrix(len(sets), results, reference=is_reference)
+    results = [job.record["result"] for job in batch.jobs]
+    figures = pair_matrix(len(sets), enumerate(results), reference=is_reference)
+    known = [result for result in results if result is not None]
     rows, columns = (sets[:1], sets[1:]) if is_reference else (sets, sets)
     complete = all(job.record["status"] in ENDED for job in batch.jobs)
     confidence = batch.record["options"].get("confidence", 0.95)
     named = {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns}
+    named |= {"units": common_units(known), "upper_kind": common_kind(known)}
     return {**named, "confidence": confidence, **{name: as_lists(values) for name, values in figures.items()}}
 
 

@@ -30,6 +30,10 @@ class LocalSets:
         found: StoredSet = find(self._stored, name)
         return found
 
+    def names(self) -> dict[str, str | None]:
+        """The names of all sets by id."""
+        return {key: stored.record["name"] for key, stored in self._stored.items()}
+
     def create(self, request: Request) -> tuple[int, dict[str, Any]]:
         """The status and the record: 201 for a new set, 200 for content that is stored already.
 

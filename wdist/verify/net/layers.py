@@ -12,18 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CertificateError, shown
-from .convolutions import (
-    EPSILON,
-    UNDERFLOW,
-    CircularConvolution,
-    Shape,
-    U,
-    Unshuffle,
-    Values,
-    norm_of,
-    row_norms,
-)
+from ..container import CertificateError, shown
+from ..rounding import EPSILON, UNDERFLOW, U, Values, norm_of, row_norms
+from .convolutions import CircularConvolution, Shape, Unshuffle
 
 SMALLER_SIDE = 2_048  # of a matrix whose singular values are computed
 PAIR_NUMBERS = 1 << 20  # differences of rows and anchors held at once: 8 MB

@@ -1,4 +1,4 @@
-"""Layers of images: convolution on a torus and space to channels; and what all layers share.
+"""Layers of images: convolution on a torus and space to channels.
 
 docs/certificate.md says what they compute, and what their rounding may add.
 """
@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import CertificateError, shown
+from ..container import CertificateError, shown
+from ..rounding import EPSILON, UNDERFLOW, U, norm_of, row_norms
 
 Values = NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -16,22 +17,6 @@ CONVOLUTION_NUMBERS = 1 << 27  # of the transfer matrices of all frequencies, an
 KERNEL_SIZE = 64
 PRODUCTS = 1 << 33  # of the transfer matrices with themselves; their singular values take about twenty times as long
 COLUMN_NUMBERS = 1 << 21  # of a convolution's unfolded input held at once: 16 MB
-EPSILON = float(np.finfo(np.float64).eps)
-U = EPSILON / 2
-UNDERFLOW = 1e-150  # squares of smaller numbers are lost
-NORM_ROUNDING = 1.01  # of the norms that errors are computed from, and of the bound itself
-
-
-def row_norms(x: Values) -> Values:
-    """Euclidean norms of rows, (n, ...) -> (n,), and what underflow may have taken from them."""
-    flat = x.reshape(len(x), -1)
-    norms: Values = np.sqrt(np.einsum("ij,ij->i", flat, flat)) + UNDERFLOW
-    return norms
-
-
-def norm_of(weights: Values | None) -> float:
-    """Euclidean (Frobenius) norm, and what underflow may have taken from it; 0 for None."""
-    return 0.0 if weights is None else float(np.linalg.norm(weights)) + UNDERFLOW
 
 
 class Unshuffle:

@@ -1,0 +1,157 @@
+"""The commands of `wdist remote` for many estimates at once. A docstring is the command's help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from wdist_client.command import arguments as take
+from wdist_client.command.inputs import Here, Session, table
+from wdist_client.errors import OptionError
+
+if TYPE_CHECKING:
+    from wdist_client.batches import Matrix
+    from wdist_client.client import BatchJob
+    from wdist_client.models import SampleSet
+
+
+def matrix(
+    names: take.AllData,
+    /,
+    *,
+    reference: Annotated[take.Switch, Parameter(help="only the first against each of the others")] = False,
+    drop: take.Drop = None,
+    options: take.EstimateOptions = take.OPTIONS,
+    simultaneous: take.Simultaneous = False,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Compare all pairs of sample sets; prints the lower bounds."""
+    if names.count("-") > 1:
+        raise OptionError("only one of the sets can come from standard input")
+    if len(names) < 2:
+        raise OptionError("give at least two sets")
+    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+    more = {**options.given(), "simultaneous": simultaneous}
+    batches = session.client.batches
+    job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
+        return 0
+    found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+    session.say(matrix_record(found), found)
+    return 0 if job.batch.counts.failed == 0 else 1
+
+
+def compare(
+    names: take.AllData,
+    /,
+    *,
+    delta: take.Delta = None,
+    drop: take.Drop = None,
+    options: take.EstimateOptions = take.OPTIONS,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Tell which of several sample sets is closest to the first, the reference."""
+    if names.count("-") > 1:
+        raise OptionError("only one of the sets can come from standard input")
+    if len(names) < 3:
+        raise OptionError("give a reference and at least two candidates")
+    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+    job = session.client.batches.compare(stored[0], stored[1:], **options.given())
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
+        return 0
+    return told(session, job, delta, waiting)
+
+
+def comparison(
+    name: take.Id, /, *, delta: take.Delta = None, waiting: take.Waiting = take.WAITING, session: Here
+) -> int:
+    """Print the comparison of a batch that `compare` submitted."""
+    return told(session, session.client.batches.get(name), delta, waiting)
+
+
+def told(session: Session, job: BatchJob, delta: float | None, waiting: take.Waiting) -> int:
+    timeout = 0.0 if waiting.no_wait else waiting.timeout
+    found = job.comparison(delta=delta, timeout=timeout, progress=waiting.progress)
+    session.say(found, found)
+    return 0 if job.batch.counts.failed == 0 else 1
+
+
+def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSet]:
+    """The sets by what this call was given for them; one that was given by its id by its name, if no other has it."""
+    names = [record.name or text if text == record.id else text for text, record in zip(given, stored, strict=True)]
+    names = [text if names.count(name) > 1 else name for text, name in zip(given, names, strict=True)]
+    return [record.model_copy(update={"name": name}) for record, name in zip(stored, names, strict=True)]
+
+
+FIGURES = (
+    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
+    "adjusted_p_value",
+)  # fmt: skip
+
+
+def matrix_record(found: Matrix) -> dict[str, Any]:
+    """The matrix in JSON's types: null where there is no result."""
+    figures = {name: getattr(found, name).tolist() for name in FIGURES}
+    plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
+    mark = None if found.withdrawn is None else found.withdrawn.model_dump()
+    named: dict[str, Any] = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
+    named |= {"units": found.units, "upper_kind": found.upper_kind}
+    return {**named, **plain, "withdrawn": mark}
+
+
+def batch(
+    pairs: Annotated[
+        take.Data,
+        Parameter(name="FILE", help='JSON lines {"source": id, "target": id, "custom_id": text}, or - for stdin'),
+    ],
+    /,
+    *,
+    options: take.EstimateOptions = take.OPTIONS,
+    simultaneous: take.Simultaneous = False,
+    waiting: take.Waiting = take.WAITING,
+    session: Here,
+) -> int:
+    """Compare explicit pairs; prints one JSON object a line."""
+    text = sys.stdin.read() if pairs == "-" else Path(pairs).read_text()
+    try:
+        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+        given = [
+            (line["source"], line["target"], *([line["custom_id"]] if "custom_id" in line else [])) for line in lines
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OptionError(f'each line must be like {{"source": "ss_...", "target": "ss_..."}}: {error}') from error
+    job = session.client.batches.pairs(given, **options.given(), simultaneous=simultaneous)
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
+        return 0
+    return lines_of(session, job, waiting)
+
+
+def lines_of(session: Session, job: BatchJob, waiting: take.Waiting) -> int:
+    for record in job.results(wait=not waiting.no_wait, timeout=waiting.timeout, progress=waiting.progress):
+        session.say_json(record, indent=None)
+    return 0 if job.batch.counts.failed == 0 else 1
+
+
+def batches(*, session: Here) -> int:
+    """List batches, newest first."""
+    found = [job.batch for job in session.client.batches.list()]
+    session.say(found, table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found))
+    return 0
+
+
+def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: Here) -> int:
+    """Print all estimates of a batch, one JSON object a line."""
+    return lines_of(session, session.client.batches.get(name), waiting)

@@ -1,0 +1,47 @@
+"""A comparison for terminals and notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from wdist_client.contract import ComparisonFigures
+from wdist_client.display.text import percent
+
+_HEAD = ("place", "", "at least", "at most", "shown")
+
+
+def comparison_text(found: ComparisonFigures) -> str:
+    """The comparison for a terminal, as the library prints its own."""
+    width = max(10, *(len(each.name) for each in found.ranking))
+    lines = [found.sentence, "", _title(found)]
+    lines += [
+        f"  {place:<5}  {name:<{width}}" + "".join(f"  {figure:>10}" for figure in figures)
+        for place, name, *figures in (_HEAD, *_rows(found))
+    ]
+    if len(found.differences) > 1:
+        lines += ["", *(each.sentence for each in found.differences)]
+    return "\n".join(lines)
+
+
+def comparison_html(found: ComparisonFigures) -> str:
+    """The comparison for a notebook."""
+    head = "".join(f"<th>{text}</th>" for text in _HEAD)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in _rows(found))
+    pairs = "".join(f"<li>{html.escape(each.sentence)}</li>" for each in found.differences)
+    table = f"<table><caption>{html.escape(_title(found))}</caption><tr>{head}</tr>{body}</table>"
+    return f"<p><b>{html.escape(found.sentence)}</b></p>{table}" + (
+        f"<ul>{pairs}</ul>" if len(found.differences) > 1 else ""
+    )
+
+
+def _title(found: ComparisonFigures) -> str:
+    about = "approximately " if found.kind == "approximate" else ""
+    sure = f"all together with {about}{percent(found.confidence)} confidence"
+    return f"Distance from {found.reference}, {sure} ({found.units})"
+
+
+def _rows(found: ComparisonFigures) -> Iterator[tuple[str, ...]]:
+    for each in found.ranking:
+        place = f"{each.best}" if each.best == each.worst else f"{each.best}-{each.worst}"
+        yield place, each.name, *(f"{figure:.4g}" for figure in (each.lower_bound, each.upper_bound, each.value))

@@ -1,0 +1,43 @@
+// A comparison: which of several candidates is closest to a reference, with the interval of each distance.
+
+import { h, hiddenTable, responsive, s } from "./dom.js";
+import { figure, percent } from "./format.js";
+import { axisBelow, linear, picture } from "./scales.js";
+
+const ROW = 52;
+
+/** The card of a comparison as the API gives it. names of sets stand in backquotes in its sentences. */
+export function rankingCard({ comparison, reason }) {
+  if (!comparison) return h("section", { class: "card" }, h("h2", null, "Which is closest?"), h("p", null, `There is no answer: ${reason}.`));
+  const { reference, ranking, differences, sentence, confidence, kind, units, missing } = comparison;
+  const sure = `${percent(confidence)}${kind === "approximate" ? ", approximate" : ""}`;
+  return h("section", { class: "card stack", "aria-label": "Which is closest?" },
+    h("p", { class: "lead" }, named(sentence)),
+    h("figure", { class: "stack" },
+      h("figcaption", { class: "soft" }, "Distance from ", h("strong", null, reference), `, all statements together ${sure}. Unit: ${units}.`),
+      responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawRanking(width, ranking)),
+      hiddenTable(`Distance from ${reference}`, ["Candidate", "Place", "At least", "At most", "The critic shows"], ranking.map((each) => [each.name, place(each), figure(each.lower_bound), figure(each.upper_bound), figure(each.value)]))),
+    missing.length > 0 && h("p", { class: "note" }, `Without a result, and left out: ${missing.join(", ")}.`),
+    differences.length > 1 && h("details", null, h("summary", null, "Every two of them"), h("ul", { class: "pairs" }, differences.map((each) => h("li", null, named(each.sentence))))));
+}
+
+const place = ({ best, worst }) => (best === worst ? `${best}` : `${best}–${worst}`);
+
+/** A sentence with the names in it set off. */
+const named = (sentence) => sentence.split("`").map((part, i) => (i % 2 ? h("strong", null, part) : part));
+
+function drawRanking(width, ranking) {
+  const domain = [0, (Math.max(...ranking.map((each) => each.upper_bound)) || 1) * 1.05];
+  const at = linear(domain, [4, width - 8]);
+  const height = ranking.length * ROW;
+  return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
+    ranking.map((each, i) => {
+      const y = i * ROW + 38;
+      const [from, to] = [at(each.lower_bound), at(each.upper_bound)];
+      return s("g", null, s("text", { x: 10, y: y - 16, class: "row-name" }, `${place(each)}  ${each.name}`),
+        s("line", { x1: from, x2: to, y1: y, y2: y, class: "bound-range" }),
+        [from, to].map((x) => s("line", { x1: x, x2: x, y1: y - 9, y2: y + 9, class: "bound-line" })),
+        s("circle", { cx: at(each.value), cy: y, r: 5.5, class: "value-dot" }));
+    }),
+    axisBelow(domain, at, height + 2, width));
+}

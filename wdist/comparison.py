@@ -1,0 +1,118 @@
+"""`compare_w1`: which of several sample sets is closer to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
+
+from pydantic import ConfigDict, Field
+
+from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.comparison import ComparisonFigures
+from wdist.definitions.docstrings import entries
+from wdist.definitions.figures import percent
+from wdist.errors import OptionError
+from wdist.estimate import called
+from wdist.inference.comparison import check_delta, compared_figures, statements_needed
+from wdist.matrix import matrix_w1
+from wdist.options import Options, takes_options
+from wdist.result import Result
+from wdist.training.progress import Progress
+
+
+class Comparison(ComparisonFigures):
+    """Which of several candidates is closer to a reference. All that it says holds together with `confidence`.
+
+    Attributes:
+        {figures}
+        warnings: (candidate, warning) of each estimate.
+        results: the result of each candidate against the reference, in the order given. Their own `lower_bound` and
+            `upper_bound` hold each by itself.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    warnings: list[tuple[str, str]] = Field(default_factory=list)
+    results: list[Result] = Field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON types."""
+        warnings = [{"candidate": name, "warning": warning} for name, warning in self.warnings]
+        return self.model_dump(mode="json", include=set(ComparisonFigures.model_fields)) | {"warnings": warnings}
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.sentence}>"
+
+    def __str__(self) -> str:
+        about = "approximately " if self.kind == "approximate" else ""
+        width = max(10, *(len(each.name) for each in self.ranking))
+        head = f"Distance from {self.reference}, all together with {about}{percent(self.confidence)} confidence"
+        lines = [self.sentence, "", f"{head} ({self.units})"]
+        lines.append(f"  place  {'':<{width}}  {'at least':>10}  {'at most':>10}  {'shown':>10}")
+        for each in self.ranking:
+            place = f"{each.best}" if each.best == each.worst else f"{each.best}-{each.worst}"
+            figures = "".join(f"  {figure:>10.4g}" for figure in (each.lower_bound, each.upper_bound, each.value))
+            lines.append(f"  {place:<5}  {each.name:<{width}}{figures}")
+        if len(self.differences) > 1:
+            lines += ["", *(each.sentence for each in self.differences)]
+        lines += [f"warning: {self.reference} and {name}: {text}" for name, text in self.warnings]
+        return "\n".join(lines)
+
+
+Comparison.__doc__ = (Comparison.__doc__ or "").replace("{figures}", entries(ComparisonFigures).strip())
+
+
+@takes_options
+def compare_w1(
+    reference: Any,
+    candidates: Sequence[Any] | Mapping[str, Any],
+    *,
+    delta: float | None = None,
+    drop: Sequence[str] = (),
+    groups: str | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
+    **options: Unpack[OptionArguments],
+) -> Comparison:
+    """Tell which candidate is closer to the reference in the Wasserstein-1 distance, and by how much.
+
+    Args:
+        reference: a set of rows, as `estimate_w1` takes it.
+        candidates: two or more sets, perhaps by name; their rows are independent of each other. A set without a name
+            is called by its path, or by its number from 1.
+        delta: candidates whose distances differ by at most this count as equally near.
+        drop: columns of tables that are left out.
+        groups: column of tables with labels of rows that belong together.
+        progress: True shows a line on standard error; a function is called with each `Progress`.
+        {options}
+
+    The options hold for every candidate; `statements` counts only where it is more than this comparison needs.
+
+    Raises what `estimate_w1` raises; OptionError also for fewer than two candidates, for a delta that is not above 0,
+    for two candidates of one name, and for options that leave out the upper bounds: a difference is a lower bound of
+    one candidate less an upper bound of another.
+    """
+    given = Options.checked(**options)
+    check_delta(delta)
+    needed = statements_needed(len(candidates), {**given.model_dump(), "groups": groups})
+    options["statements"] = max(given.statements, needed)
+    sets = _named(reference, candidates)
+    matrix = matrix_w1(sets, reference=True, drop=drop, groups=groups, progress=progress, **options)
+    figures = compared_figures(matrix.rows[0], matrix.columns, [each.to_dict() for each in matrix.results], delta)
+    warnings = [(name, warning) for _, name, warning in matrix.warnings]
+    return Comparison(**vars(figures), warnings=warnings, results=matrix.results)
+
+
+def _named(reference: Any, candidates: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """All sets by name, the reference first. Raises OptionError for a name that two of them have."""
+    if isinstance(candidates, Mapping):
+        named = [(str(name), data) for name, data in candidates.items()]
+    else:
+        named = [(called(data, f"candidate {k}"), data) for k, data in enumerate(candidates, start=1)]
+    sets = {called(reference, "reference"): reference}
+    for name, data in named:
+        if name in sets:
+            raise OptionError(
+                f"two sets are called {name!r}: leave one out, or give the candidates names: {{name: rows}}"
+            )
+        sets[name] = data
+    return sets
