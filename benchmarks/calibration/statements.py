@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.calibration.cell import ABOVE, ALPHA
 from wdist import certify, estimate
-from wdist.data.pair import SamplePair
+from wdist.data.pair import SamplePair, Shared
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
 from wdist.inference import units as inference
@@ -68,9 +68,11 @@ class Case:
     prior: Prior | None
 
 
-def opened(x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, **options: Any) -> SamplePair:
-    """Both sets as `estimate_w1` reads, checks, splits and scales them."""
-    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), groups, ())
+def opened(
+    x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, shared: Shared | None = None, **options: Any
+) -> SamplePair:
+    """Both sets as `estimate_w1` reads, checks, splits and scales them, or as a pair of a matrix (`shared`)."""
+    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), groups, (), shared)
     return pair
 
 

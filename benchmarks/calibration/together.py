@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.calibration.cell import ALPHA, Cell, Wrong
 from benchmarks.calibration.statements import ABOVE_VALUE, Values, above, allowed_of, case_of, lower_bound, opened
 from benchmarks.calibration.upper import upper_end
+from wdist.data.pair import Shared
 from wdist.inference import units
 from wdist.inference.registry import METHODS
 from wdist.inference.simultaneous import column_lower_bounds
@@ -45,7 +46,7 @@ def columns() -> Iterator[Cell]:
 
 
 def pairs_of_sets() -> Iterator[Cell]:
-    """`statements`: six pairs of four sets at error alpha / 6 each. Wrong if any of the six bounds is.
+    """`statements`: six pairs of four sets, each split once, at error alpha / 6. Wrong if any of the six bounds is.
 
     Sets that are apart are each above the one before, so that transport has no choice (`benchmarks.calibration.upper`).
     """
@@ -57,7 +58,7 @@ def pairs_of_sets() -> Iterator[Cell]:
             sets = [generator.random(400) + k * shift for k in range(4)]
             wrong = dict.fromkeys(allowed, False)
             for i, j in combinations(range(4), 2):
-                pair = opened(sets[i], sets[j], number)
+                pair = opened(sets[i], sets[j], number, shared=Shared((i, j), sets[0], "0"))
                 case = case_of(pair, within=(i * shift, j * shift + 1.0))
                 for method in METHODS:
                     bound, is_above = lower_bound(case, method, ALPHA / 6)

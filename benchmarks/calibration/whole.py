@@ -27,7 +27,7 @@ from wdist import estimate_w1
 from wdist.inference import units
 
 UPPER = "upper"
-STEPS = 40
+STEPS = 20
 Sample = tuple[Any, Any, dict[str, Any]]  # both sets, and options
 
 
