@@ -26,7 +26,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("build/calibration.jsonl"), help="finished runs")
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS)
-    parser.add_argument("--cells", nargs="+", default=[], metavar="WORD", help="only cells with one of these words")
+    parser.add_argument(
+        "--cells",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="only cells with one of these words in their name or topic",
+    )
     parser.add_argument("--runs", type=int, help=f"of each cell, instead of {RUNS}")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", action="store_true", help="make no runs; judge and print those of the file")

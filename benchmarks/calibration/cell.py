@@ -32,6 +32,7 @@ class Cell:
             number is that of the run, and seeds the split and the tests.
         layer: "statement" has critics that are known to be optimal, "whole" trains them, and "control" makes mistakes
             on purpose.
+        most: runs at most, where one takes too long for as many as the layer asks for.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Cell:
     allowed: Mapping[str, float | None]
     run: Callable[[np.random.Generator, int], Wrong]
     layer: Layer = "statement"
+    most: int | None = None
+
+    def wanted(self, runs: Mapping[str, int]) -> int:
+        """How many runs a complete study makes, if its layers ask for `runs`."""
+        asked = runs[self.layer]
+        return asked if self.most is None else min(asked, self.most)
 
     def count(self, first: int, runs: int) -> dict[str, int]:
         """How often each statement was wrong in the runs from number `first` on, and how often there was none.

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.calibration.cell import Cell, Wrong
+from benchmarks.calibration.cell import ALPHA, Cell, Wrong
 from benchmarks.calibration.groups import uneven
 from benchmarks.calibration.statements import LEVELS, P_ALLOWED, allowed_of, judged, p_name, simulated
+from benchmarks.calibration.upper import APPROXIMATE, RULER, own_ruler
 from wdist.inference.permutation_test import permutation_p_value
 
-BETTING = ("betting", "paired_betting")
+BETTING = ("betting", "paired_betting", "target_stakes")
 
 
 def unshuffled(generator: np.random.Generator, number: int) -> Wrong:
@@ -32,3 +33,4 @@ def cells() -> Iterator[Cell]:
     yield Cell(f"control: {about}", about, allowed_of(BETTING), unshuffled, "control")
     about = "permutation test of means of groups of 1 row and of 50"
     yield Cell(f"control: {about}", about, P_ALLOWED, permuted_means, "control")
+    yield Cell(f"control: {RULER}", f"100 indicators, {RULER}", {APPROXIMATE: ALPHA}, own_ruler, "control")

@@ -53,8 +53,8 @@ def failures(cells: Mapping[str, Cell], tallies: Mapping[str, Tally], limits: in
 
 
 def unfinished(cells: Mapping[str, Cell], tallies: Mapping[str, Tally], runs: Mapping[str, int]) -> list[str]:
-    """Cells with fewer runs than their layer asks for."""
-    made = {cell.name: (tallies.get(cell.name, Tally()).runs, runs[cell.layer]) for cell in cells.values()}
+    """Cells with fewer runs than a complete study makes."""
+    made = {cell.name: (tallies.get(cell.name, Tally()).runs, cell.wanted(runs)) for cell in cells.values()}
     return [f"{name}: {done:,} of {wanted:,} runs" for name, (done, wanted) in made.items() if done < wanted]
 
 
@@ -78,7 +78,10 @@ def figures_of(
 
 
 def tables(figures: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """A table for each topic: how often each statement was wrong, and in brackets how often it may be."""
+    """A table for each topic: how often each statement was wrong, and in brackets how often it may be.
+
+    Of statements without a limit, the share that was wrong.
+    """
     topics: dict[str, list[dict[str, Any]]] = {}
     for each in figures:
         topics.setdefault(each["topic"], []).append(each)
@@ -119,4 +122,4 @@ def _entry(cell: dict[str, Any], title: str) -> str:
     if not own:
         return "-"
     wrong, most = max(cell["wrong"][each] for each in own), cell["limits"][own[0]]
-    return f"{wrong:,}" if most is None else f"{wrong:,} ({most:,})"
+    return f"{wrong / cell['runs']:.1%}".replace("%", " %") if most is None else f"{wrong:,} ({most:,})"

@@ -14,8 +14,11 @@ from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 DECIDES = (
-    *("wdist/inference", "wdist/data", "wdist/transport", "wdist/rounding.py", "wdist/streams.py"),
-    *(f"benchmarks/calibration/{name}.py" for name in ("cell", "statements", "rows", "groups", "together", "whole")),
+    *("wdist/inference", "wdist/data", "wdist/transport", "wdist/rounding.py", "wdist/streams.py", "wdist/certify.py"),
+    *(
+        f"benchmarks/calibration/{name}.py"
+        for name in ("cell", "statements", "rows", "groups", "together", "upper", "whole")
+    ),
 )
 
 

@@ -44,24 +44,26 @@ def in_order(rows: Values, column: int, order: int) -> Values:
 
 
 def sorted_files() -> Iterator[Cell]:
-    """The source is sorted like the target, or the other way round: that would be the worst for a bound."""
+    """The source is sorted like the target, or the other way round: that would be the worst for a bound.
 
-    def cell(by: str, column: int, orders: tuple[int, int], shift: float) -> Cell:
+    Files are ascending in one run and descending in the next.
+    """
+
+    def cell(by: str, column: int, other: int, shift: float) -> Cell:
         def run(generator: np.random.Generator, number: int) -> Wrong:
-            x = in_order(table(generator, SORTED_ROWS[0]), column, orders[0])
-            y = in_order(table(generator, SORTED_ROWS[1], shift), column, orders[1])
+            order = 1 if number % 2 else -1
+            x = in_order(table(generator, SORTED_ROWS[0]), column, order)
+            y = in_order(table(generator, SORTED_ROWS[1], shift), column, order * other)
             return judged(case_of(opened(x, y, number)), shift)
 
-        words = {1: "ascending", -1: "descending"}
-        directions = " and ".join(dict.fromkeys(words[order] for order in orders))
-        about = f"files sorted by {by}, {directions}" + (f", shift {shift:g}" if shift else "")
+        about = f"sorted by {by}, in {'the same order' if other == 1 else 'opposite orders'}"
+        about += f", shift {shift:g}" if shift else ""
         return Cell(about, about, allowed_of(), run)
 
     for column, by in enumerate(("the scored column", "another column", "label")):
-        for orders in ((1, 1), (-1, -1)):
-            yield cell(by, column, orders, 0.0)
-    yield cell("the scored column", 0, (1, -1), 0.0)
-    yield cell("the scored column", 0, (1, -1), 0.5)
+        yield cell(by, column, 1, 0.0)
+    yield cell("the scored column", 0, -1, 0.0)
+    yield cell("the scored column", 0, -1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ KINDS = (
     Kind("normal, equal", _normal, _normal, 0.0),
     Kind("normal, shift 0.5", _normal, _changed(_normal, shift=0.5), 0.5),
     Kind("normal, equal, 50 test rows a side", _normal, _normal, 0.0, (100, 100)),
-    Kind("normal, equal, 100 rows against 10,000", _normal, _normal, 0.0, (100, 10_000)),
-    Kind("normal, shift 0.5, 10,000 rows against 100", _normal, _changed(_normal, shift=0.5), 0.5, (10_000, 100)),
+    Kind("normal, equal, 100 rows against 2,000", _normal, _normal, 0.0, (100, 2_000)),
+    Kind("normal, shift 0.5, 2,000 rows against 100", _normal, _changed(_normal, shift=0.5), 0.5, (2_000, 100)),
     Kind("even interval, shift 0.3", _even, _changed(_even, shift=0.3), 0.3, within=(0.0, 1.3)),
     Kind("Student t, 2.5 degrees, equal", _student, _student, 0.0),
     Kind("Student t, 2.5 degrees, shift 0.5", _student, _changed(_student, shift=0.5), 0.5),
@@ -130,11 +132,17 @@ KINDS = (
     Kind("two points, 0.3 against 0.5", _points(0.3, 1.0), _points(0.5, 1.0), 0.2, within=(0.0, 1.0)),
     Kind("0 or 10, ten in 1 %, equal", _points(0.01, 10.0), _points(0.01, 10.0), 0.0, (600, 600), (0.0, 10.0)),
     Kind(
-        "0 or 10, ten in 1 %, equal, 100 rows against 10,000",
-        *(_points(0.01, 10.0), _points(0.01, 10.0), 0.0, (100, 10_000), (0.0, 10.0)),
+        "0 or 10, ten in 1 %, equal, 100 rows against 2,000",
+        *(_points(0.01, 10.0), _points(0.01, 10.0), 0.0, (100, 2_000), (0.0, 10.0)),
     ),
     Kind("0 or 10, ten in 1 % against 3 %", _points(0.01, 10.0), _points(0.03, 10.0), 0.2, (600, 600), (0.0, 10.0)),
 )
+
+
+def drawn(kind: Kind, generator: np.random.Generator) -> tuple[Values, Values]:
+    """A sample of each population."""
+    n, m = kind.rows
+    return kind.source(generator, n), kind.target(generator, m)
 
 
 def one_dimensional() -> Iterator[Cell]:
@@ -142,9 +150,7 @@ def one_dimensional() -> Iterator[Cell]:
 
     def cell(kind: Kind) -> Cell:
         def run(generator: np.random.Generator, number: int) -> Wrong:
-            n, m = kind.rows
-            pair = opened(kind.source(generator, n), kind.target(generator, m), number)
-            case = case_of(pair, within=kind.within)
+            case = case_of(opened(*drawn(kind, generator), number), within=kind.within)
             return judged(case, kind.w1) | in_common_use(case, kind.w1, generator)
 
         return Cell(kind.about, kind.about, allowed_of() | COMMON, run)
@@ -186,11 +192,8 @@ def stored_w1(dtype: Any, offset: float, shift: float) -> float:
 # Half a step of float32 beyond 1e12: the rows have two values, 65,536 apart.
 BETWEEN_STEPS = 1e12 + 0.5 * float(np.spacing(np.float32(1e12))) + (float(np.float32(1e12)) - 1e12)
 OFFSETS: tuple[tuple[Any, float, float | None], ...] = (
-    (np.float64, 1e6, None),
     (np.float64, 1e9, 3.0),
     (np.float64, 1e12, None),
-    (np.float64, 1e12, 3.0),
-    (np.float32, 1e3, None),
     (np.float32, 1e6, 3.0),
     (np.float32, 3e7, 3.0),
     (np.float32, BETWEEN_STEPS, 3.0),
@@ -228,8 +231,11 @@ def offsets() -> Iterator[Cell]:
 def p_values() -> Iterator[Cell]:
     """Only nulls. Beyond 10,000 test scores, the permutations are cyclic shifts."""
 
-    def cell(about: str, case: Callable[[np.random.Generator, int], Case]) -> Cell:
-        return Cell(about, about, P_ALLOWED, lambda generator, number: judged_p(case(generator, number), number))
+    def cell(about: str, case: Callable[[np.random.Generator, int], Case], most: int | None = None) -> Cell:
+        def run(generator: np.random.Generator, number: int) -> Wrong:
+            return judged_p(case(generator, number), number)
+
+        return Cell(about, about, P_ALLOWED, run, most=most)
 
     def of_files(generator: np.random.Generator, number: int) -> Case:
         x, y = in_order(table(generator, 120), 0, 1), in_order(table(generator, 100), 0, -1)
@@ -242,6 +248,6 @@ def p_values() -> Iterator[Cell]:
     def of_many(generator: np.random.Generator, number: int) -> Case:
         return simulated(_lognormal(generator, 100), _lognormal(generator, 10_000), 0.0, 1e6)
 
-    yield cell("p: rows of sorted files", of_files)
-    yield cell("p: lognormal rows, 100 against 300", of_few)
+    yield cell("p: rows of sorted files", of_files, 2_500)
+    yield cell("p: lognormal rows, 100 against 300", of_few, 2_500)
     yield cell("p: lognormal scores, 100 against 10,000", of_many)

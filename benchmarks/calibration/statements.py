@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.calibration.cell import ABOVE, ALPHA
 from wdist import certify, estimate
-from wdist.data.pair import SamplePair
+from wdist.data.pair import SamplePair, Shared
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
 from wdist.inference import units as inference
@@ -24,8 +24,9 @@ from wdist.options import Options
 
 Values = NDArray[np.float64]
 
+DEFAULT: str = Options.model_fields["method"].default
 LEVELS = (0.01, 0.05, 0.1)
-BOOTSTRAPS = 400
+BOOTSTRAPS = 200
 COMMON: dict[str, float | None] = {"Welch": None, "bootstrap": None}
 
 # Betting bounds are above their value with a probability of about alpha^2 in a random order. For Brownian motion it is
@@ -67,9 +68,11 @@ class Case:
     prior: Prior | None
 
 
-def opened(x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, **options: Any) -> SamplePair:
-    """Both sets as `estimate_w1` reads, checks, splits and scales them."""
-    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), groups, ())
+def opened(
+    x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, shared: Shared | None = None, **options: Any
+) -> SamplePair:
+    """Both sets as `estimate_w1` reads, checks, splits and scales them, or as a pair of a matrix (`shared`)."""
+    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), groups, (), shared)
     return pair
 
 
@@ -85,7 +88,7 @@ def case_of(
         train = pair.scores(oracle, "train")
         seen_x, seen_y = (np.concatenate(side) for side in zip(train, select, strict=True))
         tested = tested_units((pair.source_split, pair.target_split), pair.groups)
-        within = clip_interval(seen_x, seen_y, *tested, ALPHA)
+        within = clip_interval(seen_x, seen_y, *tested, ALPHA, DEFAULT)
     clipped = Oracle(potential, *within)
     means = [certify._means(pair, side, scores.clip(*within)) for side, scores in enumerate(select)]
     prior_x, prior_y = ((float(each.mean()), float(each.std())) for each in means)
@@ -99,7 +102,7 @@ def simulated(fx: Values, fy: Values, low: float, high: float) -> Case:
     return Case(inference.units_of_rows(*sides), low, high, None)
 
 
-def lower_bound(case: Case, method: str, alpha: float = ALPHA) -> tuple[float, bool]:
+def lower_bound(case: Case, method: str = DEFAULT, alpha: float = ALPHA) -> tuple[float, bool]:
     """The bound, and whether it was above its value and was lowered to it."""
     before = inference.bounds_above_value
     bound = lower_bound_of(case.units, case.low, case.high, alpha, method, case.prior)

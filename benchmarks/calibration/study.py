@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from benchmarks.calibration import controls, groups, rows, together, whole
+from benchmarks.calibration import controls, groups, rows, together, upper, whole
 from benchmarks.calibration.cell import Cell, several
 from benchmarks.calibration.results import Results
 
@@ -27,7 +27,8 @@ TOPICS: Mapping[str, tuple[Callable[[], Iterator[Cell]], ...]] = {
     "p-values of rows": (rows.p_values,),
     "Columns": (together.columns,),
     "Several pairs at once": (together.pairs_of_sets,),
-    "Upper bounds": (together.upper_bounds,),
+    "Upper ends": (upper.cells,),
+    "Where the approximate end fails": (upper.failing,),
     "Whole estimates": (whole.cells,),
 }
 BY_TOPIC = {topic: [cell for make in makers for cell in make()] for topic, makers in TOPICS.items()}
@@ -47,19 +48,20 @@ def end_with_parent() -> None:
 
 
 def make(name: str, first: int, runs: int) -> tuple[str, int, int, dict[str, int], float]:
-    """One chunk of runs, in a process of the pool."""
+    """One chunk of runs, in a process of the pool, and the seconds of a core that it took."""
     logging.getLogger("wdist").setLevel(logging.ERROR)  # bounds above their value are counted
-    started = time.perf_counter()
+    started = time.process_time()
     wrong = CELLS[name].count(first, runs)
-    return name, first, runs, wrong, time.perf_counter() - started
+    return name, first, runs, wrong, time.process_time() - started
 
 
 def chosen(layers: Sequence[str], words: Sequence[str]) -> dict[str, Cell]:
-    """The cells of these layers whose names contain one of the words, if there are any."""
+    """The cells of these layers whose name or topic contains one of the words, if there are any."""
     return {
-        name: cell
-        for name, cell in CELLS.items()
-        if cell.layer in layers and (not words or any(word in name for word in words))
+        cell.name: cell
+        for topic, cells in BY_TOPIC.items()
+        for cell in cells
+        if cell.layer in layers and (not words or any(word in cell.name or word in topic for word in words))
     }
 
 
@@ -68,9 +70,9 @@ def missing(cells: dict[str, Cell], results: Results, runs: Mapping[str, int]) -
     found = [
         (name, first, count)
         for name, cell in cells.items()
-        for first, count in results.of(name).missing(runs[cell.layer], CHUNK[cell.layer])
+        for first, count in results.of(name).missing(cell.wanted(runs), CHUNK[cell.layer])
     ]
-    return sorted(found, key=lambda chunk: chunk[1] / runs[CELLS[chunk[0]].layer])
+    return sorted(found, key=lambda chunk: chunk[1] / CELLS[chunk[0]].wanted(runs))
 
 
 def study(cells: dict[str, Cell], results: Results, runs: Mapping[str, int], processes: int) -> None:

@@ -130,7 +130,7 @@ def calibration() -> dict[str, Any]:
     pairs = [cell for cell in honest if cell["topic"].startswith("Heavy tails")][::-1]
     place = np.arange(len(pairs))
     for i, (method, colour, name) in enumerate(
-        (("Welch", EMPIRICAL, "Welch"), ("paired_betting", VALUE, "paired betting"), ("betting", BOUND, "betting"))
+        (("Welch", EMPIRICAL, "Welch"), ("target_stakes", VALUE, "target stakes"), ("betting", BOUND, "betting"))
     ):
         rates = [100 * cell["wrong"][method] / cell["runs"] for cell in pairs]
         right.barh(place + 0.28 * (i - 1), rates, 0.26, color=colour, label=name)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from benchmarks.calibration import report, rows
+from benchmarks.calibration import report, rows, upper
 from benchmarks.calibration.cell import REFUSED, Cell
 from benchmarks.calibration.results import Results, Tally
 from benchmarks.calibration.study import CELLS
@@ -52,9 +53,10 @@ def test_a_few_runs_of_every_statement_cell(tmp_path: Path) -> None:
 
 
 def test_a_few_whole_estimates(tmp_path: Path) -> None:
-    done = study(tmp_path / "results.jsonl", "--layers", "whole", "--cells", "scale 3", "diameter", "--runs", "1")
+    words = "scale 3", "diameter", "opposite effects"
+    done = study(tmp_path / "results.jsonl", "--layers", "whole", "--cells", *words, "--runs", "1")
     assert done.returncode == 0, done.stderr
-    assert len(Results(tmp_path / "results.jsonl").tallies) == 4
+    assert len(Results(tmp_path / "results.jsonl").tallies) == 5
 
 
 @pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.layer == "control"])
@@ -154,6 +156,51 @@ def test_distances_of_kinds_are_those_of_their_means(kind: rows.Kind) -> None:
     differences = np.subtract(*np.transpose(means)[::-1])
     spread = float(np.subtract(*np.quantile(differences, [0.75, 0.25])))
     assert abs(np.median(differences) - kind.w1) < 0.3 * spread
+
+
+@pytest.mark.parametrize("kind", upper.ON_THE_LINE, ids=lambda kind: kind.about)
+def test_transport_has_no_choice_on_the_line(kind: rows.Kind) -> None:
+    """The cost of the plan is W1 on average: nothing but chance keeps the upper end above it."""
+    generator, ends = np.random.default_rng(0), []
+    for number in range(200):
+        ends.append(upper.upper_end(rows.opened(*rows.drawn(kind, generator), number)))
+    costs = np.array([end.cost for end in ends])
+    bias = costs.mean() - kind.w1
+    if kind.about.startswith("normal"):  # rows may move either way
+        assert bias > -4 * costs.std() / np.sqrt(len(costs))
+    else:
+        assert abs(bias) < 4 * costs.std() / np.sqrt(len(costs))
+    assert np.sqrt(np.mean([sum(np.divide(end.variance, end.units)) for end in ends])) < 1.2 * costs.std()
+
+
+@pytest.mark.parametrize("hard", [each for each in upper.hard() if each.largest], ids=lambda hard: hard.about)
+def test_the_approximate_end_fails_as_often_as_the_binomial_distribution_says(hard: upper.Hard) -> None:
+    assert hard.largest is not None
+    seen = np.arange(hard.n + 1)
+    share = seen / hard.n
+    error = np.sqrt(share * (1 - share) / (hard.n - 1))
+    chances, runs = stats.binom.pmf(seen, hard.n, hard.mean / hard.largest), 2_000
+    tally = tally_of(CELLS[f"upper fails: {hard.about}"], runs)
+    for level in upper.LEVELS:
+        ends = hard.largest * (share + stats.norm.ppf(1 - level) * error)
+        wrong = float(chances[ends < hard.mean].sum())
+        assert wrong > level
+        assert abs(tally.wrong[upper.at_level(level)] - runs * wrong) < 4 * np.sqrt(runs * wrong * (1 - wrong))
+
+
+def test_shares_stand_where_there_is_no_limit() -> None:
+    cell = CELLS["upper fails: Pareto 1.5, 100 rows"]
+    tally = Tally(numbers=set(range(400)), wrong={upper.at_level(0.05): 120, upper.at_level(0.1): 142})
+    table = report.tables(report.figures_of({"topic": [cell]}, {cell.name: tally}, LIMITS))["topic"]
+    assert table.splitlines()[0] == "| data | runs | approximate at 5 % | approximate at 10 % |"
+    assert table.splitlines()[-1] == "| Pareto 1.5, 100 rows | 400 | 30.0 % | 35.5 % |"
+
+
+def test_a_study_asks_for_fewer_runs_of_dear_cells() -> None:
+    dear = replace(CELLS[QUICK], most=7)
+    assert [dear.wanted({"statement": runs}) for runs in (5, 10_000)] == [5, 7]
+    assert report.unfinished({QUICK: dear}, {QUICK: tally_of(dear, 7)}, {"statement": 10_000}) == []
+    assert report.unfinished({QUICK: dear}, {QUICK: tally_of(dear, 6)}, {"statement": 10_000}) != []
 
 
 def test_refused_samples_are_counted_and_many_of_them_fail() -> None:
