@@ -18,6 +18,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
 from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Sides, Simultaneous, Upper
+from wdist.errors import SampleError
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.simultaneous import column_lower_bounds
@@ -194,17 +195,18 @@ def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
     if options.split == "blocks":
         return "rows ordered in time depend on their neighbours, and no variance of theirs is known"
     sides = (pair.source, pair.source_split), (pair.target, pair.target_split)
-    is_fitted = pair.scaling.kind in ("standardize", "reference")
+    is_fitted = pair.scaling.is_fitted
     source, target = (
         np.sort(np.concatenate([split.train, split.test])) if is_fitted else np.arange(samples.n)
         for samples, split in sides
     )
-    if pair.groups is not None:
-        return upper_end_of_groups(*rescaled(pair), (source, target), pair.groups, options.upper, pair.seed)
-    diameter = options.diameter
-    if options.ranges is not None:
-        diameter = _diameter_of(options.ranges, pair)
-    return upper_end_of_rows(*rescaled(pair), (source, target), options.upper, pair.seed, diameter)
+    diameter = options.diameter if options.ranges is None else _diameter_of(options.ranges, pair)
+    try:
+        if pair.groups is not None:
+            return upper_end_of_groups(*rescaled(pair), (source, target), pair.groups, options.upper, pair.seed)
+        return upper_end_of_rows(*rescaled(pair), (source, target), options.upper, pair.seed, diameter)
+    except SampleError as error:  # numbers beyond double precision; the lower bound stands
+        return f"transport failed: {error}"
 
 
 def _diameter_of(ranges: list[float], pair: SamplePair) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wdist.errors import OptionError
 from wdist.streams import Purpose, stream
 from wdist.transport.exact import RowSource, exact_w1, one_dimensional_w1
-from wdist.transport.plans import Effort, Plan, feasible_plan
+from wdist.transport.plans import Effort, Plan, feasible_plan, too_large
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -133,7 +133,7 @@ def upper_end_of_groups(
 def _too_large(x: RowSource, counts: tuple[int, int]) -> str | None:
     dimension = math.prod(x.rows(slice(0, 1)).shape[1:])
     if sum(counts) * dimension <= NUMBERS:
-        return None
+        return too_large(*counts) if dimension > 1 else None
     return f"the sets have more than {NUMBERS:,} numbers together, and a transport plan needs all of them in memory"
 
 
