@@ -5,8 +5,8 @@ neighbouring coupled pairs, first by that order, later by cuts between the middl
 anew, by exact transport between the mass that its pairs move. What leaves and reaches each row stays the same, so that
 every pass ends with a feasible plan that costs no more than the last one.
 
-All masses are whole numbers of 2^-48. Sums and differences of such numbers up to 1 are exact in float64, the solver's
-too, so that no rounding builds up over the passes.
+All masses are whole numbers of one unit: 1 / lcm(n, m) for rows that weigh equally, else 2^-48. Sums and differences of
+such numbers are exact in float64, the solver's too, so that no rounding builds up over the passes.
 """
 
 import math
@@ -24,7 +24,7 @@ from wdist.transport.exact import Values, flat_rows, pair_distances, plan_betwee
 Indices = NDArray[np.int64]
 Effort = Literal["standard", "tight"]
 
-BITS = 48  # masses are multiples of 2^-48, so that 4 bits of float64 are left for the solver's rescaling
+BITS = 48  # of all units together, so that 4 bits of float64 are left for the solver's rescaling
 PLACE_COLUMNS = 16  # of more columns, this many random projections decide where blocks are cut
 FIRST_LEVELS = 16  # halvings for the first plan; more would put up its price and change little
 ONE_BLOCK: dict[Effort, int] = {"standard": 2_000, "tight": 4_000}  # rows in all that are solved exactly: .1 s, .6 s
@@ -38,7 +38,7 @@ Coupling = tuple[Indices, Indices, Indices]  # source rows, target rows, units o
 class Plan:
     """mass[k] > 0 goes from row source[k] to row target[k]; each array is (k,).
 
-    What leaves a source row, and what reaches a target row, is its weight up to 4e-15.
+    What leaves a source row, and what reaches a target row, is its weight, up to 1e-14 and the rounding of a sum.
     """
 
     source: Indices
@@ -107,7 +107,8 @@ def feasible_plan(
         raise SampleError(f"{reason}; use a random subset of the rows")
     generator = stream(seed, Purpose.PLAN)
     at_x, at_y = _places(rows_x, rows_y, generator)
-    coupling = _first(at_x, at_y, _units(weights_x), _units(weights_y), generator)
+    units_x, units_y, whole = _units(np.asarray(weights_x, dtype=np.float64), np.asarray(weights_y, dtype=np.float64))
+    coupling = _first(at_x, at_y, units_x, units_y, generator)
     planned = work(len(rows_x), len(rows_y), effort)
     for number in range(planned.passes):
         source, target, _ = coupling
@@ -117,14 +118,24 @@ def feasible_plan(
             blocks = _blocks(at_x[source] + at_y[target], planned.block_pairs, generator)
         coupling = _improved(rows_x, rows_y, coupling, blocks)
     source, target, units = coupling
-    return Plan(source, target, np.ldexp(units.astype(np.float64), -BITS))
+    return Plan(source, target, units / whole)
 
 
-def _units(weights: ArrayLike) -> Indices:
-    """The weights as whole numbers of 2^-48, of sum 2^48, each within one unit of its weight."""
-    ends = np.cumsum(np.asarray(weights, dtype=np.float64))
-    units: Indices = np.diff(np.rint(np.ldexp(ends / ends[-1], BITS)).astype(np.int64), prepend=0)
-    return units
+def _units(weights_x: Values, weights_y: Values) -> tuple[Indices, Indices, int]:
+    """The weights of both sides as whole numbers of a unit, and how many units there are on each side.
+
+    Equal weights are whole numbers of 1 / lcm(n, m): then no pair moves only what rounding left over. Others are within
+    2^-48 of their weight.
+    """
+    n, m = len(weights_x), len(weights_y)
+    whole = math.lcm(n, m)
+    if np.ptp(weights_x) == np.ptp(weights_y) == 0 and whole <= 1 << BITS:
+        return np.full(n, whole // n), np.full(m, whole // m), whole
+    sides = []
+    for weights in (weights_x, weights_y):
+        ends = np.cumsum(weights)
+        sides.append(np.diff(np.rint(np.ldexp(ends / ends[-1], BITS)).astype(np.int64), prepend=0))
+    return sides[0], sides[1], 1 << BITS
 
 
 def _places(x: Values, y: Values, generator: np.random.Generator) -> tuple[Values, Values]:
