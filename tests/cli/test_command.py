@@ -220,21 +220,37 @@ def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main([*three, "--simultaneous"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
-    assert shown[6] == "W1 is at least, all 3 pairs together with 95 % confidence"
+    ends = "each end with 95 % confidence, upper ends approximate"
+    assert shown[0].startswith(f"W1 lies between, each pair by itself, {ends} (Euclidean distance")
+    assert shown[6] == f"W1 lies between, all 3 pairs together, {ends}"
+    assert shown[2].split() == ["x.npy", "-", *interval(matrix, 0, 1), *interval(matrix, 0, 2)]
+    assert shown[8].split() == [
+        "x.npy",
+        "-",
+        *interval(matrix, 0, 1, "simultaneous_"),
+        *interval(matrix, 0, 2, "simultaneous_"),
+    ]
     assert shown[12].startswith("p-value: how often equal populations would show this much, adjusted so that all 3")
-    assert [shown[k].split()[k % 6 - 1] for k in (2, 3, 4, 8, 9, 10, 14, 15, 16)] == ["-"] * 9
+    assert [shown[k].split()[k - 13] for k in (14, 15, 16)] == ["-"] * 3
     assert float(shown[14].split()[2]) == pytest.approx(matrix["adjusted_p_value"][0][1], rel=1e-3)
     assert 0 < matrix["p_value"][0][1] < matrix["adjusted_p_value"][0][1] < 0.05 < matrix["adjusted_p_value"][1][2]
     told = [line for line in shown[17:] if "mean difference" not in line]
     assert told[0].startswith("warning: y.npy (source) and again.npy (target): ")
-    assert not any("at most" in line for line in shown)
-    assert matrix["upper_bound"][0][1] is None
+    assert main(["matrix", "x.npy", "y.npy", *QUICK, "--upper", "none"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
+    assert not any("upper" in line or "between" in line for line in shown)
     assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
     alone = capsys.readouterr().out.splitlines()
     assert sum(not line.startswith("warning") for line in alone) == 7
     assert alone[4] == "p-value: how often equal populations would show this much"
     assert main(["matrix", "x.npy"]) == 2
+
+
+def interval(matrix: dict[str, Any], i: int, j: int, which: str = "") -> list[str]:
+    """Both ends of a cell, as they are printed."""
+    lower, upper = (matrix[f"{which}{end}_bound"][i][j] for end in ("lower", "upper"))
+    return [f"{lower:.4g}", "..", f"{upper:.4g}"]
 
 
 def test_which_file_is_closest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,8 +288,10 @@ def test_a_matrix_with_a_diameter_has_upper_bounds(capsys: pytest.CaptureFixture
     assert matrix["lower_bound"][0][1] == alone["lower_bound"]
     assert main(["matrix", *sets]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[12] == "W1 is at most, each pair by itself with 95 % confidence"
-    assert shown[14].split()[:3] == ["x.npy", "-", f"{alone['upper_bound']:.4g}"]
+    assert shown[0].startswith(
+        "W1 lies between, each pair by itself, each end with 95 % confidence (Euclidean distance"
+    )
+    assert shown[2].split()[:5] == ["x.npy", "-", *interval(matrix, 0, 1)]
 
 
 def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[str], files: Path) -> None:
