@@ -337,6 +337,7 @@ def test_each_command_that_reads_tables_leaves_columns_out(
 ARGUMENTS = {
     "status": [], "sets": [], "list": [], "batches": [], "upload": ["small.npy"],
     "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
+    "compare": ["x.npy", "small.npy", "y.npy"], "comparison": ["batch_none"],
     "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
     **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete")},
     **{name: ["est_none"] for name in ("watch", "result", "curve")},
