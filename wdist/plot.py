@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from wdist.definitions.figures import range_of
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _interval(axes: Any, result: Result) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units)
-    axes.set_title(f"W1 is at least {result.lower_bound:.4g}", loc="left")
+    axes.set_title(range_of(result.lower_bound, result.upper_bound), loc="left")
 
 
 def _curve(axes: Any, result: Result) -> None:

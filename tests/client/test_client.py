@@ -68,7 +68,7 @@ def test_from_two_arrays_to_a_bound_below_the_truth(client: Client) -> None:
     assert 1.0 < result.lower_bound < 2.0
     assert result.lower_bound < result.value < 2.3
     assert float(result) == result.lower_bound
-    assert (result.confidence, result.n.source.test, result.seed) == (0.9, 300, 0)
+    assert (result.confidence, result.n.source.test, result.seed) == (0.9, 400, 0)
     assert 1.0 <= result.lipschitz_bound < 1.00001
     assert (job.status, job.result, job.estimate.metadata) == ("succeeded", result, {"why": "test"})
     assert job.id in {found.id for found in client.estimates.list(status="succeeded")}
@@ -183,7 +183,8 @@ def test_curve_and_picture(client: Client, tmp_path: Path) -> None:
     job.plot().savefig(tmp_path / "with_curve.png")
     figure = result.plot()
     figure.savefig(tmp_path / "alone.png")
-    assert figure.axes[0].get_title("left") == f"W1 is at least {result.lower_bound:.4g}"
+    title = f"W1 is between {result.lower_bound:.4g} and {result.upper_bound:.4g}"
+    assert figure.axes[0].get_title("left") == title
     assert len(job.plot().axes) == 2
 
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from wdist.definitions.figures import range_of
+
 if TYPE_CHECKING:
     from wdist.result import Result
 
@@ -25,7 +27,7 @@ def interval_picture(result: Result) -> str:
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in points), 1e-9])
     x = _axis(0.0, furthest, _LEFT, _WIDTH - _RIGHT)
     end = _WIDTH - _RIGHT if result.upper_bound is None else x(result.upper_bound)
-    label = f"W1 is at least {result.lower_bound:.4g}"
+    label = range_of(result.lower_bound, result.upper_bound)
     low, height = x(result.lower_bound), 44 + 24 * (len(points) + 1)
     parts = [
         f'<text x="0" y="28">{label}</text>',

@@ -117,6 +117,14 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
     return lines
 
 
+def range_of(result: Result) -> str:
+    """Both ends of the distance, or the lower one, as the title of a picture says it."""
+    mark = f" ({WITHDRAWN})" if result.is_withdrawn("lower_bound") else ""
+    if result.upper_bound is None:
+        return f"W1 is at least {result.lower_bound:.4g}{mark}"
+    return f"W1 is between {result.lower_bound:.4g}{mark} and {result.upper_bound:.4g}"
+
+
 def withdrawn_text(result: Result) -> str:
     """What is withdrawn of a result, why, and what to do; empty if every figure stands."""
     if result.withdrawn is None:
@@ -200,7 +208,7 @@ def interval_svg(result: Result, width: int = 520) -> str:
     upper = at(result.upper_bound) if result.upper_bound is not None else right
     mark = f" ({WITHDRAWN})" if result.is_withdrawn("lower_bound") else ""
     color = "#888" if mark else "#2b6cb0"
-    label = f"W1 at least {result.lower_bound:.4g}{mark}, value {result.value:.4g}"
+    label = f"{range_of(result)}, value {result.value:.4g}"
     parts = [
         f"<svg role='img' aria-label='{html.escape(label)}' width='{width}' height='62' "
         "font-family='sans-serif' font-size='11'>",
