@@ -68,7 +68,7 @@ def test_a_withdrawn_result_is_printed_with_its_mark(client: Client, old: Old) -
     result = client.estimates.get(old.grouped).wait()
     first, said, *lines = str(result).splitlines()
     assert first.startswith("WITHDRAWN: lower_bound, p_value. Version 1")
-    assert said.startswith("The earlier version said: With 95 % confidence")
+    assert said.startswith("The earlier version said: The Wasserstein-1 distance")
     marked = {line.split()[0]: "withdrawn: run again" in line for line in lines}
     assert (marked["lower_bound"], marked["p_value"], marked["value"]) == (True, True, False)
     page = result._repr_html_()

@@ -109,7 +109,9 @@ def test_simultaneous_bounds_stand_beside_those_of_each_pair(server: Server, set
     alone, together = (np.array(answer[name])[0, 1:] for name in ("lower_bound", "simultaneous_lower_bound"))
     assert (alone > together).all()
     assert together[1] > 0
-    assert answer["upper_bound"][0] == [0, None, None], "no diameter was given"
+    upper, all_upper = (np.array(answer[name])[0, 1:] for name in ("upper_bound", "simultaneous_upper_bound"))
+    assert (alone < upper).all()
+    assert (upper < all_upper).all()
 
 
 def standardized(server: Server, **given: object) -> tuple[dict, list[dict]]:
