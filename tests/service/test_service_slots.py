@@ -47,6 +47,7 @@ def long_job(folder: Path) -> dict:
         "runner": ESTIMATE.runner,
         "files": {name: str(folder / name) for name in ("source", "target")},
         "columns": {},
+        "more": {},
         "options": {"critic": "groupsort", "steps": 1_000_000},
         "directory": str(folder),
         "checkpoint": str(folder / "checkpoint"),

@@ -38,6 +38,8 @@ _OPTIONS_OF_0_1 = (
     "split", "groups", "diameter", "empirical", "statements",
 )  # fmt: skip
 
+_DEFAULTS_OF_0_1 = {"method": "betting"}  # where they were others
+
 
 class Options(options.Options):
     """How to estimate: the options of the library, and what differs where others pay for the time."""
@@ -63,7 +65,8 @@ class Options(options.Options):
         The first leaves out defaults and sorts the names, so that an option of a later version does not change it.
         """
         given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-        every = self.model_dump(mode="json")
+        not_given = _DEFAULTS_OF_0_1.keys() - self.model_fields_set
+        every = self.model_dump(mode="json") | {name: _DEFAULTS_OF_0_1[name] for name in not_given}
         later = (options.Options.model_fields.keys() - {*_OPTIONS_OF_0_1}) | {"compare"}  # which is of batches
         as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every) if name not in later}
         written = json.dumps(as_in_0_1, separators=(",", ":"), ensure_ascii=False)
@@ -73,7 +76,8 @@ class Options(options.Options):
     @classmethod
     def _can_be_split(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
         given = others.data
-        if groups is not None and (reason := options.refuse_groups(given.get("split"), given.get("diameter"))):
+        asked = (given.get(name) for name in ("split", "diameter", "ranges"))
+        if groups is not None and (reason := options.refuse_groups(*asked)):
             raise ValueError(reason)
         return groups
 

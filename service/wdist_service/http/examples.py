@@ -33,6 +33,8 @@ _matrix = {
     "batch": _BATCH, "complete": True, "rows": _SETS, "columns": _SETS, "value": [[0.0, 0.73], [0.73, 0.0]],
     "confidence": 0.99, "lower_bound": [[0.0, 0.52], [0.52, 0.0]],
     "simultaneous_lower_bound": [[0.0, 0.52], [0.52, 0.0]], "upper_bound": [[0.0, 1.31], [1.31, 0.0]],
+    "simultaneous_upper_bound": [[0.0, 1.31], [1.31, 0.0]], "upper_kind": "approximate",
+    "units": "Euclidean distance in the data's own units",
     "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
     "adjusted_p_value": [[1.0, 0.0001], [0.0001, 1.0]],
 }  # fmt: skip
