@@ -33,13 +33,15 @@ def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProces
     estimate_id = start(page)
     card = result_of(page)
     result = fetch(f"{server.url}/v1/estimates/{estimate_id}")["result"]
-    shown = float(card.locator(".bound-figure").inner_text().replace(",", ""))
-    assert shown == pytest.approx(result["lower_bound"], rel=5e-4)  # four digits are shown
-    assert 1 < shown <= 2  # the sets are a shift of 2 apart
+    lower, upper = card.locator(".bound-figure").all_inner_texts()
+    assert float(lower) == pytest.approx(result["lower_bound"], rel=5e-4)  # four digits are shown
+    assert float(upper) == pytest.approx(result["upper_bound"], rel=5e-4)
+    assert 1 < float(lower) <= 2 <= float(upper)  # the sets are a shift of 2 apart
+    expect(card).to_contain_text("95\u2009% confidence each, 90\u2009% together, the upper end approximately")
     expect(card).to_contain_text(result["meaning"])
     expect(card).to_contain_text(result["units"])
     picture = card.get_by_role("img")
-    assert f"Excluded below {card.locator('.bound-figure').inner_text()}" in (picture.get_attribute("aria-label") or "")
+    assert f"The distance lies between {lower} and {upper}." in (picture.get_attribute("aria-label") or "")
 
 
 def test_interval_is_drawn_to_scale(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
@@ -78,7 +80,7 @@ def test_example_without_files_stays_below_its_known_distance(open_page: OpenPag
     page.get_by_role("button", name="Try two sets whose distance is known").click()
     expect(zone(page, "Target")).to_contain_text("4,000 rows of 8 numbers", timeout=PATIENCE_MS)
     start(page)
-    shown = float(result_of(page).locator(".bound-figure").inner_text())
+    shown = float(result_of(page).locator(".bound-figure").first.inner_text())
     assert 0.5 < shown <= 1
 
 
@@ -116,7 +118,7 @@ def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: Serv
     expect(page.locator(".value-line")).to_have_count(1, timeout=PATIENCE_MS)
     button = page.get_by_role("button", name="Finish now, with what it has")
     button.click()
-    expect(page.locator(".bound-figure")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".bound-figure").first).to_be_visible(timeout=PATIENCE_MS)
     expect(button).to_have_count(0)
     expect(page.locator(".warnings")).to_contain_text("ended early")
     assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "succeeded"
@@ -136,14 +138,14 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
         [sys.executable, "-c", code.inner_text()],
         cwd=files["left"].parent, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert "With 99 % confidence" in done.stdout
+    assert "(99 %, approximate)" in done.stdout
     page.get_by_role("tab", name="Command line").click()
     done = subprocess.run(
         ["bash", "-c", code.inner_text()],
         cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
-    assert "With 99 % confidence" in done.stdout
+    assert "(99 %, approximate)" in done.stdout
     for name in ("curl", "jq"):
         if shutil.which(name) is None:
             pytest.skip(f"no {name} on this machine")
@@ -152,7 +154,7 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
         ["bash", "-c", code.inner_text()],
         cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
     )  # fmt: skip
-    assert "With 99 % confidence" in json.loads(done.stdout)["result"]["meaning"]
+    assert "(99 %, approximate)" in json.loads(done.stdout)["result"]["meaning"]
 
 
 def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPage, files: Files) -> None:
