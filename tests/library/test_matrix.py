@@ -245,7 +245,7 @@ def test_one_reference_against_the_others() -> None:
     assert matrix.value.shape == (1, 2)
     whole = matrix_w1(sets[:3], **QUICK)
     np.testing.assert_array_equal(matrix.value, whole.value[:1, 1:])
-    assert "W1 is at least" in str(matrix)
+    assert "W1 lies between" in str(matrix)
     alone = matrix_w1(sets[:2], reference=True, **QUICK)
     np.testing.assert_array_equal(alone.simultaneous_lower_bound, alone.lower_bound)
 
