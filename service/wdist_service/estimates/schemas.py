@@ -72,8 +72,8 @@ class Options(options.Options):
     @field_validator("groups")
     @classmethod
     def _can_be_split(cls, groups: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
-        given = others.data
-        if groups is not None and (reason := options.refuse_groups(given.get("split"), given.get("diameter"))):
+        given = (others.data.get(name) for name in ("split", "diameter", "ranges"))
+        if groups is not None and (reason := options.refuse_groups(*given)):
             raise ValueError(reason)
         return groups
 

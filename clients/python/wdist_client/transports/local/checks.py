@@ -71,7 +71,7 @@ def _model(*, is_batch: bool) -> Any:
     from wdist.options import Options, refuse_groups
 
     def can_be_split(groups: Any, others: ValidationInfo) -> Any:
-        options = (others.data.get(name) for name in ("split", "diameter"))
+        options = (others.data.get(name) for name in ("split", "diameter", "ranges"))
         if groups is not None and (reason := refuse_groups(*options)):
             raise ValueError(reason)
         return groups
