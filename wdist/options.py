@@ -217,7 +217,7 @@ class Options(BaseModel):
         return ranges
 
 
-def refuse_groups(split: str | None, diameter: float | None, ranges: Any = None) -> str | None:
+def refuse_groups(split: str | None, diameter: float | None, ranges: Any) -> str | None:
     """Why rows cannot be split by groups with these options, or None if they can.
 
     Whether the method allows the groups is known from their labels only: `wdist.inference.units.refuse_layout`.

@@ -222,6 +222,7 @@ def test_options_are_refused_with_the_same_words(
         (lambda client, x, y: client.batches.matrix([x, y], simultaneous="x"), "simultaneous is 'x'"),
         (lambda client, x, y: client.estimates.create(x, y, groups={}), "groups is"),
         (lambda client, x, y: client.estimates.create(x, y, groups=[x, y], split="blocks"), "groups are split"),
+        (lambda client, x, y: client.estimates.create(x, y, groups=[x, y], ranges=[-9, 9]), "leave out ranges"),
         (lambda client, *_: list(client.estimates.list(status="foo")), "status is 'foo'; it must be 'queued'"),
     ],
 )

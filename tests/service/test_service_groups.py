@@ -127,6 +127,8 @@ BAD: dict[str, tuple[int, Callable[[str, str, dict[str, str]], dict[str, Any]], 
     "unknown labels": (404, lambda a, b, g: {"groups": {a: g[a], b: "ss_none"}}, "ss_none"),
     "two columns": (422, lambda a, b, g: {"groups": {a: g[a], b: b}}, "one label for each row"),
     "in time": (422, lambda a, b, g: {"groups": g, "split": "blocks"}, "at random"),
+    "a diameter": (422, lambda a, b, g: {"groups": g, "diameter": 9.0}, "leave out diameter"),
+    "ranges": (422, lambda a, b, g: {"groups": g, "ranges": [-9.0, 9.0]}, "leave out ranges"),
     "a list": (422, lambda a, b, g: {"groups": [g[a], g[b]]}, "must be an object"),
 }
 

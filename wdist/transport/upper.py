@@ -144,8 +144,10 @@ def _read(source: RowSource, used: Rows) -> Values:
 
 
 def _total_variance(rows: Values) -> float:
-    """tr Cov, unbiased."""
-    return float(np.square(rows - rows.mean(axis=0)).sum() / (len(rows) - 1))
+    """tr Cov, unbiased. By blocks: the rows may fill most of the memory, and their squares need as much again."""
+    mean, step = rows.mean(axis=0), max(1, (1 << 20) // rows.shape[1])
+    squares = [float(np.square(rows[start : start + step] - mean).sum()) for start in range(0, len(rows), step)]
+    return math.fsum(squares) / (len(rows) - 1)
 
 
 def _cheap_plan(

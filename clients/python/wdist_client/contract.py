@@ -332,7 +332,7 @@ class Matrix(Model):
         lower_bound: Each holds by itself.
         simultaneous_lower_bound: All hold together; null unless the batch was asked for simultaneous bounds or has only
             one pair.
-        upper_bound: Each holds by itself, at the same confidence; null unless the batch was given a diameter.
+        upper_bound: Each holds by itself, at the same confidence; null where a pair has no upper bound.
         simultaneous_upper_bound: All hold together; null where there is no simultaneous bound or no upper bound.
         upper_kind: Of the upper bounds: approximate if that of any pair is; null if there are none.
         units: The units of all cells; null if pairs have other units, or none has a result.

@@ -159,7 +159,7 @@ class MatrixView(BaseModel):
         description="All hold together; null unless the batch was asked for simultaneous bounds or has only one pair."
     )
     upper_bound: list[list[float | None]] = Field(
-        description="Each holds by itself, at the same confidence; null unless the batch was given a diameter."
+        description="Each holds by itself, at the same confidence; null where a pair has no upper bound."
     )
     simultaneous_upper_bound: list[list[float | None]] = Field(
         description="All hold together; null where there is no simultaneous bound or no upper bound."

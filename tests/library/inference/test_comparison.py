@@ -120,6 +120,16 @@ def test_rows_that_would_do_and_where_no_number_does() -> None:
     assert "no number of rows can be named" in same.sentence
 
 
+def test_deviations_of_groups_in_both_sets_are_added_before_more_rows_are_ruled_out() -> None:
+    """The critic of `b` shows 1, `a` is 1.3 away at least: 2.24 deviations are 0.25, or added 0.34."""
+    groups = {"split": "groups", "groups": {"source": 400, "target": 400}}
+    for is_linked, answer in ((False, "no-number-of-rows"), (True, "more-rows")):
+        upper = figures(2.0, 0, 0)["upper"] | {"is_linked": is_linked}
+        a = figures(2.0, 1.3, 3.0, 4, upper=upper, **groups)
+        b = figures(1.0, 0.5, 2.6, 4, upper=upper, **groups)
+        assert compared_figures("r", ["a", "b"], [a, b]).differences[0].answer == answer
+
+
 def test_growth_by_hand() -> None:
     found = growth_of(shown=0.1, width=0.3, bias=0.05)
     assert found is not None

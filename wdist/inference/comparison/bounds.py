@@ -183,7 +183,8 @@ def _rows_of(first: Figures, second: Figures) -> int | None:
 def _limit(result: Figures) -> float:
     """What the critic of this result shows at most, however many rows score it."""
     scores, counts = result["score_deviation"], result["groups"] or {s: p["test"] for s, p in result["n"].items()}
-    spread = math.hypot(*(scores[side] / math.sqrt(counts[side]) for side in ("source", "target")))
+    errors = [scores[side] / math.sqrt(counts[side]) for side in ("source", "target")]
+    spread = sum(errors) if result["upper"]["is_linked"] else math.hypot(*errors)  # a group may move both, apart
     return float(result["value"] + _quantile(result["confidence"], result["simultaneous"]["statements"]) * spread)
 
 
