@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/statement.py [--rows 200,1000,10000,100000] [--dimensions 2,16,128] [--steps 1000]
         [--seeds 3] [--case NAME] [--data FOLDER] [--json]
+    .venv/bin/python benchmarks/statement.py --thinned 200     # share of 200 small samples with a bound above 0
 
 Simulated pairs (`shift`: normal rows, one moved by 1; `spread`: one side is 1.3 times as wide) at each number of rows a
 side and dimension, and real ones: diamonds, and if FOLDER has them magic04, adult, electricity, wine and digits (see
@@ -156,6 +157,22 @@ def print_goals(ratios: list[float]) -> None:
         )
 
 
+def print_thinned(folder: Path, runs: int) -> None:
+    """How often random samples of the diamonds have a bound above 0, and its mean."""
+    x, y = diamonds(folder)
+    print(f"{'rows a side':>12}{'above 0':>9}{'bound':>9}{'value':>9}{'upper':>9}{'seconds':>9}   ({runs} samples)")
+    for n in (200, 400):
+        found, started = [], time.perf_counter()
+        for seed in range(runs):
+            random = np.random.default_rng(seed)
+            pair = (rows[random.choice(len(rows), n, replace=False)] for rows in (x, y))
+            found.append(estimate_w1(*pair, seed=seed, baseline_rows=0, empirical=False))
+        seconds = (time.perf_counter() - started) / runs
+        means = [fmean(getattr(each, name) or 0.0 for each in found) for name in FIELDS[:3]]
+        share = fmean(each.lower_bound > 0 for each in found)
+        print(f"{n:>12}{share:>9.1%}{''.join(f'{mean:9.4f}' for mean in means)}{seconds:9.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 
@@ -170,7 +187,10 @@ def main() -> None:
     beside = ROOT.parent / "shared" / "data"
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("WDIST_BENCH_DATA") or beside))
     parser.add_argument("--json", action="store_true", help="one line of JSON a run, instead of a table")
+    parser.add_argument("--thinned", type=int, default=0, help="only this: so many samples of 200 and 400 diamonds")
     arguments = parser.parse_args()
+    if arguments.thinned:
+        return print_thinned(arguments.data, arguments.thinned)
     if not arguments.json:
         heads = "".join(f"{name.split('_')[0]:>9}" for name in METHODS)
         columns = f"{'lower':>9}{'value':>9}{'upper':>9}{'ratio':>7}{'seconds':>8}{'end':>6}{'welch':>9}"
