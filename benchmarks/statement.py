@@ -190,7 +190,8 @@ def main() -> None:
     parser.add_argument("--thinned", type=int, default=0, help="only this: so many samples of 200 and 400 diamonds")
     arguments = parser.parse_args()
     if arguments.thinned:
-        return print_thinned(arguments.data, arguments.thinned)
+        print_thinned(arguments.data, arguments.thinned)
+        return
     if not arguments.json:
         heads = "".join(f"{name.split('_')[0]:>9}" for name in METHODS)
         columns = f"{'lower':>9}{'value':>9}{'upper':>9}{'ratio':>7}{'seconds':>8}{'end':>6}{'welch':>9}"
