@@ -65,12 +65,12 @@ export function comparisonPicture(result) {
   const domain = domainOf(rows.flatMap((row) => [row.value, row.to ?? 0]));
   return h("figure", { class: isWithdrawn(result, "lower_bound") ? "stack withdrawn" : "stack" },
     responsive({ class: "plot", "aria-hidden": "true" }, (width) => (width < 560 ? drawNarrow : drawWide)(width, domain, rows)),
-    hiddenTable("The bound beside other ways of measuring", ["Measure", "Figure", "What it is"], rows.map((row) => [row.name, figure(row.value), row.note])));
+    hiddenTable("The bound beside other ways of measuring", ["Measure", "Figure", "What it is"], rows.map((row) => [row.name, Number.isFinite(row.to) ? `${figure(row.value)} to ${figure(row.to)}` : figure(row.value), row.note])));
 }
 
 function drawWide(width, domain, rows) {
   const left = 250;
-  const at = linear(domain, [left, width - 70]);
+  const at = linear(domain, [left, width - roomFor(rows)]);
   const height = rows.length * 40;
   return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
     rows.map((row, i) => {
@@ -81,18 +81,23 @@ function drawWide(width, domain, rows) {
 }
 
 function drawNarrow(width, domain, rows) {
-  const at = linear(domain, [4, width - 62]);
+  const at = linear(domain, [4, width - roomFor(rows)]);
   const height = rows.length * 52;
   return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
     rows.map((row, i) => s("g", null, s("text", { x: 10, y: i * 52 + 18, class: "row-name" }, row.name), mark(row, at, i * 52 + 36))),
     axisBelow(domain, at, height + 2, width));
 }
 
+/** The width of the figures to the right of the scale: those of an interval are two. */
+const roomFor = (rows) => (rows.some((row) => Number.isFinite(row.to)) ? 130 : 66);
+
 function mark(row, at, y) {
   const x = at(row.value);
-  const text = s("text", { x: x + 12, y: y + 5, class: "row-figure" }, figure(row.value));
+  const isInterval = Number.isFinite(row.to);
+  const words = isInterval ? `${figure(row.value)} to ${figure(row.to)}` : figure(row.value);
+  const text = s("text", { x: (isInterval ? Math.max(x, at(row.to)) : x) + 12, y: y + 5, class: "row-figure" }, words);
   const stem = s("line", { x1: at(0), x2: x, y1: y, y2: y, class: `stem ${row.kind}` });
   if (row.kind !== "bound") return [stem, s("circle", { cx: x, cy: y, r: 5.5, class: `dot ${row.kind}` }), text];
-  const range = Number.isFinite(row.to) && s("line", { x1: x, x2: at(row.to), y1: y, y2: y, class: "bound-range" });
+  const range = isInterval && s("line", { x1: x, x2: at(row.to), y1: y, y2: y, class: "bound-range" });
   return [stem, range, s("line", { x1: x, x2: x, y1: y - 10, y2: y + 10, class: "bound-line" }), text];
 }
