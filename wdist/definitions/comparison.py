@@ -67,7 +67,7 @@ class ComparisonFigures(BaseModel):
     confidence: float = Field(description="Of all distances, differences and places of the ranking together.")
     kind: Kind = Field(
         description="approximate: by the normal approximation; bounds are off if a part of a population that matters "
-        "is rarer than about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if "
+        "is rarer than about 10 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if "
         "diameter or ranges hold."
     )
     delta: float | None = Field(description="Candidates whose distances differ by at most this count as equally near.")

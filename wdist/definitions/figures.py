@@ -196,7 +196,7 @@ class Figures(BaseModel):
     )
     upper_kind: Literal["approximate", "finite-sample"] | None = _figure(
         "approximate: by the normal approximation; too low if a part of the population that matters is rarer than "
-        "about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter or "
+        "about 10 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter or "
         "ranges hold.",
         default=None,
     )

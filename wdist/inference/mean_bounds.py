@@ -112,19 +112,25 @@ def clip_interval(
     low = np.unique(np.minimum(np.quantile(x, tails), np.quantile(y, tails)))
     high = np.unique(np.maximum(np.quantile(x, 1 - tails), np.quantile(y, 1 - tails)))
     expected_margin = find_method(method).load().expected_margin
+    (means_x, deviations_x), (means_y, deviations_y) = (_clipped_moments(side, low, high) for side in (x, y))
     best, interval = -math.inf, (float(low[0]), float(high[-1]))
-    for a in low:
-        for b in high:
+    for i, a in enumerate(low.tolist()):
+        for j, b in enumerate(high.tolist()):
             if not a < b:
                 continue
-            (mean_x, deviation_x), (mean_y, deviation_y) = (_clipped_moments(side, a, b) for side in (x, y))
-            margin = expected_margin(deviation_x, deviation_y, n_test_x, n_test_y, float(b - a), alpha)
-            if mean_y - mean_x - margin > best:
-                best, interval = mean_y - mean_x - margin, (float(a), float(b))
+            margin = expected_margin(deviations_x[i, j], deviations_y[i, j], n_test_x, n_test_y, b - a, alpha)
+            if means_y[i, j] - means_x[i, j] - margin > best:
+                best, interval = means_y[i, j] - means_x[i, j] - margin, (a, b)
     return interval
 
 
-def _clipped_moments(ascending: Values, a: float, b: float) -> tuple[float, float]:
-    """Mean and standard deviation of the values after clipping to [a, b]."""
-    clipped = np.clip(ascending, a, b)
-    return float(clipped.mean()), float(clipped.std())
+def _clipped_moments(ascending: Values, low: Values, high: Values) -> tuple[Values, Values]:
+    """Mean and standard deviation (i, j) of the values (n,) after clipping to [low_i, high_j], from cumulative sums."""
+    n, middle = len(ascending), ascending[len(ascending) // 2]
+    values, a, b = ascending - middle, (low - middle)[:, None], (high - middle)[None, :]
+    first, second = (np.concatenate([[0.0], np.cumsum(powers)]) for powers in (values, values**2))
+    below = np.searchsorted(ascending, low)[:, None]
+    inside = np.maximum(np.searchsorted(ascending, high, side="right")[None, :], below)
+    mean = (below * a + first[inside] - first[below] + (n - inside) * b) / n
+    square = (below * a**2 + second[inside] - second[below] + (n - inside) * b**2) / n
+    return mean + middle, np.sqrt(np.maximum(square - mean**2, 0.0))

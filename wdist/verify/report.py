@@ -150,7 +150,7 @@ def _assumptions_of_the_upper_bound(upper: Mapping[str, Any] | None, scale: str 
     else:
         points = [
             "the normal approximation of the upper bound: it is too low if a part of the population that matters is "
-            "rarer than about 3 rows of a set, or if tails are very heavy"
+            "rarer than about 10 rows of a set, or if tails are very heavy"
         ]
     if scale == "vector":
         points.append("the given scale: that its divisors were not computed from these rows")

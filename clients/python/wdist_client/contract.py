@@ -177,7 +177,7 @@ class Result(Model):
         upper_bound: One-sided upper confidence bound: the cost of a transport plan, plus a deviation. None: see
             no_upper_bound.
         upper_kind: approximate: by the normal approximation; too low if a part of the population that matters is rarer
-            than about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
+            than about 10 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
             or ranges hold.
         upper: What the upper bound consists of; None if there is none.
         no_upper_bound: Why there is no upper bound, in words.
@@ -428,7 +428,7 @@ class ComparisonFigures(Model):
         reference: Name of the reference.
         confidence: Of all distances, differences and places of the ranking together.
         kind: approximate: by the normal approximation; bounds are off if a part of a population that matters is rarer
-            than about 3 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
+            than about 10 rows of a set, or if tails are very heavy. finite-sample: for any number of rows, if diameter
             or ranges hold.
         delta: Candidates whose distances differ by at most this count as equally near.
         units: The units of all figures.
