@@ -228,6 +228,7 @@ class Result(Figures):
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in summary_lines(self.to_dict())]
         trained = f"{self.steps} steps" if self.steps else "closed form"
         lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]
+        lines += [f"  no upper bound: {self.no_upper_bound}"] if self.no_upper_bound is not None else []
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -188,6 +188,7 @@ def test_blocks_of_time_have_no_upper_end_and_say_why() -> None:
     result = estimate(split="blocks")
     assert result.upper_bound is None
     assert "ordered in time" in str(result.no_upper_bound)
+    assert f"  no upper bound: {result.no_upper_bound}" in str(result).splitlines()
 
 
 def test_ranges_with_standardize() -> None:
