@@ -238,7 +238,9 @@ class Result(Figures):
             f"<td style='text-align:left'>{html.escape(meaning)}</td></tr>"
             for name, figure, meaning in summary_lines(self.to_dict())
         )
-        notes = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in self.warnings)
+        told = [] if self.no_upper_bound is None else [f"No upper bound: {self.no_upper_bound}"]
+        told += [f"Warning: {warning}" for warning in self.warnings]
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in told)
         return f"<p>{html.escape(self.meaning)}</p><table>{rows}</table>{notes}"
 
 
