@@ -72,6 +72,8 @@ def flags() -> str:
             about = f"help={prop['description']!r}"
             about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
             if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
+                # a list that begins with a negative number is no flag: --ranges -1,1
+                about += ", allow_leading_hyphen=True" if kind == "Any" else ""
                 kind, about = "Any", about + ", converter=numbers, n_tokens=1"
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
     return "\n".join(lines) + "\n"

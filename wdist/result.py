@@ -228,6 +228,7 @@ class Result(Figures):
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in summary_lines(self.to_dict())]
         trained = f"{self.steps} steps" if self.steps else "closed form"
         lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]
+        lines += [f"  no upper bound: {self.no_upper_bound}"] if self.no_upper_bound is not None else []
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -237,7 +238,9 @@ class Result(Figures):
             f"<td style='text-align:left'>{html.escape(meaning)}</td></tr>"
             for name, figure, meaning in summary_lines(self.to_dict())
         )
-        notes = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in self.warnings)
+        told = [] if self.no_upper_bound is None else [f"No upper bound: {self.no_upper_bound}"]
+        told += [f"Warning: {warning}" for warning in self.warnings]
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in told)
         return f"<p>{html.escape(self.meaning)}</p><table>{rows}</table>{notes}"
 
 

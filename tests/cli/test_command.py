@@ -356,6 +356,14 @@ def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> No
     assert "No such file" in capsys.readouterr().err
 
 
+def test_ranges_may_begin_with_a_negative_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [str(tmp_path / name) for name in ("a.npy", "b.npy")]
+    for name, shift in zip(names, (0.0, 1.0), strict=True):
+        np.save(name, np.random.default_rng(7).normal(size=(200, 2)) + shift)
+    assert main(["estimate", *names, *QUICK, "--ranges", "-9,9", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["upper_kind"] == "finite-sample"
+
+
 def test_a_certificate_of_tables_is_verified_with_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """What a person sees of a result and of a running job."""
 
+import html
 import json
 import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 
 from wdist import estimate_w1
 from wdist.definitions.figures import summary_lines
-from wdist_client import Batch, Estimate, Result
+from wdist_client import Batch, Comparison, Estimate, Result
 from wdist_client.display.text import JobBar, figures, interval_svg
 
 RESULT: dict[str, Any] = {
@@ -63,6 +64,35 @@ def test_text_names_every_figure() -> None:
     for word in ("lower_bound", "upper_bound", "value", "p_value", "lipschitz_bound", "mean difference", "exact OT"):
         assert word in text
     assert "warning: few <rows>" in text
+
+
+def test_why_there_is_no_upper_bound_is_told() -> None:
+    without = result(no_upper_bound="rows <ordered> in time")
+    assert "  no upper bound: rows <ordered> in time" in str(without).splitlines()
+    assert "<p>no upper bound: rows &lt;ordered&gt; in time</p>" in without._repr_html_()
+    assert "no upper bound" not in str(result())  # an older version did not say
+
+
+def test_each_withdrawn_end_has_its_mark() -> None:
+    for name, label in (
+        ("lower_bound", "W1 is between 0.63 (withdrawn: run again) and 0.9"),
+        ("upper_bound", "W1 is between 0.63 and 0.9 (withdrawn: run again)"),
+    ):
+        old = result(upper_bound=0.9, withdrawn={"figures": [name], "reason": "Wrong.", "action": "Run again."})
+        assert f"aria-label='{label}, value 0.73'" in interval_svg(old)
+
+
+def test_candidates_without_a_result_are_told() -> None:
+    place = {"position": 0, "best": 1, "worst": 2, "value": 0.5, "lower_bound": 0.4, "upper_bound": 0.6}
+    found: dict[str, Any] = {
+        "reference": "r", "confidence": 0.95, "kind": "approximate", "delta": None, "units": "mm", "sentence": "Both.",
+        "ranking": [{"name": "a", **place}, {"name": "b", **place}], "differences": [],
+    }  # fmt: skip
+    left = "Without a result, and left out: <c>, d."
+    comparison = Comparison.model_validate({**found, "missing": ["<c>", "d"]})
+    assert left in str(comparison).splitlines()
+    assert html.escape(left) in comparison._repr_html_()
+    assert "left out" not in str(Comparison.model_validate(found))
 
 
 def test_groups_and_blocks_of_time_are_named() -> None:

@@ -139,6 +139,8 @@ def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert len(Ran(capsys, "results", batch).lines) == 3
     assert json.loads(Ran(capsys, "show", batch).out)["kind"] == "matrix"
     assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 7
+    ranged = Ran(capsys, "matrix", "x.npy", "y.npy", *QUICK, "--ranges", "-30,30", "--json")  # no flag called -30,30
+    assert json.loads(ranged.out)["upper_kind"] == "finite-sample"
     bounded = Ran(capsys, "matrix", "x.npy", "y.npy", *QUICK, "--diameter", "30", "--json")
     assert json.loads(bounded.out)["upper_bound"][0][1] >= np.sqrt(2)
     x, y, z = Ran(capsys, "upload", "x.npy", "y.npy", "z.npy").lines

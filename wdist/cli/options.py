@@ -36,7 +36,9 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     kinds = set(_origins(kind))
     about = Parameter(help=field.description, metavar=None if Literal in kinds else name.rpartition("_")[2].upper())
     if kinds & {list, int, float}:
-        kind, about = Any, Parameter.combine(about, Parameter(converter=numbers, n_tokens=1))
+        # a list that begins with a negative number is no flag: --ranges -1,1
+        own = Parameter(converter=numbers, n_tokens=1, allow_leading_hyphen=list in kinds)
+        kind, about = Any, Parameter.combine(about, own)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, about]
     )

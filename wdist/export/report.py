@@ -52,6 +52,7 @@ def report_text(result: Result, names: tuple[str, str], rows: int = 0) -> str:
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="big">{_text(result.meaning)}</p>',
+        "" if result.no_upper_bound is None else f"<p>No upper bound: {_text(result.no_upper_bound)}.</p>",
         *(f"<p><strong>Warning:</strong> {_text(warning)}</p>" for warning in result.warnings),
         interval_picture(result),
         _figures(result),

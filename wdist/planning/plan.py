@@ -138,6 +138,8 @@ def plan_w1(
         raise OptionError(f"method {checked.method!r} has no plan, only 'target_stakes' has: leave out method")
     names = called(pilot_x, "pilot_x"), called(pilot_y, "pilot_y")
     given: dict[str, Any] = {**NOT_USED, **options}
+    if given["upper"] == "none":  # without an upper bound there is no use for what it assumes
+        given |= {"diameter": None, "ranges": None}
     with ProgressLine(progress or False) as tell:
         result = compared(names, pilot_x, pilot_y, groups=groups, drop=drop, progress=tell, **given)
     return _plan(result, checked, margin, detect, power, ratio)

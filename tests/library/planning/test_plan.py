@@ -95,6 +95,11 @@ def test_fewer_rows_than_a_split_takes_are_never_planned() -> None:
     assert (unequal.rows["source"].about, unequal.rows["target"].about) == (400, 100)
 
 
+@pytest.mark.parametrize("given", [{"diameter": 50.0}, {"ranges": [-20.0, 20.0]}], ids=str)
+def test_what_the_upper_bound_assumes_changes_no_plan(given: dict[str, Any]) -> None:
+    assert plan(margin=0.1, **given).rows == plan(margin=0.1).rows
+
+
 def test_groups_are_counted() -> None:
     x, y = pair(0.6, 1_600)
     groups = np.arange(1_600) // 4

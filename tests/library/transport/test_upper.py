@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -184,10 +185,14 @@ def test_both_ends_of_several_statements() -> None:
     assert result.simultaneous["upper_bound"] == pytest.approx(alone.upper_bound)
 
 
-def test_blocks_of_time_have_no_upper_end_and_say_why() -> None:
+def test_blocks_of_time_have_no_upper_end_and_say_why(tmp_path: Path) -> None:
     result = estimate(split="blocks")
     assert result.upper_bound is None
     assert "ordered in time" in str(result.no_upper_bound)
+    assert f"  no upper bound: {result.no_upper_bound}" in str(result).splitlines()
+    result.report(tmp_path / "report.html")
+    for page in (result._repr_html_(), (tmp_path / "report.html").read_text(encoding="utf-8")):
+        assert f"<p>No upper bound: {result.no_upper_bound}" in page
 
 
 def test_ranges_with_standardize() -> None:

@@ -44,6 +44,7 @@ class OptionFlags:
         Parameter(
             help="Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning rates follow the plan, and training ends after so many steps of it.",
             metavar="STEPS",
+            allow_leading_hyphen=True,
             converter=numbers,
             n_tokens=1,
         ),
@@ -62,6 +63,7 @@ class OptionFlags:
         Parameter(
             help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), one factor to divide by, or a factor for each column.",
             metavar="SCALE",
+            allow_leading_hyphen=True,
             converter=numbers,
             n_tokens=1,
         ),
@@ -113,6 +115,7 @@ class OptionFlags:
         Parameter(
             help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
             metavar="RANGES",
+            allow_leading_hyphen=True,
             converter=numbers,
             n_tokens=1,
         ),

@@ -19,6 +19,7 @@ def comparison_text(found: ComparisonFigures) -> str:
         f"  {place:<5}  {name:<{width}}" + "".join(f"  {figure:>10}" for figure in figures)
         for place, name, *figures in (_HEAD, *_rows(found))
     ]
+    lines += _left_out(found)
     if len(found.differences) > 1:
         lines += ["", *(each.sentence for each in found.differences)]
     return "\n".join(lines)
@@ -30,7 +31,8 @@ def comparison_html(found: ComparisonFigures) -> str:
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in _rows(found))
     pairs = "".join(f"<li>{html.escape(each.sentence)}</li>" for each in found.differences)
     table = f"<table><caption>{html.escape(_title(found))}</caption><tr>{head}</tr>{body}</table>"
-    return f"<p><b>{html.escape(found.sentence)}</b></p>{table}" + (
+    left_out = "".join(f"<p>{html.escape(line)}</p>" for line in _left_out(found))
+    return f"<p><b>{html.escape(found.sentence)}</b></p>{table}{left_out}" + (
         f"<ul>{pairs}</ul>" if len(found.differences) > 1 else ""
     )
 
@@ -39,6 +41,11 @@ def _title(found: ComparisonFigures) -> str:
     about = "approximately " if found.kind == "approximate" else ""
     sure = f"all together with {about}{percent(found.confidence)} confidence"
     return f"Distance from {found.reference}, {sure} ({found.units})"
+
+
+def _left_out(found: ComparisonFigures) -> list[str]:
+    """The candidates that the sentences are not about, as their estimates failed or were canceled."""
+    return [f"Without a result, and left out: {', '.join(found.missing)}."] if found.missing else []
 
 
 def _rows(found: ComparisonFigures) -> Iterator[tuple[str, ...]]:

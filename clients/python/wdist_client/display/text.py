@@ -119,10 +119,15 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
 
 def range_of(result: Result) -> str:
     """Both ends of the distance, or the lower one, as the title of a picture says it."""
-    mark = f" ({WITHDRAWN})" if result.is_withdrawn("lower_bound") else ""
+    lower, upper = (f" ({WITHDRAWN})" if result.is_withdrawn(name) else "" for name in ("lower_bound", "upper_bound"))
     if result.upper_bound is None:
-        return f"W1 is at least {result.lower_bound:.4g}{mark}"
-    return f"W1 is between {result.lower_bound:.4g}{mark} and {result.upper_bound:.4g}"
+        return f"W1 is at least {result.lower_bound:.4g}{lower}"
+    return f"W1 is between {result.lower_bound:.4g}{lower} and {result.upper_bound:.4g}{upper}"
+
+
+def no_upper_text(result: Result) -> list[str]:
+    """Why there is no upper bound, in words; empty if there is one, or if an older version did not say."""
+    return [] if result.no_upper_bound is None else [f"no upper bound: {result.no_upper_bound}"]
 
 
 def withdrawn_text(result: Result) -> str:
@@ -148,7 +153,8 @@ def result_text(result: Result) -> str:
         said(result),
         *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines),
     ]
-    return "\n".join([*parts, *(f"  warning: {warning}" for warning in result.warnings)])
+    notes = [*no_upper_text(result), *(f"warning: {warning}" for warning in result.warnings)]
+    return "\n".join([*parts, *(f"  {note}" for note in notes)])
 
 
 def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:
@@ -160,7 +166,8 @@ def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> st
         for n, f, m in figures(result)
     )
     notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if result.withdrawn is not None else ""
-    warnings = "".join(f"<p>Warning: {html.escape(warning)}</p>" for warning in result.warnings)
+    notes = [*no_upper_text(result), *(f"Warning: {warning}" for warning in result.warnings)]
+    warnings = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     pictures = interval_svg(result) + curve_svg(result, curve=curve)
     sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
     return f"<div>{notice}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
