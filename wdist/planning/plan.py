@@ -25,6 +25,12 @@ RATIOS = 1e-3, 1e3
 # Figures beside the lower bound, which no plan needs.
 NOT_USED: OptionArguments = {"baseline_rows": 0, "empirical": False, "upper": "none"}
 
+# 363 rows planned and about 680 needed for power 0.8: normal rows, 0.25 apart, of two columns (benchmarks/row_plan.py)
+TRAINED = (
+    "the critic is taken to show the whole distance; one that trains on few rows shows less of a small one, so that up "
+    "to twice as many may be needed"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class RowPlan:
@@ -195,6 +201,8 @@ def _plan(
         reason = _why_unknown(counts, pilot, design, unit, shown[1])
         sentence = f"How many {unit} {'give' if margin is not None else 'detect'} {aim} is unknown: {reason}."
     caveats = _caveats(pilot, design, rows, unit, is_margin=margin is not None)
+    if isinstance(detect, float) and options.critic != "affine":
+        caveats.append(TRAINED)
     return RowPlan(
         sentence=sentence, rows=rows, reason=reason, unit=unit, margin=margin, detect=detect,
         power=None if margin is not None else power, confidence=options.confidence, statements=options.statements,

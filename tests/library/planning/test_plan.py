@@ -64,6 +64,7 @@ def test_more_is_asked_for_by_more_rows() -> None:
     assert number(plan(detect=0.2, statements=10)) > quarter
     assert "together with all 10 statements" in plan(detect=0.2, statements=10).sentence
     assert any("critic trained on more rows" in caveat for caveat in plan(detect=0.1).caveats)
+    assert not any("twice as many" in caveat for caveat in plan(detect=0.1).caveats)  # of an affine critic
 
 
 def test_a_ratio_saves_rows_of_one_set_and_costs_rows_of_the_other() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wdist.data.seeded import SeededScores
-from wdist.data.splits import split_groups, split_rows
+from wdist.data.splits import GroupOrder, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import clip_interval
 from wdist.inference.units import Layout, Units, lower_bound_of, value_of
@@ -178,7 +178,7 @@ def test_a_plan_is_refused_where_some_groups_are_shared() -> None:
 @pytest.mark.parametrize("n", [100, 240, 450, 10_000])
 def test_held_out_units_are_those_of_a_split(n: int) -> None:
     assert held_out_rows(n, 2 * n) == tuple(len(split_rows(rows, 0).test) for rows in (n, 2 * n))
-    source, target, _ = split_groups(np.arange(n), np.arange(n, 3 * n), 0)
+    source, target, _ = GroupOrder.of([np.arange(n), np.arange(n, 3 * n)], 0).pair()
     expected = held_out_groups(n, 2 * n)
     error = math.sqrt(0.25 * n)  # of a hypergeometric count, at most
     assert len(source.test) == pytest.approx(expected[0], abs=4 * error)
