@@ -47,7 +47,7 @@ TRUTHS: dict[str, Callable[[int], KnownTruth]] = {
     "shift": lambda d: translation_truth(d, 1.0),
     "spread": lambda d: scaling_truth(d, 1.3),
 }
-TABLES = ("magic04", "adult", "electricity", "wine")
+TABLES = ("magic04", "adult", "electricity", "wine_quality")
 FIELDS = ("lower_bound", "value", "upper_bound", "seconds", "upper_seconds")
 ENOUGH = 1_000  # test rows a side from which margins are compared with goals
 
