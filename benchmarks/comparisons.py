@@ -159,7 +159,7 @@ def figures_of(
             "score_deviation": {"source": float(fx.values.std(ddof=1)), "target": float(fy.values.std(ddof=1))},
             "upper": {
                 "cost": upper.cost, "variance": dict(zip(named, upper.variance, strict=True)),
-                "units": dict(zip(named, upper.units, strict=True)),
+                "units": dict(zip(named, upper.units, strict=True)), "is_linked": upper.is_linked,
             },
             "simultaneous": {
                 "statements": statements, "lower_bound": max(0.0, lower),

@@ -147,9 +147,11 @@ def matrix_w1(
     pairs = places(len(rows), reference=reference)
     options["statements"] = max(given.statements, len(pairs))
     results, axis = [], names[1:] if reference else names
+    is_path = names[0] == _name(next(iter(sets.values() if isinstance(sets, Mapping) else sets)), 1)
+    first_name = (Path(names[0]).name if is_path else "") or names[0]
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j
-        shared = Shared((i, j), rows[0], Path(names[0]).name or names[0], labels)
+        shared = Shared((i, j), rows[0], first_name, labels)
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
             results.append(compared((names[i], names[j]), rows[i], rows[j], shared=shared, progress=tell, **options))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)

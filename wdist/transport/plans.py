@@ -152,7 +152,8 @@ def _places(x: Values, y: Values, generator: np.random.Generator) -> tuple[Value
 
 def _size(x: Values, y: Values) -> int:
     """The largest binary exponent of the values, cut to those for which 2^-exponent is no extreme number itself."""
-    return int(np.clip(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1], -1_000, 1_000))
+    largest = max(max(-points.min(), points.max()) for points in (x, y))  # |x| would be a copy of all rows
+    return int(np.clip(np.frexp(largest)[1], -1_000, 1_000))
 
 
 def _first(at_x: Values, at_y: Values, units_x: Indices, units_y: Indices, generator: np.random.Generator) -> Coupling:

@@ -37,7 +37,7 @@ function drawRanking(width, ranking) {
       return s("g", null, s("text", { x: 10, y: y - 16, class: "row-name" }, `${place(each)}  ${each.name}`),
         s("line", { x1: from, x2: to, y1: y, y2: y, class: "bound-range" }),
         [from, to].map((x) => s("line", { x1: x, x2: x, y1: y - 9, y2: y + 9, class: "bound-line" })),
-        s("circle", { cx: at(each.value), cy: y, r: 5.5, class: "value-dot" }));
+        each.value >= 0 && s("circle", { cx: at(each.value), cy: y, r: 5.5, class: "value-dot" }));
     }),
     axisBelow(domain, at, height + 2, width));
 }

@@ -279,7 +279,7 @@ class TrainerPool:
         if (held := trainer.resident_bytes()) > self._memory_bytes:
             trainer.kill(
                 f"it held {held:,} bytes of memory, the limit is {self._memory_bytes:,} "
-                "(WDIST_SERVER_TRAINER_MEMORY_BYTES); use fewer rows or a smaller critic"
+                "(WDIST_SERVER_TRAINER_MEMORY_BYTES); use fewer rows, a smaller critic or upper=none"
             )
 
     def close(self) -> None:
