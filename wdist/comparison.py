@@ -77,8 +77,8 @@ def compare_w1(
 
     Args:
         reference: a set of rows, as `estimate_w1` takes it.
-        candidates: two or more sets, perhaps by name; their rows are independent of each other. A set without a name
-            is called by its path, or by its number from 1.
+        candidates: two or more sets, perhaps by name, whose rows are independent of the reference's. A set without a
+            name is called by its path, or by its number from 1.
         delta: candidates whose distances differ by at most this count as equally near.
         drop: columns of tables that are left out.
         groups: column of tables with labels of rows that belong together.

@@ -74,7 +74,13 @@ class Result(Figures):
             confidence = f"approximately {confidence}"
         shown = f"on {held_out} the critic shows {self.value:.4g}"
         at_most = "" if self.upper_bound is None else f" Their distance is at most {self._upper_end}."
-        if self.lower_bound > 0 and self.upper_bound is not None:
+        if self.upper_bound is not None and self.upper_bound < self.lower_bound:
+            said = (
+                f"The bounds of the Wasserstein-1 distance between the two populations{drawn} contradict each other: "
+                f"at least {self.lower_bound:.4g} ({percent(self.confidence)}) and at most {self._upper_end}; {shown}. "
+                f"Unit: {self.units}."
+            )
+        elif self.lower_bound > 0 and self.upper_bound is not None:
             said = (
                 f"The Wasserstein-1 distance between the two populations{drawn} is between {self.lower_bound:.4g} "
                 f"({percent(self.confidence)}) and {self._upper_end}; {shown}. Unit: {self.units}."

@@ -26,7 +26,7 @@ Rows = NDArray[np.int64]
 Kind = Literal["approximate", "finite-sample"]
 
 SHARE_OF_VARIANCE: Final = 0.05  # of the error, for each set's variance in the finite-sample deviation
-NUMBERS: Final = 1 << 29  # 4 GiB in double precision
+NUMBERS: Final = 1 << 28  # 2 GiB in double precision
 PAIRS_OF_GROUPS: Final = 1_000  # from which the spread of groups is estimated
 ROWS_OF_A_GROUP: Final = 200  # more are not looked at there; fewer rows of a group make its distances larger on average
 

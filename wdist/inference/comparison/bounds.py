@@ -8,12 +8,14 @@ alpha / statements. With statements = 2 k, the 2 k ends of k candidates hold tog
 
 For two candidates the difference can be bounded directly. W1(R, j) - W1(R, i) is at least v_j - c_i, less
 
-    z sqrt(s_j^2 / n_j + T_i / m_i + s_R^2 / n_R + T_R / m_R + 2 s_R sqrt(T_R) / m_R),                        (direct)
+    z sqrt(s_j^2 / n_j + T_i / m_i + 2 s_j sqrt(T_i) / max(n_j, m_i)
+           + s_R^2 / n_R + T_R / m_R + 2 s_R sqrt(T_R) / m_R),                                                  (direct)
 
 where s are the deviations of the critic's scores of n test rows, and T the total variance of the m rows that the plan
 uses. The rows of the reference are in both parts. Its n_R test rows are among the m_R rows of the plan, and the critic
 is fixed given the others, so that the covariance of the two means is at most that of one row, s_R sqrt(T_R), divided by
-m_R. This bound is approximate, and needs candidates whose rows are independent of each other.
+m_R. Rows of the two candidates may be linked one to one, such as by the same prompt or seed: the third term bounds the
+covariance of their means, and is more than is needed where they are not. This bound is approximate.
 
 Errors: of two candidates, the four ends take half of alpha, and the two directions of the difference the other half. Of
 more, k (k - 1) directions would take more of the error than they gain (benchmarks/comparisons.py has the figures), so
@@ -139,7 +141,9 @@ def direct_bound(nearer: Figures, farther: Figures, z: float) -> float:
     plan = nearer["upper"]
     score, total, rows = scores["source"], math.sqrt(plan["variance"]["source"]), plan["units"]["source"]
     of_reference = score**2 / tested["source"] + total**2 / rows + 2 * score * total / rows
-    of_candidates = scores["target"] ** 2 / tested["target"] + plan["variance"]["target"] / plan["units"]["target"]
+    score, total, rows = scores["target"], math.sqrt(plan["variance"]["target"]), plan["units"]["target"]
+    n = tested["target"]
+    of_candidates = score**2 / n + total**2 / rows + 2 * score * total / max(n, rows)
     return float(farther["value"] - plan["cost"] - z * math.sqrt(of_reference + of_candidates))
 
 
