@@ -67,28 +67,31 @@ def certify(
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
     held_out = HeldOut(units, options.method, prior, pair.groups, pair.group_counts, pair.numbers)
-    difference = lower_bound_of(units, low, high, options.alpha, options.method, prior)
+
+    def lower_end(alpha: float) -> float:
+        return lower_bound_of(units, low, high, alpha, options.method, prior) / bound
+
+    least = lower_end(options.alpha)
     upper = upper_end(pair, options)
     simultaneous: Simultaneous | None = None
     if options.statements > 1:  # the same scores and plan at alpha / statements (Bonferroni)
         alpha = options.alpha / options.statements
-        together = lower_bound_of(units, low, high, alpha, options.method, prior)
         simultaneous = {
             "statements": options.statements,
-            "lower_bound": max(0.0, together / bound),
+            "lower_bound": max(0.0, lower_end(alpha)),
             "upper_bound": None if isinstance(upper, str) else upper.bound(alpha),
         }
     affine = candidates[0].critic
     affine_units = _units_of_chance(pair, *pair.test_scores(affine))
     source, target = rescaled(pair)
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
-    value, lower_bound = value_of(units) / bound, max(0.0, difference / bound)
+    value, lower_bound = value_of(units) / bound, max(0.0, least)
     is_clipping = any(side.values.min() <= low or side.values.max() >= high for side in scores)
     unclipped = value  # the test rows are scored again only if the clip changed a score
     if is_clipping:
         unclipped = value_of(_units_of_chance(pair, *pair.test_scores(chosen.critic))) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
-    warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - difference / bound)]
+    warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - least)]
     result = Result(
         value=value,
         unclipped=unclipped,
