@@ -42,7 +42,7 @@ _CHILD = textwrap.dedent("""
     threading.Thread(target=watch, daemon=True).start()
     times = []
     began = time.perf_counter()
-    estimate_w1(sys.argv[1], sys.argv[2], critic="groupsort", steps=int(sys.argv[3]), baseline_rows=0,
+    estimate_w1(sys.argv[1], sys.argv[2], critic="groupsort", steps=int(sys.argv[3]), baseline_rows=0, upper="none",
                 progress=lambda p: times.append(time.perf_counter()))
     seconds = time.perf_counter() - began
     steps = sorted(b - a for a, b in zip(times, times[1:]))
