@@ -1,4 +1,4 @@
-"""wdist: lower bounds on the Wasserstein-1 distance that can be trusted.
+"""wdist: bounds on the Wasserstein-1 distance that can be trusted.
 
 Names are imported on first use, so that `import wdist` (and `wdist --help`) does not wait for torch.
 """

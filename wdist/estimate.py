@@ -48,11 +48,12 @@ def estimate_w1(
     checkpoint: str | Path | None = None,
     **options: Unpack[OptionArguments],
 ) -> Result:
-    """Lower bound on the Wasserstein-1 distance between the populations behind two sample sets.
+    """Bounds on the Wasserstein-1 distance between the populations behind two sample sets.
 
-    Critics are fitted on 50 % of the rows, the best is chosen on 10 %, and it is certified on the 40 % held out. Its
-    Lipschitz constant is proven from the weights. By Kantorovich-Rubinstein duality, E_Q f - E_P f <= Lip(f) W1(P, Q)
-    for every f.
+    The lower bound: critics are fitted on 50 % of the rows, the best is chosen on 10 %, and it is certified on the 40 %
+    held out (half of small files). Its Lipschitz constant is proven from the weights. By Kantorovich-Rubinstein
+    duality, E_Q f - E_P f <= Lip(f) W1(P, Q) for every f. The upper bound: a transport plan between the rows costs at
+    least what the best critic of the populations shows on them, which is W1 on average; a deviation is added.
 
     Args:
         x: rows of P (source): (n, d), or images (n, h, w), (n, h, w, c), (n, c, h, w); numpy, torch, memory-mapped,

@@ -50,10 +50,10 @@ from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
-_DESCRIPTION = """Lower bounds on the Wasserstein-1 distance that can be trusted.
+_DESCRIPTION = """Bounds on the Wasserstein-1 distance that can be trusted.
 
-Upload two sample sets, start an estimate, follow it, read `lower_bound`: with the stated confidence the distance
-between the two populations is at least that. Errors are `application/problem+json`; every answer has `X-Request-Id`."""
+Upload two sample sets, start an estimate, follow it, read `lower_bound` and `upper_bound`: the distance between the two
+populations is at least the one and at most the other, each with the stated confidence. Errors are `application/problem+json`; every answer has `X-Request-Id`."""
 
 
 def build_services(settings: Settings) -> Services:

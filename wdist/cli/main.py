@@ -23,7 +23,7 @@ from wdist.cli.output import EX_CANTCREAT, EX_SOFTWARE, EX_USAGE, fail, remark
 app = App(
     name="wdist",
     version=f"wdist {__version__}",
-    help="Lower bounds on the Wasserstein-1 distance that can be trusted.",
+    help="Bounds on the Wasserstein-1 distance that can be trusted.",
     help_epilogue="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 69, 73, 78 a server that "
     "cannot start; 130 Ctrl-C.",
     help_format="plaintext",
