@@ -53,7 +53,8 @@ _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/ev
 _DESCRIPTION = """Bounds on the Wasserstein-1 distance that can be trusted.
 
 Upload two sample sets, start an estimate, follow it, read `lower_bound` and `upper_bound`: the distance between the two
-populations is at least the one and at most the other, each with the stated confidence. Errors are `application/problem+json`; every answer has `X-Request-Id`."""
+populations is at least the one and at most the other, each with the stated confidence. Errors are
+`application/problem+json`; every answer has `X-Request-Id`."""
 
 
 def build_services(settings: Settings) -> Services:
