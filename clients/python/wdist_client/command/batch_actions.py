@@ -32,17 +32,11 @@ def matrix(
     session: Here,
 ) -> int:
     """Compare all pairs of sample sets; prints the lower bounds."""
-    if names.count("-") > 1:
-        raise OptionError("only one of the sets can come from standard input")
-    if len(names) < 2:
-        raise OptionError("give at least two sets")
-    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+    stored = sent(session, names, (2, "give at least two sets"), drop, waiting)
     more = {**options.given(), "simultaneous": simultaneous}
     batches = session.client.batches
     job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if waiting.no_wait:
-        session.say(job.batch, job.id)
+    if is_left(session, job, waiting):
         return 0
     found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
     session.say(matrix_record(found), found)
@@ -60,15 +54,9 @@ def compare(
     session: Here,
 ) -> int:
     """Tell which of several sample sets is closest to the first, the reference."""
-    if names.count("-") > 1:
-        raise OptionError("only one of the sets can come from standard input")
-    if len(names) < 3:
-        raise OptionError("give a reference and at least two candidates")
-    stored = labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+    stored = sent(session, names, (3, "give a reference and at least two candidates"), drop, waiting)
     job = session.client.batches.compare(stored[0], stored[1:], **options.given())
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if waiting.no_wait:
-        session.say(job.batch, job.id)
+    if is_left(session, job, waiting):
         return 0
     return told(session, job, delta, waiting)
 
@@ -85,6 +73,25 @@ def told(session: Session, job: BatchJob, delta: float | None, waiting: take.Wai
     found = job.comparison(delta=delta, timeout=timeout, progress=waiting.progress)
     session.say(found, found)
     return 0 if job.batch.counts.failed == 0 else 1
+
+
+def sent(
+    session: Session, names: Sequence[str], least: tuple[int, str], drop: take.Drop, waiting: take.Waiting
+) -> list[SampleSet]:
+    """Upload or look up all sets. least: how many there must be, and what to say of fewer."""
+    if names.count("-") > 1:
+        raise OptionError("only one of the sets can come from standard input")
+    if len(names) < least[0]:
+        raise OptionError(least[1])
+    return labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+
+
+def is_left(session: Session, job: BatchJob, waiting: take.Waiting) -> bool:
+    """Tell which batch was submitted; with --no-wait print its id and leave it."""
+    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    if waiting.no_wait:
+        session.say(job.batch, job.id)
+    return waiting.no_wait
 
 
 def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSet]:
@@ -132,9 +139,7 @@ def batch(
     except (ValueError, KeyError, TypeError) as error:
         raise OptionError(f'each line must be like {{"source": "ss_...", "target": "ss_..."}}: {error}') from error
     job = session.client.batches.pairs(given, **options.given(), simultaneous=simultaneous)
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
-    if waiting.no_wait:
-        session.say(job.batch, job.id)
+    if is_left(session, job, waiting):
         return 0
     return lines_of(session, job, waiting)
 
