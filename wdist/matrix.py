@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.pair import Shared
-from wdist.data.readers.base import Selection
 from wdist.definitions.arguments import OptionArguments
 from wdist.definitions.figures import percent
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 from wdist.estimate import compared
 from wdist.inference.pair_matrix import (
@@ -177,7 +177,7 @@ def _opened(
     if len(given) < 2:
         raise OptionError("give at least two sets")
     names = list(map(str, named)) if named is not None else [_name(data, k) for k, data in enumerate(given, start=1)]
-    left_out = Selection(drop=tuple(drop) if groups is None else (*drop, groups))
+    left_out = Selection(drop=list(drop) if groups is None else [*drop, groups])
     rows = [rows_of(data, name, left_out) for data, name in zip(given, names, strict=True)]
     if groups is None:
         return names, rows, None

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.groups import checked_labels
-from wdist.data.readers.base import DecodeError, FileFormat, Selection
+from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
 
 _IMAGES = (".png", ".jpg", ".jpeg")
@@ -96,7 +98,7 @@ def _reading(
     path = Path(given)
     if standard_input is None and not path.exists() and ".npz:" in given:
         name, _, member = given.rpartition(":")
-        path, take = Path(name), replace(take, member=member)
+        path, take = Path(name), take.model_copy(update={"member": member})
     try:
         if standard_input is not None:
             standard_input.seek(0)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from wdist.data.columns import given_names, names_for
 from wdist.data.files import FileRows, rows_of
-from wdist.data.readers.base import Selection
 from wdist.data.readers.npy import NUMERIC_KINDS
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
 from wdist.rounding import UNIT_ROUNDOFF
 
@@ -188,7 +188,7 @@ def open_samples(
 
     Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
     """
-    data = rows_of(data, name, Selection(member, labels, tuple(drop)))
+    data = rows_of(data, name, Selection(member=member, labels=labels, drop=list(drop)))
     array = data.array if isinstance(data, FileRows) else _as_array(data, name)
     if isinstance(array, np.ma.MaskedArray):
         array = _unmasked(array, name)

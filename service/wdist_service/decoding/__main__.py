@@ -29,12 +29,12 @@ def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[s
     """Decode standard input; returns what is known beside the values."""
     from wdist.data.columns import kept_name
     from wdist.data.readers import registry
-    from wdist.data.readers.base import Selection
-    from wdist.data.readers.writer import ArrayWriter
+    from wdist.data.tables.writer import ArrayWriter
+    from wdist.definitions.reading import Selection
     from wdist_service.decoding.formats import MAX_NAMES
 
     writer = ArrayWriter(descriptor, max_bytes)
-    found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.from_json(selection))
+    found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.model_validate_json(selection))
     columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
     return {"columns": columns and [kept_name(column) for column in columns], "name": found.name}
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _kind(error: Exception) -> str:
-    from wdist.data.readers.base import DecodeError, TooLargeError
+    from wdist.data.tables.found import DecodeError, TooLargeError
 
     if isinstance(error, TooLargeError):
         return "too_large"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wdist.data.readers import registry
-from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, of_file_name
+from wdist.definitions.reading import Selection
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wdist.data.readers.base import Selection
+from wdist.definitions.reading import Selection
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import FaultError, InvalidError, TooLargeError
 from wdist_service.settings import Settings
@@ -65,7 +65,7 @@ class Decoders:
         ]
         with source.open("rb") as body:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*command, take.to_json()],
+                [*command, take.model_dump_json()],
                 stdin=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(target.descriptor,), cwd="/",
                 env=_ENVIRONMENT,
             )  # fmt: skip

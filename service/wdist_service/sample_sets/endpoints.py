@@ -14,8 +14,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import BY_MEDIA_TYPE
+from wdist.definitions.reading import Selection
 from wdist_service import tenancy
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection
@@ -77,7 +77,7 @@ async def create_sample_set(
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
     kind = formats.choose(request.headers.get("content-type"), format, filename)
-    take = Selection(member, labels, tuple(drop or ()))
+    take = Selection(member=member, labels=labels, drop=drop or [])
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 

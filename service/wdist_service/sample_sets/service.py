@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.base import Selection
+from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database

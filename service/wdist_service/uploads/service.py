@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.base import Selection
 from wdist.data.readers.npy import HEADER_LIMIT
 from wdist.data.readers.registry import BY_MEDIA_TYPE, NPY, of_file_name
+from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -94,7 +94,7 @@ def describe(header: str | None) -> Description:
             ) from None
     name = values.get("name", values.get("filename")) or None
     drop = tuple(values["drop"].split("\n")) if values.get("drop") else ()
-    take = Selection(values.get("member") or None, values.get("labels") or None, drop)
+    take = Selection(member=values.get("member") or None, labels=values.get("labels") or None, drop=list(drop))
     for text in (name, take.member, take.labels, *drop):
         if text is not None and (len(text) > 200 or not text.isprintable()):
             raise InvalidError("names are at most 200 printable characters", field="Upload-Metadata")

@@ -13,15 +13,16 @@ from PIL import Image
 
 from wdist import OptionError, Result, SampleError, estimate_w1, matrix_w1, open_samples
 from wdist.data.readers import csv
-from wdist.data.readers.base import Selection
 from wdist.data.readers.registry import FORMATS
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 SLOW_DISK = """
 import io, sys, tempfile, time
-from wdist.data.readers.base import DecodeError, Selection
+from wdist.data.tables.found import DecodeError
+from wdist.definitions.reading import Selection
 from wdist.data.readers.registry import FORMATS, read
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.writer import ArrayWriter
 
 class Slow(io.FileIO):
     def read(self, size=-1):

@@ -7,8 +7,8 @@ import zipfile
 import zlib
 from typing import IO
 
-from wdist.data.readers.base import DecodeError, TooLargeError
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, TooLargeError
+from wdist.data.tables.writer import ArrayWriter
 
 _ENCRYPTED = 0x1
 _IGNORED = "__MACOSX/"

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from wdist.data.readers.base import DecodeError, Found, Selection, TooLargeError
 from wdist.data.readers.labels import choose, codes
 from wdist.data.readers.tables import BLOCK_BYTES, check_width, column_label, first_not_finite, not_finite_message
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 MAX_LINE_BYTES = 16 << 20
 _DESCRIPTORS = "/dev/fd"  # a file here is the open one, even if it has no name or another has taken its name

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from wdist.data.readers.archives import members, open_archive
-from wdist.data.readers.base import DecodeError, Found, Selection, TooLargeError
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 MAX_IMAGES = 250_000
 MAX_IMAGE_BYTES = 64 << 20

@@ -7,8 +7,9 @@ from typing import IO
 
 import numpy as np
 
-from wdist.data.readers.base import DecodeError, Found, Selection
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 
 def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:

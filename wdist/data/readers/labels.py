@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wdist.data.groups import KINDS, codes_of
-from wdist.data.readers.base import DecodeError, Selection
+from wdist.data.tables.found import DecodeError
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
 

@@ -6,8 +6,9 @@ import zipfile
 from typing import IO
 
 from wdist.data.readers.archives import members, open_archive
-from wdist.data.readers.base import DecodeError, Found, Selection, TooLargeError
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 MAX_ARRAYS = 64
 _BLOCK_BYTES = 1 << 20

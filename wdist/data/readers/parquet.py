@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
-from wdist.data.readers.base import DecodeError, Found, Selection, TooLargeError
 from wdist.data.readers.labels import choose, codes
 from wdist.data.readers.tables import BLOCK_BYTES, check_width, column_label, first_not_finite, not_finite_message
-from wdist.data.readers.writer import ArrayWriter
+from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
 
 
 def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:

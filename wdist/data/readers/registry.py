@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Final
 
-from wdist.data.readers.base import DecodeError, FileFormat, Found, Selection
+from wdist.data.readers.base import FileFormat
+from wdist.data.tables.found import DecodeError, Found
+from wdist.definitions.reading import Selection
 
 if TYPE_CHECKING:
-    from wdist.data.readers.writer import ArrayWriter
+    from wdist.data.tables.writer import ArrayWriter
 
 NPY: Final = FileFormat(
     "npy", ".npy", (".npy",),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.readers.base import TooLargeError
+from wdist.data.tables.found import TooLargeError
 
 MAX_TABLE_COLUMNS = 1 << 17
 BLOCK_BYTES = 4 << 20

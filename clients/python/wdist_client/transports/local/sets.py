@@ -88,10 +88,10 @@ def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     import numpy as np
 
     from wdist.data.files import FileRows, open_file
-    from wdist.data.readers.base import Selection
     from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
+    from wdist.definitions.reading import Selection
 
-    take = Selection(params.get("member"), params.get("labels"), tuple(params.get("drop") or ()))
+    take = Selection(member=params.get("member"), labels=params.get("labels"), drop=list(params.get("drop") or ()))
     if (kind := NPY if sent.file_name is None else of_file_name(sent.file_name)) is None:
         raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} has an ending that is not read", "filename")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.readers.base import DecodeError, TooLargeError
+from wdist.data.tables.found import DecodeError, TooLargeError
 
 
 class ArrayWriter:

@@ -1,0 +1,301 @@
+"""Writes the columns that a reading takes of a table as one array of codes; every reader and frame goes through here.
+
+What is refused, left out or counted is decided here, so that all formats agree.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.data.groups import codes_of
+from wdist.data.tables.columns import Column, ColumnType
+from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.schema import TableColumn, TableSchema
+from wdist.data.tables.writer import ArrayWriter
+from wdist.definitions.reading import Selection
+from wdist.errors import OptionError
+
+MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
+LARGEST_WHOLE = 1 << 53  # float64 has no odd numbers beyond it
+SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+
+Place = Callable[[int], str]
+"""What messages call a row of the source, counted from 0: "row 3", "line 5"."""
+
+
+def in_row(row: int) -> str:
+    return f"row {row} (the first is 0)"
+
+
+@dataclass
+class _Levels:
+    """The levels of one column, in the order in which they were met."""
+
+    places: dict[str, int] = field(default_factory=dict)
+
+    def codes(self, column: Column, name: str) -> NDArray[np.float64]:
+        table = np.empty(len(column.levels), dtype=np.float64)
+        used = np.zeros(len(column.levels), dtype=np.bool_)
+        given = column.values if column.missing is None else column.values[~column.missing]
+        used[given] = True
+        for k in np.flatnonzero(used):
+            table[k] = self.places.setdefault(column.levels[k], len(self.places))
+        if len(self.places) > MAX_LEVELS:
+            raise DecodeError(
+                f"column {name[:100]!r} has more than {MAX_LEVELS:,} different values, as identifiers and free text "
+                f"have: leave it out with {asked('drop', name)}"
+            )
+        out = np.full(len(column.values), np.nan)
+        kept = slice(None) if column.missing is None else ~column.missing
+        out[kept] = table[given]
+        return out
+
+
+class TableCoder:
+    """Codes a table: `append` takes its columns block by block, `end` says what was found.
+
+    chosen: places of the columns to give, in the order in which `append` takes them; with `take.labels`, the column
+    of labels is the last one.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[ColumnType],
+        take: Selection,
+        writer: ArrayWriter,
+        *,
+        has_names: bool = True,
+        place: Place = in_row,
+    ) -> None:
+        """With `take.labels`, the labels are written instead of the rows, as int64 codes (n, 1). Raises DecodeError."""
+        self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
+        self._labels = labels = take.labels
+        self.chosen = _chosen(types, take, has_names=has_names)
+        given = [types[k] for k in self.chosen]
+        self._types = [_declared(each, take) if each.name != labels else each for each in given]
+        self._levels = [_Levels() for _ in self._types]
+        self._is_plain = all(each.kind in ("number", "list") for each in self._types) and take.missing != "level"
+        dtypes = [each.dtype for each in self._types]
+        self._dtype = np.dtype(np.result_type(*dtypes) if self._is_plain else np.float64)
+        self._start = _start(take.time_start)
+        self._rows = self._kept = 0
+        writer.begin(*self._written())
+
+    def _written(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        if self._labels is not None:
+            return (1,), np.dtype(np.int64)
+        return (sum(each.width for each in self._types),), self._dtype
+
+    def append(self, columns: Sequence[Column]) -> None:
+        """Code and write a block of rows: one column for each of `chosen`, all of one length. Raises DecodeError."""
+        rows = len(columns[0].values)
+        if not rows:
+            return
+        lost = self._lost(columns, rows)
+        kept = slice(None) if lost is None else ~lost
+        if self._labels is not None:
+            self._writer.append(_label_codes(columns[-1], self._labels)[kept])
+        else:
+            coded = [
+                self._coded(column, kind, levels)
+                for column, kind, levels in zip(columns, self._types, self._levels, strict=True)
+            ]
+            self._writer.append(np.concatenate(coded, axis=1)[kept])
+        self._rows += rows
+        self._kept += rows if lost is None else int(np.count_nonzero(~lost))
+
+    def _lost(self, columns: Sequence[Column], rows: int) -> NDArray[np.bool_] | None:
+        """Which rows have missing values and are left out; None if none are."""
+        lost = np.zeros(rows, dtype=np.bool_)
+        for column, kind in zip(columns, self._types, strict=True):
+            missing = column.missing
+            if column.values.dtype.kind == "f" and kind.kind in ("number", "list", "time"):
+                is_nan = np.isnan(column.values).reshape(rows, -1).any(axis=1)
+                missing = is_nan if missing is None else missing | is_nan
+            if missing is None or not missing.any():
+                continue
+            if self._take.missing == "error" or (kind.kind == "list" and self._take.missing == "level"):
+                way = asked("missing", "drop") + " leaves such rows out"
+                way += "" if kind.kind == "list" else f", {asked('missing', 'level')} makes it a level of its own"
+                where = self._place(self._rows + int(missing.argmax()))
+                raise DecodeError(f"{self._called(kind.name)}, {where} has a missing value: {way}")
+            lost |= missing
+        return lost if self._take.missing == "drop" and lost.any() else None
+
+    def _coded(self, column: Column, kind: ColumnType, levels: _Levels) -> NDArray[Any]:
+        """The codes of a column in a block, (m, width)."""
+        if kind.kind == "category":
+            return levels.codes(_as_levels(column), kind.name)[:, None]
+        values = column.values
+        if kind.kind == "time":
+            values = (values - self._start) / SECONDS[self._take.time_unit or "seconds"]
+        if not self._is_plain:
+            if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
+                self._refuse_large(values, kind)
+            values = values.astype(np.float64)
+        self._refuse_infinite(values, column.missing, kind)
+        if column.missing is not None and values.dtype.kind == "f":
+            values = np.where(column.missing.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
+        return values.astype(self._dtype, copy=False).reshape(len(values), kind.width)
+
+    def _refuse_large(self, values: NDArray[Any], kind: ColumnType) -> None:
+        if int(values.max()) > LARGEST_WHOLE or int(values.min()) < -LARGEST_WHOLE:
+            raise DecodeError(
+                f"{self._called(kind.name)} holds whole numbers beyond 2^53, which float64 rounds: leave it out with "
+                f"{asked('drop', kind.name)}, or declare it with {asked('categories', kind.name)}"
+            )
+
+    def _refuse_infinite(self, values: NDArray[Any], missing: NDArray[np.bool_] | None, kind: ColumnType) -> None:
+        if values.dtype.kind != "f" or not (wrong := np.isinf(values)).any():
+            return
+        if missing is not None:
+            wrong &= ~missing.reshape(-1, *[1] * (values.ndim - 1))
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            value = values[row].ravel()[wrong[row].ravel()][0]
+            raise DecodeError(
+                f"{self._called(kind.name)}, {self._place(self._rows + row)} holds {value}, which is not a finite "
+                "number; remove such rows"
+            )
+
+    def _called(self, name: str) -> str:
+        return f"column {name[:100]!r}" if self._has_names else f"column {name}"
+
+    def end(self) -> Found:
+        """Finish the array. Raises DecodeError if it has no rows."""
+        if not self._kept:
+            raise DecodeError(
+                "the table holds no values" if not self._rows else "every row has a missing value, so that none is left"
+            )
+        self._writer.end()
+        notes = []
+        if self._kept < self._rows:
+            notes.append(
+                f"{self._rows - self._kept:,} of {self._rows:,} rows have missing values and were left out: the "
+                "distance is between the populations of the rows without"
+            )
+        if self._labels is not None:
+            return Found([self._labels], notes=notes)
+        schema = None if self._is_plain else self._schema()
+        names = [name for each in self._types for name in _names_of(each)]
+        return Found(names if self._has_names else None, table=schema, notes=notes)
+
+    def _schema(self) -> TableSchema:
+        take, columns = self._take, []
+        for kind, levels in zip(self._types, self._levels, strict=True):
+            if kind.kind == "category":
+                columns.append(TableColumn(kind.name, "category", tuple(levels.places)))
+            elif kind.kind == "time":
+                start = datetime.datetime.fromtimestamp(self._start, datetime.UTC).isoformat()
+                columns.append(TableColumn(kind.name, "time", unit=take.time_unit, start=start))
+            elif kind.kind == "boolean":
+                columns.append(TableColumn(kind.name, "boolean"))
+            else:
+                columns += [TableColumn(name, "number") for name in _names_of(kind)]
+        return TableSchema(tuple(columns), take.missing == "level")
+
+
+def asked(option: str, value: str) -> str:
+    """How a reader's message names an option; each surface puts it into its own words (`wdist.data.advice`)."""
+    return f"?{option}={quote(value, safe='')}"
+
+
+def _names_of(kind: ColumnType) -> list[str]:
+    return [kind.name] if kind.kind != "list" else [f"{kind.name}[{k}]" for k in range(kind.width)]
+
+
+def _chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
+    """Places of the columns that the reading takes, in its order; of the labels at the end."""
+    names, labels = [each.name for each in types], take.labels
+    wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
+    for name in [*wanted, *([] if labels is None else [labels])]:
+        if not has_names:
+            raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
+        if (count := names.count(name)) != 1:
+            raise DecodeError(
+                f"{count or 'no'} columns are named {name[:100]!r}; there are {', '.join(names)[:300]}"
+                if count
+                else f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}"
+            )
+    taken = names if take.columns is None else take.columns
+    left_out = {*take.drop, *([] if labels is None else [labels])}
+    places = range(len(names)) if take.columns is None else [names.index(name) for name in taken]
+    kept = [k for k in places if names[k] not in left_out]
+    if labels is not None:  # missing values of the other columns decide which rows there are
+        return [*(kept if take.missing == "drop" else ()), names.index(labels)]
+    if not kept:
+        raise DecodeError("no column is left; drop fewer")
+    return kept
+
+
+def _declared(kind: ColumnType, take: Selection) -> ColumnType:
+    """The type as the reading declares it. Raises DecodeError for one that has no metric."""
+    name = kind.name
+    shown, out = f"column {name[:100]!r}", f"leave it out with {asked('drop', name)}"
+    if name in take.categories:
+        if kind.kind in ("text", "category", "number", "boolean"):
+            return replace(kind, kind="category")
+        raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: {out}")
+    if name in take.dates and kind.kind != "time":
+        if kind.kind != "text":
+            raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, not dates as text: leave it out of dates")
+        kind = replace(kind, kind="time")
+    if kind.kind == "time" and take.time_unit is None:
+        raise DecodeError(
+            f"{shown} holds dates or times: say their unit as numbers with {asked('time_unit', 'days')}, or {out}"
+        )
+    if kind.kind == "text":
+        raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}")
+    if kind.kind == "other":
+        raise DecodeError(f"{shown} is of type {kind.said}, for which there is no distance: {out}")
+    return kind
+
+
+def _as_levels(column: Column) -> Column:
+    """A declared column of numbers or booleans as levels."""
+    if column.levels:
+        return column
+    distinct, places = np.unique(column.values, return_inverse=True)
+    return Column(places.astype(np.int64), column.missing, tuple(level_of(value) for value in distinct))
+
+
+def level_of(value: Any) -> str:
+    """The name of the level that a number or a boolean is: 3 for 3.0, so that files that type it otherwise agree."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value.item() if isinstance(value, np.generic) else value)
+
+
+def _label_codes(column: Column, name: str) -> NDArray[np.int64]:
+    """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
+    try:
+        if column.levels:
+            table = np.empty(len(column.levels), dtype=object)
+            table[:] = column.levels
+            codes: NDArray[np.int64] = codes_of(table)[column.values][:, None]
+            return codes
+        return codes_of(column.values)[:, None]
+    except OptionError as error:
+        raise DecodeError(f"column {name[:100]!r} cannot be read as labels: {error}") from error
+
+
+def _start(text: str | None) -> float:
+    """Seconds since 1970-01-01 of the time that is 0."""
+    if text is None:
+        return 0.0
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise DecodeError(
+            f"time_start {text!r} is no date or time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30"
+        ) from None
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()

@@ -1,0 +1,44 @@
+"""The columns of a table as readers and frames give them, block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOAT64: np.dtype[Any] = np.dtype(np.float64)
+
+Given = Literal["number", "boolean", "text", "category", "time", "list", "other"]
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """What a source says of a column before its values are read.
+
+    kind: text: strings of which nothing more is known; category: a type that has levels (dictionary, categorical,
+    enum); list: `width` numbers in each row; other: what no metric is defined for, such as structs and time spans.
+    dtype: of numbers and of the numbers in lists. said: what messages call the type.
+    """
+
+    name: str
+    kind: Given
+    dtype: np.dtype[Any] = FLOAT64
+    width: int = 1
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The values of a column in one block of m rows.
+
+    values: of numbers, (m,) in their own type, lists (m, width); of booleans, (m,) bool; of text and categories, (m,)
+    int64 places in `levels`; of times, (m,) float64 seconds since 1970-01-01, those with a zone in UTC.
+    missing: (m,) bool, true where there is no value, whatever `values` holds there; None if there is none.
+    levels: the distinct texts of this block.
+    """
+
+    values: NDArray[Any]
+    missing: NDArray[np.bool_] | None = None
+    levels: tuple[str, ...] = ()

@@ -1,0 +1,102 @@
+"""How a file or a frame becomes rows: each option is defined here and nowhere else.
+
+The keyword arguments of the library and of the client, the flags of the command line, the parameters of an upload and
+the form of the web page are made from these fields, as those of an estimate are from `wdist.options.Options`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from wdist.definitions.refusals import refusals
+from wdist.errors import OptionError
+
+
+def _listed(value: Any) -> Any:
+    """A list for one name, a tuple or another collection of names; the rest as it is."""
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Names = Annotated[list[Name], Field(max_length=1000), BeforeValidator(_listed)]
+
+
+class Reading(BaseModel):
+    """How a file or a frame is read. The same reading applies to all sets that are compared."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    columns: Names | None = Field(default=None, description="Take these columns of a table only, in this order.")
+    drop: Names = Field(default=[], description="Leave these columns of a table out.")
+    categories: Names = Field(
+        default=[],
+        description="Columns whose values are names of levels, such as text: two different levels are category_cost "
+        "apart.",
+    )
+    dates: Names = Field(default=[], description="Columns of text that hold dates or times in ISO 8601.")
+    time_unit: Literal["seconds", "minutes", "hours", "days"] | None = Field(
+        default=None, description="Unit of dates and times as numbers; tables with such columns need it."
+    )
+    time_start: str | None = Field(
+        default=None, max_length=40, description="The time that is 0, in ISO 8601; by default 1970-01-01."
+    )
+    missing: Literal["error", "drop", "level"] = Field(
+        default="error",
+        description="What a missing value is. error: a reason to refuse the table. drop: a reason to leave its row "
+        "out. level: a level of its own, category_cost away from every value; a number is then at its column's centre.",
+    )
+    member: str | None = Field(default=None, max_length=200, description="Array to take from an .npz file.")
+    decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark of numbers in CSV.")
+    separator: str | None = Field(default=None, min_length=1, max_length=1, description="What separates cells of CSV.")
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
+        default=None, description="What groups the digits of numbers in CSV."
+    )
+    header: bool | None = Field(default=None, description="Whether the first line of CSV, or row of a sheet, is names.")
+    encoding: str | None = Field(default=None, max_length=40, description="Encoding of CSV, where it is not UTF-8.")
+    sheet: str | None = Field(default=None, max_length=200, description="Sheet of an Excel file that has several.")
+    embedding: str | None = Field(
+        default=None, max_length=200, description="Rows of an .h5ad file: this entry of obsm instead of X."
+    )
+    subfolders: bool = Field(default=False, description="Take the images of a folder's subfolders, too.")
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """The reading with these values. Raises OptionError, which names the option and what it must be."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            said = refusals(error.errors(), given, list(cls.model_fields))
+            raise OptionError("; ".join(sentence for _, sentence in said)) from None
+
+    @field_validator("categories", "dates")
+    @classmethod
+    def _is_taken(cls, names: list[str], others: ValidationInfo) -> list[str]:
+        for name in names:
+            if name in (others.data.get("drop") or ()):
+                raise ValueError(f"column {name!r} is in drop, too: leave it out of one of them")
+            if (columns := others.data.get("columns")) is not None and name not in columns:
+                raise ValueError(f"column {name!r} is not in columns: add it there, or leave it out here")
+            if others.field_name == "dates" and name in (others.data.get("categories") or ()):
+                raise ValueError(f"column {name!r} is in categories, too: leave it out of one of them")
+        return names
+
+    @property
+    def of_a_table(self) -> bool:
+        """Whether something is asked of columns by their names."""
+        return self.columns is not None or bool(self.drop or self.categories or self.dates)
+
+
+class Selection(Reading):
+    """A reading of rows; with `labels`, of one column of group labels instead, of the rows that the reading keeps."""
+
+    labels: Name | None = Field(
+        default=None, description="Take this column of a table only: labels of groups, which may be text."
+    )
+
+    @property
+    def of_a_table(self) -> bool:
+        return self.labels is not None or super().of_a_table
