@@ -18,7 +18,7 @@ from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
-    from wdist_client.client import Job
+    from wdist_client.handles.synchronous import Job
 
 
 def status(*, session: Here) -> int:

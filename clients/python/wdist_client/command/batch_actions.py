@@ -16,7 +16,7 @@ from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
     from wdist_client.batches import Matrix
-    from wdist_client.client import BatchJob
+    from wdist_client.handles.synchronous import BatchJob
     from wdist_client.models import SampleSet
 
 
