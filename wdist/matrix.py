@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from wdist.data.files import FileRows, labels_of, rows_of
 from wdist.data.pair import Shared
-from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError
 from wdist.estimate import compared
 from wdist.inference.pair_matrix import (
@@ -28,7 +28,7 @@ from wdist.inference.pair_matrix import (
     pair_matrix,
     places,
 )
-from wdist.options import Options, takes_options
+from wdist.options import Options, options_and_reading, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
@@ -115,15 +115,28 @@ class Matrix:
         return lines
 
 
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Open sets that are compared.
+
+    names: of the sets; rows: of each set, as `estimate_w1` takes them; labels: of the groups of each set's rows, or
+    None. first: what the unit of "standardize" calls the first set.
+    """
+
+    names: list[str]
+    rows: list[Any]
+    labels: list[NDArray[Any]] | None = None
+    first: str = ""
+
+
 @takes_options
 def matrix_w1(
     sets: Sequence[Any] | Mapping[str, Any],
     *,
     reference: bool = False,
-    drop: Sequence[str] = (),
     groups: str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> Matrix:
     """Bound the Wasserstein-1 distance of every pair of sample sets, each by itself and all together.
 
@@ -131,9 +144,9 @@ def matrix_w1(
         sets: two or more sets, each as `estimate_w1` takes it, perhaps by name. A set without a name is called by its
             path, or by its number from 1.
         reference: compare only the first set with each of the others.
-        drop: columns of tables that are left out.
         groups: column of tables with labels of rows that belong together.
         progress: True shows a line on standard error; a function is called with each `Progress`.
+        {reading}
         {options}
 
     The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix. Each set
@@ -142,18 +155,25 @@ def matrix_w1(
 
     Raises what `estimate_w1` raises; messages name the sets.
     """
-    given = Options.checked(**options)  # before any file is read
-    names, rows, labels = _opened(sets, drop, groups)
+    options, reading = options_and_reading(arguments)  # before any file is read
+    return matrix_of(open_sets(sets, reading, groups), options, reference=reference, progress=progress)
+
+
+def matrix_of(
+    sets: Sets, options: Options, *, reference: bool, progress: bool | Callable[[Progress], object] | None = None
+) -> Matrix:
+    """`matrix_w1` of open sets."""
+    names, rows = sets.names, sets.rows
+    if len(rows) < 2:
+        raise OptionError("give at least two sets")
     pairs = places(len(rows), reference=reference)
-    options["statements"] = max(given.statements, len(pairs))
+    options = options.model_copy(update={"statements": max(options.statements, len(pairs))})
     results, axis = [], names[1:] if reference else names
-    is_path = names[0] == _name(next(iter(sets.values() if isinstance(sets, Mapping) else sets)), 1)
-    first_name = (Path(names[0]).name if is_path else "") or names[0]
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j
-        shared = Shared((i, j), rows[0], first_name, labels)
+        shared = Shared((i, j), rows[0], sets.first or names[0], sets.labels)
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
-            results.append(compared((names[i], names[j]), rows[i], rows[j], shared=shared, progress=tell, **options))
+            results.append(compared((names[i], names[j]), rows[i], rows[j], options, shared=shared, progress=tell))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
     warnings = [
         (names[i], axis[j], warning)
@@ -168,20 +188,18 @@ def matrix_w1(
     )  # fmt: skip
 
 
-def _opened(
-    sets: Sequence[Any] | Mapping[str, Any], drop: Sequence[str], groups: str | None
-) -> tuple[list[str], list[Any], list[NDArray[Any]] | None]:
+def open_sets(sets: Sequence[Any] | Mapping[str, Any], reading: Reading, groups: str | None) -> Sets:
     """Names, rows and group labels of the sets; each file is read once, whatever the number of its pairs."""
-    named = sets if isinstance(sets, Mapping) else None
     given = list(sets.values() if isinstance(sets, Mapping) else sets)
-    if len(given) < 2:
-        raise OptionError("give at least two sets")
-    names = list(map(str, named)) if named is not None else [_name(data, k) for k, data in enumerate(given, start=1)]
-    left_out = Selection(drop=list(drop) if groups is None else [*drop, groups])
-    rows = [rows_of(data, name, left_out) for data, name in zip(given, names, strict=True)]
+    own = [_name(data, k) for k, data in enumerate(given, start=1)]
+    names = list(map(str, sets)) if isinstance(sets, Mapping) else own
+    take = Selection.of(reading, groups=groups)
+    rows = [rows_of(data, name, take) for data, name in zip(given, names, strict=True)]
+    first = Path(names[0]).name if names and names[0] == own[0] else ""  # of a path: its last part
     if groups is None:
-        return names, rows, None
-    return names, rows, [labels_of(data, groups, name) for data, name in zip(given, names, strict=True)]
+        return Sets(names, rows, None, first)
+    labels = [labels_of(data, groups, name, reading) for data, name in zip(given, names, strict=True)]
+    return Sets(names, rows, labels, first)
 
 
 def _name(data: Any, number: int) -> str:

@@ -20,7 +20,7 @@ from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 
 _IMAGES = (".png", ".jpg", ".jpeg")
@@ -151,13 +151,13 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     raise SampleError(f"{given} is not {HELP}")
 
 
-def labels_of(data: Any, column: str, name: str) -> NDArray[np.int64]:
-    """Codes (n,) of the labels in a column of a frame, or of a file.
+def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np.int64]:
+    """Codes (n,) of the labels in a column of a frame, or of a file, for the rows that the reading keeps.
 
     Raises SampleError if there is no such column.
     """
     if isinstance(data, str | Path):
-        return open_file(data, name, Selection(labels=column)).array[:, 0]
+        return open_file(data, name, Selection.of(reading, labels=column)).array[:, 0]
     if not hasattr(data, "columns") or isinstance(data, FileRows):
         raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
     if column not in list(data.columns):

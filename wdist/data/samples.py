@@ -1,10 +1,10 @@
 """Sample sets: opening them, reading their rows, and computing their digest and column statistics."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from wdist.data.columns import given_names, names_for
 from wdist.data.files import FileRows, rows_of
 from wdist.data.readers.npy import NUMERIC_KINDS
-from wdist.definitions.reading import Selection
+from wdist.definitions.arguments import ReadingArguments
+from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.rounding import UNIT_ROUNDOFF
 
@@ -169,9 +171,8 @@ def open_samples(
     name: str = "source",
     layout: str | None = None,
     *,
-    member: str | None = None,
-    drop: Sequence[str] = (),
     labels: str | None = None,
+    **reading: Unpack[ReadingArguments],
 ) -> SampleSet:
     """Open an array, a frame, or a file as a SampleSet.
 
@@ -182,13 +183,21 @@ def open_samples(
             FILE.npz:NAME.
         name: "source" or "target", used in messages.
         layout: "nhwc" or "nchw", for images whose shape is ambiguous.
-        member: array to take from an .npz file.
-        drop: columns of a table that are left out.
         labels: the one column of a file that is taken, as int64 codes (n, 1) of its labels, which may be text.
+        {reading}
 
-    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
+    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit, or an option
+    is unknown or out of range.
     """
-    data = rows_of(data, name, Selection(member=member, labels=labels, drop=list(drop)))
+    return samples_of(data, name, layout, Selection.checked(labels=labels, **reading))
+
+
+open_samples = shows_fields(open_samples, ReadingArguments, reading=Reading)
+
+
+def samples_of(data: Any, name: str, layout: str | None, take: Selection) -> SampleSet:
+    """`open_samples` of what a selection takes."""
+    data = rows_of(data, name, take)
     array = data.array if isinstance(data, FileRows) else _as_array(data, name)
     if isinstance(array, np.ma.MaskedArray):
         array = _unmasked(array, name)
