@@ -17,7 +17,7 @@ from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import Asked, AskedOfMany, BatchOptions, EstimateOptions, SetOptions, told_apart
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
-from wdist_client.uploads import create_all, create_by, create_sample_set
+from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -57,30 +57,35 @@ class AsyncClient:
         data: Any,
         *,
         by: str | None = None,
-        reference: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = False,
         progress: bool | None = None,
         **arguments: Unpack[AskedOfMany],
     ) -> AsyncBatchJob:
         """As `Client.matrix`."""
         part, options = told_apart(arguments)
-        sets = await self._run(create_all(data, by, part, progress, self._retries))
-        if reference is None:
+        chosen = Levels.of(by, levels, reference)
+        sets = await self._run(create_all(data, chosen, part, progress, self._retries))
+        if reference is False:
             return await self.batches.matrix(sets, **options)
-        return await self.batches.reference(*batches.referred(sets, reference), **options)
+        return await self.batches.reference(sets[0], sets[1:], **options)
 
     async def compare(
         self,
         data: Any,
+        candidates: Any = None,
         *,
-        reference: str,
         by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = None,
         progress: bool | None = None,
         **arguments: Unpack[AskedOfMany],
     ) -> AsyncBatchJob:
         """As `Client.compare`."""
         part, options = told_apart(arguments)
-        sets = await self._run(create_all(data, by, part, progress, self._retries))
-        return await self.batches.compare(*batches.referred(sets, reference), **options)
+        flow = create_compared(data, candidates, by, levels, reference, part, progress, self._retries)
+        sets = await self._run(flow)
+        return await self.batches.compare(sets[0], sets[1:], **options)
 
     async def version(self) -> dict[str, Any]:
         """The server's version, as it reports it."""
@@ -157,10 +162,17 @@ class AsyncSampleSets:
         return await self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
 
     async def create_by(
-        self, data: Any, by: str, *, progress: bool | None = None, **part: Unpack[SetOptions]
+        self,
+        data: Any,
+        by: str,
+        *,
+        levels: Sequence[Any] | None = None,
+        progress: bool | None = None,
+        **part: Unpack[SetOptions],
     ) -> list[SampleSet]:
         """As `SampleSets.create_by`."""
-        return await self._client._run(create_by(data, by, part, progress, self._client._retries))
+        chosen = Levels(by, levels, reference=True)
+        return await self._client._run(create_by(data, chosen, part, progress, self._client._retries))
 
     async def get(self, sample_set: SampleSet | str) -> SampleSet:
         """As `SampleSets.get`."""

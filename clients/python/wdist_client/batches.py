@@ -238,14 +238,6 @@ def identifiers(sets: Sequence[SampleSet | str]) -> list[str]:
     return [requests.identifier(sample_set, "ss_") for sample_set in sets]
 
 
-def referred(sets: Sequence[SampleSet], reference: str) -> tuple[SampleSet, list[SampleSet]]:
-    """The set of this name, and the others. Raises OptionError if there is none, or more than one."""
-    if len(found := [each for each in sets if each.name == reference]) != 1:
-        names = ", ".join(each.name or each.id for each in sets)
-        raise OptionError(f"{len(found) or 'no'} sets are called {reference!r:.100}; there are {names[:300]}")
-    return found[0], [each for each in sets if each is not found[0]]
-
-
 def names_of(sets: Sequence[SampleSet | str]) -> dict[str, str]:
     """Names for the rows and columns of a matrix, for the sets whose records were given."""
     return {s.id: s.name for s in sets if isinstance(s, SampleSet) and s.name}

@@ -25,7 +25,7 @@ from wdist_client.options import (
 )
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
-from wdist_client.uploads import create_all, create_by, create_sample_set
+from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -75,41 +75,51 @@ class Client:
         data: Any,
         *,
         by: str | None = None,
-        reference: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = False,
         progress: bool | None = None,
         **arguments: Unpack[AskedOfMany],
     ) -> BatchJob:
         """Sends several sets and submits every pair of them.
 
         Args:
-            data: with `by`, one table, of which each level of that column is a set; otherwise a list of sets or of
-                data, or a mapping of names to them.
-            by: the column whose levels tell the sets apart.
-            reference: name of the set, or of the level, that the others are compared with: a matrix of one row.
+            data: a list of sets or of data, or a mapping of names to them; with `by`, one table.
+            by: column of the table whose levels are the sets. It is no column of these sets.
+            levels: with `by`, the levels that are compared, in this order; by default all, sorted.
+            reference: True compares only the first set with each of the others; with `by`, a level does so with it.
             arguments: how data is read, as in `sample_sets.create`, and the options of `batches.matrix`.
         """
         part, options = told_apart(arguments)
-        sets = self._run(create_all(data, by, part, progress, self._retries))
-        if reference is None:
+        chosen = Levels.of(by, levels, reference)
+        sets = self._run(create_all(data, chosen, part, progress, self._retries))
+        if reference is False:
             return self.batches.matrix(sets, **options)
-        return self.batches.reference(*batches.referred(sets, reference), **options)
+        return self.batches.reference(sets[0], sets[1:], **options)
 
     def compare(
         self,
         data: Any,
+        candidates: Any = None,
         *,
-        reference: str,
         by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = None,
         progress: bool | None = None,
         **arguments: Unpack[AskedOfMany],
     ) -> BatchJob:
         """Sends several sets and submits the question which is closest to the reference: see its `comparison()`.
 
-        The arguments are those of `matrix`.
+        Args:
+            data: the reference; with `by`, one table.
+            candidates: a list of sets or of data, or a mapping of names to them.
+            by, levels: as in `matrix`.
+            reference: with `by`, the level that is the reference.
+            arguments: how data is read, as in `sample_sets.create`, and the options of `batches.compare`.
         """
         part, options = told_apart(arguments)
-        sets = self._run(create_all(data, by, part, progress, self._retries))
-        return self.batches.compare(*batches.referred(sets, reference), **options)
+        flow = create_compared(data, candidates, by, levels, reference, part, progress, self._retries)
+        sets = self._run(flow)
+        return self.batches.compare(sets[0], sets[1:], **options)
 
     def version(self) -> dict[str, Any]:
         """The server's version, as it reports it."""
@@ -200,13 +210,21 @@ class SampleSets:
         return self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
 
     def create_by(
-        self, data: Any, by: str, *, progress: bool | None = None, **part: Unpack[SetOptions]
+        self,
+        data: Any,
+        by: str,
+        *,
+        levels: Sequence[Any] | None = None,
+        progress: bool | None = None,
+        **part: Unpack[SetOptions],
     ) -> list[SampleSet]:
         """Sends one table, of which the rows of each level of the column `by` become a set, called by the level.
 
-        Data and options are those of `create`. The sets come in the order of the levels, as numbers or as text.
+        Data and options are those of `create`. `levels`: only these, in this order; by default all, sorted as numbers
+        if all of them are numbers, else as text.
         """
-        return self._client._run(create_by(data, by, part, progress, self._client._retries))
+        chosen = Levels(by, levels, reference=True)
+        return self._client._run(create_by(data, chosen, part, progress, self._client._retries))
 
     def get(self, sample_set: SampleSet | str) -> SampleSet:
         """The record of one set; raises NotFound."""

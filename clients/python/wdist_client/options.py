@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from wdist_client import contract
 from wdist_client.models import SampleSet
-from wdist_client.rows.reading import FIELDS
+from wdist_client.rows.reading import fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +43,8 @@ class AskedOfMany(BatchOptions, SetOptions, total=False):
 
 def told_apart(arguments: Mapping[str, Any]) -> tuple[SetOptions, dict[str, Any]]:
     """How data is read, and the options of the estimates."""
-    reading: Any = {name: value for name, value in arguments.items() if name in FIELDS}
-    return reading, {name: value for name, value in arguments.items() if name not in FIELDS}
+    reading: Any = {name: value for name, value in arguments.items() if name in fields()}
+    return reading, {name: value for name, value in arguments.items() if name not in reading}
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

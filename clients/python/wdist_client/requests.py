@@ -143,7 +143,13 @@ def find_sample_set(digest: bytes) -> Request:
     return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "100"})
 
 
-def create_sample_set(payload: Payload, digest: bytes, name: str | None, path: str = "/v1/sample-sets") -> Request:
+def create_sample_set(
+    payload: Payload,
+    digest: bytes,
+    name: str | None,
+    path: str = "/v1/sample-sets",
+    more: Mapping[str, Any] | None = None,
+) -> Request:
     """Sends the bytes; the server checks them against the digest (RFC 9530)."""
     headers = {
         "Content-Type": NPY,
@@ -151,7 +157,7 @@ def create_sample_set(payload: Payload, digest: bytes, name: str | None, path: s
         "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
-    params = given({"name": name, "filename": payload.file_name, **as_params(payload.reading)})
+    params = given({"name": name, "filename": payload.file_name, **as_params(payload.reading), **(more or {})})
     return Request("POST", path, params, headers, Upload(payload))
 
 

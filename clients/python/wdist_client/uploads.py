@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wdist_client import requests
 from wdist_client.advice import in_python
@@ -22,6 +23,7 @@ from wdist_client.flows import Compute, Flow, Retries, Sleep, send
 from wdist_client.models import SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.columns import kept_names
+from wdist_client.rows.frames import level_of
 from wdist_client.rows.payload import payload
 
 if TYPE_CHECKING:
@@ -67,27 +69,77 @@ def create_sample_set(
     return (yield from described(stored, name, body, retries))
 
 
-def create_by(data: Any, by: str, part: SetOptions, progress: bool | None, retries: Retries) -> Flow[list[SampleSet]]:
-    """Sends one table, of which the server makes one set for each level of the column `by`."""
-    body: Payload = yield Compute(lambda: payload(data, None, by=by, **part))
+@dataclass(frozen=True)
+class Levels:
+    """Which sets of one table are compared: those of `chosen` levels of the column `by`, or of all.
+
+    reference: the level that the others are compared with; True, the first one; False, all pairs are compared.
+    """
+
+    by: str
+    chosen: Sequence[str] | None = None
+    reference: str | bool = False
+
+    @classmethod
+    def of(cls, by: str | None, chosen: Sequence[Any] | str | None, reference: Any) -> Self | None:
+        """None without `by`. Raises OptionError for what means nothing then."""
+        if by is not None:
+            listed = [chosen] if isinstance(chosen, str) else chosen
+            named = reference if isinstance(reference, bool) else level_of(reference)
+            return cls(by, None if listed is None else [level_of(each) for each in listed], named)
+        if chosen is not None:
+            raise OptionError("levels are those of a column of one table: name it as by, or leave levels out")
+        if not isinstance(reference, bool):
+            raise OptionError(
+                f"reference is {reference!r}; it must be True or False, or with by a level. Without by, the first set "
+                "is the reference"
+            )
+        return None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        named = {} if isinstance(self.reference, bool) else {"reference": self.reference}
+        return named | ({} if self.chosen is None else {"levels": list(self.chosen)})
+
+    def in_order(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
+        """The sets that are compared, the reference first."""
+        order = [each.name for each in sets] if self.chosen is None else list(self.chosen)
+        if not isinstance(self.reference, bool):
+            order = [self.reference, *(name for name in order if name != self.reference)]
+        named = {each.name: each for each in sets}
+        return [named[name] for name in order if name in named]
+
+
+def create_by(
+    data: Any, levels: Levels, part: SetOptions, progress: bool | None, retries: Retries
+) -> Flow[list[SampleSet]]:
+    """Sends one table, of which the server makes one set for each level of a column."""
+    if isinstance(data, Mapping | list | tuple):
+        raise OptionError("by splits one table: give one frame, or the path of one file")
+    body: Payload = yield Compute(lambda: payload(data, None, by=levels.by, **part))
     tell(body.notes)
+    digest: bytes = yield Compute(body.sha256)
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
-        digest: bytes = yield Compute(body.sha256)
-        request = requests.create_sample_set(body, digest, None, requests.BY)
+        request = requests.create_sample_set(body, digest, None, requests.BY, levels.params)
         answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
-    return answer.read(requests.SetsByLevel).data
+    return levels.in_order(answer.read(requests.SetsByLevel).data)
 
 
 def create_all(
-    data: Any, by: str | None, part: SetOptions, progress: bool | None, retries: Retries
+    data: Any, levels: Levels | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[list[SampleSet]]:
-    """The sets of a table by the levels of a column; without `by`, of a mapping of names to data or of a list.
+    """The sets of one table; without `levels`, of a mapping of names to data or of a list.
 
     Raises OptionError where it is none of these.
     """
-    if by is not None:
-        return (yield from create_by(data, by, part, progress, retries))
-    named = list(data.items()) if isinstance(data, Mapping) else [(None, each) for each in _listed(data)]
+    if levels is not None:
+        return (yield from create_by(data, levels, part, progress, retries))
+    if not isinstance(data, Mapping | list | tuple):
+        raise OptionError(
+            f"expected a list of sets or a mapping of names to sets, got {type(data).__name__}: for the groups of one "
+            "table name their column, by='cut'"
+        )
+    named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
     stored = []
     for name, each in named:
         made = yield from create_sample_set(each, name, part, progress, retries)
@@ -95,13 +147,31 @@ def create_all(
     return stored
 
 
-def _listed(data: Any) -> Sequence[Any]:
-    if not isinstance(data, list | tuple):
-        raise OptionError(
-            f"expected a list of sets or a mapping of names to sets, got {type(data).__name__}: for the groups of one "
-            "table name their column, by='cut'"
-        )
-    return data
+def create_compared(
+    data: Any,
+    candidates: Any,
+    by: str | None,
+    levels: Sequence[Any] | None,
+    reference: Any,
+    part: SetOptions,
+    progress: bool | None,
+    retries: Retries,
+) -> Flow[list[SampleSet]]:
+    """The reference and the candidates of a comparison: given one by one, or the levels of one table.
+
+    Raises OptionError where it is neither.
+    """
+    if by is None:
+        Levels.of(None, levels, reference is not None and reference)
+        if candidates is None:
+            raise OptionError("give a reference and at least two candidates")
+        first = yield from create_sample_set(data, None, part, progress, retries)
+        return [first, *(yield from create_all(candidates, None, part, progress, retries))]
+    if candidates is not None:
+        raise OptionError("by makes the candidates of the levels of one table: leave candidates out")
+    if reference is None or isinstance(reference, bool):
+        raise OptionError(f"say which level of {by!r} is the reference: reference='LEVEL'")
+    return (yield from create_all(data, Levels.of(by, levels, reference), part, progress, retries))
 
 
 def is_the_same(stored: SampleSet, name: str | None, columns: Sequence[str] | None) -> bool:

@@ -7,33 +7,34 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from wdist_client.advice import LISTS, SWITCHES, WORDS
+from wdist_client.advice import options
 from wdist_client.errors import OptionError, SampleError
 
-FIELDS = frozenset((LISTS | SWITCHES | WORDS) - {"by"})
-"""The options of a reading, and `labels`."""
 _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
 _UNNAMED = re.compile(r"Unnamed: \d+|__index_level_\d+__|level_\d+|index|")
 
 
-BY = "by"  # not of a reading: the column that tells the sets of one table apart
+def fields() -> list[str]:
+    """The options of a reading, and the column of labels."""
+    return [name for name in options() if name not in ("by", "reference", "levels")]
 
 
-def checked(options: Mapping[str, Any]) -> dict[str, Any]:
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that ask for something. Raises OptionError for one that is none, or is of another type."""
-    return {name: _checked(name, value) for name, value in options.items() if not _is_default(name, value)}
+    return {name: _checked(name, value) for name, value in given.items() if not _is_default(name, value)}
 
 
 def _is_default(name: str, value: Any) -> bool:
-    is_empty = name in LISTS and isinstance(value, list | tuple | set | frozenset) and not value
+    is_empty = isinstance(value, list | tuple | set | frozenset) and not value and options().get(name) is list
     return value is None or is_empty or (name in _DEFAULTS and value == _DEFAULTS[name])
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name not in FIELDS | {BY}:
-        close = difflib.get_close_matches(name, FIELDS, n=1)
+    kind = options().get(name)
+    if kind is None:
+        close = difflib.get_close_matches(name, fields(), n=1)
         raise OptionError(f"{name} is no option of a reading" + "".join(f"; did you mean {each}?" for each in close))
-    if name in LISTS:
+    if kind is list:
         if isinstance(value, str):
             return [value]
         if isinstance(value, Mapping) or not isinstance(value, Collection):
@@ -41,10 +42,8 @@ def _checked(name: str, value: Any) -> Any:
         if wrong := [each for each in value if not isinstance(each, str)]:
             raise OptionError(f"{name} holds {wrong[0]!r:.60}, which is no name of a column: give text")
         return list(value)
-    if name in SWITCHES and not isinstance(value, bool):
-        raise OptionError(f"{name} is {value!r:.60}; it must be True or False")
-    if name not in LISTS | SWITCHES and not isinstance(value, str):
-        raise OptionError(f"{name} is {value!r:.60}; it takes text")
+    if not isinstance(value, kind):
+        raise OptionError(f"{name} is {value!r:.60}; it {'must be True or False' if kind is bool else 'takes text'}")
     return value
 
 
