@@ -14,7 +14,7 @@ from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import called
 from wdist.inference.comparison import check_delta, compared_figures, statements_needed
-from wdist.matrix import Sets, matrix_of, open_sets
+from wdist.matrix import Sets, matrix_of, open_levels, open_sets, refuse_levels
 from wdist.options import Options, options_and_reading, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
@@ -64,9 +64,12 @@ Comparison.__doc__ = (Comparison.__doc__ or "").replace("{figures}", entries(Com
 
 @takes_options
 def compare_w1(
-    reference: Any,
-    candidates: Sequence[Any] | Mapping[str, Any],
+    data: Any,
+    candidates: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
+    by: str | None = None,
+    levels: Sequence[Any] | None = None,
+    reference: Any = None,
     delta: float | None = None,
     groups: str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
@@ -75,9 +78,12 @@ def compare_w1(
     """Tell which candidate is closer to the reference in the Wasserstein-1 distance, and by how much.
 
     Args:
-        reference: a set of rows, as `estimate_w1` takes it.
+        data: the reference, a set of rows as `estimate_w1` takes it; with `by`, one table.
         candidates: two or more sets, perhaps by name, whose rows are independent of the reference's. A set without a
             name is called by its path, or by its number from 1.
+        by: column of a table whose levels are the reference and the candidates, instead of `candidates`.
+        levels: with `by`, the levels that are compared; by default all.
+        reference: with `by`, the level that is the reference.
         delta: candidates whose distances differ by at most this count as equally near.
         groups: column of tables with labels of rows that belong together.
         progress: True shows a line on standard error; a function is called with each `Progress`.
@@ -92,9 +98,18 @@ def compare_w1(
     """
     options, reading = options_and_reading(arguments)
     check_delta(delta)
+    if by is not None:
+        if candidates is not None:
+            raise OptionError("by makes the candidates of the levels of one table: leave candidates out")
+        if reference is None or isinstance(reference, bool):
+            raise OptionError(f"say which level of {by!r} is the reference: reference='LEVEL'")
+        sets = open_levels(data, by, reading, levels, reference, groups)
+        return comparison_of(sets, options, delta=delta, progress=progress)
+    if candidates is None:
+        raise OptionError("give a reference and at least two candidates")
+    refuse_levels(levels, reference is not None and reference)
     statements_needed(len(candidates), {**options.model_dump(), "groups": groups})  # refuses before any file is read
-    sets = open_sets(_named(reference, candidates), reading, groups)
-    return comparison_of(sets, options, delta=delta, progress=progress)
+    return comparison_of(open_sets(_named(data, candidates), reading, groups), options, delta=delta, progress=progress)
 
 
 def comparison_of(

@@ -10,13 +10,14 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.files import FileRows, labels_of, rows_of
+from wdist.data.files import FileRows, coded, labels_of, partition_of, rows_of, split_rows
 from wdist.data.pair import Shared
+from wdist.data.tables.by import reading_by
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError
-from wdist.estimate import compared
+from wdist.estimate import called, compared
 from wdist.inference.pair_matrix import (
     ADJUSTED,
     FIGURES,
@@ -131,9 +132,11 @@ class Sets:
 
 @takes_options
 def matrix_w1(
-    sets: Sequence[Any] | Mapping[str, Any],
+    sets: Any,
     *,
-    reference: bool = False,
+    by: str | None = None,
+    levels: Sequence[Any] | None = None,
+    reference: Any = False,
     groups: str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
     **arguments: Unpack[Arguments],
@@ -141,9 +144,13 @@ def matrix_w1(
     """Bound the Wasserstein-1 distance of every pair of sample sets, each by itself and all together.
 
     Args:
-        sets: two or more sets, each as `estimate_w1` takes it, perhaps by name. A set without a name is called by its
-            path, or by its number from 1.
-        reference: compare only the first set with each of the others.
+        sets: two or more sets, each as `estimate_w1` takes it, perhaps by name: a list, or {name: rows}. A set without
+            a name is called by its path, or by its number from 1. With `by`, one table: a frame, or the path of a file.
+        by: column of the table whose levels are the sets. It is no column of these sets. Rows without a level are what
+            `missing` says.
+        levels: with `by`, the levels that are compared, in this order; by default all, sorted as numbers if all of them
+            are numbers, else as text. More than 50 are compared with a reference only.
+        reference: True compares only the first set with each of the others; with `by`, a level does so with this one.
         groups: column of tables with labels of rows that belong together.
         progress: True shows a line on standard error; a function is called with each `Progress`.
         {reading}
@@ -156,7 +163,12 @@ def matrix_w1(
     Raises what `estimate_w1` raises; messages name the sets.
     """
     options, reading = options_and_reading(arguments)  # before any file is read
-    return matrix_of(open_sets(sets, reading, groups), options, reference=reference, progress=progress)
+    if by is None:
+        refuse_levels(levels, reference)
+        opened = open_sets(sets, reading, groups)
+    else:
+        opened = open_levels(sets, by, reading, levels, reference, groups)
+    return matrix_of(opened, options, reference=reference is not False, progress=progress)
 
 
 def matrix_of(
@@ -186,6 +198,42 @@ def matrix_of(
         split=first.split, warnings=warnings, results=results,
         upper_kind=common_kind(each.to_dict() for each in results),
     )  # fmt: skip
+
+
+def refuse_levels(levels: Sequence[Any] | None, reference: Any) -> None:
+    """Raise OptionError for what means nothing without `by`."""
+    if levels is not None:
+        raise OptionError("levels are those of a column of one table: name it as by, or leave levels out")
+    if not isinstance(reference, bool):
+        raise OptionError(
+            f"reference is {reference!r}; it must be true or false, or with by a level. Without by, the first set is "
+            "the reference"
+        )
+
+
+def open_levels(
+    table: Any, by: str, reading: Reading, levels: Sequence[Any] | None, reference: Any, groups: str | None
+) -> Sets:
+    """The levels of a column as sets, the reference first."""
+    if isinstance(table, Mapping | list | tuple):
+        raise OptionError("by splits one table: give one frame, or the path of one file")
+    if not isinstance(by, str):
+        raise OptionError(f"by is {by!r}; it must be the name of a column")
+    if by == groups:
+        raise OptionError(f"by and groups are both {by!r}: a group would be a set of its own; leave groups out")
+    name, take = called(table, "the table"), reading_by(reading, by)
+    rows = coded(table, name, Selection.of(take, groups=groups))
+    return sets_by(rows, by, levels, reference, None if groups is None else labels_of(table, groups, name, take))
+
+
+def sets_by(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: Any, labels: NDArray[Any] | None) -> Sets:
+    """The levels of a column of an open table as sets, with the labels of their rows."""
+    if levels is not None and not isinstance(levels, Sequence):
+        raise OptionError(f"levels is {levels!r}; it must be a list of levels of {by!r}")
+    partition = partition_of(rows, by, [levels] if isinstance(levels, str) else levels, reference)
+    parts = split_rows(rows, by, partition)
+    groups = None if labels is None else list(partition.parts(labels[partition.order]).values())
+    return Sets(list(parts), list(parts.values()), groups, partition.levels[0])
 
 
 def open_sets(sets: Sequence[Any] | Mapping[str, Any], reading: Reading, groups: str | None) -> Sets:

@@ -39,6 +39,18 @@ Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
 Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
 Groups = Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")]
+By = Annotated[
+    str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
+]
+Levels = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="LEVEL",
+        show_default=False,
+        help="with --by: compare these levels, in this order; repeatable",
+    ),
+]
 FailAbove = Annotated[
     float | None, Parameter(validator=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Switch, finite
+from wdist.cli.arguments import AsJson, By, FailAbove, Groups, Levels, Progress, SetName, Switch, finite
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
 from wdist.cli.output import EX_NO, fail, refuse, remark, say
@@ -32,7 +32,17 @@ def matrix(
     as_json: AsJson = False,
     progress: Progress = None,
     groups: Groups = None,
-    reference: Annotated[Switch, Parameter(help="only the first against each of the others")] = False,
+    by: By = None,
+    levels: Levels = (),
+    reference: Annotated[
+        str | bool,
+        Parameter(
+            negative=(),
+            metavar="[LEVEL]",
+            show_default=False,
+            help="only the first, or with --by a level, against each of the others",
+        ),
+    ] = False,
     fail_above: FailAbove = None,
     simultaneous: Annotated[Switch, Parameter(help="--fail-above is about bounds that hold together")] = False,
     **arguments: Any,
@@ -45,7 +55,8 @@ def matrix(
     shown = sys.stderr.isatty() if progress is None else progress
     try:
         options, reading = options_and_reading(arguments)
-        result = matrix_of(_sets(names, reading, groups), options, reference=reference, progress=shown)
+        sets = _sets(names, reading, groups, by, levels, reference)
+        result = matrix_of(sets, options, reference=reference is not False, progress=shown)
     except WdistError as error:
         return refuse(error)
     say(json.dumps(result.to_dict(), indent=2) if as_json else result)
@@ -65,6 +76,9 @@ def compare(
     delta: Delta = None,
     as_json: AsJson = False,
     progress: Progress = None,
+    by: By = None,
+    levels: Levels = (),
+    reference: Annotated[str | None, Parameter(metavar="LEVEL", help="with --by: the level that is it")] = None,
     groups: Groups = None,
     **arguments: Any,
 ) -> int:
@@ -78,19 +92,31 @@ def compare(
         return fail("give a reference and at least two candidates")
     try:
         options, reading = options_and_reading(arguments)
-        result = comparison_of(_sets(names, reading, groups), options, delta=delta, progress=shown)
+        if by is not None and reference is None:
+            return fail(f"say which level of {by!r} is the reference: --reference LEVEL")
+        sets = _sets(names, reading, groups, by, levels, False if reference is None else reference)
+        result = comparison_of(sets, options, delta=delta, progress=shown)
     except WdistError as error:
         return refuse(error)
     say(json.dumps(result.to_dict(), indent=2) if as_json else result)
     return 0
 
 
-def _sets(names: Sequence[str], reading: Reading, groups: str | None) -> Sets:
-    """Open the files of a matrix or of a comparison."""
-    from wdist.matrix import Sets
+def _sets(
+    names: Sequence[str], reading: Reading, groups: str | None, by: str | None, levels: Sequence[str], reference: Any
+) -> Sets:
+    """Open the files of a matrix or of a comparison, or one table whose levels are compared."""
+    from wdist.data.tables.by import reading_by
+    from wdist.errors import OptionError
+    from wdist.matrix import Sets, refuse_levels, sets_by
 
+    if by is not None:
+        if len(names) != 1:
+            raise OptionError(f"--by takes one table, not {len(names)} files")
+        (table,) = open_inputs(names, reading_by(reading, by), groups)
+        return sets_by(table.rows, by, levels or None, reference, table.labels)
+    refuse_levels(levels or None, reference)
     inputs = open_inputs(names, reading, groups)
     labels = [each.labels for each in inputs if each.labels is not None] or None
-    return Sets(
-        [each.given for each in inputs], [each.rows for each in inputs], labels, Path(names[0]).name if names else ""
-    )
+    first = Path(names[0]).name if names else ""
+    return Sets([each.given for each in inputs], [each.rows for each in inputs], labels, first)

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,8 @@ from wdist.data.groups import checked_labels
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.splits import MINIMUM_ROWS
+from wdist.data.tables.by import Partition, reading_by, split_schema
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
@@ -35,10 +37,10 @@ _HERE = {  # what readers say of requests to a server, in terms of files
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The array of an open file, and what is known of it.
+    """The array of an open file, and the names of its columns if it has some. `given` is what the user calls it.
 
-    given: what the user calls it. columns: their names, if it has some. table: the schema of the codes that `array`
-    holds, unless it holds plain numbers. notes: what was left out, each a sentence without the name of the set.
+    table: the schema of the codes in `array`, or None where it holds plain numbers. notes: what was left out. take: the
+    selection by which it was read, if that is known. file_sha256: SHA-256 of the file, where its bytes are not at hand.
     """
 
     given: str
@@ -46,6 +48,8 @@ class FileRows:
     columns: list[str] | None
     table: TableSchema | None = None
     notes: Sequence[str] = ()
+    take: Selection | None = None
+    file_sha256: str | None = None
 
 
 def rows_of(data: Any, name: str, take: Selection) -> Any:
@@ -79,7 +83,7 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
         with tempfile.TemporaryFile() as output:  # the system deletes it once the array is no longer mapped
             found = read(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), chosen)
             array = map_npy(output, str(given), "the converted file")
-            return FileRows(str(given), array, found.columns, found.table, tuple(found.notes))
+            return FileRows(str(given), array, found.columns, found.table, found.notes, take)
 
 
 def convert(
@@ -163,3 +167,54 @@ def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np
     if column not in list(data.columns):
         raise SampleError(f"{name}: no column is named {column!r}; there are {', '.join(map(str, data.columns))}")
     return checked_labels(data[column], name, len(data), may_be_codes=False)
+
+
+def split_by(
+    data: Any,
+    by: str,
+    reading: Reading,
+    *,
+    levels: Sequence[Any] | None = None,
+    reference: Any = True,
+    name: str = "the table",
+) -> dict[str, FileRows]:
+    """The rows of a table by the levels of its column `by`, in the order of the levels, without this column.
+
+    levels, reference: as in `wdist.data.tables.by.Partition.of`. Raises SampleError, OptionError.
+    """
+    rows = coded(data, name, Selection.of(reading_by(reading, by)))
+    return split_rows(rows, by, partition_of(rows, by, levels, reference))
+
+
+def coded(data: Any, name: str, take: Selection) -> FileRows:
+    """The codes of a table with a category. Raises OptionError for data whose columns have no names."""
+    rows = rows_of(data, name, take)
+    if not isinstance(rows, FileRows) or rows.table is None:
+        raise OptionError(f"{name}: by names a column of a table; the columns of this data have no names")
+    return rows
+
+
+def partition_of(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: Any) -> Partition:
+    """The rows of an open table by the levels of a column."""
+    assert rows.table is not None  # noqa: S101 - `by` is a category
+    k = rows.table.names.index(by)
+    names = rows.table.columns[k].levels
+    return Partition.of(by, rows.array[:, k], names, chosen=levels, reference=reference, least=MINIMUM_ROWS)
+
+
+def split_rows(rows: FileRows, by: str, partition: Partition) -> dict[str, FileRows]:
+    """The rows of each level: slices of one temporary file, mapped into memory."""
+    assert rows.table is not None  # noqa: S101 - `by` is a category
+    kept, table = split_schema(rows.table, by)
+    with tempfile.TemporaryFile() as output:
+        writer = ArrayWriter(output.fileno(), _NO_LIMIT)
+        writer.begin((len(kept),), rows.array.dtype)
+        for block in partition.blocks(rows.array):
+            writer.append(block[:, kept])
+        writer.end()
+        ordered = map_npy(output, rows.given, "the file in the order of its levels")
+    names = [rows.table.names[k] for k in kept]
+    return {
+        level: replace(rows, given=level, array=part, columns=names, table=table)
+        for level, part in partition.parts(ordered).items()
+    }

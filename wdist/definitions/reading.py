@@ -92,10 +92,6 @@ class Selection(Reading):
         default=None, description="Take this column of a table only: labels of groups, which may be text."
     )
 
-    whole: Names = Field(
-        default=[], description="With missing='drop', rows without a value in these columns are left out, too."
-    )
-
     @classmethod
     def of(cls, reading: Reading, *, groups: str | None = None, labels: str | None = None) -> Self:
         """What a reading takes: the rows without the column `groups`, or with `labels` the labels of these rows."""
@@ -104,8 +100,7 @@ class Selection(Reading):
             return cls.checked(**fields, labels=labels)
         if groups is None:
             return cls.checked(**fields)
-        whole = [groups] if reading.missing == "drop" else []  # rows and labels must be of the same rows
-        return cls.checked(**fields | {"drop": [*dict.fromkeys([*reading.drop, groups])], "whole": whole})
+        return cls.checked(**fields | {"drop": [*dict.fromkeys([*reading.drop, groups])]})
 
     @property
     def of_a_table(self) -> bool:

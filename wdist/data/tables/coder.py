@@ -61,8 +61,8 @@ class _Levels:
 class TableCoder:
     """Codes a table: `append` takes its columns block by block, `end` says what was found.
 
-    chosen: places of the columns to give, in the order in which `append` takes them. Those of `take.whole` follow
-    those that are coded; with `take.labels`, the column of labels is the last one.
+    chosen: places of the columns to give, in the order in which `append` takes them; with `take.labels`, the column
+    of labels is the last one.
     """
 
     def __init__(
@@ -79,9 +79,7 @@ class TableCoder:
         self._labels = labels = take.labels
         self.chosen = _chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
-        coded = len(given) - len(take.whole)
-        self._types = [_declared(each, take) if each.name != labels else each for each in given[:coded]]
-        self._given = [*self._types, *given[coded:]]
+        self._types = [_declared(each, take) if each.name != labels else each for each in given]
         self._levels = [_Levels() for _ in self._types]
         self._is_plain = all(each.kind in ("number", "list") for each in self._types) and take.missing != "level"
         dtypes = [each.dtype for each in self._types]
@@ -107,7 +105,7 @@ class TableCoder:
         else:
             coded = [
                 self._coded(column, kind, levels)
-                for column, kind, levels in zip(columns[: len(self._types)], self._types, self._levels, strict=True)
+                for column, kind, levels in zip(columns, self._types, self._levels, strict=True)
             ]
             self._writer.append(np.concatenate(coded, axis=1)[kept])
         self._rows += rows
@@ -116,17 +114,16 @@ class TableCoder:
     def _lost(self, columns: Sequence[Column], rows: int) -> NDArray[np.bool_] | None:
         """Which rows have missing values and are left out; None if none are."""
         lost = np.zeros(rows, dtype=np.bool_)
-        for column, kind in zip(columns, self._given, strict=True):
+        for column, kind in zip(columns, self._types, strict=True):
             missing = column.missing
             if column.values.dtype.kind == "f" and kind.kind in ("number", "list", "time"):
                 is_nan = np.isnan(column.values).reshape(rows, -1).any(axis=1)
                 missing = is_nan if missing is None else missing | is_nan
             if missing is None or not missing.any():
                 continue
-            has_no_level = kind.kind == "list" or self._labels is not None
-            if self._take.missing == "error" or (has_no_level and self._take.missing == "level"):
+            if self._take.missing == "error" or (kind.kind == "list" and self._take.missing == "level"):
                 way = asked("missing", "drop") + " leaves such rows out"
-                way += "" if has_no_level else f", {asked('missing', 'level')} makes it a level of its own"
+                way += "" if kind.kind == "list" else f", {asked('missing', 'level')} makes it a level of its own"
                 where = self._place(self._rows + int(missing.argmax()))
                 raise DecodeError(f"{self._called(kind.name)}, {where} has a missing value: {way}")
             lost |= missing
@@ -217,7 +214,7 @@ def _names_of(kind: ColumnType) -> list[str]:
 def _chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
     """Places of the columns that the reading takes, in its order; of the labels at the end."""
     names, labels = [each.name for each in types], take.labels
-    wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates, *take.whole]
+    wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
@@ -235,7 +232,7 @@ def _chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) ->
         return [*(kept if take.missing == "drop" else ()), names.index(labels)]
     if not kept:
         raise DecodeError("no column is left; drop fewer")
-    return [*kept, *(names.index(name) for name in take.whole)]
+    return kept
 
 
 def _declared(kind: ColumnType, take: Selection) -> ColumnType:
