@@ -44,14 +44,12 @@ def options() -> dict[str, type]:
     """The options that messages name, and the type of each: list, bool or str."""
     from wdist_client import contract
 
-    given = {
-        name: getattr(kind, "__forward_arg__", str(kind)) for name, kind in contract.Reading.__annotations__.items()
-    }
-    kinds = {"Collection": list, "bool": bool}
-    return {
-        name: next((found for word, found in kinds.items() if kind.startswith(word)), str)
-        for name, kind in (given | _BY).items()
-    }
+    kinds: dict[str, type] = {"Collection": list, "bool": bool}
+    found = {}
+    for name, kind in (contract.Reading.__annotations__ | _BY).items():
+        written = str(getattr(kind, "__forward_arg__", kind))
+        found[name] = next((each for word, each in kinds.items() if written.startswith(word)), str)
+    return found
 
 
 @cache

@@ -55,6 +55,27 @@ Groups = Annotated[
     tuple[str, str] | None, Parameter(negative=(), metavar="LABELS_A LABELS_B", help="labels: groups stay whole")
 ]
 Labels = Annotated[str | None, Parameter(metavar="COLUMN", help="take this column alone, as labels of groups")]
+By = Annotated[
+    str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
+]
+Levels = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="LEVEL",
+        show_default=False,
+        help="with --by: compare these levels, in this order; repeatable",
+    ),
+]
+Reference = Annotated[
+    str | bool,
+    Parameter(
+        negative=(),
+        metavar="[LEVEL]",
+        show_default=False,
+        help="only the first, or with --by a level, against each of the others",
+    ),
+]
 Simultaneous = Annotated[Switch, Parameter(help="adds bounds that hold for all pairs together")]
 Metadata = Annotated[
     dict[str, str] | None,

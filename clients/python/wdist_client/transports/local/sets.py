@@ -47,15 +47,20 @@ class LocalSets:
 
     def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
         """The records of the sets of one table, one for each level of the column `by`."""
-        from wdist.data.tables.by import split_by
-
+        from wdist.data.files import partition_of, split_rows
+        from wdist.data.tables.by import reading_by
         from wdist.definitions.reading import Reading
 
-        sent, params = _payload(request), dict(request.params)
-        by = params.pop("by")
+        sent, params = _payload(request), request.params
+        by = params["by"]
         with _refused():
-            levels = split_by(_source(sent), by, _reading(Reading, params))
-            return 201, {"data": [self._add(rows, level)[1] for level, rows in levels.items()]}
+            take = reading_by(_reading(Reading, params), by)
+            rows = _rows(sent, take.model_dump(exclude_none=True))
+            if rows.table is None:
+                raise RefusalError(422, "Invalid samples", "by names a column of a table: give one with names", "by")
+            partition = partition_of(rows, by, params.get("levels"), params.get("reference", True))
+            parts = split_rows(rows, by, partition)
+            return 201, {"data": [self._add(part, level)[1] for level, part in parts.items()]}
 
     def _add(self, rows: FileRows, name: str | None) -> tuple[int, dict[str, Any]]:
         from wdist.data.samples import open_samples
