@@ -31,7 +31,8 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     if kind in (nw.Categorical, nw.Enum):
         return ColumnType(name, "category"), _categories(series)
     if kind == nw.String:
-        return ColumnType(name, "text"), lambda rows: _levels(series[rows])
+        text = series.cast(nw.String) if str(getattr(native, "type", "")) == "string_view" else series
+        return ColumnType(name, "text"), lambda rows: _levels(text[rows])
     if kind in (nw.Date, nw.Datetime):
         unit = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
         return ColumnType(name, "time"), lambda rows: _times(series[rows], unit)
@@ -45,7 +46,8 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
 def _said(series: nw.Series[Any]) -> str:
     kind = series.dtype
     named = {"Duration": "spans of time", "Time": "times of a day", "Struct": "structs", "Binary": "bytes"}
-    own = getattr(series.to_native(), "dtype", None)
+    native = series.to_native()
+    own = getattr(native, "dtype", getattr(native, "type", None))
     return named.get(type(kind).__name__, str(own if own is not None else kind)[:100])
 
 

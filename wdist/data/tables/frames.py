@@ -80,12 +80,12 @@ def columns_of(native: Any) -> list[tuple[ColumnType, Read]]:
     """The types of the columns of a frame or a Series, and what reads them. Raises DecodeError."""
     if is_series(native):
         own = nw.from_native(native, series_only=True)
-        names, columns = [str(own.name or _SINGLE)], [own]
+        names, columns, shape = [str(own.name or _SINGLE)], [own], (len(own),)
     else:
         names = column_names(native)[0]
-        columns = _columns(native, len(names))
-    if 0 in native.shape:
-        raise DecodeError(f"a frame of shape {native.shape} holds no values; give it rows and columns")
+        columns, shape = _columns(native, len(names)), tuple(native.shape)
+    if 0 in shape:
+        raise DecodeError(f"a frame of shape {shape} holds no values; give it rows and columns")
     return [reader(column, name) for column, name in zip(columns, names, strict=True)]
 
 
