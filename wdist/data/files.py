@@ -1,7 +1,8 @@
-"""Rows of files: an .npy file is mapped into memory, any other is first converted to a temporary one."""
+"""Rows of files and frames: an .npy file is mapped into memory, any other is first converted to a temporary one."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.groups import checked_labels
+from wdist.data.advice import in_python
+from wdist.data.arrays import as_array
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.data.tables.by import Partition, reading_by, split_schema
-from wdist.data.tables.found import DecodeError
+from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.memory import labels_in_memory, read_array, read_memory
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Reading, Selection
@@ -27,6 +30,7 @@ from wdist.errors import OptionError, SampleError
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+_BLOCK_ROWS = 1 << 16
 _NO_LIMIT = 1 << 62  # the files are the user's own
 _HERE = {  # what readers say of requests to a server, in terms of files
     "?member=NAME": "FILE.npz:NAME",
@@ -37,14 +41,16 @@ _HERE = {  # what readers say of requests to a server, in terms of files
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The array of an open file, and the names of its columns if it has some. `given` is what the user calls it.
+    """The rows of an open file or frame, and what is known of them. `given` is what the user calls it.
 
-    table: the schema of the codes in `array`, or None where it holds plain numbers. notes: what was left out. take: the
-    selection by which it was read, if that is known. file_sha256: SHA-256 of the file, where its bytes are not at hand.
+    array: (n, ...), or what gives such rows at a slice or an index array. columns: their names, if they have some.
+    table: what the columns of codes mean, unless the rows are plain numbers. notes: what was left out, in sentences.
+    take: the selection by which it was read, if that is known. file_sha256: SHA-256 of the file, where its bytes are
+    not at hand.
     """
 
     given: str
-    array: NDArray[Any]
+    array: Any
     columns: list[str] | None
     table: TableSchema | None = None
     notes: Sequence[str] = ()
@@ -52,21 +58,59 @@ class FileRows:
     file_sha256: str | None = None
 
 
-def rows_of(data: Any, name: str, take: Selection) -> Any:
-    """The rows that `take` selects: FileRows for a path, otherwise the data, less the dropped columns of a frame.
+def rows_of(data: Any, name: str, take: Selection) -> FileRows:
+    """The rows that `take` selects: those of a file, a frame or an array.
 
-    `name` is the set's name in messages. Raises SampleError if a file cannot be read, OptionError if the selection does
-    not apply to data in memory.
+    `name` is the set's name in messages. What was opened before stays as it is. Raises SampleError if the data cannot
+    be read, OptionError if the selection does not apply to it.
     """
-    if isinstance(data, str | Path):
-        return open_file(data, name, take)
-    if take == Selection():
+    if isinstance(data, FileRows):
         return data
-    if take.member is not None or take.labels is not None or not hasattr(data, "columns"):
-        raise OptionError(f"{name}: drop is for tables only, member and labels for files only")
-    if missing := [each for each in take.drop if each not in list(data.columns)]:
-        raise SampleError(f"{name}: no column is named {missing[0]!r}; there are {', '.join(map(str, data.columns))}")
-    return data[[each for each in data.columns if each not in take.drop]]
+    if isinstance(data, str | os.PathLike):
+        return open_file(_path(data), name, take)
+    if take.member is not None:
+        raise OptionError(f"{name}: member is for .npz files only")
+    if take.labels is not None:
+        codes = labels_of(data, take.labels, name, take.model_copy(update={"labels": None}))
+        return FileRows(name, codes[:, None], [take.labels])
+    with refusals_of(name):
+        if (read := read_memory(data, take)) is None:
+            read = read_array(_without_columns(data, name, take), take)
+    array, found = read
+    return _opened_rows(name, array, found)
+
+
+def _without_columns(data: Any, name: str, take: Selection) -> NDArray[Any]:
+    """An array that is no table. Raises OptionError if columns are chosen by their names."""
+    array = as_array(data, name, masked_is_missing=take.missing != "error")
+    for option in ("columns", "drop", "categories", "dates"):
+        if getattr(take, option):
+            raise OptionError(
+                f"{name}: {option} is for tables, and an array has no names of columns: give "
+                "pandas.DataFrame(x, columns=[...])"
+            )
+    return array
+
+
+def _opened_rows(name: str, array: Any, found: Found) -> FileRows:
+    return FileRows(name, array, found.columns, found.table, found.notes)
+
+
+def _path(given: str | os.PathLike[Any]) -> str | Path:
+    """A path as the user gave it. Raises SampleError for text that can be none."""
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    return given if isinstance(given, str | Path) else Path(text)
+
+
+@contextmanager
+def refusals_of(name: str) -> Iterator[None]:
+    """Puts what a coder of tables refuses into words that name the set and the arguments of Python."""
+    try:
+        yield
+    except DecodeError as error:
+        raise SampleError(f"{name}: {in_python(str(error))}") from error
 
 
 def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[bytes] | None = None) -> FileRows:
@@ -158,15 +202,19 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
 def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np.int64]:
     """Codes (n,) of the labels in a column of a frame, or of a file, for the rows that the reading keeps.
 
-    Raises SampleError if there is no such column.
+    Raises SampleError if there is no such column, or a label is missing.
     """
-    if isinstance(data, str | Path):
-        return open_file(data, name, Selection.of(reading, labels=column)).array[:, 0]
-    if not hasattr(data, "columns") or isinstance(data, FileRows):
-        raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
-    if column not in list(data.columns):
-        raise SampleError(f"{name}: no column is named {column!r}; there are {', '.join(map(str, data.columns))}")
-    return checked_labels(data[column], name, len(data), may_be_codes=False)
+    take = Selection.of(reading)
+    if take.missing != "drop":  # then all rows are kept, whatever the other columns hold
+        take = take.model_copy(update={"columns": None, "drop": [], "categories": [], "dates": []})
+    if isinstance(data, str | os.PathLike):
+        labels: NDArray[np.int64] = open_file(_path(data), name, take.model_copy(update={"labels": column})).array[:, 0]
+        return labels
+    if not isinstance(data, FileRows):
+        with refusals_of(name):
+            if (codes := labels_in_memory(data, column, name, take)) is not None:
+                return codes
+    raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
 
 
 def split_by(
@@ -199,7 +247,8 @@ def partition_of(rows: FileRows, by: str, levels: Sequence[Any] | None, referenc
     assert rows.table is not None  # noqa: S101 - `by` is a category
     k = rows.table.names.index(by)
     names = rows.table.columns[k].levels
-    return Partition.of(by, rows.array[:, k], names, chosen=levels, reference=reference, least=MINIMUM_ROWS)
+    codes = [rows.array[at : at + _BLOCK_ROWS][:, k] for at in range(0, len(rows.array), _BLOCK_ROWS)]
+    return Partition.of(by, np.concatenate(codes), names, chosen=levels, reference=reference, least=MINIMUM_ROWS)
 
 
 def split_rows(rows: FileRows, by: str, partition: Partition) -> dict[str, FileRows]:

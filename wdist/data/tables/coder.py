@@ -18,7 +18,7 @@ from wdist.data.groups import codes_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableColumn, TableSchema
-from wdist.data.tables.writer import ArrayWriter
+from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
@@ -69,7 +69,7 @@ class TableCoder:
         self,
         types: Sequence[ColumnType],
         take: Selection,
-        writer: ArrayWriter,
+        writer: RowWriter,
         *,
         has_names: bool = True,
         place: Place = in_row,
@@ -77,7 +77,7 @@ class TableCoder:
         """With `take.labels`, the labels are written instead of the rows, as int64 codes (n, 1). Raises DecodeError."""
         self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
         self._labels = labels = take.labels
-        self.chosen = _chosen(types, take, has_names=has_names)
+        self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
         self._types = [_declared(each, take) if each.name != labels else each for each in given]
         self._levels = [_Levels() for _ in self._types]
@@ -114,12 +114,12 @@ class TableCoder:
     def _lost(self, columns: Sequence[Column], rows: int) -> NDArray[np.bool_] | None:
         """Which rows have missing values and are left out; None if none are."""
         lost = np.zeros(rows, dtype=np.bool_)
-        for column, kind in zip(columns, self._types, strict=True):
-            missing = column.missing
-            if column.values.dtype.kind == "f" and kind.kind in ("number", "list", "time"):
-                is_nan = np.isnan(column.values).reshape(rows, -1).any(axis=1)
-                missing = is_nan if missing is None else missing | is_nan
+        for k, (column, kind) in enumerate(zip(columns, self._types, strict=True)):
+            missing = missing_in(column)
             if missing is None or not missing.any():
+                continue
+            if self._labels is not None and k == len(columns) - 1:
+                self._refuse_labels(missing & ~lost)
                 continue
             if self._take.missing == "error" or (kind.kind == "list" and self._take.missing == "level"):
                 way = asked("missing", "drop") + " leaves such rows out"
@@ -129,12 +129,22 @@ class TableCoder:
             lost |= missing
         return lost if self._take.missing == "drop" and lost.any() else None
 
+    def _refuse_labels(self, missing: NDArray[np.bool_]) -> None:
+        """A row without a label is in no group, and no value of its own decides whether it is left out."""
+        if missing.any():
+            where = self._place(self._rows + int(missing.argmax()))
+            raise DecodeError(
+                f"{self._called(str(self._labels))}, {where} has no label: leave such rows out, or give each a label "
+                "of its own"
+            )
+
     def _coded(self, column: Column, kind: ColumnType, levels: _Levels) -> NDArray[Any]:
         """The codes of a column in a block, (m, width)."""
         if kind.kind == "category":
             return levels.codes(_as_levels(column), kind.name)[:, None]
         values = column.values
         if kind.kind == "time":
+            values = self._seconds(column, kind) if column.values.dtype.kind == "i" else values
             values = (values - self._start) / SECONDS[self._take.time_unit or "seconds"]
         if not self._is_plain:
             if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
@@ -144,6 +154,26 @@ class TableCoder:
         if column.missing is not None and values.dtype.kind == "f":
             values = np.where(column.missing.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
         return values.astype(self._dtype, copy=False).reshape(len(values), kind.width)
+
+    def _seconds(self, column: Column, kind: ColumnType) -> NDArray[np.float64]:
+        """Seconds since 1970-01-01 of dates and times in ISO 8601."""
+        given = column.values if column.missing is None else column.values[~column.missing]
+        table = np.full(len(column.levels) + 1, np.nan)  # the last is for missing values
+        for k in np.unique(given):
+            text = column.levels[k]
+            try:
+                time = datetime.datetime.fromisoformat(text.strip())
+            except ValueError:
+                row = self._place(self._rows + _first(column, int(k)))
+                raise DecodeError(
+                    f"{self._called(kind.name)}, {row} holds {text[:100]!r}, which is no date or time in ISO 8601, "
+                    "such as 2026-01-31 or 2026-01-31T09:30"
+                ) from None
+            table[k] = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+        seconds: NDArray[np.float64] = table[
+            column.values if column.missing is None else np.where(column.missing, -1, column.values)
+        ]
+        return seconds
 
     def _refuse_large(self, values: NDArray[Any], kind: ColumnType) -> None:
         if int(values.max()) > LARGEST_WHOLE or int(values.min()) < -LARGEST_WHOLE:
@@ -175,12 +205,7 @@ class TableCoder:
                 "the table holds no values" if not self._rows else "every row has a missing value, so that none is left"
             )
         self._writer.end()
-        notes = []
-        if self._kept < self._rows:
-            notes.append(
-                f"{self._rows - self._kept:,} of {self._rows:,} rows have missing values and were left out: the "
-                "distance is between the populations of the rows without"
-            )
+        notes = [left_out_note(self._kept, self._rows)] if self._kept < self._rows else []
         if self._labels is not None:
             return Found([self._labels], notes=notes)
         schema = None if self._is_plain else self._schema()
@@ -202,6 +227,14 @@ class TableCoder:
         return TableSchema(tuple(columns), take.missing == "level")
 
 
+def left_out_note(kept: int, rows: int) -> str:
+    """What is said of rows with missing values that were left out."""
+    return (
+        f"{rows - kept:,} of {rows:,} rows have missing values and were left out: the distance is between the "
+        "populations of the rows without"
+    )
+
+
 def asked(option: str, value: str) -> str:
     """How a reader's message names an option; each surface puts it into its own words (`wdist.data.advice`)."""
     return f"?{option}={quote(value, safe='')}"
@@ -211,7 +244,7 @@ def _names_of(kind: ColumnType) -> list[str]:
     return [kind.name] if kind.kind != "list" else [f"{kind.name}[{k}]" for k in range(kind.width)]
 
 
-def _chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
+def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
     """Places of the columns that the reading takes, in its order; of the labels at the end."""
     names, labels = [each.name for each in types], take.labels
     wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
@@ -258,12 +291,26 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
     return kind
 
 
+def missing_in(column: Column) -> NDArray[np.bool_] | None:
+    """Where there is no value, NaN among numbers included."""
+    if column.values.dtype.kind != "f":
+        return column.missing
+    is_nan: NDArray[np.bool_] = np.isnan(column.values).reshape(len(column.values), -1).any(axis=1)
+    return is_nan if column.missing is None else column.missing | is_nan
+
+
+def _first(column: Column, level: int) -> int:
+    """The first row that has this level."""
+    found = column.values == level
+    return int((found if column.missing is None else found & ~column.missing).argmax())
+
+
 def _as_levels(column: Column) -> Column:
     """A declared column of numbers or booleans as levels."""
     if column.levels:
         return column
     distinct, places = np.unique(column.values, return_inverse=True)
-    return Column(places.astype(np.int64), column.missing, tuple(level_of(value) for value in distinct))
+    return Column(places.astype(np.int64), missing_in(column), tuple(level_of(value) for value in distinct))
 
 
 def level_of(value: Any) -> str:
