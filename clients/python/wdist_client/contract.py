@@ -46,7 +46,7 @@ class SampleSet(Model):
         table: What the array's columns mean, unless they are plain numbers: it holds codes then.
         notes: What was left out when the file was read.
         file_sha256: Of the bytes that were sent, before they became an array of that sha256.
-        reading: How they were read: the parameters that were given. Default: {}.
+        reading: How they were read: the parameters that were not the defaults, if any.
     """
 
     id: str
@@ -60,7 +60,7 @@ class SampleSet(Model):
     table: Table | None = None
     notes: list[str] = Field(default_factory=list)
     file_sha256: str | None = None
-    reading: dict[str, Any] = {}
+    reading: dict[str, Any] | None = None
     created_at: datetime | None = None
     statistics: dict[str, Any] = Field(default_factory=dict)
 

@@ -94,7 +94,9 @@ class SampleSetView(BaseModel):
     file_sha256: str | None = Field(
         default=None, description="Of the bytes that were sent, before they became an array of that sha256."
     )
-    reading: dict[str, Any] = Field(default={}, description="How they were read: the parameters that were given.")
+    reading: dict[str, Any] | None = Field(
+        default=None, description="How they were read: the parameters that were not the defaults, if any."
+    )
     created_at: str
     statistics: dict[str, Any]
 
@@ -104,5 +106,5 @@ def sample_set_view(row: SampleSet) -> SampleSetView:
         id=row.id, name=row.name, sha256=row.sha256, bytes=row.bytes, rows=row.rows, shape=row.shape, dtype=row.dtype,
         columns=row.column_names, created_at=rfc3339(row.created_at), statistics=row.statistics,
         table=None if row.table_schema is None else TableView.model_validate(row.table_schema),
-        notes=row.notes or [], file_sha256=row.file_sha256, reading=row.reading or {},
+        notes=row.notes or [], file_sha256=row.file_sha256, reading=row.reading,
     )  # fmt: skip
