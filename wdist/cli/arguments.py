@@ -36,11 +36,21 @@ def finite(_: type, value: float | None) -> None:
 
 SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
-Drop = Annotated[
-    tuple[str, ...], Parameter(negative=(), metavar="COLUMN", show_default=False, help="leave a column out; repeatable")
-]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
 Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
+Groups = Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")]
+By = Annotated[
+    str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
+]
+Levels = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="LEVEL",
+        show_default=False,
+        help="with --by: compare these levels, in this order; repeatable",
+    ),
+]
 FailAbove = Annotated[
     float | None, Parameter(validator=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
 ]

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,10 +17,12 @@ from wdist.data.groups import checked_labels
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.splits import MINIMUM_ROWS
+from wdist.data.tables.by import Partition, reading_by, split_schema
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 
 _IMAGES = (".png", ".jpg", ".jpeg")
@@ -153,15 +155,66 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     raise SampleError(f"{given} is not {HELP}")
 
 
-def labels_of(data: Any, column: str, name: str) -> NDArray[np.int64]:
-    """Codes (n,) of the labels in a column of a frame, or of a file.
+def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np.int64]:
+    """Codes (n,) of the labels in a column of a frame, or of a file, for the rows that the reading keeps.
 
     Raises SampleError if there is no such column.
     """
     if isinstance(data, str | Path):
-        return open_file(data, name, Selection(labels=column)).array[:, 0]
+        return open_file(data, name, Selection.of(reading, labels=column)).array[:, 0]
     if not hasattr(data, "columns") or isinstance(data, FileRows):
         raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
     if column not in list(data.columns):
         raise SampleError(f"{name}: no column is named {column!r}; there are {', '.join(map(str, data.columns))}")
     return checked_labels(data[column], name, len(data), may_be_codes=False)
+
+
+def split_by(
+    data: Any,
+    by: str,
+    reading: Reading,
+    *,
+    levels: Sequence[Any] | None = None,
+    reference: Any = True,
+    name: str = "the table",
+) -> dict[str, FileRows]:
+    """The rows of a table by the levels of its column `by`, in the order of the levels, without this column.
+
+    levels, reference: as in `wdist.data.tables.by.Partition.of`. Raises SampleError, OptionError.
+    """
+    rows = coded(data, name, Selection.of(reading_by(reading, by)))
+    return split_rows(rows, by, partition_of(rows, by, levels, reference))
+
+
+def coded(data: Any, name: str, take: Selection) -> FileRows:
+    """The codes of a table with a category. Raises OptionError for data whose columns have no names."""
+    rows = rows_of(data, name, take)
+    if not isinstance(rows, FileRows) or rows.table is None:
+        raise OptionError(f"{name}: by names a column of a table; the columns of this data have no names")
+    return rows
+
+
+def partition_of(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: Any) -> Partition:
+    """The rows of an open table by the levels of a column."""
+    assert rows.table is not None  # noqa: S101 - `by` is a category
+    k = rows.table.names.index(by)
+    names = rows.table.columns[k].levels
+    return Partition.of(by, rows.array[:, k], names, chosen=levels, reference=reference, least=MINIMUM_ROWS)
+
+
+def split_rows(rows: FileRows, by: str, partition: Partition) -> dict[str, FileRows]:
+    """The rows of each level: slices of one temporary file, mapped into memory."""
+    assert rows.table is not None  # noqa: S101 - `by` is a category
+    kept, table = split_schema(rows.table, by)
+    with tempfile.TemporaryFile() as output:
+        writer = ArrayWriter(output.fileno(), _NO_LIMIT)
+        writer.begin((len(kept),), rows.array.dtype)
+        for block in partition.blocks(rows.array):
+            writer.append(block[:, kept])
+        writer.end()
+        ordered = map_npy(output, rows.given, "the file in the order of its levels")
+    names = [rows.table.names[k] for k in kept]
+    return {
+        level: replace(rows, given=level, array=part, columns=names, table=table)
+        for level, part in partition.parts(ordered).items()
+    }

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from wdist.data.readers.npy import NUMERIC_KINDS
 from wdist.data.tables.coder import LARGEST_WHOLE
 from wdist.data.tables.encoding import EncodedRows, Encoding
 from wdist.data.tables.schema import TableSchema
-from wdist.definitions.reading import Selection
+from wdist.definitions.arguments import ReadingArguments
+from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.rounding import UNIT_ROUNDOFF
 
@@ -222,10 +224,9 @@ def open_samples(
     name: str = "source",
     layout: str | None = None,
     *,
-    member: str | None = None,
-    drop: Sequence[str] = (),
     labels: str | None = None,
     take: Selection | None = None,
+    **reading: Unpack[ReadingArguments],
 ) -> SampleSet:
     """Open an array, a frame, or a file as a SampleSet.
 
@@ -236,14 +237,14 @@ def open_samples(
             FILE.npz:NAME.
         name: "source" or "target", used in messages.
         layout: "nhwc" or "nchw", for images whose shape is ambiguous.
-        member: array to take from an .npz file.
-        drop: columns of a table that are left out.
         labels: the one column of a file that is taken, as int64 codes (n, 1) of its labels, which may be text.
-        take: all of these at once, and how tables are read; `member`, `drop` and `labels` are not given then.
+        take: all of the following at once, and `labels`; these are not given then.
+        {reading}
 
-    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
+    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit, or an option
+    is unknown or out of range.
     """
-    take = take or Selection(member=member, labels=labels, drop=list(drop))
+    take = take or Selection.checked(labels=labels, **reading)
     data = rows_of(data, name, take)
     array = data.array if isinstance(data, FileRows) else _as_array(data, name)
     if isinstance(array, np.ma.MaskedArray):
@@ -264,6 +265,9 @@ def open_samples(
         array, name, _resolve_layout(array, name, layout), names, take=take, file=file,
         table=None if file is None else file.table, notes=() if file is None else file.notes,
     )  # fmt: skip
+
+
+open_samples = shows_fields(open_samples, ReadingArguments, reading=Reading)
 
 
 def encode_together(*sets: SampleSet) -> list[SampleSet]:

@@ -91,8 +91,6 @@ def check_selection(take: Selection, kind: FileFormat) -> None:
         tables = " and ".join(sorted(each.title for each in FORMATS.values() if each.has_columns))
         field = "drop" if take.labels is None else "labels"
         raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
-    if take.labels is not None and take.drop:
-        raise SelectionError("labels takes one column only; leave drop out", "drop")
 
 
 def read(kind: FileFormat, source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
