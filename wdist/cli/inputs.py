@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from wdist.data.advice import in_flags
 from wdist.data.columns import check_names
 from wdist.data.readers.registry import HELP as FILES
 from wdist.definitions.reading import Selection
@@ -76,14 +77,14 @@ def _in_flags() -> Iterator[None]:
     try:
         yield
     except SampleError as error:
-        raise SampleError(str(error).replace("drop=['NAME']", "--drop NAME")) from error
+        raise SampleError(in_flags(str(error))) from error
 
 
 def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
     from wdist.data.files import open_file
 
     left_out = drop if groups is None else (*drop, groups)
-    with _standard_input(text) as copied, _in_flags():
+    with _in_flags(), _standard_input(text) as copied:
         rows = open_file(text, text, Selection(drop=list(left_out)), copied)
         if groups is None:
             return Input(text, rows)
@@ -92,9 +93,16 @@ def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
 
 @contextmanager
 def _standard_input(text: str) -> Iterator[IO[bytes] | None]:
-    """A seekable copy of standard input if the argument is -, else None."""
+    """A seekable copy of standard input if the argument is -, or of a pipe, as <(command) is; else None."""
+    from wdist.data.files import is_pipe
+
     if text != "-":
-        yield None
+        if not is_pipe(Path(text)):
+            yield None
+            return
+        with tempfile.TemporaryFile() as copied, Path(text).open("rb") as pipe:
+            shutil.copyfileobj(pipe, copied)
+            yield copied
         return
     if sys.stdin.isatty():
         raise SampleError("- reads standard input, which is your terminal: redirect a file or a pipe to it")
