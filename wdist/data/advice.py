@@ -1,45 +1,62 @@
-"""Puts the options that a message names into the words of who reads it.
+"""The options that messages of readers name, in the words of each surface.
 
-A reader names an option as a request to a server has it, `?drop=who`, with its value percent-encoded
-(`wdist.data.tables.coder.asked`). In Python the same is `drop=['who']`, on the command line `--drop who`.
+A reader writes `?option=value`, as in a request, with the value percent-encoded (`wdist.data.tables.coder.asked`).
 """
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
-from typing import Any
+from ast import literal_eval
 from urllib.parse import unquote
 
-from wdist.definitions.reading import Reading
+from wdist.definitions.reading import Selection
 
-_LISTS = {"levels", *(name for name, field in Reading.model_fields.items() if "list" in str(field.annotation))}
-_SWITCHES = {name for name, field in Reading.model_fields.items() if "bool" in str(field.annotation)}
-_NAMES = "|".join(sorted({*Reading.model_fields, "levels", "reference", "labels"}))
+_BY = ("by", "levels", "reference")  # of matrices and comparisons of one table
+_LISTS = frozenset(
+    ["levels", *(name for name, field in Selection.model_fields.items() if "list" in str(field.annotation).lower())]
+)
+_FLAGS = frozenset(name for name, field in Selection.model_fields.items() if field.annotation in (bool, bool | None))
+_NAMES = "|".join([*Selection.model_fields, *_BY])
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
-_ASKED = re.compile(rf"\?({_NAMES})=([^\s&;:,()]+)")
-_WRITTEN = re.compile(rf"\b({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
+_ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
+_ARGUMENT = re.compile(rf"(?<![\w.-])({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
+_FORMAT = "say with ?format= what it is"
+_ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
 
 
 def in_python(message: str) -> str:
-    """A reader's message with its options as keyword arguments."""
-    return _ASKED.sub(lambda found: f"{found[1]}={_value(found[1], unquote(found[2]))!r}", message)
+    """A reader's message with its options as keyword arguments: `drop=['cut']`, `decimal=','`, `header=True`."""
+    return _ASKED.sub(_argument, message).replace(_FORMAT, _ENDING)
 
 
 def in_flags(message: str) -> str:
-    """A message with its options as flags, whether a reader wrote it or `in_python` did."""
-    return _WRITTEN.sub(lambda found: _flags(found[1], ast.literal_eval(found[2])), in_python(message))
+    """A message, of a reader or as `in_python` puts it, with its options as flags of a command: `--drop cut`."""
+    message = _ASKED.sub(lambda found: _flag(found[1], unquote(found[2])), message)
+    return _ARGUMENT.sub(_flag_of_argument, message).replace(_FORMAT, _ENDING)
 
 
-def _value(option: str, text: str) -> Any:
-    if option in _SWITCHES:
-        return text == "true"
-    return [text] if option in _LISTS else text
+def _argument(found: re.Match[str]) -> str:
+    option, value = found[1], unquote(found[2])
+    if option == "member":
+        return f"FILE.npz:{value}"
+    if option in _FLAGS:
+        return f"{option}={value.capitalize()}"
+    return f"{option}={[value] if option in _LISTS else value!r}"
 
 
-def _flags(option: str, value: Any) -> str:
-    flag = option.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    return " ".join(f"--{flag} {shlex.quote(each)}" for each in (value if isinstance(value, list) else [value]))
+def _flag_of_argument(found: re.Match[str]) -> str:
+    value = literal_eval(found[2])
+    return " ".join(_flag(found[1], str(each)) for each in (value if isinstance(value, list) else [value]))
+
+
+def _flag(option: str, value: str) -> str:
+    """A flag as one would type it, quoted for the shell."""
+    if option == "member":
+        return f"FILE.npz:{value}"
+    shown = option.replace("_", "-")
+    if option in _FLAGS:
+        return f"--{shown}" if value.lower() == "true" else f"--no-{shown}"
+    if value.startswith("-"):
+        return f"--{shown}={shlex.quote(value)}"
+    return f"--{shown} " + (r"$'\t'" if value == "\t" else shlex.quote(value))

@@ -95,7 +95,7 @@ class Selection(Reading):
     @classmethod
     def of(cls, reading: Reading, *, groups: str | None = None, labels: str | None = None) -> Self:
         """What a reading takes: the rows without the column `groups`, or with `labels` the labels of these rows."""
-        fields = reading.model_dump()
+        fields = {name: getattr(reading, name) for name in Reading.model_fields}
         if labels is not None:
             return cls.checked(**fields, labels=labels)
         if groups is None:
