@@ -12,14 +12,15 @@ from urllib.parse import unquote
 
 from wdist.definitions.reading import Selection
 
-_LISTS = frozenset(name for name, field in Selection.model_fields.items() if "list" in str(field.annotation).lower())
-_FLAGS = frozenset(name for name, field in Selection.model_fields.items() if field.annotation in (bool, bool | None))
-_NAMES = "|".join(Selection.model_fields)
-_ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
-_ARGUMENT = re.compile(
-    rf"(?<![\w.-])({_NAMES})=(\[(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-    r"|True|False)"
+_BY = ("by", "levels", "reference")  # of matrices and comparisons of one table
+_LISTS = frozenset(
+    ["levels", *(name for name, field in Selection.model_fields.items() if "list" in str(field.annotation).lower())]
 )
+_FLAGS = frozenset(name for name, field in Selection.model_fields.items() if field.annotation in (bool, bool | None))
+_NAMES = "|".join([*Selection.model_fields, *_BY])
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
+_ARGUMENT = re.compile(rf"(?<![\w.-])({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
 _FORMAT = "say with ?format= what it is"
 _ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
 
@@ -46,7 +47,7 @@ def _argument(found: re.Match[str]) -> str:
 
 def _flag_of_argument(found: re.Match[str]) -> str:
     value = literal_eval(found[2])
-    return _flag(found[1], str(value[0] if isinstance(value, list) else value))
+    return " ".join(_flag(found[1], str(each)) for each in (value if isinstance(value, list) else [value]))
 
 
 def _flag(option: str, value: str) -> str:

@@ -14,11 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wdist.data.advice import in_python
-from wdist.data.groups import checked_labels
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.columnar.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.npy import map_npy
@@ -27,7 +23,7 @@ from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
-from wdist.errors import OptionError, SampleError
+from wdist.errors import SampleError
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
@@ -48,41 +44,25 @@ _SAME_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The array of an open file, and what is known of it.
+    """The rows of an open file or frame, and what is known of them. `given` is what the user calls it.
 
-    given: what the user calls it. columns: their names, if it has some. table: the schema of the codes that `array`
-    holds, unless it holds plain numbers. notes: what was left out, each a sentence without the name of the set. digest:
-    computes `file_sha256`.
+    array: (n, ...), or what gives such rows at a slice or an index array. columns: their names, if they have some.
+    table: what the columns of codes mean, unless the rows are plain numbers. notes: what was left out, in sentences.
+    take: the selection by which it was read, if that is known. digest: computes `file_sha256`.
     """
 
     given: str
-    array: NDArray[Any]
+    array: Any
     columns: list[str] | None
     table: TableSchema | None = None
     notes: Sequence[str] = ()
+    take: Selection | None = None
     digest: Callable[[], str | None] | None = None
 
     @cached_property
     def file_sha256(self) -> str | None:
         """SHA-256 of the file's bytes; None for a folder, for standard input, and for a file that changed since."""
         return None if self.digest is None else self.digest()
-
-
-def rows_of(data: Any, name: str, take: Selection) -> Any:
-    """The rows that `take` selects: FileRows for a path, otherwise the data, less the dropped columns of a frame.
-
-    `name` is the set's name in messages. Raises SampleError if a file cannot be read, OptionError if the selection does
-    not apply to data in memory.
-    """
-    if isinstance(data, str | Path):
-        return open_file(data, name, take)
-    if take == Selection():
-        return data
-    if take.member is not None or take.labels is not None or not hasattr(data, "columns"):
-        raise OptionError(f"{name}: drop is for tables only, member and labels for files only")
-    if missing := [each for each in take.drop if each not in list(data.columns)]:
-        raise SampleError(f"{name}: no column is named {missing[0]!r}; there are {', '.join(map(str, data.columns))}")
-    return data[[each for each in data.columns if each not in take.drop]]
 
 
 def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[bytes] | None = None) -> FileRows:
@@ -99,7 +79,7 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
             found = opened.write(ArrayWriter(output.fileno(), _NO_LIMIT))
             array = map_npy(output, str(given), "the converted file")
     notes = tuple(in_python(note) for note in found.notes)
-    return FileRows(str(given), array, found.columns, found.table, notes, digest)
+    return FileRows(str(given), array, found.columns, found.table, notes, take, digest)
 
 
 def convert(
@@ -217,17 +197,3 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     ) is not None:
         raise SampleError(f"{given} cannot be read here: {instead}")
     raise SampleError(f"{given} is not {HELP}")
-
-
-def labels_of(data: Any, column: str, name: str) -> NDArray[np.int64]:
-    """Codes (n,) of the labels in a column of a frame, or of a file.
-
-    Raises SampleError if there is no such column.
-    """
-    if isinstance(data, str | Path):
-        return open_file(data, name, Selection(labels=column)).array[:, 0]
-    if not hasattr(data, "columns") or isinstance(data, FileRows):
-        raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
-    if column not in list(data.columns):
-        raise SampleError(f"{name}: no column is named {column!r}; there are {', '.join(map(str, data.columns))}")
-    return checked_labels(data[column], name, len(data), may_be_codes=False)

@@ -1,18 +1,25 @@
 """Sample sets: opening them, reading their rows, and computing their digest and column statistics."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import given_names, names_for
-from wdist.data.files import FileRows, rows_of
-from wdist.data.readers.npy import NUMERIC_KINDS
-from wdist.definitions.reading import Selection
+from wdist.data.columns import names_for
+from wdist.data.files import FileRows
+from wdist.data.moments import RunningMoments
+from wdist.data.rows import rows_of
+from wdist.data.tables.coder import LARGEST_WHOLE
+from wdist.data.tables.encoding import EncodedRows, Encoding
+from wdist.data.tables.schema import TableSchema
+from wdist.definitions.arguments import ReadingArguments
+from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.rounding import UNIT_ROUNDOFF
 
@@ -26,7 +33,8 @@ BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many eleme
 class ColumnStatistics:
     """Statistics of each column of a sample set (images flattened), float64, in the units of the stored array.
 
-    minimum, maximum, mean, deviation: shape (d,). deviation is the population standard deviation (division by n).
+    minimum, maximum, mean, deviation: shape (d,), of the values that are not missing; 0 where all are. deviation is the
+    population standard deviation (division by n).
     """
 
     minimum: NDArray[np.float64]
@@ -38,14 +46,30 @@ class ColumnStatistics:
 class SampleSet:
     """A set of rows drawn from a distribution: an array in memory or a memory-mapped file, never copied whole.
 
-    name: "source" or "target", used in messages; n: number of rows; row_shape: (d,) for tables, (c, h, w) for images;
-    dtype: as stored; layout: "nhwc" or "nchw" for images with channels; divisor: 255 for uint8 images, else 1;
-    names: a data frame's column names, or None.
+    array: (n, ...), or what gives such rows at a slice or an index array; name: what messages call the set; n: number
+    of rows; row_shape: (d,) for tables, (c, h, w) for images; dtype: as stored; layout: "nhwc" or "nchw" for images
+    with channels; divisor: 255 for uint8 images, else 1; names: a table's column names, or None; table: what the
+    columns mean if the array holds codes of a table with categories, dates, booleans or missing values; encoding: how
+    codes became the rows of `array`, once sets are compared (`encode_together`); notes: what was left out of the data,
+    in sentences; take: the selection that they were read by.
     """
 
-    def __init__(self, array: NDArray[Any], name: str, layout: Layout | None, names: list[str] | None) -> None:
+    def __init__(
+        self,
+        array: Any,
+        name: str,
+        layout: Layout | None,
+        names: list[str] | None,
+        *,
+        table: TableSchema | None = None,
+        notes: Sequence[str] = (),
+        take: Selection | None = None,
+        file: FileRows | None = None,
+    ) -> None:
         self.array = array
         self.names = names
+        self.table, self.notes, self.take, self.file = table, list(notes), take or Selection(), file
+        self.encoding: Encoding | None = array.encoding if isinstance(array, EncodedRows) else None
         self.name = name
         self.n = int(array.shape[0])
         self.dtype: np.dtype[Any] = array.dtype
@@ -71,6 +95,39 @@ class SampleSet:
     def columns(self) -> list[str]:
         """Column names, or their numbers from 0 if they have none."""
         return self.names or [str(i) for i in range(self.dimension)]
+
+    @property
+    def may_be_missing(self) -> NDArray[np.bool_]:
+        """(d,): the columns in which NaN is a missing value, not a fault."""
+        if self.encoding is not None:
+            return np.array([kind == "optional" for kind in self.encoding.kinds])
+        return np.full(self.dimension, self.table is not None and self.table.has_levels_of_missing)
+
+    def encoded(self, encoding: Encoding) -> "SampleSet":
+        """The same rows by this encoding. Numbers need no schema: they are taken in the order of its columns.
+
+        Raises SampleError if their columns are not those of the encoding.
+        """
+        table = self.table or self._as_table(encoding)
+        rows = EncodedRows(self.array, table, encoding)
+        return SampleSet(
+            rows, self.name, None, encoding.names, table=table, notes=self.notes, take=self.take, file=self.file
+        )
+
+    def _as_table(self, encoding: Encoding) -> TableSchema:
+        """The schema of a set of plain numbers that is compared with a table of other columns, too."""
+        names = encoding.schema.names if self.names is None else self.names
+        if self.array.ndim != 2:
+            raise SampleError(
+                f"{self.name}: rows of shape {self.row_shape} are no table; give a table of the same columns"
+            )
+        if self.dtype.kind in "iu" and self.dtype.itemsize == 8:
+            for block in (self.array[k : k + self._block_rows] for k in range(0, self.n, self._block_rows)):
+                if int(block.max()) > LARGEST_WHOLE or int(block.min()) < -LARGEST_WHOLE:
+                    raise SampleError(
+                        f"{self.name} holds whole numbers beyond 2^53, which float64 rounds: leave them out"
+                    )
+        return TableSchema.of_numbers(names, has_levels_of_missing=encoding.schema.has_levels_of_missing)
 
     @property
     def rounding(self) -> float:
@@ -126,29 +183,24 @@ class SampleSet:
 
         Raises SampleError for a value that is not finite or beyond float32, naming the row and column of the first.
         """
-        d = self.dimension
-        minimum, maximum = np.full(d, np.inf), np.full(d, -np.inf)
-        mean, squares = np.zeros(d), np.zeros(d)
+        moments, may_be_missing = RunningMoments((self.dimension,)), self.may_be_missing
+        limit = float(np.finfo(np.float32).max)
         for start in range(0, self.n, self._block_rows):
             raw = np.asarray(self.array[start : start + self._block_rows])
             block = raw.reshape(len(raw), -1).astype(np.float64)
-            low, high = block.min(axis=0), block.max(axis=0)
-            limit = float(np.finfo(np.float32).max)
-            if not (np.all(low >= -limit) and np.all(high <= limit)):  # NaN fails every comparison
-                self._refuse_value(block, start, limit)
-            np.minimum(minimum, low, out=minimum)
-            np.maximum(maximum, high, out=maximum)
-            # Chan, Golub and LeVeque's pairwise update: no cancellation for columns with a large offset
-            block_mean = block.mean(axis=0)
-            block -= block_mean
-            shift = block_mean - mean
-            share = len(raw) / (start + len(raw))
-            squares += np.einsum("ij,ij->j", block, block) + shift**2 * start * share
-            mean += shift * share
-        return ColumnStatistics(minimum, maximum, mean, np.sqrt(squares / max(1, self.n)))
+            # NaN fails every comparison
+            if not (np.all(block.min(axis=0) >= -limit) and np.all(block.max(axis=0) <= limit)):
+                self._refuse_values(block, start, limit, may_be_missing)
+            moments.add(block)
+        return ColumnStatistics(moments.minimum, moments.maximum, moments.mean, moments.deviation)
 
-    def _refuse_value(self, block: NDArray[np.float64], start: int, limit: float) -> None:
-        row, column = np.argwhere(~(np.abs(block) <= limit))[0]
+    def _refuse_values(
+        self, block: NDArray[np.float64], start: int, limit: float, may_be_missing: NDArray[np.bool_]
+    ) -> None:
+        wrong = ~(np.abs(block) <= limit) & ~(np.isnan(block) & may_be_missing)
+        if not wrong.any():
+            return
+        row, column = np.argwhere(wrong)[0]
         value = block[row, column]
         problem = "beyond the range of float32; rescale the column" if np.isfinite(value) else "not finite"
         advice = "" if np.isfinite(value) else "; remove or impute such rows"
@@ -157,7 +209,12 @@ class SampleSet:
         )
 
     def column_name(self, column: int) -> str:
-        """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image."""
+        """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image.
+
+        Of encoded rows it is the column of the table.
+        """
+        if self.encoding is not None:
+            return f"column {self.encoding.schema.names[self.encoding.columns[column].table_column]!r}"
         if not self.is_image:
             name = self.columns[column]
             return f"column {name if name == str(column) else repr(name)}"
@@ -168,103 +225,60 @@ def open_samples(
     data: Any,
     name: str = "source",
     layout: str | None = None,
+    take: Selection | None = None,
     *,
-    member: str | None = None,
-    drop: Sequence[str] = (),
     labels: str | None = None,
+    **reading: Unpack[ReadingArguments],
 ) -> SampleSet:
     """Open an array, a frame, or a file as a SampleSet.
 
     Args:
         data: a numpy or torch array or anything array-like, of shape (n,), (n, d), (n, h, w), (n, h, w, c) or
-            (n, c, h, w); or the path of a file. A .npy file is mapped into memory. A .csv, .tsv, .parquet or .npz file,
-            a .zip of images or a folder of images is first converted to a temporary .npy file. One array of several is
+            (n, c, h, w); a frame or a Series of pandas, polars or pyarrow; a sparse matrix of SciPy; an AnnData object;
+            or the path of a file. A .npy file is mapped into memory. A .csv, .tsv, .parquet or .npz file, a .zip of
+            images or a folder of images is first converted to a temporary .npy file. One array of several is
             FILE.npz:NAME.
-        name: "source" or "target", used in messages.
+        name: what messages call the set.
         layout: "nhwc" or "nchw", for images whose shape is ambiguous.
-        member: array to take from an .npz file.
-        drop: columns of a table that are left out.
-        labels: the one column of a file that is taken, as int64 codes (n, 1) of its labels, which may be text.
+        take: how a file or a frame is read; the arguments below are not given then.
+        labels: the one column of a table that is taken, as int64 codes (n, 1) of its labels, which may be text.
+        {reading}
 
-    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
+    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit, or an option
+    is unknown or out of range.
     """
-    data = rows_of(data, name, Selection(member=member, labels=labels, drop=list(drop)))
-    array = data.array if isinstance(data, FileRows) else _as_array(data, name)
-    if isinstance(array, np.ma.MaskedArray):
-        array = _unmasked(array, name)
-    if array.dtype.kind not in NUMERIC_KINDS:
-        raise SampleError(_type_message(data, array, name))
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)  # long double: its padding bytes would enter the digest
+    take = take or Selection.checked(labels=labels, **reading)
+    rows = rows_of(data, name, take)
+    array = rows.array
     if array.ndim == 0 or array.ndim > 4:
         raise SampleError(
             f"{name}: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"
         )
     if 0 in array.shape:
         raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give it rows and columns")
-    return SampleSet(array, name, _resolve_layout(array, name, layout), _column_names(data, array, name))
+    names = names_for(rows.columns, array.shape[-1]) if array.ndim == 2 else None
+    file = rows if isinstance(data, FileRows | str | os.PathLike) else None
+    return SampleSet(
+        array, name, _resolve_layout(array, name, layout), names, take=take, file=file, table=rows.table,
+        notes=rows.notes,
+    )  # fmt: skip
 
 
-def _column_names(data: Any, array: NDArray[Any], name: str) -> list[str] | None:
-    """A table's column names, or None. Raises SampleError for a repeated name of a frame."""
-    names = given_names(data) if array.ndim == 2 else None
-    # A file may repeat names, as a server stores it.
-    if names is not None and len(set(names)) < len(names) and not isinstance(data, FileRows):
-        twice = next(each for k, each in enumerate(names) if each in names[:k])
-        raise SampleError(f"{name}: more than one column is named {twice!r}; give each a name of its own")
-    return names_for(names, array.shape[-1])
+open_samples = shows_fields(open_samples, ReadingArguments, reading=Reading)
 
 
-def _as_array(data: Any, name: str) -> NDArray[Any]:
-    """View array-like data as numpy without copying. Recognises torch tensors by their methods, without an import."""
-    if isinstance(data, np.ndarray):
-        return data
-    if hasattr(data, "detach") and hasattr(data, "cpu"):
-        tensor = data.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no bfloat16; float32 represents every value of it
-            tensor = tensor.float()
-        return np.asarray(tensor)
-    try:
-        array = np.asarray(data)
-        if array.dtype == object and all(getattr(kind, "kind", "O") in NUMERIC_KINDS for kind in _kinds(data)):
-            try:
-                return array.astype(np.float64)  # a data frame of numeric and boolean columns
-            except TypeError:  # a missing value, <NA>
-                raise SampleError(_type_message(data, array, name)) from None
-        return array
-    except SampleError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise SampleError(f"{name}: not an array: {error}; give every row the same number of columns") from error
+def encode_together(*sets: SampleSet) -> list[SampleSet]:
+    """Sets that are compared, as rows of the same columns: encoded if one of them is a table of codes, else unchanged.
 
-
-def _unmasked(array: np.ma.MaskedArray[Any, Any], name: str) -> NDArray[Any]:
-    """The values of a masked array that masks none. Raises SampleError naming the first masked value, if any."""
-    if np.ma.is_masked(array):
-        row, *rest = (int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
-        where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
-        raise SampleError(f"{name}: the value in row {row}{where} is masked; remove or impute such rows")
-    return np.asarray(array)
-
-
-def _kinds(frame: Any) -> list[Any]:
-    """Column types of a pandas data frame; [None] for anything else."""
-    kinds: Any = getattr(frame, "dtypes", None)
-    return list(kinds) if hasattr(kinds, "index") else [None]
-
-
-def _type_message(data: Any, array: NDArray[Any], name: str) -> str:
-    """The message for data that is not numeric; it names the first offending column if it can."""
-    if data is None:
-        return f"{name} is None: give its rows as an array (n, d), a frame, or the path of a .npy file"
-    advice = "select the numeric columns or convert with array.astype('float32')"
-    if array.dtype == object and array.ndim == 2 and len(array):
-        for column in range(array.shape[1]):
-            for row, value in enumerate(array[:1000, column]):
-                if not isinstance(value, int | float | np.number | np.bool_):
-                    label = (given_names(data) or range(array.shape[1]))[column]
-                    return f"{name}: row {row}, column {label} holds {value!r}, not a number; {advice}"
-    return f"{name}: elements of type {array.dtype} are not real numbers; {advice}"
+    Raises SampleError for columns of other names, kinds or units.
+    """
+    coded = [each for each in sets if each.table is not None]
+    if not coded or all(each.encoding is not None for each in sets):
+        return list(sets)
+    first = Encoding.of([each.table for each in coded if each.table is not None])
+    tables = [each.table or each._as_table(first) for each in sets]
+    encoding = Encoding.of(tables, [each.name for each in sets])
+    return [each.encoded(encoding) for each in sets]
 
 
 def _resolve_layout(array: NDArray[Any], name: str, layout: str | None) -> Layout | None:

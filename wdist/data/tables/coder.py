@@ -19,7 +19,7 @@ from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.naming import asked as asked
 from wdist.data.tables.schema import TableColumn, TableSchema
-from wdist.data.tables.writer import ArrayWriter
+from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
@@ -70,7 +70,7 @@ class TableCoder:
         self,
         types: Sequence[ColumnType],
         take: Selection,
-        writer: ArrayWriter,
+        writer: RowWriter,
         *,
         has_names: bool = True,
         place: Place = in_row,
@@ -81,7 +81,7 @@ class TableCoder:
         """
         self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
         self._labels = labels = take.labels
-        self.chosen = _chosen(types, take, has_names=has_names)
+        self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
         self._types = [_declared(each, take) if each.name != labels else each for each in given]
         self._levels = [_Levels() for _ in self._types]
@@ -123,11 +123,7 @@ class TableCoder:
         lost = np.zeros(rows, dtype=np.bool_)
         data = len(columns) if self._labels is None else len(columns) - 1  # a label does not decide on its row
         for column, kind in zip(columns[:data], self._types[:data], strict=True):
-            missing = column.missing
-            if column.values.dtype.kind == "f" and kind.kind in ("number", "list", "time"):
-                is_nan = np.isnan(column.values)
-                is_nan = is_nan.any(axis=1) if is_nan.ndim > 1 else is_nan
-                missing = is_nan if missing is None else missing | is_nan
+            missing = missing_in(column)
             if missing is None or not missing.any():
                 continue
             if self._take.missing == "error" or (kind.is_vector and self._take.missing == "level"):
@@ -189,10 +185,7 @@ class TableCoder:
     def _label_codes(self, column: Column, kept: slice | NDArray[np.bool_]) -> NDArray[np.int64]:
         """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
         name = self._labels or ""
-        missing = column.missing
-        if column.values.dtype.kind == "f":
-            is_nan = np.isnan(column.values)
-            missing = is_nan if missing is None else missing | is_nan
+        missing = missing_in(column)
         if missing is not None and missing[kept].any():
             row = int(np.arange(len(missing))[kept][missing[kept].argmax()])
             raise DecodeError(
@@ -241,12 +234,7 @@ class TableCoder:
                 "the table holds no values" if not self._rows else "every row has a missing value, so that none is left"
             )
         self._writer.end()
-        notes = []
-        if self._kept < self._rows:
-            notes.append(
-                f"{self._rows - self._kept:,} of {self._rows:,} rows have missing values and were left out: the "
-                "distance is between the populations of the rows without"
-            )
+        notes = [left_out_note(self._kept, self._rows)] if self._kept < self._rows else []
         if self._labels is not None:
             return Found([self._labels], notes=notes)
         notes += self._notes_of_counting()
@@ -281,6 +269,14 @@ class TableCoder:
         return TableSchema(tuple(columns), take.missing == "level")
 
 
+def left_out_note(kept: int, rows: int) -> str:
+    """What is said of rows with missing values that were left out."""
+    return (
+        f"{rows - kept:,} of {rows:,} rows have missing values and were left out: the distance is between the "
+        "populations of the rows without"
+    )
+
+
 def _names_of(kind: ColumnType) -> list[str]:
     if kind.kind != "list":
         return [kind.name]
@@ -294,7 +290,7 @@ def _part(kind: ColumnType, column: Column, row: int, is_wrong: Callable[[NDArra
     return kind.parts[int(is_wrong(column.values[row]).argmax())]
 
 
-def _chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
+def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
     """Places of the columns that the reading takes, in its order; of the labels at the end."""
     names, labels = [each.name for each in types], take.labels
     if has_names and len(set(names)) < len(names):
@@ -337,6 +333,14 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
     if kind.kind == "other":
         raise DecodeError(f"{shown} is of type {kind.said}, for which there is no distance: {out}")
     return kind
+
+
+def missing_in(column: Column) -> NDArray[np.bool_] | None:
+    """Where there is no value, NaN among numbers included."""
+    if column.values.dtype.kind != "f":
+        return column.missing
+    is_nan: NDArray[np.bool_] = np.isnan(column.values).reshape(len(column.values), -1).any(axis=1)
+    return is_nan if column.missing is None else column.missing | is_nan
 
 
 def _as_levels(column: Column) -> Column:

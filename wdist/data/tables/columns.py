@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+NUMERIC_KINDS = "biuf"  # of a NumPy type: bool, signed, unsigned, floating
 FLOAT64: np.dtype[Any] = np.dtype(np.float64)
 
 Given = Literal["number", "boolean", "text", "category", "time", "list", "other"]
