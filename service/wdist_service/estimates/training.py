@@ -62,7 +62,7 @@ def _rows(job: dict[str, Any], name: str) -> FileRows:
     table = None if known["table"] is None else TableSchema.from_json(known["table"])
     return FileRows(
         known["name"], open_npy(Path(job["files"][name]), name), known["columns"], table, known["notes"],
-        Selection.model_validate(known["reading"]), known["file_sha256"],
+        Selection.model_validate(known["reading"]), lambda: known["file_sha256"],
     )  # fmt: skip
 
 

@@ -21,18 +21,14 @@ def identity_of(row: SampleSet) -> str:
 def stored_as(session: Session, row: SampleSet) -> SampleSet | None:
     """The stored set that a set just received is; None if it is a new one.
 
-    A set without a name is the newest one with its content; one without names of columns, like .npy files, is one with
-    any names.
+    A set without a name is the newest one with its content.
     """
     query = select(SampleSet).where(SampleSet.tenant_id == row.tenant_id, SampleSet.sha256 == row.sha256)
     found = [each for each in session.scalars(query.order_by(SampleSet.id.desc())) if _is_same(each, row)]
-    found.sort(key=lambda each: names_of(each) != names_of(row))  # stable
     return found[0] if found else None
 
 
 def _is_same(stored: SampleSet, row: SampleSet) -> bool:
     if row.name is not None and stored.name != row.name:
         return False
-    names, known = names_of(row), names_of(stored)
-    have_one = names is None or known is None or names == known
-    return have_one and stored.table_schema == row.table_schema and (stored.notes or None) == (row.notes or None)
+    return names_of(stored) == names_of(row) and stored.table_schema == row.table_schema and (stored.notes or None) == (row.notes or None)

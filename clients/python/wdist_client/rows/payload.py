@@ -77,7 +77,7 @@ def payload(data: Any, name: str | None = None, *, with_names: bool = False, **o
     """
     take = reading.checked(options)
     if isinstance(data, str | os.PathLike):
-        return _from_path(Path(data), name, take)
+        return _from_path(_path(data), name, take)
     if is_sparse(data):
         return _from_sparse(checked_sparse(data, take), name, take)
     if is_annotated(data):
@@ -149,6 +149,14 @@ def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
     described = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, described)
     return header.getvalue()
+
+
+def _path(given: str | os.PathLike[Any]) -> Path:
+    """A path as the user gave it. Raises SampleError for text that can be none."""
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    return Path(text)
 
 
 def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:

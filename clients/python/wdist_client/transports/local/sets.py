@@ -47,7 +47,7 @@ class LocalSets:
 
     def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
         """The records of the sets of one table, one for each level of the column `by`."""
-        from wdist.data.files import partition_of, split_rows
+        from wdist.data.rows import partition_of, split_rows
         from wdist.data.tables.by import reading_by
         from wdist.definitions.reading import Reading
 
@@ -126,8 +126,9 @@ def _reading(model: Any, params: Mapping[str, Any]) -> Any:
 
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    from wdist.data.files import open_file, rows_of
+    from wdist.data.files import open_file
     from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
+    from wdist.data.rows import rows_of
     from wdist.definitions.reading import Selection
     from wdist.errors import SampleError
 
