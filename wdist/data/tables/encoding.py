@@ -62,6 +62,10 @@ class Encoding:
         )
         return cls(TableSchema(columns, any(each.has_levels_of_missing for each in schemas)))
 
+    def check(self, schema: TableSchema, name: str) -> None:
+        """Raise SampleError unless a set of this schema can be encoded; its levels may be others. `name`: the set's."""
+        _check_agreement(self.schema, schema, "the encoding", name)
+
     @cached_property
     def columns(self) -> tuple[EncodedColumn, ...]:
         """The encoded columns, in the order of the table."""
