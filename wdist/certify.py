@@ -262,6 +262,7 @@ def _certificate(
         tensors={name: tensor.numpy() for name, tensor in tensors.items()},
         lipschitz_bound=critic.lipschitz_bound,
         takes=critic.takes.to_json(),
+        recipe=critic.takes.recipe,
     )
     return build_certificate(
         result.to_dict(),

@@ -79,7 +79,11 @@ class CriticInput:
         """As plain JSON types, without columns and recipe, which no computation needs; with the kinds of columns."""
         stored = asdict(self) | {"row_shape": list(self.row_shape)}
         del stored["columns"], stored["recipe"]
-        return stored if (encoding := self.encoding) is None else stored | {"kinds": list(encoding.kinds)}
+        return (
+            stored
+            if (encoding := self.encoding) is None
+            else stored | {"kinds": [list(block) for block in encoding.blocks]}
+        )
 
 
 def _recipe(source: SampleSet, scaling: Scaling) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,17 @@ class FileRows:
     notes: Sequence[str] = ()
     take: Selection | None = None
     file_sha256: str | None = None
+
+
+def digest_of(given: str | Path) -> str | None:
+    """SHA-256 of a file as it is now, of an archive for one of its arrays; None if there is no such file."""
+    path = Path(given)
+    if not path.exists() and ".npz:" in str(given):
+        path = Path(str(given).rpartition(":")[0])
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rows_of(data: Any, name: str, take: Selection) -> Any:

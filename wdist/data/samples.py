@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.columns import check_names, given_names, names_for
-from wdist.data.files import FileRows, rows_of
+from wdist.data.files import FileRows, digest_of, rows_of
 from wdist.data.moments import RunningMoments
 from wdist.data.readers.npy import NUMERIC_KINDS
 from wdist.data.tables.coder import LARGEST_WHOLE
@@ -174,6 +174,13 @@ class SampleSet:
             block = np.ascontiguousarray(self.array[start : start + self._block_rows], dtype=stored)
             digest.update(block.tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def file_sha256(self) -> str | None:
+        """SHA-256 of the file that the rows came from, as it is now; None for arrays, folders and standard input."""
+        if self.file is None:
+            return None
+        return self.file.file_sha256 or digest_of(self.file.given)
 
     @cached_property
     def statistics(self) -> ColumnStatistics:

@@ -103,6 +103,17 @@ class Encoding:
     def kinds(self) -> list[Kind]:
         return [column.kind for column in self.columns]
 
+    @property
+    def blocks(self) -> list[tuple[str, int]]:
+        """The kind of each column of the table as encoded, and how many columns it became.
+
+        number (1), optional (2: the number, and where it is missing), indicator (1), levels (one each).
+        """
+        widths = np.bincount(self.table_columns)
+        first = np.concatenate([[0], np.cumsum(widths)[:-1]])
+        kinds = [self.columns[place].kind for place in first]
+        return [("levels" if kind == "level" else kind, int(width)) for kind, width in zip(kinds, widths, strict=True)]
+
     @cached_property
     def is_number(self) -> NDArray[np.bool_]:
         """(D,): the encoded columns that hold numbers or times; they have the scale, the others category_cost."""
