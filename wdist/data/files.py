@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +21,6 @@ from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
 
-_IMAGES = (".png", ".jpg", ".jpeg")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
 _HERE = {  # what readers say of requests to a server, in terms of files
@@ -67,7 +65,7 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
     if of_file_name(str(given)) is NPY and take == Selection() and not Path(given).is_dir():
         return FileRows(str(given), open_npy(Path(given), name), None)
     with _reading(str(given), take, standard_input) as (source, kind, chosen):
-        if kind is NPY:
+        if kind is NPY and not isinstance(source, Path):
             return FileRows(str(given), map_npy(source, name, repr(str(given))), None)
         with tempfile.TemporaryFile() as output:  # the system deletes it once the array is no longer mapped
             columns = read(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), chosen).columns
@@ -83,7 +81,7 @@ def convert(
     """
     with _reading(str(given), take, standard_input) as (source, kind, chosen):
         writer = ArrayWriter(output.fileno(), _NO_LIMIT)
-        if kind is not NPY:
+        if kind is not NPY or isinstance(source, Path):
             return read(kind, source, writer, chosen).columns
         while block := source.read(1 << 20):
             writer.raw(block)
@@ -93,8 +91,8 @@ def convert(
 @contextmanager
 def _reading(
     given: str, take: Selection, standard_input: IO[bytes] | None
-) -> Iterator[tuple[IO[bytes], FileFormat, Selection]]:
-    """The open file, its format, and the selection with the array that `given` names."""
+) -> Iterator[tuple[IO[bytes] | Path, FileFormat, Selection]]:
+    """The open file or the folder, its format, and the selection with the array that `given` names."""
     path = Path(given)
     if standard_input is None and not path.exists() and ".npz:" in given:
         name, _, member = given.rpartition(":")
@@ -103,7 +101,10 @@ def _reading(
         if standard_input is not None:
             standard_input.seek(0)
         with _opened(path) if standard_input is None else nullcontext(standard_input) as source:
-            kind = FORMATS["images"] if path.is_dir() else of_file_name(path.name) or _recognised(source, given)
+            if isinstance(source, Path):
+                kind = FORMATS["images"]
+            else:
+                kind = of_file_name(path.name) or _recognised(source, given)
             check_selection(take, kind)
             yield source, kind, take
     except DecodeError as error:
@@ -115,21 +116,8 @@ def _reading(
         raise SampleError(f"{given}: {error.strerror or error}") from error
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return _zipped(path) if path.is_dir() else path.open("rb")
-
-
-def _zipped(folder: Path) -> IO[bytes]:
-    """The images of a folder as an archive, which is what the reader reads; stored, not deflated."""
-    images = sorted(file for file in folder.iterdir() if file.suffix.lower() in _IMAGES)
-    if not images:
-        raise SampleError(f"{folder} holds no {', '.join(_IMAGES)} files")
-    packed = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for file in images:
-            archive.write(file, file.name)
-    packed.seek(0)
-    return packed
+def _opened(path: Path) -> AbstractContextManager[IO[bytes] | Path]:
+    return nullcontext(path) if path.is_dir() else path.open("rb")
 
 
 def _recognised(source: IO[bytes], given: str) -> FileFormat:
