@@ -56,7 +56,7 @@ def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (),
     paths, columns = [folder / str(k) for k in range(len(texts))], []
     for text, path in zip(texts, paths, strict=True):
         with path.open("wb") as output, _standard_input(text) as copied, _in_flags():
-            columns.append(convert(text, output, Selection(drop=list(drop)), copied))
+            columns.append(convert(text, output, Selection.checked(drop=list(drop)), copied))
     if same_columns:
         _check_columns(zip(texts, columns, strict=True))
     return paths
@@ -84,10 +84,10 @@ def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
 
     left_out = drop if groups is None else (*drop, groups)
     with _standard_input(text) as copied, _in_flags():
-        rows = open_file(text, text, Selection(drop=list(left_out)), copied)
+        rows = open_file(text, text, Selection.checked(drop=list(left_out)), copied)
         if groups is None:
             return Input(text, rows)
-        return Input(text, rows, open_file(text, text, Selection(labels=groups), copied).array[:, 0])
+        return Input(text, rows, open_file(text, text, Selection.checked(labels=groups), copied).array[:, 0])
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
-    from wdist.errors import SampleError
+    from wdist.errors import WdistError
     from wdist.verify.command import run
 
     if {source[-4:], target[-4:]} == {".npy"} and not drop:
@@ -34,5 +34,5 @@ def verify(
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
             rows = map(str, convert_inputs([source, target], Path(folder), drop, same_columns=fresh))
             return run(certificate, *rows, sha256=sha256, fresh=fresh, as_json=as_json)
-    except SampleError as error:
+    except WdistError as error:
         return fail(str(error))
