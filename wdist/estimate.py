@@ -9,13 +9,20 @@ from typing import Any, Unpack
 import torch
 
 from wdist.certify import certify, rescaled
-from wdist.data.checks import check_pair, check_ranges, check_scaled, duplicate_warnings, scale_warnings
+from wdist.data.checks import (
+    check_pair,
+    check_ranges,
+    check_scaled,
+    duplicate_warnings,
+    reading_warnings,
+    scale_warnings,
+)
 from wdist.data.columns import check_names
 from wdist.data.files import FileRows, labels_of
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair, Shared
-from wdist.data.samples import SampleSet, open_samples
-from wdist.data.scaling import Scaling
+from wdist.data.samples import SampleSet, encode_together, open_samples
+from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import OptionArguments
 from wdist.errors import OptionError, SampleError
@@ -220,11 +227,13 @@ def _open(
     device = _device(options.device)
     sides = {"source": x, "target": y}
     left_out = (*drop, groups) if isinstance(groups, str) else drop
-    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
+    source, target = encode_together(
+        *(open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
+    )
     if isinstance(groups, str):
         groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
-    warnings = check_pair(source, target)
+    warnings = reading_warnings(source, target) + check_pair(source, target)
     numbers = (0, 1) if shared is None else shared.numbers
     order = _group_order(source, target, options, groups, shared)
     if order is None:
@@ -237,7 +246,7 @@ def _open(
     check_confidence(options.confidence, *tested_units((source_split, target_split), codes), options.method)
     warnings += duplicate_warnings(source, target, source_split, target_split)
     reference = None if shared is None else _reference(shared, source, options, order)
-    fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference)
+    fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference, options.category_cost)
     check_scaled(source, target, fitted)
     warnings += scale_warnings(source, target, fitted)
     counts = None if order is None else order.counts
@@ -276,9 +285,12 @@ def _reference(
     shared: Shared, source: SampleSet, options: Options, order: GroupOrder | None
 ) -> tuple[SampleSet, Split] | None:
     """The first set of a matrix, whose select rows fix the unit of all its pairs, and its split; None if none do."""
-    if options.scale != "standardize":
+    may_be_missing = source.encoding is not None and bool(source.may_be_missing.any())
+    if options.scale not in (*OF_THE_FIRST_SET,) and not may_be_missing:
         return None
     first = open_samples(shared.first, shared.name, options.layout)
+    if source.encoding is not None:
+        first = first.encoded(source.encoding)
     check_names(first.names, source.names)
     if first.row_shape != source.row_shape:
         raise SampleError(f"{first.name} has rows of shape {first.row_shape}, not {source.row_shape}")

@@ -56,7 +56,7 @@ Whole = Annotated[int, PLAIN]
 Factor = Annotated[float, Field(gt=0)]
 Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_FACTORS)]
 Ends = Annotated[list[float], Field(min_length=2, max_length=2 * MAX_FACTORS)]
-Scale = Annotated[Literal["none", "standardize"] | Factor | Factors, PLAIN]
+Scale = Annotated[Literal["none", "standardize", "robust"] | Factor | Factors, PLAIN]
 
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 PlannedSteps = Annotated[Steps | Annotated[list[Steps], Field(min_length=1, max_length=100)], PLAIN]
@@ -99,7 +99,14 @@ class Options(BaseModel):
     scale: Scale | None = Field(
         default=None,
         description="Rescaling before distances are measured: none (the data's own units), standardize (standard "
-        "deviations of each column), one factor to divide by, or a factor for each column.",
+        "deviations of each column), robust (medians and quartiles instead, which outliers do not move), one factor to "
+        "divide by, or a factor for each column. Of mixed tables only numbers and times are rescaled.",
+    )
+    category_cost: Annotated[float, Field(gt=0, le=1e18), PLAIN] = Field(
+        default=1.0,
+        description="How far apart two levels of a category are, or a missing value and any other, after scale. With "
+        "standardize, 1 is as far as one standard deviation of a number.",
+        json_schema_extra=words("Distance of two levels of a category"),
     )
     layout: Literal["nhwc", "nchw"] | None = Field(
         default=None,
@@ -139,13 +146,14 @@ class Options(BaseModel):
         default=None,
         description="Largest possible distance between two rows after scale, an assumption of yours. It makes the "
         "upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, "
-        "and a scale that was not computed from them: not with groups, blocks or standardize.",
+        "and a scale that was not computed from them: not with groups, blocks, standardize or robust.",
         json_schema_extra=words("Largest distance of two rows"),
     )
     ranges: Annotated[Ends, PLAIN] | None = Field(
         default=None,
         description="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: "
-        "an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+        "an assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of "
+        "numbers and times. Not with groups or blocks.",
         json_schema_extra=words("Lowest and highest possible values"),
     )
     empirical: Annotated[bool, PLAIN] | None = Field(
@@ -198,9 +206,9 @@ class Options(BaseModel):
     @field_validator("diameter")
     @classmethod
     def _has_a_known_unit(cls, diameter: float | None, others: ValidationInfo) -> float | None:
-        if diameter is not None and others.data.get("scale") == "standardize":
+        if diameter is not None and (scale := others.data.get("scale")) in ("standardize", "robust"):
             raise ValueError(
-                "the largest distance after standardize depends on the rows: give ranges instead, the lowest and "
+                f"the largest distance after {scale} depends on the rows: give ranges instead, the lowest and "
                 "highest possible values in the data's own units"
             )
         return diameter

@@ -7,6 +7,7 @@ from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
+from wdist.data.tables.encoding import level_warnings
 from wdist.errors import OptionError, SampleError
 
 Hashes = NDArray[np.uint64]
@@ -58,6 +59,14 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
         if not np.any(statistics.deviation)
     ]
     return constant + resolution_warnings(source, target)
+
+
+def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
+    """What was left out when the sets were read, and which of their categories have no level in common."""
+    notes = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
+    if source.table is None or target.table is None:
+        return notes
+    return notes + level_warnings(source.table, target.table, source.name, target.name)
 
 
 def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:
@@ -140,7 +149,11 @@ def _middle_and_spread(samples: SampleSet) -> tuple[NDArray[np.float64], NDArray
     """Median and distance between the quantiles at 5 % and 95 % of each column (images flattened), of some rows."""
     step = max(1, -(-samples.n // SPREAD_ROWS), -(-samples.n * samples.dimension // (1 << 22)))
     rows = np.asarray(samples.array[::step]).astype(np.float64)
-    low, middle, high = np.quantile(rows.reshape(len(rows), -1), (0.05, 0.5, 0.95), axis=0)
+    rows = rows.reshape(len(rows), -1)
+    for column in np.flatnonzero(np.isnan(rows).any(axis=0)):  # missing values
+        present = rows[~np.isnan(rows[:, column]), column]
+        rows[:, column] = np.resize(present, len(rows)) if len(present) else 0.0
+    low, middle, high = np.quantile(rows, (0.05, 0.5, 0.95), axis=0)
     return middle, high - low
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
 from wdist.data.tables.found import DecodeError
+from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
@@ -32,11 +33,19 @@ _HERE = {  # what readers say of requests to a server, in terms of files
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The array of an open file, and the names of its columns if it has some. `given` is what the user calls it."""
+    """The array of an open file, and the names of its columns if it has some. `given` is what the user calls it.
+
+    table: the schema of the codes in `array`, or None where it holds plain numbers. notes: what was left out. take: the
+    selection by which it was read, if that is known. file_sha256: SHA-256 of the file, where its bytes are not at hand.
+    """
 
     given: str
     array: NDArray[Any]
     columns: list[str] | None
+    table: TableSchema | None = None
+    notes: Sequence[str] = ()
+    take: Selection | None = None
+    file_sha256: str | None = None
 
 
 def rows_of(data: Any, name: str, take: Selection) -> Any:
@@ -68,8 +77,9 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
         if kind is NPY and not isinstance(source, Path):
             return FileRows(str(given), map_npy(source, name, repr(str(given))), None)
         with tempfile.TemporaryFile() as output:  # the system deletes it once the array is no longer mapped
-            columns = read(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), chosen).columns
-            return FileRows(str(given), map_npy(output, str(given), "the converted file"), columns)
+            found = read(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), chosen)
+            array = map_npy(output, str(given), "the converted file")
+            return FileRows(str(given), array, found.columns, found.table, found.notes, take)
 
 
 def convert(

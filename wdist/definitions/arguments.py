@@ -13,6 +13,7 @@ class OptionArguments(TypedDict, total=False):
     planned_steps: Any
     steps: int | None
     scale: Any
+    category_cost: float
     layout: Literal["nhwc", "nchw"] | None
     device: str
     baseline_rows: int

@@ -11,8 +11,43 @@ from pydantic import BaseModel, Field
 from wdist_client.base import Model
 
 
+class TableColumn(Model):
+    """What a column of codes means; NaN is a missing value.
+
+    Attributes:
+        kind: number: the value. boolean: 0 or 1. category: the place in levels. time: units since start.
+        levels: Of a category.
+        unit: Of a time: seconds, minutes, hours or days.
+        start: Of a time: when it is 0.
+    """
+
+    name: str | None = None
+    kind: str | None = None
+    levels: list[str] | None = None
+    unit: str | None = None
+    start: str | None = None
+
+
+class Table(Model):
+    """What the columns of a coded table mean.
+
+    Attributes:
+        missing: Missing values are levels of their own.
+    """
+
+    columns: list[TableColumn] = Field(default_factory=list)
+    missing: bool | None = None
+
+
 class SampleSet(Model):
-    """An uploaded array."""
+    """An uploaded array.
+
+    Attributes:
+        table: What the array's columns mean, unless they are plain numbers: it holds codes then.
+        notes: What was left out when the file was read.
+        file_sha256: Of the bytes that were sent, before they became an array of that sha256.
+        reading: How they were read: the parameters that were not the defaults, if any.
+    """
 
     id: str
     name: str | None = None
@@ -22,6 +57,10 @@ class SampleSet(Model):
     shape: list[int]
     dtype: str
     columns: list[str] | None = None
+    table: Table | None = None
+    notes: list[str] = Field(default_factory=list)
+    file_sha256: str | None = None
+    reading: dict[str, Any] | None = None
     created_at: datetime | None = None
     statistics: dict[str, Any] = Field(default_factory=dict)
 
@@ -499,7 +538,10 @@ class Options(TypedDict, total=False):
             rates follow the plan, and training ends after so many steps of it.
         steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
-            each column), one factor to divide by, or a factor for each column.
+            each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
+            or a factor for each column. Of mixed tables only numbers and times are rescaled.
+        category_cost: How far apart two levels of a category are, or a missing value and any other, after scale. With
+            standardize, 1 is as far as one standard deviation of a number. Default: 1.0.
         layout: Axes of images, where the shape leaves them open.
         device: Device of the worker. auto takes a free GPU. Default: 'auto'.
         baseline_rows: Rows of each set for the exact transport shown beside the result; 0 leaves it out. Default: 1000.
@@ -514,9 +556,10 @@ class Options(TypedDict, total=False):
             no upper bound. Default: 'standard'.
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It makes the upper
             bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a
-            scale that was not computed from them: not with groups, blocks or standardize.
+            scale that was not computed from them: not with groups, blocks, standardize or robust.
         ranges: Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an
-            assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.
+            assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of
+            numbers and times. Not with groups or blocks.
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
@@ -531,7 +574,8 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     planned_steps: int | Sequence[int] | None
     steps: int | None
-    scale: Literal["none", "standardize"] | float | Sequence[float] | None
+    scale: Literal["none", "standardize", "robust"] | float | Sequence[float] | None
+    category_cost: float
     layout: Literal["nhwc", "nchw"] | None
     device: Literal["auto", "cpu", "cuda"]
     baseline_rows: int

@@ -61,9 +61,18 @@ class OptionFlags:
     scale: Annotated[
         Any | None,
         Parameter(
-            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), one factor to divide by, or a factor for each column.",
+            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by, or a factor for each column. Of mixed tables only numbers and times are rescaled.",
             metavar="SCALE",
             allow_leading_hyphen=True,
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    category_cost: Annotated[
+        Any | None,
+        Parameter(
+            help="How far apart two levels of a category are, or a missing value and any other, after scale. With standardize, 1 is as far as one standard deviation of a number.",
+            metavar="COST",
             converter=numbers,
             n_tokens=1,
         ),
@@ -104,7 +113,7 @@ class OptionFlags:
     diameter: Annotated[
         Any | None,
         Parameter(
-            help="Largest possible distance between two rows after scale, an assumption of yours. It makes the upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks or standardize.",
+            help="Largest possible distance between two rows after scale, an assumption of yours. It makes the upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks, standardize or robust.",
             metavar="DIAMETER",
             converter=numbers,
             n_tokens=1,
@@ -113,7 +122,7 @@ class OptionFlags:
     ranges: Annotated[
         Any | None,
         Parameter(
-            help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+            help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of numbers and times. Not with groups or blocks.",
             metavar="RANGES",
             allow_leading_hyphen=True,
             converter=numbers,
