@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from wdist.critics.registry import FAMILIES
 from wdist.definitions.arguments import OptionArguments
 from wdist.definitions.docstrings import entries
+from wdist.definitions.forms import words
 from wdist.definitions.refusals import refusals
 from wdist.errors import OptionError
 from wdist.inference.registry import METHODS
@@ -43,11 +44,6 @@ if TYPE_CHECKING:
     Method: TypeAlias = str
 else:  # the choices are the names in the registries
     Family, Method = Literal[("auto", *FAMILIES)], Literal[tuple(METHODS)]
-
-
-def words(label: str, **choices: str) -> dict[str, Any]:
-    """What a form calls an option and its choices, where that is not their API name."""
-    return {"x-form": {"label": label} | ({"choices": choices} if choices else {})}
 
 
 PLAIN = BeforeValidator(_plain)  # after the bounds: before them, pydantic leaves them out of the schema
