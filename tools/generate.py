@@ -2,8 +2,9 @@
 
     make generate
 
-wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
-clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI.
+wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py and definitions/reading.py.
+clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
+    and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
 docs/http.md: the table of options, from what a server takes.
 """
@@ -13,12 +14,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import client_contract
+from pydantic import BaseModel
 
+from wdist.definitions.reading import Reading
 from wdist.options import Options
 from wdist_service.app import contract
 
@@ -28,20 +32,36 @@ TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end 
 
 
 def arguments() -> str:
-    """The options as a TypedDict, so that type checkers and editors know the keyword arguments."""
+    """Options and reading as TypedDicts, so that type checkers and editors know the keyword arguments."""
     lines = [
-        '"""The options of an estimate as keyword arguments; made from wdist/options.py by `make generate`."""',
+        '"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""',
         "",
+        "from collections.abc import Collection",
         "from typing import Any, Literal, TypedDict",
         "",
         "",
         "class OptionArguments(TypedDict, total=False):",
-        '    """The keyword arguments of `estimate_w1` that are options: see `wdist.options.Options`."""',
+        '    """The keyword arguments that are options of an estimate: see `wdist.options.Options`."""',
         "",
+        *_fields(Options, array="Any"),
+        "",
+        "",
+        "class ReadingArguments(TypedDict, total=False):",
+        '    """The keyword arguments that say how data is read: see `wdist.definitions.reading.Reading`."""',
+        "",
+        *_fields(Reading, array="Collection"),
+        "",
+        "",
+        "class Arguments(OptionArguments, ReadingArguments, total=False):",
+        '    """The keyword arguments of `estimate_w1` that are defined by options and reading."""',
     ]
-    for name, prop in Options.model_json_schema()["properties"].items():
-        lines.append(f"    {name}: {client_contract.annotation(prop, array='Any')}")
     return "\n".join(lines) + "\n"
+
+
+def _fields(model: type[BaseModel], array: str) -> Iterator[str]:
+    """The fields of a TypedDict."""
+    for name, prop in model.model_json_schema()["properties"].items():
+        yield f"    {name}: {client_contract.annotation(prop, array=array)}"
 
 
 def flags() -> str:
@@ -49,15 +69,16 @@ def flags() -> str:
     schemas = openapi()["components"]["schemas"]
     status = client_contract.annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
     lines = [
-        '"""The options of an estimate as flags; made from the server\'s OpenAPI by `make generate`."""',
+        '"""Options and reading as flags; made from the server\'s OpenAPI and the library by `make generate`."""',
         "",
         "from dataclasses import dataclass",
         "from typing import Annotated, Any, Literal",
         "",
-        "from cyclopts import Parameter",
+        "from cyclopts import Group, Parameter",
         "",
         "from wdist_client.command.inputs import numbers",
         "",
+        'READING = Group("Reading files", sort_key=1)',
         f"Status = {status}",
         "",
         "",
@@ -76,7 +97,24 @@ def flags() -> str:
                 about += ", allow_leading_hyphen=True" if kind == "Any" else ""
                 kind, about = "Any", about + ", converter=numbers, n_tokens=1"
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_reading_flags()]) + "\n"
+
+
+def _reading_flags() -> Iterator[str]:
+    """How files are read, as flags; a list is a flag that is repeated."""
+    yield "\n\n@dataclass(frozen=True)\nclass ReadingFlags:"
+    yield '    """How files are read. Omitted options get the server\'s defaults."""\n'
+    for name, prop in Reading.model_json_schema()["properties"].items():
+        kind = client_contract.annotation(prop, array="list").removesuffix(" | None")
+        said = prop["description"] + (" Repeatable." if kind.startswith("list") else "")
+        about = f"help={said!r}, group=READING"
+        if kind.startswith("list"):
+            about += ", negative=(), metavar='COLUMN'"
+        elif kind == "str":
+            about += f", metavar={name.rpartition('_')[2].upper()!r}"
+        elif kind == "bool" and prop.get("default") is False:
+            about += ", negative=()"
+        yield f"    {name}: Annotated[{kind} | None, Parameter({about})] = None"
 
 
 def page_with_options() -> str:

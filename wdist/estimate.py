@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,18 +18,20 @@ from wdist.data.checks import (
     scale_warnings,
 )
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows, labels_of
+from wdist.data.files import FileRows
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair, Shared
+from wdist.data.rows import labels_of
 from wdist.data.samples import SampleSet, encode_together, open_samples
 from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
-from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.arguments import Arguments
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.units import layout_of, refuse_layout
 from wdist.nn.torch_state import own_torch_state
-from wdist.options import Options, refuse_groups, takes_options
+from wdist.options import Options, options_and_reading, refuse_groups, takes_options
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
@@ -48,12 +50,12 @@ def estimate_w1(
     y: Any,
     *,
     groups: tuple[Any, Any] | str | None = None,
-    drop: Sequence[str] = (),
+    names: tuple[str, str] | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     should_finish: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> Result:
     """Bounds on the Wasserstein-1 distance between the populations behind two sample sets.
 
@@ -70,7 +72,7 @@ def estimate_w1(
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
             a row from it. Labels are numbers, text, dates or times; 3, 3.0 and "3" are one label, "007" is another.
-        drop: columns of tables that are left out.
+        names: what reports and messages call the sets, such as ("January", "February"); by default their files.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.
         should_stop: called before each step; once it returns true, training stops and there is no result.
@@ -80,6 +82,7 @@ def estimate_w1(
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run. With another number of
             threads it resumes too; large nets then round differently.
+        {reading}
         {options}
 
     For `diameter` of columns with known ranges, see `wdist.transport.diameter_from_ranges`.
@@ -89,39 +92,34 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
+    options, reading = options_and_reading(arguments)
     with ProgressLine(progress or False) as tell:
-        estimation = Estimation(
-            x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
-            should_finish=should_finish, checkpoint=checkpoint,
-        )  # fmt: skip
-        return estimation.run()
+        given: dict[str, Any] = {
+            "reading": reading, "groups": groups, "progress": tell, "should_stop": should_stop,
+            "should_finish": should_finish, "checkpoint": checkpoint,
+        }  # fmt: skip
+        if names is None:
+            return Estimation(x, y, options, **given).run()
+        return compared(_two_names(names), x, y, options, **given)
 
 
-def compared(
-    names: tuple[str, str],
-    x: Any,
-    y: Any,
-    *,
-    shared: Shared | None = None,
-    groups: tuple[Any, Any] | str | None = None,
-    drop: Sequence[str] = (),
-    progress: Callable[[Progress], object] | None = None,
-    should_finish: Callable[[], bool] | None = None,
-    **options: Unpack[OptionArguments],
-) -> Result:
-    """`estimate_w1` of two sets that messages call by their names, or of a pair of a matrix (`shared`)."""
+def compared(names: tuple[str, str], x: Any, y: Any, options: Options, **given: Any) -> Result:
+    """An estimate of two sets that results and messages call by their names; further arguments as of `Estimation`."""
     try:
-        estimation = Estimation(
-            x, y, Options.checked(**options), groups=groups, drop=drop, progress=progress,
-            should_finish=should_finish, shared=shared,
-        )  # fmt: skip
-        result = estimation.run()
+        result = Estimation(x, y, options, **given).run()
         result.names = names
         return result
     except SampleError as error:
         raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
     except OptionError as error:
         raise OptionError(_named(str(error), names) or str(error)) from error
+
+
+def _two_names(names: Any) -> tuple[str, str]:
+    """The names of two sets. Raises OptionError if they are not two texts."""
+    if isinstance(names, str) or len(names) != 2 or not all(isinstance(each, str) and each for each in names):
+        raise OptionError(f"names is {names!r}; it must be a pair of texts, one for each set")
+    return names[0], names[1]
 
 
 def _named(message: str, names: tuple[str, str]) -> str | None:
@@ -144,8 +142,8 @@ class Estimation:
         y: Any,
         options: Options,
         *,
+        reading: Reading | None = None,
         groups: tuple[Any, Any] | str | None = None,
-        drop: Sequence[str] = (),
         progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
         should_finish: Callable[[], bool] | None = None,
@@ -155,7 +153,7 @@ class Estimation:
         """shared: what the pairs of a matrix share, its group labels included; `groups` is not given then."""
         self._options = options
         self._names = called(x, "source"), called(y, "target")
-        self._pair, self._warnings = _open(x, y, options, groups, drop, shared)
+        self._pair, self._warnings = _open(x, y, options, reading or Reading(), groups, shared)
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
@@ -219,19 +217,19 @@ def _open(
     x: Any,
     y: Any,
     options: Options,
+    reading: Reading,
     groups: tuple[Any, Any] | str | None,
-    drop: Sequence[str],
     shared: Shared | None,
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
     sides = {"source": x, "target": y}
-    left_out = (*drop, groups) if isinstance(groups, str) else drop
+    take = Selection.of(reading, groups=groups if isinstance(groups, str) else None)
     source, target = encode_together(
-        *(open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
+        *(open_samples(data, name, options.layout, take=take) for name, data in sides.items())
     )
     if isinstance(groups, str):
-        groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
+        groups = labels_of(x, groups, "source", reading), labels_of(y, groups, "target", reading)
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = reading_warnings(source, target) + check_pair(source, target)
     numbers = (0, 1) if shared is None else shared.numbers

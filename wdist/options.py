@@ -7,18 +7,17 @@ torch or the server. A new option is one field here, and the code that uses it; 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, Unpack, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from wdist.critics.registry import FAMILIES
-from wdist.definitions.arguments import OptionArguments
-from wdist.definitions.docstrings import entries
+from wdist.definitions.arguments import Arguments, OptionArguments
+from wdist.definitions.docstrings import shows_fields
 from wdist.definitions.forms import words
-from wdist.definitions.refusals import refusals
-from wdist.errors import OptionError
+from wdist.definitions.reading import Reading
+from wdist.definitions.refusals import checked
 from wdist.inference.registry import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -169,11 +168,7 @@ class Options(BaseModel):
     @classmethod
     def checked(cls, **given: Unpack[OptionArguments]) -> Self:
         """The options with these values. Raises OptionError, which names the option and what it must be."""
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            said = refusals(error.errors(), given, list(cls.model_fields))
-            raise OptionError("; ".join(sentence for _, sentence in said)) from None
+        return checked(cls, given)
 
     @property
     def alpha(self) -> float:
@@ -234,20 +229,20 @@ def refuse_groups(split: str | None, diameter: float | None, ranges: Any) -> str
     return None
 
 
-def takes_options(function: F) -> F:
-    """Shows the options in the signature and the docstring of a function that passes **options on.
+def options_and_reading(given: Mapping[str, Any]) -> tuple[Options, Reading]:
+    """What keyword arguments say of the estimate, and of how data is read.
 
-    The line `{options}` of the docstring becomes one entry an option.
+    Raises OptionError for a value out of range and for an unknown name, with the nearest of both.
     """
-    types = get_type_hints(OptionArguments)  # plainer than the fields' own, which carry their bounds
-    signature = inspect.signature(function)
-    given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shown = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types.get(name, field.annotation)
-        )
-        for name, field in Options.model_fields.items()
-    ]
-    function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
-    function.__doc__ = (function.__doc__ or "").replace("{options}", entries(Options).strip())
-    return function
+    fields = Reading.model_fields
+    reading = Reading.checked(**{name: value for name, value in given.items() if name in fields})
+    options = {name: value for name, value in given.items() if name not in fields}
+    return checked(Options, options, [*Options.model_fields, *fields]), reading
+
+
+def takes_options(function: F) -> F:
+    """Shows options and reading in the signature and the docstring of a function that takes them as keyword arguments.
+
+    The lines `{options}` and `{reading}` of the docstring become one entry a field.
+    """
+    return shows_fields(function, Arguments, reading=Reading, options=Options)

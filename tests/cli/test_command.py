@@ -16,6 +16,7 @@ from PIL import Image
 
 from wdist import Result, SampleError, estimate_w1
 from wdist.cli.main import main
+from wdist.definitions.reading import Reading
 from wdist.options import Options
 from wdist.verify import main as verifier
 
@@ -457,5 +458,6 @@ def test_the_verifier_alone_takes_the_options_of_the_command(capsys: pytest.Capt
         verifier(["--help"])
     alone = capsys.readouterr().out
     assert "usage: python -m wdist.verify" in alone
-    options = [set(re.findall(r"--[a-z0-9]+", text)) - {"--help"} for text in (full, alone)]
-    assert options[0] == {*options[1], "--drop"}, "an .npy file has no columns to drop"
+    options = [set(re.findall(r"--[a-z0-9-]+", text)) - {"--help"} for text in (full, alone)]
+    reading = {f"--{name.replace('_', '-')}" for name in Reading.model_fields} | {"--no-header"}
+    assert options[0] == options[1] | reading, "an .npy file is read in one way"

@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[list[str | bytes], int, str]] = {  # arguments, exit s
     "columns": (["estimate", *FILES, *QUICK], 2, "have different columns"),
     "a column to drop": (["estimate", *FILES, *QUICK, "--drop", "数"], 2, "named"),
     "no such file": (["estimate", GERMAN, b"nowhere-\xff.npy", *QUICK], 2, "No such file"),
-    "no format": (["estimate", GERMAN, "größe.txt", *QUICK], 2, "is not .npy"),
+    "no format": (["estimate", GERMAN, "größe.bin", *QUICK], 2, "is not .npy"),
     "no directory": (["estimate", GERMAN, CHINESE, *QUICK, "--report", "数/x.html"], 2, "No such file"),
     "an option": (["estimate", GERMAN, CHINESE, "--größe", "1"], 2, "unknown option"),
     "a value": (["estimate", GERMAN, CHINESE, "--steps", "größe"], 2, "steps"),
@@ -124,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, column in zip(FILES, ("Ω", "数"), strict=True):
         rows = "".join(f"{a},{b}\n" for a, b in values[:, :2])
         (made / name).write_text(f"größe,{column}\n{rows}", encoding="utf-8")
-    (made / "größe.txt").write_text("text")
+    (made / "größe.bin").write_text("text")
     return made
 
 
@@ -180,9 +180,9 @@ def test_help_of_every_command(folder: Path, terminal: str) -> None:
 
 def test_a_name_is_shown_as_far_as_the_terminal_can(folder: Path) -> None:
     wdist = ["-m", "wdist.cli.main", "estimate", "größe-数.npy", CHINESE]
-    assert "gr\\xf6\\xdfe-\\u6570.npy: cannot read" in run(folder, TERMINALS["ASCII"], *wdist).stderr.decode("ascii")
-    assert "größe-\\u6570.npy: cannot read" in run(folder, TERMINALS["Latin-1"], *wdist).stderr.decode("latin-1")
-    assert "größe-数.npy: cannot read" in run(folder, TERMINALS["UTF-8"], *wdist).stderr.decode()
+    assert "gr\\xf6\\xdfe-\\u6570.npy: No such file" in run(folder, TERMINALS["ASCII"], *wdist).stderr.decode("ascii")
+    assert "größe-\\u6570.npy: No such file" in run(folder, TERMINALS["Latin-1"], *wdist).stderr.decode("latin-1")
+    assert "größe-数.npy: No such file" in run(folder, TERMINALS["UTF-8"], *wdist).stderr.decode()
 
 
 @pytest.mark.parametrize(

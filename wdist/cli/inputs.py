@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from wdist.data.columns import check_names
 from wdist.data.readers.registry import HELP as FILES
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import SampleError
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ class Input:
     labels: NDArray[Any] | None = None
 
 
-def open_inputs(texts: Sequence[str], drop: Sequence[str] = (), groups: str | None = None) -> list[Input]:
-    """Open the sets without the columns in `drop`; the column `groups` is given as `labels`.
+def open_inputs(texts: Sequence[str], reading: Reading, groups: str | None = None) -> list[Input]:
+    """Open the sets; the column `groups` is given as `labels`.
 
     Raises SampleError, in words that name the file.
     """
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
-    inputs = [_open(text, tuple(drop), groups) for text in texts]
+    inputs = [_open(text, reading, groups) for text in texts]
     _check_columns((each.given, each.rows.columns) for each in inputs)
     return inputs
 
 
-def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (), *, same_columns: bool) -> list[Path]:
-    """Each set, without the columns in `drop`, as a new .npy file in `folder`: the verifier reads no other.
+def convert_inputs(texts: Sequence[str], folder: Path, reading: Reading, *, same_columns: bool) -> list[Path]:
+    """What a reading takes of each set as a new .npy file in `folder`: the verifier reads no other.
 
     same_columns: whether tables must have the same columns; the new files have no names by which to tell.
     Raises SampleError, in words that name the file.
@@ -55,8 +55,8 @@ def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (),
 
     paths, columns = [folder / str(k) for k in range(len(texts))], []
     for text, path in zip(texts, paths, strict=True):
-        with path.open("wb") as output, _standard_input(text) as copied, _in_flags():
-            columns.append(convert(text, output, Selection.checked(drop=list(drop)), copied))
+        with path.open("wb") as output, _standard_input(text) as copied:
+            columns.append(convert(text, output, Selection.of(reading), copied))
     if same_columns:
         _check_columns(zip(texts, columns, strict=True))
     return paths
@@ -70,24 +70,15 @@ def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
         check_names(first[1], columns, first[0], given)
 
 
-@contextmanager
-def _in_flags() -> Iterator[None]:
-    """Name the flag where the library's message names its argument."""
-    try:
-        yield
-    except SampleError as error:
-        raise SampleError(str(error).replace("drop=['NAME']", "--drop NAME")) from error
-
-
-def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
+def _open(text: str, reading: Reading, groups: str | None) -> Input:
     from wdist.data.files import open_file
 
-    left_out = drop if groups is None else (*drop, groups)
-    with _standard_input(text) as copied, _in_flags():
-        rows = open_file(text, text, Selection.checked(drop=list(left_out)), copied)
+    with _standard_input(text) as copied:
+        rows = open_file(text, text, Selection.of(reading, groups=groups), copied)
         if groups is None:
             return Input(text, rows)
-        return Input(text, rows, open_file(text, text, Selection.checked(labels=groups), copied).array[:, 0])
+        labels = open_file(text, text, Selection.of(reading, labels=groups), copied).array[:, 0]
+        return Input(text, rows, labels)
 
 
 @contextmanager

@@ -21,6 +21,13 @@ def fail(message: str, code: int = EX_USAGE) -> int:
     return code
 
 
+def refuse(error: Exception) -> int:
+    """One line for data or an option that the library refuses, with its advice as flags."""
+    from wdist.data.advice import in_flags
+
+    return fail(in_flags(str(error)))
+
+
 def say(text: object) -> None:
     """To standard output, where data goes."""
     sys.stdout.write(f"{text}\n")

@@ -1,7 +1,8 @@
 """Names of columns: which of them count, and whether two tables have the same. Columns are never put in order by name.
 
-Rows without names, such as those of an array or an .npy file, match any names. The numbers 0, 1, ... that pandas gives
-to columns are names like any others.
+Rows without names, such as those of an array or an .npy file, are compared by position with other rows without names
+only. The numbers 0, 1, ... that pandas gives to columns are no names; other numbers are, as they tell of columns that
+were chosen or put into another order.
 """
 
 from __future__ import annotations
@@ -17,10 +18,17 @@ _SHOWN = 300  # characters of a list of names in a message
 
 
 def given_names(data: Any) -> list[str] | None:
-    """The names that a frame or an open file has, as text, or None."""
+    """The names that a frame or an open file has, as text, or None. Levels of pandas' names are joined by "_"."""
     names = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
     names = getattr(data, "columns", None) if names is None else names
-    return None if names is None else [str(each) for each in names]
+    if names is None or _are_numbers(names := list(names)):
+        return None
+    return ["_".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in names]
+
+
+def _are_numbers(names: list[Any]) -> bool:
+    """Whether columns are called 0, 1, ..., as pandas does where nobody gave them names."""
+    return all(type(each) is not str and each == k for k, each in enumerate(names)) and len(names) > 0
 
 
 def names_for(names: Sequence[str] | None, width: int) -> list[str] | None:
@@ -37,14 +45,28 @@ def kept_name(name: str) -> str:
 
 
 def check_names(
-    source: Sequence[str] | None, target: Sequence[str] | None, one: str = "source", other: str = "target"
+    source: Sequence[str] | None,
+    target: Sequence[str] | None,
+    one: str = "source",
+    other: str = "target",
+    *,
+    by_position: bool = False,
 ) -> None:
     """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
 
-    `one` and `other` are what messages call the tables. None stands for columns without names.
+    `one` and `other` are what messages call the tables. None stands for columns without names: they match names only
+    if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
+    those sent to a critic.
     """
     if source is None or target is None:
-        return
+        if by_position or (source is None and target is None) or len(source or target or ()) == 1:
+            return
+        named, bare = (one, other) if target is None else (other, one)
+        raise SampleError(
+            f"{named} names its columns ({_listed(source or target or ())}) and {bare} does not, so that nothing tells "
+            f"whether they are in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), "
+            "or give both without names, as arrays or .npy files"
+        )
     source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]
     if source == target:
         return

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from wdist.definitions.forms import words
-from wdist.definitions.refusals import refusals
-from wdist.errors import OptionError
+from wdist.definitions.refusals import checked
 
 
 def _listed(value: Any) -> Any:
@@ -125,11 +124,7 @@ class Reading(BaseModel):
     @classmethod
     def checked(cls, **given: Any) -> Self:
         """The reading with these values. Raises OptionError, which names the option and what it must be."""
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            said = refusals(error.errors(), given, list(cls.model_fields))
-            raise OptionError("; ".join(sentence for _, sentence in said)) from None
+        return checked(cls, given)
 
     @field_validator("categories", "dates")
     @classmethod
@@ -155,6 +150,16 @@ class Selection(Reading):
     labels: Name | None = Field(
         default=None, description="Take this column of a table only: labels of groups, which may be text."
     )
+
+    @classmethod
+    def of(cls, reading: Reading, *, groups: str | None = None, labels: str | None = None) -> Self:
+        """What a reading takes: the rows without the column `groups`, or with `labels` the labels of these rows."""
+        fields = {name: getattr(reading, name) for name in Reading.model_fields}
+        if labels is not None:
+            return cls.checked(**fields, labels=labels)
+        if groups is None:
+            return cls.checked(**fields)
+        return cls.checked(**fields | {"drop": [*dict.fromkeys([*reading.drop, groups])]})
 
     @property
     def of_a_table(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -599,6 +599,49 @@ class BatchOptions(Options, total=False):
     """
 
     simultaneous: bool
+
+
+class Reading(TypedDict, total=False):
+    """How a file is read.
+
+    Attributes:
+        columns: Take these columns of a table only, in this order.
+        drop: Leave these columns of a table out.
+        categories: Columns whose values are names of levels, such as text: two different levels are category_cost
+            apart.
+        dates: Columns of text that hold dates or times in ISO 8601.
+        time_unit: Unit of dates and times as numbers; tables with such columns need it.
+        time_start: The time that is 0, in ISO 8601; by default 1970-01-01.
+        missing: What a missing value is. error: a reason to refuse the table. drop: a reason to leave its row out.
+            level: a level of its own, category_cost away from every value; a number is then at its column's centre.
+            Default: 'error'.
+        member: Array to take from an .npz file.
+        decimal: Decimal mark of numbers in CSV.
+        separator: What separates cells of CSV.
+        thousands: What groups the digits of numbers in CSV.
+        header: Whether the first line of CSV, or row of a sheet, is names.
+        encoding: Encoding of CSV, where it is not UTF-8.
+        sheet: Sheet of an Excel file that has several.
+        embedding: Rows of an .h5ad file: this entry of obsm instead of X.
+        subfolders: Take the images of a folder's subfolders, too. Default: False.
+    """
+
+    columns: Collection[str] | None
+    drop: Collection[str]
+    categories: Collection[str]
+    dates: Collection[str]
+    time_unit: Literal["seconds", "minutes", "hours", "days"] | None
+    time_start: str | None
+    missing: Literal["error", "drop", "level"]
+    member: str | None
+    decimal: Literal[".", ","] | None
+    separator: str | None
+    thousands: Literal[",", ".", " ", "'", "_"] | None
+    header: bool | None
+    encoding: str | None
+    sheet: str | None
+    embedding: str | None
+    subfolders: bool
 
 
 class PairRequest(BaseModel, extra="forbid", strict=True):

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from wdist import options
-from wdist.definitions.forms import words
 from wdist.definitions.figures import Figures
+from wdist.definitions.forms import words
 from wdist.definitions.withdrawn import Withdrawn, withdrawn
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate

@@ -276,7 +276,7 @@ def check_columns(critic: Mapping[str, Path], row: SampleSet) -> None:
     """Raise InvalidError if a stored set has other columns than those that the critic was trained on."""
     trained_on = json.loads(critic["critic.json"].read_text()).get("columns")
     try:
-        check_names(trained_on, names_of(row), "the critic", called(row))
+        check_names(trained_on, names_of(row), "the critic", called(row), by_position=True)
     except SampleError as error:
         raise InvalidError(str(error), field="sample_set") from error
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wdist_service.sample_sets.columns import names_of
+from wdist.data.columns import kept_name
+from wdist_service.sample_sets.columns import name_columns, names_of
 from wdist_service.tables import SampleSet
 
 
@@ -36,3 +37,17 @@ def _is_same(stored: SampleSet, row: SampleSet) -> bool:
     names, known = names_of(row), names_of(stored)
     have_one = names is None or known is None or names == known
     return have_one and stored.table_schema == row.table_schema and (stored.notes or None) == (row.notes or None)
+
+
+def complete(stored: SampleSet, row: SampleSet) -> None:
+    """Add to a stored set what the one just received, which is the same, has beside it: names, and its file."""
+    name_columns(stored, names_of(row))
+    if stored.file_sha256 is None:  # sent to a version that did not keep it
+        stored.file_sha256, stored.reading = row.file_sha256, row.reading
+    stored.identity = identity_of(stored)
+
+
+def name_of_level(name: str | None, level: str) -> str:
+    """What the set of one level is called, of the length and the characters that names have."""
+    text = level if name is None else f"{name}: {level}"
+    return kept_name("".join(char if char.isprintable() else " " for char in text))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from wdist.data.readers.registry import FORMATS
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Names, Selection
 from wdist_service.decoding.formats import MAX_NAMES, Format
 from wdist_service.http.schemas import Name, rfc3339
 from wdist_service.tables import SampleSet
@@ -56,6 +56,15 @@ class Sending(Selection):
         return Selection.model_validate(self.model_dump(include=set(Selection.model_fields)))
 
 
+class SendingLevels(Sending):
+    """How a table is to be read whose levels of one column become sets."""
+
+    by: ColumnName = Field(
+        min_length=1, max_length=200, description="The column whose levels are the sets; it is no column of these."
+    )
+    levels: Names | None = Field(default=None, description="Levels that are stored, in this order; default: all.")
+
+
 LISTS = frozenset(name for name, field in Sending.model_fields.items() if "list[" in str(field.annotation))
 
 
@@ -102,6 +111,14 @@ class SampleSetView(BaseModel):
     )
     created_at: str
     statistics: dict[str, Any]
+
+
+class LevelsView(BaseModel):
+    """The sets that a table was split into."""
+
+    object: Literal["list"] = "list"
+    by: str
+    data: list[SampleSetView] = Field(description="One for each level: as asked for, or sorted as numbers or as text.")
 
 
 def sample_set_view(row: SampleSet) -> SampleSetView:

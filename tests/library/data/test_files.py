@@ -177,7 +177,7 @@ def test_a_reader_without_its_package_says_what_to_install(files: Path, monkeypa
 
 def test_a_matrix_takes_each_set_in_a_file_of_its_own_kind(files: Path) -> None:
     x, y = np.load(files / "x.npy"), np.load(files / "y.npy")
-    sets = [files / "x.plain.csv", files / "y.plain.csv", x[::-1]]
+    sets = [files / "x.plain.csv", files / "y.plain.csv", pl.DataFrame(x[::-1], schema=["a", "b", "c"])]
     matrix = matrix_w1(sets, scale="standardize", **QUICK)
     assert matrix.rows == [str(sets[0]), str(sets[1]), "set 3"]
     assert "of each column of x.plain.csv (" in matrix.units  # certificates name no folder

@@ -15,8 +15,8 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from wdist import OptionError, estimate_w1
-from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels, comparable
+from wdist.data.rows import labels_of
 from wdist_client import Client
 
 BIG = 10**18

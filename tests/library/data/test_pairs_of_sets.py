@@ -275,4 +275,12 @@ def test_frames_with_other_columns_are_refused() -> None:
         check_pair(open_samples(frame, "source"), open_samples(frame[["c", "b", "a"]], "target"))
     with pytest.raises(SampleError, match="b only in source, z only in target; give both a, b"):
         check_pair(open_samples(frame, "source"), open_samples(frame.rename(columns={"b": "z"}), "target"))
-    check_pair(open_samples(frame, "source"), open_samples(frame.to_numpy() + 1, "target"))
+    with pytest.raises(SampleError, match=r"source names its columns \(a, b, c\) and target does not"):
+        check_pair(open_samples(frame, "source"), open_samples(frame.to_numpy() + 1, "target"))
+    bare = pd.DataFrame(frame.to_numpy() + 1)
+    with pytest.raises(SampleError, match=r"target names its columns \(a, b, c\) and source does not"):
+        check_pair(open_samples(bare, "source"), open_samples(frame, "target"))
+    check_pair(open_samples(bare, "source"), open_samples(frame.to_numpy(), "target"))
+    with pytest.raises(SampleError, match=r"source names its columns \(0, 2, 1\)"):  # somebody put them in this order
+        check_pair(open_samples(bare[[0, 2, 1]], "source"), open_samples(bare, "target"))
+    check_pair(open_samples(frame[["a"]], "source"), open_samples(frame["b"], "target"))  # nothing to mix up

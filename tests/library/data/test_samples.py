@@ -101,11 +101,11 @@ def test_layout_that_does_not_fit_is_refused() -> None:
     [
         (np.array([[1.0, "a"], [2.0, 3.0]], dtype=object), r"source: row 0, column 1 holds 'a', not a number"),
         (None, r"source is None: give its rows as an array"),
-        (np.array(["a", "b"]), "not real numbers"),
+        (np.array(["a", "b"]), "row 0 holds 'a', not a number; give text as a column of a table"),
         (np.zeros((4, 2), dtype=complex), "not real numbers"),
         (np.zeros((4, 2), dtype="M8[s]"), "not real numbers"),
         ([[1.0, 2.0], [3.0]], "same number of columns"),
-        (np.float32(3), "neither a table"),
+        (np.float32(3), "is one value, 3.0, and no set of rows"),
         (np.zeros((2, 2, 2, 2, 2)), "neither a table"),
         (np.zeros((0, 3)), "holds no values"),
     ],
@@ -172,10 +172,10 @@ def test_a_frame_with_truth_values_beside_numbers() -> None:
     opened = open_samples(frame, "source")
     assert opened.columns == ["a", "b"]
     assert opened.rows(slice(0, 2)).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    with pytest.raises(SampleError, match="column c holds 'x'"):
+    with pytest.raises(SampleError, match=r"column 'c' holds text: declare it with categories=\['c'\]"):
         open_samples(frame.assign(c="x"), "source")
     missing = pd.DataFrame({"a": pd.array([1, None] * 100, dtype="Int64"), "b": 1.0})
-    with pytest.raises(SampleError, match="row 1, column a holds <NA>, not a number"):
+    with pytest.raises(SampleError, match=r"column 'a', row 1 \(the first is 0\) has a missing value"):
         open_samples(missing, "source")
     with pytest.raises(SampleError, match="more than one column is named 'a'"):
         open_samples(frame.rename(columns={"b": "a"}), "source")

@@ -8,10 +8,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from wdist.data.arrays import refused_type
+from wdist.data.tables.columns import NUMERIC_KINDS
 from wdist.errors import SampleError
 
 HEADER_LIMIT = 10_000  # bytes; numpy writes 118 for a plain array and has the same limit
-NUMERIC_KINDS = "biuf"  # bool, signed, unsigned, floating
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def _parse(text: bytes, where: str) -> tuple[np.dtype[Any], tuple[int, ...], boo
     except (TypeError, ValueError, SyntaxError) as error:
         raise SampleError(broken) from error
     if dtype.kind not in NUMERIC_KINDS:
-        raise SampleError(
-            f"{where}: elements of type {descr!r} are not real numbers; convert with array.astype('float32')"
+        told = refused_type(dtype, len(shape)) or (
+            f"elements of type {descr!r} are not real numbers; save numbers, as x.astype('float64') makes of text and "
+            "objects that are numbers"
         )
+        raise SampleError(f"{where}: {told}")
     return dtype, shape, fortran_order
 
 

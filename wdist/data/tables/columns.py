@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+NUMERIC_KINDS = "biuf"  # of a NumPy type: bool, signed, unsigned, floating
 FLOAT64: np.dtype[Any] = np.dtype(np.float64)
 
 Given = Literal["number", "boolean", "text", "category", "time", "list", "other"]
@@ -19,7 +20,8 @@ class ColumnType:
 
     kind: text: strings of which nothing more is known; category: a type that has levels (dictionary, categorical,
     enum); list: `width` numbers in each row; other: what no metric is defined for, such as structs and time spans.
-    dtype: of numbers and of the numbers in lists. said: what messages call the type.
+    dtype: of numbers and of the numbers in lists. said: what messages call the type. parts: names of `width` columns of
+    numbers that are read together, as a matrix is; a list without them is one value, missing as a whole.
     """
 
     name: str
@@ -27,6 +29,11 @@ class ColumnType:
     dtype: np.dtype[Any] = FLOAT64
     width: int = 1
     said: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def is_vector(self) -> bool:
+        return self.kind == "list" and not self.parts
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,49 @@
-"""Writes a decoded array to an .npy file whose number of rows is known only at the end."""
+"""Writes a decoded array whose number of rows is known only at the end: to an .npy file, or to memory."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.tables.found import DecodeError, TooLargeError
+
+
+class RowWriter(Protocol):
+    """What a coder of tables writes to."""
+
+    def begin(self, row_shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+        """Set the shape and type of the rows."""
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append rows (k, *row_shape)."""
+
+    def end(self) -> None:
+        """Finish the array."""
+
+
+class MemoryWriter:
+    """Appends rows to an array in memory, for a source that says beforehand how many rows it has at most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self.array: NDArray[Any] = np.empty((0, 0))
+
+    def begin(self, row_shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+        self.array = np.empty((self._most, *row_shape), dtype=dtype)
+
+    def append(self, rows: NDArray[Any]) -> None:
+        self.array[self._taken : self._taken + len(rows)] = rows
+        self._taken += len(rows)
+
+    def end(self) -> None:
+        """Cut `array` to the rows that were written."""
+        self.array = self.array[: self._taken]
 
 
 class ArrayWriter:

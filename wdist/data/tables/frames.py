@@ -1,0 +1,137 @@
+"""Frames in memory, of pandas, polars, pyarrow and others that narwhals knows, through the coder of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from narwhals.exceptions import DuplicateError
+from numpy.typing import NDArray
+
+from wdist.data.columns import given_names
+from wdist.data.tables.coder import TableCoder, chosen, missing_in
+from wdist.data.tables.columns import ColumnType
+from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.frame_columns import Read, reader
+from wdist.data.tables.writer import MemoryWriter
+from wdist.definitions.reading import Selection
+
+BLOCK_ROWS = 1 << 16
+_SINGLE = "value"  # the column of a Series, so that two Series of other names can be compared
+
+
+def native_frame(data: Any) -> Any:
+    """The frame or Series that `data` is, collected if it is lazy, as its own library has it; None for other objects.
+
+    A Table stands for a RecordBatch of pyarrow, and a ChunkedArray for its Array.
+    """
+    if isinstance(data, np.ndarray | list | tuple | str | bytes | dict):
+        return None
+    if type(data).__module__.split(".")[0] == "pyarrow":  # the caller has imported it
+        import pyarrow as pa
+
+        if isinstance(data, pa.RecordBatch):
+            return pa.Table.from_batches([data])
+        if isinstance(data, pa.Array):
+            return pa.chunked_array([data])
+    try:
+        found = nw.from_native(data, pass_through=True, allow_series=True)
+    except DuplicateError:
+        return data  # `column_names` says which name
+    if isinstance(found, nw.LazyFrame):
+        return found.collect().to_native()
+    return found.to_native() if isinstance(found, nw.DataFrame | nw.Series) else None
+
+
+def is_series(native: Any) -> bool:
+    """Whether what `native_frame` returned is one column."""
+    return not hasattr(native, "columns")
+
+
+def column_names(native: Any) -> tuple[list[str], bool]:
+    """The names of a frame's columns, and whether somebody gave them; otherwise they are numbers from 0.
+
+    Raises DecodeError for two columns of one name.
+    """
+    names = given_names(native)
+    if names is None:
+        return [str(k) for k in range(native.shape[1])], False
+    if len(set(names)) < len(names):
+        twice = next(each for k, each in enumerate(names) if each in names[:k])
+        raise DecodeError(f"more than one column is named {twice[:100]!r}; give each a name of its own")
+    return names, True
+
+
+def read_frame(native: Any, take: Selection) -> tuple[NDArray[Any], Found]:
+    """The rows of a frame or a Series, (n, d), and what was found. Raises DecodeError.
+
+    native: what `native_frame` returned. A Series is one column without a name, (n,) if it holds plain numbers.
+    """
+    series, columns = is_series(native), columns_of(native)
+    types, parts = [each[0] for each in columns], [each[1] for each in columns]
+    array, found = coded(types, parts, len(native), take, has_names=series or column_names(native)[1])
+    return _as_series(array, found) if series else (array, found)
+
+
+def columns_of(native: Any) -> list[tuple[ColumnType, Read]]:
+    """The types of the columns of a frame or a Series, and what reads them. Raises DecodeError."""
+    if is_series(native):
+        own = nw.from_native(native, series_only=True)
+        names, columns, shape = [str(own.name or _SINGLE)], [own], (len(own),)
+    else:
+        names = column_names(native)[0]
+        columns, shape = _columns(native, len(names)), tuple(native.shape)
+    if 0 in shape:
+        raise DecodeError(f"a frame of shape {shape} holds no values; give it rows and columns")
+    return [reader(column, name) for column, name in zip(columns, names, strict=True)]
+
+
+def kept_rows(columns: Sequence[tuple[ColumnType, Read]], rows: int, take: Selection) -> NDArray[np.bool_]:
+    """Which rows of a table `coded` keeps with missing="drop", (n,). Raises DecodeError."""
+    kept = np.ones(rows, dtype=np.bool_)
+    places = chosen([each[0] for each in columns], take, has_names=True)
+    for start in range(0, rows, BLOCK_ROWS):
+        block = slice(start, min(start + BLOCK_ROWS, rows))
+        for k in places:
+            missing = missing_in(columns[k][1](block))
+            if missing is not None:
+                kept[block] &= ~missing
+    return kept
+
+
+def coded(
+    types: Sequence[ColumnType],
+    parts: Sequence[Read],
+    rows: int,
+    take: Selection,
+    has_names: bool,
+) -> tuple[NDArray[Any], Found]:
+    """The codes of a table in memory, whose columns are given by functions of a slice of rows. Raises DecodeError."""
+    writer = MemoryWriter(rows)
+    coder = TableCoder(types, take, writer, has_names=has_names)
+    for start in range(0, rows, BLOCK_ROWS):
+        block = slice(start, min(start + BLOCK_ROWS, rows))
+        coder.append([parts[k](block) for k in coder.chosen])
+    found = coder.end()
+    return writer.array, found
+
+
+def _as_series(array: NDArray[Any], found: Found) -> tuple[NDArray[Any], Found]:
+    """A Series has no name that a comparison looks at: two columns of one frame may be compared."""
+    if found.table is None:
+        return (array[:, 0] if array.shape[1] == 1 else array), Found(notes=found.notes)
+    columns = found.table.columns
+    names = [_SINGLE] if len(columns) == 1 else [f"{_SINGLE}[{k}]" for k in range(len(columns))]
+    renamed = tuple(replace(each, name=name) for each, name in zip(columns, names, strict=True))
+    return array, Found(names, table=replace(found.table, columns=renamed), notes=found.notes)
+
+
+def _columns(native: Any, count: int) -> list[nw.Series[Any]]:
+    """The columns by their places, whatever their names are."""
+    if hasattr(native, "iloc"):
+        return [nw.from_native(native.iloc[:, k], series_only=True) for k in range(count)]
+    frame = nw.from_native(native, eager_only=True)
+    return [frame[:, k] for k in range(count)]
