@@ -134,5 +134,5 @@ function chooser(slot, earlier, take) {
     earlier.map((set) => h("option", { value: set.id }, optionText(set))));
   return h("div", { class: "chooser" }, input,
     h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
-    h("span", { class: "soft small drop-words" }, `or drop it here: ${slot.reading.endings.join(", ")} (of images)`), earlier.length > 0 && select);
+    h("span", { class: "soft small drop-words" }, `or drop it here: ${slot.reading.endings.join(", ")}; a .zip holds images`), earlier.length > 0 && select);
 }

@@ -60,7 +60,8 @@ export class ReadingForm {
 
   /** A message in the words of this form: what it calls ?option=value is “label: value”. */
   inWords(text) {
-    return text.replace(ADVICE, (whole, name, value) => (this.options.has(name) ? `“${this.options.get(name).label}: ${decoded(value)}”` : whole));
+    const [, sentence, stop] = /^(.*?)(\.?)$/s.exec(text); // the last dot ends the sentence, and no value
+    return sentence.replace(ADVICE, (whole, name, value) => (this.options.has(name) ? `“${this.options.get(name).label}: ${decoded(value)}”` : whole)) + stop;
   }
 
   /** A refusal in words, with buttons that do what it advises. */
