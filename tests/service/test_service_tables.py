@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 from service_process import Server
 from test_service_batches import until_done
@@ -17,20 +20,39 @@ LEVELS = ["Fair", "Good", "Ideal"]
 WAY: dict[str, Any] = {"categories": "cut", "missing": "level"}
 
 
-def table(seed: int, rows: int = 300, *, shares: tuple[float, ...] = (0.2, 0.3, 0.5), shift: float = 0.0) -> bytes:
-    """CSV of a price, of which every tenth is missing, a cut, and whether there is a certificate."""
+def values(
+    seed: int, rows: int = 300, shares: Sequence[float] = (0.2, 0.3, 0.5), shift: float = 0.0
+) -> dict[str, list[Any]]:
+    """A price, of which every tenth is missing, a cut, and whether there is a certificate."""
     random = np.random.default_rng(seed)
     cuts = random.choice(LEVELS, size=rows, p=shares)
     prices = random.normal(shift, 1.0, size=rows)
+    return {
+        "price": [None if k % 10 == 0 else float(price) for k, price in enumerate(prices)],
+        "cut": cuts.tolist(),
+        "certified": (prices > shift).tolist(),
+    }
+
+
+def table(seed: int, **more: Any) -> bytes:
+    """These values as Parquet."""
+    buffer = io.BytesIO()
+    pa_parquet.write_table(pa.table(values(seed, **more)), buffer)
+    return buffer.getvalue()
+
+
+def csv(seed: int) -> bytes:
+    """Price and cut as CSV."""
+    given = values(seed)
     lines = (
-        f"{'' if k % 10 == 0 else repr(float(price))},{cut},{'true' if price > shift else 'false'}"
-        for k, (price, cut) in enumerate(zip(prices, cuts, strict=True))
+        f"{'' if price is None else repr(price)},{cut}" for price, cut in zip(given["price"], given["cut"], strict=True)
     )
-    return "\n".join(["price,cut,certified", *lines]).encode()
+    return "\n".join(["price,cut", *lines]).encode()
 
 
 def send(server: Server, body: bytes, **query: Any) -> httpx.Response:
-    return server.client.post("/v1/sample-sets", params=query, content=body, headers={"Content-Type": "text/csv"})
+    query = {"format": "parquet", **query}
+    return server.client.post("/v1/sample-sets", params=query, content=body)
 
 
 def stored(server: Server, body: bytes, **query: Any) -> dict[str, Any]:
@@ -49,7 +71,7 @@ def mixed(server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_a_table_is_stored_as_codes_with_its_schema(server: Server, mixed: tuple[dict, dict]) -> None:
     made, body = mixed[0], table(1)
-    lines = [line.split(",") for line in body.decode().splitlines()[1:]]
+    given = values(1)
     columns = made["table"]["columns"]
     assert made["columns"] == ["price", "cut", "certified"]
     assert [(each["name"], each["kind"]) for each in columns] == [
@@ -62,35 +84,35 @@ def test_a_table_is_stored_as_codes_with_its_schema(server: Server, mixed: tuple
     content = server.client.get(f"/v1/sample-sets/{made['id']}/content").content
     codes = np.load(io.BytesIO(content))
     assert hashlib.sha256(content).hexdigest() == made["sha256"]
-    assert [columns[1]["levels"][int(code)] for code in codes[:, 1]] == [line[1] for line in lines]
-    np.testing.assert_array_equal(np.isnan(codes[:, 0]), [line[0] == "" for line in lines])
-    np.testing.assert_array_equal(codes[:, 2], [line[2] == "true" for line in lines])
+    assert [columns[1]["levels"][int(code)] for code in codes[:, 1]] == given["cut"]
+    np.testing.assert_array_equal(codes[:, 0], np.array(given["price"], dtype=float))
+    np.testing.assert_array_equal(codes[:, 2], given["certified"])
     assert server.client.get(f"/v1/sample-sets/{made['id']}").json() == made
 
 
 def test_statistics_say_what_is_missing_and_how_often_each_level_is(mixed: tuple[dict, dict]) -> None:
     statistics = mixed[0]["statistics"]
-    lines = [line.split(",") for line in table(1).decode().splitlines()[1:]]
-    prices = np.array([float(line[0]) for line in lines if line[0]])
+    given = values(1)
+    prices = np.array([price for price in given["price"] if price is not None])
     price, cut, certified = statistics["columns"]
     assert (price["missing"], price["min"], price["max"]) == (30, prices.min(), prices.max())
     assert price["mean"] == pytest.approx(prices.mean(), rel=1e-12, abs=1e-12)
     assert price["std"] == pytest.approx(prices.std(), rel=1e-12)
-    counts = {level: sum(line[1] == level for line in lines) for level in LEVELS}
+    counts = {level: given["cut"].count(level) for level in LEVELS}
     assert cut == {"levels": counts, "distinct": 3, "missing": 0}
     assert list(cut["levels"].values()) == sorted(counts.values(), reverse=True)
-    assert sum(certified["levels"].values()) == 300
+    assert certified["levels"] == {str(value).lower(): given["certified"].count(value) for value in (True, False)}
     assert (statistics["min"], statistics["constant"]) == (None, False)
 
 
 def test_the_same_codes_with_other_levels_are_another_set(server: Server) -> None:
-    body = table(3)
-    one = stored(server, body, **WAY)
-    other = stored(server, body.replace(b"Ideal", b"Premium"), **WAY)
+    body = csv(3)
+    one = stored(server, body, format="csv", **WAY)
+    other = stored(server, body.replace(b"Ideal", b"Premium"), format="csv", **WAY)
     assert one["sha256"] == other["sha256"]
     assert one["id"] != other["id"]
     assert "Premium" in str(other["table"])
-    again = send(server, body, **WAY)
+    again = send(server, body, format="csv", **WAY)
     assert (again.status_code, again.json()["id"]) == (200, one["id"])
 
 
@@ -129,7 +151,7 @@ def test_a_resumable_upload_is_read_in_the_same_way(server: Server, mixed: tuple
     from test_service_uploads import TUS, encoded
 
     body = table(1)
-    metadata = encoded(name="January", format="csv", **WAY)
+    metadata = encoded(name="January", format="parquet", **WAY)
     begun = server.client.post(
         "/v1/uploads", headers={**TUS, "Upload-Length": str(len(body)), "Upload-Metadata": metadata}
     )
@@ -156,10 +178,10 @@ def test_an_estimate_of_coded_tables_is_that_of_the_library(
     options: dict[str, Any] = {"scale": "standardize", "category_cost": 2.0, "critic": "affine", "baseline_rows": 100}
     done = server.until_done(server.submit(*(each["id"] for each in mixed), **options))
     assert done["status"] == "succeeded", done["error"]
-    for name, body in (("a.csv", table(1)), ("b.csv", table(2, shares=(0.6, 0.3, 0.1), shift=1.0))):
+    for name, body in (("a.parquet", table(1)), ("b.parquet", table(2, shares=(0.6, 0.3, 0.1), shift=1.0))):
         (tmp_path / name).write_bytes(body)
     local = wdist.estimate_w1(
-        tmp_path / "a.csv", tmp_path / "b.csv", categories=["cut"], missing="level", **options
+        tmp_path / "a.parquet", tmp_path / "b.parquet", categories=["cut"], missing="level", **options
     ).to_dict()
     for figure in ("value", "lower_bound", "upper_bound", "p_value"):
         assert done["result"][figure] == pytest.approx(local[figure], rel=1e-9)
@@ -167,7 +189,8 @@ def test_an_estimate_of_coded_tables_is_that_of_the_library(
 
 
 def split(server: Server, body: bytes, **query: Any) -> httpx.Response:
-    return server.client.post("/v1/sample-sets/by", params=query, content=body, headers={"Content-Type": "text/csv"})
+    query = {"format": "parquet", **query}
+    return server.client.post("/v1/sample-sets/by", params=query, content=body)
 
 
 def test_each_level_of_a_column_becomes_a_set(server: Server) -> None:
@@ -177,7 +200,8 @@ def test_each_level_of_a_column_becomes_a_set(server: Server) -> None:
     made = answer.json()
     assert (made["object"], made["by"]) == ("list", "cut")
     assert [each["name"] for each in made["data"]] == [f"diamonds: {level}" for level in LEVELS]
-    lines = [line.split(",") for line in body.decode().splitlines()[1:]]
+    given = values(11, rows=900)
+    lines = list(zip(*given.values(), strict=True))
     for each, level in zip(made["data"], LEVELS, strict=True):
         own = [line for line in lines if line[1] == level]
         assert each["columns"] == ["price", "certified"]
@@ -185,9 +209,9 @@ def test_each_level_of_a_column_becomes_a_set(server: Server) -> None:
         content = server.client.get(f"/v1/sample-sets/{each['id']}/content").content
         assert hashlib.sha256(content).hexdigest() == each["sha256"]
         assert len(content) == each["bytes"]
-        expected = [[float(line[0] or "nan"), float(line[2] == "true")] for line in own]
+        expected = [[np.nan if price is None else price, is_certified] for price, _, is_certified in own]
         np.testing.assert_array_equal(np.load(io.BytesIO(content)), expected)
-        assert each["statistics"]["columns"][0]["missing"] == sum(line[0] == "" for line in own)
+        assert each["statistics"]["columns"][0]["missing"] == sum(line[0] is None for line in own)
     again = split(server, body, by="cut", name="diamonds", missing="level")
     assert (again.status_code, again.json()) == (200, made)
     two = split(server, body, by="cut", levels=["Ideal", "Fair"], missing="level")
@@ -235,10 +259,10 @@ def test_a_matrix_over_levels_is_that_of_the_library(server: Server, tmp_path: P
     import wdist
 
     body = table(15, rows=1200, shares=(0.3, 0.3, 0.4))
-    (tmp_path / "all.csv").write_bytes(body)
+    (tmp_path / "all.parquet").write_bytes(body)
     options: dict[str, Any] = {"scale": "standardize", "critic": "affine", "baseline_rows": 0, "upper": "none"}
     sets = [each["id"] for each in split(server, body, by="cut", missing="level").json()["data"]]
     batch = until_done(server, server.client.post("/v1/batches", json={"matrix": sets, **options}).json())
     found = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
-    local = wdist.matrix_w1(tmp_path / "all.csv", by="cut", missing="level", **options)
+    local = wdist.matrix_w1(tmp_path / "all.parquet", by="cut", missing="level", **options)
     np.testing.assert_allclose(found["lower_bound"], local.lower_bound, rtol=1e-9)

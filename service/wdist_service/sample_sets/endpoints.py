@@ -20,7 +20,7 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import Format, check_selection
+from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.http.bodies import pump
@@ -87,7 +87,7 @@ async def create_sample_set(
     await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        if kind == "npy":
+        if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file)
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)

@@ -18,7 +18,7 @@ from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
-from wdist_service.decoding.formats import Format
+from wdist_service.decoding.formats import Format, is_kept_as_sent
 from wdist_service.decoding.runner import Decoders, LevelsOf, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
@@ -126,7 +126,7 @@ class SampleSets:
     ) -> tuple[SampleSet, bool]:
         """Check and store a body that is split over several files."""
         with self._storage.incoming() as file:
-            if kind != "npy":
+            if not is_kept_as_sent(kind, take):
                 for block in _blocks(parts):
                     file.write(block)
                 file.seal()

@@ -32,7 +32,8 @@ FORMATS: Final = {
             magic=b"PK", members=".npy", help=".npz (or FILE.npz:NAME)",
         ),
         FileFormat(
-            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"), "parquet",
+            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"),
+            "columnar.parquet",
             magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
         ),
         FileFormat(
@@ -41,11 +42,11 @@ FORMATS: Final = {
         ),
         FileFormat(
             "excel", "Excel", (".xlsx", ".xlsm"),
-            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "excel",
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "extras.excel",
             magic=b"PK", members="xl/workbook.xml", has_columns=True, needs="openpyxl", extra="excel", help=".xlsx",
         ),
         FileFormat(
-            "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "h5ad", magic=b"\x89HDF\r\n\x1a\n",
+            "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "extras.h5ad", magic=b"\x89HDF\r\n\x1a\n",
             has_columns=True, needs="h5py", extra="anndata", help=".h5ad",
         ),
         FileFormat(
