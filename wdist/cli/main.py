@@ -65,6 +65,11 @@ app.command(
     help_epilogue="Exit status: 0 done; 2 the data or an option is refused.",
 )
 app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
+app.command(
+    "wdist.cli.verify:encode",
+    help="Write sets as .npy files of the rows that are compared, for `python -m wdist.verify`.",
+    usage="Usage: wdist encode [OPTIONS] SET SET... -o DIR",
+)
 app.command("wdist_client.command:remote", help="Work with a server.")
 app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers.")
 app.command(f"{SERVE}.serve:worker", help="Run one more worker on the database of a server.")
