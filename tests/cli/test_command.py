@@ -33,9 +33,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", y)
     np.savez(folder / "both.npz", x=x, y=y)
-    frame = pd.DataFrame(y, columns=["a", "b", "c"])
-    frame.to_csv(folder / "y.csv", index=False, float_format="%.9g")
-    frame.to_parquet(folder / "y.parquet")
+    for name, rows in (("x", x), ("y", y)):
+        frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.9g")
+        frame.to_parquet(folder / f"{name}.parquet")
     frame.rename(columns={"c": "d"}).to_csv(folder / "other.csv", index=False)
     frame.assign(b=frame.b.where(frame.index != 5)).to_csv(folder / "holes.csv", index=False)
     (folder / "bin.csv").write_bytes(bytes(range(10)) * 30 + b"\n")
@@ -63,8 +64,13 @@ def estimate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, f
     return result
 
 
-@pytest.mark.parametrize("source", ["x.npy", "both.npz:x"])
-@pytest.mark.parametrize("target", ["y.npy", "both.npz:y", "y.csv", "y.parquet"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("x.npy", "y.npy"), ("x.npy", "both.npz:y"), ("both.npz:x", "y.npy"),
+        ("x.csv", "y.csv"), ("x.csv", "y.parquet"), ("x.parquet", "y.csv"),
+    ],
+)  # fmt: skip
 def test_every_format_gives_the_same_result(capsys: pytest.CaptureFixture[str], source: str, target: str) -> None:
     # Nine digits of a CSV give the same float64 but for the last bits of a float32.
     expected = estimate(capsys, "x.npy", "y.npy")
@@ -82,7 +88,7 @@ def test_standard_input_is_known_by_its_first_bytes(
         np.savez(one, y=np.load("y.npy"))
         content = one.getvalue()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
-    assert estimate(capsys, "x.npy", "-")["value"] == pytest.approx(
+    assert estimate(capsys, "x.csv" if name in ("y.csv", "y.parquet") else "x.npy", "-")["value"] == pytest.approx(
         estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6
     )
 
@@ -344,7 +350,7 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
 
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["x.npy", "y.csv"]
+    names = ["x.csv", "y.csv"]
     assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
     kept = Result.load("r.wdist")
     assert kept.to_dict() == json.loads(capsys.readouterr().out)

@@ -199,12 +199,12 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     raise SampleError(f"{given} is not {HELP}")
 
 
-def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np.int64]:
+def labels_of(data: Any, column: str, name: str, reading: Reading | None = None) -> NDArray[np.int64]:
     """Codes (n,) of the labels in a column of a frame, or of a file, for the rows that the reading keeps.
 
     Raises SampleError if there is no such column, or a label is missing.
     """
-    take = Selection.of(reading)
+    take = Selection.of(reading or Reading())
     if take.missing != "drop":  # then all rows are kept, whatever the other columns hold
         take = take.model_copy(update={"columns": None, "drop": [], "categories": [], "dates": []})
     if isinstance(data, str | os.PathLike):
