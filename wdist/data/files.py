@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +20,8 @@ from numpy.typing import NDArray
 from wdist.data.advice import in_python
 from wdist.data.arrays import as_array
 from wdist.data.readers.base import FileFormat
-from wdist.data.readers.npy import map_npy, open_npy
+from wdist.data.readers.npy import map_npy
+from wdist.data.readers.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.data.tables.by import Partition, reading_by, split_schema
@@ -32,21 +36,28 @@ _IMAGES = (".png", ".jpg", ".jpeg")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _BLOCK_ROWS = 1 << 16
 _NO_LIMIT = 1 << 62  # the files are the user's own
-_HERE = {  # what readers say of requests to a server, in terms of files
-    "?member=NAME": "FILE.npz:NAME",
-    "?drop=NAME": "drop=['NAME']",
-    "say with ?format= what it is": "let its name end in what it is: .npy, .npz, .parquet or .zip",
+_TEXT = (".txt", ".dat", ".tab")
+_OTHERS = {
+    ".xls": "save it as .xlsx or .csv",
+    ".xlsb": "save it as .xlsx or .csv",
+    ".ods": "save it as .xlsx or .csv",
+    ".feather": "write it as .parquet",
+    ".arrow": "write it as .parquet",
+    ".pkl": "a pickle may run code; write it as .parquet or .npy",
+    ".pickle": "a pickle may run code; write it as .parquet or .npy",
+    ".jsonl": "write it as .csv or .parquet",
 }
+_SAME_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The rows of an open file or frame, and what is known of them. `given` is what the user calls it.
+    """The rows of an open file or frame, and what is known of them.
 
-    array: (n, ...), or what gives such rows at a slice or an index array. columns: their names, if they have some.
-    table: what the columns of codes mean, unless the rows are plain numbers. notes: what was left out, in sentences.
-    take: the selection by which it was read, if that is known. file_sha256: SHA-256 of the file, where its bytes are
-    not at hand.
+    given: what the user calls them. array: (n, ...), or what gives such rows at a slice or an index array. columns:
+    their names, if they have some. table: what the columns of codes mean, unless the rows are plain numbers. notes:
+    what was left out, each a sentence without the name of the set. take: the selection by which they were read, if that
+    is known. known_sha256: `file_sha256`, where it is known already. digest: computes it elsewhere.
     """
 
     given: str
@@ -55,7 +66,13 @@ class FileRows:
     table: TableSchema | None = None
     notes: Sequence[str] = ()
     take: Selection | None = None
-    file_sha256: str | None = None
+    known_sha256: str | None = None
+    digest: Callable[[], str | None] | None = None
+
+    @cached_property
+    def file_sha256(self) -> str | None:
+        """SHA-256 of the file's bytes; None for a folder, for standard input, and for a file that changed since."""
+        return self.known_sha256 if self.digest is None else self.digest()
 
 
 def rows_of(data: Any, name: str, take: Selection) -> FileRows:
@@ -114,20 +131,20 @@ def refusals_of(name: str) -> Iterator[None]:
 
 
 def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[bytes] | None = None) -> FileRows:
-    """Open a file of a known format, an array of an archive as FILE.npz:NAME, or a folder of images.
+    """Open a file of a known format, an array of an archive as FILE.npz:NAME, or a folder of images or of Parquet.
 
-    `standard_input` is a seekable copy of what - stands for; it is CSV unless its first bytes say otherwise. Raises
-    SampleError, in words that name the file.
+    `standard_input` is a seekable copy of what - or a pipe stands for; it is CSV unless its first bytes say otherwise.
+    Raises SampleError, in words that name the file.
     """
-    if of_file_name(str(given)) is NPY and take == Selection() and not Path(given).is_dir():
-        return FileRows(str(given), open_npy(Path(given), name), None)
-    with _reading(str(given), take, standard_input) as (source, kind, chosen):
-        if kind is NPY:
-            return FileRows(str(given), map_npy(source, name, repr(str(given))), None)
+    with _reading(str(given), take, standard_input) as opened:
+        digest = opened.digest()
+        if opened.kind is NPY and take.missing == "error" and opened.source is not None:
+            return FileRows(str(given), map_npy(opened.source, name, repr(str(given))), None, digest=digest)
         with tempfile.TemporaryFile() as output:  # the system deletes it once the array is no longer mapped
-            found = read(kind, source, ArrayWriter(output.fileno(), _NO_LIMIT), chosen)
+            found = opened.write(ArrayWriter(output.fileno(), _NO_LIMIT))
             array = map_npy(output, str(given), "the converted file")
-            return FileRows(str(given), array, found.columns, found.table, found.notes, take)
+    notes = tuple(in_python(note) for note in found.notes)
+    return FileRows(str(given), array, found.columns, found.table, notes, take, digest=digest)
 
 
 def convert(
@@ -137,42 +154,86 @@ def convert(
 
     Raises SampleError.
     """
-    with _reading(str(given), take, standard_input) as (source, kind, chosen):
-        writer = ArrayWriter(output.fileno(), _NO_LIMIT)
-        if kind is not NPY:
-            return read(kind, source, writer, chosen).columns
-        while block := source.read(1 << 20):
-            writer.raw(block)
-        return None
+    with _reading(str(given), take, standard_input) as opened:
+        return opened.write(ArrayWriter(output.fileno(), _NO_LIMIT)).columns
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a path stands for: one open file, or the parts of a table in a folder."""
+
+    kind: FileFormat
+    take: Selection
+    path: Path | None
+    source: IO[bytes] | None = None
+    folder: PartsOfFolder | None = None
+
+    def write(self, writer: ArrayWriter) -> Found:
+        if self.folder is not None:
+            return self.folder.read(writer, self.take)
+        assert self.source is not None  # noqa: S101 - one of the two is there
+        return read(self.kind, self.source, writer, self.take)
+
+    def digest(self) -> Callable[[], str | None] | None:
+        """What computes the digest of the file, as long as it is the one that was opened."""
+        if self.path is None or self.source is None or not self.path.is_file():
+            return None
+        path, before = self.path, os.fstat(self.source.fileno())
+
+        def of_same_file() -> str | None:
+            try:
+                with path.open("rb") as file:
+                    now = os.fstat(file.fileno())
+                    if any(getattr(now, each) != getattr(before, each) for each in _SAME_FILE):
+                        return None
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                return None
+
+        return of_same_file
 
 
 @contextmanager
-def _reading(
-    given: str, take: Selection, standard_input: IO[bytes] | None
-) -> Iterator[tuple[IO[bytes], FileFormat, Selection]]:
+def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> Iterator[_Opened]:
     """The open file, its format, and the selection with the array that `given` names."""
     path = Path(given)
     if standard_input is None and not path.exists() and ".npz:" in given:
         name, _, member = given.rpartition(":")
         path, take = Path(name), take.model_copy(update={"member": member})
     try:
-        if standard_input is not None:
-            standard_input.seek(0)
-        with _opened(path) if standard_input is None else nullcontext(standard_input) as source:
+        if standard_input is None and path.is_dir() and (folder := parts_of_folder(path)) is not None:
+            yield _Opened(FORMATS["parquet"], take, None, folder=folder)
+            return
+        with ExitStack() as stack:
+            if standard_input is not None:
+                standard_input.seek(0)
+                source = standard_input
+            else:
+                source = stack.enter_context(_opened(path))
             kind = FORMATS["images"] if path.is_dir() else of_file_name(path.name) or _recognised(source, given)
             check_selection(take, kind)
-            yield source, kind, take
+            yield _Opened(kind, take, path if standard_input is None else None, source)
     except DecodeError as error:
-        message = str(error)
-        for there, here in _HERE.items():
-            message = message.replace(there, here)
-        raise SampleError(f"{given}: {message}") from error
+        raise SampleError(f"{given}: {in_python(str(error))}") from error
     except OSError as error:
         raise SampleError(f"{given}: {error.strerror or error}") from error
 
 
+def is_pipe(path: Path) -> bool:
+    """Whether a path is neither a file nor a folder, as what `<(command)` stands for; it can be read once only."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _opened(path: Path) -> IO[bytes]:
-    return _zipped(path) if path.is_dir() else path.open("rb")
+    if path.is_dir():
+        return _zipped(path)
+    if not is_pipe(path):
+        return path.open("rb")
+    copied = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with path.open("rb") as pipe:
+        shutil.copyfileobj(pipe, copied)
+    copied.seek(0)
+    return copied
 
 
 def _zipped(folder: Path) -> IO[bytes]:
@@ -192,10 +253,14 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     """The format of a file by its first bytes; an unrecognised one is CSV if it has no name, otherwise refused."""
     if (kind := of_first_bytes(source)) is not None:
         return kind
-    if given == "-":
+    if given == "-" or is_pipe(Path(given)) or given.lower().endswith(_TEXT):
         return FORMATS["csv"]
     if given.lower().endswith(_COMPRESSED):
         raise SampleError(f"{given} is compressed: unpack it first, or pipe it: gunzip -c FILE | wdist ... - OTHER")
+    if (
+        instead := next((said for ending, said in _OTHERS.items() if given.lower().endswith(ending)), None)
+    ) is not None:
+        raise SampleError(f"{given} cannot be read here: {instead}")
     raise SampleError(f"{given} is not {HELP}")
 
 
