@@ -83,16 +83,9 @@ def _open(text: str, reading: Reading, groups: str | None) -> Input:
 
 @contextmanager
 def _standard_input(text: str) -> Iterator[IO[bytes] | None]:
-    """A seekable copy of standard input if the argument is -, or of a pipe, as <(command) is; else None."""
-    from wdist.data.files import is_pipe
-
+    """A seekable copy of standard input if the argument is -, else None."""
     if text != "-":
-        if not is_pipe(Path(text)):
-            yield None
-            return
-        with tempfile.TemporaryFile() as copied, Path(text).open("rb") as pipe:
-            shutil.copyfileobj(pipe, copied)
-            yield copied
+        yield None
         return
     if sys.stdin.isatty():
         raise SampleError("- reads standard input, which is your terminal: redirect a file or a pipe to it")

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.columns import names_for
-from wdist.data.files import FileRows, rows_of
+from wdist.data.files import FileRows
 from wdist.data.moments import RunningMoments
+from wdist.data.rows import rows_of
 from wdist.data.tables.coder import LARGEST_WHOLE
 from wdist.data.tables.encoding import EncodedRows, Encoding
 from wdist.data.tables.schema import TableSchema

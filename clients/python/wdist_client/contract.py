@@ -11,8 +11,43 @@ from pydantic import BaseModel, Field
 from wdist_client.base import Model
 
 
+class TableColumn(Model):
+    """What a column of codes means; NaN is a missing value.
+
+    Attributes:
+        kind: number: the value. boolean: 0 or 1. category: the place in levels. time: units since start.
+        levels: Of a category.
+        unit: Of a time: seconds, minutes, hours or days.
+        start: Of a time: when it is 0.
+    """
+
+    name: str | None = None
+    kind: str | None = None
+    levels: list[str] | None = None
+    unit: str | None = None
+    start: str | None = None
+
+
+class Table(Model):
+    """What the columns of a coded table mean.
+
+    Attributes:
+        missing: Missing values are levels of their own.
+    """
+
+    columns: list[TableColumn] = Field(default_factory=list)
+    missing: bool | None = None
+
+
 class SampleSet(Model):
-    """An uploaded array."""
+    """An uploaded array.
+
+    Attributes:
+        table: What the array's columns mean, unless they are plain numbers: it holds codes then.
+        notes: What was left out when the file was read.
+        file_sha256: Of the bytes that were sent, before they became an array of that sha256.
+        reading: How they were read: the parameters that were not the defaults, if any.
+    """
 
     id: str
     name: str | None = None
@@ -22,6 +57,10 @@ class SampleSet(Model):
     shape: list[int]
     dtype: str
     columns: list[str] | None = None
+    table: Table | None = None
+    notes: list[str] = Field(default_factory=list)
+    file_sha256: str | None = None
+    reading: dict[str, Any] | None = None
     created_at: datetime | None = None
     statistics: dict[str, Any] = Field(default_factory=dict)
 

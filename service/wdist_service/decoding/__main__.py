@@ -1,7 +1,8 @@
 """The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS SELECTION`.
 
-The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} is the last
-line of standard output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
+The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name, table, notes} or {error, kind}
+is the last line of standard output. Limits are set before a byte of the body is read; the kernel ends a child that
+outlives them.
 """
 
 from __future__ import annotations
@@ -29,14 +30,22 @@ def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[s
     """Decode standard input; returns what is known beside the values."""
     from wdist.data.columns import kept_name
     from wdist.data.readers import registry
+    from wdist.data.tables.found import DecodeError
     from wdist.data.tables.writer import ArrayWriter
     from wdist.definitions.reading import Selection
-    from wdist_service.decoding.formats import MAX_NAMES
+    from wdist_service.decoding.formats import MAX_NAMES, MAX_NOTES, MAX_TABLE_BYTES
 
     writer = ArrayWriter(descriptor, max_bytes)
     found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.model_validate_json(selection))
     columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
-    return {"columns": columns and [kept_name(column) for column in columns], "name": found.name}
+    table = None if found.table is None else found.table.to_json()
+    if table is not None and len(json.dumps(table)) > MAX_TABLE_BYTES:
+        raise DecodeError(
+            f"names of columns and levels take more than {MAX_TABLE_BYTES:,} bytes; leave columns with long texts out"
+        )
+    notes = [note[:1000] for note in found.notes[:MAX_NOTES]]
+    columns = columns and [kept_name(column) for column in columns]
+    return {"columns": columns, "name": found.name, "table": table, "notes": notes}
 
 
 def main() -> None:

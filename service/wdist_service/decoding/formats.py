@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     Format = Literal[tuple(FORMATS)]  # /openapi.json lists them
 MAX_NAMES = 4096  # columns whose names are kept
+MAX_TABLE_BYTES = 1 << 20  # of a table's schema as JSON: it is in every answer about the set
+MAX_NOTES = 100
 _KNOWN = ", ".join(FORMATS)
 
 

@@ -29,10 +29,12 @@ _OUT_OF_MEMORY = (b"std::bad_alloc", b"MemoryError")  # the last words of C++, w
 
 @dataclass(frozen=True)
 class Report:
-    """What a decoder found apart from the values."""
+    """What a decoder found apart from the values, as `wdist.data.tables.found.Found` has it; `table` as JSON."""
 
     columns: list[str] | None
     name: str | None
+    table: dict[str, Any] | None
+    notes: list[str]
 
 
 class Decoders:
@@ -55,7 +57,7 @@ class Decoders:
             log.error("a decoder broke down", extra={"format": kind, "exit_code": code, "output": said})
         if "error" in report:
             self._refuse(kind, str(report.get("kind")), str(report["error"]))
-        return Report(report.get("columns"), report.get("name"))
+        return Report(report.get("columns"), report.get("name"), report.get("table"), report.get("notes") or [])
 
     def _run(self, source: Path, kind: Format, take: Selection, target: Decoded) -> tuple[bytes, int]:
         settings = self._settings

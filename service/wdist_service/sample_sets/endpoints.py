@@ -15,7 +15,6 @@ from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.registry import BY_MEDIA_TYPE
-from wdist.definitions.reading import Selection
 from wdist_service import tenancy
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection
@@ -24,10 +23,10 @@ from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Name, Page, page_of
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep
 from wdist_service.keys.quotas import admit_bytes
-from wdist_service.sample_sets.schemas import ColumnNames, InlineSamples, Member, SampleSetView, sample_set_view
+from wdist_service.sample_sets.schemas import ColumnNames, InlineSamples, SampleSetView, Sending, sample_set_view
 from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
@@ -50,7 +49,7 @@ _BODIES = {
     "",
     status_code=201,
     responses={
-        200: {"description": "The same content was uploaded before: that set", "model": SampleSetView},
+        200: {"description": "The same set was uploaded before: that one", "model": SampleSetView},
         201: {"headers": {"Location": {"schema": {"type": "string"}}}},
         **responses(400, 408, 409, 413, 415, 422, 507),
     },
@@ -61,23 +60,12 @@ async def create_sample_set(
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
-    name: Annotated[Name | None, Query(description="Your name for it.")] = None,
-    format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
-    filename: Annotated[
-        Name | None, Query(description="Name of the file sent; its ending says the format, before Content-Type.")
-    ] = None,
-    member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
-    labels: Annotated[
-        Member | None, Query(description="Take this column of a table only: labels of groups, which may be text.")
-    ] = None,
-    drop: Annotated[
-        list[Member] | None, Query(max_length=100, description="Leave this column of a table out; repeatable.")
-    ] = None,
+    sending: Annotated[Sending, Query()],
     repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
-    kind = formats.choose(request.headers.get("content-type"), format, filename)
-    take = Selection(member=member, labels=labels, drop=drop or [])
+    kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
+    name, take = sending.name, sending.selection
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
@@ -98,7 +86,7 @@ async def create_sample_set(
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
-                services[SampleSets].add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
+                services[SampleSets].add_decoded, caller.tenant_id, name, file, kind, take, None, admit
             )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
@@ -146,7 +134,7 @@ def list_sample_sets(
     services: ServicesDep,
     limit: LimitQuery = 20,
     after: AfterSampleSet = None,
-    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find a set by its content.")] = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
 ) -> Page[SampleSetView]:
     """The caller's sets, newest first."""
     query = tenancy.owned(SampleSet, caller.tenant_id)

@@ -10,16 +10,19 @@ from pathlib import Path
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
+from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.decoding.formats import Format
-from wdist_service.decoding.runner import Decoders
+from wdist_service.decoding.runner import Decoders, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.sample_sets import npy
+from wdist_service.sample_sets.coded import CodedStatistics
 from wdist_service.sample_sets.columns import called, checked_names, name_columns, names_of
+from wdist_service.sample_sets.identity import identity_of, stored_as
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
@@ -40,10 +43,12 @@ class DigestError(RequestError):
 class NpyReceiver:
     """Receives an .npy body block by block. Raises InvalidError as soon as it cannot be a sample set."""
 
-    def __init__(self, file: Incoming) -> None:
+    def __init__(self, file: Incoming, report: Report | None = None) -> None:
+        """report: what the decoder found that wrote the file, if one did."""
         self._file = file
+        self._report = report
         self._start = b""
-        self._statistics: Statistics | None = None
+        self._statistics: Statistics | CodedStatistics | None = None
         self._expected_bytes = 0
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -54,7 +59,9 @@ class NpyReceiver:
                 if (header := npy.read_header(self._start)) is None:
                     return
                 self._expected_bytes = npy.total_bytes(header)
-                self._statistics = Statistics(header)
+                table = None if self._report is None else self._report.table
+                coded = None if table is None else TableSchema.from_json(table)
+                self._statistics = Statistics(header) if coded is None else CodedStatistics(header, coded)
                 self._shape, self._dtype = header.shape, header.dtype.str
                 self._take(memoryview(self._start), header.offset)
                 self._start = b""
@@ -92,9 +99,12 @@ class NpyReceiver:
         except SampleError as error:
             raise InvalidError(str(error), field="body") from error
         self._file.seal()
+        report = self._report or Report(None, None, None, [])
         return SampleSet(
-            id=new_id("ss"), tenant_id=tenant_id, name=name, sha256=self._file.sha256, bytes=self._file.bytes,
-            rows=self._shape[0], shape=list(self._shape), dtype=self._dtype, statistics=self._statistics.to_json(),
+            id=new_id("ss"), tenant_id=tenant_id, name=name if name is not None else report.name,
+            sha256=self._file.sha256, bytes=self._file.bytes, rows=self._shape[0], shape=list(self._shape),
+            dtype=self._dtype, statistics=self._statistics.to_json(), column_names=report.columns,
+            table_schema=report.table, notes=report.notes or None, file_sha256=self._file.sha256,
             created_at=time.time(),
         )  # fmt: skip
 
@@ -116,7 +126,7 @@ class SampleSets:
                 for block in _blocks(parts):
                     file.write(block)
                 file.seal()
-                return self.add_decoded(tenant_id, name, file.path, kind, take, also)
+                return self.add_decoded(tenant_id, name, file, kind, take, also)
             receiver = NpyReceiver(file)
             for block in _blocks(parts):
                 receiver.feed(block)
@@ -126,7 +136,7 @@ class SampleSets:
         self,
         tenant_id: str,
         name: str | None,
-        body: Path,
+        body: Incoming,
         kind: Format,
         take: Selection,
         also: Also | None = None,
@@ -134,31 +144,34 @@ class SampleSets:
     ) -> tuple[SampleSet, bool]:
         """Decode a complete body in a format other than .npy, then check it and store it as .npy."""
         with self._storage.decoded() as file:
-            report = self._decoders.decode(body, kind, take, file)
-            receiver = NpyReceiver(file)
+            receiver = NpyReceiver(file, self._decoders.decode(body.path, kind, take, file))
             for block in _blocks([file.path]):
                 receiver.feed(block)
-            row = receiver.finish(tenant_id, name if name is not None else report.name)
-            row.column_names = report.columns
+            row = receiver.finish(tenant_id, name)
+            row.file_sha256 = body.sha256
+            row.reading = take.model_dump(mode="json", exclude_defaults=True) or None
             return self.add(file, row, also, admit)
 
     def add(
         self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
     ) -> tuple[SampleSet, bool]:
-        """Store a received set. Returns it, and whether it is new: each tenant keeps the same content once.
+        """Store a received set. Returns it, and whether it is new: each tenant keeps the same set once.
 
         `admit` runs in the same transaction before a new set is stored, `also` after any set.
         """
         self._storage.send(file)
         with self._database.write() as session:
             self._database.hold(session, row.sha256)
-            known = _by_sha256(session, row.tenant_id, row.sha256)
+            known = stored_as(session, row)
             if known is not None:
                 name_columns(known, names_of(row))
+                known.file_sha256 = known.file_sha256 or row.file_sha256
+                known.identity = identity_of(known)
             else:
                 if admit is not None:
                     admit(session, row.bytes)
                 self._storage.place(file)
+                row.identity = identity_of(row)
                 session.add(row)
             kept = known or row
             if also is not None:
@@ -170,6 +183,7 @@ class SampleSets:
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             name_columns(row, checked_names(row, names))
+            row.identity = identity_of(row)
             return row
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
@@ -191,11 +205,6 @@ class SampleSets:
                 discard_unused(self._database, self._storage, [sha256])
                 removed += 1
         return removed
-
-
-def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:
-    query = select(SampleSet).where(SampleSet.tenant_id == tenant_id, SampleSet.sha256 == sha256)
-    return session.execute(query).scalar_one_or_none()
 
 
 def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:

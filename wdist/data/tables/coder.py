@@ -185,10 +185,7 @@ class TableCoder:
     def _label_codes(self, column: Column, kept: slice | NDArray[np.bool_]) -> NDArray[np.int64]:
         """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
         name = self._labels or ""
-        missing = column.missing
-        if column.values.dtype.kind == "f":
-            is_nan = np.isnan(column.values)
-            missing = is_nan if missing is None else missing | is_nan
+        missing = missing_in(column)
         if missing is not None and missing[kept].any():
             row = int(np.arange(len(missing))[kept][missing[kept].argmax()])
             raise DecodeError(
@@ -353,7 +350,7 @@ def _as_levels(column: Column) -> Column:
     if column.levels:
         return column
     distinct, places = np.unique(column.values, return_inverse=True)
-    return Column(places.astype(np.int64), missing_in(column), tuple(level_of(value) for value in distinct))
+    return Column(places.astype(np.int64), column.missing, tuple(level_of(value) for value in distinct))
 
 
 def level_of(value: Any) -> str:

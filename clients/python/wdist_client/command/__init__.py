@@ -22,8 +22,9 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
+from wdist_client.advice import in_flags
 from wdist_client.command.actions import COMMANDS
-from wdist_client.command.arguments import explained, in_flags
+from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
 from wdist_client.errors import (
     APIConnectionError,

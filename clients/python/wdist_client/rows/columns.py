@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wdist_client.errors import SampleError
+from wdist_client.rows.frames import are_numbers, name_of
 
 MAX_NAMES = 4096  # columns whose names a server keeps
 MAX_NAME = 200  # characters of a name that it keeps
@@ -14,12 +15,20 @@ _SHOWN = 300  # characters of a list of names in a message
 
 
 def names_of(data: Any) -> list[str] | None:
-    """The names of a frame's columns as servers keep them, or None. Servers refuse repeated ones."""
+    """The names of a frame's columns as servers keep them, or None. Servers refuse repeated ones.
+
+    The numbers 0, 1, ... that pandas gives to columns without names are none.
+    """
     given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
     given = getattr(data, "columns", None) if given is None else given
-    if given is None or len(given) > MAX_NAMES:
+    if given is None or are_numbers(given):
         return None
-    return [kept_name(str(each)) for each in given]
+    return kept_names([name_of(each) for each in given])
+
+
+def kept_names(names: Sequence[str] | None) -> list[str] | None:
+    """The names that a server keeps."""
+    return None if names is None or len(names) > MAX_NAMES else [kept_name(name) for name in names]
 
 
 def kept_name(name: str) -> str:
@@ -30,13 +39,24 @@ def kept_name(name: str) -> str:
     return f"{name[: MAX_NAME - 1 - len(digest)]}#{digest}"
 
 
-def check_names(source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str) -> None:
+def check_names(
+    source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str, *, by_position: bool = False
+) -> None:
     """Raise SampleError if two tables, called `one` and `other`, have different columns or an order of their own.
 
-    None stands for columns without names, which match any names.
+    None stands for columns without names. They match names only if there is one column, or `by_position`, for rows
+    that a caller puts into the order of a table's columns, such as those sent to a critic.
     """
     if source is None or target is None:
-        return
+        names = source or target
+        if by_position or names is None or len(names) == 1:
+            return
+        named, bare = (one, other) if target is None else (other, one)
+        raise SampleError(
+            f"{named} names its columns ({_listed(names)}) and {bare} does not, so that nothing tells whether they are "
+            f"in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), or give both "
+            "without names, as arrays or .npy files"
+        )
     ours, theirs = ([kept_name(name) for name in names] for names in (source, target))
     if ours == theirs:
         return
