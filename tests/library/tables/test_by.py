@@ -135,6 +135,11 @@ def test_rows_without_a_level_are_what_missing_says(ending: str, tmp_path: Path)
     kept = split_by(data, "cut", Reading(missing="drop"))
     for name, expected in by_hand(frame.dropna()).items():
         np.testing.assert_array_equal(kept[name].array, expected.to_numpy())
+    found = matrix_w1(data, by="cut", missing="drop", **QUICK)
+    lost = len(frame) - len(frame.dropna())
+    told = [warning for *_, warning in found.warnings if "rows have missing values" in warning]
+    assert len(told) == 1, "what was left out is of the table, not of each pair"
+    assert f"{lost} of 1,200 rows" in told[0]
     levels = split_by(data, "cut", Reading(missing="level"))
     assert list(levels) == [*CUTS, "missing"]
     assert len(levels["missing"].array) == frame.cut.isna().sum()
