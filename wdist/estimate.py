@@ -40,6 +40,7 @@ def estimate_w1(
     x: Any,
     y: Any,
     *,
+    names: tuple[str, str] | None = None,
     groups: tuple[Any, Any] | str | None = None,
     drop: Sequence[str] = (),
     progress: bool | Callable[[Progress], object] | None = None,
@@ -60,6 +61,7 @@ def estimate_w1(
             anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
             .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
+        names: what messages and reports call the two sets; by default their files, or source and target.
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
             a row from it. Labels are numbers, text, dates or times; 3, 3.0 and "3" are one label, "007" is another.
@@ -84,8 +86,8 @@ def estimate_w1(
     """
     with ProgressLine(progress or False) as tell:
         estimation = Estimation(
-            x, y, Options.checked(**options), groups=groups, drop=drop, progress=tell, should_stop=should_stop,
-            should_finish=should_finish, checkpoint=checkpoint,
+            x, y, Options.checked(**options), names=names, groups=groups, drop=drop, progress=tell,
+            should_stop=should_stop, should_finish=should_finish, checkpoint=checkpoint,
         )  # fmt: skip
         return estimation.run()
 
@@ -105,26 +107,14 @@ def compared(
     """`estimate_w1` of two sets that messages call by their names, or of a pair of a matrix (`shared`)."""
     try:
         estimation = Estimation(
-            x, y, Options.checked(**options), groups=groups, drop=drop, progress=progress,
+            x, y, Options.checked(**options), names=names, groups=groups, drop=drop, progress=progress,
             should_finish=should_finish, shared=shared,
         )  # fmt: skip
-        result = estimation.run()
-        result.names = names
-        return result
+        return estimation.run()
     except SampleError as error:
-        raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
-    except OptionError as error:
-        raise OptionError(_named(str(error), names) or str(error)) from error
-
-
-def _named(message: str, names: tuple[str, str]) -> str | None:
-    """Put a set's name into a message that begins with a side; an estimate knows only the sides."""
-    sides = {
-        "source and target": f"{names[0]} and {names[1]}",
-        "source": f"{names[0]} (source)",
-        "target": f"{names[1]} (target)",
-    }
-    return next((name + message[len(side) :] for side, name in sides.items() if message.startswith(f"{side}:")), None)
+        if any(name in str(error) for name in names):
+            raise
+        raise SampleError(f"{names[0]} and {names[1]}: {error}") from error
 
 
 class Estimation:
@@ -137,6 +127,7 @@ class Estimation:
         y: Any,
         options: Options,
         *,
+        names: tuple[str, str] | None = None,
         groups: tuple[Any, Any] | str | None = None,
         drop: Sequence[str] = (),
         progress: Callable[[Progress], object] | None = None,
@@ -147,11 +138,11 @@ class Estimation:
     ) -> None:
         """shared: what the pairs of a matrix share, its group labels included; `groups` is not given then."""
         self._options = options
-        self._names = called(x, "source"), called(y, "target")
-        self._pair, self._warnings = _open(x, y, options, groups, drop, shared)
+        self._names = (called(x, "source"), called(y, "target")) if names is None else checked_names(names)
+        self._pair, self._warnings = _open(x, y, self._names, options, groups, drop, shared)
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
-            check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
+            check_diameter(*rescaled(self._pair), options.diameter, told_apart(self._names))  # now, not after training
         if options.ranges is not None:
             for samples in (self._pair.source, self._pair.target):
                 check_ranges(samples, options.ranges)
@@ -194,6 +185,18 @@ def called(data: Any, side: str) -> str:
     return str(data) if isinstance(data, str | Path) else side
 
 
+def checked_names(names: Any) -> tuple[str, str]:
+    """The names of the two sets. Raises OptionError if they are not two texts."""
+    if not isinstance(names, tuple | list) or len(names) != 2 or not all(isinstance(each, str) for each in names):
+        raise OptionError("names takes a pair: (name of x, name of y), each a text")
+    return names[0], names[1]
+
+
+def told_apart(names: tuple[str, str]) -> tuple[str, str]:
+    """What messages call the sets, whose names may be equal."""
+    return names if names[0] != names[1] else (f"{names[0]} (source)", f"{names[1]} (target)")
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -211,6 +214,7 @@ def _device(name: str) -> torch.device:
 def _open(
     x: Any,
     y: Any,
+    names: tuple[str, str],
     options: Options,
     groups: tuple[Any, Any] | str | None,
     drop: Sequence[str],
@@ -218,13 +222,14 @@ def _open(
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
-    sides = {"source": x, "target": y}
+    one, other = told_apart(names)
     left_out = (*drop, groups) if isinstance(groups, str) else drop
-    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in sides.items())
+    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in ((one, x), (other, y)))
     if isinstance(groups, str):
-        groups = labels_of(x, groups, "source"), labels_of(y, groups, "target")
+        groups = labels_of(x, groups, one), labels_of(y, groups, other)
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
-    warnings = check_pair(source, target)
+    warnings = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
+    warnings += check_pair(source, target)
     numbers = (0, 1) if shared is None else shared.numbers
     order = _group_order(source, target, options, groups, shared)
     if order is None:
@@ -233,8 +238,9 @@ def _open(
             split_rows(s.n, options.seed, k, mode=options.split) for s, k in zip((source, target), numbers, strict=True)
         )
     else:
-        source_split, target_split, codes = order.pair(*numbers)
-    check_confidence(options.confidence, *tested_units((source_split, target_split), codes), options.method)
+        source_split, target_split, codes = order.pair(*numbers, names=(one, other))
+    tested = tested_units((source_split, target_split), codes)
+    check_confidence(options.confidence, *tested, options.method, (one, other))
     warnings += duplicate_warnings(source, target, source_split, target_split)
     reference = None if shared is None else _reference(shared, source, options, order)
     fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference)
@@ -279,7 +285,7 @@ def _reference(
     if options.scale != "standardize":
         return None
     first = open_samples(shared.first, shared.name, options.layout)
-    check_names(first.names, source.names)
+    check_names(first.names, source.names, first.name, source.name)
     if first.row_shape != source.row_shape:
         raise SampleError(f"{first.name} has rows of shape {first.row_shape}, not {source.row_shape}")
     if order is not None:

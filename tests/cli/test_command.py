@@ -300,8 +300,8 @@ def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[st
     for name, rows in (("nan.npy", broken), ("same.npy", same), ("same2.npy", same), ("wide.npy", np.ones((200, 4)))):
         np.save(name, rows)
     for sets, words in (
-        (["x.npy", "y.npy", "nan.npy"], "wdist: nan.npy (target): the value nan in row 5, column 1"),
-        (["nan.npy", "y.npy"], "wdist: nan.npy (source): the value nan in row 5, column 1"),
+        (["x.npy", "y.npy", "nan.npy"], "wdist: nan.npy: the value nan in row 5, column 1"),
+        (["nan.npy", "y.npy"], "wdist: nan.npy: the value nan in row 5, column 1"),
         (["x.npy", "holes.csv", "y.npy"], "wdist: holes.csv: column 'b', line 7 holds nan"),
         (["same.npy", "same2.npy"], "wdist: same.npy and same2.npy: every row of both sets is the same"),
         (["x.npy", "wide.npy"], "wdist: x.npy and wide.npy: source has 3 columns and target has 4"),

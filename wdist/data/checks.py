@@ -29,13 +29,14 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
     message names the set, the row and the column.
     """
-    check_names(source.names, target.names)
+    check_names(source.names, target.names, source.name, target.name)
+    both = f"{source.name} and {target.name}"
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
-            f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
-            "not; convert both to the same type and range"
+            f"{source.name} is {source.dtype} and {target.name} is {target.dtype}: uint8 images are divided by 255 "
+            "and others are not; convert both to the same type and range"
         )
     for samples in (source, target):
         if samples.n < minimum_rows:
@@ -47,11 +48,11 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     spread = float((np.maximum(p.maximum, q.maximum) - np.minimum(p.minimum, q.minimum)).max())
     if 0 < spread < SMALLEST_SPREAD:  # the deviation of such values may be 0, as their squares underflow
         raise SampleError(
-            f"source and target: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
+            f"{both}: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
             "one large number"
         )
     if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
-        raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
+        raise SampleError(f"{both}: every row of both sets is the same; there is nothing to compare")
     constant = [
         f"{samples.name}: every row is the same (a point mass)"
         for samples, statistics in ((source, p), (target, q))
@@ -90,10 +91,12 @@ def _in_rows(samples: SampleSet, values: NDArray[np.float64]) -> NDArray[np.floa
 def _shape_message(source: SampleSet, target: SampleSet) -> str:
     if len(source.row_shape) == len(target.row_shape) == 1:
         return (
-            f"source has {source.row_shape[0]} columns and target has {target.row_shape[0]}; "
+            f"{source.name} has {source.row_shape[0]} columns and {target.name} has {target.row_shape[0]}; "
             "give both the same columns in the same order"
         )
-    return f"source has rows of shape {source.row_shape} and target of {target.row_shape}; make them equal"
+    return (
+        f"{source.name} has rows of shape {source.row_shape} and {target.name} of {target.row_shape}; make them equal"
+    )
 
 
 def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
@@ -158,12 +161,12 @@ def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list
     if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
         return []
     wide = np.flatnonzero(deviation >= varying.max() / 10)
-    shown = ", ".join(str(column) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    shown = ", ".join(source.column_name(int(column)) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
     after = "" if scale.kind == "none" else " after division by the given scale"
     advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
     return [
         f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
-        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by column {shown}; {advice}"
+        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by {shown}; {advice}"
     ]
 
 
@@ -234,8 +237,8 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
-            f"{shared:,} of {target.n:,} rows of target also occur in source: the sets are not independent draws, "
-            "and the bound and the p-value do not hold"
+            f"{shared:,} of {target.n:,} rows of {target.name} also occur in {source.name}: the sets are not "
+            "independent draws, and the bound and the p-value do not hold"
         )
     return warnings
 
