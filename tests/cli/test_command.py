@@ -35,6 +35,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame(y, columns=["a", "b", "c"])
     frame.to_csv(folder / "y.csv", index=False, float_format="%.9g")
     frame.to_parquet(folder / "y.parquet")
+    named = pd.DataFrame(x, columns=["a", "b", "c"])
+    named.to_csv(folder / "x.csv", index=False, float_format="%.9g")
+    named.to_parquet(folder / "x.parquet")
     frame.rename(columns={"c": "d"}).to_csv(folder / "other.csv", index=False)
     frame.assign(b=frame.b.where(frame.index != 5)).to_csv(folder / "holes.csv", index=False)
     (folder / "bin.csv").write_bytes(bytes(range(10)) * 30 + b"\n")
@@ -62,8 +65,13 @@ def estimate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, f
     return result
 
 
-@pytest.mark.parametrize("source", ["x.npy", "both.npz:x"])
-@pytest.mark.parametrize("target", ["y.npy", "both.npz:y", "y.csv", "y.parquet"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        *((source, target) for source in ("x.npy", "both.npz:x") for target in ("y.npy", "both.npz:y")),
+        *((source, target) for source in ("x.csv", "x.parquet") for target in ("y.csv", "y.parquet")),
+    ],
+)
 def test_every_format_gives_the_same_result(capsys: pytest.CaptureFixture[str], source: str, target: str) -> None:
     # Nine digits of a CSV give the same float64 but for the last bits of a float32.
     expected = estimate(capsys, "x.npy", "y.npy")
@@ -81,7 +89,8 @@ def test_standard_input_is_known_by_its_first_bytes(
         np.savez(one, y=np.load("y.npy"))
         content = one.getvalue()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
-    assert estimate(capsys, "x.npy", "-")["value"] == pytest.approx(
+    first = "x.npy" if name in ("y.npy", "both.npz") else "x.csv"
+    assert estimate(capsys, first, "-")["value"] == pytest.approx(
         estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6
     )
 
@@ -304,7 +313,8 @@ def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[st
         (["nan.npy", "y.npy"], "wdist: nan.npy: the value nan in row 5, column 1"),
         (["x.npy", "holes.csv", "y.npy"], "wdist: holes.csv: column 'b', line 7 holds nan"),
         (["same.npy", "same2.npy"], "wdist: same.npy and same2.npy: every row of both sets is the same"),
-        (["x.npy", "wide.npy"], "wdist: x.npy and wide.npy: source has 3 columns and target has 4"),
+        (["x.npy", "wide.npy"], "wdist: x.npy has 3 columns and wide.npy has 4"),
+        (["x.npy", "y.csv"], "wdist: y.csv names its columns (a, b, c) and x.npy does not"),
     ):
         assert main(["matrix", *sets, *QUICK]) == 2
         said = capsys.readouterr().err
@@ -343,7 +353,7 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
 
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["x.npy", "y.csv"]
+    names = ["x.parquet", "y.csv"]
     assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
     kept = Result.load("r.wdist")
     assert kept.to_dict() == json.loads(capsys.readouterr().out)
