@@ -90,9 +90,7 @@ def test_standard_input_is_known_by_its_first_bytes(
         content = one.getvalue()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
     first = "x.npy" if name in ("y.npy", "both.npz") else "x.csv"
-    assert estimate(capsys, first, "-")["value"] == pytest.approx(
-        estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6
-    )
+    assert estimate(capsys, first, "-")["value"] == pytest.approx(estimate(capsys, "x.npy", "y.npy")["value"], rel=1e-6)
 
 
 def test_a_folder_of_images(capsys: pytest.CaptureFixture[str]) -> None:

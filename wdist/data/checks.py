@@ -187,20 +187,29 @@ def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> lis
 
 
 def row_hashes(samples: SampleSet) -> Hashes:
-    """A 64-bit hash of each row's bytes, (n,), streamed. Different rows have different hashes almost surely."""
+    """A 64-bit hash of the values of each row, (n,), streamed. Different rows have different hashes almost surely.
+
+    Equal values have equal hashes whatever type, byte order and layout they are stored in: float64 is hashed, uint8
+    images divided by 255, -0.0 as 0.0 and NaN as one NaN.
+    """
     out = np.empty(samples.n, dtype=np.uint64)
-    itemsize, width = samples.dtype.itemsize, samples.dimension
-    words = -(-itemsize * width // 8)
-    multipliers = np.random.default_rng(0).integers(0, 2**64, words, dtype=np.uint64) | np.uint64(1)
-    step = max(1, BLOCK_WORDS // max(1, words))
+    width = samples.dimension
+    multipliers = np.random.default_rng(0).integers(0, 2**64, width, dtype=np.uint64) | np.uint64(1)
+    step = max(1, BLOCK_WORDS // width)
+    buffers = np.empty((2, min(step, samples.n), width))
     for start in range(0, samples.n, step):
-        block = np.ascontiguousarray(samples.array[start : start + step])
-        mixed = np.zeros((len(block), words), dtype=np.uint64)
-        mixed.view(np.uint8)[:, : itemsize * width] = block.view(np.uint8).reshape(len(block), -1)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= multipliers  # wraps around modulo 2^64, by design
-        mixed ^= mixed >> np.uint64(32)
-        out[start : start + len(block)] = mixed.sum(axis=1, dtype=np.uint64)
+        if samples.is_image:
+            block = samples.rows(slice(start, start + step))
+        else:
+            block = np.asarray(samples.array[start : start + step])
+        values, shifted = buffers[:, : len(block)]
+        np.add(block.reshape(len(block), width), 0.0, out=values, dtype=np.float64)  # -0.0 becomes 0.0
+        if np.isnan(np.dot(values.ravel(), values.ravel())):  # one pass, faster than looking for NaN in each value
+            values[np.isnan(values)] = np.nan
+        bits, above = values.view(np.uint64), shifted.view(np.uint64)
+        np.right_shift(bits, np.uint64(32), out=above)
+        bits ^= above  # whole numbers and float32 leave the lower bits 0, which multiplication would keep
+        out[start : start + len(block)] = np.einsum("ij,j->i", bits, multipliers)  # modulo 2^64, by design
     return out
 
 
