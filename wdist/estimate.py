@@ -161,7 +161,7 @@ class Estimation:
             for samples in (self._pair.source, self._pair.target):
                 check_ranges(samples, options.ranges)
         rows = min(len(self._pair.source_split.train), len(self._pair.target_split.train))
-        configs = contenders(options.critic, self._pair.source.row_shape, rows)
+        configs = contenders(options.critic, self._pair.net_shape, rows)
         planned = options.planned_steps
         budget = Budget(options.steps, options.max_seconds, tuple(planned) if isinstance(planned, list) else planned)
         path = None if checkpoint is None else Path(checkpoint)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from wdist.data.readers.registry import FORMATS
 from wdist.definitions.reading import Names, Selection
 from wdist_service.decoding.formats import MAX_NAMES, Format
 from wdist_service.http.schemas import Name, rfc3339
@@ -44,7 +45,9 @@ class Sending(Selection):
     name: Name | None = Field(default=None, description="Your name for it.")
     format: Format | None = Field(default=None, description="Of the body; default: by Content-Type.")
     filename: Name | None = Field(
-        default=None, description="Name of the file sent; its ending says the format, before Content-Type."
+        default=None,
+        description="Name of the file sent; its ending says the format, before Content-Type.",
+        json_schema_extra={"x-endings": [suffix for each in FORMATS.values() for suffix in each.suffixes]},
     )
 
     @property
