@@ -71,6 +71,10 @@ def _path(given: str | os.PathLike[Any]) -> str | Path:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    try:
+        Path(text).is_dir()
+    except OSError as error:  # longer than the system allows
+        raise SampleError(f"{text[:60]!r}... is no path of a file: {error.strerror}") from error
     return given if isinstance(given, str | Path) else Path(text)
 
 
