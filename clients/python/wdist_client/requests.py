@@ -230,7 +230,8 @@ def _written(name: str, value: Any) -> str:
     except TypeError as error:
         raise OptionError(f"{name} cannot be written as JSON: {error}") from error
     except ValueError as error:
-        raise OptionError(f"{name} is {value}; it must be a finite number") from error
+        said = str(value) if isinstance(value, float) else "too large, or holds such a number"
+        raise OptionError(f"{name} is {said}; it must be a finite number") from error
 
 
 def _plain(value: Any) -> Any:
