@@ -320,7 +320,9 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
     if name in take.categories:
         if kind.kind in ("text", "category", "number", "boolean"):
             return replace(kind, kind="category")
-        raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: take it out of categories")
+        raise DecodeError(
+            f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: take it out of categories"
+        )
     if name in take.dates and kind.kind != "time":
         if kind.kind != "text":
             raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, not dates as text: leave it out of dates")
