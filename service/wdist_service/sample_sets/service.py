@@ -25,7 +25,7 @@ from wdist_service.ids import new_id
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.coded import CodedStatistics
 from wdist_service.sample_sets.columns import called, checked_names, name_columns
-from wdist_service.sample_sets.identity import complete, identity_of, name_of_level, stored_as
+from wdist_service.sample_sets.identity import complete, identity_of, name_of_level, stored_as, twin_of
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
@@ -223,7 +223,11 @@ class SampleSets:
         """Name the columns of a stored table. Raises InvalidError, and ConflictError if they have other names."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
-            name_columns(row, checked_names(row, names))
+            names = checked_names(row, names)
+            with session.no_autoflush:
+                name_columns(row, names)
+                if (twin := twin_of(session, row)) is not None:
+                    raise ConflictError(f"{called(twin)} has the same values with these names of columns: use that set")
             row.identity = identity_of(row)
             return row
 

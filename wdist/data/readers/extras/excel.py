@@ -27,7 +27,7 @@ from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
 _MAX_MEMBERS = 10_000
-_SEEN, _BLOCK = 1_000, 1_000  # rows
+_ROWS, _CELLS = 1_000, 1 << 18  # of a sample and of a block, at most
 _OLD = b"\xd0\xcf\x11\xe0"  # an .xls file, or an .xlsx file with a password
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*ref="([^"]{1,40})"')
 _NO_VALUE = re.compile(  # the end of a cell that has a formula and no value
@@ -112,7 +112,7 @@ class _Sheet:
     def read(self, writer: ArrayWriter) -> Found:
         take = self.take
         rows = self._rows()
-        seen = list(islice(rows, _SEEN))
+        seen = _block(rows)
         if not seen:
             raise DecodeError(f"sheet {self.sheet.title!r} is empty")
         places = [k for k in range(max(len(row) for _, row in seen)) if any(_at(row, k) is not None for _, row in seen)]
@@ -181,7 +181,17 @@ def _blocks(
 ) -> Iterator[list[tuple[int, Sequence[Cell]]]]:
     while data:
         yield data
-        data = list(islice(rest, _BLOCK))
+        data = _block(rest)
+
+
+def _block(rows: Iterator[tuple[int, Sequence[Cell]]]) -> list[tuple[int, Sequence[Cell]]]:
+    """The next rows, as many as are held at once."""
+    block: list[tuple[int, Sequence[Cell]]] = []
+    for each in islice(rows, _ROWS):
+        block.append(each)
+        if len(block) * len(each[1]) >= _CELLS:
+            break
+    return block
 
 
 def _text(cell: Cell) -> str:
