@@ -125,9 +125,9 @@ def test_options_that_are_changed_later_read_the_files_again(open_page: OpenPage
     page.get_by_role("button", name="Read the files again").click()
     expect(source).to_contain_text("399 rows of 1 column", timeout=PATIENCE_MS)
     low, high = table(0)["carat"].min(), table(0)["carat"].max()
-    shown = re.search(r"values from ([−\d.]+) to ([\d.]+)", source.inner_text())
+    shown = re.search(r"values from ([\u2212\d.]+) to ([\d.]+)", source.inner_text())
     assert shown is not None
-    assert float(shown[1].replace("−", "-")) == pytest.approx(low, rel=1e-3)
+    assert float(shown[1].replace("\u2212", "-")) == pytest.approx(low, rel=1e-3)
     assert float(shown[2]) == pytest.approx(high, rel=1e-3)
 
 
