@@ -1,6 +1,7 @@
 """`python -m wdist.verify`, and what `wdist verify` runs once it has read the rows."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify and print the report; 0 when everything held, 1 when not, 2 for wrong usage or unreadable files."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files are in any alphabet
     return run(**vars(parser().parse_args(arguments)))
 
 

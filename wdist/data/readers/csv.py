@@ -263,12 +263,10 @@ def _from(file: pa.NativeFile, start: int) -> pa.NativeFile:
 
 def _lines(file: IO[bytes], start: int) -> Iterator[str]:
     """Lines from this byte on, with their ends; the position of the file is left alone, as Arrow reads ahead."""
-    if start >= os.fstat(file.fileno()).st_size:
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        rest = b""
-        for at in range(start, len(data), BLOCK_BYTES):
-            lines = (rest + data[at : at + BLOCK_BYTES]).splitlines(keepends=True)
-            # What ends the block may go on in the next one: a line, or "\r" before "\n".
-            rest = lines.pop() if at + BLOCK_BYTES < len(data) and not lines[-1].endswith(b"\n") else b""
-            yield from (line.decode(errors="replace") for line in lines)
+    size, rest = os.fstat(file.fileno()).st_size, b""
+    for at in range(start - start % BLOCK_BYTES, size, BLOCK_BYTES):
+        with mmap.mmap(file.fileno(), min(BLOCK_BYTES, size - at), access=mmap.ACCESS_READ, offset=at) as block:
+            lines = (rest + block[max(0, start - at) :]).splitlines(keepends=True)
+        # What ends the block may go on in the next one: a line, or "\r" before "\n".
+        rest = lines.pop() if lines and at + BLOCK_BYTES < size and not lines[-1].endswith(b"\n") else b""
+        yield from (line.decode(errors="replace") for line in lines)

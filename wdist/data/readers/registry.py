@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from wdist.data.readers.base import FileFormat
@@ -31,7 +32,8 @@ FORMATS: Final = {
             magic=b"PK", members=".npy", help=".npz (or FILE.npz:NAME)",
         ),
         FileFormat(
-            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"), "parquet",
+            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"),
+            "columnar.parquet",
             magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
         ),
         FileFormat(
@@ -40,11 +42,11 @@ FORMATS: Final = {
         ),
         FileFormat(
             "excel", "Excel", (".xlsx", ".xlsm"),
-            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "excel",
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "extras.excel",
             magic=b"PK", members="xl/workbook.xml", has_columns=True, needs="openpyxl", extra="excel", help=".xlsx",
         ),
         FileFormat(
-            "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "h5ad", magic=b"\x89HDF\r\n\x1a\n",
+            "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "extras.h5ad", magic=b"\x89HDF\r\n\x1a\n",
             has_columns=True, needs="h5py", extra="anndata", help=".h5ad",
         ),
         FileFormat(
@@ -106,8 +108,8 @@ def check_selection(take: Selection, kind: FileFormat) -> None:
         raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
 
 
-def read(kind: FileFormat, source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
-    """Write the selected rows of a file as an .npy file, row by row as they are read.
+def read(kind: FileFormat, source: IO[bytes] | Path, writer: ArrayWriter, take: Selection) -> Found:
+    """Write the selected rows of a file, or of a folder of images, as an .npy file, row by row as they are read.
 
     Raises DecodeError for a malformed file, and if the package that its reader needs is not installed.
     """

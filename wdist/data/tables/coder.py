@@ -51,7 +51,7 @@ class _Levels:
         if len(self.places) > MAX_LEVELS:
             raise DecodeError(
                 f"column {name[:100]!r} has more than {MAX_LEVELS:,} different values, as identifiers and free text "
-                f"have: leave it out with {asked('drop', name)}"
+                f"have: take it out of categories if it is there, and leave it out with {asked('drop', name)}"
             )
         out = np.full(len(column.values), np.nan)
         kept = slice(None) if column.missing is None else ~column.missing
@@ -215,8 +215,7 @@ class TableCoder:
                 row = int((column.values == place).argmax())
                 raise DecodeError(
                     f"{self._called(name)}, {self._place(self._rows + row)} holds {text[:100]!r}, which is no date or "
-                    "time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30: write it so, or leave it out with "
-                    f"{asked('drop', name)}"
+                    "time in ISO 8601: write it as 2026-01-31 or 2026-01-31T09:30"
                 ) from None
             has_zone = time.tzinfo is not None
             if self._has_zone.setdefault(name, has_zone) != has_zone:
@@ -321,15 +320,16 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
     if name in take.categories:
         if kind.kind in ("text", "category", "number", "boolean"):
             return replace(kind, kind="category")
-        raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: {out}")
+        raise DecodeError(
+            f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: take it out of categories"
+        )
     if name in take.dates and kind.kind != "time":
         if kind.kind != "text":
             raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, not dates as text: leave it out of dates")
         kind = replace(kind, kind="time")
     if kind.kind == "time" and take.time_unit is None:
-        raise DecodeError(
-            f"{shown} holds dates or times: say their unit as numbers with {asked('time_unit', 'days')}, or {out}"
-        )
+        unit = f"say their unit as numbers with {asked('time_unit', 'days')}"
+        raise DecodeError(f"{shown} holds dates or times: {unit}" + ("" if name in take.dates else f", or {out}"))
     if kind.kind == "text":
         raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}")
     if kind.kind == "other":

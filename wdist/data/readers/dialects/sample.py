@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from wdist.data.readers.dialects.text import not_utf8
+from wdist.data.readers.tables import BLOCK_BYTES
 from wdist.data.tables.found import DecodeError, TooLargeError
 from wdist.data.tables.naming import asked
 
 MAX_LINE_BYTES = 16 << 20
-_LINES, _BYTES = 1_000, 1 << 20  # of the beginning; three lines at least
+_LINES, _BYTES = 1_000, 1 << 20  # of the beginning
+_LONG_LINES = 20  # of the beginning, where lines are long
 _WINDOWS, _WINDOW_BYTES = 16, 32 << 10  # of the rest
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # which Excel reads and writes
 
@@ -71,41 +72,57 @@ def sample(file: IO[bytes]) -> Sample:
     size = os.fstat(file.fileno()).st_size
     if not size:
         raise DecodeError("it is empty")
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        head = _head(data)
-        if b"\0" in head:
-            _refuse_binary(head)
-        start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-        lines, numbers, offsets, comments, separator = _first_lines(head, start)
-        if not lines:
-            raise DecodeError("it is empty, apart from blank lines and comments")
-        later = [line for block in _windows(data, len(head)) for line in block]
-        return Sample(
-            lines, numbers, offsets, later, comments, separator, data.find(b'"') >= 0, _has_comments(data, offsets[0]),
-            offsets[-1] >= size or not data[offsets[-1] : offsets[-1] + 2].strip(),
-        )  # fmt: skip
+    head = _head(file, size)
+    if b"\0" in head:
+        _refuse_binary(head)
+    start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    lines, numbers, offsets, comments, separator = _first_lines(head, start)
+    if not lines:
+        raise DecodeError("it is empty, apart from blank lines and comments")
+    later = [line for block in _windows(file, len(head), size) for line in block]
+    has_quotes, has_comments = _marks(file, offsets[0])
+    return Sample(
+        lines,
+        numbers,
+        offsets,
+        later,
+        comments,
+        separator,
+        has_quotes,
+        has_comments,
+        len(head) == size and len(lines) <= _LINES,
+    )
 
 
-def _has_comments(data: mmap.mmap, start: int) -> bool:
-    return data.find(b"\n#", start) >= 0 or data.find(b"\r#", start) >= 0
+def _marks(file: IO[bytes], start: int) -> tuple[bool, bool]:
+    """Whether there are quotes, and lines that begin with #, anywhere from this byte on."""
+    has_quotes = has_comments = False
+    file.seek(start)
+    last = b""
+    while block := file.read(BLOCK_BYTES):
+        has_quotes = has_quotes or b'"' in block
+        if not has_comments and b"#" in block:
+            joined = last + block
+            has_comments = b"\n#" in joined or b"\r#" in joined
+        last = block[-1:]
+    return has_quotes, has_comments
 
 
-def _head(data: mmap.mmap) -> bytes:
-    """The first lines, whole: up to 1 MB, or three lines if these are longer."""
-    if len(data) <= _BYTES:
-        return data[:]
-    for size in (_BYTES, 4 * MAX_LINE_BYTES):
-        block = data[:size]
+def _head(file: IO[bytes], size: int) -> bytes:
+    """The first lines, whole: up to 1 MB, or a few if these are longer."""
+    for limit, most in ((_BYTES, None), (4 * MAX_LINE_BYTES, _LONG_LINES)):
+        file.seek(0)
+        block = file.read(limit)
+        if len(block) == size and most is None:
+            return block
         lines = block.splitlines(keepends=True)
-        if len(block) < len(data):
+        if len(block) < size:
             lines = lines[:-1]
-        if lines and (len(lines) > 3 or size > _BYTES or len(block) == len(data)):
+        if len(lines) >= _LONG_LINES or most is not None:
             break
-    else:
-        raise TooLargeError(f"the first line is longer than {MAX_LINE_BYTES:,} bytes")
-    if max(map(len, lines)) > MAX_LINE_BYTES:
+    if not lines or max(map(len, lines)) > MAX_LINE_BYTES:
         raise TooLargeError(f"a line is longer than {MAX_LINE_BYTES:,} bytes")
-    return b"".join(lines if len(block) <= _BYTES else lines[: max(3, _LINES // 100)])
+    return b"".join(lines[:most])
 
 
 def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[int], list[str], str | None]:
@@ -137,14 +154,13 @@ def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[in
     return lines, numbers, [*offsets, at], comments, separator
 
 
-def _windows(data: mmap.mmap, start: int) -> Iterator[list[str]]:
+def _windows(file: IO[bytes], start: int, size: int) -> Iterator[list[str]]:
     """Whole lines of places spread over the rest of the file."""
-    rest = len(data) - start
-    step = max(_WINDOW_BYTES, rest // _WINDOWS)
-    for at in range(start, len(data), step):
-        block = data[at : at + _WINDOW_BYTES].splitlines(keepends=True)
-        is_last = at + _WINDOW_BYTES >= len(data)
-        whole = block[0 if at == start else 1 : None if is_last else -1]
+    step = max(_WINDOW_BYTES, (size - start) // _WINDOWS)
+    for at in range(start, size, step):
+        file.seek(at)
+        block = file.read(_WINDOW_BYTES).splitlines(keepends=True)
+        whole = block[0 if at == start else 1 : None if at + _WINDOW_BYTES >= size else -1]
         yield [line.decode(errors="replace") for line in whole if line.strip() and not line.startswith(b"#")]
 
 

@@ -32,7 +32,7 @@ class PartsOfFolder:
     def read(self, writer: ArrayWriter, take: Selection) -> Found:
         """Read all parts as one table. Raises DecodeError."""
         try:
-            from wdist.data.readers.parquet import Part, read_parts
+            from wdist.data.readers.columnar.parquet import Part, read_parts
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("wdist"):
                 raise
