@@ -214,10 +214,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables = random_tables(number, given.rows)
         found = compare(tables, given.steps)
         told = [
-            f"{number}{', apart' if tables.is_apart else ''}", len(tables.source.columns),
-            len(encoding_of(tables).columns), tables.options["scale"], f"{tables.options['category_cost']:.2f}", tables.options["missing"],
-            f"{found.error:.0e}", f"{found.value:.4f}", f"{found.exact:.4f}", f"{found.share:.3f}", f"{found.cost:.3f}",
-        ]  # fmt: skip
+            f"{number}{', apart' if tables.is_apart else ''}",
+            len(tables.source.columns),
+            len(encoding_of(tables).columns),
+            tables.options["scale"],
+            f"{tables.options['category_cost']:.2f}",
+            tables.options["missing"],
+            f"{found.error:.0e}",
+            *(f"{figure:.4f}" for figure in (found.value, found.exact)),
+            *(f"{figure:.3f}" for figure in (found.share, found.cost)),
+        ]
         print("| " + " | ".join(map(str, told)) + " |", flush=True)
 
 
