@@ -282,7 +282,7 @@ def encode_together(*sets: SampleSet) -> list[SampleSet]:
     coded = [each for each in sets if each.table is not None]
     if not coded or all(each.encoding is not None for each in sets):
         return list(sets)
-    first = Encoding.of([each.table for each in coded if each.table is not None])
+    first = Encoding.of([each.table for each in coded if each.table is not None], [each.name for each in coded])
     named = next((each.names for each in sets if each.names is not None), None)
     for each in sets:
         check_names(named, each.names, sets[0].name, each.name)
