@@ -58,6 +58,7 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
+    source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
             return
@@ -78,6 +79,12 @@ def check_names(
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(source)}, in that order")
+
+
+def _numbered(names: Sequence[str] | None, others: Sequence[str] | None) -> Sequence[str] | None:
+    """Numbers from 0 for columns without names, if the others are called by these numbers in some order."""
+    numbers = [str(k) for k in range(len(others or ()))]
+    return numbers if names is None and others and sorted(others) == sorted(numbers) else names
 
 
 def _listed(names: Sequence[str]) -> str:

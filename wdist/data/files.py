@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.advice import in_python
-from wdist.data.arrays import as_array
+from wdist.data.memory.arrays import as_array
+from wdist.data.memory.forms import labels_in_memory, read_array, read_memory
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.npy import map_npy, open_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.memory import labels_in_memory, read_array, read_memory
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection

@@ -15,8 +15,8 @@ import scipy.sparse as sp
 
 from wdist import estimate_w1
 from wdist.data.files import labels_of
+from wdist.data.memory.frames import BLOCK_ROWS
 from wdist.data.samples import SampleSet, open_samples
-from wdist.data.tables.frames import BLOCK_ROWS
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
 
