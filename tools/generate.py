@@ -6,7 +6,7 @@ wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
-docs/http.md: the table of options, from what a server takes.
+docs/http.md: the tables of options and of what says how a file is read.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from typing import Any
 import client_contract
 from pydantic import BaseModel
 
-from wdist.definitions.reading import Reading
+from wdist.definitions.reading import Reading, Selection
 from wdist.options import Options
 from wdist_service.app import contract
 
 ROOT = Path(__file__).resolve().parent.parent
 HTTP_PAGE = ROOT / "docs" / "http.md"
 TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end of options -->"
+READING_START, READING_END = "<!-- readings, made by `make generate` -->", "<!-- end of readings -->"
 
 
 def arguments() -> str:
@@ -118,16 +119,26 @@ def _reading_flags() -> Iterator[str]:
 
 
 def page_with_options() -> str:
-    """docs/http.md with its table of options, between two comments."""
-    before, _, rest = HTTP_PAGE.read_text().partition(TABLE_START)
-    after = rest.partition(TABLE_END)[2]
-    rows = ["| option | default | what it is |", "| --- | --- | --- |"]
-    for name, prop in openapi()["components"]["schemas"]["EstimateRequest"]["properties"].items():
-        if name not in client_contract.OWN_ARGUMENTS | {"metadata", "priority"} or name == "groups":  # told above it
-            default = "" if prop.get("default") is None else f"`{json.dumps(prop['default']).strip(chr(34))}`"
-            choices = "" if "enum" not in prop else " One of " + ", ".join(f"`{value}`" for value in prop["enum"]) + "."
-            rows.append(f"| `{name}` | {default} | {prop['description']}{choices} |")
-    return "\n".join([f"{before}{TABLE_START}", "", *rows, "", f"{TABLE_END}{after}"])
+    """docs/http.md with its tables of options, each between two comments."""
+    estimate = openapi()["components"]["schemas"]["EstimateRequest"]["properties"]
+    told_above = (client_contract.OWN_ARGUMENTS | {"metadata", "priority"}) - {"groups"}
+    options = {name: prop for name, prop in estimate.items() if name not in told_above}
+    text = _with_table(HTTP_PAGE.read_text(), (TABLE_START, TABLE_END), "option", options)
+    return _with_table(text, (READING_START, READING_END), "parameter", Selection.model_json_schema()["properties"])
+
+
+def _with_table(text: str, ends: tuple[str, str], title: str, options: dict[str, Any]) -> str:
+    """The text with a table of these options between two comments."""
+    before, _, rest = text.partition(ends[0])
+    rows = [f"| {title} | default | what it is |", "| --- | --- | --- |"]
+    for name, prop in options.items():
+        default = "" if prop.get("default") in (None, []) else f"`{json.dumps(prop['default']).strip(chr(34))}`"
+        kinds = [prop, *prop.get("anyOf", ())] if title == "parameter" else [prop]
+        values = next((kind["enum"] for kind in kinds if "enum" in kind), ())
+        choices = "" if not values else " One of " + ", ".join(f"`{value}`" for value in values) + "."
+        more = " Repeatable." if any(kind.get("type") == "array" for kind in kinds) else ""
+        rows.append(f"| `{name}` | {default} | {prop['description']}{choices}{more} |")
+    return "\n".join([f"{before}{ends[0]}", "", *rows, "", f"{ends[1]}{rest.partition(ends[1])[2]}"])
 
 
 @cache

@@ -122,13 +122,15 @@ class Sets:
     """Open sets that are compared.
 
     names: of the sets; rows: of each set, as `estimate_w1` takes them; labels: of the groups of each set's rows, or
-    None. first: what the unit of "standardize" calls the first set.
+    None. first: what the unit of "standardize" calls the first set. notes: what was left out of a table that they are
+    the levels of, each a sentence.
     """
 
     names: list[str]
     rows: list[Any]
     labels: list[NDArray[Any]] | None = None
     first: str = ""
+    notes: Sequence[str] = ()
 
 
 @takes_options
@@ -188,7 +190,8 @@ def matrix_of(
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
             results.append(compared((names[i], names[j]), rows[i], rows[j], options, shared=shared, progress=tell))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
-    warnings = [
+    warnings = [(names[0], axis[pairs[0][1]], note) for note in sets.notes]
+    warnings += [
         (names[i], axis[j], warning)
         for (i, j), result in zip(pairs, results, strict=True)
         for warning in result.warnings
@@ -234,7 +237,9 @@ def sets_by(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: An
     partition = partition_of(rows, by, [levels] if isinstance(levels, str) else levels, reference)
     parts = split_rows(rows, by, partition)
     groups = None if labels is None else list(partition.parts(labels[partition.order]).values())
-    return Sets(list(parts), list(parts.values()), groups, partition.levels[0])
+    return Sets(
+        list(parts), list(parts.values()), groups, partition.levels[0], [f"{rows.given}: {note}" for note in rows.notes]
+    )
 
 
 def open_sets(sets: Sequence[Any] | Mapping[str, Any], reading: Reading, groups: str | None) -> Sets:

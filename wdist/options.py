@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from wdist.critics.registry import FAMILIES
 from wdist.definitions.arguments import Arguments, OptionArguments
 from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.forms import words
 from wdist.definitions.reading import Reading
 from wdist.definitions.refusals import checked
 from wdist.inference.registry import METHODS
@@ -33,7 +34,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple) or hasattr(value, "tolist"):
         import numpy as np
 
-        return np.asarray(value, dtype=np.float64).ravel().tolist()
+        try:
+            numbers = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors that ask for detach()
+            return value
+        return numbers.astype(np.float64).ravel().tolist() if numbers.dtype.kind in "iuf" else value
     return value
 
 
@@ -42,11 +47,6 @@ if TYPE_CHECKING:
     Method: TypeAlias = str
 else:  # the choices are the names in the registries
     Family, Method = Literal[("auto", *FAMILIES)], Literal[tuple(METHODS)]
-
-
-def words(label: str, **choices: str) -> dict[str, Any]:
-    """What a form calls an option and its choices, where that is not their API name."""
-    return {"x-form": {"label": label} | ({"choices": choices} if choices else {})}
 
 
 PLAIN = BeforeValidator(_plain)  # after the bounds: before them, pydantic leaves them out of the schema

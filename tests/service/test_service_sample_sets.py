@@ -212,7 +212,7 @@ def test_numbers_in_one_axis_are_a_column(server: Server) -> None:
     assert content == flat.getvalue()
     listed = post(json.dumps({"samples": y.tolist(), "columns": ["y"]}).encode(), format="json")
     assert (listed["shape"], listed["columns"]) == ([400, 1], ["y"])
-    assert post(npy(y[:, None].astype(np.float64)))["id"] == listed["id"]
+    assert post(npy(y[:, None].astype(np.float64)))["sha256"] == listed["sha256"]
     two = post(npy(y[:, None]))
     labels = post(npy(np.arange(400) // 4))
     options = {"critic": "affine", "steps": 1, "baseline_rows": 0}

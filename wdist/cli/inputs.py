@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wdist.data.files import FileRows
+    from wdist.data.tables.encoding import Encoding
 
+BLOCK_ROWS = 4_096
 HELP = f"{FILES}, or - for standard input"
 
 
@@ -45,21 +47,52 @@ def open_inputs(texts: Sequence[str], reading: Reading, groups: str | None = Non
     return inputs
 
 
-def convert_inputs(texts: Sequence[str], folder: Path, reading: Reading, *, same_columns: bool) -> list[Path]:
-    """What a reading takes of each set as a new .npy file in `folder`: the verifier reads no other.
+@dataclass(frozen=True)
+class Written:
+    """Sets as .npy files, and digests of the files that they were; `encoding` is that of mixed tables."""
 
-    same_columns: whether tables must have the same columns; the new files have no names by which to tell.
-    Raises SampleError, in words that name the file.
+    paths: list[Path]
+    digests: list[str | None]
+    encoding: Encoding | None
+
+
+def write_inputs(
+    texts: Sequence[str],
+    paths: Sequence[Path],
+    reading: Reading,
+    encoding: Encoding | None = None,
+    *,
+    same_columns: bool = True,
+) -> Written:
+    """What a reading takes of each set as a new .npy file: the verifier reads no other. Mixed tables are encoded.
+
+    encoding: how; by default that of these sets together. same_columns: whether tables must have the same columns; the
+    new files have no names by which to tell. Raises SampleError, in words that name the file.
     """
-    from wdist.data.files import convert
+    from wdist.data.samples import encode_together, open_samples
 
-    paths, columns = [folder / str(k) for k in range(len(texts))], []
-    for text, path in zip(texts, paths, strict=True):
-        with path.open("wb") as output, _standard_input(text) as copied:
-            columns.append(convert(text, output, Selection.of(reading), copied))
+    inputs = [_open(text, reading, None) for text in texts]
     if same_columns:
-        _check_columns(zip(texts, columns, strict=True))
-    return paths
+        _check_columns((each.given, each.rows.columns) for each in inputs)
+    if encoding is None and not any(each.rows.table for each in inputs):
+        arrays = [each.rows.array for each in inputs]
+    else:
+        sets = [open_samples(each.rows, each.given) for each in inputs]
+        sets = encode_together(*sets) if encoding is None else [each.encoded(encoding) for each in sets]
+        arrays, encoding = [each.array for each in sets], sets[0].encoding
+    for array, path in zip(arrays, paths, strict=True):
+        _write(array, path)
+    return Written(list(paths), [each.rows.file_sha256 for each in inputs], encoding)
+
+
+def _write(array: Any, path: Path) -> None:
+    """Write rows block by block."""
+    from numpy.lib.format import open_memmap
+
+    output = open_memmap(path, mode="w+", dtype=array.dtype, shape=array.shape)
+    for start in range(0, len(array), BLOCK_ROWS):
+        output[start : start + BLOCK_ROWS] = array[start : start + BLOCK_ROWS]
+    output.flush()
 
 
 def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 EX_NO, EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 70, 73, 78
+
+
+def write_to_any_terminal() -> None:
+    r"""Let output show \xe9 where a terminal's encoding has no é: names of files and columns are in any alphabet."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def fail(message: str, code: int = EX_USAGE) -> int:

@@ -30,13 +30,14 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
     message names the set, the row and the column.
     """
-    check_names(source.names, target.names)
+    check_names(source.names, target.names, source.name, target.name)
+    both = f"{source.name} and {target.name}"
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
-            f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
-            "not; convert both to the same type and range"
+            f"{source.name} is {source.dtype} and {target.name} is {target.dtype}: uint8 images are divided by 255 "
+            "and others are not; convert both to the same type and range"
         )
     for samples in (source, target):
         if samples.n < minimum_rows:
@@ -48,11 +49,11 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     spread = float((np.maximum(p.maximum, q.maximum) - np.minimum(p.minimum, q.minimum)).max())
     if 0 < spread < SMALLEST_SPREAD:  # the deviation of such values may be 0, as their squares underflow
         raise SampleError(
-            f"source and target: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
+            f"{both}: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
             "one large number"
         )
     if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
-        raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
+        raise SampleError(f"{both}: every row of both sets is the same; there is nothing to compare")
     constant = [
         f"{samples.name}: every row is the same (a point mass)"
         for samples, statistics in ((source, p), (target, q))
@@ -71,7 +72,7 @@ def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
 
 def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:
     """Raise OptionError if the rescaled values are as large or as close as those that `check_pair` refuses."""
-    if scale.kind == "none":
+    if scale.kind == "none" and scale.category_cost is None:
         return
     lowest, highest = (
         np.array([_in_rows(samples, getattr(samples.statistics, end)) for samples in (source, target)])
@@ -99,10 +100,12 @@ def _in_rows(samples: SampleSet, values: NDArray[np.float64]) -> NDArray[np.floa
 def _shape_message(source: SampleSet, target: SampleSet) -> str:
     if len(source.row_shape) == len(target.row_shape) == 1:
         return (
-            f"source has {source.row_shape[0]} columns and target has {target.row_shape[0]}; "
+            f"{source.name} has {source.row_shape[0]} columns and {target.name} has {target.row_shape[0]}; "
             "give both the same columns in the same order"
         )
-    return f"source has rows of shape {source.row_shape} and target of {target.row_shape}; make them equal"
+    return (
+        f"{source.name} has rows of shape {source.row_shape} and {target.name} of {target.row_shape}; make them equal"
+    )
 
 
 def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
@@ -160,24 +163,33 @@ def _middle_and_spread(samples: SampleSet) -> tuple[NDArray[np.float64], NDArray
 def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
     """Warn about columns of a table that are so wide, even after `scale`, that they dominate the distance.
 
-    After "standardize", warn about columns that vary but were constant in the rows that fixed the unit.
+    After "standardize" or "robust", warn about columns that vary but were constant in the rows that fixed the unit.
     """
     if source.is_image:
         return []
-    if scale.is_fitted:
+    if scale.is_centred:
         return _constant_warnings((source, target), scale)
-    deviation = _pooled_deviation(source, target) / scale.divisor
+    deviation, names = _deviations(source, target, scale)
     varying = deviation[deviation > 0]
     if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
         return []
     wide = np.flatnonzero(deviation >= varying.max() / 10)
-    shown = ", ".join(str(column) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    shown = ", ".join(names[column] for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
     after = "" if scale.kind == "none" else " after division by the given scale"
     advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
     return [
         f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
-        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by column {shown}; {advice}"
+        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by {shown}; {advice}"
     ]
+
+
+def _deviations(source: SampleSet, target: SampleSet, scale: Scaling) -> tuple[NDArray[np.float64], list[str]]:
+    """The deviation of each column after `scale`, and what messages call it; a category is one column."""
+    deviation, encoding = _pooled_deviation(source, target) / scale.divisor, source.encoding
+    if encoding is None:
+        return deviation, [source.column_name(column) for column in range(len(deviation))]
+    squares = np.bincount(encoding.table_columns, deviation**2)
+    return np.sqrt(squares), [f"column {name!r}" for name in encoding.schema.names]
 
 
 def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> list[str]:
@@ -197,20 +209,29 @@ def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> lis
 
 
 def row_hashes(samples: SampleSet) -> Hashes:
-    """A 64-bit hash of each row's bytes, (n,), streamed. Different rows have different hashes almost surely."""
+    """A 64-bit hash of the values of each row, (n,), streamed. Different rows have different hashes almost surely.
+
+    Equal values have equal hashes whatever type, byte order and layout they are stored in: float64 is hashed, uint8
+    images divided by 255, -0.0 as 0.0 and NaN as one NaN.
+    """
     out = np.empty(samples.n, dtype=np.uint64)
-    itemsize, width = samples.dtype.itemsize, samples.dimension
-    words = -(-itemsize * width // 8)
-    multipliers = np.random.default_rng(0).integers(0, 2**64, words, dtype=np.uint64) | np.uint64(1)
-    step = max(1, BLOCK_WORDS // max(1, words))
+    width = samples.dimension
+    multipliers = np.random.default_rng(0).integers(0, 2**64, width, dtype=np.uint64) | np.uint64(1)
+    step = max(1, BLOCK_WORDS // width)
+    buffers = np.empty((2, min(step, samples.n), width))
     for start in range(0, samples.n, step):
-        block = np.ascontiguousarray(samples.array[start : start + step])
-        mixed = np.zeros((len(block), words), dtype=np.uint64)
-        mixed.view(np.uint8)[:, : itemsize * width] = block.view(np.uint8).reshape(len(block), -1)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= multipliers  # wraps around modulo 2^64, by design
-        mixed ^= mixed >> np.uint64(32)
-        out[start : start + len(block)] = mixed.sum(axis=1, dtype=np.uint64)
+        if samples.is_image:
+            block = samples.rows(slice(start, start + step))
+        else:
+            block = np.asarray(samples.array[start : start + step])
+        values, shifted = buffers[:, : len(block)]
+        np.add(block.reshape(len(block), width), 0.0, out=values, dtype=np.float64)  # -0.0 becomes 0.0
+        if np.isnan(np.dot(values.ravel(), values.ravel())):  # one pass, faster than looking for NaN in each value
+            values[np.isnan(values)] = np.nan
+        bits, above = values.view(np.uint64), shifted.view(np.uint64)
+        np.right_shift(bits, np.uint64(32), out=above)
+        bits ^= above  # whole numbers and float32 leave the lower bits 0, which multiplication would keep
+        out[start : start + len(block)] = np.einsum("ij,j->i", bits, multipliers)  # modulo 2^64, by design
     return out
 
 
@@ -247,8 +268,8 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
-            f"{shared:,} of {target.n:,} rows of target also occur in source: the sets are not independent draws, "
-            "and the bound and the p-value do not hold"
+            f"{shared:,} of {target.n:,} rows of {target.name} also occur in {source.name}: the sets are not "
+            "independent draws, and the bound and the p-value do not hold"
         )
     return warnings
 
@@ -267,22 +288,38 @@ def _repeated(known: Hashes, looked_up: Hashes) -> int:
     return int(np.count_nonzero(known[place] == looked_up))
 
 
+def range_ends(samples: SampleSet, ranges: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest possible value of each column of the stored array, (d,), in the data's own units.
+
+    ranges: of all columns or of each in turn; of encoded rows those of numbers and times alone, others are 0 or 1.
+    Raises OptionError if there are not as many as columns.
+    """
+    encoding = samples.encoding
+    is_number = np.ones(samples.dimension, dtype=bool) if encoding is None else encoding.is_number
+    per_column = 2 * int(is_number.sum())
+    if len(ranges) not in ((2,) if samples.is_image else (2, per_column)):
+        each = "column" if encoding is None else "column of numbers or times"
+        other = "" if samples.is_image else f", or {per_column}: two for each {each}"
+        raise OptionError(f"ranges: {len(ranges)} numbers were given; give 2, the lowest and the highest of all{other}")
+    low, high = np.zeros(samples.dimension), np.ones(samples.dimension)
+    low[is_number], high[is_number] = ranges[::2], ranges[1::2]
+    return low, high
+
+
 def check_ranges(samples: SampleSet, ranges: list[float]) -> None:
     """Raise OptionError if a value of the set lies outside its declared range, or if the ranges do not fit the columns.
 
     ranges: lowest and highest possible value in the data's own units, of all columns or of each in turn.
     """
-    per_column = 2 * samples.dimension
-    if len(ranges) not in ((2,) if samples.is_image else (2, per_column)):
-        other = "" if samples.is_image else f", or {per_column}: two for each column"
-        raise OptionError(f"ranges: {len(ranges)} numbers were given; give 2, the lowest and the highest of all{other}")
+    low, high = range_ends(samples, ranges)
     found = samples.statistics
-    low, high = (np.asarray(ranges[part::2]) for part in (0, 1))
     outside = np.flatnonzero((found.minimum < low) | (found.maximum > high))
+    if samples.encoding is not None:  # statistics of a column without values are 0
+        outside = outside[samples.encoding.is_number[outside]]
     if not len(outside):
         return
     column = int(outside[0])
-    least, most = (float(np.broadcast_to(ends, samples.dimension)[column]) for ends in (low, high))
+    least, most = float(low[column]), float(high[column])
     value = float(found.minimum[column] if found.minimum[column] < least else found.maximum[column])
     raise OptionError(
         f"ranges: {samples.name} has {value:.6g} in row {_row_of(samples, column, value)}, "

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 
-_IMAGES = (".png", ".jpg", ".jpeg")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
 _TEXT = (".txt", ".dat", ".tab")
@@ -95,19 +93,21 @@ def convert(
 
 @dataclass(frozen=True)
 class _Opened:
-    """What a path stands for: one open file, or the parts of a table in a folder."""
+    """What a path stands for: one open file, the parts of a table in a folder, or a folder of images."""
 
     kind: FileFormat
     take: Selection
     path: Path | None
     source: IO[bytes] | None = None
     folder: PartsOfFolder | None = None
+    images: Path | None = None
 
     def write(self, writer: ArrayWriter) -> Found:
         if self.folder is not None:
             return self.folder.read(writer, self.take)
-        assert self.source is not None  # noqa: S101 - one of the two is there
-        return read(self.kind, self.source, writer, self.take)
+        source = self.images or self.source
+        assert source is not None  # noqa: S101 - one of the three is there
+        return read(self.kind, source, writer, self.take)
 
     def digest(self) -> Callable[[], str | None] | None:
         """What computes the digest of the file, as long as it is the one that was opened."""
@@ -136,8 +136,12 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
         name, _, member = given.rpartition(":")
         path, take = Path(name), take.model_copy(update={"member": member})
     try:
-        if standard_input is None and path.is_dir() and (folder := parts_of_folder(path)) is not None:
-            yield _Opened(FORMATS["parquet"], take, None, folder=folder)
+        if standard_input is None and path.is_dir():
+            if (folder := parts_of_folder(path)) is not None:
+                yield _Opened(FORMATS["parquet"], take, None, folder=folder)
+                return
+            check_selection(take, FORMATS["images"])
+            yield _Opened(FORMATS["images"], take, None, images=path)
             return
         with ExitStack() as stack:
             if standard_input is not None:
@@ -145,7 +149,7 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
                 source = standard_input
             else:
                 source = stack.enter_context(_opened(path))
-            kind = FORMATS["images"] if path.is_dir() else of_file_name(path.name) or _recognised(source, given)
+            kind = of_file_name(path.name) or _recognised(source, given)
             check_selection(take, kind)
             yield _Opened(kind, take, path if standard_input is None else None, source)
     except DecodeError as error:
@@ -160,8 +164,6 @@ def is_pipe(path: Path) -> bool:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    if path.is_dir():
-        return _zipped(path)
     if not is_pipe(path):
         return path.open("rb")
     copied = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
@@ -169,19 +171,6 @@ def _opened(path: Path) -> IO[bytes]:
         shutil.copyfileobj(pipe, copied)
     copied.seek(0)
     return copied
-
-
-def _zipped(folder: Path) -> IO[bytes]:
-    """The images of a folder as an archive, which is what the reader reads; stored, not deflated."""
-    images = sorted(file for file in folder.iterdir() if file.suffix.lower() in _IMAGES)
-    if not images:
-        raise SampleError(f"{folder} holds no {', '.join(_IMAGES)} files")
-    packed = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for file in images:
-            archive.write(file, file.name)
-    packed.seek(0)
-    return packed
 
 
 def _recognised(source: IO[bytes], given: str) -> FileFormat:

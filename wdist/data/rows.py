@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from wdist.data.arrays import as_array
 from wdist.data.files import FileRows, open_file
 from wdist.data.readers.npy import map_npy
 from wdist.data.splits import MINIMUM_ROWS
-from wdist.data.tables.by import Partition, reading_by, split_schema
+from wdist.data.tables.by import Partition, reading_by, split_schema, without
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.memory import labels_in_memory, read_array, read_memory
 from wdist.data.tables.writer import ArrayWriter
@@ -72,6 +71,10 @@ def _path(given: str | os.PathLike[Any]) -> str | Path:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    try:
+        Path(text).is_dir()
+    except OSError as error:  # longer than the system allows
+        raise SampleError(f"{text[:60]!r}... is no path of a file: {error.strerror}") from error
     return given if isinstance(given, str | Path) else Path(text)
 
 
@@ -148,7 +151,5 @@ def split_rows(rows: FileRows, by: str, partition: Partition) -> dict[str, FileR
         writer.end()
         ordered = map_npy(output, rows.given, "the file in the order of its levels")
     names = [rows.table.names[k] for k in kept]
-    return {
-        level: replace(rows, given=level, array=part, columns=names, table=table)
-        for level, part in partition.parts(ordered).items()
-    }
+    take = None if rows.take is None else without(rows.take, by)  # it reads a file that holds one set
+    return {level: FileRows(level, part, names, table, take=take) for level, part in partition.parts(ordered).items()}

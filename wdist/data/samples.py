@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import names_for
+from wdist.data.columns import check_names, names_for
 from wdist.data.files import FileRows
 from wdist.data.moments import RunningMoments
 from wdist.data.rows import rows_of
@@ -68,7 +68,8 @@ class SampleSet:
     ) -> None:
         self.array = array
         self.names = names
-        self.table, self.notes, self.take, self.file = table, list(notes), take or Selection(), file
+        self.table, self.notes, self.file = table, list(notes), file
+        self.take = (None if file is None else file.take) or take or Selection()
         self.encoding: Encoding | None = array.encoding if isinstance(array, EncodedRows) else None
         self.name = name
         self.n = int(array.shape[0])
@@ -109,6 +110,7 @@ class SampleSet:
         Raises SampleError if their columns are not those of the encoding.
         """
         table = self.table or self._as_table(encoding)
+        encoding.check(table, self.name)
         rows = EncodedRows(self.array, table, encoding)
         return SampleSet(
             rows, self.name, None, encoding.names, table=table, notes=self.notes, take=self.take, file=self.file
@@ -176,6 +178,11 @@ class SampleSet:
             block = np.ascontiguousarray(self.array[start : start + self._block_rows], dtype=stored)
             digest.update(block.tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def file_sha256(self) -> str | None:
+        """SHA-256 of the file that the rows came from; None for arrays, folders and standard input."""
+        return None if self.file is None else self.file.file_sha256
 
     @cached_property
     def statistics(self) -> ColumnStatistics:
@@ -276,6 +283,9 @@ def encode_together(*sets: SampleSet) -> list[SampleSet]:
     if not coded or all(each.encoding is not None for each in sets):
         return list(sets)
     first = Encoding.of([each.table for each in coded if each.table is not None])
+    named = next((each.names for each in sets if each.names is not None), None)
+    for each in sets:
+        check_names(named, each.names, sets[0].name, each.name)
     tables = [each.table or each._as_table(first) for each in sets]
     encoding = Encoding.of(tables, [each.name for each in sets])
     return [each.encoded(encoding) for each in sets]

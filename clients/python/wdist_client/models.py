@@ -27,9 +27,6 @@ ENDED = frozenset({"succeeded", "failed", "canceled"})
 class SampleSet(contract.SampleSet):
     """An uploaded array: immutable and content-addressed (`sha256` of the .npy bytes)."""
 
-    table: dict[str, Any] | None = None
-    notes: list[str] = Field(default_factory=list)
-
     def __str__(self) -> str:
         shape = " x ".join(f"{n:,}" for n in self.shape)
         return f"{self.id}{f' ({self.name})' if self.name else ''}: {shape} {self.dtype_name}"

@@ -90,10 +90,15 @@ def _needs_first(options: Mapping[str, Any], rows: Iterable[SampleSet]) -> bool:
 
 
 def _described(row: SampleSet) -> dict[str, Any]:
-    """What the trainer is told of a set, as `wdist.data.files.FileRows` has it."""
+    """What the trainer is told of a set, as `wdist.data.files.FileRows` has it.
+
+    The set of a level is a part of its file, which the file's digest and its reading do not give again.
+    """
+    reading = row.reading or {}
+    is_part = "by" in reading
     return {
         "name": row.name or row.id, "columns": names_of(row), "table": row.table_schema, "notes": row.notes or [],
-        "reading": row.reading or {}, "file_sha256": row.file_sha256,
+        "reading": {} if is_part else reading, "file_sha256": None if is_part else row.file_sha256,
     }  # fmt: skip
 
 

@@ -14,19 +14,31 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.registry import BY_MEDIA_TYPE
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS
+from wdist.data.tables.by import reading_by
+from wdist.definitions.reading import Reading, Selection
+from wdist.errors import OptionError
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import Format, check_selection
-from wdist_service.errors import TooLargeError
+from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
+from wdist_service.decoding.runner import LevelsOf
+from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import CallerDep
+from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.keys.quotas import admit_bytes
-from wdist_service.sample_sets.schemas import ColumnNames, InlineSamples, SampleSetView, Sending, sample_set_view
+from wdist_service.sample_sets.schemas import (
+    ColumnNames,
+    InlineSamples,
+    LevelsView,
+    SampleSetView,
+    Sending,
+    SendingLevels,
+    sample_set_view,
+)
 from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
@@ -43,6 +55,8 @@ _BODIES = {
         "example": {"columns": ["carat", "price"], "samples": [[0.23, 326], [0.31, 335]]},
     },
 }
+
+_TABLES = {kind: _BODIES[kind] for kind, each in BY_MEDIA_TYPE.items() if each.has_columns}
 
 
 @router.post(
@@ -69,13 +83,11 @@ async def create_sample_set(
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
-    def admit(session: Session, more: int) -> None:
-        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
-
+    admit = _admission(caller)
     await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        if kind == "npy":
+        if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file)
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
@@ -91,6 +103,63 @@ async def create_sample_set(
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
+
+
+@router.post(
+    "/by",
+    status_code=201,
+    responses={
+        200: {"description": "All of these sets were uploaded before", "model": LevelsView},
+        **responses(400, 408, 413, 415, 422, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": _TABLES}},
+)
+async def create_sample_sets_by(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    sending: Annotated[SendingLevels, Query()],
+    repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
+) -> LevelsView:
+    """Store the rows of each level of one column as a set of its own, named `NAME: LEVEL`: all of them, or none."""
+    kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
+    take, levels_of = _reading_of_levels(sending, kind)
+    expected = _parse_digest(repr_digest)
+    admit = _admission(caller)
+    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
+    file = await asyncio.to_thread(services.storage.incoming)
+    with file:
+        await pump(request.stream(), _limited(file, services.settings, kind))
+        _check_digest(expected, file)
+        await asyncio.to_thread(file.seal)
+        made = await asyncio.to_thread(
+            services[SampleSets].add_levels, caller.tenant_id, sending.name, file, kind, take, levels_of, admit
+        )
+    response.status_code = 201 if any(is_new for _, is_new in made) else 200
+    return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
+
+
+def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection, LevelsOf]:
+    """How the table is read, with the column as a category. Raises InvalidError if it cannot be split."""
+    if not FORMATS[kind].has_columns:
+        raise InvalidError(f"{FORMATS[kind].title} has no columns with names to split it by", field="by")
+    if sending.labels is not None:
+        raise InvalidError("by stores rows, labels the labels of groups: leave one of them out", field="labels")
+    try:
+        reading = Reading.model_validate(sending.model_dump(include=set(Reading.model_fields)))
+        take = Selection.of(reading_by(reading, sending.by))
+    except OptionError as error:
+        raise InvalidError(str(error), field="by") from error
+    check_selection(take, kind)
+    return take, LevelsOf(sending.by, sending.levels)
+
+
+def _admission(caller: Caller) -> Admit:
+    def admit(session: Session, more: int) -> None:
+        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
+
+    return admit
 
 
 def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wdist.data.columns import kept_name
 from wdist_service.sample_sets.columns import names_of
 from wdist_service.tables import SampleSet
 
@@ -19,20 +21,33 @@ def identity_of(row: SampleSet) -> str:
 
 
 def stored_as(session: Session, row: SampleSet) -> SampleSet | None:
-    """The stored set that a set just received is; None if it is a new one.
-
-    A set without a name is the newest one with its content; one without names of columns, like .npy files, is one with
-    any names.
-    """
+    """The stored set that one just received is; None if it is new. Without a name, it is the newest such set."""
     query = select(SampleSet).where(SampleSet.tenant_id == row.tenant_id, SampleSet.sha256 == row.sha256)
-    found = [each for each in session.scalars(query.order_by(SampleSet.id.desc())) if _is_same(each, row)]
-    found.sort(key=lambda each: names_of(each) != names_of(row))  # stable
-    return found[0] if found else None
+    if row.name is not None:
+        query = query.where(SampleSet.name == row.name)
+    found = session.scalars(query.order_by(SampleSet.id.desc()))
+    return next((each for each in found if _meaning(each) == _meaning(row)), None)
 
 
-def _is_same(stored: SampleSet, row: SampleSet) -> bool:
-    if row.name is not None and stored.name != row.name:
-        return False
-    names, known = names_of(row), names_of(stored)
-    have_one = names is None or known is None or names == known
-    return have_one and stored.table_schema == row.table_schema and (stored.notes or None) == (row.notes or None)
+def _meaning(row: SampleSet) -> tuple[Any, ...]:
+    """What the values of a set mean."""
+    return names_of(row), row.table_schema, row.notes or None
+
+
+def complete(stored: SampleSet, row: SampleSet) -> None:
+    """Note the file of a stored set that came to a version which did not keep it: that of the same set, sent again."""
+    if stored.file_sha256 is None:
+        stored.file_sha256, stored.reading = row.file_sha256, row.reading
+
+
+def twin_of(session: Session, row: SampleSet) -> SampleSet | None:
+    """Another set with the identity that a changed one now has."""
+    return session.scalars(
+        select(SampleSet).where(SampleSet.identity == identity_of(row), SampleSet.id != row.id)
+    ).one_or_none()
+
+
+def name_of_level(name: str | None, level: str) -> str:
+    """What the set of one level is called, of the length and the characters that names have."""
+    text = level if name is None else f"{name}: {level}"
+    return kept_name("".join(char if char.isprintable() else " " for char in text))

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from wdist.definitions.reading import Selection
+from wdist.data.readers.registry import FORMATS
+from wdist.definitions.reading import Names, Selection
 from wdist_service.decoding.formats import MAX_NAMES, Format
 from wdist_service.http.schemas import Name, rfc3339
 from wdist_service.tables import SampleSet
@@ -44,13 +45,24 @@ class Sending(Selection):
     name: Name | None = Field(default=None, description="Your name for it.")
     format: Format | None = Field(default=None, description="Of the body; default: by Content-Type.")
     filename: Name | None = Field(
-        default=None, description="Name of the file sent; its ending says the format, before Content-Type."
+        default=None,
+        description="Name of the file sent; its ending says the format, before Content-Type.",
+        json_schema_extra={"x-endings": [suffix for each in FORMATS.values() for suffix in each.suffixes]},
     )
 
     @property
     def selection(self) -> Selection:
         """How the body is to be read."""
         return Selection.model_validate(self.model_dump(include=set(Selection.model_fields)))
+
+
+class SendingLevels(Sending):
+    """How a table is to be read whose levels of one column become sets."""
+
+    by: ColumnName = Field(
+        min_length=1, max_length=200, description="The column whose levels are the sets; it is no column of these."
+    )
+    levels: Names | None = Field(default=None, description="Levels that are stored, in this order; default: all.")
 
 
 LISTS = frozenset(name for name, field in Sending.model_fields.items() if "list[" in str(field.annotation))
@@ -99,6 +111,14 @@ class SampleSetView(BaseModel):
     )
     created_at: str
     statistics: dict[str, Any]
+
+
+class LevelsView(BaseModel):
+    """The sets that a table was split into."""
+
+    object: Literal["list"] = "list"
+    by: str
+    data: list[SampleSetView] = Field(description="One for each level: as asked for, or sorted as numbers or as text.")
 
 
 def sample_set_view(row: SampleSet) -> SampleSetView:

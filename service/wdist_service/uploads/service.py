@@ -105,7 +105,8 @@ def describe(header: str | None) -> Description:
         kind = (of_file_name(sending.filename or "") or by_type).name
     take = sending.selection
     formats.check_selection(take, kind)
-    return Description(sending.name if sending.name is not None else sending.filename, kind, take, given)
+    # An empty name is none, for which the file's does not stand in.
+    return Description(sending.name if "name" in values else sending.filename, kind, take, given)
 
 
 def _sending(values: Mapping[str, str]) -> Sending:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from wdist.data.readers.base import FileFormat
@@ -107,8 +108,8 @@ def check_selection(take: Selection, kind: FileFormat) -> None:
         raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
 
 
-def read(kind: FileFormat, source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
-    """Write the selected rows of a file as an .npy file, row by row as they are read.
+def read(kind: FileFormat, source: IO[bytes] | Path, writer: ArrayWriter, take: Selection) -> Found:
+    """Write the selected rows of a file, or of a folder of images, as an .npy file, row by row as they are read.
 
     Raises DecodeError for a malformed file, and if the package that its reader needs is not installed.
     """

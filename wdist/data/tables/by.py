@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wdist.data.tables.coder import level_of
 from wdist.data.tables.schema import TableSchema
-from wdist.definitions.reading import Reading
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 
 MOST_SETS = 50  # compared pair by pair: 1,225 pairs
@@ -31,6 +31,12 @@ def reading_by(reading: Reading, by: str) -> Reading:
     fields["dates"] = [name for name in fields["dates"] if name != by]
     fields["categories"] = [*(name for name in fields["categories"] if name != by), by]
     return Reading.checked(**fields)
+
+
+def without(take: Selection, by: str) -> Selection:
+    """The selection of the same columns but `by`, by which a file is read that holds one of the sets."""
+    columns = None if take.columns is None else [name for name in take.columns if name != by]
+    return take.model_copy(update={"columns": columns, "categories": [name for name in take.categories if name != by]})
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,10 @@ class Encoding:
         )
         return cls(TableSchema(columns, any(each.has_levels_of_missing for each in schemas)))
 
+    def check(self, schema: TableSchema, name: str) -> None:
+        """Raise SampleError unless a set of this schema can be encoded; its levels may be others. `name`: the set's."""
+        _check_agreement(self.schema, schema, "the encoding", name)
+
     @cached_property
     def columns(self) -> tuple[EncodedColumn, ...]:
         """The encoded columns, in the order of the table."""
@@ -98,6 +102,17 @@ class Encoding:
     @property
     def kinds(self) -> list[Kind]:
         return [column.kind for column in self.columns]
+
+    @property
+    def blocks(self) -> list[tuple[str, int]]:
+        """The kind of each column of the table as encoded, and how many columns it became.
+
+        number (1), optional (2: the number, and where it is missing), indicator (1), levels (one each).
+        """
+        widths = np.bincount(self.table_columns)
+        first = np.concatenate([[0], np.cumsum(widths)[:-1]])
+        kinds = [self.columns[place].kind for place in first]
+        return [("levels" if kind == "level" else kind, int(width)) for kind, width in zip(kinds, widths, strict=True)]
 
     @cached_property
     def is_number(self) -> NDArray[np.bool_]:

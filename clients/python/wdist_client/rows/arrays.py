@@ -20,11 +20,12 @@ _SHORT_FLOATS = ("bfloat16", "float8", "float6", "float4", "int4", "uint4", "int
 _LOOKED_AT = 10_000  # rows of text or objects in which a message looks for the first that is no number
 
 
-def as_array(data: Any) -> Array:
+def as_array(data: Any, *, masked_is_missing: bool = False) -> Array:
     """View array-like data as an array of real numbers, (n, ...), copied only where its form asks for it.
 
-    Types that NumPy lacks, such as bfloat16 and float8, become float32, which has
-    each of their values. Raises SampleError for whatever is no array of real numbers, with what to do about it.
+    masked_is_missing: masked values become NaN instead of being refused. Types that NumPy lacks, such as bfloat16 and
+    float8, become float32, which has each of their values. Raises SampleError for whatever is no array of real numbers,
+    with what to do about it.
     """
     import numpy as np
 
@@ -34,11 +35,11 @@ def as_array(data: Any) -> Array:
         _refuse_kind(data)
         array = _of_torch(data) if _is_torch(data) else _of_others(data)
     if isinstance(array, np.ma.MaskedArray):
-        array = _unmasked(array)
+        array = np.ma.filled(array.astype(np.float64), np.nan) if masked_is_missing else _unmasked(array)
     if array.dtype.kind == "V" and array.dtype.names is None and array.dtype.name.startswith(_SHORT_FLOATS):
         array = array.astype(np.float32)
     if array.dtype.kind not in NUMBERS:
-        raise SampleError(f"the data: {_refused_type(array)}")
+        raise SampleError(f"the data: {refused_type(array.dtype, array.ndim) or _refused_values(array)}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)  # long double: its padding bytes would enter the digest
     return array
@@ -88,16 +89,16 @@ def _of_torch(tensor: Any) -> Array:
         raise SampleError("the data: the tensor is sparse: give x.to_dense()")
     if tensor.is_complex():
         way = "torch.view_as_real(x.resolve_conj()).flatten(1)"
-        raise SampleError(f"the data: complex numbers: give their parts as columns, {way}")
+        raise SampleError(f"the data: complex numbers are not real numbers: give their parts as columns, {way}")
     try:
         here = tensor.detach().cpu()
         if here.dtype.is_floating_point and str(here.dtype) not in _NUMPY_FLOATS:
             here = here.float()
         return np.asarray(here.resolve_conj().resolve_neg())
     except Exception as error:  # whatever torch raises for a type or layout of its own
-        raise SampleError(
-            f"the data: a tensor of {tensor.dtype} cannot be read: {_first_line(error)}; give x.to(torch.float32)"
-        ) from error
+        kind = getattr(tensor, "dtype", "no type")
+        problem = f"a tensor of {kind} cannot be read: {_first_line(error)}; give x.to(torch.float32)"
+        raise SampleError(f"the data: {problem}") from error
 
 
 _NUMPY_FLOATS = ("torch.float16", "torch.float32", "torch.float64")
@@ -143,28 +144,28 @@ def _unmasked(array: Any) -> Array:
     return np.asarray(array)
 
 
-def _refused_type(array: Array) -> str:
-    """What is wrong with an array that is not of real numbers, and how to make one of it without loss."""
+def refused_type(dtype: np.dtype[Any], ndim: int) -> str | None:
+    """What is wrong with an array `x` of a type that is not of real numbers, and how to make one of it without loss.
+
+    None for text and objects, of which only the values tell.
+    """
     import numpy as np
 
-    kind = array.dtype.kind
-    if kind == "c":
-        joined = "concatenate([x.real, x.imag], axis=1)" if array.ndim > 1 else "stack([x.real, x.imag], axis=1)"
-        return f"complex numbers: give their parts as columns, numpy.{joined}"
-    if kind == "M":
-        return (
-            "dates or times: count them in a unit, "
-            "(x - numpy.datetime64('1970-01-01')) / numpy.timedelta64(1, 'D') for days"
-        )
-    if kind == "m":
-        if np.datetime_data(array.dtype)[0] in ("Y", "M", "generic"):
-            return "spans of time in months, years or no unit: give them as numbers, x.astype('int64')"
-        return "spans of time: count them in a unit, x / numpy.timedelta64(1, 's') for seconds"
-    if array.dtype.names is not None:
-        return "a structured array: make a table of its fields, pandas.DataFrame(x)"
-    if kind == "V":
-        return f"values of type {array.dtype} are not real numbers: give their bytes a type, x.view(dtype)"
-    return _refused_values(array)
+    if dtype.kind == "c":
+        joined = "concatenate([x.real, x.imag], axis=1)" if ndim > 1 else "stack([x.real, x.imag], axis=1)"
+        return f"complex numbers are not real numbers: give their parts as columns, numpy.{joined}"
+    if dtype.kind == "M":
+        count = "(x - numpy.datetime64('1970-01-01')) / numpy.timedelta64(1, 'D')"
+        return f"dates and times are not real numbers: count them in a unit, {count} for days"
+    if dtype.kind == "m" and np.datetime_data(dtype)[0] in ("Y", "M", "generic"):
+        return "spans of time in months, years or no unit are not real numbers: count them, x.astype('int64')"
+    if dtype.kind == "m":
+        return "spans of time are not real numbers: count them in a unit, x / numpy.timedelta64(1, 's') for seconds"
+    if dtype.names is not None:
+        return "a structured array is not of real numbers: make a table of its fields, pandas.DataFrame(x)"
+    if dtype.kind == "V":
+        return f"values of type {dtype} are not real numbers: give their bytes a type, x.view(dtype)"
+    return None
 
 
 def _refused_values(array: Array) -> str:

@@ -12,6 +12,7 @@ from wdist_client.rows.frames import are_numbers, name_of
 MAX_NAMES = 4096  # columns whose names a server keeps
 MAX_NAME = 200  # characters of a name that it keeps
 _SHOWN = 300  # characters of a list of names in a message
+_LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
 def names_of(data: Any) -> list[str] | None:
@@ -63,11 +64,25 @@ def check_names(
     if sorted(ours) == sorted(theirs):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(theirs)}); "
-            f"put them into the order {_listed(ours)}"
+            + (f"put them into the order {_listed(ours)}" if by_position else f"read both with {_chosen(ours)}")
         )
     missing, more = [each for each in ours if each not in theirs], [each for each in theirs if each not in ours]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
-    raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(ours)}, in that order")
+    shared = [each for each in ours if each in theirs]
+    way = f"give both {_listed(ours)}, in that order"
+    if shared and not by_position:
+        way = f"read both with {_chosen(shared)} to compare the columns that they share"
+    raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
+
+
+def _chosen(names: Sequence[str]) -> str:
+    """The option that takes these columns in this order, written out if it is not too long and names can be chosen by.
+
+    A column of lists is chosen by its own name, not by those of its parts, `name[0]`.
+    """
+    if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
+        return f"columns=[...], in the order {_listed(names)}"
+    return f"columns={list(names)!r}"
 
 
 def _listed(names: Sequence[str]) -> str:

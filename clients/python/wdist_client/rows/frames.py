@@ -7,6 +7,7 @@ server reads it as the library reads the frame itself: without the index, and sp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from wdist_client.advice import asked
@@ -60,14 +61,14 @@ def frame_of(data: Any) -> Frame | None:
     if library == "polars":
         data = data.collect() if hasattr(data, "collect") else data
         is_column = not hasattr(data, "columns")
-        frame = _Polars(data.to_frame() if is_column else data, is_column=is_column)
+        frame = PolarsFrame(data.to_frame() if is_column else data, is_column=is_column)
     elif library == "pandas":
         if not hasattr(data, "dtype") and not hasattr(data, "dtypes"):
             return None
         is_column = not hasattr(data, "columns")
-        frame = _Pandas(data.to_frame() if is_column else data, is_column=is_column)
+        frame = PandasFrame(data.to_frame() if is_column else data, is_column=is_column)
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "column_names"):
-        frame = _Arrow(data)
+        frame = ArrowFrame(data)
     else:
         return None
     names = frame.names
@@ -77,15 +78,15 @@ def frame_of(data: Any) -> Frame | None:
     return frame
 
 
-class _Pandas:
+class PandasFrame:
     def __init__(self, frame: Any, *, is_column: bool = False) -> None:
         self._frame = frame
         self.is_column = is_column
         self.names = [name_of(each) for each in frame.columns]
         self.has_names = not are_numbers(frame.columns)
 
-    def chosen(self, places: Sequence[int]) -> _Pandas:
-        return _Pandas(self._frame.iloc[:, list(places)], is_column=self.is_column)
+    def chosen(self, places: Sequence[int]) -> PandasFrame:
+        return PandasFrame(self._frame.iloc[:, list(places)], is_column=self.is_column)
 
     def numbers(self, *, missing: bool = False) -> Array | None:
         import numpy as np
@@ -100,27 +101,35 @@ class _Pandas:
         values: Array = frame.to_numpy(dtype=dtype)
         return values
 
-    def write(self, file: IO[bytes]) -> None:
-        pa, parquet = _pyarrow(self.names)
+    def arrow_columns(self) -> dict[str, Any]:
+        """The columns as arrays of Arrow. Raises SampleError, which names the one at fault."""
+        pa, _ = pyarrow_for(self.names)
         columns = {}
         for k, name in enumerate(self.names):
+            column = self._frame.iloc[:, k]
             try:
-                columns[name] = pa.Array.from_pandas(_for_arrow(self._frame.iloc[:, k]))
+                columns[name] = values = pa.Array.from_pandas(_for_arrow(column))
             except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-                raise _unwritable(name, error) from error
-        parquet.write_table(pa.table(columns), file)
+                raise SampleError(_of_objects(column, name) or _unwritable(name, error)) from error
+            if column.dtype == object and not _is_of_one_kind(values.type):
+                raise SampleError(_of_objects(column, name) or f"column {name[:100]!r} holds no value")
+        return columns
+
+    def write(self, file: IO[bytes]) -> None:
+        pa, parquet = pyarrow_for(self.names)
+        parquet.write_table(pa.table(self.arrow_columns()), file)
 
 
-class _Polars:
+class PolarsFrame:
     def __init__(self, frame: Any, *, is_column: bool = False) -> None:
         self._frame = frame
         self.is_column = is_column
         self.names = list(frame.columns)
         self.has_names = True
 
-    def chosen(self, places: Sequence[int]) -> _Polars:
+    def chosen(self, places: Sequence[int]) -> PolarsFrame:
         chosen = self._frame.get_columns()
-        return _Polars(self._frame.select([chosen[k] for k in places]), is_column=self.is_column)
+        return PolarsFrame(self._frame.select([chosen[k] for k in places]), is_column=self.is_column)
 
     def numbers(self, *, missing: bool = False) -> Array | None:
         frame = self._frame
@@ -139,7 +148,7 @@ class _Polars:
         try:
             self._frame.write_parquet(file)
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-            raise _unwritable(self._first_unwritable(), error) from error
+            raise SampleError(_unwritable(self._first_unwritable(), error)) from error
 
     def _first_unwritable(self) -> str | None:
         """The first column that cannot be written by itself."""
@@ -155,11 +164,11 @@ class _Polars:
         return None
 
 
-class _Arrow:
+class ArrowFrame:
     """A table, a batch or a stream of pyarrow, or what another library gives as one."""
 
     def __init__(self, data: Any) -> None:
-        pa, _ = _pyarrow(None)
+        pa, _ = pyarrow_for(None)
         try:
             self._table = pa.table(data)
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -167,8 +176,8 @@ class _Arrow:
         self.names = list(self._table.column_names)
         self.has_names, self.is_column = True, False
 
-    def chosen(self, places: Sequence[int]) -> _Arrow:
-        return _Arrow(self._table.select(list(places)))
+    def chosen(self, places: Sequence[int]) -> ArrowFrame:
+        return ArrowFrame(self._table.select(list(places)))
 
     def numbers(self, *, missing: bool = False) -> Array | None:
         import numpy as np
@@ -187,11 +196,11 @@ class _Arrow:
         return values
 
     def write(self, file: IO[bytes]) -> None:
-        pa, parquet = _pyarrow(None)
+        pa, parquet = pyarrow_for(None)
         try:
             parquet.write_table(self._table, file)
         except pa.ArrowException as error:
-            raise _unwritable(None, error) from error
+            raise SampleError(_unwritable(None, error)) from error
 
 
 def name_of(label: Any) -> str:
@@ -236,7 +245,7 @@ def level_of(value: Any) -> str:
     return str(value)
 
 
-def _pyarrow(names: Sequence[str] | None) -> tuple[Any, Any]:
+def pyarrow_for(names: Sequence[str] | None) -> tuple[Any, Any]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -253,11 +262,39 @@ def _few(names: Sequence[str]) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-def _unwritable(name: str | None, error: BaseException) -> SampleError:
+def _is_of_one_kind(arrow: Any) -> bool:
+    """Whether a column of Python objects holds text, dates or lists, as its type of Arrow says."""
+    import pyarrow as pa
+
+    types = pa.types
+    of_text = types.is_string(arrow) or types.is_large_string(arrow) or types.is_string_view(arrow)
+    return bool(of_text or types.is_date(arrow) or types.is_timestamp(arrow) or types.is_nested(arrow))
+
+
+def _of_objects(column: Any, name: str) -> str | None:
+    """What is wrong with a column of Python objects: the first that is no number, or that all are."""
+    if column.dtype != object:
+        return None
+    kept = [(k, value) for k, (value, lost) in enumerate(zip(column, column.isna(), strict=True)) if not lost]
+    shown, way = f"column {name[:100]!r}", f"leave the column out with {asked('drop', name)}"
+    if not kept:
+        return f"{shown} holds no value: {way}"
+    odd = next(((k, value) for k, value in kept if not isinstance(value, Number)), None)
+    if odd is not None:
+        k, value = odd
+        return (
+            f"{shown}, row {k} (the first is 0) holds {str(value)[:60]!r} of type {type(value).__name__}: {way}, or "
+            "make all its values of one type"
+        )
+    return (
+        f"{shown}, row {kept[0][0]} (the first is 0) holds {str(kept[0][1])[:60]} as a Python object, as all its rows "
+        f"do: convert it with frame.astype({{{name[:100]!r}: 'float64'}})"
+    )
+
+
+def _unwritable(name: str | None, error: BaseException) -> str:
     said = str(error.args[0] if error.args else error).splitlines()[0]
     if name is None:
-        return SampleError(f"the table cannot be sent: {said}")
-    return SampleError(
-        f"column {name[:100]!r} cannot be sent: {said}; give all its values one type, or leave it out with "
-        f"{asked('drop', name)}"
-    )
+        return f"the table cannot be sent: {said}"
+    way = f"leave it out with {asked('drop', name)}"
+    return f"column {name[:100]!r} cannot be sent: {said}; give all its values one type, or {way}"

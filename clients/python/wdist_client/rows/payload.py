@@ -18,7 +18,7 @@ from wdist_client.rows import reading
 from wdist_client.rows.arrays import as_array
 from wdist_client.rows.frames import Frame, frame_of
 from wdist_client.rows.images import pack
-from wdist_client.rows.objects import annotated, is_annotated, is_sparse, sparse_blocks
+from wdist_client.rows.objects import AnnotatedFrame, checked_sparse, dense_blocks, is_annotated, is_sparse
 
 if TYPE_CHECKING:
     from wdist_client.rows.arrays import Array
@@ -77,24 +77,33 @@ def payload(data: Any, name: str | None = None, *, with_names: bool = False, **o
     """
     take = reading.checked(options)
     if isinstance(data, str | os.PathLike):
-        return _from_path(Path(data), name, take)
-    if is_annotated(data):
-        return _from_file(lambda file: annotated(data, file, take), name, "samples.h5ad", take)
+        return _from_path(_path(data), name, take)
     if is_sparse(data):
-        return _from_sparse(data, name, take)
-    if (frame := frame_of(data)) is not None:
+        return _from_sparse(checked_sparse(data, take), name, take)
+    if is_annotated(data):
+        frame: Frame | None = AnnotatedFrame.of(data, take)
+        take.pop("embedding", None)
+    else:
+        frame = frame_of(data)
+    if frame is not None:
         return _from_frame(frame, name, take, with_names=with_names)
-    return _from_array(as_array(data), name, take)
+    return _from_array(as_array(data, masked_is_missing="missing" in take), name, take)
 
 
 def _from_frame(frame: Frame, name: str | None, take: Mapping[str, Any], *, with_names: bool) -> Payload:
     places, left = reading.chosen(frame.names, take, has_names=frame.has_names)
     frame = frame.chosen(places)
-    is_plain = not with_names and not reading.of_a_table(left) and not reading.are_bookkeeping(frame.names)
+    is_plain = not with_names and not reading.of_a_table(left)
+    if reading.are_bookkeeping(frame.names):  # the server leaves such a column out, unless it is asked for by name
+        is_plain = "columns" in take
     if is_plain and (values := frame.numbers()) is not None:
         if frame.is_column:
             return _from_array(values[:, 0], name, left)
-        return _from_array(values, name, left, frame.names if frame.has_names else None)
+        columns = frame.names if frame.has_names else None
+        send = _from_sparse if is_sparse(values) else _from_array
+        return send(values, name, left, columns)
+    if "columns" in take:
+        left["columns"] = frame.names
     return _from_file(frame.write, name, "samples.parquet", left)
 
 
@@ -117,10 +126,9 @@ def _from_array(array: Array, name: str | None, take: Mapping[str, Any], columns
     return Payload(len(head) + array.nbytes, name or "samples", read, array, columns=columns, reading=take)
 
 
-def _from_sparse(matrix: Any, name: str | None, take: Mapping[str, Any]) -> Payload:
+def _from_sparse(rows: Any, name: str | None, take: Mapping[str, Any], columns: list[str] | None = None) -> Payload:
     """A sparse matrix as the array that it stands for, made dense block by block."""
-    shape, dtype, blocks = sparse_blocks(matrix)
-    head = _head(shape, dtype)
+    head, blocks = _head(tuple(map(int, rows.shape)), rows.dtype.newbyteorder("<")), dense_blocks(rows)
 
     def read(start: int) -> Iterator[bytes]:
         at = 0
@@ -129,8 +137,8 @@ def _from_sparse(matrix: Any, name: str | None, take: Mapping[str, Any]) -> Payl
                 yield block[max(0, start - at) :]
             at += len(block)
 
-    length = len(head) + shape[0] * shape[1] * dtype.itemsize
-    return Payload(length, name or "samples", read, matrix, reading=take)
+    length = len(head) + rows.shape[0] * rows.shape[1] * rows.dtype.itemsize
+    return Payload(length, name or "samples", read, rows, columns=columns, reading=take)
 
 
 def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
@@ -141,6 +149,14 @@ def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
     described = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, described)
     return header.getvalue()
+
+
+def _path(given: str | os.PathLike[Any]) -> Path:
+    """A path as the user gave it. Raises SampleError for text that can be none."""
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    return Path(text)
 
 
 def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:

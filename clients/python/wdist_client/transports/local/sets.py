@@ -126,7 +126,7 @@ def _reading(model: Any, params: Mapping[str, Any]) -> Any:
 
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    from wdist.data.files import FileRows, open_file
+    from wdist.data.files import open_file
     from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
     from wdist.data.rows import rows_of
     from wdist.definitions.reading import Selection
@@ -147,8 +147,7 @@ def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
             return open_file(sent.file_name or "", "the data", take, data)
         except SampleError as error:
             raise SampleError(str(error).removeprefix(f"{sent.file_name}: ")) from error
-    rows = rows_of(data, "the data", take)
-    return rows if isinstance(rows, FileRows) else FileRows(sent.label, rows, None)
+    return rows_of(data, "the data", take)
 
 
 def _source(sent: Payload) -> Any:
