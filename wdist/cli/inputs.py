@@ -116,9 +116,12 @@ def _open(text: str, reading: Reading, groups: str | None) -> Input:
 
 @contextmanager
 def _standard_input(text: str) -> Iterator[IO[bytes] | None]:
-    """A seekable copy of standard input if the argument is -, else None."""
+    """A seekable copy of standard input if the argument is -, or of a pipe, as <(command) stands for; else None."""
+    from wdist.data.files import copied_pipe
+
     if text != "-":
-        yield None
+        with copied_pipe(Path(text)) as copy:
+            yield copy
         return
     if sys.stdin.isatty():
         raise SampleError("- reads standard input, which is your terminal: redirect a file or a pipe to it")
