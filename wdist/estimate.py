@@ -18,12 +18,12 @@ from wdist.data.checks import (
     scale_warnings,
 )
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair, Shared
-from wdist.data.rows import labels_of
 from wdist.data.samples import SampleSet, encode_together, open_samples
 from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import labels_of
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.reading import Reading, Selection

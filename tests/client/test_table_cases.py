@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from table_cases import CASES, Case, meant
 
-from wdist.data.advice import in_python
+from wdist.data.sources.advice import in_python
 from wdist.data.tables.naming import asked
 from wdist_client import Client, WdistError
 

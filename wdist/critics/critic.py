@@ -18,9 +18,9 @@ from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
 from wdist.critics.registry import find_family
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
+from wdist.data.sources.files import FileRows
 from wdist.data.tables.encoding import Encoding
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError, WdistError

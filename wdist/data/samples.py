@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.columns import check_names, names_for
-from wdist.data.files import FileRows
 from wdist.data.moments import RunningMoments
-from wdist.data.rows import rows_of
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import rows_of
 from wdist.data.tables.coder import LARGEST_WHOLE
 from wdist.data.tables.encoding import EncodedRows, Encoding
 from wdist.data.tables.schema import TableSchema

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wdist import SampleError
-from wdist.data.files import open_file
+from wdist.data.sources.files import open_file
 from wdist.definitions.reading import Selection
 
 SEPARATORS = {",": ",", ";": ";", "\t": "\t", "|": "|", " ": " "}

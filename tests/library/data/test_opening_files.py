@@ -16,14 +16,14 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from wdist import SampleError
-from wdist.data.advice import in_flags, in_python
-from wdist.data.files import open_file
+from wdist.data.sources.advice import in_flags, in_python
+from wdist.data.sources.files import open_file
 from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 
 MEMORY = """
 import resource, sys
-from wdist.data.files import open_file
+from wdist.data.sources.files import open_file
 from wdist.definitions.reading import Selection
 small, large = sys.argv[1:]
 open_file(small, "source", Selection())

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from wdist import OptionError, SampleError, compare_w1, estimate_w1, matrix_w1
-from wdist.data.rows import split_by
+from wdist.data.sources.rows import split_by
 from wdist.definitions.reading import Reading
 
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}

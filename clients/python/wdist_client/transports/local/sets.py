@@ -15,7 +15,7 @@ from wdist_client.rows.payload import Payload, payload
 from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, statistics
 
 if TYPE_CHECKING:
-    from wdist.data.files import FileRows
+    from wdist.data.sources.files import FileRows
 
 
 class LocalSets:
@@ -48,7 +48,7 @@ class LocalSets:
 
     def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
         """The records of the sets of one table, one for each level of the column `by`."""
-        from wdist.data.rows import partition_of, split_rows
+        from wdist.data.sources.rows import partition_of, split_rows
         from wdist.data.tables.by import reading_by
         from wdist.definitions.reading import Reading
 
@@ -129,9 +129,9 @@ def _reading(model: Any, params: Mapping[str, Any]) -> Any:
 
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    from wdist.data.files import open_file
     from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
-    from wdist.data.rows import rows_of
+    from wdist.data.sources.files import open_file
+    from wdist.data.sources.rows import rows_of
     from wdist.definitions.reading import Selection
     from wdist.errors import SampleError
 

@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from wdist.data.advice import in_python
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.columnar.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.npy import map_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.sources.advice import in_python
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
