@@ -12,15 +12,20 @@ from table_cases import CASES, Case, meant
 
 from wdist.data.sources.advice import in_python
 from wdist.data.tables.naming import asked
-from wdist_client import Client, WdistError
+from wdist_client import Client, SampleError, WdistError
 
 READ = [case for case in CASES if case.error is None]
-REFUSED = [case for case in CASES if case.error is not None]
+REFUSED = [case for case in CASES if case.error is not None and case.name != "a folder of other columns"]
 
 
 @pytest.mark.parametrize("case", READ, ids=lambda case: case.name)
 def test_a_file_that_is_sent_becomes_its_rows(client: Client, case: Case, tmp_path: Path) -> None:
-    stored = client.sample_sets.create(case.build(tmp_path), **case.reading)
+    path = case.build(tmp_path)
+    if path.is_dir():  # of Parquet parts: one file is sent, or a frame
+        with pytest.raises(SampleError, match="read_parquet"):
+            client.sample_sets.create(path, **case.reading)
+        return
+    stored = client.sample_sets.create(path, **case.reading)
     assert case.rows is not None
     if client.base_url != ":local:":
         content = httpx.get(f"{client.base_url}/v1/sample-sets/{stored.id}/content").raise_for_status().content

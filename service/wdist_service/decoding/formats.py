@@ -28,6 +28,8 @@ def choose(content_type: str | None, given: str | None, file_name: str | None = 
         return named(given)
     if file_name is not None:
         if (found := of_file_name(file_name)) is None:
+            if (instead := instead_of(file_name)) is not None:
+                raise UnsupportedTypeError(f"{file_name[-100:]!r} cannot be read here: {instead}", field="filename")
             endings = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
             raise UnsupportedTypeError(
                 f"{file_name[-100:]!r} ends in none of {endings}; say which format it is with ?format={_KNOWN}",

@@ -16,7 +16,16 @@ from typing import IO, Any
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.columnar.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.npy import map_npy
-from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.readers.registry import (
+    FORMATS,
+    HELP,
+    NPY,
+    check_selection,
+    instead_of,
+    of_file_name,
+    of_first_bytes,
+    read,
+)
 from wdist.data.sources.advice import in_python
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableSchema
@@ -26,17 +35,6 @@ from wdist.errors import SampleError
 
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
-_TEXT = (".txt", ".dat", ".tab")
-_OTHERS = {
-    ".xls": "save it as .xlsx or .csv",
-    ".xlsb": "save it as .xlsx or .csv",
-    ".ods": "save it as .xlsx or .csv",
-    ".feather": "write it as .parquet",
-    ".arrow": "write it as .parquet",
-    ".pkl": "a pickle may run code; write it as .parquet or .npy",
-    ".pickle": "a pickle may run code; write it as .parquet or .npy",
-    ".jsonl": "write it as .csv or .parquet",
-}
 _SAME_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
@@ -189,12 +187,10 @@ def _recognised(source: IO[bytes], given: str) -> FileFormat:
     """The format of a file by its first bytes; an unrecognised one is CSV if it has no name, otherwise refused."""
     if (kind := of_first_bytes(source)) is not None:
         return kind
-    if given == "-" or is_pipe(Path(given)) or given.lower().endswith(_TEXT):
+    if given == "-" or is_pipe(Path(given)):
         return FORMATS["csv"]
     if given.lower().endswith(_COMPRESSED):
         raise SampleError(f"{given} is compressed: unpack it first, or pipe it: gunzip -c FILE | wdist ... - OTHER")
-    if (
-        instead := next((said for ending, said in _OTHERS.items() if given.lower().endswith(ending)), None)
-    ) is not None:
+    if (instead := instead_of(given)) is not None:
         raise SampleError(f"{given} cannot be read here: {instead}")
     raise SampleError(f"{given} is not {HELP}")

@@ -129,7 +129,7 @@ def _reading(model: Any, params: Mapping[str, Any]) -> Any:
 
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
+    from wdist.data.readers.registry import NPY, SelectionError, check_selection, instead_of, of_file_name
     from wdist.data.sources.files import open_file
     from wdist.data.sources.rows import rows_of
     from wdist.definitions.reading import Selection
@@ -137,7 +137,9 @@ def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
 
     take = _reading(Selection, params)
     if (kind := NPY if sent.file_name is None else of_file_name(sent.file_name)) is None:
-        raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} has an ending that is not read", "filename")
+        instead = instead_of(sent.file_name or "")
+        why = "has an ending that is not read" if instead is None else f"cannot be read here: {instead}"
+        raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} {why}", "filename")
     try:
         check_selection(take, kind)
     except SelectionError as error:
