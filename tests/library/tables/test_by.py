@@ -225,6 +225,15 @@ def test_two_values_that_look_alike_are_one_level_in_every_format(tmp_path: Path
         assert list(split_by(written(as_floats, tmp_path, ending), "cut", Reading())) == ["1", "2", "3"], ending
 
 
+def test_a_level_is_found_by_its_number_however_a_file_writes_it(tmp_path: Path) -> None:
+    table(levels=[1.0, 2.0, 30.0]).to_csv(tmp_path / "t.csv", index=False)
+    for reference in (30, 30.0, "30", "30.0", "3e1"):
+        found = split_by(tmp_path / "t.csv", "cut", Reading(), levels=[1, 2], reference=reference)
+        assert [float(level) for level in found] == [30, 1, 2]
+    with pytest.raises(OptionError, match="has no level '3'"):
+        split_by(tmp_path / "t.csv", "cut", Reading(), reference=3)
+
+
 def test_a_missing_level_has_a_name_of_its_own() -> None:
     frame = with_holes().replace({"cut": {"Fair": "missing"}})
     assert list(split_by(frame, "cut", Reading(missing="level"))) == ["(missing)", "Good", "Ideal", "missing"]
