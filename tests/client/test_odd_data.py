@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import odd_data
 import pytest
+import table_cases
 
 from wdist.data.samples import open_samples
 from wdist_client import Client, InvalidRequest, OptionError, SampleError
+from wdist_client.advice import asked, in_python
 
 OF_A_FILE = {"polars ragged lists": "lists of different lengths, such as 2 and 1; give all the same length"}
 LEFT_TO_THE_SERVER = (SampleError, OptionError, InvalidRequest)
@@ -46,3 +51,22 @@ def test_odd_options_are_refused_by_their_name(local: Client, case: str) -> None
     one, other = (local.sample_sets.create(odd_data.table(seed=seed)) for seed in (0, 1))
     with pytest.raises((OptionError, InvalidRequest), match=next(iter(options))):
         local.estimates.create(one, other, **options)
+
+
+@pytest.mark.parametrize("case", table_cases.CASES, ids=lambda case: case.name)
+def test_files_become_what_they_must(local: Client, tmp_path: Path, case: table_cases.Case) -> None:
+    path = case.build(tmp_path)
+    if case.error is not None:
+        with pytest.raises(LEFT_TO_THE_SERVER, match=re.escape(case.error)) as refused:
+            local.sample_sets.create(path, **case.reading)
+        for option, value in case.advice:
+            assert asked(option, value) not in str(refused.value)
+            assert in_python(asked(option, value)) in str(refused.value)
+        return
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        stored = local.sample_sets.create(path, **case.reading)
+    assert case.columns is None or stored.columns == case.columns
+    assert case.rows is None or stored.rows == len(case.rows)
+    assert bool(stored.notes) == (case.note is not None)
+    assert case.note is None or case.note in " ".join([*stored.notes, *(str(each.message) for each in told)])

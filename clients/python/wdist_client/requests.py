@@ -214,6 +214,12 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
     return post("/v1/estimates", {**pair, **body}, key)
 
 
+def names_of_pair(source: SampleSet | str, target: SampleSet | str) -> tuple[str, str] | None:
+    """What results call the two sets, if their records are given and have names that differ."""
+    names = [each.name for each in (source, target) if isinstance(each, SampleSet) and each.name]
+    return (names[0], names[1]) if len(set(names)) == 2 else None
+
+
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
     """A JSON request that is safe to repeat because it has an idempotency key."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}

@@ -206,7 +206,7 @@ class ArrowFrame:
         for name, kind in zip(self.names, self._table.schema.types, strict=True):
             _refuse_other(name, kind)
         try:
-            parquet.write_table(self._table, file)
+            parquet.write_table(_with_named_levels(self._table), file)
         except pa.ArrowException as error:
             raise SampleError(_unwritable(None, error)) from error
 
@@ -228,6 +228,23 @@ def _of_pandas(dtype: Any) -> Any:
 
     given = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
     return given if isinstance(given, np.dtype) and getattr(dtype, "kind", "O") in NUMBERS else None
+
+
+def _with_named_levels(table: Any) -> Any:
+    """A table whose dictionaries are of text: Parquet keeps no others."""
+    import pyarrow as pa
+
+    for k, field in enumerate(table.schema):
+        kind = field.type
+        if not pa.types.is_dictionary(kind) or str(kind.value_type) in ("string", "large_string", "string_view"):
+            continue
+        chunks = []
+        for chunk in table.column(k).chunks:
+            names = [None if each is None else level_of(each) for each in chunk.dictionary.to_pylist()]
+            chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, pa.array(names, pa.string())))
+        named = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+        table = table.set_column(k, field.name, named)
+    return table
 
 
 def _for_arrow(column: Any) -> Any:
