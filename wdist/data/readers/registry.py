@@ -37,7 +37,8 @@ FORMATS: Final = {
             magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
         ),
         FileFormat(
-            "csv", "CSV", (".csv", ".tsv", ".txt", ".dat", ".tab", ".csv.gz", ".tsv.gz"), ("text/csv", "text/tab-separated-values"), "csv",
+            "csv", "CSV", (".csv", ".tsv", ".txt", ".dat", ".tab", ".csv.gz", ".tsv.gz"),
+            ("text/csv", "text/tab-separated-values"), "csv",
             has_columns=True, needs="pyarrow", help=".csv or .csv.gz",
         ),
         FileFormat(
