@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,104 @@ def test_a_matrix_over_levels_is_that_of_the_library(server: Server, tmp_path: P
     found = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
     local = wdist.matrix_w1(tmp_path / "all.parquet", by="cut", missing="level", **options)
     np.testing.assert_allclose(found["lower_bound"], local.lower_bound, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def estimate(server: Server, mixed: tuple[dict, dict]) -> dict[str, Any]:
+    done = server.until_done(
+        server.submit(*(each["id"] for each in mixed), critic="groupsort", steps=20, baseline_rows=0)
+    )
+    assert done["status"] == "succeeded", done["error"]
+    return done
+
+
+@pytest.mark.parametrize("prefer", ["wait=30", "wait=30, respond-async"])
+def test_a_critic_of_tables_is_evaluated_on_stored_codes(
+    server: Server, estimate: dict[str, Any], tmp_path: Path, prefer: str
+) -> None:
+    import wdist
+
+    for part, name in (("weights", "critic.safetensors"), ("config", "critic.json")):
+        answer = server.client.get(f"/v1/estimates/{estimate['id']}/critic", params={"part": part})
+        (tmp_path / name).write_bytes(answer.content)
+    (tmp_path / "more.parquet").write_bytes(table(21, rows=150))
+    expected = wdist.load_critic(tmp_path).evaluate(tmp_path / "more.parquet")
+    other = stored(server, table(21, rows=150), **WAY)  # whose levels are met in another order
+    url = f"/v1/estimates/{estimate['id']}/evaluate"
+    answer = server.client.post(url, params={"sample_set": other["id"]}, headers={"Prefer": prefer})
+    if "async" in prefer:
+        found = np.load(io.BytesIO(server.client.get(f"{answer.headers['location']}/content").content))
+    else:
+        found = np.array(answer.json()["values"])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_critic_of_tables_refuses_other_kinds(server: Server, estimate: dict[str, Any]) -> None:
+    other = stored(server, table(22), categories=["cut", "price"], missing="level")
+    answer = server.client.post(f"/v1/estimates/{estimate['id']}/evaluate", params={"sample_set": other["id"]})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "sample_set")
+    assert "'price'" in answer.json()["detail"]
+
+
+def test_the_certificate_of_tables_is_verified_with_the_files(
+    server: Server, estimate: dict[str, Any], tmp_path: Path
+) -> None:
+    certificate = server.client.get(f"/v1/estimates/{estimate['id']}/certificate").content
+    (tmp_path / "certificate").write_bytes(certificate)
+    (tmp_path / "a.parquet").write_bytes(table(1))
+    (tmp_path / "b.parquet").write_bytes(table(2, shares=(0.6, 0.3, 0.1), shift=1.0))
+    command = [str(Path(sys.executable).parent / "wdist"), "verify", "certificate"]
+    good = subprocess.run([*command, "a.parquet", "b.parquet"], cwd=tmp_path, capture_output=True, text=True)
+    assert good.returncode == 0, good.stdout + good.stderr
+    bad = subprocess.run([*command, "b.parquet", "a.parquet"], cwd=tmp_path, capture_output=True, text=True)
+    assert bad.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"categories": ["cut", "price"]}, "column 'price' holds numbers in January"),
+        ({"drop": ["certified"]}, "certified only in January"),
+        ({"columns": ["cut", "price", "certified"]}, "in another order"),
+    ],
+)
+def test_tables_with_other_columns_are_refused_by_both_names(
+    server: Server, mixed: tuple[dict, dict], second: dict[str, Any], words: str
+) -> None:
+    other = stored(server, table(23), name="March", **{**WAY, **second})
+    answer = server.client.post("/v1/estimates", json={"source": mixed[0]["id"], "target": other["id"]})
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert all(name in answer.json()["detail"] for name in ("January", "March"))
+    assert answer.json()["errors"][0]["field"] == "target"
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "words"),
+    [
+        ({"scale": [1.0, 1.0]}, "scale", "1 columns of numbers or times"),
+        ({"ranges": [0, 1, 0, 1]}, "ranges", "2 for each of the 1 columns"),
+        ({"critic": "bcop"}, "critic", "needs images"),
+        ({"layout": "nhwc"}, "layout", "for images"),
+        ({"category_cost": 0}, "category_cost", "above 0"),
+    ],
+)
+def test_options_that_do_not_fit_tables_are_refused_at_once(
+    server: Server, mixed: tuple[dict, dict], options: dict[str, Any], field: str, words: str
+) -> None:
+    answer = server.client.post("/v1/estimates", json={"source": mixed[0]["id"], "target": mixed[1]["id"], **options})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert words in answer.json()["detail"]
+
+
+def test_missing_values_of_an_npy_file_are_read_as_asked(server: Server) -> None:
+    rows = np.random.default_rng(24).normal(size=(200, 2))
+    rows[7, 1] = np.nan
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    refused = send(server, buffer.getvalue(), format="npy")
+    assert (refused.status_code, "row 7, column 1" in refused.json()["detail"]) == (422, True)
+    dropped = stored(server, buffer.getvalue(), format="npy", missing="drop")
+    assert (dropped["rows"], dropped["table"]) == (199, None)
+    level = stored(server, buffer.getvalue(), format="npy", missing="level")
+    assert [column["missing"] for column in level["statistics"]["columns"]] == [0, 1]

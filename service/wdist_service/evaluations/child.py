@@ -1,11 +1,11 @@
 """The child process that evaluates a critic.
 
-`python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT ...`
+`python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT TABLE ...`
 
 It evaluates the critic with the numpy reader of wdist.verify on rows START to STOP of an .npy file: f itself if WHAT is
-`values`, its gradient if WHAT is `gradient`. The result goes to OUT as .npy, and one JSON object, {} or {error, kind},
-to standard output. Two more arguments limit the bytes of memory and the seconds; the limits are set before anything is
-read.
+`values`, its gradient if WHAT is `gradient`. TABLE is a file with the schema of a set of codes, or empty. The result
+goes to OUT as .npy, and one JSON object, {} or {error, kind}, to standard output. Two more arguments limit the bytes of
+memory and the seconds; the limits are set before anything is read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def limit(memory_bytes: int, seconds: int) -> None:
@@ -25,7 +30,7 @@ def limit(memory_bytes: int, seconds: int) -> None:
     signal.alarm(seconds)
 
 
-def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> None:
+def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str, table: Path | None) -> None:
     """Write f of the rows, shape (n,), or its gradient, shape (n, *row_shape), as float64."""
     import numpy as np
 
@@ -34,16 +39,29 @@ def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str) -> 
 
     critic = read_critic(directory)
     array = open_npy(rows, "rows")[part]
+    if table is not None:
+        array = encoded(directory, array, table)
     with out.open("wb") as file:
         np.save(file, critic.gradient(array) if what == "gradient" else critic.evaluate(array))
 
 
+def encoded(directory: Path, codes: NDArray[Any], table: Path) -> NDArray[np.float64]:
+    """Codes of a table as the rows that the critic in this directory takes."""
+    from wdist.data.tables.encoding import Encoding
+    from wdist.data.tables.schema import TableSchema
+
+    recipe = json.loads((directory / "critic.json").read_text())["recipe"]
+    return Encoding.from_json(recipe["encoding"]).rows(codes, TableSchema.from_json(json.loads(table.read_text())))
+
+
 def main() -> None:
-    directory, rows, start, stop, out, what, memory_bytes, seconds = sys.argv[1:]
+    directory, rows, start, stop, out, what, table, memory_bytes, seconds = sys.argv[1:]
     limit(int(memory_bytes), int(seconds))
     report = {}
     try:
-        evaluate(Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what)
+        evaluate(
+            Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what, Path(table) if table else None
+        )
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except ValueError as error:  # includes SampleError and CertificateError

@@ -16,7 +16,7 @@ from wdist_service.errors import ConflictError, InvalidError, TooLargeError, Uns
 from wdist_service.estimates.endpoints import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
-from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find
+from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
@@ -69,11 +69,14 @@ async def evaluate(
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
     if sample_set is not None:
         row = await asyncio.to_thread(_stored, services, caller, sample_set)
-        await asyncio.to_thread(check_columns, critic, row)
+        table = await asyncio.to_thread(check_columns, critic, row)
         if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
-            return await _job(services, caller, estimate, row, gradient, prefer)
+            width = await asyncio.to_thread(numbers_in_a_row, critic, row)
+            submit = partial(services[Evaluations].submit, caller.tenant_id, estimate, row, width=width)
+            job = await asyncio.to_thread(submit, gradient=gradient, quota=caller.quota)
+            return await _ended(services, caller, job, prefer)
         return await asyncio.to_thread(
-            _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy
+            _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy, table
         )
     kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
     if kind not in _NPY_TYPES:
@@ -87,15 +90,11 @@ async def evaluate(
         return await asyncio.to_thread(_answer, services, critic, file.path, gradient, wants_npy)
 
 
-async def _job(
-    services: Services, caller: Caller, estimate: Estimate, row: SampleSet, gradient: bool, prefer: str | None
-) -> Response:
-    """Begin an evaluation or find an identical one, and wait for it as long as the caller asks."""
-    submit = services[Evaluations].submit
-    job = await asyncio.to_thread(submit, caller.tenant_id, estimate, row, gradient=gradient, quota=caller.quota)
-    read = partial(_find, services, caller, estimate.id, job.id)
+async def _ended(services: Services, caller: Caller, job: Evaluation, prefer: str | None) -> Response:
+    """Wait for an evaluation as long as the caller asks."""
+    read = partial(_find, services, caller, job.estimate_id, job.id)
     job = await until_ended(services, job, read, wanted_wait(prefer))
-    headers = {"Location": f"/v1/estimates/{estimate.id}/evaluations/{job.id}"}
+    headers = {"Location": f"/v1/estimates/{job.estimate_id}/evaluations/{job.id}"}
     if job.finished_at is None:
         headers["Retry-After"] = "1"
     status = 202 if job.finished_at is None else 201
@@ -168,15 +167,23 @@ def _check_rows(row: SampleSet) -> None:
         raise TooLargeError(f"{row.rows:,} rows; at most {MAX_ROWS:,} are evaluated at once; store the set and name it")
 
 
-def _answer(services: Services, critic: dict[str, Path], rows: Path, gradient: bool, wants_npy: bool) -> Response:
+def _answer(
+    services: Services,
+    critic: dict[str, Path],
+    rows: Path,
+    gradient: bool,
+    wants_npy: bool,
+    table: dict[str, Any] | None = None,
+) -> Response:
     with services[Evaluator].folder() as folder:
+        run = partial(services[Evaluator].run, folder, critic, rows, table=table)
         if wants_npy:
-            out = services[Evaluator].run(folder, critic, rows, "gradient" if gradient else "values")
+            out = run("gradient" if gradient else "values")
             return Response(out.read_bytes(), media_type=_NPY)
-        values = np.load(services[Evaluator].run(folder, critic, rows, "values"), allow_pickle=False)
+        values = np.load(run("values"), allow_pickle=False)
         slopes = None
         if gradient:
-            slopes = np.load(services[Evaluator].run(folder, critic, rows, "gradient"), allow_pickle=False)
+            slopes = np.load(run("gradient"), allow_pickle=False)
             if slopes.size > _MAX_JSON_NUMBERS:
                 raise InvalidError(
                     f"{slopes.size:,} numbers are too many for JSON; ask for Accept: {_NPY}", field="gradient"

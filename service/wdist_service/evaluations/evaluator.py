@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from wdist_service.errors import InvalidError
 
@@ -64,12 +65,18 @@ class Evaluator:
                     os.close(descriptor)
 
     def run(
-        self, folder: Path, critic: Mapping[str, Path], rows: Path, what: str, part: tuple[int, int] = (0, MAX_ROWS)
+        self,
+        folder: Path,
+        critic: Mapping[str, Path],
+        rows: Path,
+        what: str,
+        part: tuple[int, int] = (0, MAX_ROWS),
+        table: dict[str, Any] | None = None,
     ) -> Path:
         """Evaluate f or its gradient on rows start to stop of an .npy file. Returns an .npy file in `folder`.
 
-        `critic` maps the file names of a critic's directory to stored files. Raises TooMuchError if the child exceeded
-        its limits, and InvalidError if the rows do not fit the critic.
+        `critic` maps the file names of a critic's directory to stored files, `table` is the schema of codes. Raises
+        TooMuchError if the child exceeded its limits, and InvalidError if the rows do not fit the critic.
         """
         directory = folder / "critic"
         directory.mkdir(exist_ok=True)
@@ -78,7 +85,11 @@ class Evaluator:
                 (directory / name).symlink_to(path)
         out = folder / f"{what}.npy"
         command = [sys.executable, "-I", "-m", "wdist_service.evaluations.child", str(directory), str(rows)]
-        command += [str(part[0]), str(part[1]), str(out), what]
+        described = ""
+        if table is not None:
+            described = str(folder / "table.json")
+            Path(described).write_text(json.dumps(table))
+        command += [str(part[0]), str(part[1]), str(out), what, described]
         memory = _MEMORY_BYTES + rows.stat().st_size  # the file is mapped, not read
         with self._places:
             output = _communicate([*command, str(memory), str(_SECONDS)])

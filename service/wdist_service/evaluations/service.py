@@ -29,6 +29,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist.data.columns import check_names
+from wdist.data.tables.encoding import Encoding
+from wdist.data.tables.schema import TableSchema
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -70,13 +72,13 @@ class Evaluations:
     # --- called by the API
 
     def submit(
-        self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, gradient: bool, quota: Quota
+        self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, width: int, gradient: bool, quota: Quota
     ) -> Evaluation:
-        """Store and queue an evaluation, or return the identical one that exists.
+        """Store and queue an evaluation, or return the identical one that exists. `width`: numbers in a gradient.
 
         Raises TooLargeError, and the errors of `quotas.admit_bytes` and `quotas.admit_evaluation`.
         """
-        size = 8 * sample_set.rows * (math.prod(sample_set.shape[1:]) if gradient else 1) + 128
+        size = 8 * sample_set.rows * (width if gradient else 1) + 128
         if size > self._settings.max_upload_bytes:
             raise TooLargeError(
                 f"the result would have {size:,} bytes, the limit is {self._settings.max_upload_bytes:,}; evaluate "
@@ -194,7 +196,8 @@ class Evaluations:
             raise InvalidError(f"there is no sample set {row.sample_set_id!r} any more")
         with self._evaluations.folder() as folder, self._storage.incoming() as file:
             rows = self._storage.keep(sample_set.sha256, folder)
-            for done in self._parts(row, critic, rows, file):
+            table = check_columns(critic, sample_set)
+            for done in self._parts(row, critic, rows, table, file):
                 self._write(row, token, done=done)
             file.seal()
             self._storage.send(file)
@@ -204,7 +207,9 @@ class Evaluations:
                 self._change(session, row, token, ended | {"finished_at": time.time(), "holder": None})
                 self._storage.place(file)
 
-    def _parts(self, row: Evaluation, critic: Mapping[str, Path], rows: Path, file: Incoming) -> Iterator[int]:
+    def _parts(
+        self, row: Evaluation, critic: Mapping[str, Path], rows: Path, table: dict[str, Any] | None, file: Incoming
+    ) -> Iterator[int]:
         """Write the result part by part and yield the rows done. Parts are sized to take about _PART_SECONDS each."""
         done, size = 0, _FIRST_ROWS
         while done < row.rows:
@@ -215,7 +220,9 @@ class Evaluations:
             try:
                 with self._evaluations.folder() as folder:
                     what = "gradient" if row.gradient else "values"
-                    part = np.load(self._evaluations.run(folder, critic, rows, what, (done, stop)), mmap_mode="r")
+                    part = np.load(
+                        self._evaluations.run(folder, critic, rows, what, (done, stop), table), mmap_mode="r"
+                    )
                     if done == 0:
                         file.write(_header(row.rows, part))
                     file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
@@ -272,13 +279,47 @@ def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[s
     return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
 
 
-def check_columns(critic: Mapping[str, Path], row: SampleSet) -> None:
-    """Raise InvalidError if a stored set has other columns than those that the critic was trained on."""
-    trained_on = json.loads(critic["critic.json"].read_text()).get("columns")
+def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] | None:
+    """The schema by which a stored set becomes rows of the critic; None if it holds these rows.
+
+    Raises InvalidError if the set has other columns than those that the critic was trained on.
+    """
+    document = json.loads(critic["critic.json"].read_text())
     try:
-        check_names(trained_on, names_of(row), "the critic", called(row), by_position=True)
+        check_names(document.get("columns"), names_of(row), "the critic", called(row), by_position=True)
+        return _schema_for(document.get("recipe") or {}, row)
     except SampleError as error:
         raise InvalidError(str(error), field="sample_set") from error
+
+
+def _schema_for(recipe: Mapping[str, Any], row: SampleSet) -> dict[str, Any] | None:
+    if recipe.get("encoding") is None:
+        if row.table_schema is not None:
+            raise SampleError(f"the critic takes plain numbers, {called(row)} is a table of other columns, too")
+        return None
+    encoding = Encoding.from_json(recipe["encoding"])
+    if row.table_schema is not None:
+        schema = TableSchema.from_json(row.table_schema)
+    elif names_of(row) is None and row.shape[1:] == [len(encoding.columns)]:
+        return None  # as `wdist encode` writes them
+    elif len(row.shape) == 2:
+        schema = TableSchema.of_numbers(names_of(row) or [str(k) for k in range(row.shape[1])])
+    else:
+        raise SampleError(f"the critic takes tables, {called(row)} has rows of shape {tuple(row.shape[1:])}")
+    encoding.check(schema, called(row))
+    if schema.has_levels_of_missing and not encoding.schema.has_levels_of_missing:
+        columns = row.statistics["columns"]
+        if columns is None or any(column["missing"] for column in columns):
+            raise SampleError(f"{called(row)} has missing values, for which the critic has no level")
+    return schema.to_json()
+
+
+def numbers_in_a_row(critic: Mapping[str, Path], row: SampleSet) -> int:
+    """How many numbers the critic takes of a row of the set, and so how many its gradient has."""
+    recipe = json.loads(critic["critic.json"].read_text()).get("recipe") or {}
+    if recipe.get("encoding") is None:
+        return math.prod(row.shape[1:])
+    return len(Encoding.from_json(recipe["encoding"]).columns)
 
 
 def _header(rows: int, part: NDArray[Any]) -> bytes:

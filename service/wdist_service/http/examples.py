@@ -13,6 +13,29 @@ _sample_set = {
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "dtype": "<f4",
     "columns": ["carat", "price"], "created_at": "2026-11-22T12:00:00.000Z",
     "statistics": {"min": -1.8, "max": 6.2, "mean": 0.01, "std": 1.0, "constant": False, "columns": None},
+    "table": None, "notes": [], "reading": None,
+    "file_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+}  # fmt: skip
+_level: dict[str, Any] = _sample_set | {
+    "name": "diamonds: Ideal", "rows": 21551, "shape": [21551, 2], "dtype": "<f8", "bytes": 344944,
+    "columns": ["price", "color"],
+    "table": {
+        "columns": [
+            {"name": "price", "kind": "number", "levels": None, "unit": None, "start": None},
+            {"name": "color", "kind": "category", "levels": ["E", "D", "F"], "unit": None, "start": None},
+        ],
+        "missing": False,
+    },
+    "notes": ["12 of 53,940 rows have missing values and were left out: the distance is between the populations of the "
+              "rows without"],
+    "reading": {"categories": ["color", "cut"], "missing": "drop", "by": "cut", "level": "Ideal"},
+    "statistics": {
+        "min": None, "max": None, "mean": None, "std": None, "constant": False,
+        "columns": [
+            {"min": 326.0, "max": 18806.0, "mean": 3457.5, "std": 3808.3, "missing": 0},
+            {"levels": {"E": 9797, "F": 6775, "D": 4979}, "distinct": 3, "missing": 0},
+        ],
+    },
 }  # fmt: skip
 _estimate: dict[str, Any] = {
     "id": _ESTIMATE, "object": "estimate", "status": "running", "source": _SETS[0], "target": _SETS[1],
@@ -79,6 +102,7 @@ def _page(entry: dict[str, Any]) -> dict[str, Any]:
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
+    "LevelsView": {"object": "list", "by": "cut", "data": [_level]},
     "EstimateView": _estimate,
     "BatchView": _batch,
     "MatrixView": _matrix,
