@@ -135,7 +135,7 @@ function setLine(key, entry, draw) {
     entry.show = (share) => (state.value = share);
   }
   const isFirst = entries.keys().next().value === key;
-  const first = !isFirst && entry.set && h("button", { type: "button", class: "quiet", onclick: () => toFront(key, draw) }, "Put first", h("span", { class: "visually-hidden" }, `: ${entry.name}`));
+  const first = !isFirst && entry.set && h("button", { type: "button", class: "quiet", onclick: () => toFront(key, draw) }, "Put first", h("span", { class: "visually-hidden" }, ` ${entry.name}`));
   return h("li", null, h("strong", null, entry.name), h("div", null, state), h("span", { class: "row-end" }, first, remove));
 }
 
