@@ -14,6 +14,7 @@ from typing import Any
 
 from wdist import options as library
 from wdist.definitions.figures import shown_figures
+from wdist.definitions.reading import Reading
 
 Schema = dict[str, Any]
 
@@ -63,7 +64,7 @@ _HEAD = '''"""What a server takes and answers; made from its OpenAPI by `make ge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -84,9 +85,10 @@ def module(contract: Schema) -> str:
     more = {name: prop for name, prop in batch.items() if name not in OWN_ARGUMENTS | common.keys()}
     options = _options("Options(TypedDict, total=False)", "How to estimate. What is left out gets its default.", common)
     batches = _options("BatchOptions(Options, total=False)", "How to estimate each pair of a batch.", more)
+    reading = _options("Reading(TypedDict, total=False)", "How a file is read.", _reading(), array="Collection")
     states = annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
     requests = ["", _request_part(schemas, "PairRequest"), f"Status = {states}", *_requests(estimate, batch)]
-    return "\n".join([_HEAD, *records.values(), options, batches, *requests, *_shown()])
+    return "\n".join([_HEAD, *records.values(), options, batches, reading, *requests, *_shown()])
 
 
 def annotation(schema: Schema, *, array: str, mapping: str = "dict", is_open: bool = False) -> str:
@@ -201,8 +203,14 @@ def _record_type(record: str, field: str, prop: Schema, records: dict[str, str])
     return f"{kind} = None" if kind == "Any" or kind.endswith("| None") else f"{kind} | None = None"
 
 
-def _options(head: str, about: str, options: Schema) -> str:
-    lines = (f"    {n}: {annotation(p, array='Sequence', mapping='Mapping')}" for n, p in options.items())
+def _reading() -> Schema:
+    """The options of reading, which an upload takes as parameters."""
+    properties: Schema = Reading.model_json_schema()["properties"]
+    return properties
+
+
+def _options(head: str, about: str, options: Schema, array: str = "Sequence") -> str:
+    lines = (f"    {n}: {annotation(p, array=array, mapping='Mapping')}" for n, p in options.items())
     return "\n".join([f"\nclass {head}:", *_docstring(about, options), *lines, ""])
 
 

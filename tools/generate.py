@@ -2,10 +2,11 @@
 
     make generate
 
-wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py.
-clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI.
+wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py and definitions/reading.py.
+clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
+    and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
-docs/http.md: the table of options, from what a server takes.
+docs/http.md: the tables of options and of what says how a file is read.
 """
 
 from __future__ import annotations
@@ -13,35 +14,55 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import client_contract
+from pydantic import BaseModel
 
+from wdist.definitions.reading import Reading, Selection
 from wdist.options import Options
 from wdist_service.app import contract
 
 ROOT = Path(__file__).resolve().parent.parent
 HTTP_PAGE = ROOT / "docs" / "http.md"
 TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end of options -->"
+READING_START, READING_END = "<!-- readings, made by `make generate` -->", "<!-- end of readings -->"
 
 
 def arguments() -> str:
-    """The options as a TypedDict, so that type checkers and editors know the keyword arguments."""
+    """Options and reading as TypedDicts, so that type checkers and editors know the keyword arguments."""
     lines = [
-        '"""The options of an estimate as keyword arguments; made from wdist/options.py by `make generate`."""',
+        '"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""',
         "",
+        "from collections.abc import Collection",
         "from typing import Any, Literal, TypedDict",
         "",
         "",
         "class OptionArguments(TypedDict, total=False):",
-        '    """The keyword arguments of `estimate_w1` that are options: see `wdist.options.Options`."""',
+        '    """The keyword arguments that are options of an estimate: see `wdist.options.Options`."""',
         "",
+        *_fields(Options, array="Any"),
+        "",
+        "",
+        "class ReadingArguments(TypedDict, total=False):",
+        '    """The keyword arguments that say how data is read: see `wdist.definitions.reading.Reading`."""',
+        "",
+        *_fields(Reading, array="Collection"),
+        "",
+        "",
+        "class Arguments(OptionArguments, ReadingArguments, total=False):",
+        '    """The keyword arguments of `estimate_w1` that are defined by options and reading."""',
     ]
-    for name, prop in Options.model_json_schema()["properties"].items():
-        lines.append(f"    {name}: {client_contract.annotation(prop, array='Any')}")
     return "\n".join(lines) + "\n"
+
+
+def _fields(model: type[BaseModel], array: str) -> Iterator[str]:
+    """The fields of a TypedDict."""
+    for name, prop in model.model_json_schema()["properties"].items():
+        yield f"    {name}: {client_contract.annotation(prop, array=array)}"
 
 
 def flags() -> str:
@@ -49,15 +70,16 @@ def flags() -> str:
     schemas = openapi()["components"]["schemas"]
     status = client_contract.annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
     lines = [
-        '"""The options of an estimate as flags; made from the server\'s OpenAPI by `make generate`."""',
+        '"""Options and reading as flags; made from the server\'s OpenAPI and the library by `make generate`."""',
         "",
         "from dataclasses import dataclass",
         "from typing import Annotated, Any, Literal",
         "",
-        "from cyclopts import Parameter",
+        "from cyclopts import Group, Parameter",
         "",
         "from wdist_client.command.inputs import numbers",
         "",
+        'READING = Group("Reading files", sort_key=1)',
         f"Status = {status}",
         "",
         "",
@@ -76,20 +98,47 @@ def flags() -> str:
                 about += ", allow_leading_hyphen=True" if kind == "Any" else ""
                 kind, about = "Any", about + ", converter=numbers, n_tokens=1"
             lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_reading_flags()]) + "\n"
+
+
+def _reading_flags() -> Iterator[str]:
+    """How files are read, as flags; a list is a flag that is repeated."""
+    yield "\n\n@dataclass(frozen=True)\nclass ReadingFlags:"
+    yield '    """How files are read. Omitted options get the server\'s defaults."""\n'
+    for name, prop in Reading.model_json_schema()["properties"].items():
+        kind = client_contract.annotation(prop, array="list").removesuffix(" | None")
+        said = prop["description"] + (" Repeatable." if kind.startswith("list") else "")
+        about = f"help={said!r}, group=READING"
+        if kind.startswith("list"):
+            about += ", negative=(), metavar='COLUMN'"
+        elif kind == "str":
+            about += f", metavar={name.rpartition('_')[2].upper()!r}"
+        elif kind == "bool" and prop.get("default") is False:
+            about += ", negative=()"
+        yield f"    {name}: Annotated[{kind} | None, Parameter({about})] = None"
 
 
 def page_with_options() -> str:
-    """docs/http.md with its table of options, between two comments."""
-    before, _, rest = HTTP_PAGE.read_text().partition(TABLE_START)
-    after = rest.partition(TABLE_END)[2]
-    rows = ["| option | default | what it is |", "| --- | --- | --- |"]
-    for name, prop in openapi()["components"]["schemas"]["EstimateRequest"]["properties"].items():
-        if name not in client_contract.OWN_ARGUMENTS | {"metadata", "priority"} or name == "groups":  # told above it
-            default = "" if prop.get("default") is None else f"`{json.dumps(prop['default']).strip(chr(34))}`"
-            choices = "" if "enum" not in prop else " One of " + ", ".join(f"`{value}`" for value in prop["enum"]) + "."
-            rows.append(f"| `{name}` | {default} | {prop['description']}{choices} |")
-    return "\n".join([f"{before}{TABLE_START}", "", *rows, "", f"{TABLE_END}{after}"])
+    """docs/http.md with its tables of options, each between two comments."""
+    estimate = openapi()["components"]["schemas"]["EstimateRequest"]["properties"]
+    told_above = (client_contract.OWN_ARGUMENTS | {"metadata", "priority"}) - {"groups"}
+    options = {name: prop for name, prop in estimate.items() if name not in told_above}
+    text = _with_table(HTTP_PAGE.read_text(), (TABLE_START, TABLE_END), "option", options)
+    return _with_table(text, (READING_START, READING_END), "parameter", Selection.model_json_schema()["properties"])
+
+
+def _with_table(text: str, ends: tuple[str, str], title: str, options: dict[str, Any]) -> str:
+    """The text with a table of these options between two comments."""
+    before, _, rest = text.partition(ends[0])
+    rows = [f"| {title} | default | what it is |", "| --- | --- | --- |"]
+    for name, prop in options.items():
+        default = "" if prop.get("default") in (None, []) else f"`{json.dumps(prop['default']).strip(chr(34))}`"
+        kinds = [prop, *prop.get("anyOf", ())] if title == "parameter" else [prop]
+        values = next((kind["enum"] for kind in kinds if "enum" in kind), ())
+        choices = "" if not values else " One of " + ", ".join(f"`{value}`" for value in values) + "."
+        more = " Repeatable." if any(kind.get("type") == "array" for kind in kinds) else ""
+        rows.append(f"| `{name}` | {default} | {prop['description']}{choices}{more} |")
+    return "\n".join([f"{before}{ends[0]}", "", *rows, "", f"{ends[1]}{rest.partition(ends[1])[2]}"])
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from wdist.certificate.file import Certificate, HeldOut, StoredCritic, StoredUpperEnd, build_certificate
 from wdist.critics.critic import Critic
 from wdist.critics.frozen import describe
+from wdist.data.checks import range_ends
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
@@ -21,7 +23,6 @@ from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Sides, Si
 from wdist.errors import SampleError
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
-from wdist.inference.simultaneous import column_lower_bounds
 from wdist.inference.units import (
     Units,
     layout_of,
@@ -37,16 +38,12 @@ from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1
 from wdist.transport.upper import UpperEnd, diameter_from_ranges, upper_end_of_groups, upper_end_of_rows
-from wdist.witness import Column, Witness
+from wdist.witness import Column, Witness, columns_of
 
 if TYPE_CHECKING:
     from wdist.training.selection import Candidate
 
 SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for comparison
-COLUMN_ROWS = 100_000  # rows a side for the one-dimensional distances of the columns
-SLOPE_ROWS = 5_000  # test rows a side for the attribution to columns
-# Wider tables get no figures per column: each bound needs a fit of its own, and at error / 200 it says little.
-WITNESS_COLUMNS = 200
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
 
@@ -105,7 +102,7 @@ def certify(
         critic=critic,
         seed=pair.seed,
         n=sizes,
-        scale=None if pair.scaling.kind == "none" else pair.scaling.to_json(),
+        scale=None if pair.scaling.kind == "none" and pair.source.encoding is None else pair.scaling.to_json(),
         units=_units(pair.source, pair.scaling),
         trivial={
             "mean_difference": mean_difference,
@@ -214,12 +211,22 @@ def upper_end(pair: SamplePair, options: Options) -> UpperEnd | str:
 
 def _diameter_of(ranges: list[float], pair: SamplePair) -> float:
     """The diameter, as distances are measured, of all rows within the ranges of the data's own units."""
-    low, high = (
-        np.broadcast_to(np.reshape(ends, pair.source.row_shape if len(ends) > 1 else ()), pair.source.row_shape)
-        for ends in (ranges[::2], ranges[1::2])
-    )
-    widths = (high - low) / pair.source.divisor / pair.scaling.divisor  # subtracted first: an offset costs no digit
-    return diameter_from_ranges(np.zeros(widths.size), widths.ravel())
+    low, high = range_ends(pair.source, ranges)
+    source, scaling, encoding = pair.source, pair.scaling, pair.source.encoding
+    divisor = np.broadcast_to(scaling.divisor, source.row_shape).reshape(-1)
+    if encoding is None:
+        if source.is_image:  # one range for all
+            low, high = np.full(source.dimension, low[0]), np.full(source.dimension, high[0])
+        widths = (high - low) / source.divisor / divisor  # subtracted first: an offset costs no digit
+        return diameter_from_ranges(np.zeros(widths.size), widths)
+    if scaling.missing is not None:  # a missing value is one of the points of its column
+        optional, at = source.may_be_missing, scaling.missing
+        low = np.where(optional, np.minimum(low, at), low)
+        high = np.where(optional, np.maximum(high, at), high)
+    widths = ((high - low) / divisor)[encoding.is_number]
+    levels = len(np.unique(encoding.table_columns[~encoding.is_number]))
+    widths = np.concatenate([widths, np.full(levels, scaling.category_cost)])
+    return diameter_from_ranges(np.zeros(widths.size), widths)
 
 
 def _upper_figures(upper: UpperEnd | str, alpha: float) -> dict[str, Any]:
@@ -255,6 +262,7 @@ def _certificate(
         tensors={name: tensor.numpy() for name, tensor in tensors.items()},
         lipschitz_bound=critic.lipschitz_bound,
         takes=critic.takes.to_json(),
+        recipe=critic.takes.recipe,
     )
     return build_certificate(
         result.to_dict(),
@@ -276,24 +284,17 @@ def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> 
     """Scores of the held-out rows by the unclipped critic and, for tables, what each column contributes."""
     bound = critic.lipschitz_bound
     fx, fy = pair.scores(critic, "test")
-    is_table = not pair.source.is_image and pair.source.dimension <= WITNESS_COLUMNS
-    columns = _columns(pair, critic, options) if is_table else []
     rows = pair.source_split.test, pair.target_split.test
-    return Witness(rows[0], rows[1], fx / bound, fy / bound, columns, units)
+    return Witness(rows[0], rows[1], fx / bound, fy / bound, _columns(pair, critic, options), units)
 
 
 def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]:
-    fit_x, fit_y = pair.rows("train", COLUMN_ROWS)
-    test_x, test_y = pair.test_rows(COLUMN_ROWS)
-    slopes = np.concatenate([critic.slopes(rows.sample(SLOPE_ROWS)) for rows in (test_x, test_y)])
-    attribution = np.abs(slopes).reshape(len(slopes), -1).mean(axis=0) / critic.lipschitz_bound
-    values, bounds = column_lower_bounds(fit_x, fit_y, test_x, test_y, options.alpha)
-    is_independent = pair.groups is None and options.split != "blocks"
-    columns = [
-        Column(name, float(share), float(value), float(bound) if is_independent else None)
-        for name, share, value, bound in zip(pair.source.columns, attribution, values, bounds, strict=True)
-    ]
-    return sorted(columns, key=lambda column: -column.attribution)
+    if pair.source.is_image:
+        return []
+    columns = columns_of(pair, critic, options.alpha)
+    if pair.groups is None and options.split != "blocks":
+        return columns
+    return [replace(column, lower_bound=None) for column in columns]
 
 
 class _Rescaled:
@@ -347,13 +348,21 @@ def _max_sliced(pair: SamplePair) -> float:
 
 def _units(source: SampleSet, scale: Scaling) -> str:
     """The unit of the distance, in words."""
+    of_columns = {
+        "standardize": "standard deviations of each column (of the select rows)",
+        "robust": "quartile distances / 1.349 of each column (of the select rows)",
+        "reference": f"standard deviations of each column of {scale.fitted_on} (of its select rows)",
+        "robust_reference": f"quartile distances / 1.349 of each column of {scale.fitted_on} (of its select rows)",
+    }
     match scale.kind:
         case "none" if source.divisor != 1:
-            return "Euclidean distance between images with pixels in [0, 1]"
+            unit = "Euclidean distance between images with pixels in [0, 1]"
         case "none":
-            return "Euclidean distance in the data's own units"
-        case "standardize":
-            return "Euclidean distance in standard deviations of each column (of the select rows)"
-        case "reference":
-            return f"Euclidean distance in standard deviations of each column of {scale.fitted_on} (of its select rows)"
-    return "Euclidean distance after division by the given scale"
+            unit = "Euclidean distance in the data's own units"
+        case kind if kind in of_columns:
+            unit = f"Euclidean distance in {of_columns[kind]}"
+        case _:
+            unit = "Euclidean distance after division by the given scale"
+    if scale.category_cost is None or source.encoding is None or source.encoding.is_number.all():
+        return unit
+    return f"{unit}; two levels of a category are {scale.category_cost:g} apart"

@@ -7,15 +7,15 @@ from typing import Any, Unpack
 
 from pydantic import ConfigDict, Field
 
-from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.arguments import Arguments
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.definitions.docstrings import entries
 from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import called
 from wdist.inference.comparison import check_delta, compared_figures, statements_needed
-from wdist.matrix import matrix_w1
-from wdist.options import Options, takes_options
+from wdist.matrix import Sets, matrix_of, open_levels, open_sets, refuse_levels
+from wdist.options import Options, options_and_reading, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
 
@@ -64,25 +64,30 @@ Comparison.__doc__ = (Comparison.__doc__ or "").replace("{figures}", entries(Com
 
 @takes_options
 def compare_w1(
-    reference: Any,
-    candidates: Sequence[Any] | Mapping[str, Any],
+    data: Any,
+    candidates: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
+    by: str | None = None,
+    levels: Sequence[Any] | None = None,
+    reference: Any = None,
     delta: float | None = None,
-    drop: Sequence[str] = (),
     groups: str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> Comparison:
     """Tell which candidate is closer to the reference in the Wasserstein-1 distance, and by how much.
 
     Args:
-        reference: a set of rows, as `estimate_w1` takes it.
+        data: the reference, a set of rows as `estimate_w1` takes it; with `by`, one table.
         candidates: two or more sets, perhaps by name, whose rows are independent of the reference's. A set without a
             name is called by its path, or by its number from 1.
+        by: column of a table whose levels are the reference and the candidates, instead of `candidates`.
+        levels: with `by`, the levels that are compared; by default all.
+        reference: with `by`, the level that is the reference.
         delta: candidates whose distances differ by at most this count as equally near.
-        drop: columns of tables that are left out.
         groups: column of tables with labels of rows that belong together.
         progress: True shows a line on standard error; a function is called with each `Progress`.
+        {reading}
         {options}
 
     The options hold for every candidate; `statements` counts only where it is more than this comparison needs.
@@ -91,12 +96,35 @@ def compare_w1(
     for two candidates of one name, and for options that leave out the upper bounds: a difference is a lower bound of
     one candidate less an upper bound of another.
     """
-    given = Options.checked(**options)
+    options, reading = options_and_reading(arguments)
     check_delta(delta)
-    needed = statements_needed(len(candidates), {**given.model_dump(), "groups": groups})
-    options["statements"] = max(given.statements, needed)
-    sets = _named(reference, candidates)
-    matrix = matrix_w1(sets, reference=True, drop=drop, groups=groups, progress=progress, **options)
+    if by is not None:
+        if candidates is not None:
+            raise OptionError("by makes the candidates of the levels of one table: leave candidates out")
+        if reference is None or isinstance(reference, bool):
+            raise OptionError(f"say which level of {by!r} is the reference: reference='LEVEL'")
+        sets = open_levels(data, by, reading, levels, reference, groups)
+        return comparison_of(sets, options, delta=delta, progress=progress)
+    if candidates is None:
+        raise OptionError("give a reference and at least two candidates")
+    refuse_levels(levels, reference is not None and reference)
+    statements_needed(len(candidates), {**options.model_dump(), "groups": groups})  # refuses before any file is read
+    return comparison_of(open_sets(_named(data, candidates), reading, groups), options, delta=delta, progress=progress)
+
+
+def comparison_of(
+    sets: Sets,
+    options: Options,
+    *,
+    delta: float | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
+) -> Comparison:
+    """`compare_w1` of open sets, the first of which is the reference."""
+    check_delta(delta)
+    _refuse_twice(sets.names)
+    needed = statements_needed(len(sets.rows) - 1, {**options.model_dump(), "groups": sets.labels})
+    options = options.model_copy(update={"statements": max(options.statements, needed)})
+    matrix = matrix_of(sets, options, reference=True, progress=progress)
     figures = compared_figures(matrix.rows[0], matrix.columns, [each.to_dict() for each in matrix.results], delta)
     warnings = [(name, warning) for _, name, warning in matrix.warnings]
     return Comparison(**vars(figures), warnings=warnings, results=matrix.results)
@@ -108,11 +136,15 @@ def _named(reference: Any, candidates: Sequence[Any] | Mapping[str, Any]) -> dic
         named = [(str(name), data) for name, data in candidates.items()]
     else:
         named = [(called(data, f"candidate {k}"), data) for k, data in enumerate(candidates, start=1)]
-    sets = {called(reference, "reference"): reference}
-    for name, data in named:
-        if name in sets:
+    named = [(called(reference, "reference"), reference), *named]
+    _refuse_twice([name for name, _ in named])
+    return dict(named)
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    """Raise OptionError for a name that two sets have: the answer speaks of them by their names."""
+    for k, name in enumerate(names):
+        if name in names[:k]:
             raise OptionError(
                 f"two sets are called {name!r}: leave one out, or give the candidates names: {{name: rows}}"
             )
-        sets[name] = data
-    return sets

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 
 from wdist.certify import certify, rescaled
-from wdist.data.checks import check_pair, check_ranges, check_scaled, duplicate_warnings, scale_warnings
+from wdist.data.checks import (
+    check_pair,
+    check_ranges,
+    check_scaled,
+    duplicate_warnings,
+    reading_warnings,
+    scale_warnings,
+)
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows, labels_of
+from wdist.data.files import FileRows
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair, Shared
-from wdist.data.samples import SampleSet, open_samples
-from wdist.data.scaling import Scaling
+from wdist.data.rows import labels_of
+from wdist.data.samples import SampleSet, encode_together, open_samples
+from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
-from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.arguments import Arguments
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.units import layout_of, refuse_layout
 from wdist.nn.torch_state import own_torch_state
-from wdist.options import Options, refuse_groups, takes_options
+from wdist.options import Options, options_and_reading, refuse_groups, takes_options
 from wdist.result import Result
 from wdist.training.halving import Budget, contenders
 from wdist.training.lockstep import Training
@@ -42,12 +51,11 @@ def estimate_w1(
     *,
     names: tuple[str, str] | None = None,
     groups: tuple[Any, Any] | str | None = None,
-    drop: Sequence[str] = (),
     progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     should_finish: Callable[[], bool] | None = None,
     checkpoint: str | Path | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> Result:
     """Bounds on the Wasserstein-1 distance between the populations behind two sample sets.
 
@@ -61,11 +69,11 @@ def estimate_w1(
             anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
             .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
-        names: what messages and reports call the two sets; by default their files, or source and target.
+        names: what messages and reports call the two sets, such as ("January", "February"); by default their files, or
+            source and target.
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
             a row from it. Labels are numbers, text, dates or times; 3, 3.0 and "3" are one label, "007" is another.
-        drop: columns of tables that are left out.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.
         should_stop: called before each step; once it returns true, training stops and there is no result.
@@ -75,6 +83,7 @@ def estimate_w1(
         checkpoint: a file that is updated every few seconds during training, and on stopping. A later call with the
             same data and options resumes from it, and gives the result of an uninterrupted run. With another number of
             threads it resumes too; large nets then round differently.
+        {reading}
         {options}
 
     For `diameter` of columns with known ranges, see `wdist.transport.diameter_from_ranges`.
@@ -84,33 +93,19 @@ def estimate_w1(
         OptionError: an option is unknown or out of range.
         Stopped: should_stop() returned true.
     """
+    options, reading = options_and_reading(arguments)
     with ProgressLine(progress or False) as tell:
         estimation = Estimation(
-            x, y, Options.checked(**options), names=names, groups=groups, drop=drop, progress=tell,
-            should_stop=should_stop, should_finish=should_finish, checkpoint=checkpoint,
+            x, y, options, names=names, reading=reading, groups=groups, progress=tell, should_stop=should_stop,
+            should_finish=should_finish, checkpoint=checkpoint,
         )  # fmt: skip
         return estimation.run()
 
 
-def compared(
-    names: tuple[str, str],
-    x: Any,
-    y: Any,
-    *,
-    shared: Shared | None = None,
-    groups: tuple[Any, Any] | str | None = None,
-    drop: Sequence[str] = (),
-    progress: Callable[[Progress], object] | None = None,
-    should_finish: Callable[[], bool] | None = None,
-    **options: Unpack[OptionArguments],
-) -> Result:
-    """`estimate_w1` of two sets that messages call by their names, or of a pair of a matrix (`shared`)."""
+def compared(names: tuple[str, str], x: Any, y: Any, options: Options, **given: Any) -> Result:
+    """An estimate of two sets that results and messages call by their names; further arguments as of `Estimation`."""
     try:
-        estimation = Estimation(
-            x, y, Options.checked(**options), names=names, groups=groups, drop=drop, progress=progress,
-            should_finish=should_finish, shared=shared,
-        )  # fmt: skip
-        return estimation.run()
+        return Estimation(x, y, options, names=names, **given).run()
     except SampleError as error:
         if any(name in str(error) for name in names):
             raise
@@ -128,8 +123,8 @@ class Estimation:
         options: Options,
         *,
         names: tuple[str, str] | None = None,
+        reading: Reading | None = None,
         groups: tuple[Any, Any] | str | None = None,
-        drop: Sequence[str] = (),
         progress: Callable[[Progress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
         should_finish: Callable[[], bool] | None = None,
@@ -139,7 +134,7 @@ class Estimation:
         """shared: what the pairs of a matrix share, its group labels included; `groups` is not given then."""
         self._options = options
         self._names = (called(x, "source"), called(y, "target")) if names is None else checked_names(names)
-        self._pair, self._warnings = _open(x, y, self._names, options, groups, drop, shared)
+        self._pair, self._warnings = _open(x, y, self._names, options, reading or Reading(), groups, shared)
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
             check_diameter(*rescaled(self._pair), options.diameter, told_apart(self._names))  # now, not after training
@@ -147,7 +142,7 @@ class Estimation:
             for samples in (self._pair.source, self._pair.target):
                 check_ranges(samples, options.ranges)
         rows = min(len(self._pair.source_split.train), len(self._pair.target_split.train))
-        configs = contenders(options.critic, self._pair.source.row_shape, rows)
+        configs = contenders(options.critic, self._pair.net_shape, rows)
         planned = options.planned_steps
         budget = Budget(options.steps, options.max_seconds, tuple(planned) if isinstance(planned, list) else planned)
         path = None if checkpoint is None else Path(checkpoint)
@@ -216,20 +211,21 @@ def _open(
     y: Any,
     names: tuple[str, str],
     options: Options,
+    reading: Reading,
     groups: tuple[Any, Any] | str | None,
-    drop: Sequence[str],
     shared: Shared | None,
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
     one, other = told_apart(names)
-    left_out = (*drop, groups) if isinstance(groups, str) else drop
-    source, target = (open_samples(data, name, options.layout, drop=left_out) for name, data in ((one, x), (other, y)))
+    take = Selection.of(reading, groups=groups if isinstance(groups, str) else None)
+    source, target = encode_together(
+        *(open_samples(data, name, options.layout, take=take) for name, data in ((one, x), (other, y)))
+    )
     if isinstance(groups, str):
-        groups = labels_of(x, groups, one), labels_of(y, groups, other)
+        groups = labels_of(x, groups, one, reading), labels_of(y, groups, other, reading)
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
-    warnings = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
-    warnings += check_pair(source, target)
+    warnings = reading_warnings(source, target) + check_pair(source, target)
     numbers = (0, 1) if shared is None else shared.numbers
     order = _group_order(source, target, options, groups, shared)
     if order is None:
@@ -243,7 +239,7 @@ def _open(
     check_confidence(options.confidence, *tested, options.method, (one, other))
     warnings += duplicate_warnings(source, target, source_split, target_split)
     reference = None if shared is None else _reference(shared, source, options, order)
-    fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference)
+    fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference, options.category_cost)
     check_scaled(source, target, fitted)
     warnings += scale_warnings(source, target, fitted)
     counts = None if order is None else order.counts
@@ -282,9 +278,12 @@ def _reference(
     shared: Shared, source: SampleSet, options: Options, order: GroupOrder | None
 ) -> tuple[SampleSet, Split] | None:
     """The first set of a matrix, whose select rows fix the unit of all its pairs, and its split; None if none do."""
-    if options.scale != "standardize":
+    may_be_missing = source.encoding is not None and bool(source.may_be_missing.any())
+    if options.scale not in (*OF_THE_FIRST_SET,) and not may_be_missing:
         return None
     first = open_samples(shared.first, shared.name, options.layout)
+    if source.encoding is not None:
+        first = first.encoded(source.encoding)
     check_names(first.names, source.names, first.name, source.name)
     if first.row_shape != source.row_shape:
         raise SampleError(f"{first.name} has rows of shape {first.row_shape}, not {source.row_shape}")

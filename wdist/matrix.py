@@ -10,13 +10,15 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.files import FileRows, labels_of, rows_of
+from wdist.data.files import FileRows
 from wdist.data.pair import Shared
-from wdist.definitions.arguments import OptionArguments
+from wdist.data.rows import coded, labels_of, partition_of, rows_of, split_rows
+from wdist.data.tables.by import reading_by
+from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError
-from wdist.estimate import compared
+from wdist.estimate import called, compared
 from wdist.inference.pair_matrix import (
     ADJUSTED,
     FIGURES,
@@ -28,7 +30,7 @@ from wdist.inference.pair_matrix import (
     pair_matrix,
     places,
 )
-from wdist.options import Options, takes_options
+from wdist.options import Options, options_and_reading, takes_options
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
@@ -115,25 +117,46 @@ class Matrix:
         return lines
 
 
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Open sets that are compared.
+
+    names: of the sets; rows: of each set, as `estimate_w1` takes them; labels: of the groups of each set's rows, or
+    None. first: what the unit of "standardize" calls the first set. notes: what was left out of a table that they are
+    the levels of, each a sentence.
+    """
+
+    names: list[str]
+    rows: list[Any]
+    labels: list[NDArray[Any]] | None = None
+    first: str = ""
+    notes: Sequence[str] = ()
+
+
 @takes_options
 def matrix_w1(
-    sets: Sequence[Any] | Mapping[str, Any],
+    sets: Any,
     *,
-    reference: bool = False,
-    drop: Sequence[str] = (),
+    by: str | None = None,
+    levels: Sequence[Any] | None = None,
+    reference: Any = False,
     groups: str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> Matrix:
     """Bound the Wasserstein-1 distance of every pair of sample sets, each by itself and all together.
 
     Args:
-        sets: two or more sets, each as `estimate_w1` takes it, perhaps by name. A set without a name is called by its
-            path, or by its number from 1.
-        reference: compare only the first set with each of the others.
-        drop: columns of tables that are left out.
+        sets: two or more sets, each as `estimate_w1` takes it, perhaps by name: a list, or {name: rows}. A set without
+            a name is called by its path, or by its number from 1. With `by`, one table: a frame, or the path of a file.
+        by: column of the table whose levels are the sets. It is no column of these sets. Rows without a level are what
+            `missing` says.
+        levels: with `by`, the levels that are compared, in this order; by default all, sorted as numbers if all of them
+            are numbers, else as text. More than 50 are compared with a reference only.
+        reference: True compares only the first set with each of the others; with `by`, a level does so with this one.
         groups: column of tables with labels of rows that belong together.
         progress: True shows a line on standard error; a function is called with each `Progress`.
+        {reading}
         {options}
 
     The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix. Each set
@@ -142,20 +165,33 @@ def matrix_w1(
 
     Raises what `estimate_w1` raises; messages name the sets.
     """
-    given = Options.checked(**options)  # before any file is read
-    names, rows, labels = _opened(sets, drop, groups)
+    options, reading = options_and_reading(arguments)  # before any file is read
+    if by is None:
+        refuse_levels(levels, reference)
+        opened = open_sets(sets, reading, groups)
+    else:
+        opened = open_levels(sets, by, reading, levels, reference, groups)
+    return matrix_of(opened, options, reference=reference is not False, progress=progress)
+
+
+def matrix_of(
+    sets: Sets, options: Options, *, reference: bool, progress: bool | Callable[[Progress], object] | None = None
+) -> Matrix:
+    """`matrix_w1` of open sets."""
+    names, rows = sets.names, sets.rows
+    if len(rows) < 2:
+        raise OptionError("give at least two sets")
     pairs = places(len(rows), reference=reference)
-    options["statements"] = max(given.statements, len(pairs))
+    options = options.model_copy(update={"statements": max(options.statements, len(pairs))})
     results, axis = [], names[1:] if reference else names
-    is_path = names[0] == _name(next(iter(sets.values() if isinstance(sets, Mapping) else sets)), 1)
-    first_name = (Path(names[0]).name if is_path else "") or names[0]
     for k, (i, j) in enumerate(pairs, start=1):
         j = j + 1 if reference else j
-        shared = Shared((i, j), rows[0], first_name, labels)
+        shared = Shared((i, j), rows[0], sets.first or names[0], sets.labels)
         with ProgressLine(progress or False, f"pair {k} of {len(pairs)}, {names[i]} and {names[j]}, ") as tell:
-            results.append(compared((names[i], names[j]), rows[i], rows[j], shared=shared, progress=tell, **options))
+            results.append(compared((names[i], names[j]), rows[i], rows[j], options, shared=shared, progress=tell))
     figures = pair_matrix(len(rows), enumerate(each.to_dict() for each in results), reference=reference)
-    warnings = [
+    warnings = [(names[0], axis[pairs[0][1]], note) for note in sets.notes]
+    warnings += [
         (names[i], axis[j], warning)
         for (i, j), result in zip(pairs, results, strict=True)
         for warning in result.warnings
@@ -168,20 +204,56 @@ def matrix_w1(
     )  # fmt: skip
 
 
-def _opened(
-    sets: Sequence[Any] | Mapping[str, Any], drop: Sequence[str], groups: str | None
-) -> tuple[list[str], list[Any], list[NDArray[Any]] | None]:
+def refuse_levels(levels: Sequence[Any] | None, reference: Any) -> None:
+    """Raise OptionError for what means nothing without `by`."""
+    if levels is not None:
+        raise OptionError("levels are those of a column of one table: name it as by, or leave levels out")
+    if not isinstance(reference, bool):
+        raise OptionError(
+            f"reference is {reference!r}; it must be true or false, or with by a level. Without by, the first set is "
+            "the reference"
+        )
+
+
+def open_levels(
+    table: Any, by: str, reading: Reading, levels: Sequence[Any] | None, reference: Any, groups: str | None
+) -> Sets:
+    """The levels of a column as sets, the reference first."""
+    if isinstance(table, Mapping | list | tuple):
+        raise OptionError("by splits one table: give one frame, or the path of one file")
+    if not isinstance(by, str):
+        raise OptionError(f"by is {by!r}; it must be the name of a column")
+    if by == groups:
+        raise OptionError(f"by and groups are both {by!r}: a group would be a set of its own; leave groups out")
+    name, take = called(table, "the table"), reading_by(reading, by)
+    rows = coded(table, name, Selection.of(take, groups=groups))
+    return sets_by(rows, by, levels, reference, None if groups is None else labels_of(table, groups, name, take))
+
+
+def sets_by(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: Any, labels: NDArray[Any] | None) -> Sets:
+    """The levels of a column of an open table as sets, with the labels of their rows."""
+    if levels is not None and not isinstance(levels, Sequence):
+        raise OptionError(f"levels is {levels!r}; it must be a list of levels of {by!r}")
+    partition = partition_of(rows, by, [levels] if isinstance(levels, str) else levels, reference)
+    parts = split_rows(rows, by, partition)
+    groups = None if labels is None else list(partition.parts(labels[partition.order]).values())
+    return Sets(
+        list(parts), list(parts.values()), groups, partition.levels[0], [f"{rows.given}: {note}" for note in rows.notes]
+    )
+
+
+def open_sets(sets: Sequence[Any] | Mapping[str, Any], reading: Reading, groups: str | None) -> Sets:
     """Names, rows and group labels of the sets; each file is read once, whatever the number of its pairs."""
-    named = sets if isinstance(sets, Mapping) else None
     given = list(sets.values() if isinstance(sets, Mapping) else sets)
-    if len(given) < 2:
-        raise OptionError("give at least two sets")
-    names = list(map(str, named)) if named is not None else [_name(data, k) for k, data in enumerate(given, start=1)]
-    left_out = Selection(drop=list(drop) if groups is None else [*drop, groups])
-    rows = [rows_of(data, name, left_out) for data, name in zip(given, names, strict=True)]
+    own = [_name(data, k) for k, data in enumerate(given, start=1)]
+    names = list(map(str, sets)) if isinstance(sets, Mapping) else own
+    take = Selection.of(reading, groups=groups)
+    rows = [rows_of(data, name, take) for data, name in zip(given, names, strict=True)]
+    first = Path(names[0]).name if names and names[0] == own[0] else ""  # of a path: its last part
     if groups is None:
-        return names, rows, None
-    return names, rows, [labels_of(data, groups, name) for data, name in zip(given, names, strict=True)]
+        return Sets(names, rows, None, first)
+    labels = [labels_of(data, groups, name, reading) for data, name in zip(given, names, strict=True)]
+    return Sets(names, rows, labels, first)
 
 
 def _name(data: Any, number: int) -> str:

@@ -7,17 +7,17 @@ torch or the server. A new option is one field here, and the code that uses it; 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, Unpack, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from wdist.critics.registry import FAMILIES
-from wdist.definitions.arguments import OptionArguments
-from wdist.definitions.docstrings import entries
-from wdist.definitions.refusals import refusals
-from wdist.errors import OptionError
+from wdist.definitions.arguments import Arguments, OptionArguments
+from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.forms import words
+from wdist.definitions.reading import Reading
+from wdist.definitions.refusals import checked
 from wdist.inference.registry import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,18 +49,13 @@ else:  # the choices are the names in the registries
     Family, Method = Literal[("auto", *FAMILIES)], Literal[tuple(METHODS)]
 
 
-def words(label: str, **choices: str) -> dict[str, Any]:
-    """What a form calls an option and its choices, where that is not their API name."""
-    return {"x-form": {"label": label} | ({"choices": choices} if choices else {})}
-
-
 PLAIN = BeforeValidator(_plain)  # after the bounds: before them, pydantic leaves them out of the schema
 Number = Annotated[float, PLAIN]
 Whole = Annotated[int, PLAIN]
 Factor = Annotated[float, Field(gt=0)]
 Factors = Annotated[list[Factor], Field(min_length=1, max_length=MAX_FACTORS)]
 Ends = Annotated[list[float], Field(min_length=2, max_length=2 * MAX_FACTORS)]
-Scale = Annotated[Literal["none", "standardize"] | Factor | Factors, PLAIN]
+Scale = Annotated[Literal["none", "standardize", "robust"] | Factor | Factors, PLAIN]
 
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 PlannedSteps = Annotated[Steps | Annotated[list[Steps], Field(min_length=1, max_length=100)], PLAIN]
@@ -103,7 +98,14 @@ class Options(BaseModel):
     scale: Scale | None = Field(
         default=None,
         description="Rescaling before distances are measured: none (the data's own units), standardize (standard "
-        "deviations of each column), one factor to divide by, or a factor for each column.",
+        "deviations of each column), robust (medians and quartiles instead, which outliers do not move), one factor to "
+        "divide by, or a factor for each column. Of mixed tables only numbers and times are rescaled.",
+    )
+    category_cost: Annotated[float, Field(gt=0, le=1e18), PLAIN] = Field(
+        default=1.0,
+        description="How far apart two levels of a category are, or a missing value and any other, after scale. With "
+        "standardize, 1 is as far as one standard deviation of a number.",
+        json_schema_extra=words("Distance of two levels of a category"),
     )
     layout: Literal["nhwc", "nchw"] | None = Field(
         default=None,
@@ -143,13 +145,14 @@ class Options(BaseModel):
         default=None,
         description="Largest possible distance between two rows after scale, an assumption of yours. It makes the "
         "upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, "
-        "and a scale that was not computed from them: not with groups, blocks or standardize.",
+        "and a scale that was not computed from them: not with groups, blocks, standardize or robust.",
         json_schema_extra=words("Largest distance of two rows"),
     )
     ranges: Annotated[Ends, PLAIN] | None = Field(
         default=None,
         description="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: "
-        "an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+        "an assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of "
+        "numbers and times. Not with groups or blocks.",
         json_schema_extra=words("Lowest and highest possible values"),
     )
     empirical: Annotated[bool, PLAIN] | None = Field(
@@ -169,11 +172,7 @@ class Options(BaseModel):
     @classmethod
     def checked(cls, **given: Unpack[OptionArguments]) -> Self:
         """The options with these values. Raises OptionError, which names the option and what it must be."""
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            said = refusals(error.errors(), given, list(cls.model_fields))
-            raise OptionError("; ".join(sentence for _, sentence in said)) from None
+        return checked(cls, given)
 
     @property
     def alpha(self) -> float:
@@ -202,9 +201,9 @@ class Options(BaseModel):
     @field_validator("diameter")
     @classmethod
     def _has_a_known_unit(cls, diameter: float | None, others: ValidationInfo) -> float | None:
-        if diameter is not None and others.data.get("scale") == "standardize":
+        if diameter is not None and (scale := others.data.get("scale")) in ("standardize", "robust"):
             raise ValueError(
-                "the largest distance after standardize depends on the rows: give ranges instead, the lowest and "
+                f"the largest distance after {scale} depends on the rows: give ranges instead, the lowest and "
                 "highest possible values in the data's own units"
             )
         return diameter
@@ -234,20 +233,20 @@ def refuse_groups(split: str | None, diameter: float | None, ranges: Any) -> str
     return None
 
 
-def takes_options(function: F) -> F:
-    """Shows the options in the signature and the docstring of a function that passes **options on.
+def options_and_reading(given: Mapping[str, Any]) -> tuple[Options, Reading]:
+    """What keyword arguments say of the estimate, and of how data is read.
 
-    The line `{options}` of the docstring becomes one entry an option.
+    Raises OptionError for a value out of range and for an unknown name, with the nearest of both.
     """
-    types = get_type_hints(OptionArguments)  # plainer than the fields' own, which carry their bounds
-    signature = inspect.signature(function)
-    given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shown = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types.get(name, field.annotation)
-        )
-        for name, field in Options.model_fields.items()
-    ]
-    function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
-    function.__doc__ = (function.__doc__ or "").replace("{options}", entries(Options).strip())
-    return function
+    fields = Reading.model_fields
+    reading = Reading.checked(**{name: value for name, value in given.items() if name in fields})
+    options = {name: value for name, value in given.items() if name not in fields}
+    return checked(Options, options, [*Options.model_fields, *fields]), reading
+
+
+def takes_options(function: F) -> F:
+    """Shows options and reading in the signature and the docstring of a function that takes them as keyword arguments.
+
+    The lines `{options}` and `{reading}` of the docstring become one entry a field.
+    """
+    return shows_fields(function, Arguments, reading=Reading, options=Options)

@@ -15,6 +15,7 @@ from wdist import certify, estimate
 from wdist.data.pair import SamplePair, Shared
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
+from wdist.definitions.reading import Reading
 from wdist.inference import units as inference
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
@@ -72,7 +73,7 @@ def opened(
     x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, shared: Shared | None = None, **options: Any
 ) -> SamplePair:
     """Both sets as `estimate_w1` reads, checks, splits and scales them, or as a pair of a matrix (`shared`)."""
-    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), groups, (), shared)
+    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), Reading(), groups, shared)
     return pair
 
 

@@ -92,11 +92,11 @@ class ApiKey(OwnedRow):
 
 
 class SampleSet(OwnedRow):
-    """An uploaded array: immutable, stored under its sha256."""
+    """An uploaded array: immutable, stored under its sha256, which sets with other names or levels may share."""
 
     prefix, noun = "ss", "sample set"
     __tablename__ = "sample_sets"
-    __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
+    __table_args__ = (Index("ix_sample_sets_tenant", "tenant_id", "id"),)
 
     name: Mapped[str | None] = mapped_column(String(200))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
@@ -106,6 +106,12 @@ class SampleSet(OwnedRow):
     dtype: Mapped[str] = mapped_column(String(16))
     statistics: Mapped[dict[str, Any]]
     column_names: Mapped[list[Any] | None]
+    # Of a table that is not plain numbers: what its codes mean (wdist.data.tables.schema.TableSchema).
+    table_schema: Mapped[dict[str, Any] | None]
+    notes: Mapped[list[Any] | None]  # what was left out when the file was read; None: nothing
+    reading: Mapped[dict[str, Any] | None]  # how the file was read, without defaults; None: by the defaults
+    file_sha256: Mapped[str | None] = mapped_column(String(64))  # of the body as sent; None: sent to an earlier version
+    identity: Mapped[str | None] = mapped_column(String(64), unique=True)  # sample_sets/identity.py
     created_at: Mapped[float]
 
 

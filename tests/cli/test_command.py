@@ -16,6 +16,7 @@ from PIL import Image
 
 from wdist import Result, SampleError, estimate_w1
 from wdist.cli.main import main
+from wdist.definitions.reading import Reading
 from wdist.options import Options
 from wdist.verify import main as verifier
 
@@ -32,18 +33,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", y)
     np.savez(folder / "both.npz", x=x, y=y)
-    frame = pd.DataFrame(y, columns=["a", "b", "c"])
-    frame.to_csv(folder / "y.csv", index=False, float_format="%.9g")
-    frame.to_parquet(folder / "y.parquet")
-    named = pd.DataFrame(x, columns=["a", "b", "c"])
-    named.to_csv(folder / "x.csv", index=False, float_format="%.9g")
-    named.to_parquet(folder / "x.parquet")
+    for name, rows in (("x", x), ("y", y)):
+        frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.9g")
+        frame.to_parquet(folder / f"{name}.parquet")
     frame.rename(columns={"c": "d"}).to_csv(folder / "other.csv", index=False)
     frame.assign(b=frame.b.where(frame.index != 5)).to_csv(folder / "holes.csv", index=False)
     (folder / "bin.csv").write_bytes(bytes(range(10)) * 30 + b"\n")
     for name, rows in (("gx", x), ("gy", y)):
         table = pd.DataFrame(rows, columns=["a", "b", "c"]).assign(who=[f"p{i // 4}" for i in range(400)])
         table.to_csv(folder / f"{name}.csv", index=False)
+    (folder / "empty").mkdir()
     for name, least in (("dark", 0), ("light", 60)):
         (folder / name).mkdir()
         for i in range(120):
@@ -114,12 +114,15 @@ def test_a_column_of_groups_is_left_out_and_kept_whole(capsys: pytest.CaptureFix
         (["gx.csv", "x.npy"], "column 'who'"),
         (["y.csv", "other.csv"], "different columns"),
         (["-", "-"], "only one"),
-        (["holes.csv", "x.npy"], "holes.csv: column 'b', line 7 holds nan, which is not a finite number; remove"),
+        (
+            ["holes.csv", "x.npy"],
+            "holes.csv: column 'b', line 7 has a missing value: --missing drop leaves such rows out",
+        ),
         (["bin.csv", "x.npy"], "bin.csv: it is binary, not CSV; let its name end in what it is"),
         (["x.npy", "y.csv", "--groups", "a"], "no names of columns"),
         (["x.npy", "y.npy", "--confidence", "2"], "confidence"),
         (["x.npy", "y.npy", "--certificate", "no/where"], "No such file"),
-        ([".", "x.npy"], "no .png"),
+        (["empty", "x.npy"], "no .png"),
     ],
 )
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
@@ -309,7 +312,7 @@ def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[st
     for sets, words in (
         (["x.npy", "y.npy", "nan.npy"], "wdist: nan.npy: the value nan in row 5, column 1"),
         (["nan.npy", "y.npy"], "wdist: nan.npy: the value nan in row 5, column 1"),
-        (["x.npy", "holes.csv", "y.npy"], "wdist: holes.csv: column 'b', line 7 holds nan"),
+        (["x.csv", "holes.csv", "y.csv"], "wdist: holes.csv: column 'b', line 7 has a missing value"),
         (["same.npy", "same2.npy"], "wdist: same.npy and same2.npy: every row of both sets is the same"),
         (["x.npy", "wide.npy"], "wdist: x.npy has 3 columns and wide.npy has 4"),
         (["x.npy", "y.csv"], "wdist: y.csv names its columns (a, b, c) and x.npy does not"),
@@ -342,16 +345,16 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
     assert "estimate" in capsys.readouterr().err
     assert main(["verify", "--help"]) == 0
     assert ".parquet" in capsys.readouterr().out
-    (files / "notes.txt").write_text("not rows")
-    assert main(["estimate", "notes.txt", "x.npy"]) == 2
-    assert "notes.txt is not .npy, .npz" in capsys.readouterr().err
-    (files / "x.csv.gz").write_bytes(b"\x1f\x8b")
-    assert main(["estimate", "x.csv.gz", "x.npy"]) == 2
-    assert "x.csv.gz is compressed: unpack it first" in capsys.readouterr().err
+    (files / "notes.md").write_text("not rows")
+    assert main(["estimate", "notes.md", "x.npy"]) == 2
+    assert "notes.md is not .npy, .npz" in capsys.readouterr().err
+    (files / "x.csv.xz").write_bytes(b"\xfd7zXZ")
+    assert main(["estimate", "x.csv.xz", "x.npy"]) == 2
+    assert "x.csv.xz is compressed: unpack it first" in capsys.readouterr().err
 
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["x.parquet", "y.csv"]
+    names = ["x.csv", "y.csv"]
     assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
     kept = Result.load("r.wdist")
     assert kept.to_dict() == json.loads(capsys.readouterr().out)
@@ -425,14 +428,14 @@ def test_a_certificate_of_some_columns_is_verified_with_the_same_tables(
     capsys.readouterr()
     assert main(["verify", "c.cert", *files, "--drop", "id", "--drop", "who"]) == 0
     assert "VERIFIED" in capsys.readouterr().out
-    for options, words in ((["--drop", "id"], "--drop NAME"), (["--drop", "nobody"], "nobody")):
+    for options, words in ((["--drop", "id"], "--drop who"), (["--drop", "nobody"], "nobody")):
         assert main(["verify", "c.cert", *files, *options]) == 2
         said = capsys.readouterr()
         assert (said.out, len(said.err.splitlines())) == ("", 1)
         assert words in said.err
     assert main(["estimate", *files, *QUICK]) == 2
-    assert "--drop NAME" in capsys.readouterr().err
-    with pytest.raises(SampleError, match=re.escape("drop=['NAME']")):
+    assert "--drop who" in capsys.readouterr().err
+    with pytest.raises(SampleError, match=re.escape("drop=['who']")):
         estimate_w1(*files)
 
 
@@ -465,5 +468,6 @@ def test_the_verifier_alone_takes_the_options_of_the_command(capsys: pytest.Capt
         verifier(["--help"])
     alone = capsys.readouterr().out
     assert "usage: python -m wdist.verify" in alone
-    options = [set(re.findall(r"--[a-z0-9]+", text)) - {"--help"} for text in (full, alone)]
-    assert options[0] == {*options[1], "--drop"}, "an .npy file has no columns to drop"
+    options = [set(re.findall(r"--[a-z0-9-]+", text)) - {"--help"} for text in (full, alone)]
+    reading = {f"--{name.replace('_', '-')}" for name in Reading.model_fields} | {"--no-header"}
+    assert options[0] == options[1] | reading, "an .npy file is read in one way"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import wdist
-from wdist_client import APIStatusError, Client, Conflict, InvalidRequest, SampleError, flows
+from wdist_client import APIStatusError, Client, InvalidRequest, SampleError, flows
 from wdist_client.command import main
 
 FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)) * [1, 2, 3], columns=["a", "b", "c"])
@@ -81,9 +81,9 @@ def test_equal_names_and_none_give_the_librarys_scores(client: Client, pair: tup
         (np.full((2, 3), np.inf), "the value inf in row 0, column 0 is not finite"),
         (FRAME * 1e300, "column 'a' is beyond the range of float32"),
         (FRAME[:0], r"shape \(0, 3\) holds no values"),
-        (FRAME.assign(b="x"), 'column "b" is'),
+        (FRAME.assign(b="x"), "text, dates or other columns than numbers: send them first"),
         (FRAME.to_numpy()[0], r"shape \(1,\)"),
-        (None, "dtype object"),
+        (None, "the data is None"),
     ],
     ids=["nan", "infinity", "beyond float32", "no rows", "text", "a vector", "nothing"],
 )
@@ -97,14 +97,15 @@ def test_rows_that_no_critic_takes(
         job.evaluate(rows)
 
 
-def test_names_of_a_stored_table_are_given_once(client: Client) -> None:
-    stored = client.sample_sets.create(FRAME.to_numpy() + 5)
-    assert stored.columns is None
-    assert client.sample_sets.create(FRAME + 5).id == stored.id
-    assert client.sample_sets.get(stored).columns == ["a", "b", "c"]
-    with pytest.raises(Conflict, match="other names of columns"):
-        client.sample_sets.create((FRAME + 5).rename(columns={"a": "x"}))
-    assert client.sample_sets.get(stored).columns == ["a", "b", "c"]
+def test_the_same_values_under_other_names_are_another_set(client: Client) -> None:
+    given = FRAME.to_numpy() + 5, FRAME + 5, (FRAME + 5).rename(columns={"a": "x"})
+    names = None, ["a", "b", "c"], ["x", "b", "c"]
+    stored = [client.sample_sets.create(each) for each in given]
+    assert [client.sample_sets.get(each).columns for each in stored] == list(names)
+    assert [client.sample_sets.create(each).id for each in given] == [each.id for each in stored]
+    monday, tuesday = (client.sample_sets.create(FRAME + 5, name=day) for day in ("monday", "tuesday"))
+    assert [client.sample_sets.get(each).name for each in (monday, tuesday)] == ["monday", "tuesday"]
+    assert client.sample_sets.create(FRAME + 5, name="monday").id == monday.id
 
 
 def test_the_command_refuses_what_the_server_refuses(
@@ -126,7 +127,7 @@ def test_the_command_refuses_what_the_server_refuses(
 
 
 LONG = "x" * 250
-PERMUTED: dict[str, list[Any]] = {"numbers": [0, 1, 2], "long names": [LONG + "1", LONG + "2", LONG + "3"]}
+PERMUTED: dict[str, list[Any]] = {"numbers": [2, 0, 1], "long names": [LONG + "1", LONG + "2", LONG + "3"]}
 
 
 @pytest.mark.parametrize("kind", PERMUTED)
@@ -139,7 +140,9 @@ def test_names_are_compared_whole_and_numbers_are_names(client: Client, tmp_path
         client.estimates.create(source, target, **QUICK)
     with pytest.raises(InvalidRequest, match="another order"):
         client.estimates.create(source.id, target.id, **QUICK)
-    job = client.estimates.create(source, client.sample_sets.create(frame.to_numpy() + 1), **QUICK)
+    with pytest.raises(SampleError, match="nothing tells whether they are in the same order"):
+        client.estimates.create(source, client.sample_sets.create(frame.to_numpy() + 1), **QUICK)
+    job = client.estimates.create(source, client.sample_sets.create(frame + 1), **QUICK)
     job.wait()
     with pytest.raises(SampleError, match="another order"):
         job.evaluate(other)

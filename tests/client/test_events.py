@@ -7,8 +7,8 @@ import pytest
 from server_process import ServerProcess, free_port
 
 from wdist_client import APIConnectionError, AsyncClient, Client, Event, Job, NotFound
-from wdist_client.events import EventStream
 from wdist_client.flows import Retries
+from wdist_client.handles.events import EventStream
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 
 from wdist_client.errors import SampleError
-from wdist_client.rows.payload import CHUNK, as_array, payload
+from wdist_client.rows.arrays import as_array
+from wdist_client.rows.frames import frame_of
+from wdist_client.rows.payload import CHUNK, payload
 
 
 def sent(data: object) -> bytes:
@@ -77,32 +80,41 @@ def test_torch_without_gradient_or_bfloat16_fuss() -> None:
     np.testing.assert_array_equal(as_array(tensor.bfloat16()), tensor.detach().numpy())
 
 
-def test_pandas_keeps_float32_and_marks_missing_values() -> None:
-    frame = pd.DataFrame({"a": np.float32([1, 2]), "b": np.float32([3, 4])})
-    assert as_array(frame).dtype == np.float32
-    missing = as_array(pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [0.5, 1.5]}))
-    np.testing.assert_array_equal(missing, [[1, 0.5], [np.nan, 1.5]])
-    np.testing.assert_array_equal(as_array(pd.Series([1.0, 2.0], name="a")), [1.0, 2.0])
+def test_frames_of_numbers_are_arrays_in_their_common_type() -> None:
+    values = np.float32([[1, 3], [2, 4]])
+    pandas = pd.DataFrame(values, columns=["a", "b"])
+    for frame in (pandas, pl.from_pandas(pandas), pl.from_pandas(pandas).lazy(), pa.Table.from_pandas(pandas)):
+        body = payload(frame)
+        assert (body.file_name, body.columns) == (None, ["a", "b"])
+        arrived = received(frame)
+        np.testing.assert_array_equal(arrived, values)
+        assert arrived.dtype == np.float32
+    assert payload(pd.DataFrame(values)).columns is None  # the numbers 0 and 1 are no names
+    assert payload(pd.DataFrame(values, columns=[1, 0])).columns == ["1", "0"]
+    for series in (pd.Series([1.0, 2.0], name="a"), pl.Series("a", [1.0, 2.0])):
+        np.testing.assert_array_equal(received(series), [1.0, 2.0])
+        assert payload(series).columns is None
+    nullable = pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": pd.arrays.SparseArray([0.0, 1.5])})
+    np.testing.assert_array_equal(received(nullable), [[1, 0.0], [2, 1.5]])
 
 
-def test_polars_frames_and_series() -> None:
-    frame = pl.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, schema={"a": pl.Float32, "b": pl.Float32})
-    np.testing.assert_array_equal(as_array(frame), [[1, 3], [2, 4]])
-    assert as_array(frame).dtype == np.float32
-    np.testing.assert_array_equal(as_array(pl.DataFrame({"a": [1, None], "b": [0.5, 1.5]})), [[1, 0.5], [np.nan, 1.5]])
-    np.testing.assert_array_equal(as_array(pl.Series("a", [1.0, 2.0])), [1.0, 2.0])
+def test_missing_values_of_numbers_are_nan_where_an_array_is_asked_for() -> None:
+    pandas = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [0.5, 1.5]})
+    for given in (pandas, pl.DataFrame({"a": [1, None], "b": [0.5, 1.5]})):
+        frame = frame_of(given)
+        assert frame is not None
+        assert frame.numbers() is None
+        np.testing.assert_array_equal(frame.numbers(missing=True), [[1, 0.5], [np.nan, 1.5]])
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (pd.DataFrame({"carat": [1.0], "cut": ["Ideal"]}), 'column "cut"'),
-        (pl.DataFrame({"carat": [1.0], "cut": ["Ideal"]}), 'column "cut"'),
-        (np.array([["a", "b"]]), "dtype <U1"),
-        (np.array([[object()]]), "dtype object"),
-        (np.array([[1j]]), "dtype complex128"),
-        ([[1.0, 2.0], [3.0]], "not one array of numbers"),
-        (3.0, "single number"),
+        (np.array([["a", "b"]]), "row 0, column 0 holds 'a', not a number; give text as a column of a table"),
+        (np.array([[object()]]), "not a number; remove such rows"),
+        (np.array([[1j]]), "complex numbers: give their parts as columns"),
+        ([[1.0, 2.0], [3.0]], "give every row the same number of columns"),
+        (3.0, "one value, 3.0"),
         (np.ma.masked_equal(np.arange(6.0).reshape(3, 2), 3.0), "row 1, column 1 is masked"),
         (np.ma.masked_equal(np.arange(3.0), 2.0), "row 2 is masked"),
         (np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 5), r"row 1, at \(0, 1\) is masked"),

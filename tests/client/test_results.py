@@ -11,7 +11,7 @@ from PIL import Image
 from server_process import ServerProcess
 
 from wdist.verify import verify_certificate
-from wdist_client import AsyncClient, Client, Conflict, OptionError, Result, SampleError, WdistError
+from wdist_client import AsyncClient, Client, Conflict, LeftOutWarning, OptionError, Result, SampleError, WdistError
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
@@ -133,6 +133,13 @@ def test_a_folder_of_images(server: ServerProcess, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(SampleError, match="holds no"):
             client.sample_sets.create(tmp_path / "empty")
+        (tmp_path / "more").mkdir()
+        Image.fromarray(pictures[0]).save(tmp_path / "more" / "3.png")
+        with pytest.warns(
+            LeftOutWarning, match=r"1 image in 1 subfolder was left out \('more'\): take it with subfolders"
+        ):
+            assert client.sample_sets.create(tmp_path).shape == [3, 5, 4]
+        assert client.sample_sets.create(tmp_path, subfolders=True).shape == [4, 5, 4]
 
 
 def test_an_async_job_finishes_with_what_it_has(server: ServerProcess) -> None:

@@ -81,6 +81,6 @@ def tensor(name: str, change: Callable[[Array], Array] | Array) -> Callable[[Iss
     return forge
 
 
-def fields(table: dict[str, tuple[str, Any, str]], **base: Any) -> None:
-    for name, (place, value, check) in table.items():
+def fields(cases: dict[str, tuple[str, Any, str]], **base: Any) -> None:
+    for name, (place, value, check) in cases.items():
         attack(name, check, **base)(put(place, value))

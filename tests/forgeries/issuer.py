@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import issuer_tables
 import numpy as np
 from issuer_upper import make_plan, state_upper, used
 
@@ -107,7 +108,9 @@ def convert(document: dict[str, Any], array: Array) -> Array:
     if takes["layout"] == "nhwc":
         x = np.moveaxis(x, 3, 1)
     x = x.reshape(len(x), *takes["row_shape"])
-    if takes["scale"]["kind"] == "none":
+    if takes["scale"].get("missing") is not None:
+        x = np.where(np.isnan(x), np.array(takes["scale"]["missing"]["center"]), x)
+    if takes["scale"]["kind"] == "none" and "kinds" not in takes:
         return x
     return (x - np.array(takes["scale"]["center"])) / np.array(takes["scale"]["divisor"])
 
@@ -150,6 +153,8 @@ def layer(entry: dict[str, Any], own: dict[str, Array], x: Array) -> tuple[Array
             )
         case "relu":
             return np.maximum(x, 0), 1.0, 0.0
+        case "columns":
+            return x[:, entry["columns"]], 1.0, 0.0
         case "cone":
             distance = np.linalg.norm(x[:, None] - own["anchors"], axis=2) + own["offsets"]
             far = np.linalg.norm(own["anchors"], axis=1).max() + np.abs(own["offsets"]).max()
@@ -161,7 +166,7 @@ def layer(entry: dict[str, Any], own: dict[str, Array], x: Array) -> tuple[Array
 
 def forward(document: dict[str, Any], tensors: dict[str, Array], array: Array) -> tuple[Array, Array, float]:
     """f of all rows, the bound of the rounding of each, and L."""
-    x, scaled = convert(document, array), document["input"]["scale"]["kind"] != "none"
+    x, scaled = convert(document, array), document["input"]["scale"]["kind"] != "none" or "kinds" in document["input"]
     norms = np.linalg.norm(x.reshape(len(x), -1), axis=1)
     e = 1.01 * U * norms * (2 * scaled + document["input"]["uint8"])
     bound = 1.0
@@ -416,21 +421,32 @@ def issue(
     ranges: Sequence[float] | None = None,
     numbers: tuple[int, int] = (0, 1),
     others: int = 0,
+    table: str = "",
+    cost: float = 1.0,
 ) -> Issued:
     """An honest certificate of a difference of `shift` in the first column, of rows times `unit` plus `offset`.
 
-    numbers: of the two sets in a matrix. others: how many groups only other sets of the matrix have.
+    numbers: of the two sets in a matrix. others: how many groups only other sets of the matrix have. table: "mixed" or
+    "missing" for encoded tables without and with missing values, whose last column the critic does not take.
     """
     generator = np.random.default_rng(3)
     images = family == "conv"
     shape = (4, 4) if images else (d,)
     arrays = [generator.standard_normal((k, *shape)) for k in (n, n + 40)]
     arrays[1][(slice(None), *(0,) * len(shape))] += shift
-    if images:
+    if table:
+        arrays = [
+            issuer_tables.rows(generator, k, s, missing=table == "missing") for k, s in ((n, 0.0), (n + 40, shift))
+        ]
+        d = arrays[0].shape[1]
+    elif images:
         arrays = [np.clip(128 + 40 * each, 0, 255).astype(np.uint8) for each in arrays]
     else:
         arrays = [each * unit + offset for each in arrays]
-    layers, tensors = net(family, d, generator)
+    layers, tensors = net(family, d - bool(table), generator)
+    if table:
+        layers = [{"kind": "columns", "columns": list(range(d - 1))}, *layers]
+        tensors = {renumbered(name): tensor for name, tensor in tensors.items()}
     row_shape = [1, 4, 4] if images else [d]
     divisor: Any = {"none": 1.0, "number": 2.0}.get(scale, [1.0, 2.0, 3.0, 4.0][:d])
     sizes = [{"train": len(a) - 150, "select": 30, "test": 120} for a in arrays]
@@ -439,9 +455,10 @@ def issue(
         "version": 2,
         "library": "0.2.0",
         "data": {
-            side: {"sha256": rows_digest(a), "shape": list(a.shape), "dtype": a.dtype.str}
+            side: {"sha256": rows_digest(a), "shape": list(a.shape), "dtype": a.dtype.str, "file_sha256": None}
             for side, a in zip(SIDES, arrays, strict=True)
         },
+        "recipe": None,
         "input": {
             "row_shape": row_shape,
             "layout": None,
@@ -489,7 +506,15 @@ def issue(
             tensors[f"groups.{side}"] = start + np.arange(len(a)) % 120
         document["split"]["groups"] = {"all": 120 + first + others, "fewest": 120}
     issued = Issued(document, tensors, arrays)
-    if scale in ("standardize", "reference"):
+    if table:
+        issuer_tables.describe(document, missing=table == "missing", cost=cost)
+        document["data"]["source"]["file_sha256"] = "5" * 64
+        parts = split(document, tensors)
+        fitted = [a[part["select"]] for a, part in zip(arrays, parts, strict=True)]
+        if is_of_first := scale in ("reference", "robust_reference"):
+            fitted = [fitted[numbers.index(0)]] if 0 in numbers else fitted
+        issuer_tables.fit(document, np.concatenate(fitted), is_of_first=is_of_first)
+    elif scale in ("standardize", "reference"):
         tensors |= {"layers.0.shift": np.zeros(d)} if family == "affine" else {}
         parts = split(document, tensors)
         fitted = [a[part["select"]] for a, part in zip(arrays, parts, strict=True)]
@@ -502,6 +527,12 @@ def issue(
     elif unit != 1.0 or offset:
         fit(issued, unit, offset)
     return issued.state()
+
+
+def renumbered(name: str) -> str:
+    """The name of a tensor once another layer is in front."""
+    _, number, field = name.split(".")
+    return f"layers.{int(number) + 1}.{field}"
 
 
 def fit(issued: Issued, unit: float, offset: float) -> None:

@@ -6,6 +6,7 @@ import math
 from statistics import NormalDist
 from typing import Any
 
+import issuer_tables
 import numpy as np
 
 Array = np.ndarray
@@ -14,7 +15,8 @@ PLAN = ("plan.source", "plan.target", "plan.mass")
 
 def used(document: dict[str, Any], parts: list[dict[str, Array]]) -> list[Array]:
     """The rows of each side that did not decide the unit."""
-    is_fitted = document["input"]["scale"]["kind"] in ("standardize", "reference")
+    scale = document["input"]["scale"]
+    is_fitted = scale["kind"] not in ("none", "number", "vector") or scale.get("missing") is not None
     kept = ("train", "test") if is_fitted else ("train", "select", "test")
     return [np.concatenate([part[name] for name in kept]) for part in parts]
 
@@ -72,6 +74,8 @@ def diameter(document: dict[str, Any], d: int) -> float | None:
     stated, takes = document["upper"], document["input"]
     if stated["ranges"] is None:
         return stated["diameter"]
+    if "kinds" in takes:
+        return issuer_tables.diameter(document)
     widths = np.diff(np.reshape(stated["ranges"], (-1, 2)).astype(float), axis=1)[:, 0]
     widths = widths / (255 if takes["uint8"] else 1) / np.reshape(takes["scale"]["divisor"], -1)
     return float(np.linalg.norm(np.broadcast_to(widths, d)))

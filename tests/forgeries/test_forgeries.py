@@ -9,7 +9,9 @@ from typing import Any
 
 import attacks_on_files  # noqa: F401 - it adds to ATTACKS
 import attacks_on_statements  # noqa: F401 - it adds to ATTACKS
+import attacks_on_tables  # noqa: F401 - it adds to ATTACKS
 import attacks_on_upper_ends  # noqa: F401 - it adds to ATTACKS
+import issuer_tables
 import numpy as np
 import pytest
 from attack_kit import ATTACKS
@@ -67,6 +69,9 @@ def test_no_forgery_gives_fresh_rows_a_distance_that_they_do_not_have(name: str,
     fresh = [generator.standard_normal((200, *shape)) for _ in range(2)]  # of one population: any bound is wrong
     if images:
         fresh = [np.clip(128 + 40 * each, 0, 255).astype(np.uint8) for each in fresh]
+    if table := dict(ATTACKS[name].base).get("table"):
+        unknown = table == "missing"
+        fresh = [issuer_tables.rows(generator, 200, 0.0, missing=unknown, unknown=unknown) for _ in range(2)]
     try:
         report = verify_fresh(tmp_path / "c.cert", *fresh)
     except CertificateError:  # the critic does not take these rows

@@ -33,6 +33,8 @@ BASES: list[dict[str, Any]] = [
     {"ranges": [-9.0, 9.0]},
     {"d": 1, "diameter": 30.0},
     {"scale": "number", "method": "empirical_bernstein"},
+    {"table": "missing", "scale": "robust", "cost": 2.0},
+    {"table": "mixed", "ranges": [-9.0, 9.0]},
 ]
 VALUES: list[Any] = [
     *(None, True, False, "", "layers", "\x1b[2J", [], {}, [[]], {"kind": "relu"}, [1.0, 2.0], -1, 0, 1, 2, 255),

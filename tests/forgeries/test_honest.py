@@ -42,6 +42,16 @@ CASES: list[dict[str, Any]] = [
     {"numbers": (4, 0), "mode": "blocks"},
     *({"scale": "reference", "numbers": numbers} for numbers in ((0, 1), (5, 0), (2, 1))),
     {"mode": "groups", "others": 50, "numbers": (3, 4), "shift": 1.5},
+    *(
+        {"table": table, "scale": scale, "cost": cost}
+        for table in ("mixed", "missing")
+        for scale, cost in (("none", 1.0), ("number", 0.3), ("vector", 7.0), ("standardize", 1.0), ("robust", 2.5))
+    ),
+    *({"table": "missing", "scale": "robust_reference", "numbers": numbers} for numbers in ((0, 1), (5, 0), (2, 1))),
+    *({"table": table, "ranges": [-9.0, 9.0], "scale": "robust"} for table in ("mixed", "missing")),
+    {"table": "missing", "family": "cone"},
+    {"table": "missing", "family": "groupsort", "mode": "blocks"},
+    {"table": "missing", "mode": "groups", "layout": "mixed", "shift": 1.5},
 ]
 
 

@@ -29,7 +29,7 @@ def fetch(url: str) -> Any:
 def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
     page = open_page()
     choose(page, files["left"], files["right"])
-    expect(zone(page, "Source")).to_contain_text("600 rows of 4 numbers")
+    expect(zone(page, "Source")).to_contain_text("600 rows of 4 columns")
     estimate_id = start(page)
     card = result_of(page)
     result = fetch(f"{server.url}/v1/estimates/{estimate_id}")["result"]
@@ -87,7 +87,7 @@ def test_example_without_files_stays_below_its_known_distance(open_page: OpenPag
 def test_csv_keeps_its_column_names(open_page: OpenPage, files: Files) -> None:
     page = open_page()
     choose(page, files["table"], files["right"])
-    expect(zone(page, "Source")).to_contain_text("600 rows of 4 numbers")
+    expect(zone(page, "Source")).to_contain_text("600 rows of 4 columns")
 
 
 def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProcess, files: Files) -> None:

@@ -33,8 +33,8 @@ def name(server: Server, sample_set: str, body: Any) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def estimate(server: Server) -> str:
-    """An estimate of two sets of which only the target has names."""
-    pair = server.upload(normal(801)), upload(server, normal(802, shift=1.0), NAMES)
+    """An estimate of two sets that have names."""
+    pair = upload(server, normal(801), NAMES), upload(server, normal(802, shift=1.0), NAMES)
     return str(server.until_done(server.submit(*pair, steps=5, critic="groupsort"))["id"])
 
 
@@ -78,6 +78,25 @@ def test_names_are_given_to_a_set_that_has_none(server: Server) -> None:
     assert name(server, third, {"columns": ["c", "b", "a"]}).status_code == 200
     refused = server.client.post("/v1/estimates", json={"source": stored, "target": third})
     assert (refused.status_code, "another order (c, b, a)" in refused.json()["detail"]) == (422, True)
+
+
+def test_sets_of_which_one_has_names_are_not_compared(server: Server) -> None:
+    bare, named = server.upload(normal(809)), upload(server, normal(810), NAMES)
+    refused = server.client.post("/v1/estimates", json={"source": bare, "target": named})
+    assert (refused.status_code, f"PUT /v1/sample-sets/{bare}/columns" in refused.json()["detail"]) == (422, True)
+    assert name(server, bare, {"columns": NAMES}).status_code == 200
+    assert server.client.post("/v1/estimates", json={"source": bare, "target": named, "steps": 1}).status_code == 202
+
+
+def test_a_set_sent_again_without_names_does_not_take_those_of_another(server: Server) -> None:
+    rows = normal(808)
+    named = server.upload(rows, name="frame")
+    assert name(server, named, {"columns": NAMES}).status_code == 200
+    again = server.upload(rows, name="frame")
+    assert again != named
+    refused = name(server, again, {"columns": NAMES})
+    assert (refused.status_code, f"frame ({named}) has the same values" in refused.json()["detail"]) == (409, True)
+    assert name(server, again, {"columns": ["a", "b", "z"]}).json()["columns"] == ["a", "b", "z"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,13 +61,46 @@ def test_same_content_is_kept_once(server: Server) -> None:
     body = npy(normal(12))
     first = server.client.post("/v1/sample-sets", content=body)
     before = stored_files(server)
-    second = server.client.post("/v1/sample-sets", params={"name": "again"}, content=body)
+    second = server.client.post("/v1/sample-sets", content=body)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"]
     assert stored_files(server) == before
     sha256 = first.json()["sha256"]
     found = server.client.get("/v1/sample-sets", params={"sha256": sha256}).json()["data"]
     assert [entry["id"] for entry in found] == [first.json()["id"]]
+
+
+@pytest.mark.local_stores
+def test_the_same_content_keeps_both_names(server: Server) -> None:
+    body, before = npy(normal(19)), stored_files(server)
+
+    def sent(**query: str) -> tuple[int, str, str]:
+        answer = server.client.post("/v1/sample-sets", params=query, content=body)
+        return answer.status_code, answer.json()["name"], answer.json()["id"]
+
+    january, february = sent(name="January"), sent(name="February")
+    assert (january[:2], february[:2]) == ((201, "January"), (201, "February"))
+    assert sent(name="January") == (200, *january[1:])
+    assert sent() == (200, *february[1:])  # the newest
+    assert len(stored_files(server) - before) == 1
+    digest = {"sha256": hashlib.sha256(body).hexdigest()}
+    found = server.client.get("/v1/sample-sets", params=digest).json()["data"]
+    assert [entry["name"] for entry in found] == ["February", "January"]
+    assert server.client.delete(f"/v1/sample-sets/{february[2]}").status_code == 204
+    assert server.client.get(f"/v1/sample-sets/{january[2]}/content").content == body
+    assert sent() == (200, *january[1:])
+    assert server.client.delete(f"/v1/sample-sets/{january[2]}").status_code == 204
+    assert stored_files(server) == before
+
+
+def test_one_set_sent_many_times_at_once_is_one_set(server: Server) -> None:
+    body = npy(normal(20))
+    with ThreadPoolExecutor(8) as pool:
+        sent = list(pool.map(
+            lambda _: server.client.post("/v1/sample-sets", params={"name": "race"}, content=body), range(16)
+        ))  # fmt: skip
+    assert sorted(answer.status_code for answer in sent) == [200] * 15 + [201]
+    assert len({answer.json()["id"] for answer in sent}) == 1
 
 
 @pytest.mark.local_stores
@@ -178,7 +212,7 @@ def test_numbers_in_one_axis_are_a_column(server: Server) -> None:
     assert content == flat.getvalue()
     listed = post(json.dumps({"samples": y.tolist(), "columns": ["y"]}).encode(), format="json")
     assert (listed["shape"], listed["columns"]) == ([400, 1], ["y"])
-    assert post(npy(y[:, None].astype(np.float64)))["id"] == listed["id"]
+    assert post(npy(y[:, None].astype(np.float64)))["sha256"] == listed["sha256"]
     two = post(npy(y[:, None]))
     labels = post(npy(np.arange(400) // 4))
     options = {"critic": "affine", "steps": 1, "baseline_rows": 0}

@@ -27,7 +27,8 @@ class StoredCritic:
     """A frozen critic as the certificate stores it. Its last layer clips to the interval that the bounds use.
 
     layers: entries {"kind", ...}; tensors: "layers.<i>.<name>" in float32 or float64; lipschitz_bound: proven, with
-    respect to the rows after rescaling; takes: {"row_shape", "layout", "uint8", "scale"}.
+    respect to the rows after rescaling; takes: {"row_shape", "layout", "uint8", "scale"}, and {"kinds"} of encoded
+    rows; recipe: as `wdist.critics.critic.CriticInput` has it.
     """
 
     family: str
@@ -35,6 +36,7 @@ class StoredCritic:
     tensors: Mapping[str, NDArray[Any]]
     lipschitz_bound: float
     takes: Mapping[str, Any]
+    recipe: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def build_certificate(
         "version": VERSION,
         "library": wdist.__version__,
         "data": {side: _data(s) for side, s in zip(SIDES, samples, strict=True)},
+        "recipe": _plain(critic.recipe),
         "input": _plain(critic.takes),
         "split": _split(held_out, split_mode, int(result["seed"]))
         | {side: split.sizes() for side, split in zip(SIDES, splits, strict=True)},
@@ -157,7 +160,12 @@ def _split(held_out: HeldOut, mode: str, seed: int) -> dict[str, Any]:
 
 
 def _data(samples: SampleSet) -> dict[str, Any]:
-    return {"sha256": samples.sha256, "shape": list(samples.array.shape), "dtype": samples.dtype.str}
+    return {
+        "sha256": samples.sha256,
+        "shape": list(samples.array.shape),
+        "dtype": samples.dtype.str,
+        "file_sha256": samples.file_sha256,
+    }
 
 
 def _plain(value: Any) -> Any:

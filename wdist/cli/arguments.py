@@ -36,11 +36,21 @@ def finite(_: type, value: float | None) -> None:
 
 SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
-Drop = Annotated[
-    tuple[str, ...], Parameter(negative=(), metavar="COLUMN", show_default=False, help="leave a column out; repeatable")
-]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
 Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
+Groups = Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")]
+By = Annotated[
+    str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
+]
+Levels = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="LEVEL",
+        show_default=False,
+        help="with --by: compare these levels, in this order; repeatable",
+    ),
+]
 FailAbove = Annotated[
     float | None, Parameter(validator=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
 ]
@@ -49,7 +59,7 @@ FailAbove = Annotated[
 def run(app: App, tokens: Sequence[str]) -> int:
     """Parse and run one command; wrong usage is one line on standard error and exit status 2."""
     try:
-        command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
+        command, bound, _ = app.parse_args(_without_level(tokens), print_error=False, exit_on_error=False)
         if command == app.help_print and not {"--help", "-h"} & set(tokens):
             names = ", ".join(name for name in app[tokens[0]] if not name.startswith("-"))
             return _wrong(f"wdist {tokens[0]}", f"say which command: {names}")
@@ -57,6 +67,16 @@ def run(app: App, tokens: Sequence[str]) -> int:
         return _wrong(" ".join(("wdist", *(error.command_chain or ()))), _explained(error))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
+
+
+def _without_level(tokens: Sequence[str]) -> Sequence[str]:
+    """`--reference` of a matrix as its last argument where it names no level: what follows it is a set."""
+    given = list(tokens)
+    if given[:1] != ["matrix"] or "--reference" not in given or any(each.split("=")[0] == "--by" for each in given):
+        return tokens
+    given.remove("--reference")
+    at = given.index("--") if "--" in given else len(given)
+    return [*given[:at], "--reference", *given[at:]]
 
 
 def _wrong(prog: str, text: str) -> int:

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName
+from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.interrupt import finishing_on_ctrl_c
-from wdist.cli.options import options_as_flags
-from wdist.cli.output import EX_NO, fail, remark, say
+from wdist.cli.options import options_as_flags, readings_as_flags
+from wdist.cli.output import EX_NO, fail, refuse, remark, say
 
 if TYPE_CHECKING:
     from wdist.result import Result
 
 
+@readings_as_flags()
 @options_as_flags()
 def estimate(
     source: Annotated[SetName, Parameter(name="A", help=f"the first set (P): {HELP}")],
     target: Annotated[SetName, Parameter(name="B", help="the second set (Q)")],
     /,
     *,
-    drop: Drop = (),
-    groups: Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")] = None,
+    groups: Groups = None,
     as_json: AsJson = False,
     progress: Progress = None,
     fail_above: FailAbove = None,
@@ -33,23 +33,26 @@ def estimate(
     certificate: Annotated[Path | None, Parameter(metavar="FILE", help="write what `wdist verify` checks")] = None,
     save: Annotated[Path | None, Parameter(metavar="FILE", help="keep the whole result for Result.load")] = None,
     report: Annotated[Path | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None,
-    **options: Any,
+    **arguments: Any,
 ) -> int:
     """Compare two files and print the result; returns the exit status."""
     from wdist.errors import WdistError
     from wdist.estimate import compared
+    from wdist.options import options_and_reading
     from wdist.training.progress_line import ProgressLine
 
     try:
-        first, second = open_inputs([source, target], drop, groups)
-        if first.labels is not None and second.labels is not None:
-            options["groups"] = first.labels, second.labels
+        options, reading = options_and_reading(arguments)
+        first, second = open_inputs([source, target], reading, groups)
+        labels = None if groups is None else (first.labels, second.labels)
         names = first.given, second.given
         with finishing_on_ctrl_c() as should_finish, ProgressLine(progress) as tell:
-            result = compared(names, first.rows, second.rows, progress=tell, should_finish=should_finish, **options)
+            result = compared(
+                names, first.rows, second.rows, options, groups=labels, progress=tell, should_finish=should_finish
+            )
         _write(result, save_critic, certificate, save, report)
     except WdistError as error:
-        return fail(str(error))
+        return refuse(error)
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
     say(json.dumps(result.to_dict(), indent=2) if as_json else result)

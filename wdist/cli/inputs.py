@@ -13,14 +13,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from wdist.data.columns import check_names
 from wdist.data.readers.registry import HELP as FILES
-from wdist.definitions.reading import Selection
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import SampleError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wdist.data.files import FileRows
+    from wdist.data.tables.encoding import Encoding
 
+BLOCK_ROWS = 4_096
 HELP = f"{FILES}, or - for standard input"
 
 
@@ -33,33 +35,64 @@ class Input:
     labels: NDArray[Any] | None = None
 
 
-def open_inputs(texts: Sequence[str], drop: Sequence[str] = (), groups: str | None = None) -> list[Input]:
-    """Open the sets without the columns in `drop`; the column `groups` is given as `labels`.
+def open_inputs(texts: Sequence[str], reading: Reading, groups: str | None = None) -> list[Input]:
+    """Open the sets; the column `groups` is given as `labels`.
 
     Raises SampleError, in words that name the file.
     """
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
-    inputs = [_open(text, tuple(drop), groups) for text in texts]
+    inputs = [_open(text, reading, groups) for text in texts]
     _check_columns((each.given, each.rows.columns) for each in inputs)
     return inputs
 
 
-def convert_inputs(texts: Sequence[str], folder: Path, drop: Sequence[str] = (), *, same_columns: bool) -> list[Path]:
-    """Each set, without the columns in `drop`, as a new .npy file in `folder`: the verifier reads no other.
+@dataclass(frozen=True)
+class Written:
+    """Sets as .npy files, and digests of the files that they were; `encoding` is that of mixed tables."""
 
-    same_columns: whether tables must have the same columns; the new files have no names by which to tell.
-    Raises SampleError, in words that name the file.
+    paths: list[Path]
+    digests: list[str | None]
+    encoding: Encoding | None
+
+
+def write_inputs(
+    texts: Sequence[str],
+    paths: Sequence[Path],
+    reading: Reading,
+    encoding: Encoding | None = None,
+    *,
+    same_columns: bool = True,
+) -> Written:
+    """What a reading takes of each set as a new .npy file: the verifier reads no other. Mixed tables are encoded.
+
+    encoding: how; by default that of these sets together. same_columns: whether tables must have the same columns; the
+    new files have no names by which to tell. Raises SampleError, in words that name the file.
     """
-    from wdist.data.files import convert
+    from wdist.data.samples import encode_together, open_samples
 
-    paths, columns = [folder / str(k) for k in range(len(texts))], []
-    for text, path in zip(texts, paths, strict=True):
-        with path.open("wb") as output, _standard_input(text) as copied, _in_flags():
-            columns.append(convert(text, output, Selection(drop=list(drop)), copied))
+    inputs = [_open(text, reading, None) for text in texts]
     if same_columns:
-        _check_columns(zip(texts, columns, strict=True))
-    return paths
+        _check_columns((each.given, each.rows.columns) for each in inputs)
+    if encoding is None and not any(each.rows.table for each in inputs):
+        arrays = [each.rows.array for each in inputs]
+    else:
+        sets = [open_samples(each.rows, each.given) for each in inputs]
+        sets = encode_together(*sets) if encoding is None else [each.encoded(encoding) for each in sets]
+        arrays, encoding = [each.array for each in sets], sets[0].encoding
+    for array, path in zip(arrays, paths, strict=True):
+        _write(array, path)
+    return Written(list(paths), [each.rows.file_sha256 for each in inputs], encoding)
+
+
+def _write(array: Any, path: Path) -> None:
+    """Write rows block by block."""
+    from numpy.lib.format import open_memmap
+
+    output = open_memmap(path, mode="w+", dtype=array.dtype, shape=array.shape)
+    for start in range(0, len(array), BLOCK_ROWS):
+        output[start : start + BLOCK_ROWS] = array[start : start + BLOCK_ROWS]
+    output.flush()
 
 
 def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
@@ -70,24 +103,15 @@ def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
         check_names(first[1], columns, first[0], given)
 
 
-@contextmanager
-def _in_flags() -> Iterator[None]:
-    """Name the flag where the library's message names its argument."""
-    try:
-        yield
-    except SampleError as error:
-        raise SampleError(str(error).replace("drop=['NAME']", "--drop NAME")) from error
-
-
-def _open(text: str, drop: tuple[str, ...], groups: str | None) -> Input:
+def _open(text: str, reading: Reading, groups: str | None) -> Input:
     from wdist.data.files import open_file
 
-    left_out = drop if groups is None else (*drop, groups)
-    with _standard_input(text) as copied, _in_flags():
-        rows = open_file(text, text, Selection(drop=list(left_out)), copied)
+    with _standard_input(text) as copied:
+        rows = open_file(text, text, Selection.of(reading, groups=groups), copied)
         if groups is None:
             return Input(text, rows)
-        return Input(text, rows, open_file(text, text, Selection(labels=groups), copied).array[:, 0])
+        labels = open_file(text, text, Selection.of(reading, labels=groups), copied).array[:, 0]
+        return Input(text, rows, labels)
 
 
 @contextmanager

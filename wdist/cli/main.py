@@ -18,7 +18,7 @@ from cyclopts import App
 
 from wdist import __version__
 from wdist.cli.arguments import PLAIN, SHARED, run
-from wdist.cli.output import EX_CANTCREAT, EX_SOFTWARE, EX_USAGE, fail, remark
+from wdist.cli.output import EX_CANTCREAT, EX_SOFTWARE, EX_USAGE, fail, remark, write_to_any_terminal
 
 app = App(
     name="wdist",
@@ -65,6 +65,11 @@ app.command(
     help_epilogue="Exit status: 0 done; 2 the data or an option is refused.",
 )
 app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
+app.command(
+    "wdist.cli.verify:encode",
+    help="Write sets as .npy files of the rows that are compared, for `python -m wdist.verify`.",
+    usage="Usage: wdist encode [OPTIONS] SET SET... -o DIR",
+)
 app.command("wdist_client.command:remote", help="Work with a server.")
 app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers.")
 app.command(f"{SERVE}.serve:worker", help="Run one more worker on the database of a server.")
@@ -85,6 +90,7 @@ app.command(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status. A user error prints one line on stderr, never a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    write_to_any_terminal()
     # OpenMP's threads spin while they wait; beside other work on the machine that costs ten times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
@@ -106,10 +112,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (missing := _missing_module(error)) is not None:
             remark(f"wdist {given[0]} needs {INSTALL.get(given[0], f'{missing}: {SERVER}')}")
             return EX_USAGE
+        if isinstance(error, UnicodeEncodeError) and (name := _not_text(given)) is not None:
+            return fail(f"{name!r} is no text in this locale: give another name, or set PYTHONUTF8=1")
         if os.environ.get("WDIST_TRACEBACK"):
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(f"a fault of wdist, please report it ({said}); WDIST_TRACEBACK=1 shows where", EX_SOFTWARE)
+
+
+def _not_text(arguments: Sequence[str]) -> str | None:
+    """The first argument with bytes that are no characters: no database, address or document can hold it."""
+    return next((text for text in arguments if text != text.encode(errors="ignore").decode()), None)
 
 
 def _remote(arguments: list[str]) -> int:

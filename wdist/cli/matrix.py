@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, Drop, FailAbove, Progress, SetName, Switch, finite
+from wdist.cli.arguments import AsJson, By, FailAbove, Groups, Levels, Progress, SetName, Switch, finite
 from wdist.cli.inputs import HELP, open_inputs
-from wdist.cli.options import options_as_flags
-from wdist.cli.output import EX_NO, fail, remark, say
+from wdist.cli.options import options_as_flags, readings_as_flags
+from wdist.cli.output import EX_NO, fail, refuse, remark, say
+
+if TYPE_CHECKING:
+    from wdist.definitions.reading import Reading
+    from wdist.matrix import Sets
 
 Delta = Annotated[
     float | None,
@@ -19,27 +25,40 @@ Delta = Annotated[
 ]
 
 
+@readings_as_flags()
 @options_as_flags(without=["statements"])
 def matrix(
     *names: Annotated[SetName, Parameter(name="SET", help=HELP)],
-    drop: Drop = (),
     as_json: AsJson = False,
     progress: Progress = None,
-    reference: Annotated[Switch, Parameter(help="only the first against each of the others")] = False,
+    groups: Groups = None,
+    by: By = None,
+    levels: Levels = (),
+    reference: Annotated[
+        str | bool,
+        Parameter(
+            negative=(),
+            metavar="[LEVEL]",
+            show_default=False,
+            help="only the first, or with --by a level, against each of the others",
+        ),
+    ] = False,
     fail_above: FailAbove = None,
     simultaneous: Annotated[Switch, Parameter(help="--fail-above is about bounds that hold together")] = False,
-    **options: Any,
+    **arguments: Any,
 ) -> int:
     """Compare all pairs of several files and print the bounds; returns the exit status."""
     from wdist.errors import WdistError
-    from wdist.matrix import matrix_w1
+    from wdist.matrix import matrix_of
+    from wdist.options import options_and_reading
 
     shown = sys.stderr.isatty() if progress is None else progress
     try:
-        sets = [each.rows for each in open_inputs(names, drop)]
-        result = matrix_w1(sets, reference=reference, progress=shown, **options)
+        options, reading = options_and_reading(arguments)
+        sets = _sets(names, reading, groups, by, levels, reference)
+        result = matrix_of(sets, options, reference=reference is not False, progress=shown)
     except WdistError as error:
-        return fail(str(error))
+        return refuse(error)
     say(json.dumps(result.to_dict(), indent=2) if as_json else result)
     bounds = result.simultaneous_lower_bound if simultaneous else result.lower_bound
     highest = float(bounds.max())
@@ -50,26 +69,54 @@ def matrix(
     return 0
 
 
+@readings_as_flags()
 @options_as_flags(without=["statements"])
 def compare(
     *names: Annotated[SetName, Parameter(name="SET", help=f"the reference, then the candidates: {HELP}")],
     delta: Delta = None,
-    drop: Drop = (),
     as_json: AsJson = False,
     progress: Progress = None,
-    **options: Any,
+    by: By = None,
+    levels: Levels = (),
+    reference: Annotated[str | None, Parameter(metavar="LEVEL", help="with --by: the level that is it")] = None,
+    groups: Groups = None,
+    **arguments: Any,
 ) -> int:
     """Compare several files with a reference and print which is closest; returns the exit status."""
-    from wdist.comparison import compare_w1
+    from wdist.comparison import comparison_of
     from wdist.errors import WdistError
+    from wdist.options import options_and_reading
 
     shown = sys.stderr.isatty() if progress is None else progress
     if not names:
         return fail("give a reference and at least two candidates")
     try:
-        reference, *candidates = (each.rows for each in open_inputs(names, drop))
-        result = compare_w1(reference, candidates, delta=delta, progress=shown, **options)
+        options, reading = options_and_reading(arguments)
+        if by is not None and reference is None:
+            return fail(f"say which level of {by!r} is the reference: --reference LEVEL")
+        sets = _sets(names, reading, groups, by, levels, False if reference is None else reference)
+        result = comparison_of(sets, options, delta=delta, progress=shown)
     except WdistError as error:
-        return fail(str(error))
+        return refuse(error)
     say(json.dumps(result.to_dict(), indent=2) if as_json else result)
     return 0
+
+
+def _sets(
+    names: Sequence[str], reading: Reading, groups: str | None, by: str | None, levels: Sequence[str], reference: Any
+) -> Sets:
+    """Open the files of a matrix or of a comparison, or one table whose levels are compared."""
+    from wdist.data.tables.by import reading_by
+    from wdist.errors import OptionError
+    from wdist.matrix import Sets, refuse_levels, sets_by
+
+    if by is not None:
+        if len(names) != 1:
+            raise OptionError(f"--by takes one table, not {len(names)} files")
+        (table,) = open_inputs(names, reading_by(reading, by), groups)
+        return sets_by(table.rows, by, levels or None, reference, table.labels)
+    refuse_levels(levels or None, reference)
+    inputs = open_inputs(names, reading, groups)
+    labels = [each.labels for each in inputs if each.labels is not None] or None
+    first = Path(names[0]).name if names else ""
+    return Sets([each.given for each in inputs], [each.rows for each in inputs], labels, first)

@@ -1,4 +1,4 @@
-"""The options of an estimate as flags, made from the fields of `wdist.options.Options`."""
+"""Flags made from the fields of `wdist.options.Options` and of `wdist.definitions.reading.Reading`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 
+from wdist.definitions.reading import Reading
 from wdist.options import Options
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 Command = TypeVar("Command", bound=Callable[..., int])
+READING = Group("Reading files", sort_key=1)  # after the command's own flags
 
 
 def options_as_flags(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """A decorator: the command gets the options of an estimate, except some, as its `**options`."""
-    flags = [_flag(name, field) for name, field in Options.model_fields.items() if name not in without]
+    """A decorator: the command gets the options of an estimate, except some, among its `**arguments`."""
+    return _with([_flag(name, field) for name, field in Options.model_fields.items() if name not in without])
+
+
+def readings_as_flags() -> Callable[[Command], Command]:
+    """A decorator: the command gets what says how files are read among its `**arguments`."""
+    return _with([_reading_flag(name, field) for name, field in Reading.model_fields.items()])
+
+
+def _with(flags: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
+    """A decorator: the command takes these flags, too."""
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
@@ -42,6 +53,20 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, about]
     )
+
+
+def _reading_flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    """A list is a flag that is repeated."""
+    kind: Any = field.annotation
+    kinds = set(_origins(kind))
+    metavar = None if Literal in kinds or bool in kinds else name.rpartition("_")[2].upper()
+    said = field.description or ""
+    if list in kinds:
+        kind, metavar, said = tuple[str, ...] | None, "COLUMN", f"{said} Repeatable."
+    negative = None if kind == bool | None else ()  # --header and --no-header
+    about = Parameter(help=said, metavar=metavar, group=READING, show_default=False, negative=negative)
+    default = () if field.default == [] else field.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about])
 
 
 def _origins(kind: Any) -> Iterator[Any]:

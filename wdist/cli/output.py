@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 EX_NO, EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 70, 73, 78
+
+
+def write_to_any_terminal() -> None:
+    r"""Let output show \xe9 where a terminal's encoding has no é: names of files and columns are in any alphabet."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def fail(message: str, code: int = EX_USAGE) -> int:
     """One line on standard error, and the exit status."""
     sys.stderr.write(f"wdist: {message}\n")
     return code
+
+
+def refuse(error: Exception) -> int:
+    """One line for data or an option that the library refuses, with its advice as flags."""
+    from wdist.data.advice import in_flags
+
+    return fail(in_flags(str(error)))
 
 
 def say(text: object) -> None:

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, Drop, Progress, SetName
+from wdist.cli.arguments import AsJson, Groups, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
-from wdist.cli.options import options_as_flags
-from wdist.cli.output import fail, say
+from wdist.cli.options import options_as_flags, readings_as_flags
+from wdist.cli.output import refuse, say
 
 
+@readings_as_flags()
 @options_as_flags(without=["baseline_rows", "empirical", "method", "diameter", "ranges", "upper"])
 def plan(
     source: Annotated[SetName, Parameter(name="A", help=f"pilot of the first set (P): {HELP}")],
@@ -28,25 +29,28 @@ def plan(
     ] = None,
     power: Annotated[float, Parameter(metavar="P", help="with --detect: probability of a bound above 0")] = 0.8,
     ratio: Annotated[float, Parameter(metavar="R", help="rows of B for each row of A")] = 1.0,
-    drop: Drop = (),
-    groups: Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups are counted")] = None,
+    groups: Groups = None,
     as_json: AsJson = False,
     progress: Progress = None,
-    **options: Any,
+    **arguments: Any,
 ) -> int:
     """Print how many rows an estimate needs; returns the exit status."""
+    from wdist.definitions.reading import Reading
     from wdist.errors import WdistError
+    from wdist.options import options_and_reading
     from wdist.planning.plan import plan_w1
 
     shown = sys.stderr.isatty() if progress is None else progress
     try:
-        first, second = open_inputs([source, target], drop, groups)
-        if first.labels is not None and second.labels is not None:
+        _, reading = options_and_reading(arguments)
+        first, second = open_inputs([source, target], reading, groups)
+        options = {name: value for name, value in arguments.items() if name not in Reading.model_fields}
+        if groups is not None:
             options["groups"] = first.labels, second.labels
         found = plan_w1(
             first.rows, second.rows, margin=margin, detect=detect, power=power, ratio=ratio, progress=shown, **options
         )
     except WdistError as error:
-        return fail(str(error))
+        return refuse(error)
     say(json.dumps(found.to_dict(), indent=2) if as_json else found)
     return 0

@@ -1,38 +1,127 @@
-"""`wdist verify`: checks a certificate, with the formats that `wdist estimate` reads."""
+"""`wdist verify` checks a certificate, with the formats that `wdist estimate` reads; `wdist encode` writes its rows."""
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, Drop, SetName, Switch
-from wdist.cli.inputs import HELP, convert_inputs
-from wdist.cli.output import fail
+from wdist.cli.arguments import AsJson, SetName, Switch
+from wdist.cli.inputs import HELP, write_inputs
+from wdist.cli.options import readings_as_flags
+from wdist.cli.output import refuse, say
+from wdist.definitions.reading import Reading
+from wdist.errors import OptionError, WdistError
+
+if TYPE_CHECKING:
+    from wdist.data.tables.encoding import Encoding
 
 
+@readings_as_flags()
 def verify(
     certificate: Annotated[str, Parameter(name="CERT", help="the certificate file")],
     source: Annotated[SetName, Parameter(name="A", help=f"source rows: {HELP}")],
     target: Annotated[SetName, Parameter(name="B", help="target rows: the same")],
     /,
     *,
-    drop: Drop = (),
     sha256: Annotated[str | None, Parameter(metavar="DIGEST", help="of CERT, as the issuer gave it")] = None,
     fresh: Annotated[Switch, Parameter(help="A and B are rows the issuer never saw: it need not be trusted")] = False,
     as_json: AsJson = False,
+    **arguments: Any,
 ) -> int:
-    """The verifier reads .npy alone; what `wdist estimate` reads besides is converted for it here."""
-    from wdist.errors import SampleError
+    """The verifier reads .npy alone; what `wdist estimate` reads besides is read here, as the certificate says."""
     from wdist.verify.command import run
 
-    if {source[-4:], target[-4:]} == {".npy"} and not drop:
-        return run(certificate, source, target, sha256=sha256, fresh=fresh, as_json=as_json)
     try:
+        document, given = _document(certificate), Reading.checked(**arguments)
+        reading, encoding = _recipe(document, given)
+        if _are_npy([source, target], document, given):
+            return run(certificate, source, target, sha256=sha256, fresh=fresh, as_json=as_json)
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
-            rows = map(str, convert_inputs([source, target], Path(folder), drop, same_columns=fresh))
-            return run(certificate, *rows, sha256=sha256, fresh=fresh, as_json=as_json)
-    except SampleError as error:
-        return fail(str(error))
+            paths = [Path(folder) / "source.npy", Path(folder) / "target.npy"]
+            written = write_inputs([source, target], paths, reading, encoding, same_columns=fresh)
+            files = None if document.get("recipe") is None or fresh else (written.digests[0], written.digests[1])
+            return run(
+                certificate, *map(str, written.paths), sha256=sha256, fresh=fresh, as_json=as_json, files=files
+            )  # fmt: skip
+    except WdistError as error:
+        return refuse(error)
+
+
+@readings_as_flags()
+def encode(
+    *sets: Annotated[SetName, Parameter(name="SET", help=f"sets that are compared: {HELP}")],
+    output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="DIR", help="where the .npy files are put")],
+    certificate: Annotated[
+        Path | None, Parameter(metavar="CERT", help="read and encode the sets as this certificate says")
+    ] = None,
+    **arguments: Any,
+) -> int:
+    """Write the rows of sets as one metric sees them, for `python -m wdist.verify`; returns the exit status."""
+    try:
+        if not sets:
+            raise OptionError("give the sets, such as: wdist encode A B -o DIR")
+        reading, encoding = _recipe({} if certificate is None else _document(certificate), Reading.checked(**arguments))
+        output.mkdir(parents=True, exist_ok=True)
+        written = write_inputs(sets, [output / name for name in _names(sets)], reading, encoding)
+        for path in written.paths:
+            say(path)
+        if written.encoding is not None:
+            recipe = {"reading": reading.model_dump(mode="json", exclude_defaults=True)}
+            recipe["encoding"] = written.encoding.to_json() | {"names": written.encoding.names}
+            (output / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
+            say(output / "recipe.json")
+    except WdistError as error:
+        return refuse(error)
+    except OSError as error:
+        return refuse(OptionError(f"{error.filename or output}: {error.strerror or error}"))
+    return 0
+
+
+def _names(sets: tuple[str, ...]) -> list[str]:
+    """Names of the files to write: those of the sets, numbered where two are called the same."""
+    stems = [Path(text).stem if text != "-" else "stdin" for text in sets]
+    numbered = [f"{stem}-{k}" if stems.count(stem) > 1 else stem for k, stem in enumerate(stems, start=1)]
+    return [f"{stem}.npy" for stem in numbered]
+
+
+def _document(certificate: str | Path) -> Mapping[str, Any]:
+    """The certificate's JSON; empty if it cannot be read, which the verifier says better."""
+    from wdist.verify.container import CertificateError
+    from wdist.verify.contents import open_certificate
+
+    try:
+        document, _ = open_certificate(Path(certificate).read_bytes())
+    except (OSError, ValueError, CertificateError):
+        return {}
+    return document
+
+
+def _recipe(document: Mapping[str, Any], given: Reading) -> tuple[Reading, Encoding | None]:
+    """How sets are read and encoded: as the certificate says, unless flags say otherwise."""
+    from wdist.data.tables.encoding import Encoding
+
+    recipe = document.get("recipe")
+    if not isinstance(recipe, dict):
+        return given, None
+    reading = Reading.checked(**recipe["reading"]) if given == Reading() else given
+    return reading, None if recipe["encoding"] is None else Encoding.from_json(recipe["encoding"])
+
+
+def _are_npy(texts: list[str], document: Mapping[str, Any], given: Reading) -> bool:
+    """Whether the files are .npy files of the rows themselves, as they are or as `wdist encode` wrote them."""
+    if {text[-4:] for text in texts} != {".npy"} or given != Reading():
+        return False
+    if not isinstance(recipe := document.get("recipe"), dict) or recipe["encoding"] is None:
+        return True
+    import numpy as np
+
+    try:
+        shapes = [np.load(text, mmap_mode="r").shape for text in texts]
+    except (OSError, ValueError):
+        return True
+    return all(shape[1:] == tuple(document["input"]["row_shape"]) for shape in shapes)

@@ -18,8 +18,11 @@ from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
 from wdist.critics.registry import find_family
 from wdist.data.columns import check_names
+from wdist.data.files import FileRows
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
+from wdist.data.tables.encoding import Encoding
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.lipschitz import Step, composed, steps
 from wdist.nn.rounding import RoundingAnalysis, converted
@@ -40,6 +43,9 @@ class CriticInput:
         uint8: whether grey levels 0..255 are expected (and divided by 255).
         scale: the requested rescaling, as `Scaling.to_json` returns it.
         columns: names of a table's columns, in order, or None if they are not known.
+        recipe: how files became these rows, {"reading", "encoding", "category_cost"}; None if they hold plain numbers
+            and were read without options. "reading" has the fields of `wdist.definitions.reading.Reading` that are not
+            the default; "encoding" is what `wdist.data.tables.encoding.Encoding` stores, or null.
     """
 
     row_shape: tuple[int, ...]
@@ -47,18 +53,45 @@ class CriticInput:
     uint8: bool
     scale: Any
     columns: Sequence[str] | None = None
+    recipe: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, source: SampleSet, target: SampleSet, scaling: Scaling) -> CriticInput:
         """The input of a critic that is trained on these sets, of which one may have names for the columns of both."""
-        columns = source.names or target.names
-        return cls(source.row_shape, source.layout, source.divisor != 1, scaling.to_json(), columns)
+        encoding = source.encoding
+        columns = (source.names or target.names) if encoding is None else encoding.schema.names
+        return cls(
+            source.row_shape, source.layout, source.divisor != 1, scaling.to_json(), columns, _recipe(source, scaling)
+        )  # fmt: skip
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """How codes of a table become rows; None where rows are plain numbers."""
+        stored = None if self.recipe is None else self.recipe["encoding"]
+        return None if stored is None else Encoding.from_json(stored)
+
+    @property
+    def take(self) -> Selection:
+        """The selection by which files and frames are read."""
+        return Selection(**({} if self.recipe is None else self.recipe["reading"]))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types, without the columns, which no computation needs."""
+        """As plain JSON types, without columns and recipe, which no computation needs; with the kinds of columns."""
         stored = asdict(self) | {"row_shape": list(self.row_shape)}
-        del stored["columns"]
-        return stored
+        del stored["columns"], stored["recipe"]
+        return (
+            stored
+            if (encoding := self.encoding) is None
+            else stored | {"kinds": [list(block) for block in encoding.blocks]}
+        )
+
+
+def _recipe(source: SampleSet, scaling: Scaling) -> dict[str, Any] | None:
+    reading = source.take.model_dump(mode="json", exclude={"labels"}, exclude_defaults=True)
+    if source.encoding is None and not reading:
+        return None
+    encoding = None if source.encoding is None else source.encoding.to_json()
+    return {"reading": reading, "encoding": encoding, "category_cost": scaling.category_cost}
 
 
 class Critic:
@@ -142,6 +175,9 @@ class Critic:
     def evaluate(self, rows: ArrayLike) -> NDArray[np.float64]:
         """f at rows as the user has them (same shape, dtype kind and units as the sample sets): (n,), float64.
 
+        Tables are read as the sample sets were. Levels that neither set had are one point to the critic; so are those
+        that it was not trained on. Rows of mixed tables may also be given encoded, as `wdist encode` writes them.
+
         Raises:
             SampleError: when the rows have another shape or dtype than the critic's sample sets, columns of other
                 names or in another order, or values that are not finite.
@@ -162,8 +198,9 @@ class Critic:
 
     def _opened(self, rows: ArrayLike) -> SampleSet:
         shape = self.takes.row_shape
+        take = self.takes.take if isinstance(rows, str | Path) or hasattr(rows, "columns") else None
         try:
-            samples = open_samples(rows, "rows", self.takes.layout)
+            samples = open_samples(rows, "rows", self.takes.layout, take=None if isinstance(rows, FileRows) else take)
         except OptionError:  # about a layout, which only rows of another kind leave open
             kind = "tables" if len(shape) == 1 else "images"
             raise SampleError(f"rows: this critic takes {kind} with rows of shape {shape}; give such rows") from None
@@ -171,6 +208,8 @@ class Critic:
         if names is None and hasattr(rows, "columns"):  # a frame whose columns nobody named is no array
             names = [str(k) for k in range(samples.dimension)]
         check_names(self.takes.columns, names, "the critic", "the rows", by_position=True)
+        if (encoding := self.takes.encoding) is not None:
+            samples = _encoded(samples, encoding)
         if samples.row_shape != shape:
             advice = f"; a single row is an array of shape {(1, *shape)}" if samples.array.ndim == len(shape) else ""
             raise SampleError(f"rows have shape {samples.row_shape}, this critic takes {shape}{advice}")
@@ -199,6 +238,8 @@ class Critic:
             "layers": layers,
             "lipschitz_bound": self.lipschitz_bound,
         }
+        if self.takes.recipe is not None:
+            document["recipe"] = dict(self.takes.recipe)
         if self.takes.columns is not None:  # beside "input", in which version 0.1 refuses what it does not know
             document["columns"] = list(self.takes.columns)
         return document, tensors
@@ -228,8 +269,18 @@ def critic_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], wher
     if document.get("format") != FORMAT:
         raise WdistError(f"{where} holds critic format {document.get('format')!r}, this version reads {FORMAT}")
     takes = document["input"] | {"row_shape": tuple(document["input"]["row_shape"])}
+    takes.pop("kinds", None)  # which the recipe has as well
     config = find_family(document["family"]).load().from_json(document["config"])
-    return Critic(config, restore(document["layers"], tensors), CriticInput(**takes, columns=document.get("columns")))
+    takes |= {name: document.get(name) for name in ("columns", "recipe")}
+    return Critic(config, restore(document["layers"], tensors), CriticInput(**takes))
+
+
+def _encoded(samples: SampleSet, encoding: Encoding) -> SampleSet:
+    """Rows as codes, or already encoded."""
+    if samples.table is None and samples.names is None and samples.dimension == len(encoding.columns):
+        samples.encoding = encoding
+        return samples
+    return samples.encoded(encoding)
 
 
 def _tensor(rows: NDArray[Any]) -> Tensor:

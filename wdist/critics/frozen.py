@@ -7,18 +7,24 @@ biases multiplied by s. The stored net needs no rescaling layer, and its Lipschi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from wdist.nn.contract import from_entry, frozen, to_entry
-from wdist.nn.frozen import Shift
+from wdist.nn.frozen import Columns, Shift
 
 
-def freeze(module: nn.Sequential, shift: Tensor | None, unit: float) -> nn.Sequential:
-    """Convert a trained net g to plain float32 layers in the data's own units: f(x) = unit g((x - shift) / unit)."""
-    layers: list[nn.Module] = [] if shift is None else [Shift(shift)]
+def freeze(
+    module: nn.Sequential, shift: Tensor | None, unit: float, columns: Sequence[int] | None = None
+) -> nn.Sequential:
+    """Convert a trained net g to plain float32 layers in the data's own units: f(x) = unit g((x - shift) / unit).
+
+    columns: the ones that g takes, if it does not take all; shift has as many numbers.
+    """
+    layers: list[nn.Module] = [] if columns is None else [Columns(columns)]
+    layers += [] if shift is None else [Shift(shift)]
     for layer in module:
         layers += frozen(layer, unit)
     return nn.Sequential(*layers).eval().requires_grad_(False)

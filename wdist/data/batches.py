@@ -20,9 +20,9 @@ class Batches:
     """Rows of one sample set as float32 tensors (batch, *row_shape): scaled, shifted, and divided by `unit`.
 
     The order depends only on the seed, the side and the step: every epoch is a seeded permutation, so a resumed run
-    sees the same batches as an uninterrupted one. `like` is another `Batches` over the same rows, perhaps with another
-    batch size; the two share their memory. Rows that are not in memory are read one batch ahead in a background thread,
-    through pinned memory if the device is a GPU.
+    sees the same batches as an uninterrupted one. `columns` are those to take, if not all. `like` is another `Batches`
+    over the same rows, perhaps with another batch size; the two share their memory. Rows that are not in memory are
+    read one batch ahead in a background thread, through pinned memory if the device is a GPU.
     """
 
     def __init__(
@@ -37,10 +37,11 @@ class Batches:
         device: torch.device,
         shift: NDArray[np.float64] | None = None,
         unit: float = 1.0,
+        columns: NDArray[np.int64] | None = None,
         like: Batches | None = None,
     ) -> None:
         self.samples, self.index, self.scale = samples, index, scale
-        self.shift, self.unit = 0.0 if shift is None else shift, unit
+        self.shift, self.unit, self.columns = 0.0 if shift is None else shift, unit, columns
         self.seed, self.side, self.batch, self.device = seed, side, min(batch, len(index)), device
         self._epoch, self._order = -1, index
         self._reader: ThreadPoolExecutor | None = None
@@ -49,7 +50,7 @@ class Batches:
         if like is not None:
             self._all = like._all
         else:
-            row_bytes = 4 * int(np.prod(samples.row_shape))
+            row_bytes = 4 * (int(np.prod(samples.row_shape)) if columns is None else len(columns))
             self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
 
     def _read(self, index: NDArray[np.int64], *, pinned: bool = False) -> Tensor:
@@ -60,7 +61,7 @@ class Batches:
 
     def _in_units(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         centred: NDArray[np.float64] = self.scale.apply(rows) - self.shift
-        return centred / self.unit
+        return (centred if self.columns is None else centred[:, self.columns]) / self.unit
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if epoch != self._epoch:

@@ -7,6 +7,7 @@ from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
+from wdist.data.tables.encoding import level_warnings
 from wdist.errors import OptionError, SampleError
 
 Hashes = NDArray[np.uint64]
@@ -61,9 +62,17 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     return constant + resolution_warnings(source, target)
 
 
+def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
+    """What was left out when the sets were read, and which of their categories have no level in common."""
+    notes = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
+    if source.table is None or target.table is None:
+        return notes
+    return notes + level_warnings(source.table, target.table, source.name, target.name)
+
+
 def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:
     """Raise OptionError if the rescaled values are as large or as close as those that `check_pair` refuses."""
-    if scale.kind == "none":
+    if scale.kind == "none" and scale.category_cost is None:
         return
     lowest, highest = (
         np.array([_in_rows(samples, getattr(samples.statistics, end)) for samples in (source, target)])
@@ -143,31 +152,44 @@ def _middle_and_spread(samples: SampleSet) -> tuple[NDArray[np.float64], NDArray
     """Median and distance between the quantiles at 5 % and 95 % of each column (images flattened), of some rows."""
     step = max(1, -(-samples.n // SPREAD_ROWS), -(-samples.n * samples.dimension // (1 << 22)))
     rows = np.asarray(samples.array[::step]).astype(np.float64)
-    low, middle, high = np.quantile(rows.reshape(len(rows), -1), (0.05, 0.5, 0.95), axis=0)
+    rows = rows.reshape(len(rows), -1)
+    for column in np.flatnonzero(np.isnan(rows).any(axis=0)):  # missing values
+        present = rows[~np.isnan(rows[:, column]), column]
+        rows[:, column] = np.resize(present, len(rows)) if len(present) else 0.0
+    low, middle, high = np.quantile(rows, (0.05, 0.5, 0.95), axis=0)
     return middle, high - low
 
 
 def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list[str]:
     """Warn about columns of a table that are so wide, even after `scale`, that they dominate the distance.
 
-    After "standardize", warn about columns that vary but were constant in the rows that fixed the unit.
+    After "standardize" or "robust", warn about columns that vary but were constant in the rows that fixed the unit.
     """
     if source.is_image:
         return []
-    if scale.is_fitted:
+    if scale.is_centred:
         return _constant_warnings((source, target), scale)
-    deviation = _pooled_deviation(source, target) / scale.divisor
+    deviation, names = _deviations(source, target, scale)
     varying = deviation[deviation > 0]
     if len(varying) < 2 or varying.max() < SCALE_RATIO * varying.min():
         return []
     wide = np.flatnonzero(deviation >= varying.max() / 10)
-    shown = ", ".join(source.column_name(int(column)) for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
+    shown = ", ".join(names[column] for column in wide[:5]) + (", ..." if len(wide) > 5 else "")
     after = "" if scale.kind == "none" else " after division by the given scale"
     advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
     return [
         f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
         f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by {shown}; {advice}"
     ]
+
+
+def _deviations(source: SampleSet, target: SampleSet, scale: Scaling) -> tuple[NDArray[np.float64], list[str]]:
+    """The deviation of each column after `scale`, and what messages call it; a category is one column."""
+    deviation, encoding = _pooled_deviation(source, target) / scale.divisor, source.encoding
+    if encoding is None:
+        return deviation, [source.column_name(column) for column in range(len(deviation))]
+    squares = np.bincount(encoding.table_columns, deviation**2)
+    return np.sqrt(squares), [f"column {name!r}" for name in encoding.schema.names]
 
 
 def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> list[str]:
@@ -266,22 +288,38 @@ def _repeated(known: Hashes, looked_up: Hashes) -> int:
     return int(np.count_nonzero(known[place] == looked_up))
 
 
+def range_ends(samples: SampleSet, ranges: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest possible value of each column of the stored array, (d,), in the data's own units.
+
+    ranges: of all columns or of each in turn; of encoded rows those of numbers and times alone, others are 0 or 1.
+    Raises OptionError if there are not as many as columns.
+    """
+    encoding = samples.encoding
+    is_number = np.ones(samples.dimension, dtype=bool) if encoding is None else encoding.is_number
+    per_column = 2 * int(is_number.sum())
+    if len(ranges) not in ((2,) if samples.is_image else (2, per_column)):
+        each = "column" if encoding is None else "column of numbers or times"
+        other = "" if samples.is_image else f", or {per_column}: two for each {each}"
+        raise OptionError(f"ranges: {len(ranges)} numbers were given; give 2, the lowest and the highest of all{other}")
+    low, high = np.zeros(samples.dimension), np.ones(samples.dimension)
+    low[is_number], high[is_number] = ranges[::2], ranges[1::2]
+    return low, high
+
+
 def check_ranges(samples: SampleSet, ranges: list[float]) -> None:
     """Raise OptionError if a value of the set lies outside its declared range, or if the ranges do not fit the columns.
 
     ranges: lowest and highest possible value in the data's own units, of all columns or of each in turn.
     """
-    per_column = 2 * samples.dimension
-    if len(ranges) not in ((2,) if samples.is_image else (2, per_column)):
-        other = "" if samples.is_image else f", or {per_column}: two for each column"
-        raise OptionError(f"ranges: {len(ranges)} numbers were given; give 2, the lowest and the highest of all{other}")
+    low, high = range_ends(samples, ranges)
     found = samples.statistics
-    low, high = (np.asarray(ranges[part::2]) for part in (0, 1))
     outside = np.flatnonzero((found.minimum < low) | (found.maximum > high))
+    if samples.encoding is not None:  # statistics of a column without values are 0
+        outside = outside[samples.encoding.is_number[outside]]
     if not len(outside):
         return
     column = int(outside[0])
-    least, most = (float(np.broadcast_to(ends, samples.dimension)[column]) for ends in (low, high))
+    least, most = float(low[column]), float(high[column])
     value = float(found.minimum[column] if found.minimum[column] < least else found.maximum[column])
     raise OptionError(
         f"ranges: {samples.name} has {value:.6g} in row {_row_of(samples, column, value)}, "

@@ -15,6 +15,7 @@ from wdist.errors import SampleError
 
 MAX_NAME = 200  # characters of a name that servers keep
 _SHOWN = 300  # characters of a list of names in a message
+_LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
 def given_names(data: Any) -> list[str] | None:
@@ -58,6 +59,7 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
+    can_choose = not by_position and source is not None and target is not None
     source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
@@ -74,11 +76,25 @@ def check_names(
     if sorted(source) == sorted(target):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
-            f"put them into the order {_listed(source)}"
+            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
         )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
-    raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(source)}, in that order")
+    shared = [each for each in source if each in target]
+    way = f"give both {_listed(source)}, in that order"
+    if shared and can_choose:
+        way = f"read both with {_chosen(shared)} to compare the columns that they share"
+    raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
+
+
+def _chosen(names: Sequence[str]) -> str:
+    """The option that takes these columns in this order, written out if it is not too long and names can be chosen by.
+
+    A column of lists is chosen by its own name, not by those of its parts, `name[0]`.
+    """
+    if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
+        return f"columns=[...], in the order {_listed(names)}"
+    return f"columns={list(names)!r}"
 
 
 def _numbered(names: Sequence[str] | None, others: Sequence[str] | None) -> Sequence[str] | None:

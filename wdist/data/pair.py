@@ -113,6 +113,7 @@ class SamplePair:
                 device=self.device,
                 shift=self.shift,
                 unit=self.unit,
+                columns=self.columns,
                 like=self._fed.get((part, side)),
             )
             for side, (samples, split) in enumerate(self._sides())
@@ -161,8 +162,42 @@ class SamplePair:
 
     @cached_property
     def direction(self) -> NDArray[np.float64]:
-        """Unit vector (d,) along which the train rows are furthest apart, for the sliced critic and max-sliced W1."""
-        return fit_direction(*self.rows("train", DIRECTION_ROWS), self.seed)
+        """Unit vector (d,) along which the train rows are furthest apart, for the sliced critic and max-sliced W1.
+
+        It is 0 in columns that critics do not take.
+        """
+        x, y = self.rows("train", DIRECTION_ROWS)
+        if self.columns is None:
+            return fit_direction(x, y, self.seed)
+        direction = np.zeros(self.source.dimension)
+        direction[self.columns] = fit_direction(x[:, self.columns], y[:, self.columns], self.seed)
+        return direction
+
+    @cached_property
+    def columns(self) -> NDArray[np.int64] | None:
+        """The columns of encoded rows that critics take, if not all.
+
+        Those of levels without train rows are left out, so that all such levels are one point to a critic: nothing was
+        learnt of them. Test rows have no part in it. A projection is 1-Lipschitz, so that bounds hold as they do
+        without; transport sees all levels.
+        """
+        encoding = self.source.encoding
+        if encoding is None:
+            return None
+        taken = encoding.is_number.copy()
+        for samples, split in self._sides():
+            for rows in samples.blocks(np.sort(split.train)):
+                if taken.all():
+                    return None
+                taken |= (rows != 0).any(axis=0)
+        if taken.all():
+            return None
+        return np.flatnonzero(taken) if taken.any() else np.zeros(1, dtype=np.int64)
+
+    @property
+    def net_shape(self) -> tuple[int, ...]:
+        """The shape of a row as critics are trained on it."""
+        return self.source.row_shape if self.columns is None else (len(self.columns),)
 
     def mean_rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean of all train rows of each set, streamed."""

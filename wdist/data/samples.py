@@ -1,18 +1,25 @@
 """Sample sets: opening them, reading their rows, and computing their digest and column statistics."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import names_for
-from wdist.data.files import rows_of
+from wdist.data.columns import check_names, names_for
+from wdist.data.files import FileRows
+from wdist.data.moments import RunningMoments
+from wdist.data.rows import rows_of
+from wdist.data.tables.coder import LARGEST_WHOLE
+from wdist.data.tables.encoding import EncodedRows, Encoding
 from wdist.data.tables.schema import TableSchema
-from wdist.definitions.reading import Selection
+from wdist.definitions.arguments import ReadingArguments
+from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.rounding import UNIT_ROUNDOFF
 
@@ -26,7 +33,8 @@ BLOCK_ELEMENTS = 1 << 20  # streamed passes hold a few blocks of this many eleme
 class ColumnStatistics:
     """Statistics of each column of a sample set (images flattened), float64, in the units of the stored array.
 
-    minimum, maximum, mean, deviation: shape (d,). deviation is the population standard deviation (division by n).
+    minimum, maximum, mean, deviation: shape (d,), of the values that are not missing; 0 where all are. deviation is the
+    population standard deviation (division by n).
     """
 
     minimum: NDArray[np.float64]
@@ -41,8 +49,9 @@ class SampleSet:
     array: (n, ...), or what gives such rows at a slice or an index array; name: what messages call the set; n: number
     of rows; row_shape: (d,) for tables, (c, h, w) for images; dtype: as stored; layout: "nhwc" or "nchw" for images
     with channels; divisor: 255 for uint8 images, else 1; names: a table's column names, or None; table: what the
-    columns mean if the array holds codes of a table with categories, dates, booleans or missing values; notes: what was
-    left out of the data, in sentences.
+    columns mean if the array holds codes of a table with categories, dates, booleans or missing values; encoding: how
+    codes became the rows of `array`, once sets are compared (`encode_together`); notes: what was left out of the data,
+    in sentences; take: the selection that they were read by.
     """
 
     def __init__(
@@ -51,13 +60,17 @@ class SampleSet:
         name: str,
         layout: Layout | None,
         names: list[str] | None,
+        *,
         table: TableSchema | None = None,
         notes: Sequence[str] = (),
+        take: Selection | None = None,
+        file: FileRows | None = None,
     ) -> None:
         self.array = array
         self.names = names
-        self.table = table
-        self.notes = list(notes)
+        self.table, self.notes, self.file = table, list(notes), file
+        self.take = (None if file is None else file.take) or take or Selection()
+        self.encoding: Encoding | None = array.encoding if isinstance(array, EncodedRows) else None
         self.name = name
         self.n = int(array.shape[0])
         self.dtype: np.dtype[Any] = array.dtype
@@ -83,6 +96,40 @@ class SampleSet:
     def columns(self) -> list[str]:
         """Column names, or their numbers from 0 if they have none."""
         return self.names or [str(i) for i in range(self.dimension)]
+
+    @property
+    def may_be_missing(self) -> NDArray[np.bool_]:
+        """(d,): the columns in which NaN is a missing value, not a fault."""
+        if self.encoding is not None:
+            return np.array([kind == "optional" for kind in self.encoding.kinds])
+        return np.full(self.dimension, self.table is not None and self.table.has_levels_of_missing)
+
+    def encoded(self, encoding: Encoding) -> "SampleSet":
+        """The same rows by this encoding. Numbers need no schema: they are taken in the order of its columns.
+
+        Raises SampleError if their columns are not those of the encoding.
+        """
+        table = self.table or self._as_table(encoding)
+        encoding.check(table, self.name)
+        rows = EncodedRows(self.array, table, encoding)
+        return SampleSet(
+            rows, self.name, None, encoding.names, table=table, notes=self.notes, take=self.take, file=self.file
+        )
+
+    def _as_table(self, encoding: Encoding) -> TableSchema:
+        """The schema of a set of plain numbers that is compared with a table of other columns, too."""
+        names = encoding.schema.names if self.names is None else self.names
+        if self.array.ndim != 2:
+            raise SampleError(
+                f"{self.name}: rows of shape {self.row_shape} are no table; give a table of the same columns"
+            )
+        if self.dtype.kind in "iu" and self.dtype.itemsize == 8:
+            for block in (self.array[k : k + self._block_rows] for k in range(0, self.n, self._block_rows)):
+                if int(block.max()) > LARGEST_WHOLE or int(block.min()) < -LARGEST_WHOLE:
+                    raise SampleError(
+                        f"{self.name} holds whole numbers beyond 2^53, which float64 rounds: leave them out"
+                    )
+        return TableSchema.of_numbers(names, has_levels_of_missing=encoding.schema.has_levels_of_missing)
 
     @property
     def rounding(self) -> float:
@@ -133,34 +180,34 @@ class SampleSet:
         return digest.hexdigest()
 
     @cached_property
+    def file_sha256(self) -> str | None:
+        """SHA-256 of the file that the rows came from; None for arrays, folders and standard input."""
+        return None if self.file is None else self.file.file_sha256
+
+    @cached_property
     def statistics(self) -> ColumnStatistics:
         """Statistics of each column, in one streamed pass.
 
         Raises SampleError for a value that is not finite or beyond float32, naming the row and column of the first.
         """
-        d = self.dimension
-        minimum, maximum = np.full(d, np.inf), np.full(d, -np.inf)
-        mean, squares = np.zeros(d), np.zeros(d)
+        moments, may_be_missing = RunningMoments((self.dimension,)), self.may_be_missing
+        limit = float(np.finfo(np.float32).max)
         for start in range(0, self.n, self._block_rows):
             raw = np.asarray(self.array[start : start + self._block_rows])
             block = raw.reshape(len(raw), -1).astype(np.float64)
-            low, high = block.min(axis=0), block.max(axis=0)
-            limit = float(np.finfo(np.float32).max)
-            if not (np.all(low >= -limit) and np.all(high <= limit)):  # NaN fails every comparison
-                self._refuse_value(block, start, limit)
-            np.minimum(minimum, low, out=minimum)
-            np.maximum(maximum, high, out=maximum)
-            # Chan, Golub and LeVeque's pairwise update: no cancellation for columns with a large offset
-            block_mean = block.mean(axis=0)
-            block -= block_mean
-            shift = block_mean - mean
-            share = len(raw) / (start + len(raw))
-            squares += np.einsum("ij,ij->j", block, block) + shift**2 * start * share
-            mean += shift * share
-        return ColumnStatistics(minimum, maximum, mean, np.sqrt(squares / max(1, self.n)))
+            # NaN fails every comparison
+            if not (np.all(block.min(axis=0) >= -limit) and np.all(block.max(axis=0) <= limit)):
+                self._refuse_values(block, start, limit, may_be_missing)
+            moments.add(block)
+        return ColumnStatistics(moments.minimum, moments.maximum, moments.mean, moments.deviation)
 
-    def _refuse_value(self, block: NDArray[np.float64], start: int, limit: float) -> None:
-        row, column = np.argwhere(~(np.abs(block) <= limit))[0]
+    def _refuse_values(
+        self, block: NDArray[np.float64], start: int, limit: float, may_be_missing: NDArray[np.bool_]
+    ) -> None:
+        wrong = ~(np.abs(block) <= limit) & ~(np.isnan(block) & may_be_missing)
+        if not wrong.any():
+            return
+        row, column = np.argwhere(wrong)[0]
         value = block[row, column]
         problem = "beyond the range of float32; rescale the column" if np.isfinite(value) else "not finite"
         advice = "" if np.isfinite(value) else "; remove or impute such rows"
@@ -169,7 +216,12 @@ class SampleSet:
         )
 
     def column_name(self, column: int) -> str:
-        """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image."""
+        """A flattened column of the data as given: "column 'price'", "column 3", or "pixel (h, w, c)" of an image.
+
+        Of encoded rows it is the column of the table.
+        """
+        if self.encoding is not None:
+            return f"column {self.encoding.schema.names[self.encoding.columns[column].table_column]!r}"
         if not self.is_image:
             name = self.columns[column]
             return f"column {name if name == str(column) else repr(name)}"
@@ -182,9 +234,8 @@ def open_samples(
     layout: str | None = None,
     take: Selection | None = None,
     *,
-    member: str | None = None,
-    drop: Sequence[str] = (),
     labels: str | None = None,
+    **reading: Unpack[ReadingArguments],
 ) -> SampleSet:
     """Open an array, a frame, or a file as a SampleSet.
 
@@ -196,15 +247,14 @@ def open_samples(
             FILE.npz:NAME.
         name: what messages call the set.
         layout: "nhwc" or "nchw", for images whose shape is ambiguous.
-        take: how a file or a frame is read; the arguments below are parts of it.
-        member: array to take from an .npz file.
-        drop: columns of a table that are left out.
+        take: how a file or a frame is read; the arguments below are not given then.
         labels: the one column of a table that is taken, as int64 codes (n, 1) of its labels, which may be text.
+        {reading}
 
-    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit.
+    Raises SampleError if the data is not an array of real numbers, OptionError if the layout does not fit, or an option
+    is unknown or out of range.
     """
-    given = {"member": member, "drop": list(drop), "labels": labels}
-    take = (take or Selection()).model_copy(update={option: value for option, value in given.items() if value})
+    take = take or Selection.checked(labels=labels, **reading)
     rows = rows_of(data, name, take)
     array = rows.array
     if array.ndim == 0 or array.ndim > 4:
@@ -214,7 +264,31 @@ def open_samples(
     if 0 in array.shape:
         raise SampleError(f"{name}: an array of shape {array.shape} holds no values; give it rows and columns")
     names = names_for(rows.columns, array.shape[-1]) if array.ndim == 2 else None
-    return SampleSet(array, name, _resolve_layout(array, name, layout), names, rows.table, rows.notes)
+    file = rows if isinstance(data, FileRows | str | os.PathLike) else None
+    return SampleSet(
+        array, name, _resolve_layout(array, name, layout), names, take=take, file=file, table=rows.table,
+        notes=rows.notes,
+    )  # fmt: skip
+
+
+open_samples = shows_fields(open_samples, ReadingArguments, reading=Reading)
+
+
+def encode_together(*sets: SampleSet) -> list[SampleSet]:
+    """Sets that are compared, as rows of the same columns: encoded if one of them is a table of codes, else unchanged.
+
+    Raises SampleError for columns of other names, kinds or units.
+    """
+    coded = [each for each in sets if each.table is not None]
+    if not coded or all(each.encoding is not None for each in sets):
+        return list(sets)
+    first = Encoding.of([each.table for each in coded if each.table is not None])
+    named = next((each.names for each in sets if each.names is not None), None)
+    for each in sets:
+        check_names(named, each.names, sets[0].name, each.name)
+    tables = [each.table or each._as_table(first) for each in sets]
+    encoding = Encoding.of(tables, [each.name for each in sets])
+    return [each.encoded(encoding) for each in sets]
 
 
 def _resolve_layout(array: NDArray[Any], name: str, layout: str | None) -> Layout | None:

@@ -1,10 +1,11 @@
-"""The options of an estimate as keyword arguments; made from wdist/options.py by `make generate`."""
+"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""
 
+from collections.abc import Collection
 from typing import Any, Literal, TypedDict
 
 
 class OptionArguments(TypedDict, total=False):
-    """The keyword arguments of `estimate_w1` that are options: see `wdist.options.Options`."""
+    """The keyword arguments that are options of an estimate: see `wdist.options.Options`."""
 
     confidence: float
     critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
@@ -13,6 +14,7 @@ class OptionArguments(TypedDict, total=False):
     planned_steps: Any
     steps: int | None
     scale: Any
+    category_cost: float
     layout: Literal["nhwc", "nchw"] | None
     device: str
     baseline_rows: int
@@ -23,3 +25,28 @@ class OptionArguments(TypedDict, total=False):
     ranges: Any
     empirical: bool | None
     statements: int
+
+
+class ReadingArguments(TypedDict, total=False):
+    """The keyword arguments that say how data is read: see `wdist.definitions.reading.Reading`."""
+
+    columns: Collection[str] | None
+    drop: Collection[str]
+    categories: Collection[str]
+    dates: Collection[str]
+    time_unit: Literal["seconds", "minutes", "hours", "days"] | None
+    time_start: str | None
+    missing: Literal["error", "drop", "level"]
+    member: str | None
+    decimal: Literal[".", ","] | None
+    separator: str | None
+    thousands: Literal[",", ".", " ", "'", "_"] | None
+    header: bool | None
+    encoding: str | None
+    sheet: str | None
+    embedding: str | None
+    subfolders: bool
+
+
+class Arguments(OptionArguments, ReadingArguments, total=False):
+    """The keyword arguments of `estimate_w1` that are defined by options and reading."""

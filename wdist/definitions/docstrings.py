@@ -1,11 +1,39 @@
-"""Entries of a docstring that are made from the fields of a pydantic model."""
+"""Signatures and entries of a docstring that are made from the fields of a pydantic model."""
 
 from __future__ import annotations
 
+import inspect
 import textwrap
+from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def shows_fields(function: F, arguments: type, **models: type[BaseModel]) -> F:
+    """Shows the fields of models in the signature and the docstring of a function that takes them as **arguments.
+
+    The line `{name}` of the docstring becomes the entries of the model of that name. arguments: a TypedDict of the
+    types, plainer than the fields' own, which carry their bounds.
+    """
+    types = get_type_hints(arguments)
+    signature = inspect.signature(function)
+    given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shown = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=() if field.default == [] else field.default,
+            annotation=types.get(name, field.annotation),
+        )
+        for model in models.values()
+        for name, field in model.model_fields.items()
+    ]  # fmt: skip
+    function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
+    for name, model in models.items():
+        function.__doc__ = (function.__doc__ or "").replace(f"{{{name}}}", entries(model).strip())
+    return function
 
 
 def entries(model: type[BaseModel]) -> str:
@@ -13,7 +41,7 @@ def entries(model: type[BaseModel]) -> str:
     lines = []
     for name, field in model.model_fields.items():
         if field.description:
-            default = "" if field.get_default() in (None, PydanticUndefined) else f" Default: {field.default!r}."
+            default = "" if field.get_default() in (None, PydanticUndefined, []) else f" Default: {field.default!r}."
             about = f"{name}: {field.description}{default}"
             lines.append(textwrap.fill(about, 120, initial_indent=" " * 8, subsequent_indent=" " * 12))
     return "\n".join(lines)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from wdist.definitions.refusals import refusals
-from wdist.errors import OptionError
+from wdist.definitions.forms import words
+from wdist.definitions.refusals import checked
 
 
 def _listed(value: Any) -> Any:
@@ -30,47 +30,101 @@ class Reading(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    columns: Names | None = Field(default=None, description="Take these columns of a table only, in this order.")
-    drop: Names = Field(default=[], description="Leave these columns of a table out.")
+    columns: Names | None = Field(
+        default=None,
+        description="Take these columns of a table only, in this order.",
+        json_schema_extra=words("Columns to take"),
+    )
+    drop: Names = Field(
+        default=[], description="Leave these columns of a table out.", json_schema_extra=words("Columns to leave out")
+    )
     categories: Names = Field(
         default=[],
         description="Columns whose values are names of levels, such as text: two different levels are category_cost "
         "apart.",
+        json_schema_extra=words("Columns of categories"),
     )
-    dates: Names = Field(default=[], description="Columns of text that hold dates or times in ISO 8601.")
+    dates: Names = Field(
+        default=[],
+        description="Columns of text that hold dates or times in ISO 8601.",
+        json_schema_extra=words("Columns of dates as text"),
+    )
     time_unit: Literal["seconds", "minutes", "hours", "days"] | None = Field(
-        default=None, description="Unit of dates and times as numbers; tables with such columns need it."
+        default=None,
+        description="Unit of dates and times as numbers; tables with such columns need it.",
+        json_schema_extra=words("Unit of times"),
     )
     time_start: str | None = Field(
-        default=None, max_length=40, description="The time that is 0, in ISO 8601; by default 1970-01-01."
+        default=None,
+        max_length=40,
+        description="The time that is 0, in ISO 8601; by default 1970-01-01.",
+        json_schema_extra=words("The time that is 0"),
     )
     missing: Literal["error", "drop", "level"] = Field(
         default="error",
         description="What a missing value is. error: a reason to refuse the table. drop: a reason to leave its row "
         "out. level: a level of its own, category_cost away from every value; a number is then at its column's centre.",
+        json_schema_extra=words(
+            "A missing value is",
+            error="a reason to refuse the file",
+            drop="a reason to leave out its row",
+            level="a level of its own",
+        ),
     )
-    member: str | None = Field(default=None, max_length=200, description="Array to take from an .npz file.")
-    decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark of numbers in CSV.")
-    separator: str | None = Field(default=None, min_length=1, max_length=1, description="What separates cells of CSV.")
+    member: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Array to take from an .npz file.",
+        json_schema_extra=words("Array of an .npz file"),
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="Decimal mark of numbers in CSV.", json_schema_extra=words("Decimal mark")
+    )
+    separator: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="What separates cells of CSV.",
+        json_schema_extra=words("Separator of cells"),
+    )
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
-        default=None, description="What groups the digits of numbers in CSV."
+        default=None,
+        description="What groups the digits of numbers in CSV.",
+        json_schema_extra=words("Mark between thousands"),
     )
-    header: bool | None = Field(default=None, description="Whether the first line of CSV, or row of a sheet, is names.")
-    encoding: str | None = Field(default=None, max_length=40, description="Encoding of CSV, where it is not UTF-8.")
-    sheet: str | None = Field(default=None, max_length=200, description="Sheet of an Excel file that has several.")
+    header: bool | None = Field(
+        default=None,
+        description="Whether the first line of CSV, or row of a sheet, is names.",
+        json_schema_extra=words("First line holds names", null="as it looks", true="yes", false="no"),
+    )
+    encoding: str | None = Field(
+        default=None,
+        max_length=40,
+        description="Encoding of CSV, where it is not UTF-8.",
+        json_schema_extra=words("Encoding"),
+    )
+    sheet: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Sheet of an Excel file that has several.",
+        json_schema_extra=words("Sheet"),
+    )
     embedding: str | None = Field(
-        default=None, max_length=200, description="Rows of an .h5ad file: this entry of obsm instead of X."
+        default=None,
+        max_length=200,
+        description="Rows of an .h5ad file: this entry of obsm instead of X.",
+        json_schema_extra=words("Embedding"),
     )
-    subfolders: bool = Field(default=False, description="Take the images of a folder's subfolders, too.")
+    subfolders: bool = Field(
+        default=False,
+        description="Take the images of a folder's subfolders, too.",
+        json_schema_extra=words("Subfolders"),
+    )
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
         """The reading with these values. Raises OptionError, which names the option and what it must be."""
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            said = refusals(error.errors(), given, list(cls.model_fields))
-            raise OptionError("; ".join(sentence for _, sentence in said)) from None
+        return checked(cls, given)
 
     @field_validator("categories", "dates")
     @classmethod
@@ -96,6 +150,16 @@ class Selection(Reading):
     labels: Name | None = Field(
         default=None, description="Take this column of a table only: labels of groups, which may be text."
     )
+
+    @classmethod
+    def of(cls, reading: Reading, *, groups: str | None = None, labels: str | None = None) -> Self:
+        """What a reading takes: the rows without the column `groups`, or with `labels` the labels of these rows."""
+        fields = {name: getattr(reading, name) for name in Reading.model_fields}
+        if labels is not None:
+            return cls.checked(**fields, labels=labels)
+        if groups is None:
+            return cls.checked(**fields)
+        return cls.checked(**fields | {"drop": [*dict.fromkeys([*reading.drop, groups])]})
 
     @property
     def of_a_table(self) -> bool:

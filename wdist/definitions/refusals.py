@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from wdist.errors import OptionError
+
+M = TypeVar("M", bound=BaseModel)
 
 _LONGEST = 60  # characters of a refused value that a message repeats
 
@@ -44,6 +50,18 @@ _PATTERNS = {
     r"^[^\x00-\x1f\x7f]*$": "text without control characters",
 }
 """In words what the patterns of the requests stand for; the cursors of lists begin with the kind of an id."""
+
+
+def checked(model: type[M], given: Mapping[str, Any], known: Sequence[str] = ()) -> M:
+    """The model with these values. Raises OptionError, which names each refused one and what it must be.
+
+    known: the names among which an unknown one is looked for; by default those of the model.
+    """
+    try:
+        return model(**given)
+    except ValidationError as error:
+        said = refusals(error.errors(), given, known or list(model.model_fields))
+        raise OptionError("; ".join(sentence for _, sentence in said)) from None
 
 
 def refusals(errors: Iterable[Mapping[str, Any]], given: Any, known: Sequence[str] = ()) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ footer, .soft { opacity: .75 }
 
 def write_report(result: Result, path: str | Path, names: tuple[str, str], rows: int = 0) -> None:
     """Write the report. See `Result.report`."""
-    Path(path).write_text(report_text(result, names, rows), encoding="utf-8")
+    Path(path).write_text(report_text(result, names, rows), encoding="utf-8", errors="backslashreplace")
 
 
 def report_text(result: Result, names: tuple[str, str], rows: int = 0) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,35 @@ class Shift(Layer):
 
     def rounding(self, at: Application) -> Tensor:
         return one_operation(at)
+
+
+@layer("columns", "columns")
+class Columns(Layer):
+    """Some of the numbers of a row, (n, d) -> (n, len(columns)): a projection, so 1-Lipschitz.
+
+    columns: ascending places; each once, or the norm would be larger.
+    """
+
+    def __init__(self, columns: Sequence[int]) -> None:
+        super().__init__()
+        self.columns = [int(column) for column in columns]
+        self.register_buffer("_places", torch.tensor(self.columns, dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.index_select(1, self.get_buffer("_places"))
+
+    def bound(self, shape: Shape) -> tuple[float, Shape]:
+        if len(shape) != 1 or not self.columns or self.columns[0] < 0 or self.columns[-1] >= shape[0]:
+            raise UnprovenError(f"columns {self.columns[:1]} to {self.columns[-1:]} are not in rows of shape {shape}")
+        if any(one >= next_ for one, next_ in itertools.pairwise(self.columns)):
+            raise UnprovenError("columns must ascend, each once")
+        return 1.0, (len(self.columns),)
+
+    def rounding(self, at: Application) -> Tensor:
+        return exact(at)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.columns)} columns"
 
 
 @layer("clip", "low", "high")

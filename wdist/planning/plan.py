@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Real
 from typing import Any, Literal, Unpack
 
-from wdist.definitions.arguments import OptionArguments
+from wdist.definitions.arguments import Arguments, OptionArguments
 from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import called, compared
-from wdist.options import Options, takes_options
+from wdist.options import Options, options_and_reading, takes_options
 from wdist.planning.sample_size import Counts, Design, Pilot, Range, held_out_groups, held_out_rows
 from wdist.result import Result
 from wdist.training.progress import Progress
@@ -97,9 +97,8 @@ def plan_w1(
     power: float = 0.8,
     ratio: float = 1.0,
     groups: tuple[Any, Any] | str | None = None,
-    drop: Sequence[str] = (),
     progress: bool | Callable[[Progress], object] | None = None,
-    **options: Unpack[OptionArguments],
+    **arguments: Unpack[Arguments],
 ) -> RowPlan:
     """How many rows `estimate_w1` needs for a margin, or to detect a difference, from a small sample of each set.
 
@@ -125,8 +124,8 @@ def plan_w1(
         power: probability that the bound is above 0; it counts only with detect.
         ratio: rows of the target for each row of the source, from 0.001 to 1,000.
         groups: as in `estimate_w1`. The plan is then a number of groups.
-        drop: columns of tables that are left out.
         progress: True shows a line on standard error; a function is called with each `Progress`.
+        {reading}
         {options}
 
     By default the plan leaves out `baseline_rows` and `empirical`, which cost time and change nothing. With
@@ -139,16 +138,16 @@ def plan_w1(
     detect = None if detect is False else detect
     _check(margin, detect, power, ratio)
     margin, detect = (each if each is None or each is True else float(each) for each in (margin, detect))
-    checked = Options.checked(**options)
-    if checked.method != "target_stakes":
-        raise OptionError(f"method {checked.method!r} has no plan, only 'target_stakes' has: leave out method")
+    options, reading = options_and_reading(arguments)
+    if options.method != "target_stakes":
+        raise OptionError(f"method {options.method!r} has no plan, only 'target_stakes' has: leave out method")
     names = called(pilot_x, "pilot_x"), called(pilot_y, "pilot_y")
-    given: dict[str, Any] = {**NOT_USED, **options}
-    if given["upper"] == "none":  # without an upper bound there is no use for what it assumes
-        given |= {"diameter": None, "ranges": None}
+    used = options.model_copy(update={name: value for name, value in NOT_USED.items() if name not in arguments})
+    if used.upper == "none":  # without an upper bound there is no use for what it assumes
+        used = used.model_copy(update={"diameter": None, "ranges": None})
     with ProgressLine(progress or False) as tell:
-        result = compared(names, pilot_x, pilot_y, groups=groups, drop=drop, progress=tell, **given)
-    return _plan(result, checked, margin, detect, power, ratio)
+        result = compared(names, pilot_x, pilot_y, used, reading=reading, groups=groups, progress=tell)
+    return _plan(result, options, margin, detect, power, ratio)
 
 
 def _check(margin: float | None, detect: float | bool | None, power: float, ratio: float) -> None:

@@ -73,7 +73,7 @@ class CriticSelection:
         if self.steps is None and self.budget.seconds is None and self.budget.planned is None:
             self.steps = default_steps(rows)
         self.is_ended_early = False
-        self.trained = affordable(trained, self.steps, self.budget.seconds, self.takes.row_shape)
+        self.trained = affordable(trained, self.steps, self.budget.seconds, self.pair.net_shape)
         self._train_rows = rows
 
     def run(self) -> list[Candidate]:
@@ -122,14 +122,17 @@ class CriticSelection:
         with threads_for(ONE_THREAD):
             polish(module)
         config, record = self.stages[i].config, self.records[i]
-        plain = freeze(module, torch.from_numpy(self.pair.shift), self.pair.unit)
+        shift, columns = self.pair.shift, self.pair.columns
+        if columns is not None:
+            shift = shift[columns]
+        plain = freeze(module, torch.from_numpy(shift), self.pair.unit, None if columns is None else columns.tolist())
         return Candidate(Critic(config, plain, self.takes), record.value, record)
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
         """A net of this configuration, fresh or with the weights at the end of an earlier stage."""
         start = config.start(self.pair) if weights_of is None else None
         with threads_for(ONE_THREAD):
-            module = config.build(self.takes.row_shape, self.pair.seed, start)
+            module = config.build(self.pair.net_shape, self.pair.seed, start)
         if weights_of is not None:
             module.load_state_dict(self.weights[weights_of])
         return module.to(self.pair.device)
@@ -159,7 +162,7 @@ class CriticSelection:
         if len(self.planned) <= index:
             with threads_for(operations):  # timed as it will be trained
                 self.planned.append(self._plan(stage, module, loss_at))
-        schedule = schedule_for(stage.config, self.planned[index], self.takes.row_shape, final=stage.is_final)
+        schedule = schedule_for(stage.config, self.planned[index], self.pair.net_shape, final=stage.is_final)
         trainer = Trainer(module, loss_at, select_value, schedule, operations)
         if pending is not None:
             trainer.load_state(*pending)
@@ -183,7 +186,7 @@ class CriticSelection:
             self.spent -= seconds
 
         return Training(
-            trainer, (stage.config, schedule, self.takes.row_shape, pair.device, source.batch, target.batch),
+            trainer, (stage.config, schedule, pair.net_shape, pair.device, source.batch, target.batch),
             rows_at, on_step=on_step, on_evaluation=lambda _, value: reporter.note(value),
             should_stop=reporter.should_stop, should_finish=lambda: self._is_over(trainer.record.step),
             on_stop=lambda: self._save(trainer), on_wait=on_wait,
@@ -232,7 +235,14 @@ class CriticSelection:
             "unit": self.pair.unit,
             "shift": float(self.pair.shift.sum()),
             "method_version": METHOD_VERSION,
-        }
+        } | self._metric()
+
+    def _metric(self) -> dict[str, Any]:
+        """What decides the distance between encoded rows, and is not seen from unit and shift."""
+        encoding = self.pair.source.encoding
+        if encoding is None:
+            return {}
+        return {"encoding": encoding.to_json(), "category_cost": self.pair.scaling.category_cost}
 
     def _save(self, trainer: Trainer) -> None:
         self._saved = time.perf_counter()

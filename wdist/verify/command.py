@@ -1,13 +1,14 @@
 """`python -m wdist.verify`, and what `wdist verify` runs once it has read the rows."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .container import CertificateError
-from .verifier import verify_certificate, verify_fresh
+from .verifier import Files, verify_certificate, verify_fresh
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,14 +39,28 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify and print the report; 0 when everything held, 1 when not, 2 for wrong usage or unreadable files."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files are in any alphabet
     return run(**vars(parser().parse_args(arguments)))
 
 
-def run(certificate: str, source: str, target: str, *, sha256: str | None, fresh: bool, as_json: bool) -> int:
-    """Verify with parsed arguments, print the report and return the exit status."""
-    verify = verify_fresh if fresh else verify_certificate
+def run(
+    certificate: str,
+    source: str,
+    target: str,
+    *,
+    sha256: str | None,
+    fresh: bool,
+    as_json: bool,
+    files: Files | None = None,
+) -> int:
+    """Verify with parsed arguments, print the report and return the exit status. files: as of `verify_certificate`."""
     try:
-        report = verify(certificate, source, target, sha256)
+        if fresh:
+            report = verify_fresh(certificate, source, target, sha256)
+        else:
+            report = verify_certificate(certificate, source, target, sha256, files)
     except CertificateError as error:  # neither verified nor refuted
         sys.stderr.write(f"wdist verify: {error}\n")
         return 2

@@ -18,7 +18,7 @@ PARTS = ("train", "select", "test")
 MODES = ("random", "blocks", "groups")
 SEED_LIMIT = 1 << 128
 MOST_GROUPS = 1 << 26  # of all sets together: their order is held in memory
-KEYS = {"format", "version", "library", "data", "input", "split", "critic", "statement", "upper", "reported"}
+KEYS = {"format", "version", "library", "data", "recipe", "input", "split", "critic", "statement", "upper", "reported"}
 STATEMENT = {"value", "lower_bound", "confidence", "p_value", "method", "prior", "clip", "rounding"}
 UPPER = {"bound", "cost", "diameter", "ranges"}
 PLAN = ("plan.source", "plan.target", "plan.mass")
@@ -47,6 +47,7 @@ def open_certificate(content: bytes) -> tuple[Certificate, Tensors]:
         )
     require_fields("the certificate", certificate, KEYS)
     _check_data(certificate["data"])
+    _check_recipe(certificate)
     _check_split(certificate["split"], certificate["data"])
     require_fields("critic", certificate["critic"], {"layers", "lipschitz_bound"})
     _require("critic.lipschitz_bound", certificate["critic"]["lipschitz_bound"], _positive)
@@ -102,13 +103,85 @@ def _digest(value: Any) -> bool:
 def _check_data(data: Any) -> None:
     require_fields("data", data, set(SIDES))
     for side in SIDES:
-        require_fields(f"data.{side}", data[side], {"sha256", "shape", "dtype"})
+        require_fields(f"data.{side}", data[side], {"sha256", "shape", "dtype", "file_sha256"})
         _require(f"data.{side}.sha256", data[side]["sha256"], _digest)
+        _require(f"data.{side}.file_sha256", data[side]["file_sha256"], _or_null(_digest))
         _require(f"data.{side}.shape", data[side]["shape"], _list_of(_size, least=1, most=4))
         _require(
             f"data.{side}.dtype", data[side]["dtype"], lambda value: _text(value) and bool(_DTYPE.fullmatch(value))
         )
 
+
+_NAMES = _list_of(_text, most=1_000)
+# How files were read: none of it enters a computation here, and `wdist verify` reads them so again.
+READING: Mapping[str, Test] = {
+    **dict.fromkeys(("columns", "drop", "categories", "dates"), _NAMES),
+    **dict.fromkeys(("time_unit", "time_start", "missing", "member", "decimal", "separator", "thousands"), _text),
+    **dict.fromkeys(("encoding", "sheet", "embedding"), _text),
+    **dict.fromkeys(("header", "subfolders"), lambda value: type(value) is bool),
+}
+
+
+def _check_recipe(certificate: Certificate) -> None:
+    """The recipe is null, or says how files were read and, of mixed tables, encoded; the input then says the same."""
+    recipe, taken = certificate["recipe"], certificate["input"]
+    encoded = isinstance(taken, dict) and "kinds" in taken
+    if recipe is None:
+        if encoded:
+            raise CertificateError("rows are encoded, and no recipe says how")
+        return
+    require_fields("recipe", recipe, {"reading", "encoding", "category_cost"})
+    reading, encoding = recipe["reading"], recipe["encoding"]
+    if not isinstance(reading, dict) or not set(reading) <= set(READING):
+        raise CertificateError(f"recipe.reading has the fields {shown(reading)}, of which some are unknown")
+    for name, value in reading.items():
+        _require(f"recipe.reading.{name}", value, READING[name])
+    _require("recipe.category_cost", recipe["category_cost"], _or_null(_positive))
+    if len({encoding is None, recipe["category_cost"] is None, not encoded}) > 1:
+        raise CertificateError("of encoding, category_cost and the kinds of columns there are all, or none")
+    if encoding is None:
+        return
+    kinds = _kinds_of(encoding)
+    if kinds != taken["kinds"]:
+        raise CertificateError("the kinds of columns are not those of the recipe's encoding")
+    scale = taken.get("scale")
+    if not isinstance(scale, dict) or scale.get("category_cost") != recipe["category_cost"]:
+        raise CertificateError("the scale has another category_cost than the recipe")
+
+
+def _kinds_of(encoding: Any) -> list[list[Any]]:
+    """What becomes of each column of a table: its kind, and how many columns it has. Checks every field."""
+    require_fields("recipe.encoding", encoding, {"columns", "missing"})
+    missing = encoding["missing"]
+    _require("recipe.encoding.missing", missing, lambda value: type(value) is bool)
+    _require("recipe.encoding.columns", encoding["columns"], lambda value: isinstance(value, list) and len(value) > 0)
+    kinds: list[list[Any]] = []
+    for place, column in enumerate(encoding["columns"]):
+        where, kind = f"recipe.encoding.columns.{place}", column.get("kind") if isinstance(column, dict) else None
+        if not isinstance(kind, str) or kind not in _OF_KIND:
+            raise CertificateError(f"{where} is {shown(column)}, no column of a table")
+        require_fields(where, column, {"name", "kind", *_OF_KIND[kind]})
+        for name in {"name", *_OF_KIND[kind]} - {"levels"}:
+            _require(f"{where}.{name}", column[name], _text)
+        if kind == "category":
+            levels = column["levels"]
+            _require(f"{where}.levels", levels, _list_of(_text))
+            if levels != sorted(set(levels)):
+                raise CertificateError(f"{where}.levels are not sorted, or not each once")
+            kinds.append(["levels", len(levels) + missing])
+        elif kind == "boolean":
+            kinds.append(["levels", 3] if missing else ["indicator", 1])
+        else:
+            kinds.append(["optional", 2] if missing else ["number", 1])
+    return kinds
+
+
+_OF_KIND: Mapping[str, set[str]] = {
+    "number": set(),
+    "boolean": set(),
+    "category": {"levels"},
+    "time": {"unit", "start"},
+}
 
 _DTYPE = re.compile(r"[|<>](b1|[iu][1248]|f[248])")
 

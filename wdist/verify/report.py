@@ -108,12 +108,12 @@ SCALE_OF_ANOTHER_SET = (
 
 
 def not_checked(
-    certificate: Mapping[str, Any], *, others: int = 0, is_issued: bool, scale: str | None = None
+    certificate: Mapping[str, Any], *, others: int = 0, is_issued: bool, is_read: bool = False, scale: str | None = None
 ) -> list[str]:
     """What `verify` leaves to the word of the issuer.
 
-    others: how many groups are only in other sets of the matrix. is_issued: whether the file's digest was given. scale:
-    its kind, once it was read.
+    others: how many groups are only in other sets of the matrix. is_issued: whether the file's digest was given.
+    is_read: whether the rows were read from the files again. scale: its kind, once it was read.
     """
     mode = certificate["split"]["mode"]
     points = [] if is_issued else ["that this is the file the issuer gave out (pass its digest with --sha256)"]
@@ -130,6 +130,13 @@ def not_checked(
         points.append("the groups: that rows which depend on each other share one, and that none was invented")
     if others:
         points.append(f"the groups of other sets: that there are {others:,}, which with the seed decide the split")
+    if certificate["recipe"] is not None and not is_read:
+        points.append(
+            "the recipe: that the rows were read from the issuer's files so (the command `wdist verify` reads these "
+            "again)"
+        )
+    if certificate["recipe"] is not None and certificate["recipe"]["category_cost"] is not None:
+        points.append("category_cost: whether two levels of a category are as far apart as that")
     points.append("independence: that rows, or groups of rows, are independent draws from the two populations")
     if mode == "blocks":
         points.append("the confidence itself: rows ordered in time depend on their neighbours (split by blocks)")
@@ -168,16 +175,27 @@ def fresh_not_checked(mode: str) -> list[str]:
 
 def units_of_distance(taken: dict[str, Any]) -> str:
     """In words, what a distance of 1 means, from the field "input" of a certificate, by which scores are computed."""
-    kind, divisor = taken["scale"]["kind"], taken["scale"]["divisor"]
+    scale = taken["scale"]
+    kind, divisor, cost = scale["kind"], scale["divisor"], ""
+    if "kinds" in taken:
+        columns = [name for name, width in taken["kinds"] for name in _columns(name, width)]
+        divisor = [each for each, name in zip(divisor, columns, strict=True) if name == "number"]
+        cost = f"; two levels of a category are {scale['category_cost']:.6g} apart"
     if kind == "none":
         own = "between images with pixels in [0, 1]" if taken["uint8"] else "in the data's own units"
-        return f"Euclidean distance {own}"
-    deviations = {
+        return f"Euclidean distance {own}{cost}"
+    fitted = {
         "standardize": "standard deviations of the select rows",
         "reference": "standard deviations of the select rows of the first set",
+        "robust": "quartile distances / 1.349 of the select rows",
+        "robust_reference": "quartile distances / 1.349 of the select rows of the first set",
     }
-    what = deviations.get(kind, "the given scale")
-    return f"Euclidean distance after division by {what}: {_numbers(divisor)}"
+    what = fitted.get(kind, "the given scale")
+    return f"Euclidean distance after division by {what}: {_numbers(divisor)}{cost}"
+
+
+def _columns(kind: str, width: int) -> list[str]:
+    return ["number"] + ["indicator"] * (width - 1) if kind in ("number", "optional") else ["indicator"] * width
 
 
 def _numbers(divisor: Any) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .container import CertificateError, Tensors
 from .order import Index, Parts
 from .rounding import NORM_ROUNDING, U, Values, row_norms
-from .rows import FITTED, Input
+from .rows import Input
 
 TOLERANCE = 1e-9  # of the cost and one deviation
 ROUNDING_SHARE = 1e-2  # of the same: how much rounding may explain, at most
@@ -121,7 +121,7 @@ def check_upper_bound(
 
 def used_rows(takes: Input, part: Parts) -> Index:
     """The rows of one set that the upper end uses: all but those that decided the unit, ascending."""
-    pieces = [part.train, part.test] if takes.kind in FITTED else [part.train, part.select, part.test]
+    pieces = [part.train, part.test] if takes.is_fitted else [part.train, part.select, part.test]
     return np.sort(np.concatenate(pieces))
 
 
@@ -216,22 +216,33 @@ def _diameter(stated: Mapping[str, Any], takes: Input, arrays: list[NDArray[Any]
         return float(stated["diameter"])
     if stated["ranges"] is None:
         return None
-    ends, numbers = np.array(stated["ranges"], dtype=np.float64), math.prod(takes.row_shape)
-    if len(ends) != 2 and (len(takes.row_shape) == 3 or len(ends) != 2 * numbers):
-        raise CertificateError(f"{len(ends)} numbers are no ranges of rows of {numbers}")
-    low, high = ends[::2], ends[1::2]
-    step = max(1, CHECKED_NUMBERS // numbers)
+    ends, numbers, columns = np.array(stated["ranges"], dtype=np.float64), math.prod(takes.row_shape), takes.columns
+    given = np.ones(numbers, dtype=bool) if columns is None else columns.is_number
+    if len(ends) != 2 and (len(takes.row_shape) == 3 or len(ends) != 2 * int(given.sum())):
+        raise CertificateError(f"{len(ends)} numbers are no ranges of rows of {int(given.sum())}")
+    low, high = np.zeros(numbers), np.zeros(numbers)
+    low[given], high[given] = ends[::2], ends[1::2]
+    _check_ranges(low[given], high[given], given, arrays)
+    if takes.missing is not None and columns is not None:  # a missing value is one of the points of its column
+        low = np.where(columns.is_optional, np.minimum(low, takes.missing), low)
+        high = np.where(columns.is_optional, np.maximum(high, takes.missing), high)
+    widths = (high - low) / (255.0 if takes.uint8 else 1.0)
+    widths = widths / np.broadcast_to(takes.divisor, takes.row_shape).reshape(-1)
+    if columns is not None and takes.category_cost is not None:
+        widths = np.concatenate([widths, np.full(columns.costly, takes.category_cost)])
+    return float(np.linalg.norm(widths)) * (1 + (len(widths) + 8) * U)
+
+
+def _check_ranges(low: Values, high: Values, given: NDArray[np.bool_], arrays: list[NDArray[Any]]) -> None:
+    """Refuse ranges that do not hold all values; missing ones are NaN."""
+    step = max(1, CHECKED_NUMBERS // len(given))
     for side, array in zip(("source", "target"), arrays, strict=True):
         for start in range(0, len(array), step):
-            rows = np.asarray(array[start : start + step], dtype=np.float64).reshape(-1, numbers)
-            outside = ~np.all((rows >= low) & (rows <= high), axis=1)
+            rows = np.asarray(array[start : start + step], dtype=np.float64)
+            rows = rows.reshape(len(rows), -1)[:, given]
+            outside = ~np.all(((rows >= low) & (rows <= high)) | np.isnan(rows), axis=1)
             if outside.any():
                 raise CertificateError(f"row {start + int(outside.argmax())} of {side} is outside of the stated ranges")
-    widths = (high - low) / (255.0 if takes.uint8 else 1.0)
-    if len(ends) == 2:
-        widths = np.broadcast_to(widths, numbers)
-    diagonal = np.linalg.norm(widths / np.broadcast_to(takes.divisor, takes.row_shape).reshape(-1))
-    return float(diagonal) * (1 + (numbers + 8) * U)
 
 
 def _check_diameter(takes: Input, sides: list[_Side], diameter: float) -> None:

@@ -19,13 +19,14 @@ from .critic import Critic, build_critic
 from .order import FRESH_ORDER, Parts, split_groups, split_rows, stream
 from .report import SCALE_OF_ANOTHER_SET, Check, Report, fresh_not_checked, not_checked, units_of_distance
 from .rounding import U
-from .rows import FITTED, Input, column_names, open_rows, rows_digest
+from .rows import Input, check_scale, column_names, open_rows, rows_digest
 from .statistics import Scores
 from .units import ROUNDING_SHARE, Priors, Units, layout_of, lower_bound, p_values, units_of_groups, units_of_rows
 from .upper import check_upper_bound
 
 Array = NDArray[Any]
-TOLERANCE = 1e-9  # of the spread of the scores, of L, and of divisors
+Files = tuple[str | None, str | None]  # SHA-256 of two files; None where there is no file
+TOLERANCE = 1e-9  # of the spread of the scores, and of L
 
 
 class CheckFailed(Exception):  # noqa: N818 - control flow of a verification
@@ -37,10 +38,14 @@ def require(condition: bool, message: str) -> None:
         raise CheckFailed(message)
 
 
-def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str | None = None) -> Report:
+def verify_certificate(
+    path: str | Path, source: Any, target: Any, sha256: str | None = None, files: Files | None = None
+) -> Report:
     """Check a certificate against the rows it is about: paths of .npy files, or arrays.
 
-    sha256: the file's digest, got separately from the issuer. The report lists every check; the first failure ends it.
+    sha256: the file's digest, got separately from the issuer. files: digests of the two files, where whoever calls has
+    made the rows of them by the certificate's recipe, as `wdist verify` does. The report lists every check; the first
+    failure ends it.
 
     Raises CertificateError if nothing can be checked, because a file cannot be read or does not hold rows of numbers.
     The certificate is then neither verified nor refuted. Tables and other files are read by the command `wdist verify`.
@@ -51,12 +56,15 @@ def verify_certificate(path: str | Path, source: Any, target: Any, sha256: str |
         content = run.step("file", lambda: _read_file(path, sha256))
         certificate, tensors = run.step("container", lambda: _open(content))
         others = _groups_of_others(certificate, tensors)
-        points = not_checked(certificate, others=others, is_issued=sha256 is not None)
+        told: dict[str, Any] = {"others": others, "is_issued": sha256 is not None, "is_read": files is not None}
+        points = not_checked(certificate, **told)
+        if files is not None:
+            run.step("files", lambda: _check_files(certificate, files))
         arrays = run.step("data", lambda: _check_data(certificate, rows))
         parts = run.step("split", lambda: _split(certificate, tensors))
-        takes = run.step("scale", lambda: _check_scale(certificate, arrays, parts))
-        points = not_checked(certificate, others=others, is_issued=sha256 is not None, scale=takes.kind)
-        if takes.kind == "reference" and 0 not in certificate["split"]["numbers"]:
+        takes = run.step("scale", lambda: check_scale(certificate, arrays, parts))
+        points = not_checked(certificate, **told, scale=takes.kind)
+        if takes.is_of_first and 0 not in certificate["split"]["numbers"]:
             points.insert(-1, SCALE_OF_ANOTHER_SET)
         critic, bound = run.step("Lipschitz bound", lambda: _critic(certificate, tensors, takes))
         scores = run.step("scores", lambda: _scores(certificate, critic, arrays, [part.test for part in parts]))
@@ -144,6 +152,19 @@ def _open(content: bytes) -> tuple[str, tuple[Certificate, Tensors]]:
     return f"format version {VERSION}, written by wdist {certificate['library']}", (certificate, tensors)
 
 
+def _check_files(certificate: Certificate, digests: Files) -> tuple[str, None]:
+    known = 0
+    for side, digest in zip(SIDES, digests, strict=True):
+        stated = certificate["data"][side]["file_sha256"]
+        require(
+            stated is None or digest is None or stated == digest,
+            f"{side} is another file than the issuer read: its SHA-256 is {digest}, certified was {stated}",
+        )
+        known += stated is not None and digest is not None
+    read = "read by the certificate's recipe" if certificate["recipe"] is not None else "read as given"
+    return f"{read}; {known} of 2 are the issuer's files, by their digests", None
+
+
 def _check_data(certificate: Certificate, arrays: list[Array]) -> tuple[str, list[Array]]:
     digests = [rows_digest(array) for array in arrays]
     certified = [certificate["data"][side]["sha256"] for side in SIDES]
@@ -210,24 +231,6 @@ def _groups_of_others(certificate: Certificate, tensors: Tensors) -> int:
         return 0
     both = np.union1d(tensors["groups.source"], tensors["groups.target"])
     return int(certificate["split"]["groups"]["all"]) - len(both)
-
-
-def _check_scale(certificate: Certificate, arrays: list[Array], parts: list[Parts]) -> tuple[str, Input]:
-    takes = Input.from_json(certificate["input"])
-    selected = [(array, part.select) for array, part in zip(arrays, parts, strict=True)]
-    if takes.kind == "reference":  # the first set of a matrix; if it is none of the two, its rows are not here
-        numbers = certificate["split"]["numbers"]
-        selected = [each for each, number in zip(selected, numbers, strict=True) if number == 0]
-    if takes.kind not in FITTED or not selected:
-        return f"{takes.kind}: as the file says", takes
-    mean, deviation, largest = takes.moments(selected)
-    divisor = np.where(deviation > 0, deviation, 1.0)
-    # An offset makes means coarse, but no deviations: an issuer could choose a divisor within what it would cost.
-    wrong = ~(np.abs(takes.divisor - divisor) <= np.where(deviation > 0, TOLERANCE * divisor, 0.0))
-    require(not wrong.any(), f"{int(wrong.sum())} divisors are not the deviations of the select rows")
-    wrong = ~(np.abs(takes.center - mean) <= TOLERANCE * divisor + 64 * U * largest)
-    require(not wrong.any(), f"{int(wrong.sum())} numbers of the centre are not the means of the select rows")
-    return "centre and divisors are those of the select rows", takes
 
 
 def _critic(certificate: Certificate, tensors: Tensors, takes: Input) -> tuple[str, tuple[Critic, float]]:

@@ -15,13 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wdist_client.async_client import AsyncBatchJob as AsyncBatchJob
     from wdist_client.async_client import AsyncClient as AsyncClient
-    from wdist_client.async_client import AsyncJob as AsyncJob
     from wdist_client.batches import Matrix as Matrix
-    from wdist_client.client import BatchJob as BatchJob
     from wdist_client.client import Client as Client
-    from wdist_client.client import Job as Job
     from wdist_client.client import w1 as w1
     from wdist_client.contract import Progress as Progress
     from wdist_client.errors import APIConnectionError as APIConnectionError
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from wdist_client.errors import EstimateCanceled as EstimateCanceled
     from wdist_client.errors import EstimateFailed as EstimateFailed
     from wdist_client.errors import InvalidRequest as InvalidRequest
+    from wdist_client.errors import LeftOutWarning as LeftOutWarning
     from wdist_client.errors import NotFound as NotFound
     from wdist_client.errors import OptionError as OptionError
     from wdist_client.errors import PermissionDenied as PermissionDenied
@@ -47,6 +44,10 @@ if TYPE_CHECKING:
     from wdist_client.errors import WdistError as WdistError
     from wdist_client.errors import WithdrawnError as WithdrawnError
     from wdist_client.errors import WithdrawnWarning as WithdrawnWarning
+    from wdist_client.handles.asynchronous import AsyncBatchJob as AsyncBatchJob
+    from wdist_client.handles.asynchronous import AsyncJob as AsyncJob
+    from wdist_client.handles.synchronous import BatchJob as BatchJob
+    from wdist_client.handles.synchronous import Job as Job
     from wdist_client.models import Batch as Batch
     from wdist_client.models import Comparison as Comparison
     from wdist_client.models import Estimate as Estimate
@@ -57,13 +58,13 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOME = {
-    "AsyncBatchJob": "async_client",
+    "AsyncBatchJob": "handles.asynchronous",
     "AsyncClient": "async_client",
-    "AsyncJob": "async_client",
+    "AsyncJob": "handles.asynchronous",
     "Matrix": "batches",
-    "BatchJob": "client",
+    "BatchJob": "handles.synchronous",
     "Client": "client",
-    "Job": "client",
+    "Job": "handles.synchronous",
     "w1": "client",
     "Progress": "contract",
     "APIConnectionError": "errors",
@@ -75,6 +76,7 @@ _HOME = {
     "EstimateCanceled": "errors",
     "EstimateFailed": "errors",
     "InvalidRequest": "errors",
+    "LeftOutWarning": "errors",
     "NotFound": "errors",
     "OptionError": "errors",
     "PermissionDenied": "errors",

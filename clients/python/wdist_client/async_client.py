@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, requests
 from wdist_client.base import Model
-from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.contract import Curve, CurvePoint
-from wdist_client.errors import APIConnectionError, APIStatusError
-from wdist_client.events import EventStream
-from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Comparison, Estimate, Event, Page, Result, SampleSet
-from wdist_client.options import BatchOptions, EstimateOptions, SetOptions
+from wdist_client.batches import BatchRecord
+from wdist_client.errors import APIConnectionError
+from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
+from wdist_client.handles.asynchronous import AsyncBatchJob, AsyncJob
+from wdist_client.models import Batch, Estimate, Page, SampleSet
+from wdist_client.options import Asked, AskedOfMany, BatchOptions, EstimateOptions, SetOptions, told_apart
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
-from wdist_client.uploads import create_sample_set
-
-if TYPE_CHECKING:
-    from wdist_client.flows import Scores
+from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -49,6 +43,49 @@ class AsyncClient:
     @property
     def base_url(self) -> str:
         return self._transport.base_url
+
+    async def estimate(
+        self, source: Any, target: Any, *, progress: bool | None = None, **arguments: Unpack[Asked]
+    ) -> AsyncJob:
+        """As `Client.estimate`."""
+        part, options = told_apart(arguments)
+        sets = await self._run(create_all([source, target], None, part, progress, self._retries))
+        return await self.estimates.create(*sets, **options)
+
+    async def matrix(
+        self,
+        data: Any,
+        *,
+        by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = False,
+        progress: bool | None = None,
+        **arguments: Unpack[AskedOfMany],
+    ) -> AsyncBatchJob:
+        """As `Client.matrix`."""
+        part, options = told_apart(arguments)
+        chosen = Levels.of(by, levels, reference)
+        sets = await self._run(create_all(data, chosen, part, progress, self._retries))
+        if reference is False:
+            return await self.batches.matrix(sets, **options)
+        return await self.batches.reference(sets[0], sets[1:], **options)
+
+    async def compare(
+        self,
+        data: Any,
+        candidates: Any = None,
+        *,
+        by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = None,
+        progress: bool | None = None,
+        **arguments: Unpack[AskedOfMany],
+    ) -> AsyncBatchJob:
+        """As `Client.compare`."""
+        part, options = told_apart(arguments)
+        flow = create_compared(data, candidates, by, levels, reference, part, progress, self._retries)
+        sets = await self._run(flow)
+        return await self.batches.compare(sets[0], sets[1:], **options)
 
     async def version(self) -> dict[str, Any]:
         """The server's version, as it reports it."""
@@ -123,6 +160,19 @@ class AsyncSampleSets:
     ) -> SampleSet:
         """As `SampleSets.create`; data is read and hashed in a thread."""
         return await self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
+
+    async def create_by(
+        self,
+        data: Any,
+        by: str,
+        *,
+        levels: Sequence[Any] | None = None,
+        progress: bool | None = None,
+        **part: Unpack[SetOptions],
+    ) -> list[SampleSet]:
+        """As `SampleSets.create_by`."""
+        chosen = Levels(by, levels, reference=True)
+        return await self._client._run(create_by(data, chosen, part, progress, self._client._retries))
 
     async def get(self, sample_set: SampleSet | str) -> SampleSet:
         """As `SampleSets.get`."""
@@ -225,99 +275,3 @@ class AsyncBatches:
         """All batches, newest first."""
         async for record in self._client._pages("/v1/batches", requests.BatchPage):
             yield AsyncBatchJob(self._client, record, {})
-
-
-class AsyncBatchJob(BatchRecord):
-    """Like `BatchJob`, but awaited."""
-
-    def __init__(self, client: AsyncClient, batch: Batch, names: Mapping[str, str]) -> None:
-        super().__init__(batch, names)
-        self._client = client
-
-    async def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
-        """The matrix once all estimates have ended; those that failed are nan."""
-        return await self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
-
-    async def matrix(self) -> Matrix:
-        """The matrix so far, nan where there is no result yet."""
-        return await self._client._run(batches.matrix(self, self._client._retries))
-
-    async def comparison(
-        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
-    ) -> Comparison:
-        """As `BatchJob.comparison`."""
-        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
-        return await self._client._run(flow)
-
-    async def results(
-        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
-    ) -> list[Estimate]:
-        """As `BatchJob.results`."""
-        if wait:
-            await self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
-        return await self._client._run(batches.results(self, self._client._retries))
-
-    async def cancel(self) -> Self:
-        """Cancels every estimate of the batch that has not ended."""
-        path = f"/v1/batches/{self.id}/cancel"
-        self.batch = (await self._client._send(requests.post(path))).read(Batch)
-        return self
-
-
-class AsyncJob(JobRecord):
-    """Like `Job`, but awaited."""
-
-    def __init__(self, client: AsyncClient, estimate: Estimate) -> None:
-        super().__init__(estimate)
-        self._client = client
-
-    async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
-        """As `Job.wait`; cancelling the task leaves the job running."""
-        return self._tied(
-            await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
-        )
-
-    def _tied(self, result: Result) -> Result:
-        return result.of(None, self.evaluate)
-
-    async def curve(self) -> list[CurvePoint]:
-        """As `Job.curve`."""
-        return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
-
-    async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
-        """As `Job.certificate`."""
-        answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer, path)
-
-    async def events(self, after: str | None = None) -> AsyncIterator[Event]:
-        """As `Job.events`, for `async for`."""
-        stream = EventStream(self.id, self._client._retries, after)
-        while stream.completed is None:
-            try:
-                async for line in self._client._transport.lines(stream.request()):
-                    if event := stream.feed(line):
-                        self.estimate = stream.completed or self.estimate
-                        yield event
-                if stream.completed is None:
-                    raise APIConnectionError("the server ended the stream of events early")
-            except (APIConnectionError, APIStatusError) as error:
-                await asyncio.sleep(stream.pause(error))
-
-    async def evaluate(self, rows: Any) -> Scores:
-        """As `Job.evaluate`."""
-        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries))
-
-    async def refresh(self) -> Self:
-        """As `Job.refresh`."""
-        self.estimate = (await self._client.estimates.get(self.id)).estimate
-        return self
-
-    async def finish(self) -> Self:
-        """As `Job.finish`."""
-        self.estimate = (await self._client.estimates.finish(self.id)).estimate
-        return self
-
-    async def cancel(self) -> Self:
-        """As `Job.cancel`."""
-        self.estimate = (await self._client.estimates.cancel(self.id)).estimate
-        return self

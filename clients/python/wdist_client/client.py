@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from wdist_client import batches, flows, requests
 from wdist_client.base import Model
-from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.contract import Curve, CurvePoint
-from wdist_client.errors import APIConnectionError, APIStatusError
-from wdist_client.events import EventStream
-from wdist_client.flows import Compute, Flow, JobRecord, Retries, ShowProgress, Sleep
-from wdist_client.models import Batch, Comparison, Estimate, Event, Page, Result, SampleSet
-from wdist_client.options import BatchOptions, EstimateOptions, SetOptions, describes_options
+from wdist_client.batches import BatchRecord
+from wdist_client.errors import APIConnectionError
+from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
+from wdist_client.handles.synchronous import BatchJob, Job
+from wdist_client.models import Batch, Estimate, Page, Result, SampleSet
+from wdist_client.options import (
+    Asked,
+    AskedOfMany,
+    BatchOptions,
+    EstimateOptions,
+    SetOptions,
+    describes_options,
+    told_apart,
+)
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
-from wdist_client.uploads import create_sample_set
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from wdist_client.flows import Scores
+from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -58,6 +59,67 @@ class Client:
     @property
     def base_url(self) -> str:
         return self._transport.base_url
+
+    def estimate(self, source: Any, target: Any, *, progress: bool | None = None, **arguments: Unpack[Asked]) -> Job:
+        """Sends two sets and submits the job that bounds their W1.
+
+        source, target: data as `sample_sets.create` takes it, or sets. arguments: how both are read, as there, and the
+        options of `estimates.create`.
+        """
+        part, options = told_apart(arguments)
+        sets = self._run(create_all([source, target], None, part, progress, self._retries))
+        return self.estimates.create(*sets, **options)
+
+    def matrix(
+        self,
+        data: Any,
+        *,
+        by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = False,
+        progress: bool | None = None,
+        **arguments: Unpack[AskedOfMany],
+    ) -> BatchJob:
+        """Sends several sets and submits every pair of them.
+
+        Args:
+            data: a list of sets or of data, or a mapping of names to them; with `by`, one table.
+            by: column of the table whose levels are the sets. It is no column of these sets.
+            levels: with `by`, the levels that are compared, in this order; by default all, sorted.
+            reference: True compares only the first set with each of the others; with `by`, a level does so with it.
+            arguments: how data is read, as in `sample_sets.create`, and the options of `batches.matrix`.
+        """
+        part, options = told_apart(arguments)
+        chosen = Levels.of(by, levels, reference)
+        sets = self._run(create_all(data, chosen, part, progress, self._retries))
+        if reference is False:
+            return self.batches.matrix(sets, **options)
+        return self.batches.reference(sets[0], sets[1:], **options)
+
+    def compare(
+        self,
+        data: Any,
+        candidates: Any = None,
+        *,
+        by: str | None = None,
+        levels: Sequence[Any] | None = None,
+        reference: Any = None,
+        progress: bool | None = None,
+        **arguments: Unpack[AskedOfMany],
+    ) -> BatchJob:
+        """Sends several sets and submits the question which is closest to the reference: see its `comparison()`.
+
+        Args:
+            data: the reference; with `by`, one table.
+            candidates: a list of sets or of data, or a mapping of names to them.
+            by, levels: as in `matrix`.
+            reference: with `by`, the level that is the reference.
+            arguments: how data is read, as in `sample_sets.create`, and the options of `batches.compare`.
+        """
+        part, options = told_apart(arguments)
+        flow = create_compared(data, candidates, by, levels, reference, part, progress, self._retries)
+        sets = self._run(flow)
+        return self.batches.compare(sets[0], sets[1:], **options)
 
     def version(self) -> dict[str, Any]:
         """The server's version, as it reports it."""
@@ -127,23 +189,42 @@ class SampleSets:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    @describes_options
     def create(
         self, data: Any, name: str | None = None, *, progress: bool | None = None, **part: Unpack[SetOptions]
     ) -> SampleSet:
-        """Sends an array, unless the server already has the same bytes.
+        """Sends data as a sample set, unless the server already has the same set.
 
         Args:
-            data: rows first: numpy, torch, pandas, polars, nested lists; or the path of an .npy, .npz, .parquet or
-                .csv file, of a .zip of images, or of a folder of them, streamed from disk. Above 64 MiB a broken
-                connection is resumed.
-            name: a label for people; a set that is already there under a name keeps that one.
-            part: `member`: which array of an .npz file that holds several; `drop`: names of columns of a table that are
-                left out; `labels`: the one column of a table that is taken, as labels of groups, which may be text.
+            data: rows first: numpy, torch, scipy.sparse, pandas, polars, pyarrow, anndata, nested lists; or the path of
+                a file that the server reads, or of a folder of images. Files are streamed from disk unread; above 64
+                MiB a broken connection is resumed. Columns that a frame drops are not sent.
+            name: a label for people. The same values under another name are another set.
             progress: show a bar; None shows it for large data in a terminal or notebook.
+            {reading}
+            labels: the one column of a table that is taken, as labels of groups, which may be text.
 
-        Raises SampleError if the data is not an array of numbers, InvalidRequest if the server rejects the rows.
+        Raises SampleError if the data cannot become a sample set, OptionError for an option that is none, and
+        InvalidRequest if the server rejects the rows.
         """
         return self._client._run(create_sample_set(data, name, part, progress, self._client._retries))
+
+    def create_by(
+        self,
+        data: Any,
+        by: str,
+        *,
+        levels: Sequence[Any] | None = None,
+        progress: bool | None = None,
+        **part: Unpack[SetOptions],
+    ) -> list[SampleSet]:
+        """Sends one table, of which the rows of each level of the column `by` become a set, called by the level.
+
+        Data and options are those of `create`. `levels`: only these, in this order; by default all, sorted as numbers
+        if all of them are numbers, else as text.
+        """
+        chosen = Levels(by, levels, reference=True)
+        return self._client._run(create_by(data, chosen, part, progress, self._client._retries))
 
     def get(self, sample_set: SampleSet | str) -> SampleSet:
         """The record of one set; raises NotFound."""
@@ -256,138 +337,11 @@ class Batches:
             yield BatchJob(self._client, record, {})
 
 
-class BatchJob(BatchRecord):
-    """A submitted batch. It runs even if nobody waits for it."""
-
-    def __init__(self, client: Client, batch: Batch, names: Mapping[str, str]) -> None:
-        super().__init__(batch, names)
-        self._client = client
-
-    def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
-        """The matrix once all estimates have ended; those that failed are nan, and `results()` says why.
-
-        Raises OptionError for a batch of explicit pairs, which has none: ask for `results(wait=True)`.
-        """
-        return self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
-
-    def matrix(self) -> Matrix:
-        """The matrix so far, nan where there is no result yet."""
-        return self._client._run(batches.matrix(self, self._client._retries))
-
-    def comparison(
-        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
-    ) -> Comparison:
-        """Which candidate is closest to the reference, once all estimates have ended.
-
-        delta: candidates whose distances differ by at most this count as equally near; any may be asked for.
-
-        Raises Conflict for a batch that `compare` did not submit, WdistError if too many of its estimates failed.
-        """
-        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
-        return self._client._run(flow)
-
-    def results(
-        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
-    ) -> list[Estimate]:
-        """The records of all estimates, in the order of submission; with `wait`, once all have ended."""
-        if wait:
-            self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
-        return self._client._run(batches.results(self, self._client._retries))
-
-    def cancel(self) -> Self:
-        """Cancels every estimate of the batch that has not ended."""
-        path = f"/v1/batches/{self.id}/cancel"
-        self.batch = (self._client._send(requests.post(path))).read(Batch)
-        return self
-
-
-class Job(JobRecord):
-    """A submitted estimate. It runs on the server even if nobody waits for it."""
-
-    def __init__(self, client: Client, estimate: Estimate) -> None:
-        super().__init__(estimate)
-        self._client = client
-
-    def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
-        """Waits for the result. Ctrl-C leaves the job running and prints how to resume waiting.
-
-        Args:
-            timeout: seconds after which WaitTimeout is raised (the job goes on).
-            progress: True for a bar, None for a bar in a terminal or notebook, or a function of the `Estimate` record.
-
-        Raises EstimateFailed, EstimateCanceled, WaitTimeout.
-        """
-        return self._tied(self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries)))
-
-    def _tied(self, result: Result) -> Result:
-        return result.of(self.curve, self.evaluate)
-
-    def curve(self) -> list[CurvePoint]:
-        """The training curve so far: values on the select split, not certified."""
-        return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
-
-    def plot(self) -> Figure:
-        """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
-        return self.wait().plot()
-
-    def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
-        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given.
-
-        Warns (WithdrawnWarning) about one of an earlier version, which `wdist verify` refuses.
-        """
-        answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer, path)
-
-    def events(self, after: str | None = None) -> Iterator[Event]:
-        """The events of the job, from its beginning (or after the event with id `after`) until it has ended.
-
-        A broken connection resumes where it stopped. The last event is `completed`; the job then has its final record.
-        """
-        stream = EventStream(self.id, self._client._retries, after)
-        while stream.completed is None:
-            try:
-                for line in self._client._transport.lines(stream.request()):
-                    if event := stream.feed(line):
-                        self.estimate = stream.completed or self.estimate
-                        yield event
-                if stream.completed is None:
-                    raise APIConnectionError("the server ended the stream of events early")
-            except (APIConnectionError, APIStatusError) as error:
-                time.sleep(stream.pause(error))
-
-    def evaluate(self, rows: Any) -> Scores:
-        """The certified critic f of each row, float64 (n,): high where a row looks like the target.
-
-        rows: an array, or a stored sample set of any size.
-        """
-        return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
-
-    def refresh(self) -> Self:
-        """Fetches the current record of the job."""
-        self.estimate = self._client.estimates.get(self.id).estimate
-        return self
-
-    def finish(self) -> Self:
-        """Has the job end training now and state what it has: `wait()` then returns soon.
-
-        A queued job does so once its turn has come; one that has ended is unchanged.
-        """
-        self.estimate = self._client.estimates.finish(self.id).estimate
-        return self
-
-    def cancel(self) -> Self:
-        """Cancels the job; one that has ended is left as it is."""
-        self.estimate = self._client.estimates.cancel(self.id).estimate
-        return self
-
-
-def w1(x: Any, y: Any, *, progress: bool | None = None, base_url: str | None = None, **options: Any) -> Result:
+def w1(x: Any, y: Any, *, progress: bool | None = None, base_url: str | None = None, **arguments: Any) -> Result:
     """The distance between the populations of x and y, in one call: uploads both, waits, returns the result.
 
-    `print(w1(x, y))` prints the result, `float(w1(x, y))` is the lower bound. Options are those of `estimates.create`;
+    `print(w1(x, y))` prints the result, `float(w1(x, y))` is the lower bound. Arguments are those of `Client.estimate`;
     without `base_url` the server is WDIST_BASE_URL, or the one started by `wdist serve` on this machine.
     """
     with Client(base_url) as client:
-        source = client.sample_sets.create(x, progress=progress)
-        target = client.sample_sets.create(y, progress=progress)
-        return client.estimates.create(source, target, **options).wait(progress=progress)
+        return client.estimate(x, y, progress=progress, **arguments).wait(progress=progress)

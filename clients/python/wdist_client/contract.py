@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -11,8 +11,43 @@ from pydantic import BaseModel, Field
 from wdist_client.base import Model
 
 
+class TableColumn(Model):
+    """What a column of codes means; NaN is a missing value.
+
+    Attributes:
+        kind: number: the value. boolean: 0 or 1. category: the place in levels. time: units since start.
+        levels: Of a category.
+        unit: Of a time: seconds, minutes, hours or days.
+        start: Of a time: when it is 0.
+    """
+
+    name: str | None = None
+    kind: str | None = None
+    levels: list[str] | None = None
+    unit: str | None = None
+    start: str | None = None
+
+
+class Table(Model):
+    """What the columns of a coded table mean.
+
+    Attributes:
+        missing: Missing values are levels of their own.
+    """
+
+    columns: list[TableColumn] = Field(default_factory=list)
+    missing: bool | None = None
+
+
 class SampleSet(Model):
-    """An uploaded array."""
+    """An uploaded array.
+
+    Attributes:
+        table: What the array's columns mean, unless they are plain numbers: it holds codes then.
+        notes: What was left out when the file was read.
+        file_sha256: Of the bytes that were sent, before they became an array of that sha256.
+        reading: How they were read: the parameters that were not the defaults, if any.
+    """
 
     id: str
     name: str | None = None
@@ -22,6 +57,10 @@ class SampleSet(Model):
     shape: list[int]
     dtype: str
     columns: list[str] | None = None
+    table: Table | None = None
+    notes: list[str] = Field(default_factory=list)
+    file_sha256: str | None = None
+    reading: dict[str, Any] | None = None
     created_at: datetime | None = None
     statistics: dict[str, Any] = Field(default_factory=dict)
 
@@ -499,7 +538,10 @@ class Options(TypedDict, total=False):
             rates follow the plan, and training ends after so many steps of it.
         steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
-            each column), one factor to divide by, or a factor for each column.
+            each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
+            or a factor for each column. Of mixed tables only numbers and times are rescaled.
+        category_cost: How far apart two levels of a category are, or a missing value and any other, after scale. With
+            standardize, 1 is as far as one standard deviation of a number. Default: 1.0.
         layout: Axes of images, where the shape leaves them open.
         device: Device of the worker. auto takes a free GPU. Default: 'auto'.
         baseline_rows: Rows of each set for the exact transport shown beside the result; 0 leaves it out. Default: 1000.
@@ -514,9 +556,10 @@ class Options(TypedDict, total=False):
             no upper bound. Default: 'standard'.
         diameter: Largest possible distance between two rows after scale, an assumption of yours. It makes the upper
             bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a
-            scale that was not computed from them: not with groups, blocks or standardize.
+            scale that was not computed from them: not with groups, blocks, standardize or robust.
         ranges: Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an
-            assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.
+            assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of
+            numbers and times. Not with groups or blocks.
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
@@ -531,7 +574,8 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     planned_steps: int | Sequence[int] | None
     steps: int | None
-    scale: Literal["none", "standardize"] | float | Sequence[float] | None
+    scale: Literal["none", "standardize", "robust"] | float | Sequence[float] | None
+    category_cost: float
     layout: Literal["nhwc", "nchw"] | None
     device: Literal["auto", "cpu", "cuda"]
     baseline_rows: int
@@ -555,6 +599,49 @@ class BatchOptions(Options, total=False):
     """
 
     simultaneous: bool
+
+
+class Reading(TypedDict, total=False):
+    """How a file is read.
+
+    Attributes:
+        columns: Take these columns of a table only, in this order.
+        drop: Leave these columns of a table out.
+        categories: Columns whose values are names of levels, such as text: two different levels are category_cost
+            apart.
+        dates: Columns of text that hold dates or times in ISO 8601.
+        time_unit: Unit of dates and times as numbers; tables with such columns need it.
+        time_start: The time that is 0, in ISO 8601; by default 1970-01-01.
+        missing: What a missing value is. error: a reason to refuse the table. drop: a reason to leave its row out.
+            level: a level of its own, category_cost away from every value; a number is then at its column's centre.
+            Default: 'error'.
+        member: Array to take from an .npz file.
+        decimal: Decimal mark of numbers in CSV.
+        separator: What separates cells of CSV.
+        thousands: What groups the digits of numbers in CSV.
+        header: Whether the first line of CSV, or row of a sheet, is names.
+        encoding: Encoding of CSV, where it is not UTF-8.
+        sheet: Sheet of an Excel file that has several.
+        embedding: Rows of an .h5ad file: this entry of obsm instead of X.
+        subfolders: Take the images of a folder's subfolders, too. Default: False.
+    """
+
+    columns: Collection[str] | None
+    drop: Collection[str]
+    categories: Collection[str]
+    dates: Collection[str]
+    time_unit: Literal["seconds", "minutes", "hours", "days"] | None
+    time_start: str | None
+    missing: Literal["error", "drop", "level"]
+    member: str | None
+    decimal: Literal[".", ","] | None
+    separator: str | None
+    thousands: Literal[",", ".", " ", "'", "_"] | None
+    header: bool | None
+    encoding: str | None
+    sheet: str | None
+    embedding: str | None
+    subfolders: bool
 
 
 class PairRequest(BaseModel, extra="forbid", strict=True):

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wdist_client.models import Batch, Estimate
 
-_HINTS = {  # what the server says of its parameters, and the library of its own, in arguments of the client
-    r"\?member=NAME|FILE\.npz:NAME": "member='NAME'",
-    r"\?drop=NAME": "drop=['NAME']",
-    r"say with \?format= what it is|say which .*with \?format=[\w, ]+": "let its name end in what it is, like x.npy",
-}
+from wdist_client.advice import in_python
 
 
 class WdistError(Exception):
     """Base class of all errors that the client raises."""
+
+    def __str__(self) -> str:
+        """The message, which names options as keyword arguments."""
+        return in_python(super().__str__())
 
 
 class SampleError(WdistError, ValueError):
@@ -66,8 +65,6 @@ class APIStatusError(WdistError):
         fields = [field for e in unsaid if (field := f"{e.get('field')}: {e['message']}") not in message]
         if fields:
             message = f"{message.rstrip('.')}: {'; '.join(fields)}"
-        for hint, argument in _HINTS.items():
-            message = re.sub(hint, argument, message)
         reference = f", request {self.request_id}" if self.request_id else ""
         return f"{message} (HTTP {self.status}{reference})"
 
@@ -135,6 +132,10 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
 
 class WithdrawnError(WdistError, ValueError):
     """The lower bound of an earlier version must not be used any more: the message says why, and what to do."""
+
+
+class LeftOutWarning(UserWarning):
+    """Something of the data was left out when it was sent, such as the images of subfolders."""
 
 
 class WithdrawnWarning(UserWarning):

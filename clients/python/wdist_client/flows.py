@@ -28,8 +28,10 @@ from wdist_client.errors import (
 )
 from wdist_client.models import Estimate, Result, SampleSet
 from wdist_client.requests import Request, Response
+from wdist_client.rows.arrays import as_array, check_values
 from wdist_client.rows.columns import check_names, names_of
-from wdist_client.rows.payload import as_array, check_values, payload
+from wdist_client.rows.frames import frame_of
+from wdist_client.rows.payload import payload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,8 +204,15 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
         return stored
     if (names := names_of(rows)) is not None:
         answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/critic", {"part": "config"}), retries)
-        check_names(json.loads(answer.body).get("columns"), names, "the critic", "the rows")
-    array = as_array(rows)
+        columns = json.loads(answer.body).get("columns")
+        check_names(columns, names, "the critic", "the rows", by_position=True)
+    frame = frame_of(rows)
+    array = as_array(rows) if frame is None else frame.numbers(missing=True)
+    if array is None:
+        raise SampleError(
+            "the rows have text, dates or other columns than numbers: send them first, read as the critic's sets were, "
+            "and give evaluate the set: sample_sets.create(rows, ...)"
+        )
     if not array.size:
         raise SampleError(f"an array of shape {array.shape} holds no values; give it rows and columns")
     parts = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from wdist_client import contract
 from wdist_client.models import SampleSet
+from wdist_client.rows.reading import fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,12 +27,24 @@ class BatchOptions(contract.BatchOptions, total=False):
     idempotency_key: str
 
 
-class SetOptions(TypedDict, total=False):
-    """Which part of a file becomes the sample set."""
+class SetOptions(contract.Reading, total=False):
+    """How data is read, and which part of it becomes the sample set."""
 
-    member: str | None
     labels: str | None
-    drop: Sequence[str]
+
+
+class Asked(EstimateOptions, SetOptions, total=False):
+    """The keyword arguments of what sends two sets and compares them."""
+
+
+class AskedOfMany(BatchOptions, SetOptions, total=False):
+    """The keyword arguments of what sends several sets and compares them."""
+
+
+def told_apart(arguments: Mapping[str, Any]) -> tuple[SetOptions, dict[str, Any]]:
+    """How data is read, and the options of the estimates."""
+    reading: Any = {name: value for name, value in arguments.items() if name in fields()}
+    return reading, {name: value for name, value in arguments.items() if name not in reading}
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +53,8 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describes_options(function: F) -> F:
-    """Replaces the line `{options}` of the docstring by one entry for each option."""
-    entries = (contract.Options.__doc__ or "").partition("Attributes:\n")[2].rstrip()
-    function.__doc__ = (function.__doc__ or "").replace("{options}", textwrap.indent(entries, " " * 4).lstrip())
+    """Replaces the lines `{options}` and `{reading}` of the docstring by one entry for each option."""
+    for place, arguments in (("{options}", contract.Options), ("{reading}", contract.Reading)):
+        entries = (arguments.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+        function.__doc__ = (function.__doc__ or "").replace(place, textwrap.indent(entries, " " * 4).lstrip())
     return function

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from wdist_client.base import Model
 from wdist_client.errors import (
     BY_STATUS,
     APIStatusError,
@@ -31,17 +32,19 @@ from wdist_client.errors import (
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
 from wdist_client.rows.columns import check_names, names_of
+from wdist_client.rows.reading import as_lines, as_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wdist_client.options import EstimateOptions, SetOptions
+    from wdist_client.options import EstimateOptions
     from wdist_client.rows.payload import Payload
 
 M = TypeVar("M", bound=BaseModel)
 TUS = {"Tus-Resumable": "1.0.0"}
 NPY = "application/octet-stream"  # also for other files, whose format the server knows by their name
 Filter = str | list[str] | None
+BY = "/v1/sample-sets/by"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -136,11 +139,17 @@ def check_address(base_url: str) -> str:
 
 
 def find_sample_set(digest: bytes) -> Request:
-    """The sample set with these bytes, if this tenant has it."""
-    return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "1"})
+    """The sample sets with these bytes that this tenant has: they may differ by name and columns."""
+    return Request("GET", "/v1/sample-sets", {"sha256": digest.hex(), "limit": "100"})
 
 
-def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: SetOptions) -> Request:
+def create_sample_set(
+    payload: Payload,
+    digest: bytes,
+    name: str | None,
+    path: str = "/v1/sample-sets",
+    more: Mapping[str, Any] | None = None,
+) -> Request:
     """Sends the bytes; the server checks them against the digest (RFC 9530)."""
     headers = {
         "Content-Type": NPY,
@@ -148,8 +157,8 @@ def create_sample_set(payload: Payload, digest: bytes, name: str | None, part: S
         "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
-    params = given({"name": name, "filename": payload.file_name, **part})
-    return Request("POST", "/v1/sample-sets", params, headers, Upload(payload))
+    params = given({"name": name, "filename": payload.file_name, **as_params(payload.reading), **(more or {})})
+    return Request("POST", path, params, headers, Upload(payload))
 
 
 def name_columns(stored: SampleSet, names: Sequence[str]) -> Request:
@@ -158,11 +167,10 @@ def name_columns(stored: SampleSet, names: Sequence[str]) -> Request:
     return Request("PUT", f"/v1/sample-sets/{stored.id}/columns", {}, {"Content-Type": "application/json"}, content)
 
 
-def begin_upload(payload: Payload, name: str | None, part: SetOptions) -> Request:
-    """Begins a resumable upload (tus 1.0, creation). The columns to drop are sent one a line."""
-    metadata = given({"name": name or "", "filename": payload.file_name, **part})  # else the file's name is taken
-    if "drop" in metadata:
-        metadata["drop"] = "\n".join(metadata["drop"])
+def begin_upload(payload: Payload, name: str | None) -> Request:
+    """Begins a resumable upload (tus 1.0, creation). Names of columns are sent one a line."""
+    # Without a name the file's would be taken.
+    metadata = given({"name": name or "", "filename": payload.file_name, **as_lines(payload.reading)})
     headers = {
         **TUS,
         "Upload-Length": str(payload.length),
@@ -277,6 +285,12 @@ def identifier(thing: Any, prefix: str) -> str:
     if not found or not all(c.isalnum() or c in "_-" for c in found):
         raise OptionError(f"{found!r} is not an id ({prefix}...)")
     return found
+
+
+class SetsByLevel(Model):
+    """The sets of one table, in the order of the levels."""
+
+    data: list[SampleSet]
 
 
 SampleSetPage = Page[SampleSet]

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wdist_client import requests
+from wdist_client.advice import in_python
 from wdist_client.display.text import bytes_bar
-from wdist_client.errors import APIConnectionError, APIStatusError, NotFound, UnexpectedAnswerError
+from wdist_client.errors import (
+    APIConnectionError,
+    APIStatusError,
+    LeftOutWarning,
+    NotFound,
+    OptionError,
+    UnexpectedAnswerError,
+)
 from wdist_client.flows import Compute, Flow, Retries, Sleep, send
 from wdist_client.models import SampleSet
 from wdist_client.requests import Request, Response
-from wdist_client.rows.columns import names_of
+from wdist_client.rows.columns import kept_names
+from wdist_client.rows.frames import level_of
 from wdist_client.rows.payload import payload
 
 if TYPE_CHECKING:
@@ -27,52 +39,173 @@ LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by defau
 def create_sample_set(
     data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
-    """Hashes the data, asks for it by digest, and sends it only if the server does not have it yet."""
+    """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet."""
     if isinstance(data, SampleSet):
         return data
-    body: Payload = yield Compute(lambda: payload(data, name))
+    body: Payload = yield Compute(lambda: payload(data, name, **part))
+    tell(body.notes)
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
         digest: bytes = yield Compute(lambda: body.sha256(bar.update))
-    if body.file_name is None:  # other formats are converted, which changes the digest
+    if body.file_name is None and not body.reading:  # what is converted gets another digest
         answer = yield from send(requests.find_sample_set(digest), retries)
-        if known := answer.read(requests.SampleSetPage).data:
-            return (yield from described(known[0], name, data, retries))
+        known = answer.read(requests.SampleSetPage).data
+        if (found := next((each for each in known if is_the_same(each, name, body.columns)), None)) is not None:
+            return (yield from described(found, name, body, retries))
+        if known and body.columns is not None:  # the same values under other names: an array would become that set
+            body = yield Compute(lambda: payload(data, name, with_names=True, **part))
+            digest = yield Compute(body.sha256)
     with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         resumed = None
         if body.length >= RESUMABLE_BYTES:
-            resumed = yield from send_resumably(body, name, part, bar, retries)
+            resumed = yield from send_resumably(body, name, bar, retries)
         if resumed is not None:
             stored = resumed
         else:
-            request = requests.create_sample_set(body, digest, name, part)
+            request = requests.create_sample_set(body, digest, name)
             answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
             stored = answer.read(SampleSet)
-    if body.file_name is None and stored.sha256 != digest.hex():
+    if body.file_name is None and not body.reading and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
-    return (yield from described(stored, name, data, retries))
+    return (yield from described(stored, name, body, retries))
 
 
-def described(stored: SampleSet, name: str | None, data: Any, retries: Retries) -> Flow[SampleSet]:
+@dataclass(frozen=True)
+class Levels:
+    """Which sets of one table are compared: those of `chosen` levels of the column `by`, or of all.
+
+    reference: the level that the others are compared with; True, the first one; False, all pairs are compared.
+    """
+
+    by: str
+    chosen: Sequence[str] | None = None
+    reference: str | bool = False
+
+    @classmethod
+    def of(cls, by: str | None, chosen: Sequence[Any] | str | None, reference: Any) -> Self | None:
+        """None without `by`. Raises OptionError for what means nothing then."""
+        if by is not None:
+            listed = [chosen] if isinstance(chosen, str) else chosen
+            named = reference if isinstance(reference, bool) else level_of(reference)
+            return cls(by, None if listed is None else [level_of(each) for each in listed], named)
+        if chosen is not None:
+            raise OptionError("levels are those of a column of one table: name it as by, or leave levels out")
+        if not isinstance(reference, bool):
+            raise OptionError(
+                f"reference is {reference!r}; it must be True or False, or with by a level. Without by, the first set "
+                "is the reference"
+            )
+        return None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        named = {} if isinstance(self.reference, bool) else {"reference": self.reference}
+        return named | ({} if self.chosen is None else {"levels": list(self.chosen)})
+
+    def in_order(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
+        """The sets that are compared, the reference first."""
+        order = [each.name for each in sets] if self.chosen is None else list(self.chosen)
+        if not isinstance(self.reference, bool):
+            order = [self.reference, *(name for name in order if name != self.reference)]
+        named = {each.name: each for each in sets}
+        return [named[name] for name in order if name in named]
+
+
+def create_by(
+    data: Any, levels: Levels, part: SetOptions, progress: bool | None, retries: Retries
+) -> Flow[list[SampleSet]]:
+    """Sends one table, of which the server makes one set for each level of a column."""
+    if isinstance(data, Mapping | list | tuple):
+        raise OptionError("by splits one table: give one frame, or the path of one file")
+    body: Payload = yield Compute(lambda: payload(data, None, by=levels.by, **part))
+    tell(body.notes)
+    digest: bytes = yield Compute(body.sha256)
+    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+        request = requests.create_sample_set(body, digest, None, requests.BY, levels.params)
+        answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
+    return levels.in_order(answer.read(requests.SetsByLevel).data)
+
+
+def create_all(
+    data: Any, levels: Levels | None, part: SetOptions, progress: bool | None, retries: Retries
+) -> Flow[list[SampleSet]]:
+    """The sets of one table; without `levels`, of a mapping of names to data or of a list.
+
+    Raises OptionError where it is none of these.
+    """
+    if levels is not None:
+        return (yield from create_by(data, levels, part, progress, retries))
+    if not isinstance(data, Mapping | list | tuple):
+        raise OptionError(
+            f"expected a list of sets or a mapping of names to sets, got {type(data).__name__}: for the groups of one "
+            "table name their column, by='cut'"
+        )
+    named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
+    stored = []
+    for name, each in named:
+        made = yield from create_sample_set(each, name, part, progress, retries)
+        stored.append(made if name is None else made.model_copy(update={"name": name}))
+    return stored
+
+
+def create_compared(
+    data: Any,
+    candidates: Any,
+    by: str | None,
+    levels: Sequence[Any] | None,
+    reference: Any,
+    part: SetOptions,
+    progress: bool | None,
+    retries: Retries,
+) -> Flow[list[SampleSet]]:
+    """The reference and the candidates of a comparison: given one by one, or the levels of one table.
+
+    Raises OptionError where it is neither.
+    """
+    if by is None:
+        Levels.of(None, levels, reference is not None and reference)
+        if candidates is None:
+            raise OptionError("give a reference and at least two candidates")
+        first = yield from create_sample_set(data, None, part, progress, retries)
+        return [first, *(yield from create_all(candidates, None, part, progress, retries))]
+    if candidates is not None:
+        raise OptionError("by makes the candidates of the levels of one table: leave candidates out")
+    if reference is None or isinstance(reference, bool):
+        raise OptionError(f"say which level of {by!r} is the reference: reference='LEVEL'")
+    return (yield from create_all(data, Levels.of(by, levels, reference), part, progress, retries))
+
+
+def is_the_same(stored: SampleSet, name: str | None, columns: Sequence[str] | None) -> bool:
+    """Whether a stored set with the same bytes is the one that an upload would make; without a name, of any name."""
+    if (name is not None and stored.name != name) or stored.table is not None or stored.notes:
+        return False
+    return stored.columns == kept_names(columns)
+
+
+def described(stored: SampleSet, name: str | None, body: Payload, retries: Retries) -> Flow[SampleSet]:
     """The record with its name, once the server knows the names of a frame's columns, which the bytes do not hold."""
-    names = names_of(data)
+    names = kept_names(body.columns)
     if names is not None and stored.columns != names:
         try:
             answer = yield from send(requests.name_columns(stored, names), retries)
             stored = answer.read(SampleSet)
         except NotFound:  # a server before 0.2, which checks no names of frames
             stored = stored.model_copy(update={"columns": names})
-    return stored.model_copy(update={"name": stored.name or name})
+    return stored.model_copy(update={"name": stored.name or name, "notes": [*stored.notes, *body.notes]})
 
 
-def send_resumably(
-    body: Payload, name: str | None, part: SetOptions, bar: Any, retries: Retries
-) -> Flow[SampleSet | None]:
+def tell(notes: Sequence[str]) -> None:
+    """Warn of what was left out here: the server, whose results say what it left out, does not see it."""
+    for note in notes:
+        warnings.warn(in_python(note), LeftOutWarning, stacklevel=2)
+
+
+def send_resumably(body: Payload, name: str | None, bar: Any, retries: Retries) -> Flow[SampleSet | None]:
     """Sends by tus. After a broken connection it resumes at the server's offset.
 
     Returns None if there are no resumable uploads: a local client has no connection that could break.
     """
     try:
-        begun = yield from send(requests.begin_upload(body, name, part), retries)
+        begun = yield from send(requests.begin_upload(body, name), retries)
     except NotFound:
         return None
     path = begun.headers["location"]

@@ -18,9 +18,10 @@ from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
+from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
 from wdist_service.estimates.job import ESTIMATE
-from wdist_service.estimates.service import Estimates, Submission, check_groups
+from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
@@ -132,7 +133,7 @@ class Batches:
                 if identifier not in sets:
                     raise NotFoundError(f"there is no sample set {identifier!r}", field=pair.where)
             try:
-                self._jobs.check_pair(sets[pair.source], sets[pair.target], given.options)
+                check_pair(sets[pair.source], sets[pair.target], given.options)
             except InvalidError as error:
                 is_option = error.field not in {"source", "target"}
                 where = error.field if is_option else pair.where

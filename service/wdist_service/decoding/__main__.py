@@ -1,7 +1,11 @@
 """The child: `python -I -m wdist_service.decoding FORMAT DESCRIPTOR MAX_BYTES MEMORY_BYTES SECONDS SELECTION`.
 
-The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name} or {error, kind} is the last
-line of standard output. Limits are set before a byte of the body is read; the kernel ends a child that outlives them.
+The body is standard input, the array goes to DESCRIPTOR, one JSON object {columns, name, table, notes} or {error, kind}
+is the last line of standard output. Limits are set before a byte of the body is read; the kernel ends a child that
+outlives them.
+
+Two more arguments split a table: a descriptor for the whole of it, and {"by", "levels"} as JSON. DESCRIPTOR then gets
+one array for each level, and the report lists [level, bytes] of each as "sets".
 """
 
 from __future__ import annotations
@@ -11,7 +15,11 @@ import json
 import resource
 import signal
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdist.data.tables.found import Found
 
 
 def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
@@ -25,25 +33,46 @@ def limit(max_bytes: int, memory_bytes: int, seconds: int) -> None:
     signal.alarm(seconds)
 
 
-def decode(kind: str, descriptor: int, max_bytes: int, selection: str) -> dict[str, Any]:
+def decode(kind: str, descriptor: int, max_bytes: int, selection: str, split: Sequence[str]) -> dict[str, Any]:
     """Decode standard input; returns what is known beside the values."""
-    from wdist.data.columns import kept_name
     from wdist.data.readers import registry
     from wdist.data.tables.writer import ArrayWriter
     from wdist.definitions.reading import Selection
-    from wdist_service.decoding.formats import MAX_NAMES
 
-    writer = ArrayWriter(descriptor, max_bytes)
-    found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, writer, Selection.model_validate_json(selection))
+    take = Selection.model_validate_json(selection)
+    if not split:
+        return _report(
+            registry.read(registry.FORMATS[kind], sys.stdin.buffer, ArrayWriter(descriptor, max_bytes), take)
+        )
+    from wdist_service.decoding.levels import write_levels
+
+    whole, asked = int(split[0]), json.loads(split[1])
+    found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, ArrayWriter(whole, max_bytes), take)
+    found, sets = write_levels(whole, descriptor, found, asked["by"], asked["levels"])
+    return {**_report(found), "sets": sets}
+
+
+def _report(found: Found) -> dict[str, Any]:
+    from wdist.data.columns import kept_name
+    from wdist.data.tables.found import DecodeError
+    from wdist_service.decoding.formats import MAX_NAMES, MAX_NOTES, MAX_TABLE_BYTES
+
     columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
-    return {"columns": columns and [kept_name(column) for column in columns], "name": found.name}
+    table = None if found.table is None else found.table.to_json()
+    if table is not None and len(json.dumps(table)) > MAX_TABLE_BYTES:
+        raise DecodeError(
+            f"names of columns and levels take more than {MAX_TABLE_BYTES:,} bytes; leave columns with long texts out"
+        )
+    notes = [note[:1000] for note in found.notes[:MAX_NOTES]]
+    columns = columns and [kept_name(column) for column in columns]
+    return {"columns": columns, "name": found.name, "table": table, "notes": notes}
 
 
 def main() -> None:
-    kind, descriptor, max_bytes, memory_bytes, seconds, selection = sys.argv[1:]
+    kind, descriptor, max_bytes, memory_bytes, seconds, selection, *split = sys.argv[1:]
     limit(int(max_bytes), int(memory_bytes), int(seconds))
     try:
-        report = decode(kind, int(descriptor), int(max_bytes), selection)
+        report = decode(kind, int(descriptor), int(max_bytes), selection, split)
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except Exception as error:
@@ -53,10 +82,13 @@ def main() -> None:
 
 def _kind(error: Exception) -> str:
     from wdist.data.tables.found import DecodeError, TooLargeError
+    from wdist.errors import OptionError, SampleError
 
+    if isinstance(error, OptionError):
+        return "levels"
     if isinstance(error, TooLargeError):
         return "too_large"
-    if isinstance(error, DecodeError):
+    if isinstance(error, DecodeError | SampleError):
         return "invalid"
     number = error.errno if isinstance(error, OSError) else None
     if number in {errno.ENOSPC, errno.EDQUOT}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wdist.data.readers import registry
-from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, of_file_name
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, NPY, of_file_name
 from wdist.definitions.reading import Selection
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     Format = Literal[tuple(FORMATS)]  # /openapi.json lists them
 MAX_NAMES = 4096  # columns whose names are kept
+MAX_TABLE_BYTES = 1 << 20  # of a table's schema as JSON: it is in every answer about the set
+MAX_NOTES = 100
 _KNOWN = ", ".join(FORMATS)
 
 
@@ -55,3 +57,8 @@ def check_selection(take: Selection, kind: Format) -> None:
         registry.check_selection(take, FORMATS[kind])
     except registry.SelectionError as error:
         raise InvalidError(str(error), field=error.field) from error
+
+
+def is_kept_as_sent(kind: Format, take: Selection) -> bool:
+    """Whether a body is stored as it comes: an .npy file, unless NaN stands for a missing value in it."""
+    return kind == NPY.name and take.missing == "error"

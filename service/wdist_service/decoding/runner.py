@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,24 @@ _OUT_OF_MEMORY = (b"std::bad_alloc", b"MemoryError")  # the last words of C++, w
 
 @dataclass(frozen=True)
 class Report:
-    """What a decoder found apart from the values."""
+    """What a decoder found apart from the values, as `wdist.data.tables.found.Found` has it; `table` as JSON.
 
-    columns: list[str] | None
-    name: str | None
+    sets: of a table that was split, each level and the bytes of its file.
+    """
+
+    columns: list[str] | None = None
+    name: str | None = None
+    table: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+    sets: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LevelsOf:
+    """The column whose levels become sets; `levels` are those that are taken, in this order, None all of them."""
+
+    by: str
+    levels: list[str] | None = None
 
 
 class Decoders:
@@ -47,26 +61,40 @@ class Decoders:
 
         Raises InvalidError, TooLargeError, DiskFullError or FaultError, with a message for the client.
         """
+        return self._reported(source, kind, take, [target], [])
+
+    def split(
+        self, source: Path, kind: Format, take: Selection, of: LevelsOf, whole: Decoded, target: Decoded
+    ) -> Report:
+        """Turn the table in `source` into an .npy file for each level, one after the other in `target`.
+
+        `whole` is room for the table, which `take` reads with the column as a category. Raises as `decode` does.
+        """
+        return self._reported(source, kind, take, [target, whole], [str(whole.descriptor), json.dumps(asdict(of))])
+
+    def _reported(
+        self, source: Path, kind: Format, take: Selection, targets: list[Decoded], split: list[str]
+    ) -> Report:
         with self._places:
-            output, code = self._run(source, kind, take, target)
+            output, code = self._run(source, kind, [take.model_dump_json(), *split], targets)
         report = _parse(output, code)
         if report.get("kind") == "broken":
             said = output[-1000:].decode(errors="replace")
             log.error("a decoder broke down", extra={"format": kind, "exit_code": code, "output": said})
         if "error" in report:
             self._refuse(kind, str(report.get("kind")), str(report["error"]))
-        return Report(report.get("columns"), report.get("name"))
+        return Report(**{each.name: report[each.name] for each in fields(Report) if each.name in report})
 
-    def _run(self, source: Path, kind: Format, take: Selection, target: Decoded) -> tuple[bytes, int]:
-        settings = self._settings
-        command = [sys.executable, "-I", "-m", "wdist_service.decoding", kind, str(target.descriptor)]
+    def _run(self, source: Path, kind: Format, what: list[str], targets: list[Decoded]) -> tuple[bytes, int]:
+        settings, descriptors = self._settings, tuple(target.descriptor for target in targets)
+        command = [sys.executable, "-I", "-m", "wdist_service.decoding", kind, str(descriptors[0])]
         command += [
             str(n) for n in (settings.max_upload_bytes, settings.decoder_memory_bytes, settings.decoder_seconds)
         ]
         with source.open("rb") as body:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*command, take.model_dump_json()],
-                stdin=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(target.descriptor,), cwd="/",
+                [*command, *what],
+                stdin=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=descriptors, cwd="/",
                 env=_ENVIRONMENT,
             )  # fmt: skip
         killer = threading.Timer(settings.decoder_seconds + _GRACE_SECONDS, process.kill)
@@ -89,6 +117,8 @@ class Decoders:
             raise TooLargeError(f"the body ({kind}) is too large: {message}", field="body")
         if reason == "invalid":
             raise InvalidError(f"the body ({kind}): {message}", field="body")
+        if reason == "levels":
+            raise InvalidError(message, field="levels")
         if reason == "broken":
             raise FaultError(f"the reader of {kind} broke down; send it again, or send the array as .npy")
         settings = self._settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -33,15 +34,17 @@ class EstimateKind(JobKind[Estimate]):
         more: dict[str, Any] = {}
         if batch is not None and batch.is_split_once and job.position is not None:
             more["numbers"] = numbers_of(batch, job.position)
-            sets |= {"first": batch.first_set} if options.get("scale") == "standardize" else {}
+            sets |= {"first": batch.first_set}
             sets |= {f"groups_{number}": key for number, key in enumerate(batch.labels_of_all)}
         elif labels is not None:  # one label for each row of source and of target
             sets |= {f"groups_{number}": labels[key] for number, key in enumerate(list(sets.values()))}
         rows = {name: session.get_one(SampleSet, key) for name, key in sets.items()}
-        columns = {name: names for name, row in rows.items() if (names := names_of(row)) is not None}
+        if "first" in rows and not _needs_first(options, rows.values()):
+            del rows["first"]
         if "first" in rows:
             more["name"] = rows["first"].name or NAME_OF_FIRST
-        return Work(options, {name: row.sha256 for name, row in rows.items()}, columns, more)
+        described = {name: _described(row) for name, row in rows.items()}
+        return Work(options, {name: row.sha256 for name, row in rows.items()}, described, more)
 
     def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
         session.add(Event(estimate_id=job_id, type=type_, data=data, created_at=time.time()))
@@ -78,6 +81,25 @@ class EstimateKind(JobKind[Estimate]):
 
 
 ESTIMATE = EstimateKind()
+
+
+def _needs_first(options: Mapping[str, Any], rows: Iterable[SampleSet]) -> bool:
+    """Whether the first set of a matrix fixes units, or the centres of columns with missing values, for all pairs."""
+    has_missing = any(row.table_schema is not None and row.table_schema["missing"] for row in rows)
+    return options.get("scale") in ("standardize", "robust") or has_missing
+
+
+def _described(row: SampleSet) -> dict[str, Any]:
+    """What the trainer is told of a set, as `wdist.data.files.FileRows` has it.
+
+    The set of a level is a part of its file, which the file's digest and its reading do not give again.
+    """
+    reading = row.reading or {}
+    is_part = "by" in reading
+    return {
+        "name": row.name or row.id, "columns": names_of(row), "table": row.table_schema, "notes": row.notes or [],
+        "reading": {} if is_part else reading, "file_sha256": None if is_part else row.file_sha256,
+    }  # fmt: skip
 
 
 def numbers_of(batch: Batch, position: int) -> tuple[int, int]:

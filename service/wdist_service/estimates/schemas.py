@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from wdist import options
 from wdist.definitions.figures import Figures
+from wdist.definitions.forms import words
 from wdist.definitions.withdrawn import Withdrawn, withdrawn
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
@@ -20,7 +21,7 @@ Priority = Annotated[
     Literal["high", "normal", "low"],
     Field(
         description="Jobs of a higher priority start first; within one, tenants share the workers fairly.",
-        json_schema_extra=options.words("Priority", high="before others", normal="in turn", low="after others"),
+        json_schema_extra=words("Priority", high="before others", normal="in turn", low="after others"),
     ),
 ]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
@@ -47,7 +48,7 @@ class Options(options.Options):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Device of the worker. auto takes a free GPU.",
-        json_schema_extra=options.words("Device"),
+        json_schema_extra=words("Device"),
     )
     max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = Field(
         default=None, description=options.Options.model_fields["max_seconds"].description

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from wdist.critics.registry import FAMILIES
-from wdist.data.columns import check_names
-from wdist.data.samples import open_samples
-from wdist.data.splits import MINIMUM_ROWS
-from wdist.errors import OptionError, SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
-from wdist_service.errors import ConflictError, InvalidError
+from wdist_service.errors import ConflictError
+from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
 from wdist_service.estimates.job import ESTIMATE
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import count_waiting, virtual_time
-from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import (
@@ -78,7 +70,7 @@ class Estimates:
                 return earlier, False
             source = tenancy.find(session, SampleSet, tenant_id, submission.source, "source", "share")
             target = tenancy.find(session, SampleSet, tenant_id, submission.target, "target", "share")
-            self.check_pair(source, target, submission.options)
+            check_pair(source, target, submission.options)
             if (groups := submission.options.get("groups")) is not None:
                 labels = {
                     key: tenancy.find(session, SampleSet, tenant_id, name, "groups", "share")
@@ -119,52 +111,6 @@ class Estimates:
             )
             for given in submissions
         ]  # fmt: skip
-
-    def check_pair(self, source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
-        """Reject now what the estimator would reject only after a wait in the queue. Reads no values."""
-        opened = {}
-        for name, row in (("source", source), ("target", target)):
-            if row.rows < MINIMUM_ROWS:
-                raise InvalidError(
-                    f"{called(row)} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and "
-                    "certify on others",
-                    field=name,
-                )
-            try:
-                opened[name] = open_samples(_shaped(row), name, options.get("layout"))
-            except OptionError as error:
-                raise InvalidError(str(error), field="layout") from error
-            except SampleError as error:
-                raise InvalidError(str(error), field=name) from error
-        try:
-            check_names(names_of(source), names_of(target))
-        except SampleError as error:
-            raise InvalidError(str(error), field="target") from error
-        one, other = opened["source"], opened["target"]
-        if one.row_shape != other.row_shape:
-            raise InvalidError(
-                f"source has rows of shape {one.row_shape} and target of {other.row_shape}; give both the same columns "
-                "in the same order",
-                field="target",
-            )
-        family = FAMILIES.get(options.get("critic", "auto"))
-        if family is not None and not family.fits(one.row_shape):
-            raise InvalidError(
-                f"critic {family.name} needs images, the rows have shape {one.row_shape}; use auto", field="critic"
-            )
-        scale = options.get("scale")
-        if isinstance(scale, list) and len(scale) != one.dimension:
-            raise InvalidError(f"scale has {len(scale)} factors, a row has {one.dimension} numbers", field="scale")
-        if one.is_image and (one.divisor != other.divisor):
-            raise InvalidError(
-                f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "
-                "not; convert both to the same type and range",
-                field="target",
-            )
-        if source.statistics["constant"] and target.statistics["constant"] and (
-            source.statistics["columns"] == target.statistics["columns"]
-        ) and source.statistics["mean"] == target.statistics["mean"]:  # fmt: skip
-            raise InvalidError("every row of both sets is the same; there is nothing to compare", field="target")
 
     def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
         """Stop an estimate: at once when queued, within seconds when running. A finished one is left unchanged."""
@@ -212,30 +158,3 @@ class Estimates:
                 session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
             session.delete(estimate)
         discard_unused(self._database, self._storage, hashes)
-
-
-def _shaped(row: SampleSet) -> NDArray[Any]:
-    """An array with the set's shape and type but not its values, as the file may be on another machine."""
-    return np.broadcast_to(np.zeros((), row.dtype), row.shape)
-
-
-def check_groups(labels: Mapping[str, SampleSet], compared: Iterable[SampleSet]) -> None:
-    """Check that group labels, keyed by set id, match the sets. The trainer checks that there are enough groups.
-
-    Raises InvalidError.
-    """
-    sets = {row.id: row for row in compared}
-    if stray := sorted(set(labels) - set(sets)):
-        raise InvalidError(f"groups names {stray[0]}, which is not compared here", field="groups")
-    for key, row in sets.items():
-        if key not in labels:
-            raise InvalidError(
-                f"groups has no labels for {called(row)}; give them for every set compared", field="groups"
-            )
-        given = labels[key]
-        if given.shape != [row.rows, 1]:
-            raise InvalidError(
-                f"groups: {called(row)} has {row.rows:,} rows, but {called(given)} has the shape "
-                f"{tuple(given.shape)}; give one column with one label for each row, ({row.rows}, 1)",
-                field="groups",
-            )

@@ -11,6 +11,8 @@ from typing import Any
 from wdist.data.files import FileRows
 from wdist.data.pair import Shared
 from wdist.data.readers.npy import open_npy
+from wdist.data.tables.schema import TableSchema
+from wdist.definitions.reading import Selection
 from wdist.errors import WdistError
 from wdist.estimate import Estimation
 from wdist.options import Options
@@ -56,7 +58,12 @@ def run(
 
 
 def _rows(job: dict[str, Any], name: str) -> FileRows:
-    return FileRows(name, open_npy(Path(job["files"][name]), name), job["columns"].get(name))
+    known = job["described"][name]
+    table = None if known["table"] is None else TableSchema.from_json(known["table"])
+    return FileRows(
+        known["name"], open_npy(Path(job["files"][name]), name), known["columns"], table, known["notes"],
+        Selection.model_validate(known["reading"]), lambda: known["file_sha256"],
+    )  # fmt: skip
 
 
 def _number(name: str) -> int:

@@ -8,11 +8,11 @@ export function useKey(text) {
   dispatchEvent(new CustomEvent("key-changed"));
 }
 
-/** An error for people: title, message, next (what to do), status, fields {name: message}. */
+/** An error for people: title, message, next (what to do), status, fields {name: message}, detail (the server's words). */
 export class ApiError extends Error {
-  constructor(title, message, next, status = 0, fields = {}) {
+  constructor(title, message, next, status = 0, fields = {}, detail = null) {
     super(message);
-    Object.assign(this, { title, next, status, fields });
+    Object.assign(this, { title, next, status, fields, detail });
   }
 }
 
@@ -20,7 +20,7 @@ const NEXT = {
   401: "Enter an API key with the button at the top right.",
   404: "It may have been deleted. Start again, or look at the list of jobs.",
   413: "Send fewer rows, or ask the operator to raise the limit.",
-  415: "Save the data as .npy with numpy.save, then drop that file.",
+  415: "Save the data in one of these forms, then drop that file.",
   429: "Wait a little, then try again.",
   503: "Wait a moment, then try again.",
   507: "Delete sample sets that are not needed any more, or ask the operator for more disk space.",
@@ -40,7 +40,7 @@ function failure(status, text) {
   if (status === 401) dispatchEvent(new CustomEvent("key-needed"));
   const fields = Object.fromEntries((problem.errors ?? []).map((each) => [each.field, each.message]));
   const reference = status >= 500 && problem.request_id ? `Try again; if it stays, give the operator the request's id: ${problem.request_id}.` : null;
-  return new ApiError(`${problem.title ?? `The server answered ${status}`}.`, sentence(problem.detail ?? ""), NEXT[status] ?? reference, status, fields);
+  return new ApiError(`${problem.title ?? `The server answered ${status}`}.`, sentence(problem.detail ?? ""), NEXT[status] ?? reference, status, fields, problem.detail);
 }
 
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "");
@@ -64,7 +64,8 @@ export async function send(method, path, { json, body, headers, signal } = {}) {
 
 const get = async (path, options) => (await send("GET", path, options)).json();
 const post = async (path, json, options) => (await send("POST", path, { json, ...options })).json();
-const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
+/** Values as parameters of an address; a list is given as often as it has values. */
+const query = (values) => new URLSearchParams(Object.entries(values).flatMap(([name, value]) => [value].flat().filter((each) => each !== undefined && each !== null).map((each) => [name, each])));
 
 export const contract = () => get("/openapi.json");
 export const version = () => get("/version");
@@ -106,18 +107,19 @@ export async function download(path) {
   return (await send("GET", path)).blob();
 }
 
-/** Sends a file in one request and reports progress, which fetch cannot. Resolves to the sample set. */
-export function upload(file, { name, format, onProgress, signal }) {
+/** Sends a file in one request and reports progress, which fetch cannot. Resolves to its sample sets: one for each level of the column `by`. */
+export function upload(file, { by, onProgress, signal, ...parameters }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/v1/sample-sets?${query({ name, format })}`);
+    request.open("POST", `/v1/sample-sets${by ? "/by" : ""}?${query({ by, ...parameters })}`);
     for (const [header, value] of Object.entries(authorized({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(header, value);
     request.upload.addEventListener("progress", (event) => onProgress?.(event.loaded / (event.total || 1)));
     request.addEventListener("load", () => {
       if (request.status >= 400) return reject(failure(request.status, request.responseText));
-      const set = JSON.parse(request.responseText);
-      sets.set(set.id, set);
-      resolve(set);
+      const answer = JSON.parse(request.responseText);
+      const made = by ? answer.data : [answer];
+      for (const set of made) sets.set(set.id, set);
+      resolve(made);
     });
     request.addEventListener("error", () => reject(unreachable()));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));

@@ -6,15 +6,23 @@ import { alertBox, announce, h } from "./dom.js";
 import { Slot, dropZone } from "./dropzone.js";
 import { exampleFiles } from "./example.js";
 import { OptionsForm } from "./options.js";
+import { ReadingForm } from "./reading.js";
 import { heroPicture } from "./hero.js";
 
 // Kept while the page is open, so that a visit to the jobs does not lose the dropped files.
-const slots = [new Slot("source", "Source", "the reference, P"), new Slot("target", "Target", "compared with it, Q")];
+let slots = [];
 let options = null;
+let reading = null;
 
 export async function showCompare(main, signal) {
-  options ??= new OptionsForm(await fetchContract(), "EstimateRequest");
+  const contract = await fetchContract();
   if (signal.aborted) return;
+  options ??= new OptionsForm(contract, "EstimateRequest");
+  if (!reading) {
+    reading = new ReadingForm(contract);
+    reading.again = () => slots.map((slot) => slot.again());
+    slots = [new Slot("source", "Source", "the reference, P", reading), new Slot("target", "Target", "compared with it, Q", reading)];
+  }
   let earlier = [];
   const message = h("div"); // what the last action of the person led to; nothing that arrives by itself may wipe it
   const note = h("div");
@@ -40,7 +48,7 @@ export async function showCompare(main, signal) {
     redraw();
   };
   const form = h("form", { class: "card compare", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(start, message)) },
-    h("div", { class: "zones" }, zones), options.element, note, clash, message, h("div", { class: "spread actions" }, start, example));
+    h("div", { class: "zones" }, zones), reading.element, options.element, note, clash, message, h("div", { class: "spread actions" }, start, example));
   main.append(hero(), form, howItWorks());
   redraw();
   const page = await api.sampleSets();
@@ -68,6 +76,7 @@ function howItWorks() {
 function mismatch() {
   const [source, target] = slots.map((slot) => slot.set);
   if (!source || !target) return null;
+  if (source.table || target.table) return null; // the server says which columns differ
   const [one, other] = [source, target].map((set) => set.shape.slice(1).join(" × ") || "1");
   if (one === other) return null;
   return new api.ApiError("These two cannot be compared.", `Rows of the source are ${one}, rows of the target ${other}.`, "Give both the same columns in the same order, then choose the right file.");

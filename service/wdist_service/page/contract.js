@@ -22,9 +22,18 @@ function alternatives(contract, schema) {
 }
 
 /** The options that a request takes, by name: {name, kinds (schemas), isNullable, initial (default), label, words, help}. */
-export function optionsOf(contract, request) {
-  const properties = Object.entries(contract.components.schemas[request].properties);
-  return new Map(properties.map(([name, schema]) => {
+export const optionsOf = (contract, request) => described(contract, Object.entries(contract.components.schemas[request].properties));
+
+/** The parameters that a POST takes in its address, by name, as options. */
+export const parametersOf = (contract, path) => described(contract, parameters(contract, path));
+
+/** The endings of the names of files that can be sent there. */
+export const endingsOf = (contract, path) => parameters(contract, path).flatMap(([, schema]) => schema["x-endings"] ?? []);
+
+const parameters = (contract, path) => contract.paths[path].post.parameters.filter((each) => each.in === "query").map(({ name, schema }) => [name, schema]);
+
+function described(contract, entries) {
+  return new Map(entries.map(([name, schema]) => {
     const all = alternatives(contract, schema);
     const kinds = all.filter(({ type }) => type !== "null");
     const { label = name, choices: words = {} } = schema["x-form"] ?? {};

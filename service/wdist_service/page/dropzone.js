@@ -1,15 +1,18 @@
 // The drop zone of one sample set: drop a file, choose one, or pick a set uploaded before.
 
 import * as api from "./api.js";
-import { alertBox, announce, h, uniqueId } from "./dom.js";
-import { bytes, describeShape, figure, plural, typeName } from "./format.js";
+import { announce, h, uniqueId } from "./dom.js";
+import { bytes, plural } from "./format.js";
 import { HEADER_BYTES, parseHeader } from "./npy.js";
-import { ACCEPT, uploadFile } from "./upload.js";
+import { describeSet, optionText, setDetails } from "./sets.js";
+import { uploadFile } from "./upload.js";
 
 /** A sample set being chosen. `set` is filled once the server has it. */
 export class Slot {
-  constructor(side, title, hint) {
+  /** `reading`: the form that says how files are read. */
+  constructor(side, title, hint, reading) {
     this.side = side;
+    this.reading = reading;
     this.title = title;
     this.hint = hint;
     this.set = null;
@@ -36,6 +39,8 @@ export class Slot {
 
   /** Uploads at once, while the user chooses the options. */
   async take(file) {
+    const reading = this.reading.read();
+    if (!reading) return;
     this.clear();
     const mine = (this.abort = new AbortController());
     this.file = file;
@@ -49,15 +54,20 @@ export class Slot {
         this.onProgress?.(share);
       };
       const onTrouble = (error) => this.abort === mine && this.onTrouble?.(error);
-      const set = await uploadFile(file, { onProgress, onTrouble, signal: mine.signal });
+      const [set] = await uploadFile(file, { reading, onProgress, onTrouble, signal: mine.signal });
       if (this.abort !== mine) return;
       Object.assign(this, { set, progress: null });
-      this.#changed(`${this.title}: ${file.name} is uploaded, ${describeShape(set.shape)}.`);
+      this.#changed(`${this.title}: ${file.name} is uploaded, ${describeSet(set)}.`);
     } catch (error) {
       if (this.abort !== mine || error.name === "AbortError") return;
       Object.assign(this, { error, progress: null });
       this.#changed(null);
     }
+  }
+
+  /** Reads the file once more, as the form says now. A set uploaded before stays as it is. */
+  async again() {
+    if (this.file) await this.take(this.file);
   }
 
   #changed(words) {
@@ -95,7 +105,7 @@ function contents(slot, earlier, take) {
   const head = h("div", { class: "drop-head" }, h("h2", null, slot.title), h("span", { class: "small" }, slot.hint));
   if (slot.progress !== null) return [head, sending(slot)];
   if (slot.set) return [head, ...chosen(slot)];
-  return [head, chooser(slot, earlier, take), slot.error && alertBox(slot.error)].filter(Boolean);
+  return [head, chooser(slot, earlier, take), slot.error && slot.reading.refusal(slot.error)].filter(Boolean);
 }
 
 function sending(slot) {
@@ -113,19 +123,16 @@ function sending(slot) {
 }
 
 function chosen(slot) {
-  const { set } = slot;
-  const statistics = set.statistics ?? {};
-  return [h("strong", { class: "file" }, slot.name), h("p", null, describeShape(set.shape)),
-    h("p", { class: "small soft" }, `${typeName(set.dtype)}, ${bytes(set.bytes)}`, Number.isFinite(statistics.min) ? `, values from ${figure(statistics.min)} to ${figure(statistics.max)}` : ""),
+  return [h("strong", { class: "file" }, slot.name), ...setDetails(slot.set, slot.reading),
     h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", h("span", { class: "visually-hidden" }, ` for ${slot.title}`))];
 }
 
 function chooser(slot, earlier, take) {
-  const input = h("input", { type: "file", accept: ACCEPT, multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => take(event.target.files) });
+  const input = h("input", { type: "file", multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => take(event.target.files) });
   const select = h("select", { "aria-label": `${slot.title}: a set uploaded before`, onchange: (event) => slot.use(earlier.find((set) => set.id === event.target.value)) },
     h("option", { value: "" }, `or one of ${plural(earlier.length, "earlier set")} …`),
-    earlier.map((set) => h("option", { value: set.id }, `${set.name ?? set.id} (${set.shape.join(" × ")})`)));
+    earlier.map((set) => h("option", { value: set.id }, optionText(set))));
   return h("div", { class: "chooser" }, input,
     h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
-    h("span", { class: "soft small drop-words" }, "or drop it here: .npy, .npz, .csv, .parquet, or a .zip of images"), earlier.length > 0 && select);
+    h("span", { class: "soft small drop-words" }, `or drop it here: ${slot.reading.endings.join(", ")}; a .zip holds images`), earlier.length > 0 && select);
 }

@@ -5,8 +5,9 @@ import { fetchContract, optionsOf } from "./contract.js";
 import { curvePicture } from "./curve.js";
 import { alertBox, announce, h } from "./dom.js";
 import { follow, hasEnded } from "./events.js";
-import { describeShape, duration, figure, percent, when } from "./format.js";
+import { duration, figure, percent, when } from "./format.js";
 import { resultView } from "./result.js";
+import { describeSet, nameOf } from "./sets.js";
 import { estimateSnippets } from "./snippets.js";
 import { isWithdrawn } from "./withdrawn.js";
 
@@ -45,8 +46,6 @@ async function setOrPlaceholder(id) {
   }
 }
 
-export const nameOf = (set) => set.name ?? set.id;
-
 /** How an option is told; others by name and value. */
 const OPTION_WORDS = {
   confidence: (share) => `${percent(share)} confidence`,
@@ -55,7 +54,8 @@ const OPTION_WORDS = {
   ranges: (ends) => (ends.length === 2 ? `values from ${ends[0]} to ${ends[1]}` : "a range for each column"),
   upper: (effort) => (effort === "none" ? "no upper bound" : `${effort} upper bound`),
   max_seconds: (seconds) => `trained for about ${duration(seconds)}`,
-  scale: (unit) => (unit === "standardize" ? "standardised columns" : Array.isArray(unit) ? "a unit for each column" : `unit ${unit}`),
+  scale: (unit) => (unit === "standardize" ? "standardised columns" : unit === "robust" ? "robustly scaled columns" : Array.isArray(unit) ? "a unit for each column" : `unit ${unit}`),
+  category_cost: (cost) => `levels ${cost} apart`,
   split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),
 };
 
@@ -75,7 +75,7 @@ class EstimateView {
     const chosen = chosenOptions(contract, estimate);
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
     const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
-    const about = [source, target].map((each) => (each.shape ? describeShape(each.shape) : "deleted since")).join(" against ");
+    const about = [source, target].map((each) => (each.shape ? describeSet(each) : "deleted since")).join(" against ");
     main.append(
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
         h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen))),
@@ -175,7 +175,7 @@ function afterFailure({ id, error }) {
 /** Norm of the difference of the column means over all rows, known from the uploads before training. */
 function distanceOfMeans(source, target, scale) {
   const [one, other] = [source, target].map((set) => set.statistics?.columns);
-  if (!one || !other || one.length !== other.length || (scale !== null && scale !== undefined && scale !== "none" && scale !== 1)) return null;
+  if (source.table || target.table || !one || !other || one.length !== other.length || (scale !== null && scale !== undefined && scale !== "none" && scale !== 1)) return null;
   return Math.hypot(...one.map((column, i) => column.mean - other[i].mean));
 }
 

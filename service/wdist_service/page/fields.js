@@ -36,12 +36,37 @@ function listField({ name, label, isNullable }, { minItems: least = 0 }) {
   return { control, read };
 }
 
+/** The control of an option that is text, or names of columns; null for others. */
+export function textFieldOf(option) {
+  const [kind, ...others] = option.kinds;
+  if (others.length || valuesOf(kind)) return null;
+  if (kind.type === "string") return textField(option, kind);
+  return kind.type === "array" && kind.items?.type === "string" ? namesField(option) : null;
+}
+
+/** Text; empty where the option may be null. */
+function textField({ name, label }, { maxLength }) {
+  const control = h("input", { type: "text", name, "aria-label": label, id: uniqueId(name), maxlength: maxLength, placeholder: "not set", autocomplete: "off", spellcheck: "false" });
+  control.addEventListener("input", () => mark(control, null));
+  return { control, read: () => (control.value === "" ? null : control.value), set: (value) => (control.value = value) };
+}
+
+/** Names, one on each line, as a name may hold a comma. */
+function namesField({ name, label, initial }) {
+  const control = h("textarea", { name, rows: 2, "aria-label": label, id: uniqueId(name), placeholder: "one on each line", autocomplete: "off", spellcheck: "false" });
+  control.addEventListener("input", () => mark(control, null));
+  const names = () => control.value.split("\n").filter((line) => line.trim() !== "");
+  const read = () => (names().length ? names() : initial);
+  return { control, read, set: (value) => names().includes(value) || (control.value = [...names(), value].join("\n")) };
+}
+
 /** A list of values; one without words shows its API name. */
 export function choiceField({ name, initial, label, words: given }, values, words = given) {
   const texts = values.map((value) => words[value] ?? given[value] ?? YES_NO[value] ?? String(value));
   const control = h("select", { name, "aria-label": label, id: uniqueId(name) }, values.map((value, i) => h("option", { value: value ?? "", selected: value === initial }, texts[i])));
   control.addEventListener("change", () => mark(control, null));
-  return { control, read: () => values[control.selectedIndex] };
+  const set = (value) => (control.selectedIndex = values.findIndex((each) => String(each) === value));
+  return { control, read: () => values[control.selectedIndex], set };
 }
 
 /** A number within the option's bounds; empty where the option may be null. */

@@ -34,8 +34,8 @@ export function heatMap(card) {
     const all = values.flatMap((row, i) => row.filter((value, j) => !(isSquare && i === j) && Number.isFinite(value) && !isWithdrawnCell(matrix, quantity.value, i, j)));
     const [low, high] = quantity.value === "p_value" ? [0, 1] : [0, Math.max(1e-300, ...all)];
     box.replaceChildren(table({ across: places, down: isSquare ? places : rows.map((_, i) => i) }, state, quantity.value, { low, high, isReversed: quantity.value === "p_value" }));
-    scale.replaceChildren(...legend(low, high, quantity.value === "p_value"));
-    units.textContent = quantity.value === "p_value" ? "" : explained(matrix, UPPER[quantity.value]);
+    scale.replaceChildren(...(all.length ? legend(low, high, quantity.value === "p_value") : [])); // as when all pairs have failed
+    units.textContent = quantity.value === "p_value" || !all.length ? "" : explained(matrix, UPPER[quantity.value]);
   }
 
   return {

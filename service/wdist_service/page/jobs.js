@@ -4,7 +4,8 @@ import * as api from "./api.js";
 import { alertBox, announce, h } from "./dom.js";
 import { badge } from "./estimate.js";
 import { hasEnded } from "./events.js";
-import { bytes, describeShape, duration, figure, plural, typeName, when } from "./format.js";
+import { bytes, duration, figure, plural, typeName, when } from "./format.js";
+import { columnNames, describeSet, nameOf } from "./sets.js";
 import { isWithdrawn, runAgain, struck, withdrawnBadge } from "./withdrawn.js";
 
 const POLL_SECONDS = 2;
@@ -15,7 +16,7 @@ export async function showJobs(main, signal) {
   const message = h("div");
   const jobs = new Listing("Estimates", ["Sets", "State", "Bound", "Started", "Took", ""], api.estimates, (job) => jobRow(job, names, act));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
-  const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, act));
+  const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, names, act));
   async function act(words, work) {
     message.replaceChildren();
     try {
@@ -28,11 +29,12 @@ export async function showJobs(main, signal) {
   }
   async function refresh() {
     await sets.load();
-    for (const set of sets.entries.values()) names.set(set.id, set.name ?? set.id);
+    for (const set of sets.entries.values()) names.set(set.id, nameOf(set));
     await jobs.load();
-    const unknown = [...jobs.entries.values()].flatMap((job) => [job.source, job.target]).filter((id) => !names.has(id));
-    await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then((set) => set.name ?? set.id, () => DELETED))));
     await batches.load();
+    const used = [...[...jobs.entries.values()].flatMap((job) => [job.source, job.target]), ...[...batches.entries.values()].flatMap(shownSets)];
+    const unknown = used.filter((id) => !names.has(id));
+    await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then(nameOf, () => DELETED))));
     for (const listing of [jobs, batches, sets]) listing.draw();
     batches.element.hidden = batches.entries.size === 0;
   }
@@ -124,18 +126,29 @@ function boundOf(job, title, names, act) {
 const BATCH_WORDS = { queued: "waiting", running: "running", canceling: "stopping", finished: "done", canceled: "stopped" };
 const BATCH_BADGES = { finished: "succeeded" };
 
-function batchRow(batch, act) {
+const SHOWN_SETS = 4;
+const shownSets = (batch) => (batch.sets ?? []).slice(0, SHOWN_SETS);
+
+function batchRow(batch, names, act) {
   const { counts } = batch;
   const isOver = ["finished", "canceled"].includes(batch.status);
   const title = batch.kind === "matrix" ? `All pairs of ${plural(batch.sets.length, "set")}` : batch.kind === "reference" ? `One set against ${plural(batch.sets.length - 1, "other")}` : `${plural(counts.total, "chosen pair")}`;
   const name = batch.kind === "pairs" ? title : h("a", { href: `#/batches/${batch.id}` }, title);
   const failed = counts.failed ? `, ${counts.failed} failed` : "";
-  return h("tr", null, h("th", { scope: "row" }, name), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
+  return h("tr", null, h("th", { scope: "row" }, name, setsOf(batch, names)), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
     cell("Started", when(batch.created_at)), h("td", { class: "number" }, !isOver && h("button", { type: "button", class: "quiet", onclick: () => act("The batch stops.", () => api.cancelBatch(batch.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`))));
 }
 
+/** The names of a batch's sets, the first few of them. */
+function setsOf(batch, names) {
+  const shown = shownSets(batch).map((id) => names.get(id) ?? id);
+  const rest = (batch.sets?.length ?? 0) - shown.length;
+  return shown.length > 0 && h("span", { class: "small soft block" }, shown.join(", "), rest > 0 && ` and ${rest} more`);
+}
+
 function setRow(set, act) {
-  const name = set.name ?? set.id;
-  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", `${describeShape(set.shape)}, ${typeName(set.dtype)}`), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
+  const name = nameOf(set);
+  const columns = columnNames(set);
+  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", describeSet(set), set.table ? ", of several kinds" : `, ${typeName(set.dtype)}`, columns && h("span", { class: "small soft block" }, columns)), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
     h("td", { class: "number" }, h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${name}`))));
 }

@@ -3,26 +3,33 @@
 import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
-import { describeShape, plural } from "./format.js";
+import { plural } from "./format.js";
 import { heatMap } from "./heat.js";
 import { OptionsForm } from "./options.js";
 import { rankingCard } from "./ranking.js";
-import { ACCEPT, uploadFile } from "./upload.js";
+import { ReadingForm } from "./reading.js";
+import { describeSet, nameOf, optionText } from "./sets.js";
+import { uploadFile } from "./upload.js";
 import { runBatchAgain, withdrawnNotice } from "./withdrawn.js";
 
 const POLL_SECONDS = 1.5;
 const MOST_SETS = 100;
-const entries = new Map(); // key -> {name, set, progress, error}; kept while the page is open
+const entries = new Map(); // key -> {name, set, progress, error, file, by}; kept while the page is open
 let options = null;
+let reading = null;
+const split = h("input", { type: "text", id: uniqueId("by"), autocomplete: "off", spellcheck: "false", placeholder: "no column" });
 
 export async function showMatrix(main, signal) {
   const together = ["simultaneous", "What the confidence holds for", { false: "each pair by itself", true: "each pair, and all together" }];
   const question = ["compare", "What to compare", { false: "every pair", true: "the first with the others: which is closest?" }];
-  options ??= new OptionsForm(await fetchContract(), "BatchRequest", ["Compare ", question, ". The confidence holds for ", together, "."]);
+  const contract = await fetchContract();
   if (signal.aborted) return;
+  options ??= new OptionsForm(contract, "BatchRequest", ["Compare ", question, ". The confidence holds for ", together, "."]);
+  reading ??= new ReadingForm(contract);
   const list = h("ul", { class: "set-list" });
   const message = h("div");
   const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
+  reading.again = () => readAgain(draw);
   const earlier = h("div");
   const button = h("button", { type: "submit", class: "primary" });
   const asked = options.fields.get("compare");
@@ -31,9 +38,10 @@ export async function showMatrix(main, signal) {
   name();
   main.append(
     h("section", { class: "stack" }, h("h1", null, "All distances among several populations"),
-      h("p", { class: "lead" }, "Drop one file for each population. Every pair gets its own bound; the matrix shows which are near each other.")),
+      h("p", { class: "lead" }, "Drop one file for each population, or one table that holds them all. Every pair gets its own bound; the matrix shows which are near each other.")),
     h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(button, message)) },
-      dropMany((files) => files.forEach((file) => add(file, draw)), earlier), list, options.element, message, h("div", { class: "spread actions" }, button)));
+      h("p", { class: "sentence" }, h("label", { for: split.id }, "Make one set for each value in the column "), split, " of a file."),
+      dropMany((files) => files.forEach((file) => add(file, draw)), earlier), reading.element, list, options.element, message, h("div", { class: "spread actions" }, button)));
   draw();
   const page = await api.sampleSets();
   if (signal.aborted) return;
@@ -41,7 +49,7 @@ export async function showMatrix(main, signal) {
 }
 
 function dropMany(onFiles, earlier) {
-  const input = h("input", { type: "file", accept: ACCEPT, multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => {
+  const input = h("input", { type: "file", multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => {
     onFiles([...event.target.files]);
     event.target.value = "";
   } });
@@ -60,30 +68,58 @@ function dropMany(onFiles, earlier) {
 function earlierSets(sets, draw) {
   const select = h("select", { "aria-label": "Add a set uploaded before", onchange: () => {
     const set = sets.find((each) => each.id === select.value);
-    entries.set(set.id, { name: set.name ?? set.id, set });
+    entries.set(set.id, { name: nameOf(set), set });
     select.value = "";
     draw();
-  } }, h("option", { value: "" }, `or add one of ${plural(sets.length, "earlier set")} …`), sets.map((set) => h("option", { value: set.id }, `${set.name ?? set.id} (${set.shape.join(" × ")})`)));
+  } }, h("option", { value: "" }, `or add one of ${plural(sets.length, "earlier set")} …`), sets.map((set) => h("option", { value: set.id }, optionText(set))));
   return select;
 }
 
-async function add(file, draw) {
+/** Sends a file; what it becomes takes the place of its line, or of the line of an earlier reading, `place`. */
+async function add(file, draw, by = split.value.trim() || null, place = null) {
+  const how = reading.read();
+  if (!how) return;
   const key = uniqueId("entry");
   const abort = new AbortController();
-  const entry = { name: file.name, set: null, progress: 0, error: null, abort };
-  entries.set(key, entry);
+  const entry = { name: file.name, set: null, progress: 0, error: null, abort, file, by };
+  if (place === null) entries.set(key, entry);
+  else replace(place, [[key, entry]]);
   draw();
   try {
-    const set = await uploadFile(file, { signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
+    const sets = await uploadFile(file, { reading: how, by, signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
     if (!entries.has(key)) return;
-    const inPlace = [...entries].map(([each, old]) => (each === key ? [set.id, { name: file.name, set }] : [each, old]));
-    entries.clear();
-    for (const [each, value] of inPlace) entries.set(each, value);
-    announce(`${file.name} is uploaded.`);
+    replace(key, sets.map((set) => [set.id, { name: by ? nameOf(set) : file.name, set, file, by }]));
+    announce(by ? `${file.name} is uploaded: ${plural(sets.length, "set")}.` : `${file.name} is uploaded.`);
   } catch (error) {
     if (error.name === "AbortError") return;
     Object.assign(entry, { error, progress: null });
   }
+  draw();
+}
+
+/** Puts other entries in the place of one. */
+function replace(key, others) {
+  const inPlace = [...entries].flatMap(([each, old]) => (each === key ? others : [[each, old]]));
+  entries.clear();
+  for (const [each, value] of inPlace) entries.set(each, value);
+}
+
+/** Reads the files once more, each in the place of its first set. Sets that were uploaded before stay as they are. */
+function readAgain(draw) {
+  const files = new Map();
+  for (const [key, { file, by, abort }] of [...entries]) {
+    if (!file) continue;
+    abort?.abort();
+    if (files.has(file)) entries.delete(key);
+    else files.set(file, [key, by]);
+  }
+  for (const [file, [key, by]] of files) add(file, draw, by, key);
+}
+
+function toFront(key, draw) {
+  const all = [...entries].sort(([one], [other]) => (other === key) - (one === key));
+  entries.clear();
+  for (const [each, value] of all) entries.set(each, value);
   draw();
 }
 
@@ -94,13 +130,15 @@ function setLine(key, entry, draw) {
     draw();
   } }, "Remove", h("span", { class: "visually-hidden" }, ` ${entry.name}`));
   let state = null;
-  if (entry.error) state = alertBox(entry.error);
-  else if (entry.set) state = h("span", { class: "soft small" }, describeShape(entry.set.shape));
+  if (entry.error) state = reading.refusal(entry.error);
+  else if (entry.set) state = h("span", { class: "soft small" }, describeSet(entry.set), entry.set.notes?.map((note) => h("span", { class: "block" }, reading.inWords(note))));
   else {
     state = h("progress", { max: 1, value: entry.progress, "aria-label": `Sending ${entry.name}` });
     entry.show = (share) => (state.value = share);
   }
-  return h("li", null, h("strong", null, entry.name), state, remove);
+  const isFirst = entries.keys().next().value === key;
+  const first = !isFirst && entry.set && h("button", { type: "button", class: "quiet", onclick: () => toFront(key, draw) }, "Put first", h("span", { class: "visually-hidden" }, `: ${entry.name}`));
+  return h("li", null, h("strong", null, entry.name), state, h("span", { class: "row-end" }, first, remove));
 }
 
 async function submit(button, message) {

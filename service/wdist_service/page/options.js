@@ -8,7 +8,7 @@ import { percent } from "./format.js";
 const CONFIDENCES = [0.9, 0.95, 0.99, 0.999];
 const TIMES = { null: "as long as it needs", 5: "about 5 seconds", 30: "about 30 seconds", 120: "about 2 minutes", 600: "about 10 minutes", 3600: "about an hour" };
 const CRITICS = { auto: "whichever kind does best", groupsort: "dense networks (GroupSort)", bcop: "convolutions for images (BCOP)", cone: "cones, for clusters", sliced: "a single direction", affine: "the difference of the means" };
-const SCALES = { null: "the data’s own units", none: "the data’s own units", standardize: "standard deviations of each column", number: "units of" };
+const SCALES = { null: "the data’s own units", none: "the data’s own units", standardize: "standard deviations of each column", robust: "robust deviations of each column", number: "units of" };
 
 /** The form's fields. read() returns the values by API name; show(fields) marks what the server rejected. */
 export class OptionsForm {

@@ -2,7 +2,6 @@
 
 import { copy, announce, h, uniqueId } from "./dom.js";
 import { hasKey } from "./api.js";
-import { formatOf } from "./upload.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
@@ -12,6 +11,17 @@ export function estimateSnippets(source, target, options) {
   return tabs([["Python", pythonEstimate(source, target, options)], ["Command line", commandEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
 }
 
+/** How the file was read, as parameters of an address. */
+const parameters = (set) => new URLSearchParams(Object.entries({ filename: fileOf(set), ...set.reading }).flatMap(([name, value]) => [value].flat().map((each) => [name, each])));
+
+/** How the file was read, as keyword arguments. */
+const keywords = (set) => Object.entries(set.reading ?? {}).map(([name, value]) => `, ${name}=${python(value)}`).join("");
+
+/** How the files were read, as flags. */
+const flags = (set) => Object.entries(set.reading ?? {}).flatMap(([name, value]) => [value].flat().map((each) => (each === true ? ` --${flag(name)}` : each === false ? ` --no-${flag(name)}` : ` --${flag(name)} ${shell(String(each))}`))).join("");
+
+const flag = (name) => name.replaceAll("_", "-");
+
 const fileOf = (set) => set.name ?? `${set.id}.npy`;
 
 function pythonEstimate(source, target, options) {
@@ -19,8 +29,8 @@ function pythonEstimate(source, target, options) {
   return `from wdist_client import Client
 
 with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
-    source = client.sample_sets.create(${python(fileOf(source))})
-    target = client.sample_sets.create(${python(fileOf(target))})
+    source = client.sample_sets.create(${python(fileOf(source))}${keywords(source)})
+    target = client.sample_sets.create(${python(fileOf(target))}${keywords(target)})
     job = client.estimates.create(source, target${given})
     result = job.wait(progress=True)
     print(result.lower_bound, result.meaning)`;
@@ -28,13 +38,13 @@ with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key come
 
 /** The `wdist remote` command, without the options it does not support (lists, labels). */
 function commandEstimate(source, target, options) {
-  const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${name.replaceAll("_", "-")} ${value}`).join("");
-  return `wdist remote --url ${location.origin} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
+  const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${flag(name)} ${value}`).join("");
+  return `wdist remote --url ${location.origin} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${flags(source)}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
 }
 
 function curlEstimate(source, target, options) {
   const key = hasKey() ? ' -H "Authorization: Bearer $WDIST_API_KEY"' : "";
-  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${location.origin}/v1/sample-sets?format=${formatOf(fileOf(set)) ?? "npy"}" | jq -r .id)`;
+  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${location.origin}/v1/sample-sets?${parameters(set)}" | jq -r .id)`;
   const body = JSON.stringify({ source: "SOURCE", target: "TARGET", ...options }).replaceAll('"', '\\"').replace("SOURCE", "$SOURCE").replace("TARGET", "$TARGET");
   return `${upload("SOURCE", source)}
 ${upload("TARGET", target)}

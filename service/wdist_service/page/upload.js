@@ -1,31 +1,30 @@
-// Uploads files. The file extension determines the format, as on the command line. Large files go in parts by the tus
-// protocol, so that a broken connection costs one part and not the whole file.
+// Uploads files. The server tells the format by the name of the file, as the command line does. Large files go in parts by
+// the tus protocol, so that a broken connection costs one part and not the whole file.
 
 import * as api from "./api.js";
 
-const FORMATS = { npy: "npy", npz: "npz", parquet: "parquet", csv: "csv", zip: "images" };
 const PART_BYTES = 8 * 2 ** 20;
 const PAUSES_SECONDS = [0.5, 1, 2, 4, 8, 15];
 const TUS = { "Tus-Resumable": "1.0.0" };
-export const ACCEPT = Object.keys(FORMATS).map((ending) => `.${ending}`).join(",");
+const MOST_NAME = 200; // characters
 
-export const formatOf = (name) => FORMATS[/\.(\w+)$/.exec(name.toLowerCase())?.[1]] ?? null;
-
-/** Sends a file; resolves to its sample set. onTrouble gets an error on each interruption, and null once it is over. */
-export async function uploadFile(file, { onProgress, onTrouble, signal }) {
-  const format = formatOf(file.name);
-  if (!format) throw new api.ApiError("This kind of file is not read here.", `${file.name} should end in ${Object.keys(FORMATS).join(", ")}.`, "Save the array with numpy.save, then drop that file.");
-  if (file.size <= PART_BYTES) return api.upload(file, { name: file.name, format, onProgress, signal });
-  return new Resumable(file, format, { onProgress, onTrouble, signal }).run();
+/** Sends a file; resolves to its sample sets: one, or with `by` one for each level of that column. `reading`: how it is
+ *  read, by API name. onTrouble gets an error on each interruption, and null once it is over. */
+export async function uploadFile(file, { reading = {}, by = null, onProgress, onTrouble, signal }) {
+  const name = file.name.replace(/[\u0000-\u001f\u007f]/g, " ").slice(-MOST_NAME); // the ending says the format
+  const parameters = { name: by ? null : name, filename: name, ...reading };
+  if (by || file.size <= PART_BYTES) return api.upload(file, { ...parameters, by, onProgress, signal });
+  return [await new Resumable(file, parameters, { onProgress, onTrouble, signal }).run()];
 }
 
 class Resumable {
-  constructor(file, format, options) {
-    Object.assign(this, { file, format, ...options, offset: 0, setId: null, failures: 0 });
+  constructor(file, parameters, options) {
+    Object.assign(this, { file, parameters, ...options, offset: 0, setId: null, failures: 0 });
   }
 
   async run() {
-    const metadata = `name ${base64(this.file.name)},format ${base64(this.format)}`;
+    const lines = (value) => [value].flat().join("\n"); // of a list, one name a line
+    const metadata = Object.entries(this.parameters).map(([name, value]) => `${name} ${base64(lines(value))}`).join(",");
     const begun = await api.send("POST", "/v1/uploads", { headers: { ...TUS, "Upload-Length": String(this.file.size), "Upload-Metadata": metadata }, signal: this.signal });
     this.path = new URL(begun.headers.get("Location"), location.origin).pathname;
     this.signal?.addEventListener("abort", () => api.send("DELETE", this.path, { headers: TUS }).catch(() => {})); // it expires anyway

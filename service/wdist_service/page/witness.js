@@ -5,6 +5,7 @@ import { alertBox, h } from "./dom.js";
 import { figure, whole } from "./format.js";
 import { histogramPicture } from "./histogram.js";
 import { fetchRows, imageShape, sampleRows, thumbnail } from "./rows.js";
+import { separation, valueText } from "./sets.js";
 
 const SHOWN_ROWS = 6;
 const SHOWN_IMAGES = 12;
@@ -46,8 +47,8 @@ async function load(estimate, source, target) {
 /** {scores, indices}; indices is null if every row was scored. */
 async function score(id, set) {
   if (set.rows <= EVALUATED_ROWS) return { scores: await api.scores(id, set), indices: null };
-  const sample = await sampleRows(set);
-  if (!sample) throw new api.ApiError("These rows cannot be scored here:", `${set.name ?? set.id} is stored in Fortran order and has more than ${whole(EVALUATED_ROWS)} rows.`, "Score it with result.critic.evaluate in Python.");
+  const sample = set.table ? null : await sampleRows(set); // rows of codes are encoded by the server
+  if (!sample) throw new api.ApiError("These rows cannot be scored here:", `${set.name ?? set.id} is ${set.table ? "a table of several kinds" : "stored in Fortran order"} and has more than ${whole(EVALUATED_ROWS)} rows.`, "Score it with result.critic.evaluate in Python.");
   return { scores: await api.scores(id, set, sample.file), indices: sample.indices };
 }
 
@@ -71,16 +72,17 @@ function table(entries, side, sets) {
   const own = sets[side].statistics.columns;
   const far = other.statistics.columns;
   const width = entries[0].values.length;
-  const separation = (i) => (own && far ? Math.abs(own[i].mean - far[i].mean) / (far[i].std || 1) : 0);
-  const shown = Array.from({ length: width }, (_, i) => i).sort((one, two) => separation(two) - separation(one) || one - two).slice(0, SHOWN_COLUMNS).sort((one, two) => one - two);
+  const differs = (i) => (own && far ? separation(own[i], far[i], [sets[side].rows, other.rows]) : 0);
+  const shown = Array.from({ length: width }, (_, i) => i).sort((one, two) => differs(two) - differs(one) || one - two).slice(0, SHOWN_COLUMNS).sort((one, two) => one - two);
   const name = (i) => sets[side].columns?.[i] ?? other.columns?.[i] ?? `column ${i}`;
+  const described = sets[side].table?.columns;
   const cell = (value, i) => {
-    const deviations = far ? Math.abs(value - far[i].mean) / (far[i].std || 1) : 0;
-    return h("td", { class: deviations > 2 ? "number striking" : "number", title: far ? `${deviations.toFixed(1)} standard deviations from the mean of the other set` : null }, figure(value));
+    const deviations = far && Number.isFinite(far[i].mean) && Number.isFinite(value) ? Math.abs(value - far[i].mean) / (far[i].std || 1) : 0;
+    return h("td", { class: deviations > 2 ? "number striking" : "number", title: deviations ? `${deviations.toFixed(1)} standard deviations from the mean of the other set` : null }, valueText(value, described?.[i]));
   };
   return h("div", { class: "stack" },
     h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, name(i))))),
       h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
-    h("p", { class: "small soft" }, shown.length < width ? `The ${shown.length} of ${whole(width)} columns whose means differ most. ` : "", far ? "Bold: more than two standard deviations from the other set’s mean." : ""));
+    h("p", { class: "small soft" }, shown.length < width ? `The ${shown.length} of ${whole(width)} columns that differ most. ` : "", far ? "Bold: more than two standard deviations from the other set’s mean." : ""));
 }

@@ -19,12 +19,13 @@ Row = TypeVar("Row", bound=JobRow)
 class Work:
     """What a trainer needs for an attempt: options, as JSON, and the sha256 of stored files by the runner's names.
 
-    columns: names of the columns of those files that have some. more: what else the runner is told, as JSON.
+    described: what is known of a file beside its bytes, by the same names, as JSON. more: what else the runner is told,
+    as JSON.
     """
 
     options: dict[str, Any]
     files: dict[str, str]
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
 
 

@@ -25,14 +25,22 @@ def name_columns(row: SampleSet, names: list[str] | None) -> None:
     known = names_of(row)
     if None not in (known, names) and known != names:
         raise ConflictError(
-            f"these values are stored already, as {row.id}, with other names of columns "
-            f"({', '.join(known or ())[:200]}): delete that set first, or send the same names"
+            f"{called(row)} has other names of columns ({', '.join(known or ())[:200]}): send the values again, in a "
+            "file that has the names that they shall have"
         )
     row.column_names = names or row.column_names
 
 
 def checked_names(row: SampleSet, given: list[str]) -> list[str]:
-    """Names for the columns of a stored table, as they are kept. Raises InvalidError unless they fit it."""
+    """Names for the columns of a stored table, as they are kept. Raises InvalidError unless they fit it.
+
+    A coded table has its names from its file, together with the kinds and levels of the columns. Raises ConflictError.
+    """
+    if row.table_schema is not None:
+        raise ConflictError(
+            f"the columns of {called(row)} have their names from its file, with their kinds: to change them, change "
+            "the file and send it again"
+        )
     if len(row.shape) != 2 or len(given) != row.shape[1]:
         raise InvalidError(
             f"{len(given)} names do not fit {called(row)} of shape {tuple(row.shape)}: give one for each column of a "

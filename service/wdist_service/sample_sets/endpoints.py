@@ -14,20 +14,31 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
-from wdist.data.readers.registry import BY_MEDIA_TYPE
-from wdist.definitions.reading import Selection
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS
+from wdist.data.tables.by import reading_by
+from wdist.definitions.reading import Reading, Selection
+from wdist.errors import OptionError
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import Format, check_selection
-from wdist_service.errors import TooLargeError
+from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
+from wdist_service.decoding.runner import LevelsOf
+from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Name, Page, page_of
-from wdist_service.keys.caller import CallerDep
+from wdist_service.http.schemas import Page, page_of
+from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.keys.quotas import admit_bytes
-from wdist_service.sample_sets.schemas import ColumnNames, InlineSamples, Member, SampleSetView, sample_set_view
+from wdist_service.sample_sets.schemas import (
+    ColumnNames,
+    InlineSamples,
+    LevelsView,
+    SampleSetView,
+    Sending,
+    SendingLevels,
+    sample_set_view,
+)
 from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
@@ -45,12 +56,14 @@ _BODIES = {
     },
 }
 
+_TABLES = {kind: _BODIES[kind] for kind, each in BY_MEDIA_TYPE.items() if each.has_columns}
+
 
 @router.post(
     "",
     status_code=201,
     responses={
-        200: {"description": "The same content was uploaded before: that set", "model": SampleSetView},
+        200: {"description": "The same set was uploaded before: that one", "model": SampleSetView},
         201: {"headers": {"Location": {"schema": {"type": "string"}}}},
         **responses(400, 408, 409, 413, 415, 422, 507),
     },
@@ -61,33 +74,20 @@ async def create_sample_set(
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
-    name: Annotated[Name | None, Query(description="Your name for it.")] = None,
-    format: Annotated[Format | None, Query(description="Of the body; default: by Content-Type.")] = None,  # noqa: A002
-    filename: Annotated[
-        Name | None, Query(description="Name of the file sent; its ending says the format, before Content-Type.")
-    ] = None,
-    member: Annotated[Member | None, Query(description="Array to take from an .npz file that has several.")] = None,
-    labels: Annotated[
-        Member | None, Query(description="Take this column of a table only: labels of groups, which may be text.")
-    ] = None,
-    drop: Annotated[
-        list[Member] | None, Query(max_length=100, description="Leave this column of a table out; repeatable.")
-    ] = None,
+    sending: Annotated[Sending, Query()],
     repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
-    kind = formats.choose(request.headers.get("content-type"), format, filename)
-    take = Selection(member=member, labels=labels, drop=drop or [])
+    kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
+    name, take = sending.name, sending.selection
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
-    def admit(session: Session, more: int) -> None:
-        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
-
+    admit = _admission(caller)
     await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        if kind == "npy":
+        if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file)
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
@@ -98,11 +98,68 @@ async def create_sample_set(
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
             row, is_new = await asyncio.to_thread(
-                services[SampleSets].add_decoded, caller.tenant_id, name, file.path, kind, take, None, admit
+                services[SampleSets].add_decoded, caller.tenant_id, name, file, kind, take, None, admit
             )
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
+
+
+@router.post(
+    "/by",
+    status_code=201,
+    responses={
+        200: {"description": "All of these sets were uploaded before", "model": LevelsView},
+        **responses(400, 408, 413, 415, 422, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": _TABLES}},
+)
+async def create_sample_sets_by(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    sending: Annotated[SendingLevels, Query()],
+    repr_digest: Annotated[str | None, Header(max_length=500, description="sha-256=:base64:, checked.")] = None,
+) -> LevelsView:
+    """Store the rows of each level of one column as a set of its own, named `NAME: LEVEL`: all of them, or none."""
+    kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
+    take, levels_of = _reading_of_levels(sending, kind)
+    expected = _parse_digest(repr_digest)
+    admit = _admission(caller)
+    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
+    file = await asyncio.to_thread(services.storage.incoming)
+    with file:
+        await pump(request.stream(), _limited(file, services.settings, kind))
+        _check_digest(expected, file)
+        await asyncio.to_thread(file.seal)
+        made = await asyncio.to_thread(
+            services[SampleSets].add_levels, caller.tenant_id, sending.name, file, kind, take, levels_of, admit
+        )
+    response.status_code = 201 if any(is_new for _, is_new in made) else 200
+    return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
+
+
+def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection, LevelsOf]:
+    """How the table is read, with the column as a category. Raises InvalidError if it cannot be split."""
+    if not FORMATS[kind].has_columns:
+        raise InvalidError(f"{FORMATS[kind].title} has no columns with names to split it by", field="by")
+    if sending.labels is not None:
+        raise InvalidError("by stores rows, labels the labels of groups: leave one of them out", field="labels")
+    try:
+        reading = Reading.model_validate(sending.model_dump(include=set(Reading.model_fields)))
+        take = Selection.of(reading_by(reading, sending.by))
+    except OptionError as error:
+        raise InvalidError(str(error), field="by") from error
+    check_selection(take, kind)
+    return take, LevelsOf(sending.by, sending.levels)
+
+
+def _admission(caller: Caller) -> Admit:
+    def admit(session: Session, more: int) -> None:
+        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
+
+    return admit
 
 
 def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
@@ -146,7 +203,7 @@ def list_sample_sets(
     services: ServicesDep,
     limit: LimitQuery = 20,
     after: AfterSampleSet = None,
-    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find a set by its content.")] = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
 ) -> Page[SampleSetView]:
     """The caller's sets, newest first."""
     query = tenancy.owned(SampleSet, caller.tenant_id)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
+from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
-from wdist_service.decoding.formats import Format
-from wdist_service.decoding.runner import Decoders
+from wdist_service.decoding.formats import Format, is_kept_as_sent
+from wdist_service.decoding.runner import Decoders, LevelsOf, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.sample_sets import npy
-from wdist_service.sample_sets.columns import called, checked_names, name_columns, names_of
+from wdist_service.sample_sets.coded import CodedStatistics
+from wdist_service.sample_sets.columns import called, checked_names, name_columns
+from wdist_service.sample_sets.identity import complete, identity_of, name_of_level, stored_as, twin_of
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
@@ -40,10 +46,12 @@ class DigestError(RequestError):
 class NpyReceiver:
     """Receives an .npy body block by block. Raises InvalidError as soon as it cannot be a sample set."""
 
-    def __init__(self, file: Incoming) -> None:
+    def __init__(self, file: Incoming, report: Report | None = None) -> None:
+        """report: what the decoder found that wrote the file, if one did."""
         self._file = file
+        self._report = report
         self._start = b""
-        self._statistics: Statistics | None = None
+        self._statistics: Statistics | CodedStatistics | None = None
         self._expected_bytes = 0
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -54,7 +62,9 @@ class NpyReceiver:
                 if (header := npy.read_header(self._start)) is None:
                     return
                 self._expected_bytes = npy.total_bytes(header)
-                self._statistics = Statistics(header)
+                table = None if self._report is None else self._report.table
+                coded = None if table is None else TableSchema.from_json(table)
+                self._statistics = Statistics(header) if coded is None else CodedStatistics(header, coded)
                 self._shape, self._dtype = header.shape, header.dtype.str
                 self._take(memoryview(self._start), header.offset)
                 self._start = b""
@@ -92,9 +102,12 @@ class NpyReceiver:
         except SampleError as error:
             raise InvalidError(str(error), field="body") from error
         self._file.seal()
+        report = self._report or Report()
         return SampleSet(
-            id=new_id("ss"), tenant_id=tenant_id, name=name, sha256=self._file.sha256, bytes=self._file.bytes,
-            rows=self._shape[0], shape=list(self._shape), dtype=self._dtype, statistics=self._statistics.to_json(),
+            id=new_id("ss"), tenant_id=tenant_id, name=name if name is not None else report.name,
+            sha256=self._file.sha256, bytes=self._file.bytes, rows=self._shape[0], shape=list(self._shape),
+            dtype=self._dtype, statistics=self._statistics.to_json(), column_names=report.columns,
+            table_schema=report.table, notes=report.notes or None, file_sha256=self._file.sha256,
             created_at=time.time(),
         )  # fmt: skip
 
@@ -106,17 +119,18 @@ class SampleSets:
         self._database = database
         self._storage = storage
         self._decoders = decoders
+        self._splitting = threading.Lock()
 
     def add_parts(
         self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
     ) -> tuple[SampleSet, bool]:
         """Check and store a body that is split over several files."""
         with self._storage.incoming() as file:
-            if kind != "npy":
+            if not is_kept_as_sent(kind, take):
                 for block in _blocks(parts):
                     file.write(block)
                 file.seal()
-                return self.add_decoded(tenant_id, name, file.path, kind, take, also)
+                return self.add_decoded(tenant_id, name, file, kind, take, also)
             receiver = NpyReceiver(file)
             for block in _blocks(parts):
                 receiver.feed(block)
@@ -126,7 +140,7 @@ class SampleSets:
         self,
         tenant_id: str,
         name: str | None,
-        body: Path,
+        body: Incoming,
         kind: Format,
         take: Selection,
         also: Also | None = None,
@@ -134,42 +148,87 @@ class SampleSets:
     ) -> tuple[SampleSet, bool]:
         """Decode a complete body in a format other than .npy, then check it and store it as .npy."""
         with self._storage.decoded() as file:
-            report = self._decoders.decode(body, kind, take, file)
-            receiver = NpyReceiver(file)
+            receiver = NpyReceiver(file, self._decoders.decode(body.path, kind, take, file))
             for block in _blocks([file.path]):
                 receiver.feed(block)
-            row = receiver.finish(tenant_id, name if name is not None else report.name)
-            row.column_names = report.columns
+            row = receiver.finish(tenant_id, name)
+            row.file_sha256 = body.sha256
+            row.reading = _reading(take) or None
             return self.add(file, row, also, admit)
+
+    def add_levels(
+        self,
+        tenant_id: str,
+        name: str | None,
+        body: Incoming,
+        kind: Format,
+        take: Selection,
+        of: LevelsOf,
+        admit: Admit,
+    ) -> list[tuple[SampleSet, bool]]:
+        """Decode a complete table and store the rows of each level as a set of its own, all or none.
+
+        A set is called by its level, behind the name if there is one.
+        """
+        with ExitStack() as files:
+            files.enter_context(self._splitting)  # it holds as many files open as there are levels
+            whole, split = (files.enter_context(self._storage.decoded()) for _ in range(2))
+            report = self._decoders.split(body.path, kind, take, of, whole, split)
+            received = []
+            with split.path.open("rb") as source:
+                for level, size in report.sets:
+                    file = files.enter_context(self._storage.incoming())
+                    receiver = NpyReceiver(file, report)
+                    for block in _blocks_of(source, size):
+                        receiver.feed(block)
+                    row = receiver.finish(tenant_id, name_of_level(name, level))
+                    row.file_sha256 = body.sha256
+                    row.reading = {**_reading(take), "by": of.by, "level": level}
+                    received.append((file, row))
+            return self._add_all(received, None, admit)
 
     def add(
         self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
     ) -> tuple[SampleSet, bool]:
-        """Store a received set. Returns it, and whether it is new: each tenant keeps the same content once.
+        """Store a received set. Returns it, and whether it is new: each tenant keeps the same set once.
 
         `admit` runs in the same transaction before a new set is stored, `also` after any set.
         """
-        self._storage.send(file)
+        return self._add_all([(file, row)], also, admit)[0]
+
+    def _add_all(
+        self, received: Sequence[tuple[Incoming, SampleSet]], also: Also | None, admit: Admit | None
+    ) -> list[tuple[SampleSet, bool]]:
+        """Store several sets in one transaction."""
+        for file, _ in received:
+            self._storage.send(file)
         with self._database.write() as session:
-            self._database.hold(session, row.sha256)
-            known = _by_sha256(session, row.tenant_id, row.sha256)
-            if known is not None:
-                name_columns(known, names_of(row))
-            else:
-                if admit is not None:
-                    admit(session, row.bytes)
+            self._database.hold(session, *(row.sha256 for _, row in received))
+            known = [stored_as(session, row) for _, row in received]
+            new = [each for each, found in zip(received, known, strict=True) if found is None]
+            if new and admit is not None:
+                admit(session, sum(row.bytes for _, row in new))
+            for file, row in new:
                 self._storage.place(file)
+                row.identity = identity_of(row)
                 session.add(row)
-            kept = known or row
-            if also is not None:
-                also(session, kept)
-            return kept, known is None
+            for (_, row), found in zip(received, known, strict=True):
+                if found is not None:
+                    complete(found, row)
+                if also is not None:
+                    also(session, found or row)
+            return [(found or row, found is None) for (_, row), found in zip(received, known, strict=True)]
 
     def name_columns(self, tenant_id: str, sample_set_id: str, names: list[str]) -> SampleSet:
         """Name the columns of a stored table. Raises InvalidError, and ConflictError if they have other names."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
-            name_columns(row, checked_names(row, names))
+            names = checked_names(row, names)
+            with session.no_autoflush:
+                name_columns(row, names)
+                if (twin := twin_of(session, row)) is not None:
+                    raise ConflictError(f"{called(twin)} has the same values with these names of columns: use that set")
+            row.identity = identity_of(row)
             return row
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
@@ -193,9 +252,15 @@ class SampleSets:
         return removed
 
 
-def _by_sha256(session: Session, tenant_id: str, sha256: str) -> SampleSet | None:
-    query = select(SampleSet).where(SampleSet.tenant_id == tenant_id, SampleSet.sha256 == sha256)
-    return session.execute(query).scalar_one_or_none()
+def _reading(take: Selection) -> dict[str, Any]:
+    return take.model_dump(mode="json", exclude_defaults=True)
+
+
+def _blocks_of(source: BinaryIO, size: int) -> Iterator[bytes]:
+    """The next bytes of a file, `size` in all."""
+    while size > 0 and (block := source.read(min(size, _BLOCK_BYTES))):
+        size -= len(block)
+        yield block
 
 
 def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:

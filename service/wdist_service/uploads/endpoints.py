@@ -96,7 +96,8 @@ def create_upload(
     upload_metadata: Annotated[
         str | None,
         Header(
-            description="Pairs `key base64value`: name, filename, filetype, format, member, labels, drop (by line).",
+            description="Pairs `key base64value`: filetype, and the parameters of `POST /v1/sample-sets`, of which a "
+            "list has one name a line.",
             examples=["name cmVhbA==,format bnB5"],
         ),
     ] = None,

@@ -13,16 +13,19 @@ import binascii
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.npy import HEADER_LIMIT
 from wdist.data.readers.registry import BY_MEDIA_TYPE, NPY, of_file_name
 from wdist.definitions.reading import Selection
+from wdist.definitions.refusals import refusals
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
@@ -33,6 +36,7 @@ from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes
 from wdist_service.queue.leases import renewed
 from wdist_service.sample_sets import npy
+from wdist_service.sample_sets.schemas import LISTS, Sending
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 PART_BYTES = 16 << 20  # the most that must be sent again after a crash
 _RENEWALS = 3  # how often the lock is renewed within one lease
 CHECKSUMS = ("sha1", "sha256", "sha512")
-_MAX_METADATA = 4096
+MAX_METADATA = 16_384
 _EXPIRED_AT_ONCE = 50
 
 
@@ -78,11 +82,12 @@ class Description:
 def describe(header: str | None) -> Description:
     """Parse an Upload-Metadata header: pairs of a key and a base64 value.
 
-    The known keys are name, filename, filetype, format, member, labels and drop, which has one column name a line.
+    The known keys are filetype and the parameters of an upload in one request (`Sending`); of a list, one name a line.
+    Raises InvalidError and UnsupportedTypeError.
     """
     given = header or ""
-    if len(given) > _MAX_METADATA:
-        raise InvalidError(f"more than {_MAX_METADATA} characters", field="Upload-Metadata")
+    if len(given) > MAX_METADATA:
+        raise InvalidError(f"more than {MAX_METADATA:,} characters", field="Upload-Metadata")
     values: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in given.split(","))):
         key, _, value = pair.partition(" ")
@@ -92,19 +97,29 @@ def describe(header: str | None) -> Description:
             raise InvalidError(
                 f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
             ) from None
-    name = values.get("name", values.get("filename")) or None
-    drop = tuple(values["drop"].split("\n")) if values.get("drop") else ()
-    take = Selection(member=values.get("member") or None, labels=values.get("labels") or None, drop=list(drop))
-    for text in (name, take.member, take.labels, *drop):
-        if text is not None and (len(text) > 200 or not text.isprintable()):
-            raise InvalidError("names are at most 200 printable characters", field="Upload-Metadata")
-    if "format" in values:
-        kind = formats.named(values["format"])
+    sending = _sending(values)
+    if sending.format is not None:
+        kind = sending.format
     else:
         by_type = BY_MEDIA_TYPE.get(values.get("filetype", "").split(";")[0].strip().lower(), NPY)
-        kind = (of_file_name(values.get("filename", "")) or by_type).name
+        kind = (of_file_name(sending.filename or "") or by_type).name
+    take = sending.selection
     formats.check_selection(take, kind)
-    return Description(name, kind, take, given)
+    # An empty name is none, for which the file's does not stand in.
+    return Description(sending.name if "name" in values else sending.filename, kind, take, given)
+
+
+def _sending(values: Mapping[str, str]) -> Sending:
+    """The parameters among the pairs of an Upload-Metadata header. Raises InvalidError, which names the parameter."""
+    if "format" in values:
+        formats.named(values["format"])
+    known = {name: text for name, text in values.items() if name in Sending.model_fields and text}
+    listed = {name: text.split("\n") if name in LISTS else text for name, text in known.items()}
+    try:
+        return Sending.model_validate(listed)
+    except ValidationError as error:
+        field, sentence = refusals(error.errors(), listed)[0]
+        raise InvalidError(sentence, field=field) from None
 
 
 class Uploads:

@@ -236,7 +236,7 @@ class Worker:
             "runner": claim.runner,
             "options": claim.work.options,
             "files": {name: str(self._storage.keep(key, data)) for name, key in claim.work.files.items()},
-            "columns": claim.work.columns,
+            "described": claim.work.described,
             "more": claim.work.more,
             "directory": str(run.directory / "result"),
             "checkpoint": str(self._storage.checkpoints.prepare(*run.key)),

@@ -24,7 +24,8 @@ def _below(prog: str, app: App) -> set[str]:
         arguments += not is_flag
         names = argument.names if is_flag else [f"(argument {arguments})"]
         found |= {f"{prog} {name}" for name in names if argument.show}
-        found |= {f"{prog} {name}={choice}" for name in names for choice in argument.get_choices() or ()}
+        choices = [choice if choice.strip() else repr(choice) for choice in argument.get_choices() or ()]  # "' '"
+        found |= {f"{prog} {name}={choice}" for name in names for choice in choices}
     for name, below in app.resolved_commands().items():
         if not name.startswith("-"):
             found |= _below(f"{prog} {name}", below) | _of_all(f"{prog} {name}", app)

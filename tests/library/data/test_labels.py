@@ -15,8 +15,9 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from wdist import OptionError, estimate_w1
-from wdist.data.files import labels_of
 from wdist.data.groups import checked_labels, comparable
+from wdist.data.rows import labels_of
+from wdist.definitions.reading import Reading
 from wdist_client import Client
 
 BIG = 10**18
@@ -58,7 +59,7 @@ def frame(labels: Any) -> pd.DataFrame:
 
 def csv(labels: Any, path: Path) -> Any:
     frame(labels).to_csv(path.with_suffix(".csv"), index=False)
-    return labels_of(path.with_suffix(".csv"), "g", "source")
+    return labels_of(path.with_suffix(".csv"), "g", "source", Reading())
 
 
 def arrow(labels: Any) -> pa.Table:
@@ -71,11 +72,11 @@ def arrow(labels: Any) -> pa.Table:
 
 def parquet(labels: Any, path: Path) -> Any:
     pa_parquet.write_table(arrow(labels), path.with_suffix(".parquet"))
-    return labels_of(path.with_suffix(".parquet"), "g", "source")
+    return labels_of(path.with_suffix(".parquet"), "g", "source", Reading())
 
 
 def in_polars(labels: Any, _: Path) -> Any:
-    return labels_of(pl.from_arrow(arrow(labels)), "g", "source")
+    return labels_of(pl.from_arrow(arrow(labels)), "g", "source", Reading())
 
 
 def local(labels: Any, path: Path) -> Any:
@@ -92,7 +93,7 @@ def local(labels: Any, path: Path) -> Any:
 
 HOLDERS: dict[str, Callable[[Any, Path], Any]] = {
     "array": lambda labels, _: np.asarray(labels) if not isinstance(labels, list) else np.array(labels, dtype=object),
-    "frame": lambda labels, _: labels_of(frame(labels), "g", "source"),
+    "frame": lambda labels, _: labels_of(frame(labels), "g", "source", Reading()),
     "polars": in_polars,
     "csv": csv,
     "parquet": parquet,

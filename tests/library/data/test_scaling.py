@@ -61,7 +61,7 @@ def test_scale_survives_json_exactly() -> None:
     np.testing.assert_array_equal(again.apply(x), scale.apply(x))
 
 
-@pytest.mark.parametrize("option", [0, -1, np.nan, [1, 2], [1, 2, 0], "robust"])
+@pytest.mark.parametrize("option", [0, -1, np.nan, [1, 2], [1, 2, 0], "robst"])
 def test_scale_refuses(option: object) -> None:
     with pytest.raises(OptionError, match="scale"):
         fitted(option, table(), table())

@@ -14,12 +14,13 @@ class FileFormat:
         title: how messages name it.
         suffixes: endings of file names, in lower case.
         media_types: what a Content-Type says.
-        reader: module of `wdist.data.readers` with `read(source, writer, reading, labels=None) -> Found`, imported on
-            first use; None for .npy, which is what the others are converted to.
+        reader: module of `wdist.data.readers` with `read(source, writer, take) -> Found`, imported on first use.
         magic: the first bytes, by which a file without a known ending is recognised.
-        members: ending that all files in an archive have, if `magic` alone says only that it is an archive.
+        members: what names of files in an archive say, if `magic` alone says only that it is one: the ending of all, or
+            the name of a file that is always there.
         has_columns: whether columns can be chosen by name.
         needs: package that the reader imports, which `pip install wdist` alone does not bring.
+        extra: extra of wdist that brings it, if there is one for this format alone.
         help: how help texts list it.
     """
 
@@ -27,9 +28,10 @@ class FileFormat:
     title: str
     suffixes: tuple[str, ...]
     media_types: tuple[str, ...]
-    reader: str | None
+    reader: str
     magic: bytes | None = None
     members: str | None = None
     has_columns: bool = False
     needs: str | None = None
+    extra: str | None = None
     help: str | None = None

@@ -1,140 +1,272 @@
-"""CSV: numbers separated by commas, semicolons or tabs."""
+"""CSV: a table as text, read in blocks."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 import mmap
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from wdist.data.readers.labels import choose, codes
-from wdist.data.readers.tables import BLOCK_BYTES, check_width, column_label, first_not_finite, not_finite_message
-from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.readers.dialects.dialect import Dialect, recognise
+from wdist.data.readers.dialects.numbers import MISSING, Notation, advice_for, is_number
+from wdist.data.readers.dialects.sample import Sample, sample
+from wdist.data.readers.dialects.text import as_utf8, not_utf8
+from wdist.data.readers.tables import BLOCK_BYTES
+from wdist.data.tables.arrow import column_of, labels_of
+from wdist.data.tables.bookkeeping import RowNumbers
+from wdist.data.tables.coder import TableCoder
+from wdist.data.tables.columns import ColumnType
+from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.naming import asked
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
-MAX_LINE_BYTES = 16 << 20
 _DESCRIPTORS = "/dev/fd"  # a file here is the open one, even if it has no name or another has taken its name
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
-_CSV_ERROR = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid value|to double).*?'(.*)'", re.DOTALL)
-_CSV_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
+_NOT_A_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid value|to double).*?'(.*)'", re.DOTALL)
+_WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
+_NOT_UTF8 = re.compile(r"Row #(\d+): .*invalid UTF8")
+_DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
 
 def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
-    """Read numbers separated by commas, semicolons or tabs as float64.
+    """Read a table as text: numbers as float64, other columns as they are declared.
 
-    The first line holds names unless all its cells are numbers. `take` refers to columns by name. Raises DecodeError
-    for a missing or infinite value, naming the column and the line.
+    The dialect is recognised from lines of the whole file, or refused where it could be another
+    (`wdist.data.readers.dialects`). Raises DecodeError, which names the column and the line.
     """
-    line = source.readline(MAX_LINE_BYTES)
-    if len(line) == MAX_LINE_BYTES:
-        raise TooLargeError(f"the first line is longer than {MAX_LINE_BYTES:,} bytes")
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DecodeError("the first line is not UTF-8 text; save the table as CSV in UTF-8") from error
-    delimiter = max(",;\t", key=text.count)
-    if "\0" in text:
-        raise DecodeError("it is binary, not CSV; say with ?format= what it is")
-    cells = next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
-    if not cells:
-        raise DecodeError("it begins with an empty line; the first line must hold names or numbers")
-    check_width(len(cells))
-    has_names = not all(_is_number(cell) for cell in cells)
-    keys = [str(number) for number in range(len(cells))]  # names may repeat, keys may not
-    chosen = choose(cells if has_names else [], len(cells), take)
-    kind = pa.float64() if take.labels is None else pa.string()
-    try:
+    with as_utf8(source, take.encoding, writer.max_bytes) as text:
+        seen = sample(text)
+        table = _Table(text, seen, recognise(seen, take), take)
+        try:
+            return table.read(writer)
+        except pa.ArrowInvalid as error:
+            raise DecodeError(table.explained(str(error))) from error
+
+
+@dataclass
+class _Table:
+    """A file of a known dialect."""
+
+    file: IO[bytes]
+    sample: Sample
+    dialect: Dialect
+    take: Selection
+    comments: list[int] = field(default_factory=list)  # the numbers of records that were comments, from 1
+
+    def read(self, writer: ArrayWriter) -> Found:
+        dialect, take = self.dialect, self.take
+        types = self._types()
+        numbers = self._row_numbers(types)
+        if numbers is not None:
+            take = take.model_copy(update={"drop": [*take.drop, types[0].name]})
+        coder = TableCoder(types, take, writer, has_names=dialect.names is not None, place=self._place)
+        self._check_blank_lines()
+        wanted = [*coder.chosen, *([0] if numbers is not None else []), *self._empty_end()]
+        for batch in self._batches(wanted, types):
+            if dialect.has_empty_end and batch.column(batch.num_columns - 1).null_count < batch.num_rows:
+                raise DecodeError(
+                    "the last column has no name and is empty in most lines, but not in all: give it a name"
+                )
+            given = zip(wanted[: batch.num_columns - len(self._empty_end())], batch.columns, strict=False)
+            arrays = [self._numbers_of(array, types[at]) for at, array in given]
+            if numbers is not None:
+                numbers.append(column_of(arrays[len(coder.chosen)], types[0]))
+            coder.append([
+                labels_of(array, types[at].name) if types[at].name == take.labels else column_of(array, types[at])
+                for array, at in zip(arrays, coder.chosen, strict=False)
+            ])  # fmt: skip
+        found = coder.end()
+        notes = [*dialect.notes, *([numbers.note] if numbers is not None else []), *self._notes()]
+        return replace(found, notes=[*notes, *found.notes])
+
+    def _types(self) -> list[ColumnType]:
+        width = self.dialect.width - int(self.dialect.has_empty_end)
+        names = self.dialect.names or [str(k) for k in range(width)]
+        of_text = {*self.take.categories, *self.take.dates} | {self.take.labels}
+        return [ColumnType(name, "text" if name in of_text else "number", said="text") for name in names[:width]]
+
+    def _row_numbers(self, types: Sequence[ColumnType]) -> RowNumbers | None:
+        numbers = None if self.dialect.names is None else RowNumbers.in_table(types, self.take)
+        if numbers is not None:
+            for row in self.dialect.rows:
+                if not is_number(row[0]):
+                    raise DecodeError(numbers.refusal(f"it holds {row[0].strip()[:100]!r}"))
+        return numbers
+
+    def _empty_end(self) -> list[int]:
+        return [self.dialect.width - 1] if self.dialect.has_empty_end else []
+
+    def _batches(self, wanted: Sequence[int], types: Sequence[ColumnType]) -> Iterator[pa.RecordBatch]:
+        dialect = self.dialect
+        keys = [str(k) for k in range(dialect.width)]  # names may be anything
+        is_text = dialect.notation.thousands is not None
+        kinds = {
+            keys[k]: pa.float64() if k < len(types) and types[k].kind == "number" and not is_text else pa.string()
+            for k in wanted
+        }
+        longest = max(map(len, self.sample.lines))
         reader = pa_csv.open_csv(
-            _native(source),
-            pa_csv.ReadOptions(
-                use_threads=False,
-                block_size=max(BLOCK_BYTES, 4 * len(line)),
-                skip_rows=int(has_names),
-                column_names=keys,
+            _native(self.file, dialect.start),
+            pa_csv.ReadOptions(use_threads=False, block_size=max(BLOCK_BYTES, 4 * longest), column_names=keys),
+            pa_csv.ParseOptions(
+                delimiter=dialect.separator, newlines_in_values=self.sample.has_quotes,
+                invalid_row_handler=self._skip_comment if self.sample.has_comments else None,
             ),
-            pa_csv.ParseOptions(delimiter=delimiter),
             pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(keys, kind), include_columns=[keys[k] for k in chosen],
-                null_values=_MISSING, strings_can_be_null=True,
+                column_types=kinds, include_columns=[keys[k] for k in wanted], null_values=list(MISSING),
+                strings_can_be_null=True, decimal_point=dialect.notation.decimal,
             ),
         )  # fmt: skip
-        writer.begin((len(chosen),), np.dtype(np.float64 if take.labels is None else np.int64))
-        taken = int(has_names)
-        for batch in reader:
-            if take.labels is not None:
-                writer.append(codes(batch.column(0), take.labels))
+        yield from reader
+
+    def _skip_comment(self, row: Any) -> str:
+        if not row.text.lstrip().startswith("#"):
+            return "error"
+        self.comments.append(row.number)
+        return "skip"
+
+    def _numbers_of(self, array: pa.Array, kind: ColumnType) -> pa.Array:
+        """Numbers whose digits are grouped; other columns as they are."""
+        notation = self.dialect.notation
+        if notation.thousands is None or kind.kind != "number":
+            return array
+        return ungrouped(array, notation, lambda value: self._not_a_number(kind.name, None, value))
+
+    def _check_blank_lines(self) -> None:
+        """Refuse blank lines in a table of one column, where they may be missing values."""
+        if self.dialect.width > 1 or self.take.missing == "drop":
+            return
+        lines, blank = _lines(self.file, self.dialect.start), None
+        for number, line in enumerate(lines, start=self.dialect.line):
+            if line.strip():
+                if blank is not None:
+                    raise DecodeError(
+                        f"line {blank} is blank, which may be a missing value in a table of one column: remove it, or "
+                        f"say {asked('missing', 'drop')}"
+                    )
+            elif blank is None:
+                blank = number
+
+    def _notes(self) -> list[str]:
+        count = len(self.comments)
+        return [f"{count:,} comment {'lines' if count > 1 else 'line'} between rows left out"] if count else []
+
+    def _place(self, row: int) -> str:
+        """What messages call a row, from 0, of those that are no comments."""
+        return f"line {self._line_of(row, with_comments=False)}"
+
+    def _line_of(self, record: int, *, with_comments: bool) -> int:
+        """The line on which a record begins, from 1. Blank lines are no records."""
+        before, first = 0, self.dialect.line
+        reader = csv.reader(_lines(self.file, self.dialect.start), delimiter=self.dialect.separator)
+        quoted = self.sample.has_quotes
+        cells: Iterator[Any] = iter(reader) if quoted else _lines(self.file, self.dialect.start)
+        for each in cells:
+            ends = reader.line_num if quoted else before + 1
+            begins, before = first + before, ends
+            is_comment = (each[0] if quoted and each else "" if quoted else each).startswith("#") and (
+                self.dialect.width > 1
+            )
+            if not (each if quoted else each.strip("\r\n")) or (is_comment and not with_comments):
                 continue
-            rows = np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
-            if (at := first_not_finite(rows)) is not None:
-                column = chosen[at[1]]
-                where = f"{column_label(column, cells if has_names else None)}, line {_line_of(source, taken + at[0])}"
-                raise DecodeError(f"{where} {not_finite_message(rows[at])}")
-            taken += len(rows)
-            writer.append(rows)
-    except pa.ArrowInvalid as error:
-        raise DecodeError(_explain_csv(str(error), cells if has_names else None)) from error
-    writer.end()
-    return Found([cells[k] for k in chosen] if has_names else None)
+            if record == 0:
+                return begins
+            record -= 1
+        return before
+
+    def _label(self, column: int) -> str:
+        names = self.dialect.names
+        return f"column {names[column][:100]!r}" if names else f"column {column}"
+
+    def explained(self, message: str) -> str:
+        """What Arrow's message says, in terms of the file."""
+        if found := _NOT_A_NUMBER.search(message):
+            line = self._line_of(int(found[2]) - 1, with_comments=True) if found[2] else None
+            return str(self._not_a_number(int(found[1]), line, found[3]))
+        if found := _WIDTH.search(message):
+            where = f"line {self._line_of(int(found[1]) - 1, with_comments=True)}" if found[1] else "a line"
+            return (
+                f"{where} has {found[3]} cells, the lines before have {found[2]}: give all the same; if it is another "
+                f"character that separates cells, say which with {asked('separator', ';')}"
+            )
+        if found := _NOT_UTF8.search(message):
+            return str(not_utf8(self._line_of(int(found[1]) - 1, with_comments=True)))
+        if "Empty CSV" in message:
+            return "it has names of columns, but no rows"
+        return "it cannot be read as CSV: " + message.splitlines()[0][:200]
+
+    def _not_a_number(self, column: int | str, line: int | None, value: str) -> DecodeError:
+        names = self.dialect.names
+        at = column if isinstance(column, int) else (names or []).index(column) if names else int(column)
+        where = self._label(at) + (f", line {line}" if line else "")
+        said = f"{where} holds {value[:100]!r}, which is not a number"
+        if (advice := advice_for(value)) is not None:
+            return DecodeError(f"{said} as the others are written: say {advice}")
+        if names is None:
+            return DecodeError(f"{said}: give the columns names, by which it can be declared or left out")
+        option = "dates" if _DATE.fullmatch(value.strip()) else "categories"
+        return DecodeError(
+            f"{said}: declare the column with {asked(option, names[at])}, or leave it out with "
+            f"{asked('drop', names[at])}"
+        )
 
 
-def _native(source: IO[bytes]) -> pa.NativeFile:
-    """The file from its beginning, for Arrow to read without Python.
+def ungrouped(array: pa.Array, notation: Notation, refusal: Any) -> pa.Array:
+    """Text with digits in groups, as float64. Raises what `refusal` makes of the first value that is no number."""
+    mark, point = re.escape(notation.thousands or ""), re.escape(notation.decimal)
+    if notation.thousands == " ":
+        mark = "[ \\x{a0}\\x{202f}]"
+    elif notation.thousands == "'":
+        mark = "['\\x{2019}]"
+    text = pc.utf8_trim_whitespace(array)
+    shape = rf"^[+-]?(\d{{1,3}}({mark}\d{{3}})+|\d+)?({point}\d*)?([eE][+-]?\d+)?$"
+    fits = pc.fill_null(pc.match_substring_regex(text, shape), True)
+    if (wrong := pc.index(fits, False).as_py()) >= 0:
+        raise refusal(array[wrong].as_py())
+    plain = pc.replace_substring_regex(text, mark, "")
+    if notation.decimal != ".":
+        plain = pc.replace_substring(plain, notation.decimal, ".")
+    return plain.cast(pa.float64())
+
+
+def _native(source: IO[bytes], start: int) -> pa.NativeFile:
+    """The file from this byte on, for Arrow to read without Python.
 
     Arrow reads ahead in a thread of its own, and an error does not end that thread. One that reads a Python file while
     the interpreter shuts down aborts the process.
     """
     source.seek(0)  # macOS shares the position
     with suppress(OSError):  # Windows has no such folder
-        return pa.OSFile(f"{_DESCRIPTORS}/{source.fileno()}")
+        return _from(pa.OSFile(f"{_DESCRIPTORS}/{source.fileno()}"), start)
     with suppress(OSError, TypeError):  # some files have no name, some cannot be opened twice
         if os.path.samestat(Path(source.name).stat(), os.fstat(source.fileno())):
-            return pa.OSFile(source.name)
+            return _from(pa.OSFile(source.name), start)
     copy = pa.BufferOutputStream()
     while block := source.read(BLOCK_BYTES):
         copy.write(block)
-    return pa.BufferReader(copy.getvalue())
+    return _from(pa.BufferReader(copy.getvalue()), start)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in _MISSING
-    return True
+def _from(file: pa.NativeFile, start: int) -> pa.NativeFile:
+    file.seek(start)
+    return file
 
 
-def _explain_csv(message: str, names: list[str] | None) -> str:
-    if match := _CSV_ERROR.search(message):
-        column = int(match[1])
-        where = column_label(column, names) + (f", line {match[2]}" if match[2] else "")
-        return f"{where} holds {match[3][:100]!r}, which is not a number; leave it out with ?drop=NAME, or encode it"
-    if match := _CSV_WIDTH.search(message):
-        line = f"line {match[1]}" if match[1] else "a line"
-        return f"{line} has {match[3]} columns, the first line has {match[2]}; give all lines the same columns"
-    return "it cannot be read as CSV: " + message.splitlines()[0][:200]
-
-
-def _line_of(source: IO[bytes], row: int) -> int:
-    """Line number, from 1, of a row, from 0. The line of names counts as a row; empty lines do not."""
-    filled = (number for number, line in enumerate(_lines(source.fileno()), start=1) if line.strip(b"\r"))
-    return next(itertools.islice(filled, row, None))
-
-
-def _lines(descriptor: int) -> Iterator[bytes]:
-    """From the beginning; the position of the file is left alone, as the reader reads ahead."""
-    rest, size = b"", os.fstat(descriptor).st_size
-    for at in range(0, size, BLOCK_BYTES):
-        with mmap.mmap(descriptor, min(BLOCK_BYTES, size - at), access=mmap.ACCESS_READ, offset=at) as block:
-            *whole, rest = (rest + block[:]).split(b"\n")
-        yield from whole
-    yield rest
+def _lines(file: IO[bytes], start: int) -> Iterator[str]:
+    """Lines from this byte on, with their ends; the position of the file is left alone, as Arrow reads ahead."""
+    size, rest = os.fstat(file.fileno()).st_size, b""
+    for at in range(start - start % BLOCK_BYTES, size, BLOCK_BYTES):
+        with mmap.mmap(file.fileno(), min(BLOCK_BYTES, size - at), access=mmap.ACCESS_READ, offset=at) as block:
+            lines = (rest + block[max(0, start - at) :]).splitlines(keepends=True)
+        # What ends the block may go on in the next one: a line, or "\r" before "\n".
+        rest = lines.pop() if lines and at + BLOCK_BYTES < size and not lines[-1].endswith(b"\n") else b""
+        yield from (line.decode(errors="replace") for line in lines)

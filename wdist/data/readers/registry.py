@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from wdist.data.readers.base import FileFormat
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 NPY: Final = FileFormat(
     "npy", ".npy", (".npy",),
     ("application/octet-stream", "application/x-npy", "application/npy", "application/vnd.numpy.npy"),
-    reader=None, magic=b"\x93NUMPY", help=".npy",
+    "arrays", magic=b"\x93NUMPY", help=".npy",
 )  # fmt: skip
 FORMATS: Final = {
     each.name: each
@@ -31,21 +32,32 @@ FORMATS: Final = {
             magic=b"PK", members=".npy", help=".npz (or FILE.npz:NAME)",
         ),
         FileFormat(
-            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"), "parquet",
+            "parquet", "Parquet", (".parquet",), ("application/vnd.apache.parquet", "application/x-parquet"),
+            "columnar.parquet",
             magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
         ),
         FileFormat(
-            "csv", "CSV", (".csv", ".tsv"), ("text/csv",), "csv", has_columns=True, needs="pyarrow", help=".csv",
+            "csv", "CSV", (".csv", ".tsv", ".csv.gz", ".tsv.gz"), ("text/csv", "text/tab-separated-values"), "csv",
+            has_columns=True, needs="pyarrow", help=".csv or .csv.gz",
+        ),
+        FileFormat(
+            "excel", "Excel", (".xlsx", ".xlsm"),
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "extras.excel",
+            magic=b"PK", members="xl/workbook.xml", has_columns=True, needs="openpyxl", extra="excel", help=".xlsx",
+        ),
+        FileFormat(
+            "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "extras.h5ad", magic=b"\x89HDF\r\n\x1a\n",
+            has_columns=True, needs="h5py", extra="anndata", help=".h5ad",
         ),
         FileFormat(
             "images", "a zip of images", (".zip",), ("application/zip", "application/x-zip-compressed"), "images",
             magic=b"PK", needs="pillow", help=".zip of images",
         ),
-        FileFormat("json", "JSON", (".json",), ("application/json",), "json_rows"),
+        FileFormat("json", "JSON", (".json",), ("application/json",), "json_rows", has_columns=True),
     )
 }  # fmt: skip
 BY_MEDIA_TYPE: Final = {media_type: each for each in FORMATS.values() for media_type in each.media_types}
-HELP = f"{', '.join(each.help for each in FORMATS.values() if each.help)}, a folder of images"
+HELP = f"{', '.join(each.help for each in FORMATS.values() if each.help)}, a folder of images or of Parquet"
 _MAGIC_BYTES = max(len(each.magic or b"") for each in FORMATS.values())
 
 
@@ -68,7 +80,9 @@ def of_first_bytes(source: IO[bytes]) -> FileFormat | None:
     source.seek(0)
     start = source.read(_MAGIC_BYTES)
     try:
-        return next((each for each in _with_magic(start) if each.members is None or _holds_only(source, each)), None)
+        return next(
+            (each for each in _with_magic(start) if each.members is None or _is_archive_of(source, each.members)), None
+        )
     finally:
         source.seek(0)
 
@@ -77,35 +91,34 @@ def _with_magic(start: bytes) -> Iterator[FileFormat]:
     return (each for each in FORMATS.values() if each.magic is not None and start.startswith(each.magic))
 
 
-def _holds_only(source: IO[bytes], expected: FileFormat) -> bool:
+def _is_archive_of(source: IO[bytes], members: str) -> bool:
     try:
         with zipfile.ZipFile(source) as archive:
-            return all(name.endswith(expected.members or "") for name in archive.namelist())
+            names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return False  # the reader that is tried next says what is wrong
+    return all(name.endswith(members) for name in names) or members in names
 
 
 def check_selection(take: Selection, kind: FileFormat) -> None:
     """Raise SelectionError if the selection does not apply to this format."""
     if take.of_a_table and not kind.has_columns:
         tables = " and ".join(sorted(each.title for each in FORMATS.values() if each.has_columns))
-        field = "drop" if take.labels is None else "labels"
+        field = next((name for name in ("labels", "columns", "categories", "dates") if getattr(take, name)), "drop")
         raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
-    if take.labels is not None and take.drop:
-        raise SelectionError("labels takes one column only; leave drop out", "drop")
 
 
-def read(kind: FileFormat, source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
-    """Write the selected rows of a file as an .npy file, row by row as they are read.
+def read(kind: FileFormat, source: IO[bytes] | Path, writer: ArrayWriter, take: Selection) -> Found:
+    """Write the selected rows of a file, or of a folder of images, as an .npy file, row by row as they are read.
 
     Raises DecodeError for a malformed file, and if the package that its reader needs is not installed.
     """
-    assert kind.reader is not None  # noqa: S101 - .npy needs no conversion
     try:
         reader = import_module(f"wdist.data.readers.{kind.reader}")
     except ModuleNotFoundError as error:
         if kind.needs is None or (error.name or "").startswith("wdist"):
             raise
-        raise DecodeError(f"reading {kind.title} needs {kind.needs}: pip install {kind.needs}") from error
+        wanted = f"'wdist[{kind.extra}]'" if kind.extra else kind.needs
+        raise DecodeError(f"reading {kind.title} needs {kind.needs}: pip install {wanted}") from error
     found: Found = reader.read(source, writer, take)
     return found

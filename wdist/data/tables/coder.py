@@ -9,14 +9,15 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.groups import codes_of
+from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.naming import asked as asked
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
@@ -50,7 +51,7 @@ class _Levels:
         if len(self.places) > MAX_LEVELS:
             raise DecodeError(
                 f"column {name[:100]!r} has more than {MAX_LEVELS:,} different values, as identifiers and free text "
-                f"have: leave it out with {asked('drop', name)}"
+                f"have: take it out of categories if it is there, and leave it out with {asked('drop', name)}"
             )
         out = np.full(len(column.values), np.nan)
         kept = slice(None) if column.missing is None else ~column.missing
@@ -74,13 +75,18 @@ class TableCoder:
         has_names: bool = True,
         place: Place = in_row,
     ) -> None:
-        """With `take.labels`, the labels are written instead of the rows, as int64 codes (n, 1). Raises DecodeError."""
+        """With `take.labels`, the labels are written instead of the rows, as int64 codes (n, 1).
+
+        The column of labels holds numbers of their own type, or levels. Raises DecodeError.
+        """
         self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
         self._labels = labels = take.labels
         self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
         self._types = [_declared(each, take) if each.name != labels else each for each in given]
         self._levels = [_Levels() for _ in self._types]
+        self._counting = [Counting() if each.kind == "number" else None for each in self._types]
+        self._has_zone: dict[str, bool] = {}
         self._is_plain = all(each.kind in ("number", "list") for each in self._types) and take.missing != "level"
         dtypes = [each.dtype for each in self._types]
         self._dtype = np.dtype(np.result_type(*dtypes) if self._is_plain else np.float64)
@@ -98,10 +104,11 @@ class TableCoder:
         rows = len(columns[0].values)
         if not rows:
             return
+        self._count(columns)
         lost = self._lost(columns, rows)
         kept = slice(None) if lost is None else ~lost
         if self._labels is not None:
-            self._writer.append(_label_codes(columns[-1], self._labels)[kept])
+            self._writer.append(self._label_codes(columns[-1], kept))
         else:
             coded = [
                 self._coded(column, kind, levels)
@@ -114,29 +121,19 @@ class TableCoder:
     def _lost(self, columns: Sequence[Column], rows: int) -> NDArray[np.bool_] | None:
         """Which rows have missing values and are left out; None if none are."""
         lost = np.zeros(rows, dtype=np.bool_)
-        for k, (column, kind) in enumerate(zip(columns, self._types, strict=True)):
+        data = len(columns) if self._labels is None else len(columns) - 1  # a label does not decide on its row
+        for column, kind in zip(columns[:data], self._types[:data], strict=True):
             missing = missing_in(column)
             if missing is None or not missing.any():
                 continue
-            if self._labels is not None and k == len(columns) - 1:
-                self._refuse_labels(missing & ~lost)
-                continue
-            if self._take.missing == "error" or (kind.kind == "list" and self._take.missing == "level"):
+            if self._take.missing == "error" or (kind.is_vector and self._take.missing == "level"):
                 way = asked("missing", "drop") + " leaves such rows out"
-                way += "" if kind.kind == "list" else f", {asked('missing', 'level')} makes it a level of its own"
-                where = self._place(self._rows + int(missing.argmax()))
-                raise DecodeError(f"{self._called(kind.name)}, {where} has a missing value: {way}")
+                way += "" if kind.is_vector else f", {asked('missing', 'level')} makes it a level of its own"
+                row = int(missing.argmax())
+                where = f"{self._called(_part(kind, column, row, np.isnan))}, {self._place(self._rows + row)}"
+                raise DecodeError(f"{where} has a missing value: {way}")
             lost |= missing
         return lost if self._take.missing == "drop" and lost.any() else None
-
-    def _refuse_labels(self, missing: NDArray[np.bool_]) -> None:
-        """A row without a label is in no group, and no value of its own decides whether it is left out."""
-        if missing.any():
-            where = self._place(self._rows + int(missing.argmax()))
-            raise DecodeError(
-                f"{self._called(str(self._labels))}, {where} has no label: leave such rows out, or give each a label "
-                "of its own"
-            )
 
     def _coded(self, column: Column, kind: ColumnType, levels: _Levels) -> NDArray[Any]:
         """The codes of a column in a block, (m, width)."""
@@ -144,7 +141,8 @@ class TableCoder:
             return levels.codes(_as_levels(column), kind.name)[:, None]
         values = column.values
         if kind.kind == "time":
-            values = self._seconds(column, kind) if column.values.dtype.kind == "i" else values
+            if column.levels:
+                values = self._seconds(column, kind.name)
             values = (values - self._start) / SECONDS[self._take.time_unit or "seconds"]
         if not self._is_plain:
             if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
@@ -154,26 +152,6 @@ class TableCoder:
         if column.missing is not None and values.dtype.kind == "f":
             values = np.where(column.missing.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
         return values.astype(self._dtype, copy=False).reshape(len(values), kind.width)
-
-    def _seconds(self, column: Column, kind: ColumnType) -> NDArray[np.float64]:
-        """Seconds since 1970-01-01 of dates and times in ISO 8601."""
-        given = column.values if column.missing is None else column.values[~column.missing]
-        table = np.full(len(column.levels) + 1, np.nan)  # the last is for missing values
-        for k in np.unique(given):
-            text = column.levels[k]
-            try:
-                time = datetime.datetime.fromisoformat(text.strip())
-            except ValueError:
-                row = self._place(self._rows + _first(column, int(k)))
-                raise DecodeError(
-                    f"{self._called(kind.name)}, {row} holds {text[:100]!r}, which is no date or time in ISO 8601, "
-                    "such as 2026-01-31 or 2026-01-31T09:30"
-                ) from None
-            table[k] = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
-        seconds: NDArray[np.float64] = table[
-            column.values if column.missing is None else np.where(column.missing, -1, column.values)
-        ]
-        return seconds
 
     def _refuse_large(self, values: NDArray[Any], kind: ColumnType) -> None:
         if int(values.max()) > LARGEST_WHOLE or int(values.min()) < -LARGEST_WHOLE:
@@ -190,10 +168,61 @@ class TableCoder:
         if wrong.any():
             row = int(np.argwhere(wrong)[0][0])
             value = values[row].ravel()[wrong[row].ravel()][0]
+            name = _part(kind, Column(values), row, np.isinf)
             raise DecodeError(
-                f"{self._called(kind.name)}, {self._place(self._rows + row)} holds {value}, which is not a finite "
+                f"{self._called(name)}, {self._place(self._rows + row)} holds {value}, which is not a finite "
                 "number; remove such rows"
             )
+
+    def _count(self, columns: Sequence[Column]) -> None:
+        """Watch for named columns that only number the rows."""
+        for place, column in enumerate(columns):
+            if (counting := self._counting[place]) is not None:
+                counting.append(column.values, column.missing)
+                if not counting.is_counting:
+                    self._counting[place] = None
+
+    def _label_codes(self, column: Column, kept: slice | NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
+        name = self._labels or ""
+        missing = missing_in(column)
+        if missing is not None and missing[kept].any():
+            row = int(np.arange(len(missing))[kept][missing[kept].argmax()])
+            raise DecodeError(
+                f"column {name[:100]!r}, {self._place(self._rows + row)} has a missing value; give every row a label"
+            )
+        try:
+            if column.levels:
+                table = np.empty(len(column.levels), dtype=object)
+                table[:] = column.levels
+                codes = codes_of(table)[column.values]
+            else:
+                codes = codes_of(column.values)
+        except OptionError as error:
+            raise DecodeError(f"column {name[:100]!r} cannot be read as labels: {error}") from error
+        given: NDArray[np.int64] = codes[kept]
+        return given[:, None]
+
+    def _seconds(self, column: Column, name: str) -> NDArray[np.float64]:
+        """Dates or times as text, in seconds since 1970-01-01; those with a zone are taken to UTC."""
+        table = np.zeros(len(column.levels))
+        used = column.values if column.missing is None else column.values[~column.missing]
+        for place in np.unique(used):
+            text = column.levels[place].strip()
+            try:
+                time = datetime.datetime.fromisoformat(text)
+            except ValueError:
+                row = int((column.values == place).argmax())
+                raise DecodeError(
+                    f"{self._called(name)}, {self._place(self._rows + row)} holds {text[:100]!r}, which is no date or "
+                    "time in ISO 8601: write it as 2026-01-31 or 2026-01-31T09:30"
+                ) from None
+            has_zone = time.tzinfo is not None
+            if self._has_zone.setdefault(name, has_zone) != has_zone:
+                raise DecodeError(f"{self._called(name)} holds times with a zone and times without; give all a zone")
+            table[place] = (time if has_zone else time.replace(tzinfo=datetime.UTC)).timestamp()
+        seconds: NDArray[np.float64] = table[column.values]
+        return seconds
 
     def _called(self, name: str) -> str:
         return f"column {name[:100]!r}" if self._has_names else f"column {name}"
@@ -208,9 +237,22 @@ class TableCoder:
         notes = [left_out_note(self._kept, self._rows)] if self._kept < self._rows else []
         if self._labels is not None:
             return Found([self._labels], notes=notes)
+        notes += self._notes_of_counting()
         schema = None if self._is_plain else self._schema()
         names = [name for each in self._types for name in _names_of(each)]
         return Found(names if self._has_names else None, table=schema, notes=notes)
+
+    def _notes_of_counting(self) -> list[str]:
+        """Columns with names of their own that number the rows are kept, as they may be data."""
+        if len(self._types) < 2 or not self._has_names:
+            return []
+        counting = zip(self._types, self._counting, strict=True)
+        return [
+            f"column {kind.name[:100]!r} holds {each.said}: if it only numbers the rows, leave it out with "
+            f"{asked('drop', kind.name)}"
+            for kind, each in counting
+            if each is not None and each.said is not None
+        ]
 
     def _schema(self) -> TableSchema:
         take, columns = self._take, []
@@ -235,28 +277,31 @@ def left_out_note(kept: int, rows: int) -> str:
     )
 
 
-def asked(option: str, value: str) -> str:
-    """How a reader's message names an option; each surface puts it into its own words (`wdist.data.advice`)."""
-    return f"?{option}={quote(value, safe='')}"
-
-
 def _names_of(kind: ColumnType) -> list[str]:
-    return [kind.name] if kind.kind != "list" else [f"{kind.name}[{k}]" for k in range(kind.width)]
+    if kind.kind != "list":
+        return [kind.name]
+    return list(kind.parts) or [f"{kind.name}[{k}]" for k in range(kind.width)]
+
+
+def _part(kind: ColumnType, column: Column, row: int, is_wrong: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> str:
+    """The column's name, or of columns that are read together the name of the first that is wrong in this row."""
+    if not kind.parts:
+        return kind.name
+    return kind.parts[int(is_wrong(column.values[row]).argmax())]
 
 
 def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
     """Places of the columns that the reading takes, in its order; of the labels at the end."""
     names, labels = [each.name for each in types], take.labels
+    if has_names and len(set(names)) < len(names):
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        raise DecodeError(f"{names.count(twice)} columns are named {twice[:100]!r}; give each a name of its own")
     wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
-        if (count := names.count(name)) != 1:
-            raise DecodeError(
-                f"{count or 'no'} columns are named {name[:100]!r}; there are {', '.join(names)[:300]}"
-                if count
-                else f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}"
-            )
+        if name not in names:
+            raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}")
     taken = names if take.columns is None else take.columns
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [names.index(name) for name in taken]
@@ -275,15 +320,16 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
     if name in take.categories:
         if kind.kind in ("text", "category", "number", "boolean"):
             return replace(kind, kind="category")
-        raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: {out}")
+        raise DecodeError(
+            f"{shown} is of type {kind.said or kind.kind}, whose values are no levels: take it out of categories"
+        )
     if name in take.dates and kind.kind != "time":
         if kind.kind != "text":
             raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, not dates as text: leave it out of dates")
         kind = replace(kind, kind="time")
     if kind.kind == "time" and take.time_unit is None:
-        raise DecodeError(
-            f"{shown} holds dates or times: say their unit as numbers with {asked('time_unit', 'days')}, or {out}"
-        )
+        unit = f"say their unit as numbers with {asked('time_unit', 'days')}"
+        raise DecodeError(f"{shown} holds dates or times: {unit}" + ("" if name in take.dates else f", or {out}"))
     if kind.kind == "text":
         raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}")
     if kind.kind == "other":
@@ -299,18 +345,12 @@ def missing_in(column: Column) -> NDArray[np.bool_] | None:
     return is_nan if column.missing is None else column.missing | is_nan
 
 
-def _first(column: Column, level: int) -> int:
-    """The first row that has this level."""
-    found = column.values == level
-    return int((found if column.missing is None else found & ~column.missing).argmax())
-
-
 def _as_levels(column: Column) -> Column:
     """A declared column of numbers or booleans as levels."""
     if column.levels:
         return column
     distinct, places = np.unique(column.values, return_inverse=True)
-    return Column(places.astype(np.int64), missing_in(column), tuple(level_of(value) for value in distinct))
+    return Column(places.astype(np.int64), column.missing, tuple(level_of(value) for value in distinct))
 
 
 def level_of(value: Any) -> str:
@@ -320,19 +360,6 @@ def level_of(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value.item() if isinstance(value, np.generic) else value)
-
-
-def _label_codes(column: Column, name: str) -> NDArray[np.int64]:
-    """Labels as int64 codes (n, 1), the same for equal labels of any file, frame or array."""
-    try:
-        if column.levels:
-            table = np.empty(len(column.levels), dtype=object)
-            table[:] = column.levels
-            codes: NDArray[np.int64] = codes_of(table)[column.values][:, None]
-            return codes
-        return codes_of(column.values)[:, None]
-    except OptionError as error:
-        raise DecodeError(f"column {name[:100]!r} cannot be read as labels: {error}") from error
 
 
 def _start(text: str | None) -> float:

@@ -20,7 +20,8 @@ class ColumnType:
 
     kind: text: strings of which nothing more is known; category: a type that has levels (dictionary, categorical,
     enum); list: `width` numbers in each row; other: what no metric is defined for, such as structs and time spans.
-    dtype: of numbers and of the numbers in lists. said: what messages call the type.
+    dtype: of numbers and of the numbers in lists. said: what messages call the type. parts: names of `width` columns of
+    numbers that are read together, as a matrix is; a list without them is one value, missing as a whole.
     """
 
     name: str
@@ -28,6 +29,11 @@ class ColumnType:
     dtype: np.dtype[Any] = FLOAT64
     width: int = 1
     said: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def is_vector(self) -> bool:
+        return self.kind == "list" and not self.parts
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ All in float64. Every layer maps (n, *shape) to (n, *shape'); `norm(shape)` give
 singular values inflated by a margin for their own rounding.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -54,6 +55,30 @@ class Flatten(Exact):
 
     def norm(self, shape: Shape) -> tuple[float, Shape]:
         return 1.0, (math.prod(shape),)
+
+
+class Choice(Exact):
+    """Some of the numbers of a row, at ascending places: a projection."""
+
+    def __init__(self, columns: Any) -> None:
+        if not isinstance(columns, list) or not columns or not all(type(k) is int and k >= 0 for k in columns):
+            raise CertificateError(f"{shown(columns)} are no places of columns")
+        if any(one >= other for one, other in itertools.pairwise(columns)):
+            raise CertificateError("places of columns must ascend, each once")
+        self.columns = columns
+
+    def forward(self, x: Values) -> Values:
+        return x[:, self.columns]
+
+    def backward(self, x: Values, gradient: Values) -> Values:
+        whole = np.zeros_like(x)
+        whole[:, self.columns] = gradient
+        return whole
+
+    def norm(self, shape: Shape) -> tuple[float, Shape]:
+        if len(shape) != 1 or self.columns[-1] >= shape[0]:
+            raise CertificateError(f"columns up to {self.columns[-1]} are not in rows of shape {shape}")
+        return 1.0, (len(self.columns),)
 
 
 class Shift:
@@ -316,6 +341,7 @@ Build = Callable[[dict[str, Any], Own], Layer]
 # kind -> (fields of its entry, tensors it needs, tensors it may have, constructor)
 KINDS: dict[str, tuple[set[str], set[str], set[str], Build]] = {
     "flatten": (set(), set(), set(), lambda entry, own: Flatten()),
+    "columns": ({"columns"}, set(), set(), lambda entry, own: Choice(entry["columns"])),
     "relu": (set(), set(), set(), lambda entry, own: Relu()),
     "maxmin": (set(), set(), set(), lambda entry, own: Sort(2, neighbours=False, ascending=False)),
     "groupsort": (

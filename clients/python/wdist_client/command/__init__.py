@@ -12,6 +12,7 @@ Data goes to standard output, progress and remarks to standard error. Exit statu
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,8 +23,9 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
+from wdist_client.advice import in_flags
 from wdist_client.command.actions import COMMANDS
-from wdist_client.command.arguments import explained, in_flags
+from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
 from wdist_client.errors import (
     APIConnectionError,
@@ -53,6 +55,9 @@ _STATUS: tuple[tuple[type[WdistError], int], ...] = (
 def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> int:
     """Run one command. A user's mistake gives one line on standard error, never a traceback."""
     app, given = commands(prog), list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names are in any alphabet
     if not given:
         app.help_print([], console=app.error_console)
         return 2
@@ -68,6 +73,12 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
     except WdistError as error:
         sys.stderr.write(f"{prog}: {in_flags(str(error))}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
+    except UnicodeEncodeError:
+        name = next((text for text in given if text != text.encode(errors="ignore").decode()), None)
+        if name is None:
+            raise
+        sys.stderr.write(f"{prog}: {name!r} is no text in this locale: give another name, or set PYTHONUTF8=1\n")
+        return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what is still buffered

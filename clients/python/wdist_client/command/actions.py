@@ -18,7 +18,7 @@ from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
-    from wdist_client.client import Job
+    from wdist_client.handles.synchronous import Job
 
 
 def status(*, session: Here) -> int:
@@ -36,8 +36,7 @@ def upload(
     /,
     *,
     name: Annotated[str | None, Parameter(help="a label for people (default: the file's name)")] = None,
-    member: Annotated[str | None, Parameter(metavar="NAME", help="which array of an .npz file")] = None,
-    drop: take.Drop = None,
+    reading: take.Reading = take.READING,
     labels: take.Labels = None,
     progress: take.Progress = None,
     session: Here,
@@ -46,7 +45,7 @@ def upload(
     if name is not None and len(names) > 1:
         raise OptionError("--name is for one set; leave it out and each set is called by its file's name")
     for text in names:
-        stored = session.send(text, name=name, progress=progress, member=member, drop=drop, labels=labels)
+        stored = session.send(text, name=name, progress=progress, **reading.given(), labels=labels)
         session.say(stored, stored.id)
         session.remark(stored)
     return 0
@@ -69,7 +68,7 @@ def estimate(
     /,
     *,
     options: take.EstimateOptions = take.OPTIONS,
-    drop: take.Drop = None,
+    reading: take.Reading = take.READING,
     groups: take.Groups = None,
     fail_above: take.FailAbove = None,
     waiting: take.Waiting = take.WAITING,
@@ -79,7 +78,7 @@ def estimate(
     """Compare two sample sets; prints the result."""
     if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
-    first, second = (session.send(text, progress=waiting.progress, drop=drop) for text in (source, target))
+    first, second = (session.send(text, progress=waiting.progress, **reading.given()) for text in (source, target))
     more = options.given()
     if groups:
         more["groups"] = [session.send(text, progress=waiting.progress) for text in groups]
@@ -240,7 +239,7 @@ def evaluate(
     given: Annotated[take.Data, Parameter(name="ROWS")],
     /,
     *,
-    drop: take.Drop = None,
+    reading: take.Reading = take.READING,
     out: Annotated[str | None, Parameter(metavar="FILE", help="write an .npy file instead of one score a line")] = None,
     session: Here,
 ) -> int:
@@ -249,9 +248,9 @@ def evaluate(
 
     with data(given) as found:
         rows: Any
-        if isinstance(found, str) or found.suffix != ".npy" or drop:
+        if isinstance(found, str) or found.suffix != ".npy" or reading.given():
             # The server converts other formats, and keeps the set.
-            rows = session.send(str(found) if given == "-" else given, drop=drop)
+            rows = session.send(str(found) if given == "-" else given, **reading.given())
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)

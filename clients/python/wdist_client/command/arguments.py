@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from cyclopts import ArgumentCollection, Parameter, Token, exceptions
 
-from wdist_client.command.options import OptionFlags
+from wdist_client.command.options import OptionFlags, ReadingFlags
 
 
 def data_name(_: type, tokens: Sequence[Token]) -> str:
@@ -51,13 +51,31 @@ Finite = Annotated[float | None, Parameter(validator=finite)]
 FailAbove = Annotated[Finite, Parameter(metavar="W", help="exit with 1 when the lower bound exceeds W")]
 Delta = Annotated[Finite, Parameter(metavar="D", help="distances that differ by at most D count as equally near")]
 Progress = Annotated[bool | None, Parameter(help="a bar on stderr (default: on a terminal)")]
-Drop = Annotated[
-    list[str] | None, Parameter(negative=(), metavar="COLUMN", help="leave a column of tables out; repeatable")
-]
 Groups = Annotated[
     tuple[str, str] | None, Parameter(negative=(), metavar="LABELS_A LABELS_B", help="labels: groups stay whole")
 ]
 Labels = Annotated[str | None, Parameter(metavar="COLUMN", help="take this column alone, as labels of groups")]
+By = Annotated[
+    str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
+]
+Levels = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="LEVEL",
+        show_default=False,
+        help="with --by: compare these levels, in this order; repeatable",
+    ),
+]
+Reference = Annotated[
+    str | bool,
+    Parameter(
+        negative=(),
+        metavar="[LEVEL]",
+        show_default=False,
+        help="only the first, or with --by a level, against each of the others",
+    ),
+]
 Simultaneous = Annotated[Switch, Parameter(help="adds bounds that hold for all pairs together")]
 Metadata = Annotated[
     dict[str, str] | None,
@@ -97,7 +115,16 @@ class EstimateOptions(OptionFlags):
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-WAITING, FILES, OPTIONS = Waiting(), Files(), EstimateOptions()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading(ReadingFlags):
+    """How data is read."""
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+WAITING, FILES, OPTIONS, READING = Waiting(), Files(), EstimateOptions(), Reading()
 
 
 def explained(error: exceptions.CycloptsError) -> str:
@@ -115,8 +142,3 @@ def explained(error: exceptions.CycloptsError) -> str:
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
-
-
-def in_flags(message: str) -> str:
-    """A message of the client with its arguments as the command line has them."""
-    return message.replace("member='NAME'", "FILE.npz:NAME").replace("drop=['NAME']", "--drop NAME")

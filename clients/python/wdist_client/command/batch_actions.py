@@ -16,7 +16,7 @@ from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
     from wdist_client.batches import Matrix
-    from wdist_client.client import BatchJob
+    from wdist_client.handles.synchronous import BatchJob
     from wdist_client.models import SampleSet
 
 
@@ -24,18 +24,28 @@ def matrix(
     names: take.AllData,
     /,
     *,
-    reference: Annotated[take.Switch, Parameter(help="only the first against each of the others")] = False,
-    drop: take.Drop = None,
+    by: take.By = None,
+    levels: take.Levels = (),
+    reference: take.Reference = False,
+    reading: take.Reading = take.READING,
     options: take.EstimateOptions = take.OPTIONS,
     simultaneous: take.Simultaneous = False,
     waiting: take.Waiting = take.WAITING,
     session: Here,
 ) -> int:
     """Compare all pairs of sample sets; prints the lower bounds."""
-    stored = sent(session, names, (2, "give at least two sets"), drop, waiting)
     more = {**options.given(), "simultaneous": simultaneous}
-    batches = session.client.batches
-    job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
+    if by is not None:
+        with session.one_table(names) as data:
+            job = session.client.matrix(
+                data, by=by, levels=levels or None, reference=reference, progress=waiting.progress,
+                **reading.given(), **more,
+            )  # fmt: skip
+    else:
+        refuse_levels(levels, reference)
+        stored = sent(session, names, (2, "give at least two sets"), reading, waiting)
+        batches = session.client.batches
+        job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
     if is_left(session, job, waiting):
         return 0
     found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
@@ -48,14 +58,27 @@ def compare(
     /,
     *,
     delta: take.Delta = None,
-    drop: take.Drop = None,
+    by: take.By = None,
+    levels: take.Levels = (),
+    reference: Annotated[str | None, Parameter(metavar="LEVEL", help="with --by: the level that is it")] = None,
+    reading: take.Reading = take.READING,
     options: take.EstimateOptions = take.OPTIONS,
     waiting: take.Waiting = take.WAITING,
     session: Here,
 ) -> int:
     """Tell which of several sample sets is closest to the first, the reference."""
-    stored = sent(session, names, (3, "give a reference and at least two candidates"), drop, waiting)
-    job = session.client.batches.compare(stored[0], stored[1:], **options.given())
+    if by is not None:
+        if reference is None:
+            raise OptionError(f"say which level of {by!r} is the reference: --reference LEVEL")
+        with session.one_table(names) as data:
+            job = session.client.compare(
+                data, by=by, levels=levels or None, reference=reference, progress=waiting.progress,
+                **reading.given(), **options.given(),
+            )  # fmt: skip
+    else:
+        refuse_levels(levels, reference or False)
+        stored = sent(session, names, (3, "give a reference and at least two candidates"), reading, waiting)
+        job = session.client.batches.compare(stored[0], stored[1:], **options.given())
     if is_left(session, job, waiting):
         return 0
     return told(session, job, delta, waiting)
@@ -76,14 +99,20 @@ def told(session: Session, job: BatchJob, delta: float | None, waiting: take.Wai
 
 
 def sent(
-    session: Session, names: Sequence[str], least: tuple[int, str], drop: take.Drop, waiting: take.Waiting
+    session: Session, names: Sequence[str], least: tuple[int, str], reading: take.Reading, waiting: take.Waiting
 ) -> list[SampleSet]:
     """Upload or look up all sets. least: how many there must be, and what to say of fewer."""
     if names.count("-") > 1:
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < least[0]:
         raise OptionError(least[1])
-    return labelled(names, [session.send(text, progress=waiting.progress, drop=drop) for text in names])
+    return labelled(names, [session.send(text, progress=waiting.progress, **reading.given()) for text in names])
+
+
+def refuse_levels(levels: Sequence[str], reference: str | bool) -> None:
+    """Raise OptionError for what means nothing without --by."""
+    if levels or isinstance(reference, str):
+        raise OptionError("levels are those of a column of one table: name it with --by")
 
 
 def is_left(session: Session, job: BatchJob, waiting: take.Waiting) -> bool:

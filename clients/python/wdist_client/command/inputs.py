@@ -61,6 +61,16 @@ class Session:
             return self.client.sample_sets.get(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
+    @contextmanager
+    def one_table(self, names: Sequence[str]) -> Iterator[Path]:
+        """The file whose rows --by divides into sets."""
+        if len(names) != 1:
+            raise OptionError(f"--by takes one table, not {len(names)} files")
+        with data(names[0]) as found:
+            if isinstance(found, str):
+                raise OptionError("--by takes a file: a stored set has no column by which to divide it")
+            yield found
+
 
 def numbers(_: type, tokens: Sequence[Token]) -> Any:
     """What is written, as numbers where it is one or several (1,2.5,3), else as text: the server says what is wrong."""

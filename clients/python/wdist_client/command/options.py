@@ -1,12 +1,13 @@
-"""The options of an estimate as flags; made from the server's OpenAPI by `make generate`."""
+"""Options and reading as flags; made from the server's OpenAPI and the library by `make generate`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from wdist_client.command.inputs import numbers
 
+READING = Group("Reading files", sort_key=1)
 Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 
 
@@ -61,9 +62,18 @@ class OptionFlags:
     scale: Annotated[
         Any | None,
         Parameter(
-            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), one factor to divide by, or a factor for each column.",
+            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by, or a factor for each column. Of mixed tables only numbers and times are rescaled.",
             metavar="SCALE",
             allow_leading_hyphen=True,
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    category_cost: Annotated[
+        Any | None,
+        Parameter(
+            help="How far apart two levels of a category are, or a missing value and any other, after scale. With standardize, 1 is as far as one standard deviation of a number.",
+            metavar="COST",
             converter=numbers,
             n_tokens=1,
         ),
@@ -104,7 +114,7 @@ class OptionFlags:
     diameter: Annotated[
         Any | None,
         Parameter(
-            help="Largest possible distance between two rows after scale, an assumption of yours. It makes the upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks or standardize.",
+            help="Largest possible distance between two rows after scale, an assumption of yours. It makes the upper bound hold for any number of rows, instead of approximately. It needs rows that are independent draws, and a scale that was not computed from them: not with groups, blocks, standardize or robust.",
             metavar="DIAMETER",
             converter=numbers,
             n_tokens=1,
@@ -113,7 +123,7 @@ class OptionFlags:
     ranges: Annotated[
         Any | None,
         Parameter(
-            help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Not with groups or blocks.",
+            help="Lowest and highest possible value in the data's own units, of all columns or of each one in turn: an assumption of yours, which may stand in for diameter, also with standardize. Of mixed tables it is that of numbers and times. Not with groups or blocks.",
             metavar="RANGES",
             allow_leading_hyphen=True,
             converter=numbers,
@@ -139,4 +149,85 @@ class OptionFlags:
     priority: Annotated[
         Literal["high", "normal", "low"] | None,
         Parameter(help="Jobs of a higher priority start first; within one, tenants share the workers fairly."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReadingFlags:
+    """How files are read. Omitted options get the server's defaults."""
+
+    columns: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Take these columns of a table only, in this order. Repeatable.",
+            group=READING,
+            negative=(),
+            metavar="COLUMN",
+        ),
+    ] = None
+    drop: Annotated[
+        list[str] | None,
+        Parameter(help="Leave these columns of a table out. Repeatable.", group=READING, negative=(), metavar="COLUMN"),
+    ] = None
+    categories: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Columns whose values are names of levels, such as text: two different levels are category_cost apart. Repeatable.",
+            group=READING,
+            negative=(),
+            metavar="COLUMN",
+        ),
+    ] = None
+    dates: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Columns of text that hold dates or times in ISO 8601. Repeatable.",
+            group=READING,
+            negative=(),
+            metavar="COLUMN",
+        ),
+    ] = None
+    time_unit: Annotated[
+        Literal["seconds", "minutes", "hours", "days"] | None,
+        Parameter(help="Unit of dates and times as numbers; tables with such columns need it.", group=READING),
+    ] = None
+    time_start: Annotated[
+        str | None,
+        Parameter(help="The time that is 0, in ISO 8601; by default 1970-01-01.", group=READING, metavar="START"),
+    ] = None
+    missing: Annotated[
+        Literal["error", "drop", "level"] | None,
+        Parameter(
+            help="What a missing value is. error: a reason to refuse the table. drop: a reason to leave its row out. level: a level of its own, category_cost away from every value; a number is then at its column's centre.",
+            group=READING,
+        ),
+    ] = None
+    member: Annotated[
+        str | None, Parameter(help="Array to take from an .npz file.", group=READING, metavar="MEMBER")
+    ] = None
+    decimal: Annotated[Literal[".", ","] | None, Parameter(help="Decimal mark of numbers in CSV.", group=READING)] = (
+        None
+    )
+    separator: Annotated[
+        str | None, Parameter(help="What separates cells of CSV.", group=READING, metavar="SEPARATOR")
+    ] = None
+    thousands: Annotated[
+        Literal[",", ".", " ", "'", "_"] | None,
+        Parameter(help="What groups the digits of numbers in CSV.", group=READING),
+    ] = None
+    header: Annotated[
+        bool | None, Parameter(help="Whether the first line of CSV, or row of a sheet, is names.", group=READING)
+    ] = None
+    encoding: Annotated[
+        str | None, Parameter(help="Encoding of CSV, where it is not UTF-8.", group=READING, metavar="ENCODING")
+    ] = None
+    sheet: Annotated[
+        str | None, Parameter(help="Sheet of an Excel file that has several.", group=READING, metavar="SHEET")
+    ] = None
+    embedding: Annotated[
+        str | None,
+        Parameter(help="Rows of an .h5ad file: this entry of obsm instead of X.", group=READING, metavar="EMBEDDING"),
+    ] = None
+    subfolders: Annotated[
+        bool | None, Parameter(help="Take the images of a folder's subfolders, too.", group=READING, negative=())
     ] = None

@@ -58,4 +58,5 @@ def write_report(
         f"{result_html(result, curve)}\n<p>{html.escape(sizes)} Seed {result.seed}. Units: "
         f"{html.escape(result.units or 'those of the data')}.</p>\n</body></html>\n",
         encoding="utf-8",
+        errors="backslashreplace",  # a name of a file may be no text
     )

@@ -7,19 +7,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from wdist_client.errors import SampleError
+from wdist_client.rows.frames import are_numbers, name_of
 
 MAX_NAMES = 4096  # columns whose names a server keeps
 MAX_NAME = 200  # characters of a name that it keeps
 _SHOWN = 300  # characters of a list of names in a message
+_LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
 def names_of(data: Any) -> list[str] | None:
-    """The names of a frame's columns as servers keep them, or None. Servers refuse repeated ones."""
+    """The names of a frame's columns as servers keep them, or None. Servers refuse repeated ones.
+
+    The numbers 0, 1, ... that pandas gives to columns without names are none.
+    """
     given = getattr(data, "column_names", None)  # pyarrow, whose `columns` are the values
     given = getattr(data, "columns", None) if given is None else given
-    if given is None or len(given) > MAX_NAMES:
+    if given is None or are_numbers(given):
         return None
-    return [kept_name(str(each)) for each in given]
+    return kept_names([name_of(each) for each in given])
+
+
+def kept_names(names: Sequence[str] | None) -> list[str] | None:
+    """The names that a server keeps."""
+    return None if names is None or len(names) > MAX_NAMES else [kept_name(name) for name in names]
 
 
 def kept_name(name: str) -> str:
@@ -30,24 +40,49 @@ def kept_name(name: str) -> str:
     return f"{name[: MAX_NAME - 1 - len(digest)]}#{digest}"
 
 
-def check_names(source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str) -> None:
+def check_names(
+    source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str, *, by_position: bool = False
+) -> None:
     """Raise SampleError if two tables, called `one` and `other`, have different columns or an order of their own.
 
-    None stands for columns without names, which match any names.
+    None stands for columns without names. They match names only if there is one column, or `by_position`, for rows
+    that a caller puts into the order of a table's columns, such as those sent to a critic.
     """
     if source is None or target is None:
-        return
+        names = source or target
+        if by_position or names is None or len(names) == 1:
+            return
+        named, bare = (one, other) if target is None else (other, one)
+        raise SampleError(
+            f"{named} names its columns ({_listed(names)}) and {bare} does not, so that nothing tells whether they are "
+            f"in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), or give both "
+            "without names, as arrays or .npy files"
+        )
     ours, theirs = ([kept_name(name) for name in names] for names in (source, target))
     if ours == theirs:
         return
     if sorted(ours) == sorted(theirs):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(theirs)}); "
-            f"put them into the order {_listed(ours)}"
+            + (f"put them into the order {_listed(ours)}" if by_position else f"read both with {_chosen(ours)}")
         )
     missing, more = [each for each in ours if each not in theirs], [each for each in theirs if each not in ours]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
-    raise SampleError(f"{one} and {other} have different columns: {parts}; give both {_listed(ours)}, in that order")
+    shared = [each for each in ours if each in theirs]
+    way = f"give both {_listed(ours)}, in that order"
+    if shared and not by_position:
+        way = f"read both with {_chosen(shared)} to compare the columns that they share"
+    raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
+
+
+def _chosen(names: Sequence[str]) -> str:
+    """The option that takes these columns in this order, written out if it is not too long and names can be chosen by.
+
+    A column of lists is chosen by its own name, not by those of its parts, `name[0]`.
+    """
+    if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
+        return f"columns=[...], in the order {_listed(names)}"
+    return f"columns={list(names)!r}"
 
 
 def _listed(names: Sequence[str]) -> str:

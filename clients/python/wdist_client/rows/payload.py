@@ -1,4 +1,4 @@
-"""Turn arrays (numpy, torch, pandas, polars) and paths into the bytes of one file, without a second copy."""
+"""Turn arrays, frames and paths into the bytes of one file, without a second copy of an array."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import io
 import os
 import tempfile
 import weakref
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from wdist_client.errors import SampleError
+from wdist_client.rows import reading
+from wdist_client.rows.arrays import as_array
+from wdist_client.rows.frames import Frame, frame_of
+from wdist_client.rows.images import pack
+from wdist_client.rows.objects import AnnotatedFrame, checked_sparse, dense_blocks, is_annotated, is_sparse
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from wdist_client.rows.arrays import Array
 
 CHUNK = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
-IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Payload:
         length: bytes in all.
         label: what a progress bar calls it.
         open: starts reading at an offset; yields blocks.
-        data: the array or the path of the file, for a local client, which does not send them.
+        data: the array, the path of the file, or the open file, for a local client, which does not send them.
         file_name: of a file whose bytes are sent unread, by which the server knows its format; None for .npy bytes.
+        columns: the names of the columns of an array, if they have some.
+        reading: what the server is asked to do beside storing the bytes.
+        notes: what was left out here, where the server cannot see it.
     """
 
     length: int
@@ -42,6 +47,9 @@ class Payload:
     open: Callable[[int], Iterator[bytes]] = field(repr=False)
     data: Any = field(repr=False)
     file_name: str | None = None
+    columns: list[str] | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def blocks(self, seen: Callable[[int], object] | None = None, start: int = 0) -> Iterator[bytes]:
         """All bytes from `start` on in blocks of at most 1 MiB; `seen` is told how many bytes each block had."""
@@ -58,107 +66,53 @@ class Payload:
         return digest.digest()
 
 
-def payload(data: Any, name: str | None = None) -> Payload:
-    """The payload of `data`: an array-like of numbers, rows first, or the path of a file that a server reads.
+def payload(data: Any, name: str | None = None, *, with_names: bool = False, **options: Any) -> Payload:
+    """The payload of `data`: an array-like of numbers, rows first, a frame, or the path of a file that a server reads.
 
-    Raises SampleError if the data is not an array of numbers, naming the column if there is one.
+    with_names: whether the bytes of a frame hold the names of its columns, as those of an array do not. options: the
+    reading. Columns of a frame are chosen here, so that those left out are not sent.
+
+    Raises SampleError if the data cannot become a sample set, naming the column if there is one, and OptionError for an
+    option that is none of a reading.
     """
+    take = reading.checked(options)
     if isinstance(data, str | os.PathLike):
-        return _from_path(Path(data), name)
-    return _from_array(as_array(data), name)
+        return _from_path(_path(data), name, take)
+    if is_sparse(data):
+        return _from_sparse(checked_sparse(data, take), name, take)
+    if is_annotated(data):
+        frame: Frame | None = AnnotatedFrame.of(data, take)
+        take.pop("embedding", None)
+    else:
+        frame = frame_of(data)
+    if frame is not None:
+        return _from_frame(frame, name, take, with_names=with_names)
+    return _from_array(as_array(data, masked_is_missing="missing" in take), name, take)
 
 
-def as_array(data: Any) -> Array:
-    """`data` as a numpy array of numbers: numpy, torch, pandas, polars, or anything numpy understands."""
-    import numpy as np
-
-    module = type(data).__module__.partition(".")[0]
-    if module == "torch":
-        data = _from_torch(data)
-    elif module in ("pandas", "polars"):
-        data = _from_frame(data)
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise SampleError(f"the data is not one array of numbers: {error}") from error
-    if array.dtype.kind not in "fiub":
-        raise SampleError(f"the data has dtype {array.dtype}; a sample set holds numbers: convert it, rows first")
-    if array.ndim == 0:
-        raise SampleError("the data is a single number; a sample set is an array with one row per sample")
-    if np.ma.is_masked(data):
-        raise SampleError(_masked_message(np.ma.getmaskarray(data)))
-    return array
+def _from_frame(frame: Frame, name: str | None, take: Mapping[str, Any], *, with_names: bool) -> Payload:
+    places, left = reading.chosen(frame.names, take, has_names=frame.has_names)
+    frame = frame.chosen(places)
+    is_plain = not with_names and not reading.of_a_table(left)
+    if reading.are_bookkeeping(frame.names):  # the server leaves such a column out, unless it is asked for by name
+        is_plain = "columns" in take
+    if is_plain and (values := frame.numbers()) is not None:
+        if frame.is_column:
+            return _from_array(values[:, 0], name, left)
+        columns = frame.names if frame.has_names else None
+        send = _from_sparse if is_sparse(values) else _from_array
+        return send(values, name, left, columns)
+    if "columns" in take:
+        left["columns"] = frame.names
+    return _from_file(frame.write, name, "samples.parquet", left)
 
 
-def _masked_message(mask: Array) -> str:
-    row, *rest = (int(axis[0]) for axis in mask.nonzero())
-    where = f", column {rest[0]}" if len(rest) == 1 else f", at {tuple(rest)}" if rest else ""
-    return f"the value in row {row}{where} is masked; remove or impute such rows"
-
-
-def check_values(rows: Array, start: int, names: Sequence[str] | None) -> None:
-    """Raise SampleError for a value that is not finite, or beyond float32. `start` is the number of the first row."""
-    import numpy as np
-
-    limit = np.finfo(np.float32).max
-    if rows.dtype.kind != "f" or bool(np.all(np.abs(rows) <= limit)):
-        return
-    row, *rest = (int(i) for i in np.argwhere(~(np.abs(rows) <= limit))[0])
-    value, place = rows[row, *rest], f", at {tuple(rest)}" if rest else ""
-    if len(rest) == 1:
-        place = f", column {rest[0] if names is None or names[rest[0]] == str(rest[0]) else repr(names[rest[0]])}"
-    reason = (
-        "beyond the range of float32; rescale it" if np.isfinite(value) else "not finite; remove or impute such rows"
-    )
-    raise SampleError(f"rows: the value {value} in row {start + row}{place} is {reason}")
-
-
-def _from_torch(tensor: Any) -> Any:
-    tensor = tensor.detach().cpu()
-    # numpy has no bfloat16; float32 holds every bfloat16 exactly.
-    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-
-
-def _from_frame(frame: Any) -> Any:
-    """Values of a pandas or polars frame or series; the first column that is not numeric is named."""
-    if hasattr(frame, "columns"):
-        names = list(map(str, frame.columns))
-        if len(set(names)) < len(names):
-            twice = next(name for k, name in enumerate(names) if name in names[:k])
-            raise SampleError(f"more than one column is named {twice!r}; give each a name of its own")
-        for column in frame.columns:
-            _numeric(frame[column], str(column))
-        if type(frame).__module__.startswith("pandas"):
-            return frame.to_numpy(dtype=_common_dtype(frame), na_value=float("nan"))
-        return frame.to_numpy()
-    _numeric(frame, str(frame.name))
-    return frame.to_numpy()
-
-
-def _common_dtype(frame: Any) -> Any:
-    """One numpy dtype for all columns; float64 where a column can hold missing values."""
-    import numpy as np
-
-    kinds = [d if isinstance(d, np.dtype) else np.dtype("float64") for d in frame.dtypes]
-    return np.result_type(*kinds) if kinds else np.dtype("float64")
-
-
-def _numeric(column: Any, name: str) -> None:
-    dtype = column.dtype
-    is_numeric = dtype.is_numeric if hasattr(dtype, "is_numeric") else None  # polars
-    numeric = is_numeric() if is_numeric else getattr(dtype, "kind", "O") in "fiub"
-    if not numeric:
-        raise SampleError(f'column "{name}" is {dtype}, not numbers: drop it or encode it first')
-
-
-def _from_array(array: Array, name: str | None) -> Payload:
+def _from_array(array: Array, name: str | None, take: Mapping[str, Any], columns: list[str] | None = None) -> Payload:
     import numpy as np
 
     # C order and little-endian, which every reader of the format supports.
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    head = header.getvalue()
+    head = _head(array.shape, array.dtype)
 
     def read(start: int) -> Iterator[bytes]:
         if start < len(head):
@@ -169,12 +123,45 @@ def _from_array(array: Array, name: str | None) -> Payload:
         for begin in range(max(0, start - len(head)), len(whole), CHUNK):
             yield bytes(whole[begin : begin + CHUNK])
 
-    return Payload(len(head) + array.nbytes, name or "samples", read, array)
+    return Payload(len(head) + array.nbytes, name or "samples", read, array, columns=columns, reading=take)
 
 
-def _from_path(path: Path, name: str | None) -> Payload:
+def _from_sparse(rows: Any, name: str | None, take: Mapping[str, Any], columns: list[str] | None = None) -> Payload:
+    """A sparse matrix as the array that it stands for, made dense block by block."""
+    head, blocks = _head(tuple(map(int, rows.shape)), rows.dtype.newbyteorder("<")), dense_blocks(rows)
+
+    def read(start: int) -> Iterator[bytes]:
+        at = 0
+        for block in chain([head], blocks()):
+            if at + len(block) > start:
+                yield block[max(0, start - at) :]
+            at += len(block)
+
+    length = len(head) + rows.shape[0] * rows.shape[1] * rows.dtype.itemsize
+    return Payload(length, name or "samples", read, rows, columns=columns, reading=take)
+
+
+def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """The header of an .npy file."""
+    import numpy as np
+
+    header = io.BytesIO()
+    described = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
+
+
+def _path(given: str | os.PathLike[Any]) -> Path:
+    """A path as the user gave it. Raises SampleError for text that can be none."""
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    return Path(text)
+
+
+def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:
     if path.is_dir():
-        return _from_folder(path, name)
+        return _from_folder(path, name, take)
     try:
         length = path.stat().st_size
         with path.open("rb") as file:
@@ -192,27 +179,42 @@ def _from_path(path: Path, name: str | None) -> Payload:
                 left -= len(block)
                 yield block
 
-    return Payload(length, name or path.name, read, path, None if magic == NPY_MAGIC else path.name)
+    file_name = None if magic == NPY_MAGIC else path.name
+    return Payload(length, name or path.name, read, path, file_name, reading=take)
 
 
-def _from_folder(path: Path, name: str | None) -> Payload:
-    """The PNG and JPEG files of a folder, in the order of their names, as a zip archive."""
-    images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
-    if not images:
-        raise SampleError(f"{path} holds no {', '.join(IMAGES)} files")
-    # The file is unnamed and closed with the payload. Stored, not deflated: images are already compressed.
-    archive: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the payload keeps it
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as entries:
-        for file in images:
-            # One date for all: the same images give the same bytes.
-            entries.writestr(zipfile.ZipInfo(file.name), file.read_bytes())
-    length = archive.tell()
+def _from_folder(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:
+    """The images of a folder as a zip archive."""
+    notes: list[str] = []
+    left = {option: value for option, value in take.items() if option != "subfolders"}
+
+    def write(file: IO[bytes]) -> None:
+        notes.extend(pack(path, file, subfolders=bool(take.get("subfolders"))))
+
+    return _from_file(write, name or path.name, f"{path.name}.zip", left, notes)
+
+
+def _from_file(
+    write: Callable[[IO[bytes]], None],
+    name: str | None,
+    file_name: str,
+    take: Mapping[str, Any],
+    notes: list[str] | None = None,
+) -> Payload:
+    """A temporary file that `write` fills. It has no name, and is closed with the payload."""
+    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the payload keeps it
+    try:
+        write(file)
+    except BaseException:
+        file.close()
+        raise
+    length = file.seek(0, os.SEEK_END)
 
     def read(start: int) -> Iterator[bytes]:
         for at in range(start, length, CHUNK):
-            archive.seek(at)  # each time: an earlier attempt may have been left in the middle
-            yield archive.read(CHUNK)
+            file.seek(at)  # each time: an earlier attempt may have been left in the middle
+            yield file.read(CHUNK)
 
-    made = Payload(length, name or path.name, read, path, f"{path.name}.zip")
-    weakref.finalize(made, archive.close)
+    made = Payload(length, name or "samples", read, file, file_name, reading=take, notes=tuple(notes or ()))
+    weakref.finalize(made, file.close)
     return made

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wdist_client.requests import Request, Upload
@@ -35,33 +37,50 @@ class LocalSets:
         return {key: stored.record["name"] for key, stored in self._stored.items()}
 
     def create(self, request: Request) -> tuple[int, dict[str, Any]]:
-        """The status and the record: 201 for a new set, 200 for content that is stored already.
+        """The status and the record: 201 for a new set, 200 for one that is stored already.
 
         Raises RefusalError for what the library refuses.
         """
-        from wdist.data.samples import open_samples
-        from wdist.errors import WdistError as LibraryError
+        with _refused():
+            rows = _rows(_payload(request), request.params)
+            return self._add(rows, request.params.get("name"))
 
-        assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
-        sent = request.content.payload
-        try:
-            rows = _rows(sent, request.params)
-            rows = replace(rows, columns=rows.columns and [kept_name(name) for name in rows.columns])
-            opened = open_samples(rows, "the array", "nhwc" if rows.array.ndim == 4 else None)
-            found = statistics(opened)
-        except LibraryError as error:
-            raise RefusalError(422, "Invalid samples", str(error), "body") from error
-        stored = sent if sent.file_name is None else payload(rows.array)
-        sha256 = stored.sha256().hex()
-        for known in self._stored.values():
-            if known.record["sha256"] == sha256:
-                return 200, _named(known, rows.columns)
+    def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
+        """The records of the sets of one table, one for each level of the column `by`."""
+        from wdist.data.rows import partition_of, split_rows
+        from wdist.data.tables.by import reading_by
+        from wdist.definitions.reading import Reading
+
+        sent, params = _payload(request), request.params
+        by = params["by"]
+        with _refused():
+            take = reading_by(_reading(Reading, params), by)
+            rows = _rows(sent, take.model_dump(exclude_none=True))
+            if rows.table is None:
+                raise RefusalError(422, "Invalid samples", "by names a column of a table: give one with names", "by")
+            partition = partition_of(rows, by, params.get("levels"), params.get("reference", True))
+            parts = split_rows(rows, by, partition)
+            return 201, {"data": [self._add(part, level)[1] for level, part in parts.items()]}
+
+    def _add(self, rows: FileRows, name: str | None) -> tuple[int, dict[str, Any]]:
+        from wdist.data.samples import open_samples
+
+        rows = replace(rows, columns=rows.columns and [kept_name(each) for each in rows.columns])
+        opened = open_samples(rows, "the data", "nhwc" if rows.array.ndim == 4 else None)
+        found = statistics(opened)
+        stored = payload(rows.array)
         shape = rows.array.shape if rows.array.ndim > 1 else (opened.n, 1)
         record: dict[str, Any] = {
-            "id": new_id("ss_"), "object": "sample_set", "name": request.params.get("name"), "sha256": sha256,
+            "id": new_id("ss_"), "object": "sample_set", "name": name, "sha256": stored.sha256().hex(),
             "bytes": stored.length, "rows": opened.n, "shape": list(shape), "dtype": rows.array.dtype.str,
-            "columns": rows.columns, "created_at": now(), "statistics": found,
+            "columns": rows.columns, "table": None if rows.table is None else rows.table.to_json(),
+            "notes": list(rows.notes), "created_at": now(), "statistics": found,
         }  # fmt: skip
+        for known in self._stored.values():
+            if all(known.record[each] == record[each] for each in ("sha256", "columns", "table", "notes")) and (
+                name is None or known.record["name"] == name
+            ):
+                return 200, known.record
         self._stored[record["id"]] = StoredSet(record, rows)
         return 201, record
 
@@ -83,24 +102,61 @@ class LocalSets:
         del self._stored[name]
 
 
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What the library refuses, as the refusal of a request."""
+    from wdist.errors import WdistError as LibraryError
+
+    try:
+        yield
+    except LibraryError as error:
+        raise RefusalError(422, "Invalid samples", str(error), "body") from error
+
+
+def _payload(request: Request) -> Payload:
+    assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
+    return request.content.payload
+
+
+def _reading(model: Any, params: Mapping[str, Any]) -> Any:
+    """The parameters of an upload that are those of a reading, `true` and `false` as such."""
+    given = {name: value for name, value in params.items() if name in model.model_fields}
+    return model.checked(**{n: v == "true" if v in ("true", "false") else v for n, v in given.items()})
+
+
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    import numpy as np
-
-    from wdist.data.files import FileRows, open_file
+    from wdist.data.files import open_file
     from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
+    from wdist.data.rows import rows_of
     from wdist.definitions.reading import Selection
+    from wdist.errors import SampleError
 
-    take = Selection(member=params.get("member"), labels=params.get("labels"), drop=list(params.get("drop") or ()))
+    take = _reading(Selection, params)
     if (kind := NPY if sent.file_name is None else of_file_name(sent.file_name)) is None:
         raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} has an ending that is not read", "filename")
     try:
         check_selection(take, kind)
     except SelectionError as error:
         raise RefusalError(422, "Invalid samples", str(error), error.field) from error
+    data = _source(sent)
+    if isinstance(data, Path):
+        return open_file(data, "the data", take)
+    if hasattr(data, "read"):  # a frame, as the file that a server would get
+        try:
+            return open_file(sent.file_name or "", "the data", take, data)
+        except SampleError as error:
+            raise SampleError(str(error).removeprefix(f"{sent.file_name}: ")) from error
+    return rows_of(data, "the data", take)
+
+
+def _source(sent: Payload) -> Any:
+    """The path or the open file, or an array of our own: the user's may change."""
+    import numpy as np
+
     if isinstance(sent.data, np.ndarray):
-        return FileRows(sent.label, sent.data.copy(), None)
-    return open_file(sent.data, "the array", take)
+        return sent.data.copy()
+    return sent.data.toarray() if hasattr(sent.data, "toarray") else sent.data
 
 
 def _named(stored: StoredSet, columns: list[str] | None) -> dict[str, Any]:

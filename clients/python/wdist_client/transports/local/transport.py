@@ -98,6 +98,8 @@ class LocalTransport:
                 return 200, page_answer(self._sets.records(request.params.get("sha256")), request.params)
             case "POST", []:
                 return self._sets.create(request)
+            case "POST", ["by"]:
+                return self._sets.create_by(request)
             case "GET", [name]:
                 return 200, self._sets.find(name).record
             case "PUT", [name, "columns"]:

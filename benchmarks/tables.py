@@ -1,0 +1,112 @@
+"""A table of numbers, categories and booleans as Parquet, beside the same rows encoded as .npy: seconds and memory.
+
+    .venv/bin/python benchmarks/tables.py [--rows 1000000] [--steps 1000] [--folder FOLDER] [--repeats 3]
+
+Two tables of 40 columns (30 numbers, 8 categories of 2 to 20 levels, 2 booleans) are written to FOLDER, once as Parquet
+and once as `wdist encode` encodes them, under one metric. Each estimate runs in a process of its own, the two formats
+in turn; the seconds are those of `estimate_w1`, the memory is the peak of the process's resident memory without mapped
+files (RssAnon) above the interpreter with torch and wdist loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+NUMBERS, LEVELS, BOOLEANS = 30, (2, 3, 4, 6, 8, 12, 16, 20), 2
+_CHILD = textwrap.dedent("""
+    import json, sys, threading, time
+    from wdist import estimate_w1
+
+    def anonymous():
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+
+    import torch, wdist.training.selection, ot
+    torch.ones(100, 100) @ torch.ones(100, 100)
+    before, peak = anonymous(), [0.0]
+
+    def watch():
+        while True:
+            peak[0] = max(peak[0], anonymous())
+            time.sleep(0.05)
+
+    threading.Thread(target=watch, daemon=True).start()
+    began = time.perf_counter()
+    result = estimate_w1(sys.argv[1], sys.argv[2], **json.loads(sys.argv[3]))
+    print(json.dumps([time.perf_counter() - began, peak[0] - before, result.lower_bound, result.upper_bound]))
+""")
+
+
+def write_table(path: Path, rows: int, seed: int, shift: float) -> None:
+    """Independent columns; `shift` moves each number and makes the first level of each category more frequent."""
+    generator = np.random.default_rng(seed)
+    columns: dict[str, pa.Array] = {}
+    for k in range(NUMBERS):
+        columns[f"number {k}"] = pa.array(generator.standard_normal(rows) + shift)
+    for k, count in enumerate(LEVELS):
+        shares = np.ones(count) + shift * np.eye(count)[0]
+        codes = generator.choice(count, rows, p=shares / shares.sum()).astype(np.int32)
+        columns[f"category {k}"] = pa.DictionaryArray.from_arrays(codes, [f"level {each}" for each in range(count)])
+    for k in range(BOOLEANS):
+        columns[f"boolean {k}"] = pa.array(generator.random(rows) < 0.5 + shift / 10)
+    pyarrow.parquet.write_table(pa.table(columns), path)
+
+
+def encode(tables: list[Path], folder: Path) -> list[Path]:
+    """The encoded rows of both tables as .npy, by the command a user would run."""
+    command = [sys.executable, "-m", "wdist.cli.main", "encode", *map(str, tables), "-o", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return sorted(folder.glob("*.npy"))
+
+
+def factors() -> list[float]:
+    """Divisors of the encoded columns under which two levels are 1 apart."""
+    return [1.0] * NUMBERS + [np.sqrt(2.0)] * sum(LEVELS) + [1.0] * BOOLEANS
+
+
+def run(source: Path, target: Path, **options: object) -> list[float]:
+    command = [sys.executable, "-c", _CHILD, str(source), str(target), json.dumps(options)]
+    found: list[float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        tables = [folder / "a.parquet", folder / "b.parquet"]
+        for seed, path in enumerate(tables):
+            write_table(path, given.rows, seed, 0.2 * seed)
+        arrays = encode(tables, folder)
+        found: dict[str, list[list[float]]] = {"Parquet": [], ".npy": []}
+        for _ in range(given.repeats):
+            found["Parquet"].append(run(*tables, steps=given.steps))
+            found[".npy"].append(run(*arrays, steps=given.steps, scale=factors()))
+    print(f"{given.rows:,} rows a side, 40 columns, {given.steps:,} steps, medians of {given.repeats}")
+    print("| format | s | RssAnon above the interpreter, MB | lower bound | upper bound |")
+    print("|" + " --- |" * 5)
+    middle = {kind: [statistics.median(each) for each in zip(*runs, strict=True)] for kind, runs in found.items()}
+    for kind, (seconds, memory, lower, upper) in middle.items():
+        print(f"| {kind} | {seconds:.1f} | {memory:.0f} | {lower:.4f} | {upper:.4f} |")
+    ratio, more = middle["Parquet"][0] / middle[".npy"][0], middle["Parquet"][1] - middle[".npy"][1]
+    print(f"\nParquet takes {ratio:.2f} times the seconds, and {more:.0f} MB more.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Options of a reading in messages, in the words of Python and of the command line.
+
+A reader names an option as `?option=value`, the value percent-encoded, whoever asked for the reading.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from functools import cache
+from urllib.parse import quote, unquote
+
+_BY = {"labels": "str", "by": "str", "reference": "str", "levels": "Collection[str]"}  # not of a reading itself
+_TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
+_OF_FORMATS = (  # what a client knows by the name of a file
+    (
+        re.compile(r"say with \?format= what it is|say which .*with \?format=[\w, ]+"),
+        "let its name end in what it is, like x.npy",
+    ),
+    (re.compile(r"FILE\.npz:([\w-]+)"), r"member='\1'"),
+)
+
+
+def asked(option: str, value: str) -> str:
+    """How a message of this package names an option."""
+    return f"?{option}={quote(value, safe='')}"
+
+
+def in_python(message: str) -> str:
+    """The message with options as keyword arguments."""
+    for said, here in _OF_FORMATS:
+        message = said.sub(here, message)
+    return _asked().sub(lambda found: _argument(found[1], unquote(found[2])), message) if "?" in message else message
+
+
+def in_flags(message: str) -> str:
+    """The message with options as flags of the command."""
+    return _arguments().sub(lambda found: _flags(found[1], ast.literal_eval(found[2])), in_python(message))
+
+
+@cache
+def options() -> dict[str, type]:
+    """The options that messages name, and the type of each: list, bool or str."""
+    from wdist_client import contract
+
+    kinds: dict[str, type] = {"Collection": list, "bool": bool}
+    found = {}
+    for name, kind in (contract.Reading.__annotations__ | _BY).items():
+        written = str(getattr(kind, "__forward_arg__", kind))
+        found[name] = next((each for word, each in kinds.items() if written.startswith(word)), str)
+    return found
+
+
+@cache
+def _asked() -> re.Pattern[str]:
+    # A full stop ends a sentence where a new one, or nothing, follows.
+    return re.compile(rf"(?<![\w/?=&])\?({'|'.join(options())})=([\w.~%-]+?)(?=\.?$|\. [A-Z]|[^\w.~%-])")
+
+
+@cache
+def _arguments() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?<![\w.])({'|'.join(options())})=(\[(?:{_TEXT})(?:, ?(?:{_TEXT}))*\]|{_TEXT}|True|False)(?!\w)"
+    )
+
+
+def _argument(option: str, value: str) -> str:
+    kind = options()[option]
+    if kind is bool:
+        return f"{option}={value.lower() in ('true', '1')}"
+    return f"{option}=[{value!r}]" if kind is list else f"{option}={value!r}"
+
+
+def _flags(option: str, value: list[str] | str | bool) -> str:
+    if option == "member":
+        return f"FILE.npz:{value}"
+    flag = f"--{option.replace('_', '-')}"
+    if isinstance(value, bool):
+        return flag if value else flag.replace("--", "--no-", 1)
+    return " ".join(_typed(flag, each) for each in ([value] if isinstance(value, str) else value))
+
+
+def _typed(flag: str, value: str) -> str:
+    """A flag and its value as one would type them in a shell."""
+    if value.startswith("-"):
+        return f"{flag}={shlex.quote(value)}"
+    return f"{flag} " + (r"$'\t'" if value == "\t" else shlex.quote(value))

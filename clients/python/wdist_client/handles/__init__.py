@@ -1,0 +1,1 @@
+"""Handles of submitted estimates and batches, which ask the server again."""

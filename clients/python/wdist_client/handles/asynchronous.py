@@ -1,0 +1,118 @@
+"""Jobs and batches of the asynchronous client: what a submitted estimate can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Self
+
+from wdist_client import batches, flows, requests
+from wdist_client.batches import BatchRecord, Matrix
+from wdist_client.contract import Curve, CurvePoint
+from wdist_client.errors import APIConnectionError, APIStatusError
+from wdist_client.flows import JobRecord, ShowProgress
+from wdist_client.handles.events import EventStream
+from wdist_client.models import Batch, Comparison, Estimate, Event, Result
+from wdist_client.requests import Request
+
+if TYPE_CHECKING:
+    from wdist_client.async_client import AsyncClient
+    from wdist_client.flows import Scores
+
+
+class AsyncBatchJob(BatchRecord):
+    """Like `BatchJob`, but awaited."""
+
+    def __init__(self, client: AsyncClient, batch: Batch, names: Mapping[str, str]) -> None:
+        super().__init__(batch, names)
+        self._client = client
+
+    async def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
+        """The matrix once all estimates have ended; those that failed are nan."""
+        return await self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    async def matrix(self) -> Matrix:
+        """The matrix so far, nan where there is no result yet."""
+        return await self._client._run(batches.matrix(self, self._client._retries))
+
+    async def comparison(
+        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
+    ) -> Comparison:
+        """As `BatchJob.comparison`."""
+        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
+        return await self._client._run(flow)
+
+    async def results(
+        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
+    ) -> list[Estimate]:
+        """As `BatchJob.results`."""
+        if wait:
+            await self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
+        return await self._client._run(batches.results(self, self._client._retries))
+
+    async def cancel(self) -> Self:
+        """Cancels every estimate of the batch that has not ended."""
+        path = f"/v1/batches/{self.id}/cancel"
+        self.batch = (await self._client._send(requests.post(path))).read(Batch)
+        return self
+
+
+class AsyncJob(JobRecord):
+    """Like `Job`, but awaited."""
+
+    def __init__(self, client: AsyncClient, estimate: Estimate) -> None:
+        super().__init__(estimate)
+        self._client = client
+
+    async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
+        """As `Job.wait`; cancelling the task leaves the job running."""
+        return self._tied(
+            await self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries))
+        )
+
+    def _tied(self, result: Result) -> Result:
+        return result.of(None, self.evaluate)
+
+    async def curve(self) -> list[CurvePoint]:
+        """As `Job.curve`."""
+        return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
+
+    async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
+        """As `Job.certificate`."""
+        answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
+        return requests.saved(answer, path)
+
+    async def events(self, after: str | None = None) -> AsyncIterator[Event]:
+        """As `Job.events`, for `async for`."""
+        stream = EventStream(self.id, self._client._retries, after)
+        while stream.completed is None:
+            try:
+                async for line in self._client._transport.lines(stream.request()):
+                    if event := stream.feed(line):
+                        self.estimate = stream.completed or self.estimate
+                        yield event
+                if stream.completed is None:
+                    raise APIConnectionError("the server ended the stream of events early")
+            except (APIConnectionError, APIStatusError) as error:
+                await asyncio.sleep(stream.pause(error))
+
+    async def evaluate(self, rows: Any) -> Scores:
+        """As `Job.evaluate`."""
+        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries))
+
+    async def refresh(self) -> Self:
+        """As `Job.refresh`."""
+        self.estimate = (await self._client.estimates.get(self.id)).estimate
+        return self
+
+    async def finish(self) -> Self:
+        """As `Job.finish`."""
+        self.estimate = (await self._client.estimates.finish(self.id)).estimate
+        return self
+
+    async def cancel(self) -> Self:
+        """As `Job.cancel`."""
+        self.estimate = (await self._client.estimates.cancel(self.id)).estimate
+        return self

@@ -1,0 +1,148 @@
+"""Jobs and batches of the synchronous client: what a submitted estimate can be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Self
+
+from wdist_client import batches, flows, requests
+from wdist_client.batches import BatchRecord, Matrix
+from wdist_client.contract import Curve, CurvePoint
+from wdist_client.errors import APIConnectionError, APIStatusError
+from wdist_client.flows import JobRecord, ShowProgress
+from wdist_client.handles.events import EventStream
+from wdist_client.models import Batch, Comparison, Estimate, Event, Result
+from wdist_client.requests import Request
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wdist_client.client import Client
+    from wdist_client.flows import Scores
+
+
+class BatchJob(BatchRecord):
+    """A submitted batch. It runs even if nobody waits for it."""
+
+    def __init__(self, client: Client, batch: Batch, names: Mapping[str, str]) -> None:
+        super().__init__(batch, names)
+        self._client = client
+
+    def wait(self, *, timeout: float | None = None, progress: bool | None = False) -> Matrix:
+        """The matrix once all estimates have ended; those that failed are nan, and `results()` says why.
+
+        Raises OptionError for a batch of explicit pairs, which has none: ask for `results(wait=True)`.
+        """
+        return self._client._run(batches.wait(self, time.monotonic, timeout, progress, self._client._retries))
+
+    def matrix(self) -> Matrix:
+        """The matrix so far, nan where there is no result yet."""
+        return self._client._run(batches.matrix(self, self._client._retries))
+
+    def comparison(
+        self, *, delta: float | None = None, timeout: float | None = None, progress: bool | None = False
+    ) -> Comparison:
+        """Which candidate is closest to the reference, once all estimates have ended.
+
+        delta: candidates whose distances differ by at most this count as equally near; any may be asked for.
+
+        Raises Conflict for a batch that `compare` did not submit, WdistError if too many of its estimates failed.
+        """
+        flow = batches.comparison(self, delta, time.monotonic, timeout, progress, self._client._retries)
+        return self._client._run(flow)
+
+    def results(
+        self, *, wait: bool = False, timeout: float | None = None, progress: bool | None = False
+    ) -> list[Estimate]:
+        """The records of all estimates, in the order of submission; with `wait`, once all have ended."""
+        if wait:
+            self._client._run(batches.ended(self, time.monotonic, timeout, progress, self._client._retries))
+        return self._client._run(batches.results(self, self._client._retries))
+
+    def cancel(self) -> Self:
+        """Cancels every estimate of the batch that has not ended."""
+        path = f"/v1/batches/{self.id}/cancel"
+        self.batch = (self._client._send(requests.post(path))).read(Batch)
+        return self
+
+
+class Job(JobRecord):
+    """A submitted estimate. It runs on the server even if nobody waits for it."""
+
+    def __init__(self, client: Client, estimate: Estimate) -> None:
+        super().__init__(estimate)
+        self._client = client
+
+    def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
+        """Waits for the result. Ctrl-C leaves the job running and prints how to resume waiting.
+
+        Args:
+            timeout: seconds after which WaitTimeout is raised (the job goes on).
+            progress: True for a bar, None for a bar in a terminal or notebook, or a function of the `Estimate` record.
+
+        Raises EstimateFailed, EstimateCanceled, WaitTimeout.
+        """
+        return self._tied(self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries)))
+
+    def _tied(self, result: Result) -> Result:
+        return result.of(self.curve, self.evaluate)
+
+    def curve(self) -> list[CurvePoint]:
+        """The training curve so far: values on the select split, not certified."""
+        return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
+
+    def plot(self) -> Figure:
+        """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
+        return self.wait().plot()
+
+    def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
+        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given.
+
+        Warns (WithdrawnWarning) about one of an earlier version, which `wdist verify` refuses.
+        """
+        answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
+        return requests.saved(answer, path)
+
+    def events(self, after: str | None = None) -> Iterator[Event]:
+        """The events of the job, from its beginning (or after the event with id `after`) until it has ended.
+
+        A broken connection resumes where it stopped. The last event is `completed`; the job then has its final record.
+        """
+        stream = EventStream(self.id, self._client._retries, after)
+        while stream.completed is None:
+            try:
+                for line in self._client._transport.lines(stream.request()):
+                    if event := stream.feed(line):
+                        self.estimate = stream.completed or self.estimate
+                        yield event
+                if stream.completed is None:
+                    raise APIConnectionError("the server ended the stream of events early")
+            except (APIConnectionError, APIStatusError) as error:
+                time.sleep(stream.pause(error))
+
+    def evaluate(self, rows: Any) -> Scores:
+        """The certified critic f of each row, float64 (n,): high where a row looks like the target.
+
+        rows: an array, or a stored sample set of any size.
+        """
+        return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
+
+    def refresh(self) -> Self:
+        """Fetches the current record of the job."""
+        self.estimate = self._client.estimates.get(self.id).estimate
+        return self
+
+    def finish(self) -> Self:
+        """Has the job end training now and state what it has: `wait()` then returns soon.
+
+        A queued job does so once its turn has come; one that has ended is unchanged.
+        """
+        self.estimate = self._client.estimates.finish(self.id).estimate
+        return self
+
+    def cancel(self) -> Self:
+        """Cancels the job; one that has ended is left as it is."""
+        self.estimate = self._client.estimates.cancel(self.id).estimate
+        return self

@@ -1,0 +1,91 @@
+"""The options of a reading: what of them a client does itself with a frame, and how a request says the rest."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from wdist_client.advice import options
+from wdist_client.errors import OptionError, SampleError
+
+_DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
+_UNNAMED = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # what pandas calls an index in a file
+
+
+def fields() -> list[str]:
+    """The options of a reading, and the column of labels."""
+    return [name for name in options() if name not in ("by", "reference", "levels")]
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that ask for something. Raises OptionError for one that is none, or is of another type."""
+    return {name: _checked(name, value) for name, value in given.items() if not _is_default(name, value)}
+
+
+def _is_default(name: str, value: Any) -> bool:
+    is_empty = isinstance(value, list | tuple | set | frozenset) and not value and options().get(name) is list
+    return value is None or is_empty or (name in _DEFAULTS and value == _DEFAULTS[name])
+
+
+def _checked(name: str, value: Any) -> Any:
+    kind = options().get(name)
+    if kind is None:
+        close = difflib.get_close_matches(name, fields(), n=1)
+        raise OptionError(f"{name} is no option of a reading" + "".join(f"; did you mean {each}?" for each in close))
+    if kind is list:
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, Mapping) or not isinstance(value, Collection):
+            raise OptionError(f"{name} is {value!r:.60}; it takes a list of names of columns")
+        if wrong := [each for each in value if not isinstance(each, str)]:
+            raise OptionError(f"{name} holds {wrong[0]!r:.60}, which is no name of a column: give text")
+        return list(value)
+    if not isinstance(value, kind):
+        raise OptionError(f"{name} is {value!r:.60}; it {'must be True or False' if kind is bool else 'takes text'}")
+    return value
+
+
+def of_a_table(take: Mapping[str, Any]) -> bool:
+    """Whether something is asked that an array without names or missing values cannot give."""
+    return bool(take.keys() & {"columns", "drop", "categories", "dates", "labels", "missing", "by"})
+
+
+def are_bookkeeping(names: Sequence[str]) -> bool:
+    """Whether a column may be an index that was written as one: the server says so, and leaves it out."""
+    return any(_UNNAMED.fullmatch(name) for name in names)
+
+
+def chosen(names: Sequence[str], take: Mapping[str, Any], *, has_names: bool) -> tuple[list[int], dict[str, Any]]:
+    """Places of the columns of a frame that are sent, and what is then left to do of the reading.
+
+    Raises SampleError for a column that is not there.
+    """
+    left = {name: value for name, value in take.items() if name not in ("columns", "drop")}
+    columns, drop, labels, by = (take.get(name) for name in ("columns", "drop", "labels", "by"))
+    wanted = [*(columns or ()), *(drop or ()), *take.get("categories", ()), *take.get("dates", ())]
+    for name in (*wanted, *(each for each in (labels, by) if each is not None)):
+        if not has_names:
+            raise SampleError(f"the columns have no names by which to choose {name[:100]!r}")
+        if name not in names:
+            raise SampleError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}")
+    if labels is not None and take.get("missing") != "drop":  # missing values of other columns do not matter
+        return [names.index(labels)], {"labels": labels}
+    if columns is None and not drop:
+        return list(range(len(names))), left
+    kept = [name for name in (names if columns is None else columns) if name not in (drop or ())]
+    kept += [name for name in (labels, by) if name is not None and name not in kept]
+    if not [name for name in kept if name not in (labels, by)]:
+        raise SampleError("no column is left; drop fewer")
+    return [names.index(name) for name in kept], left
+
+
+def as_params(take: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as parameters of a request; a list is repeated."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in take.items()}
+
+
+def as_lines(take: Mapping[str, Any]) -> dict[str, str]:
+    """The options as the metadata of a resumable upload: the names of a list one a line."""
+    return {name: "\n".join(value) if isinstance(value, list) else value for name, value in as_params(take).items()}

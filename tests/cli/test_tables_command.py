@@ -1,0 +1,151 @@
+"""`wdist` reads tables as the library does: how is said by flags, and one table may hold the sets of a matrix."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wdist import compare_w1, estimate_w1, matrix_w1
+from wdist.cli.main import main
+from wdist.definitions.reading import Reading
+
+QUICK = ["--critic", "affine", "--steps", "5", "--baseline-rows", "0"]
+GIVEN: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """t.csv and t.parquet: 900 rows of three cuts; june.csv and july.csv: text, holes and decimal commas."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    place = generator.integers(0, 3, 900)
+    table = pd.DataFrame(generator.normal(size=(900, 2)) + place[:, None], columns=["x", "y"])
+    table["cut"] = np.asarray(["Fair", "Good", "Ideal"])[place]
+    table["who"] = [f"person {k // 3}" for k in range(900)]
+    table.to_csv("t.csv", index=False)
+    table.to_parquet("t.parquet", index=False)
+    for month, shift in (("june", 0.0), ("july", 1.0)):
+        rows = pd.DataFrame({"net price": generator.normal(shift, 1, 300), "id": np.arange(300)})
+        rows["colour"] = generator.choice(["red", "blue"], 300)
+        rows.loc[7, "net price"] = np.nan
+        rows.to_csv(f"{month}.csv", index=False, sep=";", decimal=",")
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main([*arguments, *QUICK, "--json"]) == 0, capsys.readouterr().err
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main([*arguments, *QUICK]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    return said.err
+
+
+def test_flags_say_how_files_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = shlex.split("--drop id --categories colour --missing drop --decimal , --separator ';' --scale standardize")
+    found = printed(capsys, "estimate", "june.csv", "july.csv", *flags)
+    expected = estimate_w1(
+        "june.csv", "july.csv", drop="id", categories=["colour"], missing="drop", decimal=",", separator=";",
+        scale="standardize", **GIVEN,
+    )  # fmt: skip
+    assert found["value"] == expected.value
+    assert any("1 of 300 rows have missing values" in warning for warning in found["warnings"])
+    matrix = printed(capsys, "matrix", "june.csv", "july.csv", *flags)
+    assert matrix["rows"] == ["june.csv", "july.csv"]
+    assert main(["plan", "june.csv", "july.csv", "--margin", "0.05", *flags, *QUICK[:4], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pilot"]["value"] == expected.value
+
+
+def test_what_a_refusal_advises_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each refusal names flags; with them the next step is reached, until the files are compared."""
+    flags: list[str] = []
+    for _ in range(6):
+        if main(["estimate", "june.csv", "july.csv", *flags, *QUICK]) == 0:
+            break
+        said = capsys.readouterr().err
+        advised = re.search(r"--(categories|missing|decimal|separator) (?:'[^']*'|\S+)", said)
+        assert advised, said
+        flags += shlex.split(advised[0].rstrip(":,"))
+    assert "colour" in flags
+    assert "missing" in " ".join(flags)
+
+
+@pytest.mark.parametrize("command", ["estimate", "matrix", "compare", "plan", "verify"])
+def test_the_flags_of_reading_stand_in_a_section_of_their_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    before, _, section = capsys.readouterr().out.partition("Reading files")
+    for name in Reading.model_fields:
+        flag = re.compile(rf"--{name.replace('_', '-')}\b")
+        assert flag.search(section)
+        assert not flag.search(before)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_the_levels_of_a_column_are_a_matrix(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "matrix", name, "--by", "cut", "--drop", "who")
+    expected = matrix_w1(name, by="cut", drop=["who"], **GIVEN)
+    assert found["rows"] == ["Fair", "Good", "Ideal"]
+    assert found["value"] == expected.to_dict()["value"]
+    one = printed(capsys, "matrix", name, "--by", "cut", "--drop", "who", "--reference", "Ideal")
+    assert (one["rows"], one["columns"]) == (["Ideal"], ["Fair", "Good"])
+    first = printed(capsys, "matrix", "--reference", "--by=cut", name, "--drop", "who")
+    assert (first["rows"], first["columns"]) == (["Fair"], ["Good", "Ideal"])
+    two = printed(capsys, "matrix", name, "--by", "cut", "--groups", "who", "--levels", "Ideal", "--levels", "Fair")
+    assert two["rows"] == ["Ideal", "Fair"]
+
+
+def test_levels_are_compared_with_one_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "compare", "t.csv", "--by", "cut", "--reference", "Ideal", "--drop", "who")
+    expected = compare_w1("t.csv", by="cut", reference="Ideal", drop=["who"], **GIVEN)
+    assert found == expected.to_dict()
+    assert main(["compare", "t.csv", "--by", "cut", "--reference", "Ideal", "--drop", "who", *QUICK]) == 0
+    assert capsys.readouterr().out.startswith("`Good` is closer to `Ideal` than `Fair`")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_reference_before_the_files_is_the_first_of_them(before: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "abc":
+        np.save(f"{name}.npy", np.random.default_rng(ord(name)).normal(size=(200, 2)))
+    files = ["a.npy", "b.npy", "c.npy"]
+    found = printed(capsys, "matrix", *(["--reference", *files] if before else [*files, "--reference"]))
+    assert (found["rows"], found["columns"]) == (["a.npy"], ["b.npy", "c.npy"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["matrix", "t.csv", "t.parquet", "--by", "cut"], "--by takes one table, not 2 files"),
+        (["matrix", "t.csv", "--by", "cut", "--drop", "who", "--levels", "Iedal"], "did you mean 'Ideal'?"),
+        (["matrix", "t.csv", "t.csv", "--levels", "Fair"], "name it as by"),
+        (["matrix", "t.csv", "t.csv", "--reference=Fair"], "with by a level"),
+        (["matrix", "t.csv", "--by", "size"], "no column is named 'size'"),
+        (["compare", "t.csv", "--by", "cut"], "--reference LEVEL"),
+        (["estimate", "t.csv", "t.csv", "--missing", "droop"], "--missing"),
+        (["estimate", "t.csv", "t.csv", "--decimals", ","], "did you mean --decimal?"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refused(capsys, *arguments)
+
+
+def test_levels_that_are_too_small_are_left_out_as_advised(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv("t.csv")
+    table.loc[:40, "cut"] = "Very Good"
+    table.to_csv("t.csv", index=False)
+    given = ["matrix", "t.csv", "--by", "cut", "--drop", "who"]
+    said = refused(capsys, *given)
+    advised = re.search(r"(--levels .*) leaves them out", said)
+    assert advised, said
+    assert printed(capsys, *given, *shlex.split(advised[1]))["rows"] == ["Fair", "Good", "Ideal"]

@@ -1,0 +1,268 @@
+"""Tables with categories, booleans and missing values: how they are stored, and estimates of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+from service_process import Server
+from test_service_batches import until_done
+
+LEVELS = ["Fair", "Good", "Ideal"]
+WAY: dict[str, Any] = {"categories": "cut", "missing": "level"}
+
+
+def values(
+    seed: int, rows: int = 300, shares: Sequence[float] = (0.2, 0.3, 0.5), shift: float = 0.0
+) -> dict[str, list[Any]]:
+    """A price, of which every tenth is missing, a cut, and whether there is a certificate."""
+    random = np.random.default_rng(seed)
+    cuts = random.choice(LEVELS, size=rows, p=shares)
+    prices = random.normal(shift, 1.0, size=rows)
+    return {
+        "price": [None if k % 10 == 0 else float(price) for k, price in enumerate(prices)],
+        "cut": cuts.tolist(),
+        "certified": (prices > shift).tolist(),
+    }
+
+
+def table(seed: int, **more: Any) -> bytes:
+    """These values as Parquet."""
+    buffer = io.BytesIO()
+    pa_parquet.write_table(pa.table(values(seed, **more)), buffer)
+    return buffer.getvalue()
+
+
+def csv(seed: int) -> bytes:
+    """Price and cut as CSV."""
+    given = values(seed)
+    lines = (
+        f"{'' if price is None else repr(price)},{cut}" for price, cut in zip(given["price"], given["cut"], strict=True)
+    )
+    return "\n".join(["price,cut", *lines]).encode()
+
+
+def send(server: Server, body: bytes, **query: Any) -> httpx.Response:
+    query = {"format": "parquet", **query}
+    return server.client.post("/v1/sample-sets", params=query, content=body)
+
+
+def stored(server: Server, body: bytes, **query: Any) -> dict[str, Any]:
+    answer = send(server, body, **query)
+    assert answer.status_code in (200, 201), answer.text
+    return dict(answer.json())
+
+
+@pytest.fixture(scope="module")
+def mixed(server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (
+        stored(server, table(1), name="January", **WAY),
+        stored(server, table(2, shares=(0.6, 0.3, 0.1), shift=1.0), name="February", **WAY),
+    )
+
+
+def test_a_table_is_stored_as_codes_with_its_schema(server: Server, mixed: tuple[dict, dict]) -> None:
+    made, body = mixed[0], table(1)
+    given = values(1)
+    columns = made["table"]["columns"]
+    assert made["columns"] == ["price", "cut", "certified"]
+    assert [(each["name"], each["kind"]) for each in columns] == [
+        ("price", "number"), ("cut", "category"), ("certified", "boolean")
+    ]  # fmt: skip
+    assert sorted(columns[1]["levels"]) == LEVELS
+    assert made["table"]["missing"] is True
+    assert made["file_sha256"] == hashlib.sha256(body).hexdigest() != made["sha256"]
+    assert made["reading"] == {"categories": ["cut"], "missing": "level"}
+    content = server.client.get(f"/v1/sample-sets/{made['id']}/content").content
+    codes = np.load(io.BytesIO(content))
+    assert hashlib.sha256(content).hexdigest() == made["sha256"]
+    assert [columns[1]["levels"][int(code)] for code in codes[:, 1]] == given["cut"]
+    np.testing.assert_array_equal(codes[:, 0], np.array(given["price"], dtype=float))
+    np.testing.assert_array_equal(codes[:, 2], given["certified"])
+    assert server.client.get(f"/v1/sample-sets/{made['id']}").json() == made
+
+
+def test_statistics_say_what_is_missing_and_how_often_each_level_is(mixed: tuple[dict, dict]) -> None:
+    statistics = mixed[0]["statistics"]
+    given = values(1)
+    prices = np.array([price for price in given["price"] if price is not None])
+    price, cut, certified = statistics["columns"]
+    assert (price["missing"], price["min"], price["max"]) == (30, prices.min(), prices.max())
+    assert price["mean"] == pytest.approx(prices.mean(), rel=1e-12, abs=1e-12)
+    assert price["std"] == pytest.approx(prices.std(), rel=1e-12)
+    counts = {level: given["cut"].count(level) for level in LEVELS}
+    assert cut == {"levels": counts, "distinct": 3, "missing": 0}
+    assert list(cut["levels"].values()) == sorted(counts.values(), reverse=True)
+    assert certified["levels"] == {str(value).lower(): given["certified"].count(value) for value in (True, False)}
+    assert (statistics["min"], statistics["constant"]) == (None, False)
+
+
+def test_the_same_codes_with_other_levels_are_another_set(server: Server) -> None:
+    body = csv(3)
+    one = stored(server, body, format="csv", **WAY)
+    other = stored(server, body.replace(b"Ideal", b"Premium"), format="csv", **WAY)
+    assert one["sha256"] == other["sha256"]
+    assert one["id"] != other["id"]
+    assert "Premium" in str(other["table"])
+    again = send(server, body, format="csv", **WAY)
+    assert (again.status_code, again.json()["id"]) == (200, one["id"])
+
+
+def test_rows_left_out_are_told(server: Server) -> None:
+    dropped = stored(server, table(4), categories="cut", missing="drop", name="complete")
+    assert (dropped["rows"], dropped["notes"][0].split(" were")[0]) == (270, "30 of 300 rows have missing values and")
+    other = stored(server, table(5, shift=0.5), categories="cut", missing="drop", name="also complete")
+    done = server.until_done(server.submit(dropped["id"], other["id"], critic="affine", baseline_rows=0))
+    told = [warning for warning in done["result"]["warnings"] if "30 of 300" in warning]
+    assert len(told) == 2, done["result"]["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ({"missing": "ignore"}, "missing", "'error', 'drop' or 'level'"),
+        ({"categories": ["cut"], "drop": ["cut"]}, "categories", "'cut' is in drop, too"),
+        ({"time_unit": "weeks"}, "time_unit", "'days'"),
+        ({"header": "perhaps"}, "header", "true or false"),
+        ({"separator": "::"}, "separator", "1 characters"),
+        ({"columns": [""]}, "columns", "at least 1 characters"),
+        ({}, "body", "declare it with ?categories=cut, or leave it out with ?drop=cut"),
+        ({"categories": "cut"}, "body", "?missing=drop leaves such rows out, ?missing=level makes it a level"),
+    ],
+)
+def test_a_reading_that_cannot_be_done_is_refused_by_its_field(
+    server: Server, query: dict[str, Any], field: str, words: str
+) -> None:
+    answer = send(server, table(6), **query)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_a_resumable_upload_is_read_in_the_same_way(server: Server, mixed: tuple[dict, dict]) -> None:
+    from test_service_uploads import TUS, encoded
+
+    body = table(1)
+    metadata = encoded(name="January", format="parquet", **WAY)
+    begun = server.client.post(
+        "/v1/uploads", headers={**TUS, "Upload-Length": str(len(body)), "Upload-Metadata": metadata}
+    )
+    headers = {**TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    answer = server.client.patch(begun.headers["location"], content=body, headers=headers)
+    assert answer.headers["wdist-sample-set"] == mixed[0]["id"]
+    refused = server.client.post(
+        "/v1/uploads", headers={**TUS, "Upload-Length": "9", "Upload-Metadata": encoded(format="csv", missing="no")}
+    )
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "missing")
+
+
+def test_columns_of_a_coded_table_keep_their_names(server: Server, mixed: tuple[dict, dict]) -> None:
+    answer = server.client.put(f"/v1/sample-sets/{mixed[0]['id']}/columns", json={"columns": ["a", "b", "c"]})
+    assert answer.status_code == 409
+    assert "from its file" in answer.json()["detail"]
+
+
+def test_an_estimate_of_coded_tables_is_that_of_the_library(
+    server: Server, mixed: tuple[dict, dict], tmp_path: Path
+) -> None:
+    import wdist
+
+    options: dict[str, Any] = {"scale": "standardize", "category_cost": 2.0, "critic": "affine", "baseline_rows": 100}
+    done = server.until_done(server.submit(*(each["id"] for each in mixed), **options))
+    assert done["status"] == "succeeded", done["error"]
+    for name, body in (("a.parquet", table(1)), ("b.parquet", table(2, shares=(0.6, 0.3, 0.1), shift=1.0))):
+        (tmp_path / name).write_bytes(body)
+    local = wdist.estimate_w1(
+        tmp_path / "a.parquet", tmp_path / "b.parquet", categories=["cut"], missing="level", **options
+    ).to_dict()
+    for figure in ("value", "lower_bound", "upper_bound", "p_value"):
+        assert done["result"][figure] == pytest.approx(local[figure], rel=1e-9)
+    assert done["result"]["lower_bound"] > 0
+
+
+def split(server: Server, body: bytes, **query: Any) -> httpx.Response:
+    query = {"format": "parquet", **query}
+    return server.client.post("/v1/sample-sets/by", params=query, content=body)
+
+
+def test_each_level_of_a_column_becomes_a_set(server: Server) -> None:
+    body = table(11, rows=900)
+    answer = split(server, body, by="cut", name="diamonds", missing="level")
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["object"], made["by"]) == ("list", "cut")
+    assert [each["name"] for each in made["data"]] == [f"diamonds: {level}" for level in LEVELS]
+    given = values(11, rows=900)
+    lines = list(zip(*given.values(), strict=True))
+    for each, level in zip(made["data"], LEVELS, strict=True):
+        own = [line for line in lines if line[1] == level]
+        assert each["columns"] == ["price", "certified"]
+        assert each["reading"] == {"categories": ["cut"], "missing": "level", "by": "cut", "level": level}
+        content = server.client.get(f"/v1/sample-sets/{each['id']}/content").content
+        assert hashlib.sha256(content).hexdigest() == each["sha256"]
+        assert len(content) == each["bytes"]
+        expected = [[np.nan if price is None else price, is_certified] for price, _, is_certified in own]
+        np.testing.assert_array_equal(np.load(io.BytesIO(content)), expected)
+        assert each["statistics"]["columns"][0]["missing"] == sum(line[0] is None for line in own)
+    again = split(server, body, by="cut", name="diamonds", missing="level")
+    assert (again.status_code, again.json()) == (200, made)
+    two = split(server, body, by="cut", levels=["Ideal", "Fair"], missing="level")
+    assert [(two.status_code, each["name"]) for each in two.json()["data"]] == [(201, "Ideal"), (201, "Fair")]
+    assert two.json()["data"][1]["sha256"] == made["data"][0]["sha256"]
+
+
+def test_numbers_split_by_a_level_are_plain_sets(server: Server) -> None:
+    made = split(server, table(12), by="cut", drop="certified", missing="drop").json()["data"]
+    assert [each["table"] for each in made] == [None] * 3
+    assert sum(each["rows"] for each in made) == 270
+    assert all("30 of 300" in each["notes"][0] for each in made)
+    assert all(each["statistics"]["columns"][0]["min"] is not None for each in made)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ({}, "by", "by is missing"),
+        ({"by": "colour", "missing": "level"}, "body", "no column is named 'colour'"),
+        ({"by": "cut", "levels": ["ideal"], "missing": "level"}, "levels", "did you mean 'Ideal'"),
+        ({"by": "cut", "labels": "price"}, "labels", "leave one of them out"),
+        ({"by": "cut", "format": "npy"}, "by", "has no columns with names"),
+        ({"by": "cut"}, "body", "has a missing value"),
+        ({"by": "price", "drop": "cut", "missing": "level"}, "body", "the limit is 200"),
+        ({"by": "cut", "columns": ["cut"]}, "body", "no columns beside 'cut'"),
+    ],
+)
+def test_a_table_that_cannot_be_split_leaves_nothing(
+    server: Server, query: dict[str, Any], field: str, words: str
+) -> None:
+    def count() -> int:
+        return int(server.rows("SELECT count(*) FROM sample_sets")[0][0])
+
+    before = count()
+    answer = split(server, table(13), **query)
+    assert answer.status_code == 422, answer.text
+    assert words in answer.json()["detail"]
+    assert answer.json()["errors"][0]["field"] == field
+    assert count() == before
+    assert not list((server.data / "incoming").iterdir())
+
+
+def test_a_matrix_over_levels_is_that_of_the_library(server: Server, tmp_path: Path) -> None:
+    import wdist
+
+    body = table(15, rows=1200, shares=(0.3, 0.3, 0.4))
+    (tmp_path / "all.parquet").write_bytes(body)
+    options: dict[str, Any] = {"scale": "standardize", "critic": "affine", "baseline_rows": 0, "upper": "none"}
+    sets = [each["id"] for each in split(server, body, by="cut", missing="level").json()["data"]]
+    batch = until_done(server, server.client.post("/v1/batches", json={"matrix": sets, **options}).json())
+    found = server.client.get(f"/v1/batches/{batch['id']}/matrix").json()
+    local = wdist.matrix_w1(tmp_path / "all.parquet", by="cut", missing="level", **options)
+    np.testing.assert_allclose(found["lower_bound"], local.lower_bound, rtol=1e-9)

@@ -1,0 +1,108 @@
+"""Files of text as UTF-8: unpacked, and taken from the encoding that is given or that a byte order mark tells."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from wdist.data.tables.found import DecodeError, TooLargeError
+from wdist.data.tables.naming import asked
+
+_BLOCK = 1 << 20
+_GZIP = b"\x1f\x8b"
+_MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+
+
+@contextmanager
+def as_utf8(source: IO[bytes], encoding: str | None, limit: int) -> Iterator[IO[bytes]]:
+    """The file as UTF-8 text; a temporary copy where it is packed or in another encoding.
+
+    Raises DecodeError if it cannot be read so, TooLargeError if the copy would have more than `limit` bytes.
+    """
+    source.seek(0)
+    if source.read(2) == _GZIP:
+        with _unpacked(source, limit) as unpacked, as_utf8(unpacked, encoding, limit) as text:
+            yield text
+        return
+    source.seek(0)
+    start = source.read(4)
+    known = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if known is None and (encoding is None or _is_utf8(encoding)):
+        yield source
+        return
+    with _decoded(source, known or encoding or "utf-8", limit) as text:
+        yield text
+
+
+def not_utf8(line: int) -> DecodeError:
+    """The refusal of text whose encoding nothing tells."""
+    return DecodeError(
+        f"line {line} is not UTF-8 text: say what its encoding is, such as {asked('encoding', 'cp1252')} for files of "
+        "Excel on Windows"
+    )
+
+
+def _is_utf8(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
+    except LookupError:
+        raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
+
+
+@contextmanager
+def _unpacked(source: IO[bytes], limit: int) -> Iterator[IO[bytes]]:
+    source.seek(0)
+    with tempfile.TemporaryFile() as copy:
+        try:
+            with gzip.GzipFile(fileobj=source) as packed:
+                while block := packed.read(_BLOCK):
+                    _write(copy, block, limit)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DecodeError("its compressed data is incomplete or damaged; write it again") from error
+        copy.flush()
+        yield copy
+
+
+@contextmanager
+def _decoded(source: IO[bytes], encoding: str, limit: int) -> Iterator[IO[bytes]]:
+    source.seek(0)
+    decoder, lines = _decoder(encoding), 0
+    with tempfile.TemporaryFile() as copy:
+        while True:
+            block = source.read(_BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise DecodeError(
+                    f"it is not text in {encoding}: {error.reason} near line {lines + 1:,}; say which encoding it has "
+                    f"with {asked('encoding', 'cp1252')} or another"
+                ) from error
+            lines += text.count("\n")
+            _write(copy, text.encode(errors="surrogatepass"), limit)
+            if not block:
+                break
+        copy.flush()
+        yield copy
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses what decodes to bytes, such as zip
+        return codecs.getincrementaldecoder(encoding)(errors="strict")
+    except (LookupError, TypeError):
+        raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
+
+
+def _write(copy: IO[bytes], block: bytes, limit: int) -> None:
+    if copy.tell() + len(block) > limit:
+        raise TooLargeError(f"it unpacks to more than the {limit:,} bytes that a sample set may have")
+    copy.write(block)

@@ -1,0 +1,1 @@
+"""Readers of formats whose packages come with an extra of wdist: Excel and AnnData."""
