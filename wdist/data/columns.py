@@ -59,6 +59,7 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
+    can_choose = not by_position and source is not None and target is not None
     source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
@@ -75,13 +76,13 @@ def check_names(
     if sorted(source) == sorted(target):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
-            + (f"put them into the order {_listed(source)}" if by_position else f"read both with {_chosen(source)}")
+            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
         )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
-    if shared and not by_position:
+    if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 

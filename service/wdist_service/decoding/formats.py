@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wdist.data.readers import registry
-from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, instead_of, of_file_name
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, NPY, instead_of, of_file_name
 from wdist.definitions.reading import Selection
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 

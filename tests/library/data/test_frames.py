@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from wdist import estimate_w1
 from wdist.data.memory.frames import BLOCK_ROWS
+from wdist.data.rows import labels_of
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.sources.files import labels_of
 from wdist.definitions.reading import Selection
@@ -132,7 +133,7 @@ def test_text_is_a_category_or_a_date_where_it_is_declared(library: str) -> None
     assert found.table.columns[0].levels == ("x", "y", "z")
     codes = found.array[:, 0]
     assert [None if code != code else "xyz"[int(code)] for code in codes.tolist()] == texts
-    dates = TEXTS[library](["2020-01-02", None, "2020-01-01T12:00+02:00"])
+    dates = TEXTS[library](["2020-01-02", None, "2020-01-01T10:00"])
     taken = {"dates": ["a"], "missing": "level", "time_unit": "hours", "time_start": "2020-01-01"}
     assert values(dates, **taken) == [24, None, 10]
     with pytest.raises(SampleError, match=r"column 'a', row 0 .* holds 'x', which is no date or time in ISO 8601"):
@@ -191,14 +192,14 @@ def test_labels_are_of_the_rows_that_are_kept(make: Callable[[Any], Any]) -> Non
     labels = labels_of(frame, "g", "January", take)
     rows = open_samples(frame, take=take.model_copy(update={"drop": ["g"]}))
     assert rows.array.tolist() == [[1, 1], [4, 4]] * 50
-    np.testing.assert_array_equal(labels, labels_of(make({"g": ["a", "c"] * 50}), "g", "x"))
-    np.testing.assert_array_equal(open_samples(frame, take=take, labels="g").array[:, 0], labels)
+    np.testing.assert_array_equal(labels, labels_of(make({"g": ["a", "c"] * 50}), "g", "x", Selection()))
+    np.testing.assert_array_equal(open_samples(frame, labels="g", missing="drop").array[:, 0], labels)
     with pytest.raises(OptionError, match="the label of row 2 of January is missing"):
-        labels_of(frame, "g", "January")
+        labels_of(frame, "g", "January", Selection())
     with pytest.raises(OptionError, match="is missing"):  # row 2 is kept if `v` is left out
         labels_of(frame, "g", "January", Selection(missing="drop", drop=["v"]))
     with pytest.raises(SampleError, match="January: no column is named 'h'; there are g, v, w"):
-        labels_of(frame, "h", "January")
+        labels_of(frame, "h", "January", Selection())
 
 
 def test_missing_values_of_arrays() -> None:
@@ -265,7 +266,7 @@ def test_annotated_data(form: Callable[[Any], Any], is_backed: bool, tmp_path: A
     assert [column.kind for column in with_type.table.columns] == ["number", "number", "category"]
     np.testing.assert_array_equal(with_type.array[:, :2], odd_data.table())
     labels = labels_of(data, "type", "cells", Selection(missing="drop"))
-    np.testing.assert_array_equal(labels, labels_of(pd.DataFrame({"g": ["T", "B"] * 60}), "g", "x"))
+    np.testing.assert_array_equal(labels, labels_of(pd.DataFrame({"g": ["T", "B"] * 60}), "g", "x", Selection()))
     if is_backed:
         data.file.close()
 
