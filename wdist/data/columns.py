@@ -59,6 +59,7 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
+    source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
             return
@@ -93,6 +94,12 @@ def _chosen(names: Sequence[str]) -> str:
     if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
         return f"columns=[...], in the order {_listed(names)}"
     return f"columns={list(names)!r}"
+
+
+def _numbered(names: Sequence[str] | None, others: Sequence[str] | None) -> Sequence[str] | None:
+    """Numbers from 0 for columns without names, if the others are called by these numbers in some order."""
+    numbers = [str(k) for k in range(len(others or ()))]
+    return numbers if names is None and others and sorted(others) == sorted(numbers) else names
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -39,8 +39,6 @@ export class Slot {
 
   /** Uploads at once, while the user chooses the options. */
   async take(file) {
-    const reading = this.reading.read();
-    if (!reading) return;
     this.clear();
     const mine = (this.abort = new AbortController());
     this.file = file;
@@ -54,7 +52,7 @@ export class Slot {
         this.onProgress?.(share);
       };
       const onTrouble = (error) => this.abort === mine && this.onTrouble?.(error);
-      const [set] = await uploadFile(file, { reading, onProgress, onTrouble, signal: mine.signal });
+      const [set] = await uploadFile(file, { reading: this.reading.read(), onProgress, onTrouble, signal: mine.signal });
       if (this.abort !== mine) return;
       Object.assign(this, { set, progress: null });
       this.#changed(`${this.title}: ${file.name} is uploaded, ${describeSet(set)}.`);

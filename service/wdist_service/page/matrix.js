@@ -77,8 +77,6 @@ function earlierSets(sets, draw) {
 
 /** Sends a file; what it becomes takes the place of its line, or of the line of an earlier reading, `place`. */
 async function add(file, draw, by = split.value.trim() || null, place = null) {
-  const how = reading.read();
-  if (!how) return;
   const key = uniqueId("entry");
   const abort = new AbortController();
   const entry = { name: file.name, set: null, progress: 0, error: null, abort, file, by };
@@ -86,7 +84,7 @@ async function add(file, draw, by = split.value.trim() || null, place = null) {
   else replace(place, [[key, entry]]);
   draw();
   try {
-    const sets = await uploadFile(file, { reading: how, by, signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
+    const sets = await uploadFile(file, { reading: reading.read(), by, signal: abort.signal, onProgress: (share) => entry.show?.((entry.progress = share)) });
     if (!entries.has(key)) return;
     replace(key, sets.map((set) => [set.id, { name: by ? nameOf(set) : file.name, set, file, by }]));
     announce(by ? `${file.name} is uploaded: ${plural(sets.length, "set")}.` : `${file.name} is uploaded.`);
@@ -138,7 +136,7 @@ function setLine(key, entry, draw) {
   }
   const isFirst = entries.keys().next().value === key;
   const first = !isFirst && entry.set && h("button", { type: "button", class: "quiet", onclick: () => toFront(key, draw) }, "Put first", h("span", { class: "visually-hidden" }, `: ${entry.name}`));
-  return h("li", null, h("strong", null, entry.name), state, h("span", { class: "row-end" }, first, remove));
+  return h("li", null, h("strong", null, entry.name), h("div", null, state), h("span", { class: "row-end" }, first, remove));
 }
 
 async function submit(button, message) {

@@ -2,7 +2,8 @@
 
 import { endingsOf, parametersOf } from "./contract.js";
 import { alertBox, h } from "./dom.js";
-import { fieldOf, mark, Refused, textFieldOf } from "./fields.js";
+import { fieldOf, textFieldOf } from "./fields.js";
+import { plural } from "./format.js";
 
 const ADVICE = /\?(\w+)=([\w.~%-]+)/g; // as the server's messages name an option
 const UPLOAD = "/v1/sample-sets";
@@ -26,8 +27,9 @@ export class ReadingForm {
     this.endings = endingsOf(contract, UPLOAD);
     this.fields = new Map([...this.options].map(([name, option]) => [name, textFieldOf(option) ?? fieldOf(option)]).filter(([, field]) => field));
     this.again = () => {};
-    this.button = h("button", { type: "button", onclick: () => this.#reread() }, "Read the files again");
-    this.element = h("details", { class: "reading" }, h("summary", null, "How the files are read"),
+    this.button = h("button", { type: "button", onclick: () => this.again() }, "Read the files again");
+    this.count = h("span", { class: "soft" });
+    this.element = h("details", { class: "reading", oninput: () => this.#tell() }, h("summary", null, "How the files are read", this.count),
       h("div", { class: "stack" }, h("p", { class: "small soft" }, "Files that are compared are read alike."), h("div", { class: "option-grid" }, [...this.fields].map(([name, field]) => this.#line(this.options.get(name), field))), this.button));
   }
 
@@ -36,26 +38,16 @@ export class ReadingForm {
     return h("div", { class: "option" }, h("label", { for: control.id }, label), control, h("span", { class: "small soft" }, help));
   }
 
-  /** The options that differ from the defaults, by API name; null if a field is invalid, which is then marked. */
-  read() {
-    const values = {};
-    try {
-      for (const [name, field] of this.fields) {
-        const value = field.read();
-        if (JSON.stringify(value) !== JSON.stringify(this.options.get(name).initial)) values[name] = value;
-      }
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      this.element.open = true;
-      mark(error.control, error.message);
-      error.control.focus();
-      return null;
-    }
-    return values;
+  /** Shows beside the title how many options are set. */
+  #tell() {
+    const set = Object.keys(this.read()).length;
+    this.count.textContent = set ? ` (${plural(set, "option")} set)` : "";
   }
 
-  #reread() {
-    if (this.read()) this.again();
+  /** The options that differ from the defaults, by API name. */
+  read() {
+    const given = [...this.fields].map(([name, field]) => [name, field.read()]);
+    return Object.fromEntries(given.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.options.get(name).initial)));
   }
 
   /** A message in the words of this form: what it calls ?option=value is “label: value”. */
@@ -79,8 +71,8 @@ export class ReadingForm {
     const distinct = new Map(possible.map(([name, value]) => [`${name} ${value}`, [name, value]]));
     return [...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
       this.fields.get(name).set(value);
-      this.element.open = true;
-      this.#reread();
+      this.#tell();
+      this.again();
     } }, REMEDIES[name]?.(value) ?? `${this.options.get(name).label}: ${value}`));
   }
 }

@@ -87,7 +87,12 @@ def payload(data: Any, name: str | None = None, *, with_names: bool = False, **o
         frame = frame_of(data)
     if frame is not None:
         return _from_frame(frame, name, take, with_names=with_names)
-    return _from_array(as_array(data, masked_is_missing="missing" in take), name, take)
+    array = as_array(data, masked_is_missing="missing" in take)
+    if array.ndim == 0 or array.ndim > 4:
+        raise SampleError(
+            f"the data: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"
+        )
+    return _from_array(array, name, take)
 
 
 def _from_frame(frame: Frame, name: str | None, take: Mapping[str, Any], *, with_names: bool) -> Payload:
@@ -156,6 +161,10 @@ def _path(given: str | os.PathLike[Any]) -> Path:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    try:
+        Path(text).exists()
+    except OSError as error:
+        raise SampleError(f"{text[:60]!r}... is no path of a file: {error.strerror or error}") from error
     return Path(text)
 
 

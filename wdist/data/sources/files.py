@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from wdist.data.advice import in_python
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.columnar.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.npy import map_npy
 from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.sources.advice import in_python
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
@@ -147,6 +147,8 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
             if standard_input is not None:
                 standard_input.seek(0)
                 source = standard_input
+            elif (copy := stack.enter_context(copied_pipe(path))) is not None:
+                source = copy
             else:
                 source = stack.enter_context(_opened(path))
             kind = of_file_name(path.name) or _recognised(source, given)
@@ -163,14 +165,24 @@ def is_pipe(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _opened(path: Path) -> IO[bytes]:
+@contextmanager
+def copied_pipe(path: Path) -> Iterator[IO[bytes] | None]:
+    """A copy of what a pipe gives, in a temporary file; None for a path that is no pipe. Raises SampleError."""
     if not is_pipe(path):
-        return path.open("rb")
-    copied = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with path.open("rb") as pipe:
-        shutil.copyfileobj(pipe, copied)
-    copied.seek(0)
-    return copied
+        yield None
+        return
+    with tempfile.TemporaryFile() as copy:
+        try:
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, copy)
+        except OSError as error:
+            raise SampleError(f"{path}: {error.strerror or error}") from error
+        copy.seek(0)
+        yield copy
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _recognised(source: IO[bytes], given: str) -> FileFormat:

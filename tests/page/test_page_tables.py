@@ -1,0 +1,178 @@
+"""Tables on the page: how files are read, what the page says of a set, and one table as many sets."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start, zone
+from playwright.sync_api import Locator, Page, expect
+from server_process import ServerProcess
+
+ROWS = 400
+LEVELS = ["Fair", "Good", "Ideal"]
+
+
+def table(seed: int) -> pd.DataFrame:
+    """Rows whose carat grows with the cut, with a boolean, dates, an index column and one missing value."""
+    random = np.random.default_rng(seed)
+    cut = random.choice(LEVELS, ROWS, p=[0.2, 0.3, 0.5] if seed else [0.6, 0.3, 0.1])
+    carat = random.normal(size=ROWS) + 3.0 * np.array([LEVELS.index(each) for each in cut])
+    frame = pd.DataFrame({"carat": carat, "cut": cut, "sold": pd.date_range("2026-01-01", periods=ROWS, freq="D")})
+    frame.loc[7, "carat"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("tables")
+    for seed, name in enumerate(("north", "south")):
+        table(seed).to_csv(folder / f"{name}.csv", index=False)
+        table(seed)[["carat", "cut"]].dropna().to_csv(folder / f"{name} whole.csv", index=False)
+    table(0)[["carat"]].dropna().to_csv(folder / "decimal.csv", index=False, sep=";", decimal=",")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def give(page: Page, side: str, path: Path) -> None:
+    zone(page, side).locator("input[type=file]").set_input_files(path)
+
+
+def sets_of(server: ServerProcess) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"{server.url}/v1/sample-sets?limit=100", timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["data"]
+    return found
+
+
+def remedy(place: Page | Locator, name: str) -> Locator:
+    return place.get_by_role("button", name=name, exact=True)
+
+
+def test_a_refusal_offers_what_it_advises(open_page: OpenPage, server: ServerProcess, tables: dict[str, Path]) -> None:
+    page = open_page(expected=("422",))
+    source, target = zone(page, "Source"), zone(page, "Target")
+    give(page, "Source", tables["north"])
+    give(page, "Target", tables["south"])
+    for name in ("Take cut as a category", "Take sold as dates", "Count times in days", "Make missing values a level"):
+        expect(remedy(target, name)).to_be_visible(timeout=PATIENCE_MS)
+        expect(source.get_by_role("alert")).not_to_contain_text("?")  # options are named as the form names them
+        remedy(source, name).click()  # reads both files again
+    for side in (source, target):
+        expect(side).to_contain_text(f"{ROWS} rows of 3 columns", timeout=PATIENCE_MS)
+    expect(page.locator(".reading summary")).to_have_text("How the files are read (4 options set)")
+    source.get_by_text("3 columns", exact=True).click()
+    cells = source.locator("tbody tr").evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
+    fair = int((table(0)["cut"] == "Fair").sum())
+    assert [(cell[0], cell[1], cell[3]) for cell in cells] == [
+        ("carat", "number", "1"), ("cut", "category", "0"), ("sold", "time", "0"),
+    ]  # fmt: skip
+    assert f"Fair ({fair})" in cells[1][2]
+    assert "days since 1970-01-01" in cells[2][2]
+    stored = next(each for each in sets_of(server) if each["name"] == "north.csv")
+    assert stored["reading"] == {
+        "categories": ["cut"], "dates": ["sold"], "time_unit": "days", "missing": "level"
+    }  # fmt: skip
+
+
+def test_rows_that_were_left_out_are_told(open_page: OpenPage, tables: dict[str, Path]) -> None:
+    page = open_page(expected=("422",))
+    page.get_by_text("How the files are read").click()
+    page.get_by_label("Columns to leave out").fill("cut\nsold")
+    give(page, "Source", tables["north"])
+    remedy(zone(page, "Source"), "Leave out rows with a missing value").click(timeout=PATIENCE_MS)
+    expect(zone(page, "Source")).to_contain_text(f"{ROWS - 1} rows of 1 column", timeout=PATIENCE_MS)
+    expect(zone(page, "Source").locator(".notes li")).to_contain_text("1 of 400 rows")
+
+
+def test_an_estimate_of_categories_shows_levels(open_page: OpenPage, tables: dict[str, Path]) -> None:
+    page = open_page()
+    page.get_by_text("How the files are read").click()
+    page.get_by_label("Columns of categories").fill("cut")
+    choose(page, tables["north whole"], tables["south whole"])
+    page.get_by_text("More options").click()
+    page.get_by_label("Distance of two levels of a category").fill("2")
+    page.get_by_label("Units of the distance").select_option("robust")
+    start(page)
+    result = result_of(page)
+    expect(result).to_contain_text("two levels of a category are 2 apart")
+    expect(page.locator("main")).to_contain_text("robustly scaled columns, levels 2 apart")
+    rows = page.get_by_role("region", name="Unusual source rows")
+    expect(rows.get_by_role("columnheader", name="cut")).to_be_visible(timeout=PATIENCE_MS)
+    last = rows.locator("tbody tr td:last-child").all_inner_texts()
+    assert last
+    assert set(last) <= set(LEVELS)
+    code = page.get_by_role("tabpanel").inner_text()
+    assert 'create("north whole.csv", categories=["cut"])' in code
+    page.get_by_role("tab", name="Command line").click()
+    assert "--categories 'cut'" in page.get_by_role("tabpanel").inner_text()
+
+
+def test_options_that_are_changed_later_read_the_files_again(open_page: OpenPage, tables: dict[str, Path]) -> None:
+    page = open_page(expected=("422",))
+    give(page, "Source", tables["decimal"])
+    source = zone(page, "Source")
+    expect(source.get_by_role("alert").or_(source.get_by_text("399 rows of 1 column"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    page.get_by_text("How the files are read").click()
+    page.locator("[name=decimal]").select_option(",")
+    page.locator("[name=separator]").fill(";")
+    page.get_by_role("button", name="Read the files again").click()
+    expect(source).to_contain_text("399 rows of 1 column", timeout=PATIENCE_MS)
+    low, high = table(0)["carat"].min(), table(0)["carat"].max()
+    shown = re.search(r"values from ([\u2212\d.]+) to ([\d.]+)", source.inner_text())
+    assert shown is not None
+    assert float(shown[1].replace("\u2212", "-")) == pytest.approx(low, rel=1e-3)
+    assert float(shown[2]) == pytest.approx(high, rel=1e-3)
+
+
+def test_one_table_becomes_a_matrix(open_page: OpenPage, tables: dict[str, Path]) -> None:
+    page = open_page("/#/matrix", expected=("422",))
+    page.get_by_label("Make one set for each value in the column").fill("cut")
+    page.locator("input[type=file]").set_input_files(tables["north"])
+    for name in ("Leave out the column sold", "Leave out rows with a missing value"):
+        remedy(page, name).click(timeout=PATIENCE_MS)
+    lines = page.locator(".set-list li")
+    expect(lines.locator("strong")).to_have_text(LEVELS, timeout=PATIENCE_MS)
+    lines.last.get_by_role("button", name="Put first").click()
+    expect(lines.locator("strong")).to_have_text(["Ideal", "Fair", "Good"])
+    page.get_by_label("What to compare").select_option("the first with the others: which is closest?")
+    page.locator("[name=critic]").select_option("affine")
+    page.get_by_role("button", name="Find the closest").click()
+    card = page.get_by_role("region", name="Which is closest?")
+    expect(card).to_contain_text("Distance from Ideal", timeout=PATIENCE_MS)
+    expect(card.locator("tbody th").first).to_have_text("Good")  # carat grows from Fair over Good to Ideal
+    page.goto(page.url.split("#")[0] + "#/jobs")
+    batch = page.locator("tr", has=page.locator("a[href^='#/batches/']")).first
+    expect(batch).to_contain_text("Ideal, Fair, Good", timeout=PATIENCE_MS)
+    expect(page.locator("tr", has_text="Ideal").last).to_contain_text("carat")
+
+
+def test_a_file_in_parts_is_read_as_asked(open_page: OpenPage, server: ServerProcess, tmp_path: Path) -> None:
+    rows = np.random.default_rng(3).integers(0, 1000, size=(400_000, 3))
+    path = tmp_path / "long ß,数.csv"
+    lines = "".join(f"{a},{b},{c},{'xy'[a % 2]}{'pad' * 3}\n" for a, b, c in rows)
+    path.write_text("a,b;,c\u00e4,kind\n" + lines, encoding="utf-8")
+    assert path.stat().st_size > 8 << 20  # more than one part
+    page = open_page()
+    page.get_by_text("How the files are read").click()
+    page.get_by_label("Columns to leave out").fill("b;\nc\u00e4")
+    page.get_by_label("Columns of categories").fill("kind")
+    give(page, "Source", path)
+    expect(zone(page, "Source")).to_contain_text("400,000 rows of 2 columns", timeout=PATIENCE_MS)
+    stored = next(each for each in sets_of(server) if each["name"] == path.name)
+    assert stored["reading"] == {"drop": ["b;", "c\u00e4"], "categories": ["kind"]}
+    assert [each["kind"] for each in stored["table"]["columns"]] == ["number", "category"]
+
+
+def test_files_of_other_kinds_are_left_to_the_server(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page(expected=("415",))
+    (tmp_path / "notes.docx").write_bytes(b"PK")
+    give(page, "Source", tmp_path / "notes.docx")
+    expect(zone(page, "Source").get_by_role("alert")).to_contain_text(".parquet", timeout=PATIENCE_MS)
+    expect(zone(page, "Source")).to_contain_text(".xlsx")  # what can be dropped is the contract's list
