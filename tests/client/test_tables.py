@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from wdist.data.files import open_file
-from wdist.data.rows import rows_of
+from wdist.data.sources.files import open_file
+from wdist.data.sources.rows import rows_of
 from wdist.definitions.reading import Selection
 from wdist_client import AsyncClient, Client, InvalidRequest, OptionError, SampleError
 from wdist_client.advice import in_flags, in_python

@@ -15,9 +15,8 @@ import scipy.sparse as sp
 
 from wdist import estimate_w1
 from wdist.data.memory.frames import BLOCK_ROWS
-from wdist.data.rows import labels_of
 from wdist.data.samples import SampleSet, open_samples
-from wdist.data.sources.files import labels_of
+from wdist.data.sources.rows import labels_of
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
 
