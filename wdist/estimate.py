@@ -18,12 +18,12 @@ from wdist.data.checks import (
     scale_warnings,
 )
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows
 from wdist.data.groups import checked_labels, comparable
 from wdist.data.pair import SamplePair, Shared
-from wdist.data.rows import labels_of
 from wdist.data.samples import SampleSet, encode_together, open_samples
 from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import labels_of
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.reading import Reading, Selection
@@ -49,8 +49,8 @@ def estimate_w1(
     x: Any,
     y: Any,
     *,
-    groups: tuple[Any, Any] | str | None = None,
     names: tuple[str, str] | None = None,
+    groups: tuple[Any, Any] | str | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     should_finish: Callable[[], bool] | None = None,
@@ -69,10 +69,11 @@ def estimate_w1(
             anything array-like, a pandas or polars frame, or the path of a file: .npy, .npz (or FILE.npz:NAME),
             .parquet, .csv, a .zip or a folder of images. Rows must be i.i.d. draws; uint8 images are divided by 255.
         y: rows of Q (target), of the same shape as those of x and independent of them.
+        names: what messages and reports call the two sets, such as ("January", "February"); by default their files, or
+            source and target.
         groups: labels of the rows of x and of y, if rows belong together (a patient, a burst), or the name of a column
             that holds them in both tables. The split keeps groups whole, and the result is about drawing a group, then
             a row from it. Labels are numbers, text, dates or times; 3, 3.0 and "3" are one label, "007" is another.
-        names: what reports and messages call the sets, such as ("January", "February"); by default their files.
         progress: True shows a line on standard error; a function is called with a `Progress` during training. Its
             values are not certified.
         should_stop: called before each step; once it returns true, training stops and there is no result.
@@ -94,42 +95,21 @@ def estimate_w1(
     """
     options, reading = options_and_reading(arguments)
     with ProgressLine(progress or False) as tell:
-        given: dict[str, Any] = {
-            "reading": reading, "groups": groups, "progress": tell, "should_stop": should_stop,
-            "should_finish": should_finish, "checkpoint": checkpoint,
-        }  # fmt: skip
-        if names is None:
-            return Estimation(x, y, options, **given).run()
-        return compared(_two_names(names), x, y, options, **given)
+        estimation = Estimation(
+            x, y, options, names=names, reading=reading, groups=groups, progress=tell, should_stop=should_stop,
+            should_finish=should_finish, checkpoint=checkpoint,
+        )  # fmt: skip
+        return estimation.run()
 
 
 def compared(names: tuple[str, str], x: Any, y: Any, options: Options, **given: Any) -> Result:
     """An estimate of two sets that results and messages call by their names; further arguments as of `Estimation`."""
     try:
-        result = Estimation(x, y, options, **given).run()
-        result.names = names
-        return result
+        return Estimation(x, y, options, names=names, **given).run()
     except SampleError as error:
-        raise SampleError(_named(str(error), names) or f"{names[0]} and {names[1]}: {error}") from error
-    except OptionError as error:
-        raise OptionError(_named(str(error), names) or str(error)) from error
-
-
-def _two_names(names: Any) -> tuple[str, str]:
-    """The names of two sets. Raises OptionError if they are not two texts."""
-    if isinstance(names, str) or len(names) != 2 or not all(isinstance(each, str) and each for each in names):
-        raise OptionError(f"names is {names!r}; it must be a pair of texts, one for each set")
-    return names[0], names[1]
-
-
-def _named(message: str, names: tuple[str, str]) -> str | None:
-    """Put a set's name into a message that begins with a side; an estimate knows only the sides."""
-    sides = {
-        "source and target": f"{names[0]} and {names[1]}",
-        "source": f"{names[0]} (source)",
-        "target": f"{names[1]} (target)",
-    }
-    return next((name + message[len(side) :] for side, name in sides.items() if message.startswith(f"{side}:")), None)
+        if any(name in str(error) for name in names):
+            raise
+        raise SampleError(f"{names[0]} and {names[1]}: {error}") from error
 
 
 class Estimation:
@@ -142,6 +122,7 @@ class Estimation:
         y: Any,
         options: Options,
         *,
+        names: tuple[str, str] | None = None,
         reading: Reading | None = None,
         groups: tuple[Any, Any] | str | None = None,
         progress: Callable[[Progress], object] | None = None,
@@ -152,11 +133,11 @@ class Estimation:
     ) -> None:
         """shared: what the pairs of a matrix share, its group labels included; `groups` is not given then."""
         self._options = options
-        self._names = called(x, "source"), called(y, "target")
-        self._pair, self._warnings = _open(x, y, options, reading or Reading(), groups, shared)
+        self._names = (called(x, "source"), called(y, "target")) if names is None else checked_names(names)
+        self._pair, self._warnings = _open(x, y, self._names, options, reading or Reading(), groups, shared)
         self._reporter = Reporter(progress, should_stop, should_finish)
         if options.diameter is not None:
-            check_diameter(*rescaled(self._pair), options.diameter)  # checked now rather than after training
+            check_diameter(*rescaled(self._pair), options.diameter, told_apart(self._names))  # now, not after training
         if options.ranges is not None:
             for samples in (self._pair.source, self._pair.target):
                 check_ranges(samples, options.ranges)
@@ -199,6 +180,18 @@ def called(data: Any, side: str) -> str:
     return str(data) if isinstance(data, str | Path) else side
 
 
+def checked_names(names: Any) -> tuple[str, str]:
+    """The names of the two sets. Raises OptionError if they are not two texts."""
+    if not isinstance(names, tuple | list) or len(names) != 2 or not all(isinstance(each, str) for each in names):
+        raise OptionError("names takes a pair: (name of x, name of y), each a text")
+    return names[0], names[1]
+
+
+def told_apart(names: tuple[str, str]) -> tuple[str, str]:
+    """What messages call the sets, whose names may be equal."""
+    return names if names[0] != names[1] else (f"{names[0]} (source)", f"{names[1]} (target)")
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -216,6 +209,7 @@ def _device(name: str) -> torch.device:
 def _open(
     x: Any,
     y: Any,
+    names: tuple[str, str],
     options: Options,
     reading: Reading,
     groups: tuple[Any, Any] | str | None,
@@ -223,13 +217,13 @@ def _open(
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
     device = _device(options.device)
-    sides = {"source": x, "target": y}
+    one, other = told_apart(names)
     take = Selection.of(reading, groups=groups if isinstance(groups, str) else None)
     source, target = encode_together(
-        *(open_samples(data, name, options.layout, take=take) for name, data in sides.items())
+        *(open_samples(data, name, options.layout, take=take) for name, data in ((one, x), (other, y)))
     )
     if isinstance(groups, str):
-        groups = labels_of(x, groups, "source", reading), labels_of(y, groups, "target", reading)
+        groups = labels_of(x, groups, one, reading), labels_of(y, groups, other, reading)
     contenders(options.critic, source.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     warnings = reading_warnings(source, target) + check_pair(source, target)
     numbers = (0, 1) if shared is None else shared.numbers
@@ -240,8 +234,9 @@ def _open(
             split_rows(s.n, options.seed, k, mode=options.split) for s, k in zip((source, target), numbers, strict=True)
         )
     else:
-        source_split, target_split, codes = order.pair(*numbers)
-    check_confidence(options.confidence, *tested_units((source_split, target_split), codes), options.method)
+        source_split, target_split, codes = order.pair(*numbers, names=(one, other))
+    tested = tested_units((source_split, target_split), codes)
+    check_confidence(options.confidence, *tested, options.method, (one, other))
     warnings += duplicate_warnings(source, target, source_split, target_split)
     reference = None if shared is None else _reference(shared, source, options, order)
     fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference, options.category_cost)
@@ -289,7 +284,7 @@ def _reference(
     first = open_samples(shared.first, shared.name, options.layout)
     if source.encoding is not None:
         first = first.encoded(source.encoding)
-    check_names(first.names, source.names)
+    check_names(first.names, source.names, first.name, source.name)
     if first.row_shape != source.row_shape:
         raise SampleError(f"{first.name} has rows of shape {first.row_shape}, not {source.row_shape}")
     if order is not None:

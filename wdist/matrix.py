@@ -10,9 +10,9 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.files import FileRows
 from wdist.data.pair import Shared
-from wdist.data.rows import coded, labels_of, partition_of, rows_of, split_rows
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import coded, labels_of, partition_of, rows_of, split_rows
 from wdist.data.tables.by import reading_by
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent

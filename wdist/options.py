@@ -34,7 +34,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple) or hasattr(value, "tolist"):
         import numpy as np
 
-        return np.asarray(value, dtype=np.float64).ravel().tolist()
+        try:
+            numbers = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors that ask for detach()
+            return value
+        return numbers.astype(np.float64).ravel().tolist() if numbers.dtype.kind in "iuf" else value
     return value
 
 

@@ -71,8 +71,9 @@ def _curve(axes: Any, result: Result) -> None:
 
 def _histogram(axes: Any, result: Result) -> None:
     shares = result.witness.histogram()
-    for side, colour in (("source", "tab:orange"), ("target", "tab:blue")):
-        axes.stairs(shares[side], shares["edges"], fill=True, alpha=0.4, color=colour, label=side)
+    sides = ("source", "tab:orange"), ("target", "tab:blue")
+    for name, (side, colour) in zip(result.names, sides, strict=True):
+        axes.stairs(shares[side], shares["edges"], fill=True, alpha=0.4, color=colour, label=name)
     axes.set_xlabel("f / L")
     axes.set_yticks([])
     axes.legend(frameon=False)

@@ -230,7 +230,8 @@ class Result(Figures):
         return format(self.lower_bound, spec) if spec else str(self)
 
     def __str__(self) -> str:
-        lines = [self.meaning, ""]
+        lines = [] if self.names == ("source", "target") else [f"{self.names[0]} (source), {self.names[1]} (target)"]
+        lines += [self.meaning, ""]
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in summary_lines(self.to_dict())]
         trained = f"{self.steps} steps" if self.steps else "closed form"
         lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]

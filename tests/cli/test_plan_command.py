@@ -79,7 +79,7 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: li
 def test_a_file_that_is_too_small_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     np.save("few.npy", np.zeros((50, 2)))
     assert main(["plan", "x.npy", "few.npy", "--detect", *QUICK]) == 2
-    assert "few.npy (target): 50 rows are too few; at least 100 are needed" in capsys.readouterr().err
+    assert "few.npy: 50 rows are too few; at least 100 are needed" in capsys.readouterr().err
 
 
 def test_help_names_the_choice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ def test_missing_values_of_numbers_are_nan_where_an_array_is_asked_for() -> None
     [
         (np.array([["a", "b"]]), "row 0, column 0 holds 'a', not a number; give text as a column of a table"),
         (np.array([[object()]]), "not a number; remove such rows"),
-        (np.array([[1j]]), "complex numbers: give their parts as columns"),
+        (np.array([[1j]]), "complex numbers are not real numbers: give their parts as columns"),
         ([[1.0, 2.0], [3.0]], "give every row the same number of columns"),
         (3.0, "one value, 3.0"),
         (np.ma.masked_equal(np.arange(6.0).reshape(3, 2), 3.0), "row 1, column 1 is masked"),

@@ -135,7 +135,9 @@ def test_a_folder_of_images(server: ServerProcess, tmp_path: Path) -> None:
             client.sample_sets.create(tmp_path / "empty")
         (tmp_path / "more").mkdir()
         Image.fromarray(pictures[0]).save(tmp_path / "more" / "3.png")
-        with pytest.warns(LeftOutWarning, match=r"1 image in 1 subfolder was left out \('more'\): take it with subfolders"):
+        with pytest.warns(
+            LeftOutWarning, match=r"1 image in 1 subfolder was left out \('more'\): take it with subfolders"
+        ):
             assert client.sample_sets.create(tmp_path).shape == [3, 5, 4]
         assert client.sample_sets.create(tmp_path, subfolders=True).shape == [4, 5, 4]
 

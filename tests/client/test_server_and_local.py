@@ -113,7 +113,6 @@ def test_a_large_table_keeps_its_name_and_columns(
     [
         ("x.csv", {"drop": ["q"]}, 422, ["body"], "'q'"),
         ("x.npy", {"drop": ["a"]}, 422, ["drop"], "no names of columns"),
-        ("x.csv", {"drop": ["a"], "labels": "b"}, 422, ["drop"], "one column only"),
         ("x.npz", {}, 422, ["body"], "2 arrays"),
         ("holes.csv", {}, 422, ["body"], "column 'b', line 7"),
         ("x.odt", {}, 415, ["filename"], r"x\.odt"),

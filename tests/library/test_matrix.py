@@ -257,7 +257,7 @@ def test_one_reference_against_the_others() -> None:
 def test_a_matrix_names_the_set_at_fault() -> None:
     good, broken, *_ = some_sets()
     broken[5, 1] = np.nan
-    with pytest.raises(SampleError, match=r"^bad \(target\): the value nan in row 5, column 1"):
+    with pytest.raises(SampleError, match=r"^bad: the value nan in row 5, column 1"):
         matrix_w1({"good": good, "bad": broken}, **QUICK)
     with pytest.raises(OptionError, match="two sets"):
         matrix_w1([good])

@@ -106,6 +106,25 @@ def test_everything_acknowledged_is_there(upgraded: Upgraded) -> None:
     assert upgraded.server.client.get(f"/v1/estimates/{upgraded.said['forgotten']}").status_code == 404
 
 
+def test_sets_of_0_1_sent_again_are_these_sets(upgraded: Upgraded) -> None:
+    client = upgraded.server.client
+    for stored in upgraded.said["sample-sets"]:
+        content = client.get(f"/v1/sample-sets/{stored['id']}/content").content
+        names = {} if stored["name"] is None else {"name": stored["name"]}
+        if stored["columns"] is not None:
+            continue  # .npy has no names of columns
+        again = client.post("/v1/sample-sets", params=names, content=content)
+        assert (again.status_code, again.json()["id"]) == (200, stored["id"])
+        assert again.json()["file_sha256"] == stored["sha256"]  # as it is known now
+    other = client.post("/v1/sample-sets", params={"name": "a new name"}, content=content)
+    assert (other.status_code, other.json()["sha256"]) == (201, stored["sha256"])
+    assert client.delete(f"/v1/sample-sets/{other.json()['id']}").status_code == 204
+    assert upgraded.sha256(f"/v1/sample-sets/{stored['id']}/content") == stored["sha256"]
+    identities = [each for (each,) in rows(upgraded.server.database_url, "SELECT identity FROM sample_sets")]
+    assert None not in identities
+    assert len(set(identities)) == len(identities)
+
+
 def test_downloads_are_the_bytes_of_0_1(upgraded: Upgraded) -> None:
     for estimate, parts in upgraded.said["files"].items():
         for part, sha256 in parts.items():

@@ -19,7 +19,7 @@ from wdist.errors import SampleError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wdist.data.files import FileRows
+    from wdist.data.sources.files import FileRows
     from wdist.data.tables.encoding import Encoding
 
 BLOCK_ROWS = 4_096
@@ -104,7 +104,7 @@ def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
 
 
 def _open(text: str, reading: Reading, groups: str | None) -> Input:
-    from wdist.data.files import open_file
+    from wdist.data.sources.files import open_file
 
     with _standard_input(text) as copied:
         rows = open_file(text, text, Selection.of(reading, groups=groups), copied)
@@ -116,9 +116,12 @@ def _open(text: str, reading: Reading, groups: str | None) -> Input:
 
 @contextmanager
 def _standard_input(text: str) -> Iterator[IO[bytes] | None]:
-    """A seekable copy of standard input if the argument is -, else None."""
+    """A seekable copy of standard input if the argument is -, or of a pipe, as <(command) stands for; else None."""
+    from wdist.data.sources.files import copied_pipe
+
     if text != "-":
-        yield None
+        with copied_pipe(Path(text)) as copy:
+            yield copy
         return
     if sys.stdin.isatty():
         raise SampleError("- reads standard input, which is your terminal: redirect a file or a pipe to it")

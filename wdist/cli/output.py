@@ -23,7 +23,7 @@ def fail(message: str, code: int = EX_USAGE) -> int:
 
 def refuse(error: Exception) -> int:
     """One line for data or an option that the library refuses, with its advice as flags."""
-    from wdist.data.advice import in_flags
+    from wdist.data.sources.advice import in_flags
 
     return fail(in_flags(str(error)))
 

@@ -18,9 +18,9 @@ from wdist.critics.base import CriticConfig
 from wdist.critics.frozen import describe, restore
 from wdist.critics.registry import find_family
 from wdist.data.columns import check_names
-from wdist.data.files import FileRows
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
+from wdist.data.sources.files import FileRows
 from wdist.data.tables.encoding import Encoding
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError, WdistError
@@ -204,7 +204,10 @@ class Critic:
         except OptionError:  # about a layout, which only rows of another kind leave open
             kind = "tables" if len(shape) == 1 else "images"
             raise SampleError(f"rows: this critic takes {kind} with rows of shape {shape}; give such rows") from None
-        check_names(self.takes.columns, samples.names, "the critic", "the rows", by_position=True)
+        names = samples.names
+        if names is None and hasattr(rows, "columns"):  # a frame whose columns nobody named is no array
+            names = [str(k) for k in range(samples.dimension)]
+        check_names(self.takes.columns, names, "the critic", "the rows", by_position=True)
         if (encoding := self.takes.encoding) is not None:
             samples = _encoded(samples, encoding)
         if samples.row_shape != shape:

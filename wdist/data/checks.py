@@ -30,13 +30,14 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
     message names the set, the row and the column.
     """
-    check_names(source.names, target.names)
+    check_names(source.names, target.names, source.name, target.name)
+    both = f"{source.name} and {target.name}"
     if source.row_shape != target.row_shape:
         raise SampleError(_shape_message(source, target))
     if source.is_image and (source.dtype == np.uint8) != (target.dtype == np.uint8):
         raise SampleError(
-            f"source is {source.dtype} and target is {target.dtype}: uint8 images are divided by 255 and others are "
-            "not; convert both to the same type and range"
+            f"{source.name} is {source.dtype} and {target.name} is {target.dtype}: uint8 images are divided by 255 "
+            "and others are not; convert both to the same type and range"
         )
     for samples in (source, target):
         if samples.n < minimum_rows:
@@ -48,11 +49,11 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     spread = float((np.maximum(p.maximum, q.maximum) - np.minimum(p.minimum, q.minimum)).max())
     if 0 < spread < SMALLEST_SPREAD:  # the deviation of such values may be 0, as their squares underflow
         raise SampleError(
-            f"source and target: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
+            f"{both}: values differ by {spread:.3g} at most, too little to compute with: multiply both by "
             "one large number"
         )
     if not (np.any(p.deviation) or np.any(q.deviation)) and np.array_equal(p.mean, q.mean):
-        raise SampleError("source and target: every row of both sets is the same; there is nothing to compare")
+        raise SampleError(f"{both}: every row of both sets is the same; there is nothing to compare")
     constant = [
         f"{samples.name}: every row is the same (a point mass)"
         for samples, statistics in ((source, p), (target, q))
@@ -99,10 +100,12 @@ def _in_rows(samples: SampleSet, values: NDArray[np.float64]) -> NDArray[np.floa
 def _shape_message(source: SampleSet, target: SampleSet) -> str:
     if len(source.row_shape) == len(target.row_shape) == 1:
         return (
-            f"source has {source.row_shape[0]} columns and target has {target.row_shape[0]}; "
+            f"{source.name} has {source.row_shape[0]} columns and {target.name} has {target.row_shape[0]}; "
             "give both the same columns in the same order"
         )
-    return f"source has rows of shape {source.row_shape} and target of {target.row_shape}; make them equal"
+    return (
+        f"{source.name} has rows of shape {source.row_shape} and {target.name} of {target.row_shape}; make them equal"
+    )
 
 
 def _pooled_deviation(source: SampleSet, target: SampleSet) -> NDArray[np.float64]:
@@ -184,7 +187,7 @@ def _deviations(source: SampleSet, target: SampleSet, scale: Scaling) -> tuple[N
     """The deviation of each column after `scale`, and what messages call it; a category is one column."""
     deviation, encoding = _pooled_deviation(source, target) / scale.divisor, source.encoding
     if encoding is None:
-        return deviation, [f"column {column}" for column in range(len(deviation))]
+        return deviation, [source.column_name(column) for column in range(len(deviation))]
     squares = np.bincount(encoding.table_columns, deviation**2)
     return np.sqrt(squares), [f"column {name!r}" for name in encoding.schema.names]
 
@@ -206,20 +209,29 @@ def _constant_warnings(sets: tuple[SampleSet, SampleSet], scale: Scaling) -> lis
 
 
 def row_hashes(samples: SampleSet) -> Hashes:
-    """A 64-bit hash of each row's bytes, (n,), streamed. Different rows have different hashes almost surely."""
+    """A 64-bit hash of the values of each row, (n,), streamed. Different rows have different hashes almost surely.
+
+    Equal values have equal hashes whatever type, byte order and layout they are stored in: float64 is hashed, uint8
+    images divided by 255, -0.0 as 0.0 and NaN as one NaN.
+    """
     out = np.empty(samples.n, dtype=np.uint64)
-    itemsize, width = samples.dtype.itemsize, samples.dimension
-    words = -(-itemsize * width // 8)
-    multipliers = np.random.default_rng(0).integers(0, 2**64, words, dtype=np.uint64) | np.uint64(1)
-    step = max(1, BLOCK_WORDS // max(1, words))
+    width = samples.dimension
+    multipliers = np.random.default_rng(0).integers(0, 2**64, width, dtype=np.uint64) | np.uint64(1)
+    step = max(1, BLOCK_WORDS // width)
+    buffers = np.empty((2, min(step, samples.n), width))
     for start in range(0, samples.n, step):
-        block = np.ascontiguousarray(samples.array[start : start + step])
-        mixed = np.zeros((len(block), words), dtype=np.uint64)
-        mixed.view(np.uint8)[:, : itemsize * width] = block.view(np.uint8).reshape(len(block), -1)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= multipliers  # wraps around modulo 2^64, by design
-        mixed ^= mixed >> np.uint64(32)
-        out[start : start + len(block)] = mixed.sum(axis=1, dtype=np.uint64)
+        if samples.is_image:
+            block = samples.rows(slice(start, start + step))
+        else:
+            block = np.asarray(samples.array[start : start + step])
+        values, shifted = buffers[:, : len(block)]
+        np.add(block.reshape(len(block), width), 0.0, out=values, dtype=np.float64)  # -0.0 becomes 0.0
+        if np.isnan(np.dot(values.ravel(), values.ravel())):  # one pass, faster than looking for NaN in each value
+            values[np.isnan(values)] = np.nan
+        bits, above = values.view(np.uint64), shifted.view(np.uint64)
+        np.right_shift(bits, np.uint64(32), out=above)
+        bits ^= above  # whole numbers and float32 leave the lower bits 0, which multiplication would keep
+        out[start : start + len(block)] = np.einsum("ij,j->i", bits, multipliers)  # modulo 2^64, by design
     return out
 
 
@@ -256,8 +268,8 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
         warnings.append(
-            f"{shared:,} of {target.n:,} rows of target also occur in source: the sets are not independent draws, "
-            "and the bound and the p-value do not hold"
+            f"{shared:,} of {target.n:,} rows of {target.name} also occur in {source.name}: the sets are not "
+            "independent draws, and the bound and the p-value do not hold"
         )
     return warnings
 

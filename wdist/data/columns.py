@@ -59,6 +59,8 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
+    can_choose = not by_position and source is not None and target is not None
+    source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
             return
@@ -74,13 +76,13 @@ def check_names(
     if sorted(source) == sorted(target):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
-            + (f"put them into the order {_listed(source)}" if by_position else f"read both with {_chosen(source)}")
+            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
         )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
-    if shared and not by_position:
+    if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
@@ -93,6 +95,12 @@ def _chosen(names: Sequence[str]) -> str:
     if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
         return f"columns=[...], in the order {_listed(names)}"
     return f"columns={list(names)!r}"
+
+
+def _numbered(names: Sequence[str] | None, others: Sequence[str] | None) -> Sequence[str] | None:
+    """Numbers from 0 for columns without names, if the others are called by these numbers in some order."""
+    numbers = [str(k) for k in range(len(others or ()))]
+    return numbers if names is None and others and sorted(others) == sorted(numbers) else names
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.columns import check_names, names_for
-from wdist.data.files import FileRows
 from wdist.data.moments import RunningMoments
-from wdist.data.rows import rows_of
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import rows_of
 from wdist.data.tables.coder import LARGEST_WHOLE
 from wdist.data.tables.encoding import EncodedRows, Encoding
 from wdist.data.tables.schema import TableSchema
@@ -282,7 +282,7 @@ def encode_together(*sets: SampleSet) -> list[SampleSet]:
     coded = [each for each in sets if each.table is not None]
     if not coded or all(each.encoding is not None for each in sets):
         return list(sets)
-    first = Encoding.of([each.table for each in coded if each.table is not None])
+    first = Encoding.of([each.table for each in coded if each.table is not None], [each.name for each in coded])
     named = next((each.names for each in sets if each.names is not None), None)
     for each in sets:
         check_names(named, each.names, sets[0].name, each.name)

@@ -168,9 +168,11 @@ class GroupOrder:
         order = np.argsort(self.rank[codes], kind="stable")
         return Split(*(order[self.part[codes[order]] == part] for part in range(3)))
 
-    def pair(self, source: int = 0, target: int = 1) -> tuple[Split, Split, tuple[Index, Index]]:
-        """The splits of two of the sets, and their codes. Raises what `split` raises."""
-        splits = self.split(source, "source"), self.split(target, "target")
+    def pair(
+        self, source: int = 0, target: int = 1, names: tuple[str, str] = ("source", "target")
+    ) -> tuple[Split, Split, tuple[Index, Index]]:
+        """The splits of two of the sets, called by `names` in messages, and their codes. Raises what `split` does."""
+        splits = self.split(source, names[0]), self.split(target, names[1])
         return *splits, (self.codes[source], self.codes[target])
 
 

@@ -106,9 +106,16 @@ def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str])
     if own:
         return f"{field}: {own[0]}" if field else own[0]
     required = " or ".join(dict.fromkeys(text for text, _ in said))
-    shown = "null" if first["input"] is None and not field else repr(first["input"])
+    shown = "null" if first["input"] is None and not field else _repr(first["input"])
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     return f"{field or 'this'} is {shown}; it must be {required}"
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # an int of more than 4,300 digits, or an object of the caller's own
+        return f"a value of type {type(value).__name__} that cannot be shown"
 
 
 def _requirement(error: Mapping[str, Any]) -> tuple[str, bool]:

@@ -83,12 +83,18 @@ def rows_needed(alpha: float, method: str = "betting") -> int:
     return find_method(method).load().rows_needed(alpha)
 
 
-def check_confidence(confidence: float, n_test_x: int, n_test_y: int, method: str = "betting") -> None:
+def check_confidence(
+    confidence: float,
+    n_test_x: int,
+    n_test_y: int,
+    method: str = "betting",
+    names: tuple[str, str] = ("source", "target"),
+) -> None:
     """Raise OptionError for a confidence outside [0.5, 1), SampleError if it needs more test rows than there are."""
     if not 0.5 <= confidence < 1:
         raise OptionError(f"confidence {confidence} is outside [0.5, 1); 0.95 is usual")
     needed = rows_needed(1 - confidence, method)
-    for name, n in (("source", n_test_x), ("target", n_test_y)):
+    for name, n in zip(names, (n_test_x, n_test_y), strict=True):
         if n < needed:
             raise SampleError(
                 f"{name}: {n} test rows are too few for confidence {confidence}: even perfectly separated sets need "

@@ -183,16 +183,22 @@ def diameter_from_ranges(low: NDArray[np.float64], high: NDArray[np.float64]) ->
     return float(np.linalg.norm(widths))
 
 
-def check_diameter(x: RowSource, y: RowSource, diameter: float, block: int = 4_096) -> None:
+def check_diameter(
+    x: RowSource,
+    y: RowSource,
+    diameter: float,
+    names: tuple[str, str] = ("source", "target"),
+    block: int = 4_096,
+) -> None:
     """Raise OptionError if two rows of the data are found to be farther apart than the declared diameter.
 
     Two sweeps find the row farthest from the first one, then the row farthest from that. Their distance is at least
     half of the data's diameter, and in practice nearly all of it.
     """
-    pivot, where = np.asarray(x.rows(slice(0, 1)), dtype=np.float64).reshape(-1), ("source", 0)
+    pivot, where = np.asarray(x.rows(slice(0, 1)), dtype=np.float64).reshape(-1), (names[0], 0)
     for _ in range(2):
         farthest, candidate, there = -1.0, pivot, where
-        for name, rows in (("source", x), ("target", y)):
+        for name, rows in zip(names, (x, y), strict=True):
             for start in range(0, rows.n, block):
                 part = np.asarray(rows.rows(slice(start, start + block)), dtype=np.float64)
                 gaps = np.linalg.norm(part.reshape(len(part), -1) - pivot, axis=1)

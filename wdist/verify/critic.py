@@ -98,10 +98,13 @@ class Critic:
 
     def _opened(self, rows: Any) -> NDArray[Any]:
         names = column_names(rows)
-        if names is not None and self.columns is not None and names != list(self.columns):
+        taken = self.columns
+        if taken is None and names is not None and sorted(names) == sorted(map(str, range(len(names)))):
+            taken = [str(k) for k in range(len(names))]  # a frame whose columns have numbers, put into another order
+        if names is not None and taken is not None and names != list(taken):
             raise CertificateError(
                 f"the rows have the columns {', '.join(names)[:300]}; "
-                f"this critic takes {', '.join(self.columns)[:300]}, in that order"
+                f"this critic takes {', '.join(taken)[:300]}, in that order"
             )
         array = open_rows(rows)
         if not array.size:

@@ -199,7 +199,7 @@ class AsyncEstimates:
     ) -> AsyncJob:
         """As `Estimates.create`."""
         answer = await self._client._send(requests.create_estimate(source, target, options))
-        return AsyncJob(self._client, answer.read(Estimate))
+        return AsyncJob(self._client, answer.read(Estimate), requests.names_of_pair(source, target))
 
     async def get(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
         """As `Estimates.get`."""

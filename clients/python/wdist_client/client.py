@@ -261,7 +261,7 @@ class Estimates:
         Raises InvalidRequest for an option the server refuses, NotFound for an unknown set.
         """
         answer = self._client._send(requests.create_estimate(source, target, options))
-        return Job(self._client, answer.read(Estimate))
+        return Job(self._client, answer.read(Estimate), requests.names_of_pair(source, target))
 
     def get(self, estimate: str | JobRecord | Estimate) -> Job:
         """The job with this id; raises NotFound."""

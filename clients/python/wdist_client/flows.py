@@ -86,8 +86,10 @@ class Retries:
 class JobRecord:
     """The last known state of a job; the handles `Job` and `AsyncJob` add what can be done with it."""
 
-    def __init__(self, estimate: Estimate) -> None:
+    def __init__(self, estimate: Estimate, names: tuple[str, str] | None = None) -> None:
+        """names: of the two sets, if they are known here."""
         self.estimate = estimate
+        self.names = names
 
     @property
     def id(self) -> str:

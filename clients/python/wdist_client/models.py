@@ -55,10 +55,26 @@ class Critic(contract.Critic):
 class Result(contract.Result):
     critic: Critic
     _curve: Callable[[], Sequence[contract.CurvePoint]] | None = PrivateAttr(default=None)
+    _names: tuple[str, str] | None = PrivateAttr(default=None)
 
-    def of(self, curve: Callable[[], Sequence[contract.CurvePoint]] | None, evaluate: Callable[[Any], Any]) -> Self:
-        """Ties the result to its job, which has the training curve and the critic."""
-        self._curve, self.critic._evaluate = curve, evaluate
+    def of(
+        self,
+        curve: Callable[[], Sequence[contract.CurvePoint]] | None,
+        evaluate: Callable[[Any], Any],
+        names: tuple[str, str] | None,
+    ) -> Self:
+        """Ties the result to its job, which has the training curve, the critic and the names of the sets."""
+        self._curve, self.critic._evaluate, self._names = curve, evaluate, names or self._names
+        return self
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two sets are called: by their names, if the job was created from their records."""
+        return self._names or ("source", "target")
+
+    def named(self, names: tuple[str, str] | None) -> Self:
+        """The result, with these names of the sets."""
+        self._names = names
         return self
 
     @property
@@ -119,29 +135,29 @@ class Result(contract.Result):
         """Reads a result that `save` wrote; raises WdistError for any other file. It has lost its job."""
         from wdist_client.display.files import read_result
 
-        figures, curve = read_result(path)
+        figures, curve, names = read_result(path)
         try:
             result = cls.model_validate(figures)
             points = [contract.CurvePoint.model_validate(point) for point in curve]
         except ValidationError as error:
             raise WdistError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
         result._curve = lambda: points
-        return result
+        return result.named(names)
 
     def report(
         self,
         path: str | PathLike[str],
         *,
-        names: tuple[str, str] = ("source", "target"),
+        names: tuple[str, str] | None = None,
         curve: Sequence[contract.CurvePoint] | None = None,
     ) -> None:
         """Writes the result as one HTML file that needs nothing else: words, pictures and figures, and no rows.
 
-        `names`: what to call the two sets. `curve`: as for `plot`.
+        `names`: what to call the two sets; by default `names` of this result. `curve`: as for `plot`.
         """
         from wdist_client.display.files import write_report
 
-        write_report(self, path, names, self.curve if curve is None else curve)
+        write_report(self, path, names or self.names, self.curve if curve is None else curve)
 
 
 class Event(Model):

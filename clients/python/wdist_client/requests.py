@@ -31,7 +31,7 @@ from wdist_client.errors import (
 )
 from wdist_client.models import Batch, Estimate, Page, SampleSet
 from wdist_client.options import given
-from wdist_client.rows.columns import check_names, names_of
+from wdist_client.rows.columns import check_names
 from wdist_client.rows.reading import as_lines, as_params
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def watched(request: Request, again: Callable[[], object], seen: Callable[[int],
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
-    check_names(names_of(source), names_of(target), "source", "target")
+    if isinstance(source, SampleSet) and isinstance(target, SampleSet):  # of an id only the server knows the columns
+        check_names(source.columns, target.columns, "source", "target")
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
         if not isinstance(body["groups"], list | tuple) or len(body["groups"]) != 2:
@@ -211,6 +212,12 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
         body["groups"] = dict(zip(pair.values(), labels, strict=True))
     key = body.pop("idempotency_key", None)
     return post("/v1/estimates", {**pair, **body}, key)
+
+
+def names_of_pair(source: SampleSet | str, target: SampleSet | str) -> tuple[str, str] | None:
+    """What results call the two sets, if their records are given and have names that differ."""
+    names = [each.name for each in (source, target) if isinstance(each, SampleSet) and each.name]
+    return (names[0], names[1]) if len(set(names)) == 2 else None
 
 
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
@@ -229,7 +236,8 @@ def _written(name: str, value: Any) -> str:
     except TypeError as error:
         raise OptionError(f"{name} cannot be written as JSON: {error}") from error
     except ValueError as error:
-        raise OptionError(f"{name} is {value}; it must be a finite number") from error
+        said = str(value) if isinstance(value, float) else "too large, or holds such a number"
+        raise OptionError(f"{name} is {said}; it must be a finite number") from error
 
 
 def _plain(value: Any) -> Any:

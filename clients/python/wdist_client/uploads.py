@@ -103,10 +103,11 @@ class Levels:
 
     def in_order(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
         """The sets that are compared, the reference first."""
-        order = [each.name for each in sets] if self.chosen is None else list(self.chosen)
+        levels = [(each.reading or {}).get("level", each.name) for each in sets]
+        order = levels if self.chosen is None else list(self.chosen)
         if not isinstance(self.reference, bool):
             order = [self.reference, *(name for name in order if name != self.reference)]
-        named = {each.name: each for each in sets}
+        named = dict(zip(levels, sets, strict=True))
         return [named[name] for name in order if name in named]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wdist.data.readers import registry
-from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, NPY, of_file_name
+from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS, NPY, instead_of, of_file_name
 from wdist.definitions.reading import Selection
 from wdist_service.errors import InvalidError, UnsupportedTypeError
 
@@ -28,6 +28,8 @@ def choose(content_type: str | None, given: str | None, file_name: str | None = 
         return named(given)
     if file_name is not None:
         if (found := of_file_name(file_name)) is None:
+            if (instead := instead_of(file_name)) is not None:
+                raise UnsupportedTypeError(f"{file_name[-100:]!r} cannot be read here: {instead}", field="filename")
             endings = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
             raise UnsupportedTypeError(
                 f"{file_name[-100:]!r} ends in none of {endings}; say which format it is with ?format={_KNOWN}",

@@ -90,7 +90,7 @@ def _needs_first(options: Mapping[str, Any], rows: Iterable[SampleSet]) -> bool:
 
 
 def _described(row: SampleSet) -> dict[str, Any]:
-    """What the trainer is told of a set, as `wdist.data.files.FileRows` has it.
+    """What the trainer is told of a set, as `wdist.data.sources.files.FileRows` has it.
 
     The set of a level is a part of its file, which the file's digest and its reading do not give again.
     """

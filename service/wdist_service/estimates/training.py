@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from wdist.data.files import FileRows
 from wdist.data.pair import Shared
 from wdist.data.readers.npy import open_npy
+from wdist.data.sources.files import FileRows
 from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
 from wdist.errors import WdistError

@@ -42,7 +42,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "one column less": (lambda: FRAME[["a", "b"]], "c only in the critic", "the columns a, b; this"),
     "a missing value": (
         lambda: FRAME.assign(b=FRAME.b.where(FRAME.index != 7)),
-        "rows: the value nan in row 7, column 'b' is not finite",
+        r"rows: column 'b', row 7 \(the first is 0\) has a missing value",
         "row 7 holds a value that is not finite",
     ),
     "infinity": (lambda: np.full((4, 3), np.inf), "inf in row 0, column 0 is not finite", "row 0 holds"),
@@ -53,7 +53,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
         r"have shape \(1,\), this critic takes \(3,\); a single row is an array of shape \(1, 3\)",
         r"shape \(1,\) do not fit a critic of \(3,\)",
     ),
-    "text": (lambda: FRAME.assign(b="x"), "row 0, column b holds 'x', not a number", "not an array of real numbers"),
+    "text": (lambda: FRAME.assign(b="x"), "column 'b' holds text", "not an array of real numbers"),
     "images": (lambda: np.zeros((5, 4, 4, 3), np.uint8), r"takes tables with rows of shape \(3,\)", "uint8"),
     "nothing": (lambda: None, "rows is None", "not an array of real numbers"),
 }
@@ -67,9 +67,9 @@ EQUAL: dict[str, Callable[[], Any]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stored critic of a frame's columns; the other set is an array, without names."""
+    """A stored critic of a frame's columns."""
     made = tmp_path_factory.mktemp("critic")
-    wdist.estimate_w1(FRAME.to_numpy() + 1, FRAME, **QUICK).critic.save(made)
+    wdist.estimate_w1(FRAME + 1, FRAME, **QUICK).critic.save(made)
     return made
 
 
@@ -139,7 +139,7 @@ def test_sets_with_other_columns_are_not_compared(name: str, fault: str) -> None
     given = (FRAME, other) if name == "estimate_w1" else ({"first": FRAME, "second": other},)
     with pytest.raises(SampleError, match=r"another order|different columns") as refused:
         getattr(wdist, name)(*given, **QUICK)
-    assert "a, b, c" in str(refused.value)
+    assert "read both with columns=['a', 'b'" in str(refused.value)
     if name == "matrix_w1":
         assert "first" in str(refused.value)
         assert "second" in str(refused.value)

@@ -74,3 +74,32 @@ def test_a_set_against_itself_is_warned_of() -> None:
     first, second = estimate_w1(few, few[::-1], critic="affine", baseline_rows=0).warnings
     assert "source: 9 of 300 rows are distinct" in first
     assert "target: 9 of 300 rows are distinct" in second
+
+
+def test_equal_values_of_other_types_are_the_same_rows() -> None:
+    rows = np.random.default_rng(6).integers(-50, 50, (2_000, 3))
+    expected = row_hashes(open_samples(rows))
+    for dtype in ("i1", ">i2", "<f2", ">f4", "f4", "f8", ">f8"):
+        np.testing.assert_array_equal(row_hashes(open_samples(rows.astype(dtype))), expected)
+    np.testing.assert_array_equal(row_hashes(open_samples(np.asfortranarray(rows.astype(np.float32)))), expected)
+    negative = np.where(rows == 0, -0.0, rows.astype(float))
+    np.testing.assert_array_equal(row_hashes(open_samples(negative)), expected)
+    shared = warnings_for(rows.astype(np.float32) + 0.25, rows.astype(">f8") + 0.25)
+    assert any("2,000 of 2,000 rows of target also occur in source" in warning for warning in shared)
+
+
+def test_every_nan_is_one_value() -> None:
+    rows = np.random.default_rng(7).normal(size=(200, 2))
+    rows[:, 1] = np.nan
+    other = rows.copy()
+    other.view(np.uint64)[:, 1] |= np.uint64(0x8000_0000_0000_0001)  # another of the many patterns of bits that are NaN
+    assert np.isnan(other[:, 1]).all()
+    np.testing.assert_array_equal(row_hashes(open_samples(other)), row_hashes(open_samples(rows)))
+    assert len(np.unique(row_hashes(open_samples(rows)))) == 200
+
+
+def test_images_are_hashed_as_they_are_compared() -> None:
+    pixels = np.random.default_rng(8).integers(0, 256, (300, 6, 5, 3), dtype=np.uint8)
+    expected = row_hashes(open_samples(pixels))
+    np.testing.assert_array_equal(row_hashes(open_samples(pixels / 255)), expected)
+    np.testing.assert_array_equal(row_hashes(open_samples(pixels.transpose(0, 3, 1, 2))), expected)

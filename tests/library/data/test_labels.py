@@ -16,7 +16,7 @@ import pytest
 
 from wdist import OptionError, estimate_w1
 from wdist.data.groups import checked_labels, comparable
-from wdist.data.rows import labels_of
+from wdist.data.sources.rows import labels_of
 from wdist.definitions.reading import Reading
 from wdist_client import Client
 

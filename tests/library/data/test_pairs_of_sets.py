@@ -281,6 +281,6 @@ def test_frames_with_other_columns_are_refused() -> None:
     with pytest.raises(SampleError, match=r"target names its columns \(a, b, c\) and source does not"):
         check_pair(open_samples(bare, "source"), open_samples(frame, "target"))
     check_pair(open_samples(bare, "source"), open_samples(frame.to_numpy(), "target"))
-    with pytest.raises(SampleError, match=r"source names its columns \(0, 2, 1\)"):  # somebody put them in this order
+    with pytest.raises(SampleError, match=r"another order \(0, 1, 2\); put them into the order 0, 2, 1"):
         check_pair(open_samples(bare[[0, 2, 1]], "source"), open_samples(bare, "target"))
     check_pair(open_samples(frame[["a"]], "source"), open_samples(frame["b"], "target"))  # nothing to mix up

@@ -8,8 +8,8 @@ import pytest
 from table_cases import CASES, Case, followed, meant
 
 from wdist import SampleError
-from wdist.data.advice import in_flags, in_python
-from wdist.data.files import FileRows, open_file
+from wdist.data.sources.advice import in_flags, in_python
+from wdist.data.sources.files import FileRows, open_file
 from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 

@@ -143,5 +143,5 @@ def test_a_mistake_is_refused_by_name(asked: dict[str, Any], words: str) -> None
 
 
 def test_a_small_pilot_is_refused_by_its_name() -> None:
-    with pytest.raises(SampleError, match=r"pilot_x .*50 rows are too few; at least 100 are needed"):
+    with pytest.raises(SampleError, match=r"pilot_x: 50 rows are too few; at least 100 are needed"):
         plan(n=50, margin=0.1)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from wdist import OptionError, SampleError, compare_w1, estimate_w1, matrix_w1
-from wdist.data.rows import split_by
+from wdist.data.sources.rows import split_by
 from wdist.definitions.reading import Reading
 
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -223,6 +223,15 @@ def test_two_values_that_look_alike_are_one_level_in_every_format(tmp_path: Path
     as_floats = frame.assign(cut=frame.cut.astype(float))
     for ending in ("frame", "parquet", "csv"):
         assert list(split_by(written(as_floats, tmp_path, ending), "cut", Reading())) == ["1", "2", "3"], ending
+
+
+def test_a_level_is_found_by_its_number_however_a_file_writes_it(tmp_path: Path) -> None:
+    table(levels=[1.0, 2.0, 30.0]).to_csv(tmp_path / "t.csv", index=False)
+    for reference in (30, 30.0, "30", "30.0", "3e1"):
+        found = split_by(tmp_path / "t.csv", "cut", Reading(), levels=[1, 2], reference=reference)
+        assert [float(level) for level in found] == [30, 1, 2]
+    with pytest.raises(OptionError, match="has no level '3'"):
+        split_by(tmp_path / "t.csv", "cut", Reading(), reference=3)
 
 
 def test_a_missing_level_has_a_name_of_its_own() -> None:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from wdist.data.arrays import refused_type
+from wdist.data.memory.arrays import refused_type
 from wdist.data.tables.columns import NUMERIC_KINDS
 from wdist.errors import SampleError
 

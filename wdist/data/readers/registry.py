@@ -37,7 +37,8 @@ FORMATS: Final = {
             magic=b"PAR1", has_columns=True, needs="pyarrow", help=".parquet",
         ),
         FileFormat(
-            "csv", "CSV", (".csv", ".tsv", ".csv.gz", ".tsv.gz"), ("text/csv", "text/tab-separated-values"), "csv",
+            "csv", "CSV", (".csv", ".tsv", ".txt", ".dat", ".tab", ".csv.gz", ".tsv.gz"),
+            ("text/csv", "text/tab-separated-values"), "csv",
             has_columns=True, needs="pyarrow", help=".csv or .csv.gz",
         ),
         FileFormat(
@@ -58,6 +59,16 @@ FORMATS: Final = {
 }  # fmt: skip
 BY_MEDIA_TYPE: Final = {media_type: each for each in FORMATS.values() for media_type in each.media_types}
 HELP = f"{', '.join(each.help for each in FORMATS.values() if each.help)}, a folder of images or of Parquet"
+_INSTEAD: Final = {  # of files that are not read
+    ".xls": "save it as .xlsx or .csv",
+    ".xlsb": "save it as .xlsx or .csv",
+    ".ods": "save it as .xlsx or .csv",
+    ".feather": "write it as .parquet",
+    ".arrow": "write it as .parquet",
+    ".pkl": "a pickle may run code; write it as .parquet or .npy",
+    ".pickle": "a pickle may run code; write it as .parquet or .npy",
+    ".jsonl": "write it as .csv or .parquet",
+}
 _MAGIC_BYTES = max(len(each.magic or b"") for each in FORMATS.values())
 
 
@@ -73,6 +84,11 @@ def of_file_name(name: str) -> FileFormat | None:
     """The format that the ending of a file's name stands for."""
     endings = ((suffix, each) for each in FORMATS.values() for suffix in each.suffixes)
     return next((each for suffix, each in endings if name.lower().endswith(suffix)), None)
+
+
+def instead_of(name: str) -> str | None:
+    """What to do with a file that is not read, by the ending of its name; None for one that nothing is known of."""
+    return next((said for ending, said in _INSTEAD.items() if name.lower().endswith(ending)), None)
 
 
 def of_first_bytes(source: IO[bytes]) -> FileFormat | None:

@@ -129,7 +129,7 @@ def _number(text: str) -> float | None:
 
 def _chosen(by: str, chosen: Sequence[Any], present: Sequence[str]) -> list[str]:
     """The names of the levels that were asked for. Raises OptionError for one that is not there, or is given twice."""
-    names = [each if isinstance(each, str) else level_of(each) for each in chosen]
+    names = [_as_written(each if isinstance(each, str) else level_of(each), present) for each in chosen]
     for k, name in enumerate(names):
         if name not in present:
             near = difflib.get_close_matches(name, present, 1)
@@ -149,6 +149,14 @@ def _refuse_many(by: str, levels: Sequence[str]) -> None:
             f"{by!r} has {len(levels):,} levels, which make {math.comb(len(levels), 2):,} pairs: compare one of them "
             f"with the others by reference={levels[0]!r}, or name at most {MOST_SETS} of them as levels"
         )
+
+
+def _as_written(name: str, present: Sequence[str]) -> str:
+    """The level that is this number, however the table writes it: 9.0 for 9. Other names stay as they are."""
+    if name in present or (number := _number(name)) is None:
+        return name
+    same = [level for level in present if _number(level) == number]
+    return same[0] if len(same) == 1 else name
 
 
 def _refuse_small(by: str, levels: Sequence[str], rows: dict[str, int], least: int) -> None:

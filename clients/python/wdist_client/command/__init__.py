@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         app.help_print([], console=app.error_console)
         return 2
     try:
-        given = _shared_first(app, given)
+        given = _without_a_level(_shared_first(app, given))
         status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
         sys.stdout.flush()
         return status
@@ -147,6 +147,13 @@ def _shared_first(app: App, tokens: Sequence[str]) -> list[str]:
         first += left[:size]
         del left[:size]
     return [*first, *rest, *left]
+
+
+def _without_a_level(tokens: Sequence[str]) -> list[str]:
+    """Without --by, --reference takes no level: what follows it is a set."""
+    if any(each == "--by" or each.startswith("--by=") for each in tokens):
+        return list(tokens)
+    return ["--reference=true" if each == "--reference" else each for each in tokens]
 
 
 def _key(path: str | None) -> str | None:

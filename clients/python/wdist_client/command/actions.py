@@ -14,11 +14,12 @@ from wdist_client.command import arguments as take
 from wdist_client.command.batch_actions import batch, batches, compare, comparison, matrix, results
 from wdist_client.command.inputs import Here, Session, data, table
 from wdist_client.command.options import Status
-from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
+from wdist_client.errors import OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
     from wdist_client.handles.synchronous import Job
+    from wdist_client.models import SampleSet
 
 
 def status(*, session: Here) -> int:
@@ -48,6 +49,7 @@ def upload(
         stored = session.send(text, name=name, progress=progress, **reading.given(), labels=labels)
         session.say(stored, stored.id)
         session.remark(stored)
+        session.remark_notes(stored)
     return 0
 
 
@@ -58,8 +60,17 @@ def sets(
 ) -> int:
     """List sample sets, newest first."""
     found = list(session.client.sample_sets.list(sha256=sha256))
-    session.say(found, table((s.id, " x ".join(map(str, s.shape)), s.dtype_name, s.name or "") for s in found))
+    rows = ((s.id, " x ".join(map(str, s.shape)), s.dtype_name, s.name or "", columns_of(s)) for s in found)
+    session.say(found, table(rows))
     return 0
+
+
+def columns_of(stored: SampleSet) -> str:
+    """The names of a set's columns, cut to the width of a line, with the kinds of those that are no numbers."""
+    kinds = {} if stored.table is None else {each.name: f" ({each.kind})" for each in stored.table.columns}
+    names = [name + kinds.get(name, "").replace(" (number)", "") for name in stored.columns or ()]
+    text = ", ".join(names)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def estimate(
@@ -96,24 +107,17 @@ def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files,
     Raises WithdrawnError for --fail-above on a withdrawn bound: neither "above" nor "not above" would be true.
     """
     result = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+    record = job.estimate
+    result.named((session.name_of(record.source), session.name_of(record.target)))
     session.say(result, result)
     if files.save is not None:
         result.save(files.save)
     if files.report is not None:
-        record = job.estimate
-        result.report(files.report, names=(name_of(session, record.source), name_of(session, record.target)))
+        result.report(files.report)
     if fail_above is not None and float(result) > fail_above:
         session.remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return 1
     return 0
-
-
-def name_of(session: Session, identifier: str) -> str:
-    """The name of a set, or its id if it has none or was deleted."""
-    try:
-        return session.client.sample_sets.get(identifier).name or identifier
-    except NotFound:
-        return identifier
 
 
 def list_(
@@ -125,8 +129,12 @@ def list_(
 ) -> int:
     """List estimates, newest first."""
     found = list(itertools.islice(session.client.estimates.list(status=status, metadata=metadata), limit))
-    rows = ((j.id, j.status, j.estimate.source, j.estimate.target, summary(j)) for j in found)
-    session.say([job.estimate for job in found], table(rows))
+    if not session.as_json:
+        named = (map(session.name_of, (j.estimate.source, j.estimate.target)) for j in found)
+        rows = ((j.id, j.status, *names, summary(j)) for j, names in zip(found, named, strict=True))
+        session.say(None, table(rows))
+    else:
+        session.say_json([job.estimate for job in found])
     return 0
 
 
@@ -134,7 +142,8 @@ def summary(job: Job) -> str:
     """The summary of one estimate in a list."""
     if result := job.estimate.result:
         marks = ", ".join(result.withdrawn.figures) if result.withdrawn is not None else ""
-        return f"W1 >= {result.lower_bound:.4g}" + (f" ({marks} withdrawn: run again)" if marks else "")
+        units = f" ({result.units})" if result.units else ""
+        return f"W1 >= {result.lower_bound:.4g}{units}" + (f" ({marks} withdrawn: run again)" if marks else "")
     if job.estimate.error:
         return job.estimate.error.message
     return f"step {job.progress.step}" if job.progress else ""

@@ -35,6 +35,8 @@ def matrix(
 ) -> int:
     """Compare all pairs of sample sets; prints the lower bounds."""
     more = {**options.given(), "simultaneous": simultaneous}
+    if reference == "true":
+        reference = True
     if by is not None:
         with session.one_table(names) as data:
             job = session.client.matrix(

@@ -9,13 +9,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
-from wdist_client.errors import OptionError
+from wdist_client.advice import in_flags
+from wdist_client.errors import NotFound, OptionError
 
 if TYPE_CHECKING:
     from cyclopts import Token
@@ -33,17 +34,33 @@ class Session:
     client: Client
     files: ExitStack
     as_json: bool
+    names: dict[str, str] = field(default_factory=dict)
 
     def say(self, record: Any, text: object, indent: int | None = 2) -> None:
         """Print what a command found: the record with --json, else the text."""
         if self.as_json:
             self.say_json(record, indent)
         elif str(text):
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(f"{in_flags(str(text))}\n")
 
     def say_json(self, record: Any, indent: int | None = 2) -> None:
         text = json.dumps(record, indent=indent, default=lambda model: model.model_dump(mode="json"))
         sys.stdout.write(f"{text}\n")
+
+    def name_of(self, identifier: str) -> str:
+        """The name of a set, or its id if it has none or was deleted; asked for once."""
+        if identifier not in self.names:
+            try:
+                found = self.client.sample_sets.get(identifier).name
+            except NotFound:
+                found = None
+            self.names[identifier] = found or identifier
+        return self.names[identifier]
+
+    def remark_notes(self, stored: SampleSet) -> None:
+        """Tell what was left out when a set was read."""
+        for note in stored.notes:
+            self.remark(f"{stored.name or stored.id}: {in_flags(note)}")
 
     def remark(self, text: object) -> None:
         sys.stderr.write(f"{text}\n")

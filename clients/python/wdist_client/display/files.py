@@ -28,11 +28,14 @@ def write_result(result: Result, path: str | PathLike[str], curve: Sequence[Curv
     """Writes the file that `read_result` reads."""
     points = [point.model_dump(mode="json") for point in curve]
     document = {"format": FORMAT, "version": VERSION, "result": result.model_dump(mode="json"), "curve": points}
+    document["names"] = list(result.names)
     Path(path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def read_result(path: str | PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Figures and training curve. Raises WdistError for any other file."""
+def read_result(
+    path: str | PathLike[str],
+) -> tuple[dict[str, Any], list[dict[str, Any]], tuple[str, str] | None]:
+    """Figures, training curve, and names of the sets if the file has them. Raises WdistError for any other file."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError:
@@ -41,7 +44,8 @@ def read_result(path: str | PathLike[str]) -> tuple[dict[str, Any], list[dict[st
         raise WdistError(f"{path} is not a result that the client saved; wdist.Result.load reads those of the library")
     if (version := document.get("version")) != VERSION:
         raise WdistError(f"{path} holds result format {version}, this client reads {VERSION}")
-    return document["result"], document["curve"]
+    names = document.get("names")
+    return document["result"], document["curve"], None if names is None else (str(names[0]), str(names[1]))
 
 
 def write_report(

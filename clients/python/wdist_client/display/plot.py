@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wdist_client.display.text import percent, range_of
+from wdist_client.display.text import names_text, percent, range_of
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _draw_interval(axes: Any, result: Result) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units or "")
-    axes.set_title(range_of(result), loc="left")
+    axes.set_title("\n".join(filter(None, [names_text(result), range_of(result)])), loc="left")
 
 
 def _draw_curve(axes: Any, result: Result, curve: Sequence[CurvePoint]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from wdist_client.advice import in_python
 from wdist_client.contract import SHOWN
 from wdist_client.errors import WdistError
 
@@ -138,6 +139,12 @@ def withdrawn_text(result: Result) -> str:
     return f"WITHDRAWN: {names}. {result.withdrawn.reason} {result.withdrawn.action}"
 
 
+def names_text(result: Result) -> str:
+    """Which set is which, if they have names."""
+    one, other = result.names
+    return "" if (one, other) == ("source", "target") else f"{one} (source), {other} (target)"
+
+
 def said(result: Result) -> str:
     """The result in plain words; those of a withdrawn one are told as what the earlier version said."""
     return result.meaning if result.withdrawn is None else f"The earlier version said: {result.meaning}"
@@ -149,11 +156,11 @@ def result_text(result: Result) -> str:
     name_width = max(len(name) for name, _, _ in lines)
     figure_width = max(len(figure) for _, figure, _ in lines)
     parts = [
-        *filter(None, [withdrawn_text(result)]),
+        *filter(None, [withdrawn_text(result), names_text(result)]),
         said(result),
         *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines),
     ]
-    notes = [*no_upper_text(result), *(f"warning: {warning}" for warning in result.warnings)]
+    notes = [*no_upper_text(result), *(f"warning: {in_python(warning)}" for warning in result.warnings)]
     return "\n".join([*parts, *(f"  {note}" for note in notes)])
 
 
@@ -166,11 +173,12 @@ def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> st
         for n, f, m in figures(result)
     )
     notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if result.withdrawn is not None else ""
-    notes = [*no_upper_text(result), *(f"Warning: {warning}" for warning in result.warnings)]
+    notes = [*no_upper_text(result), *(f"Warning: {in_python(warning)}" for warning in result.warnings)]
     warnings = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     pictures = interval_svg(result) + curve_svg(result, curve=curve)
     sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
-    return f"<div>{notice}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
+    named = f"<p>{html.escape(names_text(result))}</p>" if names_text(result) else ""
+    return f"<div>{notice}{named}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
 
 
 def curve_svg(result: Result, width: int = 520, height: int = 90, curve: Sequence[CurvePoint] | None = None) -> str:

@@ -62,8 +62,8 @@ class AsyncBatchJob(BatchRecord):
 class AsyncJob(JobRecord):
     """Like `Job`, but awaited."""
 
-    def __init__(self, client: AsyncClient, estimate: Estimate) -> None:
-        super().__init__(estimate)
+    def __init__(self, client: AsyncClient, estimate: Estimate, names: tuple[str, str] | None = None) -> None:
+        super().__init__(estimate, names)
         self._client = client
 
     async def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
@@ -73,7 +73,7 @@ class AsyncJob(JobRecord):
         )
 
     def _tied(self, result: Result) -> Result:
-        return result.of(None, self.evaluate)
+        return result.of(None, self.evaluate, self.names)
 
     async def curve(self) -> list[CurvePoint]:
         """As `Job.curve`."""

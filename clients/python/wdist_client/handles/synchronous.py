@@ -71,8 +71,8 @@ class BatchJob(BatchRecord):
 class Job(JobRecord):
     """A submitted estimate. It runs on the server even if nobody waits for it."""
 
-    def __init__(self, client: Client, estimate: Estimate) -> None:
-        super().__init__(estimate)
+    def __init__(self, client: Client, estimate: Estimate, names: tuple[str, str] | None = None) -> None:
+        super().__init__(estimate, names)
         self._client = client
 
     def wait(self, *, timeout: float | None = None, progress: ShowProgress = False) -> Result:
@@ -87,7 +87,7 @@ class Job(JobRecord):
         return self._tied(self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries)))
 
     def _tied(self, result: Result) -> Result:
-        return result.of(self.curve, self.evaluate)
+        return result.of(self.curve, self.evaluate, self.names)
 
     def curve(self) -> list[CurvePoint]:
         """The training curve so far: values on the select split, not certified."""

@@ -6,6 +6,7 @@ server reads it as the library reads the frame itself: without the index, and sp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from numbers import Number
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -57,6 +58,8 @@ def frame_of(data: Any) -> Frame | None:
     Raises SampleError for a repeated name of a column.
     """
     frame: Frame
+    if isinstance(data, type):
+        return None
     library = library_of(data)
     if library == "polars":
         data = data.collect() if hasattr(data, "collect") else data
@@ -107,6 +110,7 @@ class PandasFrame:
         columns = {}
         for k, name in enumerate(self.names):
             column = self._frame.iloc[:, k]
+            _refuse_other(name, column.dtype)
             try:
                 columns[name] = values = pa.Array.from_pandas(_for_arrow(column))
             except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -145,6 +149,8 @@ class PolarsFrame:
     def write(self, file: IO[bytes]) -> None:
         import polars
 
+        for name, kind in self._frame.schema.items():
+            _refuse_other(name, kind)
         try:
             self._frame.write_parquet(file)
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
@@ -197,8 +203,10 @@ class ArrowFrame:
 
     def write(self, file: IO[bytes]) -> None:
         pa, parquet = pyarrow_for(None)
+        for name, kind in zip(self.names, self._table.schema.types, strict=True):
+            _refuse_other(name, kind)
         try:
-            parquet.write_table(self._table, file)
+            parquet.write_table(_with_named_levels(self._table), file)
         except pa.ArrowException as error:
             raise SampleError(_unwritable(None, error)) from error
 
@@ -220,6 +228,23 @@ def _of_pandas(dtype: Any) -> Any:
 
     given = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
     return given if isinstance(given, np.dtype) and getattr(dtype, "kind", "O") in NUMBERS else None
+
+
+def _with_named_levels(table: Any) -> Any:
+    """A table whose dictionaries are of text: Parquet keeps no others."""
+    import pyarrow as pa
+
+    for k, field in enumerate(table.schema):
+        kind = field.type
+        if not pa.types.is_dictionary(kind) or str(kind.value_type) in ("string", "large_string", "string_view"):
+            continue
+        chunks = []
+        for chunk in table.column(k).chunks:
+            names = [None if each is None else level_of(each) for each in chunk.dictionary.to_pylist()]
+            chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, pa.array(names, pa.string())))
+        named = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+        table = table.set_column(k, field.name, named)
+    return table
 
 
 def _for_arrow(column: Any) -> Any:
@@ -260,6 +285,25 @@ def pyarrow_for(names: Sequence[str] | None) -> tuple[Any, Any]:
 def _few(names: Sequence[str]) -> str:
     text = ", ".join(names)
     return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+_OTHERS = {  # types without a distance, as the libraries write them, and what messages call them
+    re.compile(r"timedelta64|[Dd]uration"): "spans of time",
+    re.compile(r"Time$|time32|time64"): "times of a day",
+    re.compile(r"[Ss]truct"): "structs",
+    re.compile(r"[Bb]inary|large_binary|fixed_size_binary"): "bytes",
+    re.compile(r"complex|period|interval|[Nn]ull$"): "",
+}
+
+
+def _refuse_other(name: str, kind: Any) -> None:
+    """Raise SampleError for a column of a type without a distance, in the words that the library has for it."""
+    written = str(kind)[:100]
+    if (said := next((said for pattern, said in _OTHERS.items() if pattern.match(written)), None)) is not None:
+        raise SampleError(
+            f"column {name[:100]!r} is of type {said or written}, for which there is no distance: leave it out with "
+            f"{asked('drop', name)}"
+        )
 
 
 def _is_of_one_kind(arrow: Any) -> bool:

@@ -19,12 +19,20 @@ from wdist_client.rows.arrays import as_array
 from wdist_client.rows.frames import Frame, frame_of
 from wdist_client.rows.images import pack
 from wdist_client.rows.objects import AnnotatedFrame, checked_sparse, dense_blocks, is_annotated, is_sparse
+from wdist_client.rows.parts import Parts
 
 if TYPE_CHECKING:
     from wdist_client.rows.arrays import Array
 
 CHUNK = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
+_TEXT = (".txt", ".dat", ".tab")  # CSV, to the server
+_OTHERS = {
+    **dict.fromkeys((".xls", ".xlsb", ".ods"), "save it as .xlsx or .csv"),
+    **dict.fromkeys((".feather", ".arrow"), "write it as .parquet"),
+    **dict.fromkeys((".pkl", ".pickle"), "a pickle may run code; write it as .parquet or .npy"),
+    ".jsonl": "write it as .csv or .parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,12 @@ def payload(data: Any, name: str | None = None, *, with_names: bool = False, **o
         frame = frame_of(data)
     if frame is not None:
         return _from_frame(frame, name, take, with_names=with_names)
-    return _from_array(as_array(data, masked_is_missing="missing" in take), name, take)
+    array = as_array(data, masked_is_missing="missing" in take)
+    if array.ndim == 0 or array.ndim > 4:
+        raise SampleError(
+            f"the data: an array of shape {array.shape} is neither a table (n, d) nor images (n, h, w[, c]); reshape it"
+        )
+    return _from_array(array, name, take)
 
 
 def _from_frame(frame: Frame, name: str | None, take: Mapping[str, Any], *, with_names: bool) -> Payload:
@@ -156,11 +169,17 @@ def _path(given: str | os.PathLike[Any]) -> Path:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    try:
+        Path(text).exists()
+    except OSError as error:
+        raise SampleError(f"{text[:60]!r}... is no path of a file: {error.strerror or error}") from error
     return Path(text)
 
 
 def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:
     if path.is_dir():
+        if (parts := Parts.of(path)) is not None:
+            return _from_file(parts.write, name or path.name, f"{path.name}.parquet", take, list(parts.notes))
         return _from_folder(path, name, take)
     try:
         length = path.stat().st_size
@@ -179,8 +198,10 @@ def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload
                 left -= len(block)
                 yield block
 
-    file_name = None if magic == NPY_MAGIC else path.name
-    return Payload(length, name or path.name, read, path, file_name, reading=take)
+    if (instead := _OTHERS.get(path.suffix.lower())) is not None:
+        raise SampleError(f"{path} cannot be read here: {instead}")
+    file_name = f"{path.name}.csv" if path.suffix.lower() in _TEXT else path.name
+    return Payload(length, name or path.name, read, path, None if magic == NPY_MAGIC else file_name, reading=take)
 
 
 def _from_folder(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:

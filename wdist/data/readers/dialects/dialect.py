@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 
 _SEPARATORS = (",", ";", "\t", "|")
+_BEHIND_A_MARK = re.compile(r"(?:0\d+|\d{16,})(?:[eE].*)?")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ def _separator(sample: Sample, take: Selection) -> str:
     present = [each for each in _SEPARATORS if any(each in line for line in sample.lines)]
     fitting = [each for each in present if _share_of_width(sample.records(each)) == 1]
     clean = [each for each in fitting if _is_clean(sample.records(each), [other for other in fitting if other != each])]
+    if clean == [","] and _are_numbers_with_commas(sample, take):
+        return _unused(present)
+    if clean == [","] and not _holds_numbers(sample.records(",")) and _is_of_spaces(sample):
+        return " "  # between numbers with decimal commas
     if len(clean) == 1:
         return clean[0]
     if len(sample.lines) > 1 and not any(each in sample.lines[0] for each in present):
@@ -103,12 +109,32 @@ def _separator(sample: Sample, take: Selection) -> str:
     if fitting:
         shown = " or ".join(asked("separator", each) for each in fitting)
         raise DecodeError(f"more than one character could separate its cells: say which one does, {shown}")
-    if _is_of_spaces(sample, present):
+    if _is_of_spaces(sample):
         return " "
     ragged = {each: _share_of_width(sample.records(each)) for each in present}
     best = max(ragged, key=lambda each: ragged[each], default=",")
     # Commas in a table of one column are decimal marks or part of a text.
     return best if ragged.get(best, 0) > 0.5 or len(sample.records(best)[0]) > 1 else _unused(present)
+
+
+def _are_numbers_with_commas(sample: Sample, take: Selection) -> bool:
+    """Whether each line is one number with commas, for which the reading speaks.
+
+    Raises DecodeError where the cells do: 05 and 123 in all lines are what stands behind a decimal mark.
+    """
+    if not all(is_number(line) for line in sample.lines):
+        return False
+    if "," in (take.decimal, take.thousands):
+        return True
+    ends = [line.strip().rpartition(",")[2] for line in sample.lines]
+    is_fixed = len(ends) > 2 and len({len(end) for end in ends}) == 1 and len(ends[0]) > 2
+    if is_fixed or any(_BEHIND_A_MARK.fullmatch(end) for end in ends):
+        shown = sample.lines[-1].strip()[:60]
+        raise DecodeError(
+            f"each line may be one number or several, as {shown!r}: say {asked('separator', ',')} if commas separate, "
+            f"{asked('decimal', ',')} or {asked('thousands', ',')} if they do not"
+        )
+    return False
 
 
 def _unused(present: Sequence[str]) -> str:
@@ -126,7 +152,11 @@ def _is_clean(records: Sequence[Sequence[str]], others: Sequence[str]) -> bool:
     return not any(other in cell and not is_number(cell) for record in records for cell in record for other in others)
 
 
-def _is_of_spaces(sample: Sample, present: Sequence[str]) -> bool:
+def _holds_numbers(records: Sequence[Sequence[str]]) -> bool:
+    return all(is_number(cell) or is_missing(cell) for record in records for cell in record)
+
+
+def _is_of_spaces(sample: Sample) -> bool:
     """Whether spaces separate numbers. Raises DecodeError where they may be part of text, or group digits."""
     records = sample.records(" ")
     if not any(" " in line.strip() for line in sample.lines):
@@ -139,9 +169,9 @@ def _is_of_spaces(sample: Sample, present: Sequence[str]) -> bool:
         raise DecodeError(
             "runs of spaces separate its cells: write one separator between two cells, such as a comma or a tab"
         )
-    if _share_of_width(records) < 1 or present:
+    if _share_of_width(records) < 1:
         return False
-    if not all(is_number(cell) or is_missing(cell) for row in rows for cell in row):
+    if not _holds_numbers(rows):
         return False
     if all(is_number(line) for line in sample.lines[1:] or sample.lines):
         raise DecodeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 
 from wdist.data.readers.dialects.numbers import WHOLE, is_missing, is_number
@@ -10,6 +11,7 @@ from wdist.data.tables.found import DecodeError
 from wdist.data.tables.naming import asked
 
 Row = Sequence[str]
+_SIGNED = re.compile(r"[+-]?\d+")
 _SHARE = 0.1  # of rows that look like the first one, from which on the first one is a row like any other
 
 
@@ -39,16 +41,16 @@ def has_names(first: Row, rest: Sequence[Row]) -> bool:
 
 def _like_names(first: Row, rest: Sequence[Row]) -> str | None:
     """Why a line of numbers may be names, or None."""
-    if not _could_be_names(first):
+    texts = [cell.strip() for cell in first]
+    if not _could_be_names(first) or any([cell.strip() for cell in row] == texts for row in rest):
         return None
-    if not any(WHOLE.fullmatch(cell.strip()) for row in rest for cell in row):
-        return "whole numbers above fractions"
-    is_outside = all(_is_outside(first[k], [row[k] for row in rest]) for k in range(len(first)))
-    if _is_regular(first) and (len(first) > 2 or is_outside):
-        return None if _share(rest, _is_regular) >= _SHARE else "in regular steps, which no line below has"
-    if is_outside and _are_years(first) and _share(rest, _are_years) < _SHARE:
-        return "which may be years"
-    return None
+    for k in range(len(first)):
+        column = [row[k].strip() for row in rest if not is_missing(row[k])]
+        if column and not any(_SIGNED.fullmatch(cell) for cell in column):
+            return "whole numbers above fractions"
+    if _share(rest, _is_regular) < _SHARE and (_is_regular(first) or _counts(first)):
+        return "in regular steps, which no line below has"
+    return "which may be years" if _are_years(first) and _share(rest, _are_years) < _SHARE else None
 
 
 def _could_be_names(row: Row) -> bool:
@@ -58,11 +60,12 @@ def _could_be_names(row: Row) -> bool:
 
 
 def _is_regular(row: Row) -> bool:
+    """Whether the cells are in equal steps; two cells always are, so that these are to be 0 and 1, or two years."""
     if len(row) < 2 or not _could_be_names(row):
         return False
     values = [int(cell) for cell in row]
     steps = {after - before for before, after in itertools.pairwise(values)}
-    return len(steps) == 1 and (len(row) > 2 or values == [0, 1] or (steps == {1} and _are_years(row)))
+    return len(steps) == 1 and (len(row) > 2 or _counts(row) or (steps == {1} and _are_years(row)))
 
 
 def _counts(row: Row) -> bool:
@@ -71,19 +74,6 @@ def _counts(row: Row) -> bool:
 
 def _are_years(row: Row) -> bool:
     return _could_be_names(row) and all(1900 <= int(cell) <= 2100 for cell in row)
-
-
-def _is_outside(cell: str, column: Sequence[str]) -> bool:
-    values = [float(each) for each in column if _is_plain(each)]
-    return not values or not min(values) <= float(cell) <= max(values)
-
-
-def _is_plain(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return not is_missing(cell)
 
 
 def _share(rows: Sequence[Row], is_so: Callable[[Row], bool]) -> float:

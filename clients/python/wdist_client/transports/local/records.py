@@ -15,8 +15,8 @@ from wdist_client.models import ENDED
 from wdist_client.requests import Response
 
 if TYPE_CHECKING:
-    from wdist.data.files import FileRows
     from wdist.data.samples import SampleSet as LibrarySet
+    from wdist.data.sources.files import FileRows
 
 MAX_DESCRIBED_COLUMNS = 256
 

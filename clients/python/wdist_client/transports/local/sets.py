@@ -15,7 +15,7 @@ from wdist_client.rows.payload import Payload, payload
 from wdist_client.transports.local.records import RefusalError, StoredSet, find, new_id, now, statistics
 
 if TYPE_CHECKING:
-    from wdist.data.files import FileRows
+    from wdist.data.sources.files import FileRows
 
 
 class LocalSets:
@@ -43,11 +43,12 @@ class LocalSets:
         """
         with _refused():
             rows = _rows(_payload(request), request.params)
-            return self._add(rows, request.params.get("name"))
+            how = {name: value for name, value in request.params.items() if name not in ("name", "filename")}
+            return self._add(rows, request.params.get("name"), how or None)
 
     def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
         """The records of the sets of one table, one for each level of the column `by`."""
-        from wdist.data.rows import partition_of, split_rows
+        from wdist.data.sources.rows import partition_of, split_rows
         from wdist.data.tables.by import reading_by
         from wdist.definitions.reading import Reading
 
@@ -60,9 +61,11 @@ class LocalSets:
                 raise RefusalError(422, "Invalid samples", "by names a column of a table: give one with names", "by")
             partition = partition_of(rows, by, params.get("levels"), params.get("reference", True))
             parts = split_rows(rows, by, partition)
-            return 201, {"data": [self._add(part, level)[1] for level, part in parts.items()]}
+            how = {**take.model_dump(exclude_defaults=True), "by": by}
+            made = [self._add(part, level, {**how, "level": level})[1] for level, part in parts.items()]
+            return 201, {"by": by, "data": made}
 
-    def _add(self, rows: FileRows, name: str | None) -> tuple[int, dict[str, Any]]:
+    def _add(self, rows: FileRows, name: str | None, reading: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         from wdist.data.samples import open_samples
 
         rows = replace(rows, columns=rows.columns and [kept_name(each) for each in rows.columns])
@@ -74,7 +77,7 @@ class LocalSets:
             "id": new_id("ss_"), "object": "sample_set", "name": name, "sha256": stored.sha256().hex(),
             "bytes": stored.length, "rows": opened.n, "shape": list(shape), "dtype": rows.array.dtype.str,
             "columns": rows.columns, "table": None if rows.table is None else rows.table.to_json(),
-            "notes": list(rows.notes), "created_at": now(), "statistics": found,
+            "notes": list(rows.notes), "reading": reading, "created_at": now(), "statistics": found,
         }  # fmt: skip
         for known in self._stored.values():
             if all(known.record[each] == record[each] for each in ("sha256", "columns", "table", "notes")) and (
@@ -126,15 +129,17 @@ def _reading(model: Any, params: Mapping[str, Any]) -> Any:
 
 def _rows(sent: Payload, params: Mapping[str, Any]) -> FileRows:
     """The selected rows of what a request would send."""
-    from wdist.data.files import open_file
-    from wdist.data.readers.registry import NPY, SelectionError, check_selection, of_file_name
-    from wdist.data.rows import rows_of
+    from wdist.data.readers.registry import NPY, SelectionError, check_selection, instead_of, of_file_name
+    from wdist.data.sources.files import open_file
+    from wdist.data.sources.rows import rows_of
     from wdist.definitions.reading import Selection
     from wdist.errors import SampleError
 
     take = _reading(Selection, params)
     if (kind := NPY if sent.file_name is None else of_file_name(sent.file_name)) is None:
-        raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} has an ending that is not read", "filename")
+        instead = instead_of(sent.file_name or "")
+        why = "has an ending that is not read" if instead is None else f"cannot be read here: {instead}"
+        raise RefusalError(415, "Unsupported format", f"{sent.file_name!r} {why}", "filename")
     try:
         check_selection(take, kind)
     except SelectionError as error:

@@ -13,11 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from wdist.data.advice import in_python
 from wdist.data.readers.base import FileFormat
 from wdist.data.readers.columnar.parts import PartsOfFolder, parts_of_folder
 from wdist.data.readers.npy import map_npy
-from wdist.data.readers.registry import FORMATS, HELP, NPY, check_selection, of_file_name, of_first_bytes, read
+from wdist.data.readers.registry import (
+    FORMATS,
+    HELP,
+    NPY,
+    check_selection,
+    instead_of,
+    of_file_name,
+    of_first_bytes,
+    read,
+)
+from wdist.data.sources.advice import in_python
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
@@ -26,17 +35,6 @@ from wdist.errors import SampleError
 
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
-_TEXT = (".txt", ".dat", ".tab")
-_OTHERS = {
-    ".xls": "save it as .xlsx or .csv",
-    ".xlsb": "save it as .xlsx or .csv",
-    ".ods": "save it as .xlsx or .csv",
-    ".feather": "write it as .parquet",
-    ".arrow": "write it as .parquet",
-    ".pkl": "a pickle may run code; write it as .parquet or .npy",
-    ".pickle": "a pickle may run code; write it as .parquet or .npy",
-    ".jsonl": "write it as .csv or .parquet",
-}
 _SAME_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
@@ -147,6 +145,8 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
             if standard_input is not None:
                 standard_input.seek(0)
                 source = standard_input
+            elif (copy := stack.enter_context(copied_pipe(path))) is not None:
+                source = copy
             else:
                 source = stack.enter_context(_opened(path))
             kind = of_file_name(path.name) or _recognised(source, given)
@@ -163,26 +163,34 @@ def is_pipe(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _opened(path: Path) -> IO[bytes]:
+@contextmanager
+def copied_pipe(path: Path) -> Iterator[IO[bytes] | None]:
+    """A copy of what a pipe gives, in a temporary file; None for a path that is no pipe. Raises SampleError."""
     if not is_pipe(path):
-        return path.open("rb")
-    copied = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with path.open("rb") as pipe:
-        shutil.copyfileobj(pipe, copied)
-    copied.seek(0)
-    return copied
+        yield None
+        return
+    with tempfile.TemporaryFile() as copy:
+        try:
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, copy)
+        except OSError as error:
+            raise SampleError(f"{path}: {error.strerror or error}") from error
+        copy.seek(0)
+        yield copy
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _recognised(source: IO[bytes], given: str) -> FileFormat:
     """The format of a file by its first bytes; an unrecognised one is CSV if it has no name, otherwise refused."""
     if (kind := of_first_bytes(source)) is not None:
         return kind
-    if given == "-" or is_pipe(Path(given)) or given.lower().endswith(_TEXT):
+    if given == "-" or is_pipe(Path(given)):
         return FORMATS["csv"]
     if given.lower().endswith(_COMPRESSED):
         raise SampleError(f"{given} is compressed: unpack it first, or pipe it: gunzip -c FILE | wdist ... - OTHER")
-    if (
-        instead := next((said for ending, said in _OTHERS.items() if given.lower().endswith(ending)), None)
-    ) is not None:
+    if (instead := instead_of(given)) is not None:
         raise SampleError(f"{given} cannot be read here: {instead}")
     raise SampleError(f"{given} is not {HELP}")

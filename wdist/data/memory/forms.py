@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.groups import Codes, checked_labels
-from wdist.data.tables.annotated import columns_of_annotated, is_annotated, of_variables, read_annotated
+from wdist.data.memory.annotated import columns_of_annotated, is_annotated, of_variables, read_annotated
+from wdist.data.memory.frames import coded, columns_of, is_series, kept_rows, native_frame, read_frame
+from wdist.data.memory.sparse import is_sparse, read_sparse
 from wdist.data.tables.coder import left_out_note
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.frames import coded, columns_of, is_series, kept_rows, native_frame, read_frame
-from wdist.data.tables.sparse import is_sparse, read_sparse
 from wdist.definitions.reading import Selection
 
 

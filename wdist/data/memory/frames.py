@@ -12,10 +12,10 @@ from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
 from wdist.data.columns import given_names
+from wdist.data.memory.columns import Read, reader
 from wdist.data.tables.coder import TableCoder, chosen, missing_in
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.frame_columns import Read, reader
 from wdist.data.tables.writer import MemoryWriter
 from wdist.definitions.reading import Selection
 

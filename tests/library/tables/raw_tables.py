@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.files import FileRows
+from wdist.data.sources.files import FileRows
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.writer import ArrayWriter

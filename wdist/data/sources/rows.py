@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.advice import in_python
-from wdist.data.arrays import as_array
-from wdist.data.files import FileRows, open_file
+from wdist.data.memory.arrays import as_array
+from wdist.data.memory.forms import labels_in_memory, read_array, read_memory
 from wdist.data.readers.npy import map_npy
+from wdist.data.sources.advice import in_python
+from wdist.data.sources.files import FileRows, open_file
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.data.tables.by import Partition, reading_by, split_schema, without
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.memory import labels_in_memory, read_array, read_memory
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
@@ -71,6 +71,10 @@ def _path(given: str | os.PathLike[Any]) -> str | Path:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         raise SampleError(f"{text[:60]!r} is no path of a file: give that of an .npy, .csv or other file, or the rows")
+    try:
+        Path(text).is_dir()
+    except OSError as error:  # longer than the system allows
+        raise SampleError(f"{text[:60]!r}... is no path of a file: {error.strerror}") from error
     return given if isinstance(given, str | Path) else Path(text)
 
 

@@ -81,15 +81,24 @@ def _mask(is_null: nw.Series[Any]) -> NDArray[np.bool_] | None:
 
 def _levels(part: nw.Series[Any]) -> Column:
     """Text of a block as places in its distinct values."""
+    native = part.to_native()
+    if hasattr(native, "factorize"):  # pandas, which is several times as fast this way
+        places, distinct = native.factorize()
+        return _coded(np.asarray(places, dtype=np.int64), tuple(map(str, distinct)))
     missing = _mask(part.is_null())
-    distinct = part.drop_nulls().unique(maintain_order=True)
-    levels = tuple(str(each) for each in distinct.to_list())
+    levels = tuple(map(str, part.drop_nulls().unique(maintain_order=True).to_list()))
     if not levels:
         return Column(np.zeros(len(part), dtype=np.int64), missing)
     if missing is not None:
         part = part.fill_null(levels[0])
-    places = part.replace_strict(list(levels), list(range(len(levels))), return_dtype=nw.Int64)
-    return Column(np.asarray(places.to_numpy(), dtype=np.int64), missing, levels)
+    codes = part.replace_strict(list(levels), list(range(len(levels))), return_dtype=nw.Int64)
+    return Column(np.asarray(codes.to_numpy(), dtype=np.int64), missing, levels)
+
+
+def _coded(places: NDArray[np.int64], levels: tuple[str, ...]) -> Column:
+    """A column of places in levels, -1 where there is no value."""
+    missing = places < 0
+    return Column(np.maximum(places, 0), missing if missing.any() else None, levels)
 
 
 def _categories(series: nw.Series[Any]) -> Read:
@@ -98,13 +107,7 @@ def _categories(series: nw.Series[Any]) -> Read:
         text = series.cast(nw.String)
         return lambda rows: _levels(text[rows])
     codes, levels = np.asarray(native.cat.codes, dtype=np.int64), tuple(map(level_of, native.cat.categories))
-
-    def read(rows: slice) -> Column:
-        part = codes[rows]
-        missing = part < 0
-        return Column(np.where(missing, 0, part), missing if missing.any() else None, levels)
-
-    return read
+    return lambda rows: _coded(codes[rows], levels)
 
 
 def _times(part: nw.Series[Any], unit: Any) -> Column:
@@ -197,5 +200,4 @@ def _dates(values: list[Any], missing: NDArray[np.bool_]) -> Column:
 def _texts(values: list[Any], missing: NDArray[np.bool_]) -> Column:
     levels: dict[str, int] = {}
     given = (-1 if lost else levels.setdefault(value, len(levels)) for value, lost in zip(values, missing, strict=True))
-    places = np.fromiter(given, dtype=np.int64, count=len(values))
-    return Column(np.maximum(places, 0), missing if missing.any() else None, tuple(levels))
+    return _coded(np.fromiter(given, dtype=np.int64, count=len(values)), tuple(levels))

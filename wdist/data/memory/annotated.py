@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.memory.columns import Read
+from wdist.data.memory.frames import coded, columns_of
+from wdist.data.memory.sparse import SparseRows, is_sparse
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.frame_columns import Read
-from wdist.data.tables.frames import coded, columns_of
-from wdist.data.tables.sparse import SparseRows, is_sparse
 from wdist.definitions.reading import Selection
 
 _BLOCK_VALUES = 1 << 22

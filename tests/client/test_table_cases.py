@@ -1,0 +1,45 @@
+"""Each file of `table_cases`, sent to a server and to the library in this process, becomes what it must."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from table_cases import CASES, Case, meant
+
+from wdist.data.sources.advice import in_python
+from wdist.data.tables.naming import asked
+from wdist_client import Client, SampleError, WdistError
+
+READ = [case for case in CASES if case.error is None]
+REFUSED = [case for case in CASES if case.error is not None and case.name != "a folder of other columns"]
+
+
+@pytest.mark.parametrize("case", READ, ids=lambda case: case.name)
+def test_a_file_that_is_sent_becomes_its_rows(client: Client, case: Case, tmp_path: Path) -> None:
+    path = case.build(tmp_path)
+    if path.is_dir():  # of Parquet parts: one file is sent, or a frame
+        with pytest.raises(SampleError, match="read_parquet"):
+            client.sample_sets.create(path, **case.reading)
+        return
+    stored = client.sample_sets.create(path, **case.reading)
+    assert case.rows is not None
+    if client.base_url != ":local:":
+        content = httpx.get(f"{client.base_url}/v1/sample-sets/{stored.id}/content").raise_for_status().content
+        assert meant(np.load(io.BytesIO(content)), stored.table) == [list(row) for row in case.rows]
+    assert stored.rows == len(case.rows)
+    assert stored.columns == case.columns
+    assert (case.note or "") in " ".join(stored.notes)
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_a_file_that_is_refused_says_what_to_do(client: Client, case: Case, tmp_path: Path) -> None:
+    with pytest.raises(WdistError) as refused:
+        client.sample_sets.create(case.build(tmp_path), **case.reading)
+    message = str(refused.value)
+    assert (case.error or "") in message
+    for option, value in case.advice:
+        assert in_python(asked(option, value)) in message
