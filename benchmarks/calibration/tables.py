@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from wdist.data.files import FileRows
 
 from benchmarks.calibration.cell import ALPHA, Cell, Wrong
 from benchmarks.calibration.upper import EITHER, LOWER
 from benchmarks.calibration.whole import STEPS, UPPER
 from wdist import estimate_w1
+from wdist.data.sources.files import FileRows
 from wdist.data.tables.schema import TableColumn, TableSchema
 
 RARE = 400  # levels, of which most are in few rows or none
