@@ -143,7 +143,7 @@ def test_names_are_compared_whole_and_numbers_are_names(client: Client, tmp_path
         client.estimates.create(source, target, **QUICK)
     with pytest.raises(InvalidRequest, match="another order"):
         client.estimates.create(source.id, target.id, **QUICK)
-    with pytest.raises(SampleError, match="nothing tells whether they are in the same order|in another order"):
+    with pytest.raises(SampleError, match=r"nothing tells whether they are in the same order|in another order"):
         client.estimates.create(source, client.sample_sets.create(frame.to_numpy() + 1), **QUICK)
     job = client.estimates.create(source, client.sample_sets.create(frame + 1), **QUICK)
     job.wait()
