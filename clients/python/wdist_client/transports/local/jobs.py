@@ -159,7 +159,7 @@ class LocalJobs:
         """f of the rows of a stored set, or of the request's, as .npy."""
         import numpy as np
 
-        from wdist.data.files import FileRows
+        from wdist.data.sources.files import FileRows
         from wdist.errors import WdistError as LibraryError
 
         critic = self._result(name, "critic").critic
