@@ -365,7 +365,7 @@ KINDS = [
         "dates without a unit",
         text("a,t\n1,2026-01-31\n2,2026-02-01\n"),
         {"dates": ["t"]},
-        error="say their unit",
+        error="in which unit",
         advice=[("time_unit", "days")],
     ),
     Case(
