@@ -263,8 +263,8 @@ REPORTED = tuple(name for name, prop in Figures.model_json_schema()["properties"
 
 
 def short(number: float) -> str:
-    """A number with about three digits, without an exponent where it is of a common size: 0.478, 3,812, 1.2e+08."""
-    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.3g}"
+    """A number with three digits, without an exponent where it is of a common size: 0.478, 3,810, 1.2e+08."""
+    return f"{float(f'{number:.3g}'):,.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.3g}"
 
 
 def percent(share: float) -> str:
