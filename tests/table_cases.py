@@ -365,8 +365,27 @@ KINDS = [
         "dates without a unit",
         text("a,t\n1,2026-01-31\n2,2026-02-01\n"),
         {"dates": ["t"]},
-        error="say their unit",
+        error="in which unit",
         advice=[("time_unit", "days")],
+    ),
+    Case(
+        "dates that are not declared",
+        text("a,t\n1,2026-01-31\n2,2026-02-01\n"),
+        error="holds '2026-01-31'",
+        advice=[("dates", "t"), ("time_unit", "days")],
+        together=True,
+    ),
+    Case(
+        "several columns of text",
+        text("a,n,m,d\n1,x,u,2026-01-31\n2,y,v,2026-02-01\n"),
+        {"drop": ["m"]},
+        error="there is text in 'd', too",
+    ),
+    Case(
+        "several columns of text in Parquet",
+        parquet(pd.DataFrame({"a": [1.0, 2.0], "n": ["x", "y"], "m": ["u", "v"], "k": ["s", "t"]})),
+        {"categories": ["m"]},
+        error="there is text in 'k', too",
     ),
     Case(
         "dates that are not ISO",

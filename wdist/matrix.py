@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,18 @@ class Matrix:
             title = f"p-value: how often equal populations would show this much{holm}"
             parts.append((title, cells(self.adjusted_p_value, np.full_like(self.adjusted_p_value, np.nan))))
         lines = "\n\n".join("\n".join([title, *self._table(cells)]) for title, cells in parts).splitlines()
-        lines += [f"warning: {row} (source) and {column} (target): {text}" for row, column, text in self.warnings]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._warning_lines()])
+
+    def _warning_lines(self) -> list[str]:
+        """Each warning once, with the first pair that has it: those of other pairs differ in their figures only."""
+        alike: dict[str, list[tuple[str, str, str]]] = {}
+        for warning in self.warnings:
+            alike.setdefault(re.sub(r"\d[\d.,]*(e[+-]\d+)?", "#", warning[2]), []).append(warning)
+        lines = []
+        for (row, column, text), *others in alike.values():
+            more = f", and {len(others)} more {'pair' if len(others) == 1 else 'pairs'}" if others else ""
+            lines.append(f"warning: {row} (source) and {column} (target){more}: {text}")
+        return lines
 
     def _claim(self, upper: Values, who: str) -> str:
         """What the cells of a table of bounds say."""

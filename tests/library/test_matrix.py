@@ -299,3 +299,12 @@ def test_of_a_single_pair_each_upper_bound_is_simultaneous() -> None:
         )
         i, j = places(2, reference=reference)[0]
         assert found["simultaneous_upper_bound"][i, j] == found["upper_bound"][i, j] == 1.5
+
+
+def test_a_warning_of_many_pairs_is_printed_once() -> None:
+    sets = [rows * [1.0, 1.0, 1e3] for rows in some_sets()]
+    matrix = matrix_w1(sets, steps=2, **QUICK)
+    wide = [text for *_, text in matrix.warnings if "differ in scale" in text]
+    assert len(wide) == 6
+    (printed,) = [line for line in str(matrix).splitlines() if "differ in scale" in line]
+    assert printed == f"warning: set 1 (source) and set 2 (target), and 5 more pairs: {wide[0]}"

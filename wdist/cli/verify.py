@@ -102,13 +102,13 @@ def _document(certificate: str | Path) -> Mapping[str, Any]:
 
 
 def _recipe(document: Mapping[str, Any], given: Reading) -> tuple[Reading, Encoding | None]:
-    """How sets are read and encoded: as the certificate says, unless flags say otherwise."""
+    """How sets are read and encoded: as the certificate says, but for what flags say otherwise."""
     from wdist.data.tables.encoding import Encoding
 
     recipe = document.get("recipe")
     if not isinstance(recipe, dict):
         return given, None
-    reading = Reading.checked(**recipe["reading"]) if given == Reading() else given
+    reading = Reading.checked(**recipe["reading"] | given.model_dump(exclude_defaults=True))
     return reading, None if recipe["encoding"] is None else Encoding.from_json(recipe["encoding"])
 
 

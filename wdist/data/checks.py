@@ -8,6 +8,7 @@ from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
 from wdist.data.tables.encoding import level_warnings
+from wdist.definitions.figures import short
 from wdist.errors import OptionError, SampleError
 
 Hashes = NDArray[np.uint64]
@@ -178,8 +179,8 @@ def scale_warnings(source: SampleSet, target: SampleSet, scale: Scaling) -> list
     after = "" if scale.kind == "none" else " after division by the given scale"
     advice = "consider scale='standardize'" if scale.kind != "vector" else "check the factors"
     return [
-        f"columns differ in scale by a factor of {varying.max() / varying.min():.3g}{after} (deviations "
-        f"{varying.min():.3g} to {varying.max():.3g}): the distance is decided by {shown}; {advice}"
+        f"columns differ in scale by a factor of {short(varying.max() / varying.min())}{after} (deviations "
+        f"{short(varying.min())} to {short(varying.max())}): the distance is decided by {shown}; {advice}"
     ]
 
 

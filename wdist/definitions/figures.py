@@ -262,6 +262,11 @@ REPORTED = tuple(name for name, prop in Figures.model_json_schema()["properties"
 """The figures that a certificate lists as reported: they are not proven by it."""
 
 
+def short(number: float) -> str:
+    """A number with three digits, without an exponent where it is of a common size: 0.478, 3,810, 1.2e+08."""
+    return f"{float(f'{number:.3g}'):,.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.3g}"
+
+
 def percent(share: float) -> str:
     """A confidence as an exact percentage: 0.99999999999 is not shown as 100 %."""
     return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"

@@ -1,8 +1,11 @@
 """What a verification found, in words."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+_NAMED = 16  # columns whose divisors are shown with their names
 
 
 @dataclass(frozen=True)
@@ -173,11 +176,17 @@ def fresh_not_checked(mode: str) -> list[str]:
     return points
 
 
-def units_of_distance(taken: dict[str, Any]) -> str:
-    """In words, what a distance of 1 means, from the field "input" of a certificate, by which scores are computed."""
+def units_of_distance(taken: dict[str, Any], recipe: dict[str, Any] | None = None) -> str:
+    """In words, what a distance of 1 means, from the field "input" of a certificate, by which scores are computed.
+
+    recipe: the field of that name, which has the names of columns of tables.
+    """
     scale = taken["scale"]
     kind, divisor, cost = scale["kind"], scale["divisor"], ""
+    names: list[str] = []
     if "kinds" in taken:
+        table = ((recipe or {}).get("encoding") or {}).get("columns", [])
+        names = [each["name"] for each in table if each["kind"] in ("number", "time")]
         columns = [name for name, width in taken["kinds"] for name in _columns(name, width)]
         divisor = [each for each, name in zip(divisor, columns, strict=True) if name == "number"]
         cost = f"; two levels of a category are {scale['category_cost']:.6g} apart"
@@ -191,7 +200,11 @@ def units_of_distance(taken: dict[str, Any]) -> str:
         "robust_reference": "quartile distances / 1.349 of the select rows of the first set",
     }
     what = fitted.get(kind, "the given scale")
-    return f"Euclidean distance after division by {what}: {_numbers(divisor)}{cost}"
+    shown = _numbers(divisor)
+    if isinstance(divisor, list) and len(divisor) == len(names) <= _NAMED:
+        # Quoted and cut, as the issuer chose the names: none can pass for a part of the sentence.
+        shown = ", ".join(f"{each:.6g} for {json.dumps(name[:50])}" for each, name in zip(divisor, names, strict=True))
+    return f"Euclidean distance after division by {what}: {shown}{cost}"
 
 
 def _columns(kind: str, width: int) -> list[str]:

@@ -78,7 +78,7 @@ def verify_certificate(
             derived.figures
             | upper
             | {
-                "units": units_of_distance(certificate["input"]),
+                "units": units_of_distance(certificate["input"], certificate["recipe"]),
                 "split": certificate["split"]["mode"],
                 "is_upper_bound_reported": certificate["reported"]["upper_bound"] is not None,
             }
@@ -347,7 +347,7 @@ def _fresh_statement(
         "value": value,
         "lower_bound": lower_bound(units, method, derived.alpha, derived.priors) / bound,
         "p_value": p_values(units, derived.alpha, derived.priors, seed)[0],
-        "units": units_of_distance(certificate["input"]),
+        "units": units_of_distance(certificate["input"], certificate["recipe"]),
         "rows": {"source": len(arrays[0]), "target": len(arrays[1])},
         "upper_bound": None,
     }

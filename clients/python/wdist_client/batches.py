@@ -77,7 +77,8 @@ class Matrix:
                 f"{name:<{width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
                 for name, cells in zip(self.rows, table, strict=True)
             ]
-            parts.append("\n".join([f"{title} (nan: no result)", head, *lines]))
+            note = " (nan: no result)" if any("nan" in cell for row in table for cell in row) else ""
+            parts.append("\n".join([f"{title}{note}", head, *lines]))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:

@@ -199,11 +199,18 @@ def watched(request: Request, again: Callable[[], object], seen: Callable[[int],
     return replace(request, content=replace(request.content, again=again, seen=seen))
 
 
+def _called(source: SampleSet, target: SampleSet) -> tuple[str, str]:
+    """What messages call two sets: their names where these tell them apart."""
+    if source.name and target.name and source.name != target.name:
+        return source.name, target.name
+    return "source", "target"
+
+
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     if isinstance(source, SampleSet) and isinstance(target, SampleSet):  # of an id only the server knows the columns
-        check_names(source.columns, target.columns, "source", "target")
+        check_names(source.columns, target.columns, *_called(source, target))
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
         if not isinstance(body["groups"], list | tuple) or len(body["groups"]) != 2:

@@ -27,7 +27,7 @@ _level: dict[str, Any] = _sample_set | {
         "missing": False,
     },
     "notes": ["12 of 53,940 rows have missing values and were left out: the distance is between the populations of the "
-              "rows without"],
+              "complete rows"],
     "reading": {"categories": ["color", "cut"], "missing": "drop", "by": "cut", "level": "Ideal"},
     "statistics": {
         "min": None, "max": None, "mean": None, "std": None, "constant": False,

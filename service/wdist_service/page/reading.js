@@ -58,7 +58,8 @@ export class ReadingForm {
 
   /** A refusal in words, with buttons that do what it advises. */
   refusal(error) {
-    const box = alertBox({ title: error.title, message: this.inWords(error.message), next: error.next });
+    const said = error.message.replace(/^the body \(\w+\): (.)/i, (_, first) => first.toUpperCase()); // no one here sent a “body”
+    const box = alertBox({ title: error.title, message: this.inWords(said), next: error.next });
     const buttons = this.#remedies(error);
     if (buttons.length) box.append(h("div", { class: "remedies" }, buttons));
     return box;

@@ -156,7 +156,14 @@ def test_numbers_keep_their_type_and_order_of_columns() -> None:
 def test_an_index_is_no_column_and_numbers_are_no_names() -> None:
     frame = odd_data.frame()
     expected = opened(frame).array
-    np.testing.assert_array_equal(opened(frame.set_index("a", drop=False)).array, expected)
+    kept = opened(frame.set_index("a", drop=False))
+    np.testing.assert_array_equal(kept.array, expected)
+    lost = opened(frame.set_index("a"))
+    assert (kept.notes, lost.notes) == (
+        [],
+        ["'a' is the index of the frame and was left out; reset_index() makes it a column"],
+    )
+    assert lost.names == ["b"]
     assert opened(frame).names == ["a", "b"]
     bare = pd.DataFrame(odd_data.table())
     assert opened(bare).names is None

@@ -73,7 +73,18 @@ def read_frame(native: Any, take: Selection) -> tuple[NDArray[Any], Found]:
     series, columns = is_series(native), columns_of(native)
     types, parts = [each[0] for each in columns], [each[1] for each in columns]
     array, found = coded(types, parts, len(native), take, has_names=series or column_names(native)[1])
-    return _as_series(array, found) if series else (array, found)
+    if series:
+        return _as_series(array, found)
+    return array, replace(found, notes=[*_index_notes(native), *found.notes])
+
+
+def _index_notes(native: Any) -> list[str]:
+    """What is said of an index of pandas that somebody named: it may have been a column before set_index."""
+    names = [str(name) for name in getattr(getattr(native, "index", None), "names", ()) if name is not None]
+    lost = [name for name in names if name not in column_names(native)[0]]
+    return [
+        f"{name[:100]!r} is the index of the frame and was left out; reset_index() makes it a column" for name in lost
+    ]
 
 
 def columns_of(native: Any) -> list[tuple[ColumnType, Read]]:

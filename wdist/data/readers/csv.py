@@ -26,7 +26,7 @@ from wdist.data.tables.bookkeeping import RowNumbers
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.naming import asked
+from wdist.data.tables.naming import asked, others_with_text
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
@@ -213,11 +213,25 @@ class _Table:
             return DecodeError(f"{said} as the others are written: say {advice}")
         if names is None:
             return DecodeError(f"{said}: give the columns names, by which it can be declared or left out")
-        option = "dates" if _DATE.fullmatch(value.strip()) else "categories"
+        declared = asked("categories", names[at])
+        if _DATE.fullmatch(value.strip()):
+            declared = asked("dates", names[at])
+            declared += "" if self.take.time_unit else f" and {asked('time_unit', 'days')}"
+        others = others_with_text(name for name in self._of_text(names) if name != names[at])
         return DecodeError(
-            f"{said}: declare the column with {asked(option, names[at])}, or leave it out with "
-            f"{asked('drop', names[at])}"
+            f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}{others}"
         )
+
+    def _of_text(self, names: Sequence[str]) -> Iterator[str]:
+        """Columns whose first rows hold something else than numbers, and of which the reading says nothing."""
+        take = self.take
+        known = {*take.drop, *take.categories, *take.dates, take.labels}
+        for k, name in enumerate(names):
+            if name in known or (take.columns is not None and name not in take.columns):
+                continue
+            cells = [row[k].strip() for row in self.dialect.rows if k < len(row)]
+            if any(cell not in MISSING and not is_number(cell) and advice_for(cell) is None for cell in cells):
+                yield name
 
 
 def ungrouped(array: pa.Array, notation: Notation, refusal: Any) -> pa.Array:

@@ -18,6 +18,7 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.naming import asked as asked
+from wdist.data.tables.naming import others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
@@ -51,7 +52,7 @@ class _Levels:
         if len(self.places) > MAX_LEVELS:
             raise DecodeError(
                 f"column {name[:100]!r} has more than {MAX_LEVELS:,} different values, as identifiers and free text "
-                f"have: take it out of categories if it is there, and leave it out with {asked('drop', name)}"
+                f"have: it is no category. Leave it out with {asked('drop', name)}"
             )
         out = np.full(len(column.values), np.nan)
         kept = slice(None) if column.missing is None else ~column.missing
@@ -83,7 +84,7 @@ class TableCoder:
         self._labels = labels = take.labels
         self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
-        self._types = [_declared(each, take) if each.name != labels else each for each in given]
+        self._types = [_declared(each, take, given) if each.name != labels else each for each in given]
         self._levels = [_Levels() for _ in self._types]
         self._counting = [Counting() if each.kind == "number" else None for each in self._types]
         self._has_zone: dict[str, bool] = {}
@@ -273,7 +274,7 @@ def left_out_note(kept: int, rows: int) -> str:
     """What is said of rows with missing values that were left out."""
     return (
         f"{rows - kept:,} of {rows:,} rows have missing values and were left out: the distance is between the "
-        "populations of the rows without"
+        "populations of complete rows"
     )
 
 
@@ -313,8 +314,8 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     return kept
 
 
-def _declared(kind: ColumnType, take: Selection) -> ColumnType:
-    """The type as the reading declares it. Raises DecodeError for one that has no metric."""
+def _declared(kind: ColumnType, take: Selection, types: Sequence[ColumnType]) -> ColumnType:
+    """The type as the reading declares it. types: of all columns. Raises DecodeError for one that has no metric."""
     name = kind.name
     shown, out = f"column {name[:100]!r}", f"leave it out with {asked('drop', name)}"
     if name in take.categories:
@@ -328,10 +329,12 @@ def _declared(kind: ColumnType, take: Selection) -> ColumnType:
             raise DecodeError(f"{shown} is of type {kind.said or kind.kind}, not dates as text: leave it out of dates")
         kind = replace(kind, kind="time")
     if kind.kind == "time" and take.time_unit is None:
-        unit = f"say their unit as numbers with {asked('time_unit', 'days')}"
+        unit = f"say in which unit to count them, such as {asked('time_unit', 'days')}"
         raise DecodeError(f"{shown} holds dates or times: {unit}" + ("" if name in take.dates else f", or {out}"))
     if kind.kind == "text":
-        raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}")
+        declared = {*take.categories, *take.dates, take.labels, name}
+        others = others_with_text(each.name for each in types if each.kind == "text" and each.name not in declared)
+        raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}{others}")
     if kind.kind == "other":
         raise DecodeError(f"{shown} is of type {kind.said}, for which there is no distance: {out}")
     return kind

@@ -124,7 +124,7 @@ def _needed(growth: Growth, rows: int | None) -> str:
 def _count(times: float, rows: int | None) -> str:
     """The number of rows with two digits; without the rows that there are, how many times as many."""
     if rows is None:
-        return f"{times:.2g}"
+        return f"{float(f'{times:.2g}'):,g}"
     number = math.ceil(times * rows)
     unit = 10 ** max(0, len(str(number)) - 2)
     return f"{-(-number // unit) * unit:,}"

@@ -119,7 +119,8 @@ def refuse_levels(levels: Sequence[str], reference: str | bool) -> None:
 
 def is_left(session: Session, job: BatchJob, waiting: take.Waiting) -> bool:
     """Tell which batch was submitted; with --no-wait print its id and leave it."""
-    session.remark(f"{job.id} is {job.status}: {job.batch.counts.total} estimates")
+    total = job.batch.counts.total
+    session.remark(f"{job.id} is {job.status}: {total} {'estimate' if total == 1 else 'estimates'}")
     if waiting.no_wait:
         session.say(job.batch, job.id)
     return waiting.no_wait
