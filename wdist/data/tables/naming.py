@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 
 def asked(option: str, value: str) -> str:
     """How a reader's message names an option; each surface puts it into its own words (`wdist.data.sources.advice`)."""
     return f"?{option}={quote(value, safe='')}"
+
+
+def names_of_cells(cells: Sequence[str]) -> list[str]:
+    """The names of columns that the first line of a table holds, without spaces around them.
+
+    A column without a name is called as pandas calls it: `Unnamed: 0`, or `Unnamed: 0.1` where another is called so.
+    """
+    given = [cell.strip(_AROUND) for cell in cells]
+    names = []
+    for place, name in enumerate(given):
+        unnamed, more = f"Unnamed: {place}", 0
+        while not name and unnamed in given:
+            unnamed, more = f"Unnamed: {place}.{more + 1}", more + 1
+        names.append(name or unnamed)
+    return names
+
+
+_AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
