@@ -265,8 +265,8 @@ def _group_order(
     for k, samples in sides.items():
         if samples.take.missing == "drop" and len(given[k]) != samples.n:
             raise OptionError(
-                f"groups: missing='drop' keeps {samples.n} rows of {samples.name}, and there are {len(given[k])} labels: "
-                "give the name of a column as groups, whose labels are left out with their rows"
+                f"groups: missing='drop' keeps {samples.n} rows of {samples.name}, and there are {len(given[k])} "
+                "labels: give the name of a column as groups, whose labels are left out with their rows"
             )
     labels = [
         checked_labels(each, sides[k].name, sides[k].n)
