@@ -106,5 +106,7 @@ def index_levels(names: Sequence[str], pandas: bytes | None, take: Selection) ->
 
 def note_of_levels(levels: Sequence[str]) -> str:
     """What is said of levels of an index that were left out."""
+    if all(_LEVEL.fullmatch(name) for name in levels):  # __index_level_0__, which its owner has never seen
+        return "the index of a pandas frame was left out"
     shown = ", ".join(map(repr, levels))[:300]
     return f"{shown} {'is the index' if len(levels) == 1 else 'are the index'} of a pandas frame and was left out"
