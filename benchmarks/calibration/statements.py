@@ -73,7 +73,9 @@ def opened(
     x: Any, y: Any, number: int, groups: tuple[Any, Any] | None = None, shared: Shared | None = None, **options: Any
 ) -> SamplePair:
     """Both sets as `estimate_w1` reads, checks, splits and scales them, or as a pair of a matrix (`shared`)."""
-    pair, _ = estimate._open(x, y, Options.checked(seed=number, **options), Reading(), groups, shared)
+    pair, _ = estimate._open(
+        x, y, ("source", "target"), Options.checked(seed=number, **options), Reading(), groups, shared
+    )
     return pair
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from benchmarks.calibration import controls, groups, rows, together, upper, whole
+from benchmarks.calibration import controls, groups, rows, tables, together, upper, whole
 from benchmarks.calibration.cell import Cell, several
 from benchmarks.calibration.results import Results
 
@@ -30,6 +30,7 @@ TOPICS: Mapping[str, tuple[Callable[[], Iterator[Cell]], ...]] = {
     "Upper ends": (upper.cells,),
     "Where the approximate end fails": (upper.failing,),
     "Whole estimates": (whole.cells,),
+    "Mixed tables": (tables.cells,),
 }
 BY_TOPIC = {topic: [cell for make in makers for cell in make()] for topic, makers in TOPICS.items()}
 CELLS = several(*map(iter, BY_TOPIC.values()))

@@ -304,7 +304,7 @@ def test_what_is_said_of_a_file_names_the_clients_arguments_and_the_commands_fla
     with Client(url or server.url) as client:
         for file, argument, flag in (
             ("both.npz", "member='NAME'", "FILE.npz:NAME"),
-            ("who.csv", "drop=['NAME']", "--drop NAME"),
+            ("who.csv", "drop=['who']", "--drop who"),
             ("binary.csv", "let its name end in what it is", "let its name end in what it is"),
         ):
             with pytest.raises(InvalidRequest, match=re.escape(argument)) as caught:

@@ -69,6 +69,20 @@ def test_the_bytes_of_a_frame_are_read_as_the_frame_is(form: str, reading: str) 
     assert meaning(sent) == meaning(expected)
 
 
+@pytest.mark.parametrize("frame", [
+    pd.DataFrame({"Unnamed: 0": [0, 1, 2], "a": [5.0, 7.0, 6.0]}),
+    pl.DataFrame({"": [0, 1, 2], "a": [5.0, 7.0, 6.0]}),
+    pl.DataFrame({"a": [5.0, 7.0, 6.0], "__index_level_0__": [9, 2, 4]}),
+    pa.Table.from_pandas(pd.DataFrame({"a": [5.0, 7.0, 6.0]}, index=pd.Index([9, 2, 4], name="n"))),
+], ids=["pandas", "polars", "a level", "metadata"])  # fmt: skip
+def test_an_index_that_was_read_as_a_column_is_left_out(frame: Any) -> None:
+    body = payload(frame)
+    sent = open_file(body.file_name or "samples.npy", "x", Selection(), io.BytesIO(b"".join(body.blocks())))
+    assert sent.columns == ["a"]
+    assert sent.array[:].ravel().tolist() == [5.0, 7.0, 6.0]
+    assert list(sent.notes) == list(rows_of(frame, "x", Selection()).notes)
+
+
 def meaning(rows: Any) -> list[list[Any]]:
     """The values, levels by their names: their codes are in the order in which they were met."""
     columns = [None] * rows.array.shape[1] if rows.table is None else rows.table.columns

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from wdist.nn.convolutions import BCOP, OSSN, RKO, SVCM
-from wdist.nn.frozen import CircularConv2d, Clip, Cone, PiecewiseLinear, Shift
+from wdist.nn.frozen import CircularConv2d, Clip, Columns, Cone, PiecewiseLinear, Shift
 from wdist.nn.layers import (
     Abs,
     BjorckLinear,
@@ -38,6 +38,7 @@ EXAMPLES: list[Example] = [
     (lambda: SVCM(2, 3, 3), (2, 4, 4)),
     (lambda: CircularConv2d(torch.randn(3, 2, 2, 2), torch.randn(3)), (2, 4, 4)),
     (lambda: Clip(-0.5, 0.25), (1,)),
+    (lambda: Columns([0, 2, 5]), (6,)),
     (lambda: Cone(torch.randn(5, 6), torch.randn(5), -1), (6,)),
     (lambda: PiecewiseLinear(torch.tensor([-1.0, 0.0, 2.0]), torch.tensor([0.5, -1.0, 2.5])), (1,)),
     (lambda: Shift(torch.randn(6)), (6,)),

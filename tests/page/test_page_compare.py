@@ -29,7 +29,7 @@ def fetch(url: str) -> Any:
 def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
     page = open_page()
     choose(page, files["left"], files["right"])
-    expect(zone(page, "Source")).to_contain_text("600 rows of 4 columns")
+    expect(zone(page, "Source")).to_contain_text("600 rows of 4 numbers")
     estimate_id = start(page)
     card = result_of(page)
     result = fetch(f"{server.url}/v1/estimates/{estimate_id}")["result"]

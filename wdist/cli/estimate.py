@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import EX_NO, fail, refuse, remark, say
+from wdist.cli.output import EX_NO, fail, refuse, remark, say_result
 
 if TYPE_CHECKING:
     from wdist.result import Result
@@ -55,7 +54,7 @@ def estimate(
         return refuse(error)
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
-    say(json.dumps(result.to_dict(), indent=2) if as_json else result)
+    say_result(result, as_json=as_json)
     if fail_above is not None and result.lower_bound > fail_above:
         remark(f"wdist: the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return EX_NO

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from wdist.cli.output import remark
 from wdist.data.columns import check_names
 from wdist.data.readers.registry import HELP as FILES
 from wdist.definitions.reading import Reading, Selection
@@ -67,11 +68,17 @@ def write_inputs(
     """What a reading takes of each set as a new .npy file: the verifier reads no other. Mixed tables are encoded.
 
     encoding: how; by default that of these sets together. same_columns: whether tables must have the same columns; the
-    new files have no names by which to tell. Raises SampleError, in words that name the file.
+    new files have no names by which to tell. What is left out of a set is said on standard error.
+
+    Raises SampleError, in words that name the file.
     """
     from wdist.data.samples import encode_together, open_samples
+    from wdist.data.sources.advice import in_flags
 
     inputs = [_open(text, reading, None) for text in texts]
+    for each in inputs:
+        for note in each.rows.notes:
+            remark(f"wdist: {each.given}: {in_flags(note)}")
     if same_columns:
         _check_columns((each.given, each.rows.columns) for each in inputs)
     if encoding is None and not any(each.rows.table for each in inputs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 from wdist.cli.arguments import AsJson, By, FailAbove, Groups, Levels, Progress, SetName, Switch, finite
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import EX_NO, fail, refuse, remark, say
+from wdist.cli.output import EX_NO, fail, refuse, remark, say_result
 
 if TYPE_CHECKING:
     from wdist.definitions.reading import Reading
@@ -59,7 +58,7 @@ def matrix(
         result = matrix_of(sets, options, reference=reference is not False, progress=shown)
     except WdistError as error:
         return refuse(error)
-    say(json.dumps(result.to_dict(), indent=2) if as_json else result)
+    say_result(result, as_json=as_json)
     bounds = result.simultaneous_lower_bound if simultaneous else result.lower_bound
     highest = float(bounds.max())
     if fail_above is not None and highest > fail_above:
@@ -98,7 +97,7 @@ def compare(
         result = comparison_of(sets, options, delta=delta, progress=shown)
     except WdistError as error:
         return refuse(error)
-    say(json.dumps(result.to_dict(), indent=2) if as_json else result)
+    say_result(result, as_json=as_json)
     return 0
 
 

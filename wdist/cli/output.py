@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from typing import Any
 
 EX_NO, EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 70, 73, 78
 
@@ -26,6 +28,13 @@ def refuse(error: Exception) -> int:
     from wdist.data.sources.advice import in_flags
 
     return fail(in_flags(str(error)))
+
+
+def say_result(result: Any, *, as_json: bool) -> None:
+    """What the library found: as JSON, or in words with its advice as flags."""
+    from wdist.data.sources.advice import in_flags
+
+    say(json.dumps(result.to_dict(), indent=2) if as_json else in_flags(str(result)))
 
 
 def say(text: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 from wdist.cli.arguments import AsJson, Groups, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import refuse, say
+from wdist.cli.output import refuse, say_result
 
 
 @readings_as_flags()
@@ -52,5 +51,5 @@ def plan(
         )
     except WdistError as error:
         return refuse(error)
-    say(json.dumps(found.to_dict(), indent=2) if as_json else found)
+    say_result(found, as_json=as_json)
     return 0

@@ -3,7 +3,7 @@
 `python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT TABLE ...`
 
 It evaluates the critic with the numpy reader of wdist.verify on rows START to STOP of an .npy file: f itself if WHAT is
-`values`, its gradient if WHAT is `gradient`. TABLE is a file with the schema of a set of codes, or empty. The result
+`values`, its gradient if WHAT is `gradient`. TABLE is a file that says how codes become rows, or empty. The result
 goes to OUT as .npy, and one JSON object, {} or {error, kind}, to standard output. Two more arguments limit the bytes of
 memory and the seconds; the limits are set before anything is read.
 """
@@ -40,18 +40,18 @@ def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str, tab
     critic = read_critic(directory)
     array = open_npy(rows, "rows")[part]
     if table is not None:
-        array = encoded(directory, array, table)
+        array = encoded(array, table)
     with out.open("wb") as file:
         np.save(file, critic.gradient(array) if what == "gradient" else critic.evaluate(array))
 
 
-def encoded(directory: Path, codes: NDArray[Any], table: Path) -> NDArray[np.float64]:
-    """Codes of a table as the rows that the critic in this directory takes."""
+def encoded(codes: NDArray[Any], table: Path) -> NDArray[np.float64]:
+    """Codes of a table as the rows that the critic takes."""
     from wdist.data.tables.encoding import Encoding
     from wdist.data.tables.schema import TableSchema
 
-    recipe = json.loads((directory / "critic.json").read_text())["recipe"]
-    return Encoding.from_json(recipe["encoding"]).rows(codes, TableSchema.from_json(json.loads(table.read_text())))
+    known = json.loads(table.read_text())
+    return Encoding.from_json(known["encoding"]).rows(codes, TableSchema.from_json(known["schema"]))
 
 
 def main() -> None:

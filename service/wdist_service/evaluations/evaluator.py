@@ -75,8 +75,9 @@ class Evaluator:
     ) -> Path:
         """Evaluate f or its gradient on rows start to stop of an .npy file. Returns an .npy file in `folder`.
 
-        `critic` maps the file names of a critic's directory to stored files, `table` is the schema of codes. Raises
-        TooMuchError if the child exceeded its limits, and InvalidError if the rows do not fit the critic.
+        `critic` maps the file names of a critic's directory to stored files. `table` says how codes become rows, by
+        their schema and the critic's encoding as JSON. Raises TooMuchError if the child exceeded its limits, and
+        InvalidError if the rows do not fit the critic.
         """
         directory = folder / "critic"
         directory.mkdir(exist_ok=True)
@@ -87,7 +88,7 @@ class Evaluator:
         command = [sys.executable, "-I", "-m", "wdist_service.evaluations.child", str(directory), str(rows)]
         described = ""
         if table is not None:
-            described = str(folder / "table.json")
+            described = str(folder / "table")
             Path(described).write_text(json.dumps(table))
         command += [str(part[0]), str(part[1]), str(out), what, described]
         memory = _MEMORY_BYTES + rows.stat().st_size  # the file is mapped, not read

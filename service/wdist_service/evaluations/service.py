@@ -280,19 +280,19 @@ def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[s
 
 
 def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] | None:
-    """The schema by which a stored set becomes rows of the critic; None if it holds these rows.
+    """How a stored set becomes rows of the critic: its schema and the encoding; None if it holds these rows.
 
     Raises InvalidError if the set has other columns than those that the critic was trained on.
     """
     document = json.loads(critic["critic.json"].read_text())
     try:
         check_names(document.get("columns"), names_of(row), "the critic", called(row), by_position=True)
-        return _schema_for(document.get("recipe") or {}, row)
+        return _coding(document.get("recipe") or {}, row)
     except SampleError as error:
         raise InvalidError(str(error), field="sample_set") from error
 
 
-def _schema_for(recipe: Mapping[str, Any], row: SampleSet) -> dict[str, Any] | None:
+def _coding(recipe: Mapping[str, Any], row: SampleSet) -> dict[str, Any] | None:
     if recipe.get("encoding") is None:
         if row.table_schema is not None:
             raise SampleError(f"the critic takes plain numbers, {called(row)} is a table of other columns, too")
@@ -311,7 +311,7 @@ def _schema_for(recipe: Mapping[str, Any], row: SampleSet) -> dict[str, Any] | N
         columns = row.statistics["columns"]
         if columns is None or any(column["missing"] for column in columns):
             raise SampleError(f"{called(row)} has missing values, for which the critic has no level")
-    return schema.to_json()
+    return {"schema": schema.to_json(), "encoding": recipe["encoding"]}
 
 
 def numbers_in_a_row(critic: Mapping[str, Path], row: SampleSet) -> int:

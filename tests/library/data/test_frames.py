@@ -176,6 +176,36 @@ def test_an_index_is_no_column_and_numbers_are_no_names() -> None:
         opened(frame.set_axis(same, axis=1))
 
 
+INDEXED: dict[str, Callable[[], Any]] = {
+    "pandas.read_csv": lambda: pd.DataFrame({"Unnamed: 0": [0, 1, 2], "a": [5.0, 7.0, 6.0]}),
+    "of a file that was written twice": lambda: pd.DataFrame({
+        "Unnamed: 0.1": [0, 1, 2], "Unnamed: 0": [0, 1, 2], "a": [5.0, 7.0, 6.0],
+    }),
+    "polars.read_csv": lambda: pl.DataFrame({"": [0, 1, 2], "a": [5.0, 7.0, 6.0]}),
+    "pyarrow.csv": lambda: pa.table({"": [1, 2, 3], "a": [5.0, 7.0, 6.0]}),
+    "a level": lambda: pl.DataFrame({"a": [5.0, 7.0, 6.0], "__index_level_0__": [9, 2, 4]}),
+    "metadata": lambda: pa.Table.from_pandas(pd.DataFrame({"a": [5.0, 7.0, 6.0]}, index=pd.Index([9, 2, 4], name="n"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", INDEXED)
+def test_an_index_that_was_read_as_a_column_is_left_out_and_said(form: str) -> None:
+    samples = opened(INDEXED[form]())
+    assert samples.columns == ["a"]
+    assert np.asarray(samples.array[:]).ravel().tolist() == [5.0, 7.0, 6.0]
+    assert "left out" in " ".join(samples.notes)
+    frame = INDEXED[form]()
+    kept = [name for name in (frame.column_names if isinstance(frame, pa.Table) else frame.columns) if name]
+    assert opened(frame, columns=kept).columns == kept  # those that are asked for
+
+
+def test_a_column_without_a_name_that_does_not_count_is_refused() -> None:
+    frame = pd.DataFrame({"Unnamed: 0": [0, 1, 5], "a": [5.0, 7.0, 6.0]})  # some rows of a larger frame
+    with pytest.raises(SampleError, match=r"its value 3 is 5\): leave it out with drop=\['Unnamed: 0'\]"):
+        opened(frame)
+    assert opened(frame, drop=["Unnamed: 0"]).columns == ["a"]
+
+
 def test_two_columns_of_one_frame_can_be_compared() -> None:
     frame = odd_data.frame()
     for x, y in ((frame["a"], frame["b"]), (pl.Series(frame["a"]), pa.chunked_array([frame["b"]]))):

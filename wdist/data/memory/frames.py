@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wdist.data.columns import given_names
 from wdist.data.memory.columns import Read, reader
+from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder, chosen, missing_in
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
@@ -72,10 +73,14 @@ def read_frame(native: Any, take: Selection) -> tuple[NDArray[Any], Found]:
     """
     series, columns = is_series(native), columns_of(native)
     types, parts = [each[0] for each in columns], [each[1] for each in columns]
-    array, found = coded(types, parts, len(native), take, has_names=series or column_names(native)[1])
     if series:
-        return _as_series(array, found)
-    return array, replace(found, notes=[*_index_notes(native), *found.notes])
+        return _as_series(*coded(types, parts, len(native), take, has_names=True))
+    has_names = column_names(native)[1]
+    bookkeeping = Bookkeeping(types, take, has_names=has_names, pandas=_written_by_pandas(native))
+    for block in _blocks(len(native) if bookkeeping.places else 0):
+        bookkeeping.append([parts[k](block) for k in bookkeeping.places])
+    array, found = coded(types, parts, len(native), bookkeeping.take, has_names=has_names)
+    return array, replace(found, notes=[*_index_notes(native), *bookkeeping.notes, *found.notes])
 
 
 def _index_notes(native: Any) -> list[str]:
@@ -85,6 +90,12 @@ def _index_notes(native: Any) -> list[str]:
     return [
         f"{name[:100]!r} is the index of the frame and was left out; reset_index() makes it a column" for name in lost
     ]
+
+
+def _written_by_pandas(native: Any) -> bytes | None:
+    """What pandas wrote into the metadata of a table of pyarrow, if there is some."""
+    metadata = getattr(getattr(native, "schema", None), "metadata", None)
+    return metadata.get(b"pandas") if isinstance(metadata, dict) else None
 
 
 def columns_of(native: Any) -> list[tuple[ColumnType, Read]]:
@@ -103,9 +114,9 @@ def columns_of(native: Any) -> list[tuple[ColumnType, Read]]:
 def kept_rows(columns: Sequence[tuple[ColumnType, Read]], rows: int, take: Selection) -> NDArray[np.bool_]:
     """Which rows of a table `coded` keeps with missing="drop", (n,). Raises DecodeError."""
     kept = np.ones(rows, dtype=np.bool_)
-    places = chosen([each[0] for each in columns], take, has_names=True)
-    for start in range(0, rows, BLOCK_ROWS):
-        block = slice(start, min(start + BLOCK_ROWS, rows))
+    types = [each[0] for each in columns]
+    places = chosen(types, Bookkeeping(types, take).take, has_names=True)
+    for block in _blocks(rows):
         for k in places:
             missing = missing_in(columns[k][1](block))
             if missing is not None:
@@ -123,11 +134,14 @@ def coded(
     """The codes of a table in memory, whose columns are given by functions of a slice of rows. Raises DecodeError."""
     writer = MemoryWriter(rows)
     coder = TableCoder(types, take, writer, has_names=has_names)
-    for start in range(0, rows, BLOCK_ROWS):
-        block = slice(start, min(start + BLOCK_ROWS, rows))
+    for block in _blocks(rows):
         coder.append([parts[k](block) for k in coder.chosen])
     found = coder.end()
     return writer.array, found
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
 
 
 def _as_series(array: NDArray[Any], found: Found) -> tuple[NDArray[Any], Found]:

@@ -22,7 +22,7 @@ from wdist.data.readers.dialects.sample import Sample, sample
 from wdist.data.readers.dialects.text import as_utf8, not_utf8
 from wdist.data.readers.tables import BLOCK_BYTES
 from wdist.data.tables.arrow import column_of, labels_of
-from wdist.data.tables.bookkeeping import RowNumbers
+from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
@@ -63,14 +63,12 @@ class _Table:
     comments: list[int] = field(default_factory=list)  # the numbers of records that were comments, from 1
 
     def read(self, writer: ArrayWriter) -> Found:
-        dialect, take = self.dialect, self.take
-        types = self._types()
-        numbers = self._row_numbers(types)
-        if numbers is not None:
-            take = take.model_copy(update={"drop": [*take.drop, types[0].name]})
+        dialect, types = self.dialect, self._types()
+        bookkeeping = self._bookkeeping(types)
+        take = bookkeeping.take
         coder = TableCoder(types, take, writer, has_names=dialect.names is not None, place=self._place)
         self._check_blank_lines()
-        wanted = [*coder.chosen, *([0] if numbers is not None else []), *self._empty_end()]
+        wanted = [*coder.chosen, *bookkeeping.places, *self._empty_end()]
         for batch in self._batches(wanted, types):
             if dialect.has_empty_end and batch.column(batch.num_columns - 1).null_count < batch.num_rows:
                 raise DecodeError(
@@ -78,14 +76,14 @@ class _Table:
                 )
             given = zip(wanted[: batch.num_columns - len(self._empty_end())], batch.columns, strict=False)
             arrays = [self._numbers_of(array, types[at]) for at, array in given]
-            if numbers is not None:
-                numbers.append(column_of(arrays[len(coder.chosen)], types[0]))
+            numbering = zip(arrays[len(coder.chosen) :], bookkeeping.places, strict=True)
+            bookkeeping.append([column_of(array, types[at]) for array, at in numbering])
             coder.append([
                 labels_of(array, types[at].name) if types[at].name == take.labels else column_of(array, types[at])
                 for array, at in zip(arrays, coder.chosen, strict=False)
             ])  # fmt: skip
         found = coder.end()
-        notes = [*dialect.notes, *([numbers.note] if numbers is not None else []), *self._notes()]
+        notes = [*dialect.notes, *bookkeeping.notes, *self._notes()]
         return replace(found, notes=[*notes, *found.notes])
 
     def _types(self) -> list[ColumnType]:
@@ -94,13 +92,13 @@ class _Table:
         of_text = {*self.take.categories, *self.take.dates} | {self.take.labels}
         return [ColumnType(name, "text" if name in of_text else "number", said="text") for name in names[:width]]
 
-    def _row_numbers(self, types: Sequence[ColumnType]) -> RowNumbers | None:
-        numbers = None if self.dialect.names is None else RowNumbers.in_table(types, self.take)
-        if numbers is not None:
+    def _bookkeeping(self, types: Sequence[ColumnType]) -> Bookkeeping:
+        bookkeeping = Bookkeeping(types, self.take, has_names=self.dialect.names is not None)
+        for at in bookkeeping.places[:1]:
             for row in self.dialect.rows:
-                if not is_number(row[0]):
-                    raise DecodeError(numbers.refusal(f"it holds {row[0].strip()[:100]!r}"))
-        return numbers
+                if not is_number(row[at]):
+                    raise bookkeeping.refuse_first(f"it holds {row[at].strip()[:100]!r}")
+        return bookkeeping
 
     def _empty_end(self) -> list[int]:
         return [self.dialect.width - 1] if self.dialect.has_empty_end else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from wdist.data.tables.found import DecodeError
 from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 
-UNNAMED = re.compile(r"Unnamed: 0(\.\d+)*")  # what pandas calls the first column of a file that does not name it
+UNNAMED = re.compile(r"(?:Unnamed: 0(?:\.\d+)*)?")  # pandas calls the first column so that a file does not name
 _LEVEL = re.compile(r"__index_level_\d+__")  # what pandas calls a level of an index that has no name
 _FEWEST_ROWS = 10  # a shorter column of 0, 1, 2 may well be data
 
@@ -52,17 +53,10 @@ class Counting:
 
 
 class RowNumbers:
-    """The unnamed first column of a table, which is left out because it numbers the rows."""
+    """A column without a name at the beginning of a table, which is left out because it numbers the rows."""
 
     def __init__(self, name: str) -> None:
         self._name, self._counting = name, Counting()
-
-    @staticmethod
-    def in_table(types: Sequence[ColumnType], take: Selection) -> RowNumbers | None:
-        """The first column, if it has no name and the reading does not name it."""
-        if not types or UNNAMED.fullmatch(types[0].name) is None or len(types) == 1:
-            return None
-        return None if types[0].name in named(take) else RowNumbers(types[0].name)
 
     def append(self, column: Column) -> None:
         """Check the next rows. Raises DecodeError for a value that does not count on."""
@@ -73,14 +67,65 @@ class RowNumbers:
 
     def refusal(self, why: str) -> str:
         """Why the column is neither left out nor taken."""
-        return (
-            f"the first column has no name, as a column of row numbers has, but does not count the rows ({why}): leave "
-            f"it out with {asked('drop', self._name)}, or give it a name"
-        )
+        which = "the first column" if self._name in ("", "Unnamed: 0") else f"column {self._name!r}"
+        way = f"leave it out with {asked('drop', self._name)}, or give it a name" if self._name else "give it a name"
+        return f"{which} has no name, as a column of row numbers has, but does not count the rows ({why}): {way}"
+
+
+class Bookkeeping:
+    """The columns of a table that number or name its rows, unless the reading names them or chooses columns itself.
+
+    take: the reading without them. places: those of the columns of row numbers, whose values are to be checked.
+    """
+
+    def __init__(
+        self, types: Sequence[ColumnType], take: Selection, *, has_names: bool = True, pandas: bytes | None = None
+    ) -> None:
+        """pandas: the JSON that pandas writes into a schema's metadata, if there is some.
+
+        Raises DecodeError for a column without a name that holds no numbers.
+        """
+        self._numbers: list[RowNumbers] = []
+        self._levels: list[str] = []
+        self.places: list[int] = []
+        self.take = take
+        is_of_all = has_names and take.columns is None and (take.labels is None or take.missing == "drop")
+        if not is_of_all:
+            return
+        names = [each.name for each in types]
+        levels = _index_levels(names, pandas, take)
+        self._levels = levels if len(levels) < len(names) else []
+        unnamed = list(takewhile(lambda k: UNNAMED.fullmatch(names[k]), range(len(names))))
+        kept = [k for k in unnamed if names[k] not in named(take)]
+        if len(unnamed) + len(self._levels) < len(names):
+            self.places = kept
+        for k in self.places:
+            self._numbers.append(RowNumbers(names[k]))
+            if types[k].kind != "number":
+                raise DecodeError(self._numbers[-1].refusal(f"it holds {types[k].said or types[k].kind}"))
+        if out := [*self._levels, *(names[k] for k in self.places)]:
+            self.take = take.model_copy(update={"drop": [*take.drop, *out]})
+
+    def append(self, columns: Sequence[Column]) -> None:
+        """Check the next rows of the columns at `places`. Raises DecodeError for one that does not count the rows."""
+        for numbers, column in zip(self._numbers, columns, strict=True):
+            numbers.append(column)
+
+    def refuse_first(self, why: str) -> DecodeError:
+        """The refusal of the first column of row numbers."""
+        return DecodeError(self._numbers[0].refusal(why))
 
     @property
-    def note(self) -> str:
-        return "the first column, which has no name and numbers the rows, was left out"
+    def notes(self) -> list[str]:
+        notes = []
+        if self._levels:
+            notes.append(_note_of_levels(self._levels))
+        if len(self.places) == 1:
+            notes.append("the first column, which has no name and numbers the rows, was left out")
+        elif self.places:
+            count = len(self.places)
+            notes.append(f"the first {count} columns, which have no names and number the rows, were left out")
+        return notes
 
 
 def named(take: Selection) -> set[str]:
@@ -89,11 +134,8 @@ def named(take: Selection) -> set[str]:
     return chosen if take.labels is None else {*chosen, take.labels}
 
 
-def index_levels(names: Sequence[str], pandas: bytes | None, take: Selection) -> list[str]:
-    """The columns that hold levels of an index of pandas and that the reading does not name.
-
-    pandas: the JSON that pandas writes into a schema's metadata, if there is some.
-    """
+def _index_levels(names: Sequence[str], pandas: bytes | None, take: Selection) -> list[str]:
+    """The columns that hold levels of an index of pandas and that the reading does not name."""
     levels = {name for name in names if _LEVEL.fullmatch(name)}
     try:
         described = json.loads(pandas or b"{}")
@@ -104,8 +146,8 @@ def index_levels(names: Sequence[str], pandas: bytes | None, take: Selection) ->
     return [name for name in names if name in levels]
 
 
-def note_of_levels(levels: Sequence[str]) -> str:
-    """What is said of levels of an index that were left out."""
+def _note_of_levels(levels: Sequence[str]) -> str:
+    """What is said of levels of an index that are left out."""
     if all(_LEVEL.fullmatch(name) for name in levels):  # __index_level_0__, which its owner has never seen
         return "the index of a pandas frame was left out"
     shown = ", ".join(map(repr, levels))[:300]

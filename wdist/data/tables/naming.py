@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 _NAMED = 10  # columns in a message
+_AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
 
 def asked(option: str, value: str) -> str:
@@ -20,3 +21,18 @@ def others_with_text(names: Iterable[str]) -> str:
         return ""
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return f"; there is text in {', '.join(shown[:_NAMED])}{more}, too"
+
+
+def names_of_cells(cells: Sequence[str]) -> list[str]:
+    """The names of columns that the first line of a table holds, without spaces around them.
+
+    A column without a name is called as pandas calls it: `Unnamed: 0`, or `Unnamed: 0.1` where another is called so.
+    """
+    given = [cell.strip(_AROUND) for cell in cells]
+    names = []
+    for place, name in enumerate(given):
+        unnamed, more = f"Unnamed: {place}", 0
+        while not name and unnamed in given:
+            unnamed, more = f"Unnamed: {place}.{more + 1}", more + 1
+        names.append(name or unnamed)
+    return names

@@ -13,6 +13,7 @@ MAX_NAMES = 4096  # columns whose names a server keeps
 MAX_NAME = 200  # characters of a name that it keeps
 _SHOWN = 300  # characters of a list of names in a message
 _LONGEST = 2_000  # of a list of names that a message gives as an option
+_LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
 def names_of(data: Any) -> list[str] | None:
@@ -41,36 +42,43 @@ def kept_name(name: str) -> str:
 
 
 def check_names(
-    source: Sequence[str] | None, target: Sequence[str] | None, one: str, other: str, *, by_position: bool = False
+    source: Sequence[str] | None,
+    target: Sequence[str] | None,
+    one: str,
+    other: str,
+    *,
+    by_position: bool = False,
 ) -> None:
-    """Raise SampleError if two tables, called `one` and `other`, have different columns or an order of their own.
+    """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
 
-    None stands for columns without names. They match names only if there is one column, or `by_position`, for rows
-    that a caller puts into the order of a table's columns, such as those sent to a critic.
+    `one` and `other` are what messages call the tables. None stands for columns without names: they match names only
+    if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
+    those sent to a critic.
     """
+    can_choose = not by_position and source is not None and target is not None
+    source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
-        names = source or target
-        if by_position or names is None or len(names) == 1:
+        if by_position or (source is None and target is None) or len(source or target or ()) == 1:
             return
         named, bare = (one, other) if target is None else (other, one)
         raise SampleError(
-            f"{named} names its columns ({_listed(names)}) and {bare} does not, so that nothing tells whether they are "
-            f"in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), or give both "
-            "without names, as arrays or .npy files"
+            f"{named} names its columns ({_listed(source or target or ())}) and {bare} does not, so that nothing tells "
+            f"whether they are in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), "
+            "or give both without names, as arrays or .npy files"
         )
-    ours, theirs = ([kept_name(name) for name in names] for names in (source, target))
-    if ours == theirs:
+    source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]
+    if source == target:
         return
-    if sorted(ours) == sorted(theirs):
+    if sorted(source) == sorted(target):
         raise SampleError(
-            f"the columns of {other} are those of {one} in another order ({_listed(theirs)}); "
-            + (f"put them into the order {_listed(ours)}" if by_position else f"read both with {_chosen(ours)}")
+            f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
+            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
         )
-    missing, more = [each for each in ours if each not in theirs], [each for each in theirs if each not in ours]
+    missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
-    shared = [each for each in ours if each in theirs]
-    way = f"give both {_listed(ours)}, in that order"
-    if shared and not by_position:
+    shared = [each for each in source if each in target]
+    way = f"give both {_listed(source)}, in that order"
+    if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
@@ -83,6 +91,12 @@ def _chosen(names: Sequence[str]) -> str:
     if any(len(name) >= MAX_NAME or name.endswith("]") for name in names) or len(repr(names)) > _LONGEST:
         return f"columns=[...], in the order {_listed(names)}"
     return f"columns={list(names)!r}"
+
+
+def _numbered(names: Sequence[str] | None, others: Sequence[str] | None) -> Sequence[str] | None:
+    """Numbers from 0 for columns without names, if the others are called by these numbers in some order."""
+    numbers = [str(k) for k in range(len(others or ()))]
+    return numbers if names is None and others and sorted(others) == sorted(numbers) else names
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -27,11 +27,13 @@ class Frame(Protocol):
     """A table in memory.
 
     names: of its columns, numbers where the user gave them none. is_column: it is a Series, whose numbers are (n,).
+    has_index: its metadata says that some of its columns are an index of pandas.
     """
 
     names: list[str]
     has_names: bool
     is_column: bool
+    has_index: bool
 
     def chosen(self, places: Sequence[int]) -> Frame:
         """These columns only, in this order."""
@@ -82,6 +84,8 @@ def frame_of(data: Any) -> Frame | None:
 
 
 class PandasFrame:
+    has_index = False  # an index is no column of the frame
+
     def __init__(self, frame: Any, *, is_column: bool = False) -> None:
         self._frame = frame
         self.is_column = is_column
@@ -125,6 +129,8 @@ class PandasFrame:
 
 
 class PolarsFrame:
+    has_index = False
+
     def __init__(self, frame: Any, *, is_column: bool = False) -> None:
         self._frame = frame
         self.is_column = is_column
@@ -181,6 +187,7 @@ class ArrowFrame:
             raise SampleError(f"the data is of type {type(data).__name__}, which is no table: {error}") from error
         self.names = list(self._table.column_names)
         self.has_names, self.is_column = True, False
+        self.has_index = b"index_columns" in (self._table.schema.metadata or {}).get(b"pandas", b"")
 
     def chosen(self, places: Sequence[int]) -> ArrowFrame:
         return ArrowFrame(self._table.select(list(places)))

@@ -28,10 +28,6 @@ def pack(folder: Path, archive: IO[bytes], *, subfolders: bool) -> list[str]:
         notes = [] if subfolders else _left_out(entries)
         found = sorted((name, entry) for name, entry in entries if not entry.is_dir(follow_symlinks=False))
         if not any(_is_image(name) for name, _ in found):
-            if any(name.endswith(".parquet") for name, _ in entries) or any(folder.rglob("*.parquet")):
-                raise SampleError(
-                    f"{folder} is a folder of Parquet files, and one file is sent: give pandas.read_parquet(folder)"
-                )
             raise SampleError("; ".join([f"{folder} holds no {', '.join(IMAGES)} files", *notes]))
         # Stored, not deflated: images are already compressed.
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:

@@ -64,7 +64,7 @@ def is_annotated(data: Any) -> bool:
 class AnnotatedFrame:
     """X of an AnnData, or an embedding, and after it the columns of obs that a reading names."""
 
-    has_names, is_column = True, False
+    has_names, is_column, has_index = True, False, False
 
     def __init__(self, rows: Any, names: Sequence[str], obs: PandasFrame | None) -> None:
         self._rows, self._own, self._obs = rows, list(names), obs

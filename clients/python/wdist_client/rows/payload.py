@@ -107,7 +107,9 @@ def _from_frame(frame: Frame, name: str | None, take: Mapping[str, Any], *, with
     places, left = reading.chosen(frame.names, take, has_names=frame.has_names)
     frame = frame.chosen(places)
     is_plain = not with_names and not reading.of_a_table(left)
-    if reading.are_bookkeeping(frame.names):  # the server leaves such a column out, unless it is asked for by name
+    if frame.has_index or reading.are_bookkeeping(
+        frame.names
+    ):  # the server leaves such a column out, unless it is asked for by name
         is_plain = "columns" in take
     if is_plain and (values := frame.numbers()) is not None:
         if frame.is_column:

@@ -11,7 +11,7 @@ from wdist_client.advice import options
 from wdist_client.errors import OptionError, SampleError
 
 _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
-_UNNAMED = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # what pandas calls an index in a file
+_UNNAMED = re.compile(r"(Unnamed: 0(\.\d+)*)?|__index_level_\d+__")  # what pandas and polars call an index in a file
 
 
 def fields() -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pa_parquet
 
 from wdist.data.readers.tables import BLOCK_BYTES, check_width
 from wdist.data.tables.arrow import column_of, is_list, labels_of, length_of_lists, type_of
-from wdist.data.tables.bookkeeping import RowNumbers, index_levels, note_of_levels
+from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found, TooLargeError
@@ -55,25 +55,15 @@ def read_parts(parts: Sequence[Part], writer: ArrayWriter, take: Selection) -> F
             _check_same(schema, other.schema_arrow, parts[0].name, part.name)
     if rows == 0 or not types:
         raise DecodeError("the table holds no values")
-    levels = index_levels([each.name for each in types], (schema.metadata or {}).get(b"pandas"), take)
-    if len(levels) < len(types):
-        take = take.model_copy(update={"drop": [*take.drop, *levels]})
-    else:
-        levels = []
-    numbers = RowNumbers.in_table(types, take)
-    if numbers is not None and types[0].kind == "number":
-        take = take.model_copy(update={"drop": [*take.drop, types[0].name]})
-    else:
-        numbers = None
+    bookkeeping = Bookkeeping(types, take, pandas=(schema.metadata or {}).get(b"pandas"))
+    take = bookkeeping.take
     coder = TableCoder(types, take, writer)
     _check_size(rows, [types[k] for k in coder.chosen], writer, take)
     for part in parts:
         with _explained(part):
-            _append(part, types, coder, numbers, take)
+            _append(part, types, coder, bookkeeping, take)
     found = coder.end()
-    notes = [note_of_levels(levels)] if levels else []
-    notes += [numbers.note] if numbers is not None else []
-    return replace(found, notes=[*notes, *found.notes])
+    return replace(found, notes=[*bookkeeping.notes, *found.notes])
 
 
 @contextmanager
@@ -150,11 +140,12 @@ def _check_size(rows: int, types: Sequence[ColumnType], writer: ArrayWriter, tak
 
 
 def _append(
-    part: Part, types: Sequence[ColumnType], coder: TableCoder, numbers: RowNumbers | None, take: Selection
+    part: Part, types: Sequence[ColumnType], coder: TableCoder, bookkeeping: Bookkeeping, take: Selection
 ) -> None:
     given = [types[k] for k in coder.chosen]
     wanted = {each.name for each in given if each.name not in part.partition}
-    wanted |= {types[0].name} if numbers is not None else set()
+    numbering = [types[k] for k in bookkeeping.places]
+    wanted |= {each.name for each in numbering}
     row_bytes = sum(each.width * each.dtype.itemsize for each in given)
     table = _open(part)
     batches = table.iter_batches(
@@ -162,8 +153,7 @@ def _append(
     )
     for batch in batches:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        if numbers is not None:
-            numbers.append(column_of(columns[types[0].name], types[0]))
+        bookkeeping.append([column_of(columns[each.name], each) for each in numbering])
         coder.append([
             labels_of(_array(part, each, columns, batch.num_rows), each.name)
             if each.name == take.labels

@@ -12,7 +12,7 @@ from wdist.data.readers.dialects.numbers import Cell, Notation, given_notation, 
 from wdist.data.readers.dialects.sample import Sample
 from wdist.data.readers.tables import check_width
 from wdist.data.tables.found import DecodeError
-from wdist.data.tables.naming import asked
+from wdist.data.tables.naming import asked, names_of_cells
 from wdist.definitions.reading import Selection
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -53,7 +53,7 @@ def recognise(sample: Sample, take: Selection) -> Dialect:
     rows = [row for row in rows if len(row) == width]
     seen = rows + sample.later_records(separator, width)
     has_empty_end = width > 1 and not any(row[-1].strip() for row in seen) and (names is None or not names[-1].strip())
-    named = None if names is None else [_name(name, k) for k, name in enumerate(names)]
+    named = None if names is None else names_of_cells(names)
     skipped = 0 if is_commented or names is None else sample.lines_of_first(separator)
     cells = _cells_of_numbers(seen, named, width, take)
     notes = _notes(sample, is_commented)
@@ -67,11 +67,6 @@ def recognise(sample: Sample, take: Selection) -> Dialect:
 def _notes(sample: Sample, is_commented: bool) -> list[str]:
     left_out = len(sample.comments) - int(is_commented)
     return [f"{left_out:,} comment {'lines' if left_out > 1 else 'line'} before the table left out"] if left_out else []
-
-
-def _name(name: str, column: int) -> str:
-    """A name without spaces around it; a column without one is called as pandas calls it."""
-    return name.strip() or f"Unnamed: {column}"
 
 
 def _names(sample: Sample, records: list[list[str]], separator: str, take: Selection) -> tuple[bool, list[str] | None]:

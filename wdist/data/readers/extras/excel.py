@@ -18,11 +18,11 @@ from openpyxl.utils.exceptions import InvalidFileException
 from wdist.data.readers.archives import members, open_archive
 from wdist.data.readers.dialects.header import has_names
 from wdist.data.readers.tables import check_width
-from wdist.data.tables.bookkeeping import RowNumbers
+from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.naming import asked
+from wdist.data.tables.naming import asked, names_of_cells
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
@@ -124,11 +124,8 @@ class _Sheet:
             _type((names or [str(k) for k in range(len(places))])[k], [_at(row, place) for _, row in data], take)
             for k, place in enumerate(places)
         ]
-        numbers = None if names is None else RowNumbers.in_table(types, take)
-        if numbers is not None:
-            if types[0].kind != "number":
-                raise DecodeError(numbers.refusal("it holds text"))
-            take = take.model_copy(update={"drop": [*take.drop, types[0].name]})
+        bookkeeping = Bookkeeping(types, take, has_names=names is not None)
+        take = bookkeeping.take
         at: list[int] = []  # the sheet's numbers of the rows of a block
         before = [0]
         coder = TableCoder(
@@ -138,12 +135,11 @@ class _Sheet:
             at[:] = [number for number, _ in block]
             self._check_width(block, places)
             columns = [[_at(row, place) for _, row in block] for place in places]
-            if numbers is not None:
-                numbers.append(_column(columns[0], types[0], at, is_label=False))
+            bookkeeping.append([_column(columns[k], types[k], at, is_label=False) for k in bookkeeping.places])
             coder.append([_column(columns[k], types[k], at, types[k].name == take.labels) for k in coder.chosen])
             before[0] += len(block)
         found = coder.end()
-        return replace(found, notes=[*([numbers.note] if numbers is not None else []), *found.notes])
+        return replace(found, notes=[*bookkeeping.notes, *found.notes])
 
     def _rows(self) -> Iterator[tuple[int, Sequence[Cell]]]:
         """The rows that have values, with their numbers in the sheet, from 1."""
@@ -159,7 +155,7 @@ class _Sheet:
         is_names = has_names(as_text[0], as_text[1:]) if self.take.header is None else self.take.header
         if not is_names:
             return None, seen
-        return [name.strip() or f"Unnamed: {k}" for k, name in enumerate(as_text[0])], seen[1:]
+        return names_of_cells(as_text[0]), seen[1:]
 
     def _check_width(self, block: list[tuple[int, Sequence[Cell]]], places: list[int]) -> None:
         kept = set(places)

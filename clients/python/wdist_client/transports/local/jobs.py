@@ -159,14 +159,18 @@ class LocalJobs:
         """f of the rows of a stored set, or of the request's, as .npy."""
         import numpy as np
 
+        from wdist.data.sources.files import FileRows
         from wdist.errors import WdistError as LibraryError
 
+        critic = self._result(name, "critic").critic
         if rows is None:
             assert isinstance(request.content, Upload)  # noqa: S101 - for the type checker
             rows = request.content.payload.data
+            if critic.takes.columns is not None and rows.ndim == 2 and rows.shape[1] == len(critic.takes.columns):
+                rows = FileRows("rows", rows, list(critic.takes.columns))  # the client has compared their names
         scores = io.BytesIO()
         try:
-            np.save(scores, self._result(name, "critic").critic.evaluate(rows))
+            np.save(scores, critic.evaluate(rows))
         except LibraryError as error:
             field = "body" if "sample_set" not in request.params else "sample_set"
             raise RefusalError(422, "Invalid samples", str(error), field) from error
