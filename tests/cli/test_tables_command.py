@@ -82,6 +82,18 @@ def test_what_a_refusal_advises_can_be_pasted(capsys: pytest.CaptureFixture[str]
     assert "missing" in " ".join(flags)
 
 
+def test_a_column_that_only_one_file_has_is_left_out_as_advised(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(1)
+    for name, day in (("old", None), ("new", "2026-01-31")):
+        rows = pd.DataFrame(generator.normal(size=(200, 2)), columns=["a b", "c"])
+        (rows if day is None else rows.assign(day=day)).to_csv(f"{name}.csv", index=False)
+    assert "--drop day" in refused(capsys, "estimate", "old.csv", "new.csv")
+    said = refused(capsys, "estimate", "old.csv", "new.csv", "--drop", "day")
+    found = re.search(r"with (--columns .*) instead$", said.strip())
+    assert found is not None, said
+    printed(capsys, "estimate", "old.csv", "new.csv", *shlex.split(found[1]))
+
+
 @pytest.mark.parametrize("command", ["estimate", "matrix", "compare", "plan", "verify"])
 def test_the_flags_of_reading_stand_in_a_section_of_their_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

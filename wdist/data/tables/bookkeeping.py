@@ -119,9 +119,7 @@ class Bookkeeping:
     def notes(self) -> list[str]:
         notes = []
         if self._levels:
-            shown = ", ".join(map(repr, self._levels))[:300]
-            are = "is the index" if len(self._levels) == 1 else "are the index"
-            notes.append(f"{shown} {are} of a pandas frame and was left out")
+            notes.append(_note_of_levels(self._levels))
         if len(self.places) == 1:
             notes.append("the first column, which has no name and numbers the rows, was left out")
         elif self.places:
@@ -146,3 +144,11 @@ def _index_levels(names: Sequence[str], pandas: bytes | None, take: Selection) -
         pass  # another program's metadata
     levels -= named(take)
     return [name for name in names if name in levels]
+
+
+def _note_of_levels(levels: Sequence[str]) -> str:
+    """What is said of levels of an index that are left out."""
+    if all(_LEVEL.fullmatch(name) for name in levels):  # __index_level_0__, which its owner has never seen
+        return "the index of a pandas frame was left out"
+    shown = ", ".join(map(repr, levels))[:300]
+    return f"{shown} {'is the index' if len(levels) == 1 else 'are the index'} of a pandas frame and was left out"

@@ -24,6 +24,7 @@ from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
+_LONGEST = 500  # characters of a list of columns in a message
 MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
 LARGEST_WHOLE = 1 << 53  # float64 has no odd numbers beyond it
 SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
@@ -302,7 +303,8 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
         if name not in names:
-            raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}")
+            way = _instead_of_dropping(names, take) if name in take.drop else ""
+            raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
     taken = names if take.columns is None else take.columns
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [names.index(name) for name in taken]
@@ -312,6 +314,14 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     if not kept:
         raise DecodeError("no column is left; drop fewer")
     return kept
+
+
+def _instead_of_dropping(names: Sequence[str], take: Selection) -> str:
+    """What to do where only one of the files has a column that is to be left out."""
+    kept = [name for name in names if name not in take.drop]
+    if not kept or len(repr(kept)) > _LONGEST:
+        return ""
+    return f". If another file has it, take what both have with columns={kept!r} instead"
 
 
 def _declared(kind: ColumnType, take: Selection, types: Sequence[ColumnType]) -> ColumnType:

@@ -39,7 +39,10 @@ class Parts:
                 files.append(path)
             else:
                 others.append(inside.as_posix())
-        notes = [f"{hidden:,} files whose names begin with _ or . were left out"] if hidden else []
+        which = "1 file whose name begins with _ or . was"
+        if hidden > 1:
+            which = f"{hidden:,} files whose names begin with _ or . were"
+        notes = [f"{which} left out"] if hidden else []
         if others:
             notes.append(f"{len(others):,} files that are not Parquet were left out: {', '.join(others)[:300]}")
         return cls(folder, files, notes) if files else None

@@ -62,7 +62,10 @@ class PartsOfFolder:
     def _notes(self) -> list[str]:
         notes = []
         if self.hidden:
-            notes.append(f"{self.hidden:,} files whose names begin with _ or . were left out")
+            which = "1 file whose name begins with _ or . was"
+            if self.hidden > 1:
+                which = f"{self.hidden:,} files whose names begin with _ or . were"
+            notes.append(f"{which} left out")
         if self.others:
             notes.append(
                 f"{len(self.others):,} files that are not Parquet were left out: {', '.join(self.others)[:300]}"
