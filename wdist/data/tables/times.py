@@ -36,11 +36,16 @@ def nanoseconds_of(text: str) -> tuple[int, bool]:
 def start_of(text: str | None) -> int:
     """Microseconds since 1970-01-01 of the time that is 0. Raises DecodeError."""
     try:
-        return 0 if text is None else microseconds(datetime.datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        start = 0 if text is None else microseconds(datetime.datetime.fromisoformat(text))
+    except ValueError:
         raise DecodeError(
             f"time_start {text!r} is no date or time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30"
         ) from None
+    try:
+        written(start, has_zone=True)
+    except OverflowError:
+        raise DecodeError(f"time_start {text!r} is not in the years 1 to 9999 of UTC") from None
+    return start
 
 
 def written(start: int, *, has_zone: bool) -> str:
