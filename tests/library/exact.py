@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wdist.nn.frozen import Clip, Cone, PiecewiseLinear, Shift
+from wdist.nn.frozen import Clip, Columns, Cone, PiecewiseLinear, Shift
 from wdist.nn.layers import (
     Abs,
     FullSort,
@@ -63,6 +63,8 @@ def _apply(layer: nn.Module, x: Decimals, shape_out: tuple[int, ...]) -> Decimal
     if type(layer) in PERMUTATIONS:
         places = layer(torch.arange(x.size, dtype=torch.float64).reshape(1, *x.shape))[0].long().numpy()
         return x.reshape(-1)[places]
+    if isinstance(layer, Columns):
+        return x[layer.columns]
     if isinstance(layer, Abs):
         return np.abs(x)
     if isinstance(layer, nn.ReLU):
