@@ -472,7 +472,7 @@ BOOKKEEPING = [
         text("a,b,__index_level_0__\n1,2,7\n3,4,5\n"),
         rows=ONE_TWO,
         columns=AB,
-        note="'__index_level_0__' is the index",
+        note="the index of a pandas frame was left out",
     ),
     Case(
         "a column without a name in Parquet",
