@@ -190,6 +190,7 @@ SEPARATORS = [
     ),
     Case("a separator at the end of all lines but one", text("a,b\n1,2,\n3,4,\n"), error="but the first does not"),
     Case("names of rows without a name", text("a,b\nx,1,2\ny,3,4\n"), error="names of rows"),
+    Case("names of rows without a name, by spaces", text('"a" "b"\n"1" 1 2\n"2" 3 4\n'), error="names of rows"),
     Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cells"),
     Case("a long line", text("a,b\n1,2\n\n3,4,5\n"), error="line 4 has 3 cells"),
 ]
@@ -236,6 +237,22 @@ NUMBERS = [
         "signs, exponents and spaces", text("a,b\n +1e3 ,-.5\n2., 7 \n"), rows=[[1000.0, -0.5], [2.0, 7.0]], columns=AB
     ),
     Case("infinity", text("a,b\n1,inf\n2,3\n"), error="column 'b', line 2 holds inf"),
+    Case(
+        "a sign alone among digits in groups",
+        text('a;b\n-;1\n"1,234.5";2\n'),
+        {"thousands": ","},
+        error="holds '-', which",
+    ),
+    Case("a sign for a missing number", text("a,b\n1,-\n2,3\n"), error="if it stands for a missing value"),
+    Case(
+        "a missing number as pandas reads it",
+        text("a,b\n1,n/a\n2,3\n"),
+        {"missing": "drop"},
+        [[2.0, 3.0]],
+        AB,
+        note="1 of 2",
+    ),
+    Case("spaces for a missing number", text("a,b\n1,  \n2,3\n"), error="line 2 holds spaces around a missing value"),
     Case("a percentage", text("a,b\n1,5%\n2,6%\n"), error="'5%', which is not a number"),
 ]
 BOTH = [("header", "true"), ("header", "false")]
@@ -295,6 +312,47 @@ LINES = [
         note="2 comment lines",
     ),
     Case("comments between", text("a,b\n1,2\n# here\n3,4\n"), rows=ONE_TWO, columns=AB, note="1 comment line between"),
+    Case(
+        "a first row that begins as a comment does",
+        text("n,a\n#x,1\ny,2\n"),
+        {"categories": ["n"]},
+        [["#x", 1.0], ["y", 2.0]],
+        ["n", "a"],
+    ),
+    Case(
+        "the line of a row behind one that begins as a comment does",
+        text("n,a\n#x,1\n# two of them\ny,z\n"),
+        {"categories": ["n"]},
+        error="line 4 holds 'z'",
+    ),
+    Case(
+        "a blank line first in one column", text("a\n\n1\n3\n"), error="line 2 is blank", advice=[("missing", "drop")]
+    ),
+    Case(
+        "a quote that is not closed",
+        text('n,a\nx,1\n"y,2\nz,3\n'),
+        {"categories": ["n"]},
+        error="line 3 has quotes that do not enclose a whole cell",
+    ),
+    Case(
+        "two quotes that do not belong together",
+        text('n,a\n"x,1\ny,2\n5" z,3\n'),
+        {"categories": ["n"]},
+        error="line 2 has quotes that do not enclose a whole cell",
+    ),
+    Case(
+        "quotes with backslashes",
+        text('n,a\n"x \\"y\\"",1\nz,3\n'),
+        {"categories": ["n"]},
+        error="line 2 has quotes that do not enclose a whole cell",
+    ),
+    Case(
+        "quotes as signs of inches",
+        text('n,a\n5" pipe,1\n6" pipe,3\n'),
+        {"categories": ["n"]},
+        [['5" pipe', 1.0], ['6" pipe', 3.0]],
+        ["n", "a"],
+    ),
     Case("names in a comment", text("# a,b\n1,2\n3,4\n"), error="names of the columns", advice=BOTH),
     Case("names said to be in a comment", text("# a,b\n1,2\n3,4\n"), {"header": True}, ONE_TWO, AB),
 ]
@@ -331,6 +389,21 @@ ENCODINGS = [
     Case("bytes", text(bytes(range(256)) * 9), error="binary"),
     Case("gzip", text(gzip.compress(b"a,b\n1,2\n3,4\n"), "table.csv.gz"), rows=ONE_TWO, columns=AB),
     Case("tabs in gzip", text(gzip.compress(b"a\tb\n1\t2\n3\t4\n"), "table.tsv.gz"), rows=ONE_TWO, columns=AB),
+    Case(
+        "gzip in parts",
+        text(gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"3,4\n"), "t.csv.gz"),
+        rows=ONE_TWO,
+        columns=AB,
+    ),
+    Case("gzip twice", text(gzip.compress(gzip.compress(b"a,b\n1,2\n")), "t.csv.gz"), error="compressed twice"),
+    Case(
+        "an encoding that refuses everything",
+        text("a,b\n1,2\n"),
+        {"encoding": "undefined"},
+        error="not text in undefined",
+    ),
+    Case("an encoding of other things", text("a,b\n1,2\n"), {"encoding": "punycode"}, error="not text in punycode"),
+    Case("two byte order marks", text(b"\xef\xbb\xbf" * 2 + b"a,b\n1,2\n3,4\n"), rows=ONE_TWO, columns=AB),
     Case("half a gzip", text(gzip.compress(b"a,b\n1,2\n3,4\n")[:-9], "table.csv.gz"), error="incomplete or damaged"),
 ]
 KINDS = [
@@ -399,6 +472,12 @@ KINDS = [
         {"dates": ["t"], "time_unit": "hours", "time_start": "2026-01-01"},
         [[0.0, 1.0], [0.5, 2.0]],
         ["t", "a"],
+    ),
+    Case(
+        "a start out of the calendar",
+        text("t,a\n2026-01-01,1\n"),
+        {"dates": ["t"], "time_unit": "days", "time_start": "9999-12-31T23:00-05:00"},
+        error="not in the years 1 to 9999",
     ),
     Case(
         "times with zones and without",

@@ -262,6 +262,12 @@ def _group_order(
         raise OptionError("groups takes a pair: (labels of the rows of x, labels of the rows of y)")
     i, j = (0, 1) if shared is None else shared.numbers
     sides = {i: source, j: target}
+    for k, samples in sides.items():
+        if samples.take.missing == "drop" and len(given[k]) != samples.n:
+            raise OptionError(
+                f"groups: missing='drop' keeps {samples.n} rows of {samples.name}, and there are {len(given[k])} "
+                "labels: give the name of a column as groups, whose labels are left out with their rows"
+            )
     labels = [
         checked_labels(each, sides[k].name, sides[k].n)
         if k in sides

@@ -138,6 +138,13 @@ class Reading(BaseModel):
                 raise ValueError(f"column {name!r} is in categories, too: leave it out of one of them")
         return names
 
+    @field_validator("separator")
+    @classmethod
+    def _separates(cls, mark: str | None) -> str | None:
+        if mark is not None and (not mark.isascii() or mark in '\0\r\n"'):
+            raise ValueError("it must be one ASCII character that is no quote and no end of a line")
+        return mark
+
     @property
     def of_a_table(self) -> bool:
         """Whether something is asked of columns by their names."""

@@ -237,3 +237,12 @@ def test_a_level_is_found_by_its_number_however_a_file_writes_it(tmp_path: Path)
 def test_a_missing_level_has_a_name_of_its_own() -> None:
     frame = with_holes().replace({"cut": {"Fair": "missing"}})
     assert list(split_by(frame, "cut", Reading(missing="level"))) == ["(missing)", "Good", "Ideal", "missing"]
+
+
+def test_labels_of_all_rows_do_not_fit_the_rows_that_are_kept() -> None:
+    table = pd.DataFrame({"a": [np.nan, *np.arange(299.0)], "patient": np.arange(300) // 3})
+    options = {"missing": "drop", "steps": 5, "baseline_rows": 0}
+    labels = table.patient.to_numpy()
+    with pytest.raises(OptionError, match="keeps 299 rows of source, and there are 300 labels"):
+        estimate_w1(table[["a"]], table[["a"]] + 1, groups=(labels, labels), **options)
+    assert estimate_w1(table, table.assign(a=table.a + 1), groups="patient", **options).split == "groups"

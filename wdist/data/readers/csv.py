@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from wdist.data.readers.dialects.dialect import Dialect, recognise
-from wdist.data.readers.dialects.numbers import MISSING, Notation, advice_for, is_number
-from wdist.data.readers.dialects.sample import Sample, sample
+from wdist.data.readers.dialects.numbers import MISSING, Notation, advice_for, is_missing, is_number
+from wdist.data.readers.dialects.sample import Sample, has_odd_quotes, sample
 from wdist.data.readers.dialects.text import as_utf8, not_utf8
 from wdist.data.readers.tables import BLOCK_BYTES
 from wdist.data.tables.arrow import column_of, labels_of
@@ -34,6 +34,7 @@ _DESCRIPTORS = "/dev/fd"  # a file here is the open one, even if it has no name 
 _NOT_A_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid value|to double).*?'(.*)'", re.DOTALL)
 _WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 _NOT_UTF8 = re.compile(r"Row #(\d+): .*invalid UTF8")
+_LIKE_MISSING = ("-", "--", "---", ".", "..", "?", "*", "na", "n.a.", "nil", "none", "missing", "unknown", "nd", "n.d.")
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
 
@@ -68,6 +69,7 @@ class _Table:
         take = bookkeeping.take
         coder = TableCoder(types, take, writer, has_names=dialect.names is not None, place=self._place)
         self._check_blank_lines()
+        self._check_quotes()
         wanted = [*coder.chosen, *bookkeeping.places, *self._empty_end()]
         for batch in self._batches(wanted, types):
             if dialect.has_empty_end and batch.column(batch.num_columns - 1).null_count < batch.num_rows:
@@ -154,6 +156,22 @@ class _Table:
             elif blank is None:
                 blank = number
 
+    def _check_quotes(self) -> None:
+        """Refuse a quote that is not closed, which would join all rows below it, and text behind a closing quote."""
+        if not self.sample.has_quotes or not has_odd_quotes(self.file, self.dialect.start, self.dialect.separator):
+            return
+        lines = _lines(self.file, self.dialect.start)
+        reader, begins = csv.reader(lines, delimiter=self.dialect.separator, strict=True), 0
+        try:
+            for _ in reader:
+                begins = reader.line_num
+        except csv.Error as error:
+            where = f"line {self.dialect.line + begins}"
+            raise DecodeError(
+                f"{where} has quotes that do not enclose a whole cell ({error}): close each quote at the end of its "
+                'cell, and write a quote inside a cell in quotes as ""'
+            ) from error
+
     def _notes(self) -> list[str]:
         count = len(self.comments)
         return [f"{count:,} comment {'lines' if count > 1 else 'line'} between rows left out"] if count else []
@@ -167,14 +185,14 @@ class _Table:
         before, first = 0, self.dialect.line
         reader = csv.reader(_lines(self.file, self.dialect.start), delimiter=self.dialect.separator)
         quoted = self.sample.has_quotes
-        cells: Iterator[Any] = iter(reader) if quoted else _lines(self.file, self.dialect.start)
+        cells: Iterator[Any] = _until_error(reader) if quoted else _lines(self.file, self.dialect.start)
         for each in cells:
             ends = reader.line_num if quoted else before + 1
             begins, before = first + before, ends
-            is_comment = (each[0] if quoted and each else "" if quoted else each).startswith("#") and (
-                self.dialect.width > 1
-            )
-            if not (each if quoted else each.strip("\r\n")) or (is_comment and not with_comments):
+            text = (each[0] if each else "") if quoted else each
+            count = len(each) if quoted else text.count(self.dialect.separator) + 1
+            is_comment = text.lstrip().startswith("#") and count != self.dialect.width
+            if not (each if quoted else text.strip("\r\n")) or (is_comment and not with_comments):
                 continue
             if record == 0:
                 return begins
@@ -198,6 +216,8 @@ class _Table:
             )
         if found := _NOT_UTF8.search(message):
             return str(not_utf8(self._line_of(int(found[1]) - 1, with_comments=True)))
+        if "straddling object" in message:
+            return f"a line is longer than {max(BLOCK_BYTES, 4 * max(map(len, self.sample.lines))):,} bytes"
         if "Empty CSV" in message:
             return "it has names of columns, but no rows"
         return "it cannot be read as CSV: " + message.splitlines()[0][:200]
@@ -207,10 +227,17 @@ class _Table:
         at = column if isinstance(column, int) else (names or []).index(column) if names else int(column)
         where = self._label(at) + (f", line {line}" if line else "")
         said = f"{where} holds {value[:100]!r}, which is not a number"
+        if is_missing(value):
+            return DecodeError(f"{where} holds spaces around a missing value: leave the cell empty, or write NA")
         if (advice := advice_for(value)) is not None:
             return DecodeError(f"{said} as the others are written: say {advice}")
         if names is None:
             return DecodeError(f"{said}: give the columns names, by which it can be declared or left out")
+        if value.strip().lower() in _LIKE_MISSING:
+            return DecodeError(
+                f"{said}: if it stands for a missing value, leave the cell empty or write NA; otherwise declare the "
+                f"column with {asked('categories', names[at])}, or leave it out with {asked('drop', names[at])}"
+            )
         declared = asked("categories", names[at])
         if _DATE.fullmatch(value.strip()):
             declared = asked("dates", names[at])
@@ -232,6 +259,12 @@ class _Table:
                 yield name
 
 
+def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The records of a file that may end in one that cannot be read."""
+    with suppress(csv.Error):
+        yield from reader
+
+
 def ungrouped(array: pa.Array, notation: Notation, refusal: Any) -> pa.Array:
     """Text with digits in groups, as float64. Raises what `refusal` makes of the first value that is no number."""
     mark, point = re.escape(notation.thousands or ""), re.escape(notation.decimal)
@@ -240,7 +273,8 @@ def ungrouped(array: pa.Array, notation: Notation, refusal: Any) -> pa.Array:
     elif notation.thousands == "'":
         mark = "['\\x{2019}]"
     text = pc.utf8_trim_whitespace(array)
-    shape = rf"^[+-]?(\d{{1,3}}({mark}\d{{3}})+|\d+)?({point}\d*)?([eE][+-]?\d+)?$"
+    whole = rf"\d{{1,3}}({mark}\d{{3}})+|\d+"
+    shape = rf"^[+-]?(({whole})({point}\d*)?|{point}\d+)([eE][+-]?\d+)?$"
     fits = pc.fill_null(pc.match_substring_regex(text, shape), True)
     if (wrong := pc.index(fits, False).as_py()) >= 0:
         raise refusal(array[wrong].as_py())

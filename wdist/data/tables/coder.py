@@ -385,4 +385,7 @@ def _start(text: str | None) -> float:
         raise DecodeError(
             f"time_start {text!r} is no date or time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30"
         ) from None
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC).timestamp()
+    except OverflowError:
+        raise DecodeError(f"time_start {text!r} is not in the years 1 to 9999 of UTC") from None

@@ -54,13 +54,16 @@ def recognise(sample: Sample, take: Selection) -> Dialect:
     seen = rows + sample.later_records(separator, width)
     has_empty_end = width > 1 and not any(row[-1].strip() for row in seen) and (names is None or not names[-1].strip())
     named = None if names is None else names_of_cells(names)
-    skipped = 0 if is_commented or names is None else sample.lines_of_first(separator)
+    start, line = sample.offsets[0], sample.numbers[0]
+    if not is_commented and names is not None:  # the rows begin behind the names, whatever the next line holds
+        last = sample.lines_of_first(separator) - 1
+        start, line = sample.ends[last], sample.numbers[last] + 1
     cells = _cells_of_numbers(seen, named, width, take)
     notes = _notes(sample, is_commented)
     notes += ["the empty last column, after a separator at the end of each line, was left out"] if has_empty_end else []
     return Dialect(
-        separator, named, width, given_notation(take) or notation_of(cells, separator), sample.offsets[skipped],
-        sample.numbers[skipped], has_empty_end, seen, notes,
+        separator, named, width, given_notation(take) or notation_of(cells, separator), start, line,
+        has_empty_end, seen, notes,
     )  # fmt: skip
 
 
@@ -164,6 +167,8 @@ def _is_of_spaces(sample: Sample) -> bool:
         raise DecodeError(
             "runs of spaces separate its cells: write one separator between two cells, such as a comma or a tab"
         )
+    if rows is not records and all(len(row) == len(records[0]) + 1 for row in rows):
+        return len(records[0]) > 1 and _holds_numbers([row[1:] for row in rows])  # refused: names of rows
     if _share_of_width(records) < 1:
         return False
     if not _holds_numbers(rows):

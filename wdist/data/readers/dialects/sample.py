@@ -26,7 +26,7 @@ class Sample:
     """What was seen of a file.
 
     lines: the first lines that are neither blank nor comments, with their ends. numbers: their line numbers, from 1.
-    offsets: where each begins, in bytes, and where the last one ends. later: lines from the rest of the file. comments:
+    offsets, ends: where each begins and ends, in bytes. later: lines from the rest of the file. comments:
     the comment lines before the first line. separator: the one that a line `sep=;` names. is_whole: whether the file
     ends with `lines`.
     """
@@ -34,6 +34,7 @@ class Sample:
     lines: list[str]
     numbers: list[int]
     offsets: list[int]
+    ends: list[int]
     later: list[str]
     comments: list[str]
     separator: str | None
@@ -76,7 +77,7 @@ def sample(file: IO[bytes]) -> Sample:
     if b"\0" in head:
         _refuse_binary(head)
     start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-    lines, numbers, offsets, comments, separator = _first_lines(head, start)
+    lines, numbers, offsets, ends, comments, separator = _first_lines(head, start)
     if not lines:
         raise DecodeError("it is empty, apart from blank lines and comments")
     later = [line for block in _windows(file, len(head), size) for line in block]
@@ -85,6 +86,7 @@ def sample(file: IO[bytes]) -> Sample:
         lines,
         numbers,
         offsets,
+        ends,
         later,
         comments,
         separator,
@@ -108,6 +110,23 @@ def _marks(file: IO[bytes], start: int) -> tuple[bool, bool]:
     return has_quotes, has_comments
 
 
+def has_odd_quotes(file: IO[bytes], start: int, separator: str) -> bool:
+    """Whether quotes from this byte on are not in pairs, or some stand neither at a cell's end nor beside another.
+
+    Only a file that has such quotes may hold a cell that is not closed, or closed before its end.
+    """
+    inside = re.compile(rb'[^%s\r\n"]"[^%s\r\n"]' % ((re.escape(separator.encode()),) * 2))
+    file.seek(start)
+    count, last = 0, b"\n"
+    while block := file.read(BLOCK_BYTES):
+        joined = last + block
+        if inside.search(joined):
+            return True
+        count += block.count(b'"')
+        last = joined[-2:]
+    return count % 2 == 1
+
+
 def _head(file: IO[bytes], size: int) -> bytes:
     """The first lines, whole: up to 1 MB, or a few if these are longer."""
     for limit, most in ((_BYTES, None), (4 * MAX_LINE_BYTES, _LONG_LINES)):
@@ -125,10 +144,11 @@ def _head(file: IO[bytes], size: int) -> bytes:
     return b"".join(lines[:most])
 
 
-def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[int], list[str], str | None]:
+def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[int], list[int], list[str], str | None]:
     lines: list[str] = []
     numbers: list[int] = []
     offsets: list[int] = []
+    ends: list[int] = []
     comments: list[str] = []
     separator, at = None, start
     for number, raw in enumerate(head[start:].splitlines(keepends=True), start=1):
@@ -149,9 +169,10 @@ def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[in
         lines.append(line)
         numbers.append(number)
         offsets.append(begins)
+        ends.append(at)
         if len(lines) > _LINES:
             break
-    return lines, numbers, [*offsets, at], comments, separator
+    return lines, numbers, offsets, ends, comments, separator
 
 
 def _windows(file: IO[bytes], start: int, size: int) -> Iterator[list[str]]:

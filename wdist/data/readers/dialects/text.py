@@ -8,7 +8,7 @@ import io
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from wdist.data.tables.found import DecodeError, TooLargeError
@@ -28,19 +28,22 @@ def as_utf8(source: IO[bytes], encoding: str | None, limit: int) -> Iterator[IO[
 
     Raises DecodeError if it cannot be read so, TooLargeError if the copy would have more than `limit` bytes.
     """
-    source.seek(0)
-    if source.read(2) == _GZIP:
-        with _unpacked(source, limit) as unpacked, as_utf8(unpacked, encoding, limit) as text:
-            yield text
-        return
-    source.seek(0)
-    start = source.read(4)
-    known = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-    if known is None and (encoding is None or _is_utf8(encoding)):
+    with ExitStack() as copies:
+        if _is_packed(source):
+            source = copies.enter_context(_unpacked(source, limit))
+            if _is_packed(source):
+                raise DecodeError("it is compressed twice: unpack it once")
+        source.seek(0)
+        start = source.read(4)
+        known = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+        if known is not None or (encoding is not None and not _is_utf8(encoding)):
+            source = copies.enter_context(_decoded(source, known or encoding or "utf-8", limit))
         yield source
-        return
-    with _decoded(source, known or encoding or "utf-8", limit) as text:
-        yield text
+
+
+def _is_packed(source: IO[bytes]) -> bool:
+    source.seek(0)
+    return source.read(2) == _GZIP
 
 
 def not_utf8(line: int) -> DecodeError:
@@ -54,7 +57,7 @@ def not_utf8(line: int) -> DecodeError:
 def _is_utf8(encoding: str) -> bool:
     try:
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
-    except LookupError:
+    except (LookupError, ValueError):
         raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
 
 
@@ -81,9 +84,10 @@ def _decoded(source: IO[bytes], encoding: str, limit: int) -> Iterator[IO[bytes]
             block = source.read(_BLOCK)
             try:
                 text = decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
+                why = getattr(error, "reason", error)
                 raise DecodeError(
-                    f"it is not text in {encoding}: {error.reason} near line {lines + 1:,}; say which encoding it has "
+                    f"it is not text in {encoding}: {why} near line {lines + 1:,}; say which encoding it has "
                     f"with {asked('encoding', 'cp1252')} or another"
                 ) from error
             lines += text.count("\n")
@@ -98,7 +102,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses what decodes to bytes, such as zip
         return codecs.getincrementaldecoder(encoding)(errors="strict")
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
 
 
