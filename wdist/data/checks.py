@@ -7,7 +7,7 @@ from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
-from wdist.data.tables.encoding import level_warnings
+from wdist.data.tables.encoding import agreement_warnings
 from wdist.definitions.figures import short
 from wdist.errors import OptionError, SampleError
 
@@ -64,11 +64,11 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
 
 
 def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
-    """What was left out when the sets were read, and which of their categories have no level in common."""
+    """What was left out when the sets were read, and what their tables may write differently."""
     notes = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
     if source.table is None or target.table is None:
         return notes
-    return notes + level_warnings(source.table, target.table, source.name, target.name)
+    return notes + agreement_warnings(source.table, target.table, source.name, target.name)
 
 
 def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from numbers import Number
-from typing import Any
+from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wdist.data.tables.coder import asked, in_row, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError
+from wdist.data.tables.times import MICRO, NANO, microseconds
 
 Read = Callable[[slice], Column]
 
@@ -34,8 +35,10 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
         text = series.cast(nw.String) if str(getattr(native, "type", "")) == "string_view" else series
         return ColumnType(name, "text"), lambda rows: _levels(text[rows])
     if kind in (nw.Date, nw.Datetime):
-        unit = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
-        return ColumnType(name, "time"), lambda rows: _times(series[rows], unit)
+        unit: Literal["ns", "us"] = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
+        has_zone = getattr(kind, "time_zone", None) is not None
+        given = ColumnType(name, "time", per_second=NANO if unit == "ns" else MICRO, has_zone=has_zone)
+        return given, lambda rows: _times(series[rows], unit)
     if kind in (nw.List, nw.Array):
         return _lists(series, name)
     if kind == nw.Object:
@@ -110,10 +113,12 @@ def _categories(series: nw.Series[Any]) -> Read:
     return lambda rows: _coded(codes[rows], levels)
 
 
-def _times(part: nw.Series[Any], unit: Any) -> Column:
-    missing = _mask(part.is_null())
-    counted = np.asarray(part.dt.timestamp(unit).to_numpy(), dtype=np.float64)
-    return Column(counted / (1e9 if unit == "ns" else 1e6), missing)
+def _times(part: nw.Series[Any], unit: Literal["ns", "us"]) -> Column:
+    counts = part.dt.timestamp(unit)
+    missing = _mask(counts.is_null())
+    if missing is not None:
+        counts = counts.fill_null(0)
+    return Column(np.asarray(counts.to_numpy()).astype(np.int64), missing)
 
 
 def _lists(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
@@ -156,7 +161,7 @@ def _objects(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     missing = np.asarray(series.is_null().to_numpy(), dtype=np.bool_)
     given = [value for value, lost in zip(values, missing, strict=True) if not lost]
     if given and all(isinstance(value, datetime.date) for value in given):
-        return ColumnType(name, "time"), lambda rows: _dates(values[rows], missing[rows])
+        return _type_of_dates(given, name), lambda rows: _dates(values[rows], missing[rows])
     if given and all(isinstance(value, list | tuple | np.ndarray) for value in given):
         dtype = np.result_type(*{np.asarray(value).dtype for value in given})
         if dtype.kind in "biuf":
@@ -188,13 +193,20 @@ def _of_objects(values: list[Any], missing: NDArray[np.bool_], name: str) -> str
     )
 
 
+def _type_of_dates(given: list[datetime.date], name: str) -> ColumnType:
+    """The type of a column of date and time objects. Raises DecodeError if only some have a zone."""
+    zones = {getattr(value, "tzinfo", None) is not None for value in given}
+    if len(zones) > 1:
+        raise DecodeError(f"column {name[:100]!r} holds times with a zone and times without; give all a zone")
+    return ColumnType(name, "time", per_second=MICRO, has_zone=zones.pop())
+
+
 def _dates(values: list[Any], missing: NDArray[np.bool_]) -> Column:
-    seconds = np.zeros(len(values))
+    counts = np.zeros(len(values), dtype=np.int64)
     for k, value in enumerate(values):
         if not missing[k]:
-            time = value if isinstance(value, datetime.datetime) else datetime.datetime(*value.timetuple()[:3])
-            seconds[k] = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
-    return Column(seconds, missing if missing.any() else None)
+            counts[k] = microseconds(value)
+    return Column(counts, missing if missing.any() else None)
 
 
 def _texts(values: list[Any], missing: NDArray[np.bool_]) -> Column:

@@ -12,7 +12,7 @@ from wdist.data.tables.coder import level_of
 from wdist.data.tables.columns import Column, ColumnType, Given
 from wdist.data.tables.found import DecodeError
 
-_SECONDS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # units of a timestamp in a second
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # units of a timestamp in a second
 
 
 def type_of(name: str, kind: pa.DataType, width: int | None = None) -> ColumnType:
@@ -25,6 +25,8 @@ def type_of(name: str, kind: pa.DataType, width: int | None = None) -> ColumnTyp
         return ColumnType(name, "list", np.dtype(kind.value_type.to_pandas_dtype()), width or 0, said=said)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return ColumnType(name, "number", np.dtype(kind.to_pandas_dtype()), said=said)
+    if pa.types.is_timestamp(kind):
+        return ColumnType(name, "time", said=said, per_second=_PER_SECOND[kind.unit], has_zone=kind.tz is not None)
     return ColumnType(name, _kind_of(kind), said=said)
 
 
@@ -38,7 +40,7 @@ def _kind_of(kind: pa.DataType) -> Given:
         return "text"
     if types.is_dictionary(kind):
         return "category"
-    return "time" if types.is_timestamp(kind) or types.is_date(kind) else "other"
+    return "time" if types.is_date(kind) else "other"
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -65,7 +67,7 @@ def column_of(array: pa.Array, kind: ColumnType) -> Column:
     if pa.types.is_dictionary(array.type) or kind.kind in ("text", "category"):
         return _levels(array, missing)
     if kind.kind == "time":
-        return Column(_seconds(array), missing)
+        return Column(_counts(array), missing)
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64(), safe=False)
     if missing is not None:
@@ -106,13 +108,12 @@ def _levels(array: pa.Array, missing: NDArray[np.bool_] | None) -> Column:
     return Column(indices.to_numpy(zero_copy_only=False).astype(np.int64), missing, texts or ("",))
 
 
-def _seconds(array: pa.Array) -> NDArray[np.float64]:
-    """Seconds since 1970-01-01, those with a zone in UTC, which is how Arrow stores them."""
+def _counts(array: pa.Array) -> NDArray[np.int64]:
+    """Units since 1970-01-01, of times with a zone in UTC, which is how Arrow stores them; of dates, seconds."""
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s"))
-    whole = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    seconds: NDArray[np.float64] = whole / _SECONDS[array.type.unit]
-    return seconds
+    counts: NDArray[np.int64] = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return counts
 
 
 def _lists(array: pa.Array, kind: ColumnType, missing: NDArray[np.bool_] | None) -> Column:

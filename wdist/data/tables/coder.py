@@ -5,7 +5,6 @@ What is refused, left out or counted is decided here, so that all formats agree.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +19,7 @@ from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.naming import asked as asked
 from wdist.data.tables.naming import others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
+from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
@@ -27,7 +27,6 @@ from wdist.errors import OptionError
 _LONGEST = 500  # characters of a list of columns in a message
 MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
 LARGEST_WHOLE = 1 << 53  # float64 has no odd numbers beyond it
-SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
 Place = Callable[[int], str]
 """What messages call a row of the source, counted from 0: "row 3", "line 5"."""
@@ -92,7 +91,7 @@ class TableCoder:
         self._is_plain = all(each.kind in ("number", "list") for each in self._types) and take.missing != "level"
         dtypes = [each.dtype for each in self._types]
         self._dtype = np.dtype(np.result_type(*dtypes) if self._is_plain else np.float64)
-        self._start = _start(take.time_start)
+        self._start = start_of(take.time_start)
         self._rows = self._kept = 0
         writer.begin(*self._written())
 
@@ -145,7 +144,9 @@ class TableCoder:
         if kind.kind == "time":
             if column.levels:
                 values = self._seconds(column, kind.name)
-            values = (values - self._start) / SECONDS[self._take.time_unit or "seconds"]
+            else:
+                values = seconds_since(values, kind.per_second, self._start)
+            values = values / SECONDS[self._take.time_unit or "seconds"]
         if not self._is_plain:
             if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
                 self._refuse_large(values, kind)
@@ -206,23 +207,22 @@ class TableCoder:
         return given[:, None]
 
     def _seconds(self, column: Column, name: str) -> NDArray[np.float64]:
-        """Dates or times as text, in seconds since 1970-01-01; those with a zone are taken to UTC."""
+        """Dates or times as text, in seconds since the start; those with a zone are taken to UTC."""
         table = np.zeros(len(column.levels))
         used = column.values if column.missing is None else column.values[~column.missing]
         for place in np.unique(used):
             text = column.levels[place].strip()
             try:
-                time = datetime.datetime.fromisoformat(text)
+                time, has_zone = nanoseconds_of(text)
             except ValueError:
                 row = int((column.values == place).argmax())
                 raise DecodeError(
                     f"{self._called(name)}, {self._place(self._rows + row)} holds {text[:100]!r}, which is no date or "
                     "time in ISO 8601: write it as 2026-01-31 or 2026-01-31T09:30"
                 ) from None
-            has_zone = time.tzinfo is not None
             if self._has_zone.setdefault(name, has_zone) != has_zone:
                 raise DecodeError(f"{self._called(name)} holds times with a zone and times without; give all a zone")
-            table[place] = (time if has_zone else time.replace(tzinfo=datetime.UTC)).timestamp()
+            table[place] = seconds_of(time, self._start)
         seconds: NDArray[np.float64] = table[column.values]
         return seconds
 
@@ -262,7 +262,7 @@ class TableCoder:
             if kind.kind == "category":
                 columns.append(TableColumn(kind.name, "category", tuple(levels.places)))
             elif kind.kind == "time":
-                start = datetime.datetime.fromtimestamp(self._start, datetime.UTC).isoformat()
+                start = written(self._start, has_zone=self._has_zone.get(kind.name, kind.has_zone))
                 columns.append(TableColumn(kind.name, "time", unit=take.time_unit, start=start))
             elif kind.kind == "boolean":
                 columns.append(TableColumn(kind.name, "boolean"))
@@ -363,7 +363,7 @@ def _as_levels(column: Column) -> Column:
     if column.levels:
         return column
     distinct, places = np.unique(column.values, return_inverse=True)
-    return Column(places.astype(np.int64), column.missing, tuple(level_of(value) for value in distinct))
+    return Column(places.astype(np.int64), missing_in(column), tuple(level_of(value) for value in distinct))
 
 
 def level_of(value: Any) -> str:
@@ -372,20 +372,4 @@ def level_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value.item() if isinstance(value, np.generic) else value)
-
-
-def _start(text: str | None) -> float:
-    """Seconds since 1970-01-01 of the time that is 0."""
-    if text is None:
-        return 0.0
-    try:
-        time = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise DecodeError(
-            f"time_start {text!r} is no date or time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30"
-        ) from None
-    try:
-        return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC).timestamp()
-    except OverflowError:
-        raise DecodeError(f"time_start {text!r} is not in the years 1 to 9999 of UTC") from None
+    return str(value)  # of NumPy's numbers the shortest text in their own type, which CSV has too: 0.1 for float32

@@ -21,7 +21,8 @@ class ColumnType:
     kind: text: strings of which nothing more is known; category: a type that has levels (dictionary, categorical,
     enum); list: `width` numbers in each row; other: what no metric is defined for, such as structs and time spans.
     dtype: of numbers and of the numbers in lists. said: what messages call the type. parts: names of `width` columns of
-    numbers that are read together, as a matrix is; a list without them is one value, missing as a whole.
+    numbers that are read together, as a matrix is; a list without them is one value, missing as a whole. per_second: of
+    times, how many of the units that they are counted in a second has; has_zone: whether they have a zone.
     """
 
     name: str
@@ -30,6 +31,8 @@ class ColumnType:
     width: int = 1
     said: str = ""
     parts: tuple[str, ...] = ()
+    per_second: int = 1
+    has_zone: bool = False
 
     @property
     def is_vector(self) -> bool:
@@ -41,7 +44,8 @@ class Column:
     """The values of a column in one block of m rows.
 
     values: of numbers, (m,) in their own type, lists (m, width); of booleans, (m,) bool; of text and categories, (m,)
-    int64 places in `levels`; of times, (m,) float64 seconds since 1970-01-01, those with a zone in UTC.
+    int64 places in `levels`; of times, (m,) int64 units of their type since 1970-01-01, those with a zone in UTC:
+    float64 seconds would round nanoseconds of today to 238.
     missing: (m,) bool, true where there is no value, whatever `values` holds there; None if there is none.
     levels: the distinct texts of this block.
     """

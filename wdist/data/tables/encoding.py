@@ -26,6 +26,7 @@ level: 0 or 1, with one 1 among the columns of a category."""
 LEVELS_OF_BOOLEANS = ("false", "true")
 BLOCK_ELEMENTS = 1 << 20  # of encoded rows, where many are asked for at once
 MOST_SHOWN = 5  # names in a message
+UTC = "+00:00"  # ends the start of times that have a zone
 
 
 @dataclass(frozen=True)
@@ -231,11 +232,16 @@ def _check_agreement(first: TableSchema, other: TableSchema, one: str, two: str)
     for a, b in zip(first.columns, other.columns, strict=True):
         if a.kind != b.kind:
             raise SampleError(f"column {a.name!r} holds {_said(a)} in {one} and {_said(b)} in {two}: {_advice(a, b)}")
-        if (a.unit, a.start) != (b.unit, b.start):
+        if (a.unit, _instant(a)) != (b.unit, _instant(b)):
             raise SampleError(
                 f"column {a.name!r} holds times in {a.unit} since {a.start} in {one}, and in {b.unit} since {b.start} "
                 f"in {two}: read both with the same unit and start"
             )
+
+
+def _instant(column: TableColumn) -> str | None:
+    """The start of times, written as that of times with a zone: those without one are taken as UTC."""
+    return None if column.start is None else column.start.removesuffix(UTC) + UTC
 
 
 def _said(column: TableColumn) -> str:
@@ -248,8 +254,17 @@ def _advice(a: TableColumn, b: TableColumn) -> str:
     return "give both the same type, or leave it out"
 
 
-def level_warnings(first: TableSchema, other: TableSchema, one: str, two: str) -> list[str]:
-    """Warn about categories of which two tables have no level in common, as spelled differently or of other codes."""
+def agreement_warnings(first: TableSchema, other: TableSchema, one: str, two: str) -> list[str]:
+    """Warn about columns whose values two tables may write differently: levels, and times of which one has zones."""
+    return [
+        *_warnings_of_levels(first, other, one, two),
+        *_warnings_of_spelling(first, other, one, two),
+        *_warnings_of_zones(first, other, one, two),
+    ]
+
+
+def _warnings_of_levels(first: TableSchema, other: TableSchema, one: str, two: str) -> list[str]:
+    """Categories of which the tables have no level in common, as spelled differently or of other codes."""
     apart = [
         repr(a.name)
         for a, b in zip(first.columns, other.columns, strict=True)
@@ -262,3 +277,44 @@ def level_warnings(first: TableSchema, other: TableSchema, one: str, two: str) -
         f"{one} and {two} have no level of {shown} in common: if the levels are only spelled differently, every row is "
         "at least category_cost away from those of the other set"
     ]
+
+
+def _warnings_of_spelling(first: TableSchema, other: TableSchema, one: str, two: str) -> list[str]:
+    """Levels that only one table has, and that the other one has in another spelling: 1 and 1.0, Yes and yes."""
+    found = []
+    for a, b in zip(first.columns, other.columns, strict=True):
+        own, others = ([level for level in x.levels if level not in set(y.levels)] for x, y in ((a, b), (b, a)))
+        spelled = {_spelling(level): level for level in own}
+        found += [(a.name, spelled[key], level) for level in others if (key := _spelling(level)) in spelled]
+    if not found:
+        return []
+    shown = ", ".join(f"{mine!r} and {theirs!r} of {name!r}" for name, mine, theirs in found[:MOST_SHOWN])
+    shown += ", ..." if len(found) > MOST_SHOWN else ""
+    return [
+        f"levels that {one} and {two} may only spell differently are category_cost apart: {shown}; write them alike in "
+        "both"
+    ]
+
+
+def _spelling(level: str) -> float | str:
+    """What levels have in common that may be one: their number, as float32 has it, or their text in lower case."""
+    text = level.strip().casefold()
+    with np.errstate(over="ignore"):
+        try:
+            number = float(np.float32(float(text)))
+        except ValueError:
+            return text
+    return number if np.isfinite(number) else text
+
+
+def _warnings_of_zones(first: TableSchema, other: TableSchema, one: str, two: str) -> list[str]:
+    """Times that have a zone in one table and none in the other, where they are taken as UTC."""
+    found = []
+    for a, b in zip(first.columns, other.columns, strict=True):
+        if a.kind == "time" and a.start != b.start:
+            with_zone, without = (one, two) if (a.start or "").endswith(UTC) else (two, one)
+            found.append(
+                f"the times of column {a.name!r} have a zone in {with_zone} and none in {without}: those without are "
+                "taken as UTC; if they are in another zone, give them that zone"
+            )
+    return found

@@ -23,6 +23,7 @@ from wdist.data.tables.coder import TableCoder, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.naming import asked, names_of_cells
+from wdist.data.tables.times import MICRO, microseconds
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
@@ -35,7 +36,6 @@ _NO_VALUE = re.compile(  # the end of a cell that has a formula and no value
 )
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]{0,200})>")
 _PLACE = re.compile(rb'r="([A-Z]{1,3}\d{1,7})"')
-_ZERO = datetime.datetime(1970, 1, 1)  # cells have no zone
 Cell = Any
 
 
@@ -216,7 +216,7 @@ def _type(name: str, cells: Sequence[Cell], take: Selection) -> ColumnType:
     # Where a column mixes types, that of most of its cells is the column's; `_column` refuses the others by name.
     counts = {kind: sum(_kind(cell) == kind for cell in cells if cell is not None) for kind in sorted(kinds)}
     kind: Any = max(counts, key=lambda each: counts[each])
-    return ColumnType(name, kind, said=kind)
+    return ColumnType(name, kind, said=kind, per_second=MICRO)
 
 
 def _column(cells: Sequence[Cell], kind: ColumnType, rows: Sequence[int], is_label: bool) -> Column:
@@ -238,7 +238,8 @@ def _column(cells: Sequence[Cell], kind: ColumnType, rows: Sequence[int], is_lab
         places = {level: place for place, level in enumerate(levels)}
         return Column(np.array([places[text] for text in texts], dtype=np.int64), missing, levels)
     if kind.kind == "time":
-        return Column(np.array([0.0 if cell is None else _seconds(cell) for cell in cells]), missing)
+        counts = [microseconds(cell) if isinstance(cell, datetime.date) else 0 for cell in cells]
+        return Column(np.array(counts, dtype=np.int64), missing)
     if kind.kind == "boolean":
         return Column(np.array([bool(cell) for cell in cells]), missing)
     return Column(np.array([0.0 if cell is None else float(cell) for cell in cells]), missing)
@@ -254,8 +255,3 @@ def _shown(cell: Cell) -> str:
 
 def _label(cell: Cell) -> str:
     return str(cell) if isinstance(cell, datetime.date) else level_of(cell)
-
-
-def _seconds(cell: datetime.datetime | datetime.date) -> float:
-    time = cell if isinstance(cell, datetime.datetime) else datetime.datetime.combine(cell, datetime.time())
-    return (time - _ZERO).total_seconds()
