@@ -363,6 +363,9 @@ def _units(source: SampleSet, scale: Scaling) -> str:
             unit = f"Euclidean distance in {of_columns[kind]}"
         case _:
             unit = "Euclidean distance after division by the given scale"
+    if source.encoding is not None and not scale.is_centred:
+        times = sorted({column.unit for column in source.encoding.schema.columns if column.unit is not None})
+        unit += f", times in {' and '.join(times)}" if times else ""
     if scale.category_cost is None or source.encoding is None or source.encoding.is_number.all():
         return unit
     return f"{unit}; two levels of a category are {scale.category_cost:g} apart"

@@ -161,3 +161,22 @@ def test_levels_that_are_too_small_are_left_out_as_advised(capsys: pytest.Captur
     advised = re.search(r"(--levels .*) leaves them out", said)
     assert advised, said
     assert printed(capsys, *given, *shlex.split(advised[1]))["rows"] == ["Fair", "Good", "Ideal"]
+
+
+def test_a_verified_sentence_names_the_columns_of_its_units(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--categories", "colour", "--drop", "id", "--missing", "level", "--scale", "standardize"]
+    printed(capsys, "estimate", "june.csv", "july.csv", *flags, "--certificate", "c.cert")
+    assert main(["verify", "c.cert", "june.csv", "july.csv"]) == 0
+    assert re.search(r'select rows: [\d.]+ for "net price"; two levels', capsys.readouterr().out)
+
+
+def test_flags_change_single_parts_of_a_certificates_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--categories", "colour", "--drop", "id", "--missing", "drop"]
+    printed(capsys, "estimate", "june.csv", "july.csv", *flags, "--certificate", "c.cert")
+    for name in ("june", "july"):
+        pd.read_csv(f"{name}.csv", sep=";", decimal=",").to_csv(f"{name}.txt", index=False, sep="|")
+    for ending, more in ((".csv", []), (".txt", ["--separator", "|"])):
+        given = ["--certificate", "c.cert", "-o", f"encoded{ending}", *more]
+        assert main(["encode", f"june{ending}", f"july{ending}", *given]) == 0, capsys.readouterr().err
+    for name in ("june.npy", "july.npy"):
+        assert Path("encoded.csv", name).read_bytes() == Path("encoded.txt", name).read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from raw_tables import Raw, coded, raw_distances
 
@@ -167,6 +168,14 @@ def test_what_decides_the_distance_belongs_to_a_checkpoint() -> None:
     assert costs[0]["category_cost"] != costs[1]["category_cost"]
     assert costs[0]["encoding"] == costs[1]["encoding"]
     assert "rare 0" in costs[0]["encoding"]["columns"][1]["levels"]
+
+
+def test_the_unit_of_the_distance_says_that_of_times() -> None:
+    rows = pd.DataFrame({"x": np.arange(300.0), "sold": pd.date_range("2026-01-01", periods=300)})
+    given: dict[str, Any] = {"critic": "affine", "time_unit": "days", **QUICK, "steps": 2}
+    plain, standard = (estimate_w1(rows[::2], rows[1::2], scale=scale, **given) for scale in ("none", "standardize"))
+    assert plain.units == "Euclidean distance in the data's own units, times in days"
+    assert "days" not in standard.units
 
 
 def test_columns_that_do_not_agree_are_named() -> None:
