@@ -26,6 +26,8 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     kind = series.dtype
     if kind.is_numeric():
         return _numbers(series, name)
+    if kind == nw.Unknown and "date64" in _said(series):
+        series, kind = series.cast(nw.Datetime("ms")), nw.Datetime("ms")
     if kind == nw.Boolean:
         return ColumnType(name, "boolean"), lambda rows: _filled(series[rows], False, np.dtype(np.bool_))
     if kind in (nw.Categorical, nw.Enum):
@@ -34,7 +36,8 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
         text = series.cast(nw.String) if str(getattr(native, "type", "")) == "string_view" else series
         return ColumnType(name, "text"), lambda rows: _levels(text[rows])
     if kind in (nw.Date, nw.Datetime):
-        unit = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
+        unit = getattr(kind, "time_unit", "ms")
+        unit = "ms" if unit == "s" else unit  # a finer one than the column's own could overflow
         return ColumnType(name, "time"), lambda rows: _times(series[rows], unit)
     if kind in (nw.List, nw.Array):
         return _lists(series, name)
@@ -113,7 +116,7 @@ def _categories(series: nw.Series[Any]) -> Read:
 def _times(part: nw.Series[Any], unit: Any) -> Column:
     missing = _mask(part.is_null())
     counted = np.asarray(part.dt.timestamp(unit).to_numpy(), dtype=np.float64)
-    return Column(counted / (1e9 if unit == "ns" else 1e6), missing)
+    return Column(counted / {"ms": 1e3, "us": 1e6, "ns": 1e9}[unit], missing)
 
 
 def _lists(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
@@ -139,12 +142,16 @@ def _rows_of_lists(series: nw.Series[Any], name: str, dtype: np.dtype[Any]) -> t
         for k, given in enumerate(part.to_list()):
             if missing is not None and missing[k]:
                 continue
-            if len(given) != width or any(each is None for each in given):
+            if len(given) != width:
                 raise DecodeError(
                     f"column {name[:100]!r}, {in_row(rows.start + k)} holds {str(given)[:60]}, not {width} numbers as "
-                    "the first list: give all the same length, without missing values"
+                    "the first list: give all the same length"
                 )
-            values[k] = given
+            if any(each is None for each in given):
+                missing = np.zeros(len(part), dtype=np.bool_) if missing is None else missing
+                missing[k] = True
+            else:
+                values[k] = given
         return Column(values, missing)
 
     return ColumnType(name, "list", dtype, width), read
@@ -155,20 +162,44 @@ def _objects(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     values = series.to_list()
     missing = np.asarray(series.is_null().to_numpy(), dtype=np.bool_)
     given = [value for value, lost in zip(values, missing, strict=True) if not lost]
+    if given and all(isinstance(value, bool | np.bool_) for value in given):
+        return ColumnType(name, "boolean"), lambda rows: _booleans(values[rows], missing[rows])
     if given and all(isinstance(value, datetime.date) for value in given):
+        if len({getattr(value, "tzinfo", None) is None for value in given}) > 1:
+            return ColumnType(name, "time"), _refusing(
+                f"column {name[:100]!r} holds times with a zone and times without; give all a zone"
+            )
         return ColumnType(name, "time"), lambda rows: _dates(values[rows], missing[rows])
-    if given and all(isinstance(value, list | tuple | np.ndarray) for value in given):
-        dtype = np.result_type(*{np.asarray(value).dtype for value in given})
-        if dtype.kind in "biuf":
-            return _rows_of_lists(series, name, dtype)
+    are_lists = given and all(isinstance(value, list | tuple | np.ndarray) for value in given)
+    if are_lists and (dtype := _type_of_lists(given)) is not None:
+        return _rows_of_lists(series, name, dtype)
     if given and all(isinstance(value, str) for value in given):
         return ColumnType(name, "text"), lambda rows: _texts(values[rows], missing[rows])
-    problem = _of_objects(values, missing, name)
+    return ColumnType(name, "number"), _refusing(_of_objects(values, missing, name))
 
+
+def _refusing(problem: str) -> Read:
     def refuse(rows: slice) -> Column:
         raise DecodeError(problem)
 
-    return ColumnType(name, "number"), refuse
+    return refuse
+
+
+def _type_of_lists(given: list[Any]) -> np.dtype[Any] | None:
+    """The common type of lists of numbers; None if some hold anything else, such as lists or text."""
+    try:
+        arrays = [np.asarray([np.nan if each is None else each for each in value]) for value in given]
+    except ValueError:  # lists of different lengths
+        return None
+    filled = [array for array in arrays if array.size]
+    if any(array.ndim != 1 or array.dtype.kind not in "iuf" for array in filled):
+        return None
+    return np.result_type(*{array.dtype for array in filled}) if filled else np.dtype(np.float64)
+
+
+def _booleans(values: list[Any], missing: NDArray[np.bool_]) -> Column:
+    given = np.fromiter((not lost and bool(value) for value, lost in zip(values, missing, strict=True)), dtype=np.bool_)
+    return Column(given, missing if missing.any() else None)
 
 
 def _of_objects(values: list[Any], missing: NDArray[np.bool_], name: str) -> str:

@@ -96,7 +96,7 @@ def labels_of(array: pa.Array, name: str) -> Column:
 
 def _levels(array: pa.Array, missing: NDArray[np.bool_] | None) -> Column:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
+    names = [name if name == name else None for name in encoded.dictionary.to_pylist()]  # NaN is no level
     if None in names:  # a level that is missing itself
         is_lost = np.array([name is None for name in names])
         places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)

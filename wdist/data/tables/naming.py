@@ -11,6 +11,18 @@ def asked(option: str, value: str) -> str:
     return f"?{option}={quote(value, safe='')}"
 
 
+NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the data again as UTF-8"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8; the halves of a pair of surrogates alone cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def names_of_cells(cells: Sequence[str]) -> list[str]:
     """The names of columns that the first line of a table holds, without spaces around them.
 
