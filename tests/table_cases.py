@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -91,6 +92,21 @@ def excel(rows: Sequence[Sequence[Any]], change: Callable[[Any, Any], Any] = lam
         return folder / "table.xlsx"
 
     return build
+
+
+def patched(build: Build, old: bytes, new: bytes) -> Build:
+    """A file in a zip archive, with these bytes of its members replaced."""
+
+    def patch(folder: Path) -> Path:
+        path = build(folder)
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content.replace(old, new))
+        return path
+
+    return patch
 
 
 def array(values: Any, name: str = "table.npy") -> Build:
@@ -650,6 +666,25 @@ PARQUET = [
         columns=["x", "cut"],
     ),
     Case(
+        "a dictionary of numbers",
+        parquet(lambda: pa.table({"x": [1.5, 2.5], "n": pa.array([3.0, float("nan")]).dictionary_encode()})),
+        {"missing": "level"},
+        rows=[[1.5, "3"], [2.5, None]],
+        columns=["x", "n"],
+    ),
+    Case(
+        "categories of pandas that are numbers",
+        parquet(lambda: pd.DataFrame({"x": [1.5, 2.5, 3.5], "n": pd.Categorical([3, 1, 3])})),
+        rows=[[1.5, "3"], [2.5, "1"], [3.5, "3"]],
+        columns=["x", "n"],
+    ),
+    Case(
+        "text in Parquet that is not UTF-8",
+        parquet(lambda: pa.table({"n": pa.array([b"x", b"\xff"], pa.binary()).view(pa.string()), "x": [1.5, 2.5]})),
+        {"categories": ["n"]},
+        error="text that is not UTF-8",
+    ),
+    Case(
         "booleans",
         parquet(pa.table({"x": [1.5, 2.5], "is": [True, False]})),
         rows=[[1.5, True], [2.5, False]],
@@ -787,6 +822,11 @@ OTHERS = [
         columns=AB,
     ),
     Case("Excel with an empty cell", excel([AB, [1, None], [3, 4]]), **LOST),
+    Case(
+        "Excel with a number beyond float64",
+        patched(excel([AB, [1, 2], [3, 4]]), b"<v>4<", b"<v>4%s<" % (b"0" * 400)),
+        error="too large",
+    ),
     Case("Excel with nothing", excel([]), error="empty"),
     Case("Excel of before 2007", text(b"\xd0\xcf\x11\xe0" + bytes(600), "table.xls"), error="save it as .xlsx"),
     Case("AnnData", h5ad(), rows=CELLS.tolist(), columns=["g1", "g2", "g3"]),
@@ -811,6 +851,17 @@ OTHERS = [
     Case("AnnData that links to another file", h5ad(change=_linked), error="is a link"),
     Case("AnnData that reads another file", h5ad(change=_outside), error="outside the file"),
     Case("JSON", json_rows({"samples": [[1, 2], [3, 4]], "columns": AB}), rows=ONE_TWO, columns=AB),
+    Case(
+        "JSON with half a surrogate pair in a level",
+        text(r'{"samples": [["\ud800", 1], ["b", 2]], "columns": ["n", "a"]}', "table.json"),
+        {"categories": ["n"]},
+        error="column 'n' holds '\\ud800', which is no Unicode text",
+    ),
+    Case(
+        "JSON with half a surrogate pair in a name",
+        text(r'{"samples": [[1], [2]], "columns": ["\udfff"]}', "table.json"),
+        error="'\\udfff' is no Unicode text",
+    ),
     Case("JSON with null", json_rows({"samples": [[1, None], [3, 4]], "columns": AB}), **LOST),
     Case(
         "JSON with text",

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +174,20 @@ def test_standard_input_and_no_server_at_all(
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
         piped = Ran(capsys, *url, "estimate", "x.npy", "-", *QUICK, "--json")
         assert json.loads(piped.out)["lower_bound"] > 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_pipe_is_read_as_its_first_bytes_say(capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"a": np.arange(120.0), "b": np.arange(120.0) % 7})
+    write = {"csv": frame.to_csv, "xlsx": frame.to_excel}[kind]
+    write(tmp_path / f"table.{kind}", index=False)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    sender = threading.Thread(target=lambda: pipe.write_bytes((tmp_path / f"table.{kind}").read_bytes()))
+    sender.start()
+    stored = json.loads(Ran(capsys, "upload", str(pipe), "--json").out)
+    sender.join()
+    assert (stored["rows"], stored["columns"]) == (120, ["a", "b"])
 
 
 @pytest.mark.parametrize(

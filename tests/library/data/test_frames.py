@@ -56,6 +56,9 @@ COLUMNS: dict[str, tuple[Callable[[], Any], str, list[Any]]] = {
     "pandas Arrow dates": (
         lambda: pd.DataFrame({"a": pd.array([DAY], dtype=pd.ArrowDtype(pa.date32()))}), "time", [18262],
     ),
+    "pandas booleans and None": (lambda: pd.DataFrame({"a": [True, None, False]}), "boolean", [1, None, 0]),
+    "pyarrow date64": (lambda: pa.table({"a": pa.array([DAY], pa.date64())}), "time", [18262]),
+    "pyarrow stream": (lambda: pa.table({"a": [1.5, None]}).to_reader(), "number", [1.5, None]),
     "pandas objects": (lambda: pd.DataFrame({"a": pd.Series([DAY, None], dtype=object)}), "time", [18262, None]),
     "polars integers": (lambda: pl.DataFrame({"a": [1, None]}), "number", [1, None]),
     "polars NaN": (lambda: pl.DataFrame({"a": [1.5, NAN]}), "number", [1.5, None]),
@@ -204,6 +207,44 @@ def test_a_column_without_a_name_that_does_not_count_is_refused() -> None:
     with pytest.raises(SampleError, match=r"its value 3 is 5\): leave it out with drop=\['Unnamed: 0'\]"):
         opened(frame)
     assert opened(frame, drop=["Unnamed: 0"]).columns == ["a"]
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "times with a zone and without": (
+        lambda: pd.DataFrame({"a": pd.Series([NOON, NOON.replace(tzinfo=BERLIN)], dtype=object)}),
+        "column 'a' holds times with a zone and times without",
+    ),
+    "dates and times with a zone": (
+        lambda: pd.DataFrame({"a": pd.Series([DAY, NOON.replace(tzinfo=BERLIN)], dtype=object)}),
+        "column 'a' holds times with a zone and times without",
+    ),
+    "matrices": (lambda: pd.DataFrame({"a": [np.ones((2, 2))] * 3}), "column 'a', row 0 .* of type ndarray"),
+    "lists of booleans": (lambda: pd.DataFrame({"a": [[True], [False]]}), "column 'a', row 0 .* of type list"),
+    "a query that fails": (
+        lambda: pl.LazyFrame({"a": ["x"]}).select(pl.col("a").cast(pl.Int32)),
+        "January: the lazy frame cannot be collected: conversion from `str`",
+    ),
+    "a query for a column that is not there": (
+        lambda: pl.LazyFrame({"a": [1]}).select("b"), "January: the lazy frame cannot be collected: .*b",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_odd_columns_are_refused(case: str) -> None:
+    make, words = REFUSED[case]
+    with pytest.raises(SampleError, match=words):
+        opened(make(), time_unit="days")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_row_whose_list_lacks_a_value_is_left_out(frame: Callable[[Any], Any]) -> None:
+    data = frame({"a": [[1.0, None], [2.0, 3.0]]})
+    with pytest.raises(SampleError, match=r"column 'a', row 0 .* has a missing value: missing='drop'"):
+        opened(data)
+    samples = opened(data, missing="drop")
+    assert samples.array[:].tolist() == [[2.0, 3.0]]
+    assert samples.notes[0].startswith("1 of 2 rows")
 
 
 def test_two_columns_of_one_frame_can_be_compared() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from numbers import Number
-from typing import Any, Literal
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wdist.data.tables.coder import asked, in_row, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError
-from wdist.data.tables.times import MICRO, NANO, microseconds
+from wdist.data.tables.times import PER_SECOND, microseconds
 
 Read = Callable[[slice], Column]
 
@@ -27,6 +27,8 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     kind = series.dtype
     if kind.is_numeric():
         return _numbers(series, name)
+    if kind == nw.Unknown and "date64" in _said(series):
+        series, kind = series.cast(nw.Datetime("ms")), nw.Datetime("ms")
     if kind == nw.Boolean:
         return ColumnType(name, "boolean"), lambda rows: _filled(series[rows], False, np.dtype(np.bool_))
     if kind in (nw.Categorical, nw.Enum):
@@ -35,9 +37,10 @@ def reader(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
         text = series.cast(nw.String) if str(getattr(native, "type", "")) == "string_view" else series
         return ColumnType(name, "text"), lambda rows: _levels(text[rows])
     if kind in (nw.Date, nw.Datetime):
-        unit: Literal["ns", "us"] = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
+        unit = getattr(kind, "time_unit", "ms")
+        unit = "ms" if unit == "s" else unit  # a finer one than the column's own could overflow
         has_zone = getattr(kind, "time_zone", None) is not None
-        given = ColumnType(name, "time", per_second=NANO if unit == "ns" else MICRO, has_zone=has_zone)
+        given = ColumnType(name, "time", per_second=PER_SECOND[unit], has_zone=has_zone)
         return given, lambda rows: _times(series[rows], unit)
     if kind in (nw.List, nw.Array):
         return _lists(series, name)
@@ -113,7 +116,7 @@ def _categories(series: nw.Series[Any]) -> Read:
     return lambda rows: _coded(codes[rows], levels)
 
 
-def _times(part: nw.Series[Any], unit: Literal["ns", "us"]) -> Column:
+def _times(part: nw.Series[Any], unit: Any) -> Column:
     counts = part.dt.timestamp(unit)
     missing = _mask(counts.is_null())
     if missing is not None:
@@ -144,12 +147,16 @@ def _rows_of_lists(series: nw.Series[Any], name: str, dtype: np.dtype[Any]) -> t
         for k, given in enumerate(part.to_list()):
             if missing is not None and missing[k]:
                 continue
-            if len(given) != width or any(each is None for each in given):
+            if len(given) != width:
                 raise DecodeError(
                     f"column {name[:100]!r}, {in_row(rows.start + k)} holds {str(given)[:60]}, not {width} numbers as "
-                    "the first list: give all the same length, without missing values"
+                    "the first list: give all the same length"
                 )
-            values[k] = given
+            if any(each is None for each in given):
+                missing = np.zeros(len(part), dtype=np.bool_) if missing is None else missing
+                missing[k] = True
+            else:
+                values[k] = given
         return Column(values, missing)
 
     return ColumnType(name, "list", dtype, width), read
@@ -160,20 +167,46 @@ def _objects(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
     values = series.to_list()
     missing = np.asarray(series.is_null().to_numpy(), dtype=np.bool_)
     given = [value for value, lost in zip(values, missing, strict=True) if not lost]
+    if given and all(isinstance(value, bool | np.bool_) for value in given):
+        return ColumnType(name, "boolean"), lambda rows: _booleans(values[rows], missing[rows])
     if given and all(isinstance(value, datetime.date) for value in given):
-        return _type_of_dates(given, name), lambda rows: _dates(values[rows], missing[rows])
-    if given and all(isinstance(value, list | tuple | np.ndarray) for value in given):
-        dtype = np.result_type(*{np.asarray(value).dtype for value in given})
-        if dtype.kind in "biuf":
-            return _rows_of_lists(series, name, dtype)
+        have_zones = {getattr(value, "tzinfo", None) is not None for value in given}
+        if len(have_zones) > 1:
+            return ColumnType(name, "time"), _refusing(
+                f"column {name[:100]!r} holds times with a zone and times without; give all a zone"
+            )
+        kind_of_times = ColumnType(name, "time", per_second=PER_SECOND["us"], has_zone=have_zones.pop())
+        return kind_of_times, lambda rows: _dates(values[rows], missing[rows])
+    are_lists = given and all(isinstance(value, list | tuple | np.ndarray) for value in given)
+    if are_lists and (dtype := _type_of_lists(given)) is not None:
+        return _rows_of_lists(series, name, dtype)
     if given and all(isinstance(value, str) for value in given):
         return ColumnType(name, "text"), lambda rows: _texts(values[rows], missing[rows])
-    problem = _of_objects(values, missing, name)
+    return ColumnType(name, "number"), _refusing(_of_objects(values, missing, name))
 
+
+def _refusing(problem: str) -> Read:
     def refuse(rows: slice) -> Column:
         raise DecodeError(problem)
 
-    return ColumnType(name, "number"), refuse
+    return refuse
+
+
+def _type_of_lists(given: list[Any]) -> np.dtype[Any] | None:
+    """The common type of lists of numbers; None if some hold anything else, such as lists or text."""
+    try:
+        arrays = [np.asarray([np.nan if each is None else each for each in value]) for value in given]
+    except ValueError:  # lists of different lengths
+        return None
+    filled = [array for array in arrays if array.size]
+    if any(array.ndim != 1 or array.dtype.kind not in "iuf" for array in filled):
+        return None
+    return np.result_type(*{array.dtype for array in filled}) if filled else np.dtype(np.float64)
+
+
+def _booleans(values: list[Any], missing: NDArray[np.bool_]) -> Column:
+    given = np.fromiter((not lost and bool(value) for value, lost in zip(values, missing, strict=True)), dtype=np.bool_)
+    return Column(given, missing if missing.any() else None)
 
 
 def _of_objects(values: list[Any], missing: NDArray[np.bool_], name: str) -> str:
@@ -191,14 +224,6 @@ def _of_objects(values: list[Any], missing: NDArray[np.bool_], name: str) -> str
         f"{shown}, {in_row(int(kept[0]))} holds {str(values[kept[0]])[:60]} as a Python object, as all its rows do: "
         f"convert it with frame.astype({{{name[:100]!r}: 'float64'}})"
     )
-
-
-def _type_of_dates(given: list[datetime.date], name: str) -> ColumnType:
-    """The type of a column of date and time objects. Raises DecodeError if only some have a zone."""
-    zones = {getattr(value, "tzinfo", None) is not None for value in given}
-    if len(zones) > 1:
-        raise DecodeError(f"column {name[:100]!r} holds times with a zone and times without; give all a zone")
-    return ColumnType(name, "time", per_second=MICRO, has_zone=zones.pop())
 
 
 def _dates(values: list[Any], missing: NDArray[np.bool_]) -> Column:

@@ -27,7 +27,7 @@ _SINGLE = "value"  # the column of a Series, so that two Series of other names c
 def native_frame(data: Any) -> Any:
     """The frame or Series that `data` is, collected if it is lazy, as its own library has it; None for other objects.
 
-    A Table stands for a RecordBatch of pyarrow, and a ChunkedArray for its Array.
+    A Table stands for a RecordBatch or a RecordBatchReader of pyarrow, and a ChunkedArray for its Array.
     """
     if isinstance(data, np.ndarray | list | tuple | str | bytes | dict):
         return None
@@ -38,13 +38,23 @@ def native_frame(data: Any) -> Any:
             return pa.Table.from_batches([data])
         if isinstance(data, pa.Array):
             return pa.chunked_array([data])
+        if isinstance(data, pa.RecordBatchReader):
+            return data.read_all()
     try:
         found = nw.from_native(data, pass_through=True, allow_series=True)
     except DuplicateError:
         return data  # `column_names` says which name
     if isinstance(found, nw.LazyFrame):
-        return found.collect().to_native()
+        try:
+            return found.collect().to_native()
+        except Exception as error:  # whatever the query's own library raises
+            raise DecodeError(f"the lazy frame cannot be collected: {first_line(error)}") from error
     return found.to_native() if isinstance(found, nw.DataFrame | nw.Series) else None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def is_series(native: Any) -> bool:

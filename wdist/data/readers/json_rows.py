@@ -11,6 +11,7 @@ import numpy as np
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.naming import NO_UNICODE, is_unicode
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
@@ -45,6 +46,8 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
         raise DecodeError(f"columns must be a list of {rows.shape[1]} names")
     if not all(isinstance(given, str) for given in [*(names or []), name or ""]):
         raise DecodeError("name and columns are text")
+    if (odd := next((given for given in [*(names or []), name or ""] if not is_unicode(given)), None)) is not None:
+        raise DecodeError(f"{odd[:100]!r} {NO_UNICODE}")
     if rows.ndim == 2:
         found = _table(samples, names, writer, take)
         return Found(found.columns, name, found.table, found.notes)

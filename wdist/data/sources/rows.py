@@ -85,6 +85,8 @@ def refusals_of(name: str) -> Iterator[None]:
         yield
     except DecodeError as error:
         raise SampleError(f"{name}: {in_python(str(error))}") from error
+    except UnicodeDecodeError as error:  # bytes that Arrow was told are text
+        raise SampleError(f"{name} holds text that is not UTF-8: {error.reason}") from error
 
 
 def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np.int64]:

@@ -11,8 +11,7 @@ from wdist.data.groups import KINDS
 from wdist.data.tables.coder import level_of
 from wdist.data.tables.columns import Column, ColumnType, Given
 from wdist.data.tables.found import DecodeError
-
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # units of a timestamp in a second
+from wdist.data.tables.times import PER_SECOND
 
 
 def type_of(name: str, kind: pa.DataType, width: int | None = None) -> ColumnType:
@@ -26,7 +25,7 @@ def type_of(name: str, kind: pa.DataType, width: int | None = None) -> ColumnTyp
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return ColumnType(name, "number", np.dtype(kind.to_pandas_dtype()), said=said)
     if pa.types.is_timestamp(kind):
-        return ColumnType(name, "time", said=said, per_second=_PER_SECOND[kind.unit], has_zone=kind.tz is not None)
+        return ColumnType(name, "time", said=said, per_second=PER_SECOND[kind.unit], has_zone=kind.tz is not None)
     return ColumnType(name, _kind_of(kind), said=said)
 
 
@@ -98,7 +97,7 @@ def labels_of(array: pa.Array, name: str) -> Column:
 
 def _levels(array: pa.Array, missing: NDArray[np.bool_] | None) -> Column:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
+    names = [name if name == name else None for name in encoded.dictionary.to_pylist()]  # NaN is no level
     if None in names:  # a level that is missing itself
         is_lost = np.array([name is None for name in names])
         places = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)

@@ -16,8 +16,8 @@ from wdist.data.groups import codes_of
 from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.naming import NO_UNICODE, is_unicode, others_with_text
 from wdist.data.tables.naming import asked as asked
-from wdist.data.tables.naming import others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.writer import RowWriter
@@ -48,6 +48,8 @@ class _Levels:
         given = column.values if column.missing is None else column.values[~column.missing]
         used[given] = True
         for k in np.flatnonzero(used):
+            if column.levels[k] not in self.places and not is_unicode(column.levels[k]):
+                raise DecodeError(f"column {name[:100]!r} holds {column.levels[k][:100]!r}, which {NO_UNICODE}")
             table[k] = self.places.setdefault(column.levels[k], len(self.places))
         if len(self.places) > MAX_LEVELS:
             raise DecodeError(
@@ -82,6 +84,8 @@ class TableCoder:
         """
         self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
         self._labels = labels = take.labels
+        if (odd := next((each.name for each in types if not is_unicode(each.name)), None)) is not None:
+            raise DecodeError(f"a column is named {odd[:100]!r}, which {NO_UNICODE}")
         self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
         self._types = [_declared(each, take, given) if each.name != labels else each for each in given]

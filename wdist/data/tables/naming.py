@@ -9,6 +9,9 @@ _NAMED = 10  # columns in a message
 _AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
 
+NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the data again as UTF-8"
+
+
 def asked(option: str, value: str) -> str:
     """How a reader's message names an option; each surface puts it into its own words (`wdist.data.sources.advice`)."""
     return f"?{option}={quote(value, safe='')}"
@@ -21,6 +24,15 @@ def others_with_text(names: Iterable[str]) -> str:
         return ""
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return f"; there is text in {', '.join(shown[:_NAMED])}{more}, too"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8; the halves of a pair of surrogates alone cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def names_of_cells(cells: Sequence[str]) -> list[str]:

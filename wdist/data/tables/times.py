@@ -13,6 +13,7 @@ from wdist.data.tables.found import DecodeError
 
 SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 MICRO, NANO = 1_000_000, 1_000_000_000  # in a second
+PER_SECOND = {"s": 1, "ms": 1_000, "us": MICRO, "ns": NANO}  # by the units of timestamps in frames
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _FINER = re.compile(r"[.,]\d{6}(\d{1,3})")  # digits of a second that Python's times do not hold

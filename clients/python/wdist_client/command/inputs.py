@@ -8,7 +8,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wdist_client.client import Client
     from wdist_client.models import SampleSet
 
-MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}
+MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet", b"\x89HDF": ".h5ad"}
 
 
 @dataclass
@@ -127,16 +127,17 @@ def archive_member(text: str) -> tuple[str, str | None]:
 
 @contextmanager
 def data(text: str) -> Iterator[str | Path]:
-    """An id, a path, or a temporary file with the contents of standard input."""
-    if text != "-":
-        yield text if text.startswith("ss_") and not Path(text).exists() else Path(text)
+    """An id, a path, or a temporary file with the contents of standard input or of a pipe, such as `<(command)`."""
+    given = Path(text)
+    if text != "-" and (not given.exists() or given.is_file() or given.is_dir()):
+        yield text if text.startswith("ss_") and not given.exists() else given
         return
-    if sys.stdin.isatty():
+    if text == "-" and sys.stdin.isatty():
         raise OptionError("- reads standard input, which is your terminal: redirect a file or a pipe to it")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        path = Path(folder) / ("stdin" if text == "-" else "pipe")
+        with path.open("wb") as file, nullcontext(sys.stdin.buffer) if text == "-" else given.open("rb") as source:
+            shutil.copyfileobj(source, file)
         yield path.rename(path.with_suffix(ending(path)))
 
 
@@ -148,6 +149,10 @@ def ending(path: Path) -> str:
         if start.startswith(magic):
             return found
     if start.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            return ".npz" if all(name.endswith(".npy") for name in archive.namelist()) else ".zip"
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if "[Content_Types].xml" in names:
+                return ".xlsx"
+            return ".npz" if all(name.endswith(".npy") for name in names) else ".zip"
+        return ".zip"  # a damaged one, which the server refuses
     return ".csv"

@@ -64,7 +64,7 @@ def frame_of(data: Any) -> Frame | None:
         return None
     library = library_of(data)
     if library == "polars":
-        data = data.collect() if hasattr(data, "collect") else data
+        data = _collected(data) if hasattr(data, "collect") else data
         is_column = not hasattr(data, "columns")
         frame = PolarsFrame(data.to_frame() if is_column else data, is_column=is_column)
     elif library == "pandas":
@@ -81,6 +81,14 @@ def frame_of(data: Any) -> Frame | None:
         twice = next(name for k, name in enumerate(names) if name in names[:k])
         raise SampleError(f"more than one column is named {twice!r}; give each a name of its own")
     return frame
+
+
+def _collected(lazy: Any) -> Any:
+    try:
+        return lazy.collect()
+    except Exception as error:  # whatever the query raises
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise SampleError(f"the lazy frame cannot be collected: {said}") from error
 
 
 class PandasFrame:
@@ -319,7 +327,13 @@ def _is_of_one_kind(arrow: Any) -> bool:
 
     types = pa.types
     of_text = types.is_string(arrow) or types.is_large_string(arrow) or types.is_string_view(arrow)
-    return bool(of_text or types.is_date(arrow) or types.is_timestamp(arrow) or types.is_nested(arrow))
+    return bool(
+        of_text
+        or types.is_boolean(arrow)
+        or types.is_date(arrow)
+        or types.is_timestamp(arrow)
+        or types.is_nested(arrow)
+    )
 
 
 def _of_objects(column: Any, name: str) -> str | None:

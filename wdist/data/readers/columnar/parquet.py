@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,8 @@ def _explained(part: Part) -> Iterator[None]:
         yield
     except DecodeError as error:
         raise type(error)(f"{where}{error}") from error
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{where}it holds text that is not UTF-8: {error.reason}") from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # a disk error, not a malformed file
@@ -90,7 +93,7 @@ def _open(part: Part) -> pa_parquet.ParquetFile:
 
 def _types(table: pa_parquet.ParquetFile, schema: pa.Schema) -> list[ColumnType]:
     """The types of the columns. The length of lists is that of the first one."""
-    types = []
+    types, dictionaries = [], _dictionaries(table)
     for each in schema:
         width = None
         if is_list(each.type) and not pa.types.is_fixed_size_list(each.type) and schema.names.count(each.name) == 1:
@@ -99,8 +102,23 @@ def _types(table: pa_parquet.ParquetFile, schema: pa.Schema) -> list[ColumnType]
             width = next((length for length in lengths if length is not None), 0)
             if not width:
                 raise DecodeError(f"column {each.name[:100]!r} has lists without values; leave it out or fill them")
-        types.append(type_of(each.name, each.type, width))
+        found = type_of(each.name, each.type, width)
+        is_category = each.name in dictionaries and found.kind in ("number", "boolean")
+        types.append(replace(found, kind="category") if is_category else found)
     return types
+
+
+def _dictionaries(table: pa_parquet.ParquetFile) -> set[str]:
+    """The columns that were dictionaries, categoricals of pandas among them, when the file was written.
+
+    Arrow reads only those of text as such. Of the others, the schema that it keeps in the file's metadata tells.
+    """
+    stored = (table.metadata.metadata or {}).get(b"ARROW:schema")
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored or b"")))
+    except (pa.ArrowException, ValueError, OSError):
+        return set()
+    return {each.name for each in schema if pa.types.is_dictionary(each.type)}
 
 
 def _partition_types(parts: Sequence[Part]) -> list[ColumnType]:

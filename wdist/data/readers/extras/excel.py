@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -37,6 +38,10 @@ _NO_VALUE = re.compile(  # the end of a cell that has a formula and no value
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]{0,200})>")
 _PLACE = re.compile(rb'r="([A-Z]{1,3}\d{1,7})"')
 Cell = Any
+_MALFORMED = (  # what openpyxl raises for files that contradict themselves
+    InvalidFileException, LookupError, ValueError, TypeError, AttributeError, SyntaxError, EOFError, ArithmeticError,
+    RuntimeError, zlib.error,
+)  # fmt: skip
 
 
 def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
@@ -56,7 +61,7 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
             sheet = _sheet(book, take.sheet)
             _check_cells(source, sheet)
             return _Sheet(sheet, take).read(writer)
-    except (InvalidFileException, KeyError, ValueError, TypeError, AttributeError, SyntaxError, EOFError) as error:
+    except _MALFORMED as error:
         raise DecodeError("it cannot be read as Excel: " + (str(error) or type(error).__name__)[:200]) from error
     except zipfile.BadZipFile as error:
         raise DecodeError("it is not a complete .xlsx file; save it again") from error

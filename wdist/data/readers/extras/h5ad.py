@@ -32,7 +32,7 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
     try:
         with h5py.File(source, "r") as file:
             return _File(file, take).read(writer)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # a disk error, not a malformed file
         raise DecodeError("it cannot be read as AnnData: " + (str(error) or type(error).__name__)[:200]) from error
@@ -161,9 +161,7 @@ def _rows(matrix: Matrix, rows: slice, kept: Sequence[int]) -> NDArray[Any]:
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
-    return [
-        value.decode(errors="replace") if isinstance(value, bytes) else level_of(value) for value in values.tolist()
-    ]
+    return [value.decode() if isinstance(value, bytes) else level_of(value) for value in values.tolist()]
 
 
 def _values(found: Any, n: int, name: str) -> tuple[Any, Column]:
