@@ -117,11 +117,11 @@ def _categories(series: nw.Series[Any]) -> Read:
 
 
 def _times(part: nw.Series[Any], unit: Any) -> Column:
-    counts = part.dt.timestamp(unit)
-    missing = _mask(counts.is_null())
-    if missing is not None:
-        counts = counts.fill_null(0)
-    return Column(np.asarray(counts.to_numpy()).astype(np.int64), missing)
+    """Counts of the unit. Missing values are left out before: among them pandas counts in float64, which rounds."""
+    missing = _mask(part.is_null())
+    counts = np.zeros(len(part), dtype=np.int64)
+    counts[slice(None) if missing is None else ~missing] = part.drop_nulls().dt.timestamp(unit).to_numpy()
+    return Column(counts, missing)
 
 
 def _lists(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
