@@ -54,7 +54,7 @@ def not_utf8(line: int) -> DecodeError:
 def _is_utf8(encoding: str) -> bool:
     try:
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
-    except LookupError:
+    except (LookupError, ValueError):  # a name with a null character is a ValueError
         raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
 
 
@@ -81,10 +81,11 @@ def _decoded(source: IO[bytes], encoding: str, limit: int) -> Iterator[IO[bytes]
             block = source.read(_BLOCK)
             try:
                 text = decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
+                reason = getattr(error, "reason", error)  # the codec `undefined` gives none
                 raise DecodeError(
-                    f"it is not text in {encoding}: {error.reason} near line {lines + 1:,}; say which encoding it has "
-                    f"with {asked('encoding', 'cp1252')} or another"
+                    f"it is not text in {encoding}: {reason} near line {lines + 1:,}; say which encoding it has with "
+                    f"{asked('encoding', 'cp1252')} or another"
                 ) from error
             lines += text.count("\n")
             _write(copy, text.encode(errors="surrogatepass"), limit)
@@ -98,7 +99,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses what decodes to bytes, such as zip
         return codecs.getincrementaldecoder(encoding)(errors="strict")
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
 
 
