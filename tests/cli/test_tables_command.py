@@ -149,3 +149,15 @@ def test_levels_that_are_too_small_are_left_out_as_advised(capsys: pytest.Captur
     advised = re.search(r"(--levels .*) leaves them out", said)
     assert advised, said
     assert printed(capsys, *given, *shlex.split(advised[1]))["rows"] == ["Fair", "Good", "Ideal"]
+
+
+def test_a_file_that_is_no_certificate_is_refused_before_tables_are_read_without_its_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("cut\n" + "p\nq\n" * 50)
+    (tmp_path / "c.wdist").write_bytes(b"no certificate")
+    table = str(tmp_path / "a.csv")
+    assert main(["verify", str(tmp_path / "c.wdist"), table, table]) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL  container" in printed
+    assert "--categories" not in printed

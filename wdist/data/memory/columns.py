@@ -114,11 +114,12 @@ def _categories(series: nw.Series[Any]) -> Read:
 
 
 def _times(part: nw.Series[Any], unit: Literal["ns", "us"]) -> Column:
-    counts = part.dt.timestamp(unit)
-    missing = _mask(counts.is_null())
-    if missing is not None:
-        counts = counts.fill_null(0)
-    return Column(np.asarray(counts.to_numpy()).astype(np.int64), missing)
+    missing = _mask(part.is_null())
+    counts = np.zeros(len(part), dtype=np.int64)
+    # Only those that are there: beside a missing one, pandas gives them as float64, which rounds nanoseconds.
+    present = part if missing is None else part.drop_nulls()
+    counts[slice(None) if missing is None else ~missing] = present.dt.timestamp(unit).to_numpy()
+    return Column(counts, missing)
 
 
 def _lists(series: nw.Series[Any], name: str) -> tuple[ColumnType, Read]:
