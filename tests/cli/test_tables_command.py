@@ -180,3 +180,15 @@ def test_flags_change_single_parts_of_a_certificates_recipe(capsys: pytest.Captu
         assert main(["encode", f"june{ending}", f"july{ending}", *given]) == 0, capsys.readouterr().err
     for name in ("june.npy", "july.npy"):
         assert Path("encoded.csv", name).read_bytes() == Path("encoded.txt", name).read_bytes()
+
+
+def test_a_file_that_is_no_certificate_is_refused_before_tables_are_read_without_its_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("cut\n" + "p\nq\n" * 50)
+    (tmp_path / "c.wdist").write_bytes(b"no certificate")
+    table = str(tmp_path / "a.csv")
+    assert main(["verify", str(tmp_path / "c.wdist"), table, table]) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL  container" in printed
+    assert "--categories" not in printed

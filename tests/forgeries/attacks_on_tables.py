@@ -116,6 +116,16 @@ attack("levels said to be indicators", "scale", table="mixed")(
 attack("a number said to be an indicator", "scale", table="mixed")(
     both([["indicator", 1], ["levels", 3], ["indicator", 1]], named("boolean", "category", "boolean"))
 )
+attack("levels that no row has, so many that rows of them fill a disk", "container", table="mixed")(
+    both(
+        [["number", 1], ["levels", 100_000], ["indicator", 1]],
+        [
+            {"name": "column 0", "kind": "number"},
+            {"name": "column 1", "kind": "category", "levels": sorted(map(str, range(100_000)))},
+            {"name": "column 2", "kind": "boolean"},
+        ],
+    )
+)
 fields(
     {
         "kinds of another width": ("input.kinds.1", ["levels", 5], "container"),

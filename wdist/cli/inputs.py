@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from wdist.data.sources.files import FileRows
     from wdist.data.tables.encoding import Encoding
 
-BLOCK_ROWS = 4_096
+BLOCK_NUMBERS = 1 << 22  # of rows that are written at once: 32 MiB
 HELP = f"{FILES}, or - for standard input"
 
 
@@ -87,6 +88,7 @@ def write_inputs(
         sets = [open_samples(each.rows, each.given) for each in inputs]
         sets = encode_together(*sets) if encoding is None else [each.encoded(encoding) for each in sets]
         arrays, encoding = [each.array for each in sets], sets[0].encoding
+    _require_space(sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays), paths[0].parent)
     for array, path in zip(arrays, paths, strict=True):
         _write(array, path)
     return Written(list(paths), [each.rows.file_sha256 for each in inputs], encoding)
@@ -97,9 +99,16 @@ def _write(array: Any, path: Path) -> None:
     from numpy.lib.format import open_memmap
 
     output = open_memmap(path, mode="w+", dtype=array.dtype, shape=array.shape)
-    for start in range(0, len(array), BLOCK_ROWS):
-        output[start : start + BLOCK_ROWS] = array[start : start + BLOCK_ROWS]
+    step = max(1, BLOCK_NUMBERS // math.prod(array.shape[1:]))
+    for start in range(0, len(array), step):
+        output[start : start + step] = array[start : start + step]
     output.flush()
+
+
+def _require_space(needed: int, folder: Path) -> None:
+    """Raise SampleError if the rows do not fit on the disk: a certificate may name any number of levels."""
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise SampleError(f"the rows take {needed:,} bytes as .npy files, and {folder} has {free:,} left")
 
 
 def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .container import CertificateError
 from .verifier import Files, verify_certificate, verify_fresh
@@ -47,15 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(
     certificate: str,
-    source: str,
-    target: str,
+    source: Any,
+    target: Any,
     *,
     sha256: str | None,
     fresh: bool,
     as_json: bool,
     files: Files | None = None,
 ) -> int:
-    """Verify with parsed arguments, print the report and return the exit status. files: as of `verify_certificate`."""
+    """Verify with parsed arguments, print the report and return the exit status.
+
+    source, target, files: as of `verify_certificate`.
+    """
     try:
         if fresh:
             report = verify_fresh(certificate, source, target, sha256)

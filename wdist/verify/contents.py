@@ -144,6 +144,9 @@ def _check_recipe(certificate: Certificate) -> None:
     kinds = _kinds_of(encoding)
     if kinds != taken["kinds"]:
         raise CertificateError("the kinds of columns are not those of the recipe's encoding")
+    width = sum(width for _, width in kinds)
+    if any(certificate["data"][side]["shape"][1:] != [width] for side in SIDES):  # before anyone encodes rows so
+        raise CertificateError(f"the recipe's encoding has {width:,} columns, and the rows have other ones")
     scale = taken.get("scale")
     if not isinstance(scale, dict) or scale.get("category_cost") != recipe["category_cost"]:
         raise CertificateError("the scale has another category_cost than the recipe")

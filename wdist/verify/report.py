@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .container import shown
+
 _NAMED = 16  # columns whose divisors are shown with their names
+MOST_COLUMNS = 50  # that are named
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Report:
         about = "approximate " if split == "blocks" else ""
         lines = [f"VERIFIED: {figures}, at {about}confidence {s['confidence']}{each}{p_value}."]
         lines.append(f"Units: {s['units']}.")
+        if s.get("recipe") is not None:
+            lines.append(f"Rows: {s['recipe']}.")
         if s["rounding"] > 1e-6 * s["spread"]:
             lines.append(
                 f"Rounding: the value may be off by {s['rounding']:.2g}; the lower bound has it subtracted already."
@@ -165,6 +170,28 @@ def _assumptions_of_the_upper_bound(upper: Mapping[str, Any] | None, scale: str 
     if scale == "vector":
         points.append("the given scale: that its divisors were not computed from these rows")
     return points
+
+
+def recipe_in_words(recipe: Mapping[str, Any] | None) -> str | None:
+    """Which columns of the files are compared, and how these were read; None where files were read as they are."""
+    if recipe is None:
+        return None
+    reading = ", ".join(f"{name}={shown(value)}" for name, value in sorted(recipe["reading"].items()))
+    parts = [f"read with {reading}"] if reading else []
+    if recipe["encoding"] is not None:
+        columns = recipe["encoding"]["columns"]
+        named = [f"{shown(each['name'])} ({_kind_in_words(each)})" for each in columns[:MOST_COLUMNS]]
+        more = f" and {len(columns) - MOST_COLUMNS:,} more" if len(columns) > MOST_COLUMNS else ""
+        parts.append(f"compared are {', '.join(named)}{more}")
+    return "; ".join(parts)
+
+
+def _kind_in_words(column: Mapping[str, Any]) -> str:
+    if column["kind"] == "category":
+        return f"a category of {len(column['levels']):,} levels"
+    if column["kind"] == "time":
+        return f"times in {shown(column['unit'])} since {shown(column['start'])}"
+    return str(column["kind"])
 
 
 def fresh_not_checked(mode: str) -> list[str]:

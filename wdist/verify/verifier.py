@@ -17,7 +17,15 @@ from .container import CannotCheckError, CertificateError, Tensors
 from .contents import SIDES, VERSION, Certificate, open_certificate
 from .critic import Critic, build_critic
 from .order import FRESH_ORDER, Parts, split_groups, split_rows, stream
-from .report import SCALE_OF_ANOTHER_SET, Check, Report, fresh_not_checked, not_checked, units_of_distance
+from .report import (
+    SCALE_OF_ANOTHER_SET,
+    Check,
+    Report,
+    fresh_not_checked,
+    not_checked,
+    recipe_in_words,
+    units_of_distance,
+)
 from .rounding import U
 from .rows import Input, check_scale, column_names, open_rows, rows_digest
 from .statistics import Scores
@@ -79,6 +87,7 @@ def verify_certificate(
             | upper
             | {
                 "units": units_of_distance(certificate["input"], certificate["recipe"]),
+                "recipe": recipe_in_words(certificate["recipe"]),
                 "split": certificate["split"]["mode"],
                 "is_upper_bound_reported": certificate["reported"]["upper_bound"] is not None,
             }
@@ -348,6 +357,7 @@ def _fresh_statement(
         "lower_bound": lower_bound(units, method, derived.alpha, derived.priors) / bound,
         "p_value": p_values(units, derived.alpha, derived.priors, seed)[0],
         "units": units_of_distance(certificate["input"], certificate["recipe"]),
+        "recipe": recipe_in_words(certificate["recipe"]),
         "rows": {"source": len(arrays[0]), "target": len(arrays[1])},
         "upper_bound": None,
     }

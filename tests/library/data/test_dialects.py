@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wdist import SampleError
+from wdist.data.samples import open_samples
 from wdist.data.sources.files import open_file
 from wdist.definitions.reading import Selection
 
@@ -93,3 +94,10 @@ def test_sorted_whole_numbers_are_rows(tmp_path: Path) -> None:
     path = tmp_path / "sorted.csv"
     path.write_text("".join(f"{k * k},{k}\n" for k in range(3, 200)))
     assert len(open_file(path, "source", Selection()).array) == 197
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "a\x00b", "zip", "no such"])
+def test_encodings_that_decode_nothing_are_refused(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("v\n1\n2\n")
+    with pytest.raises(SampleError, match="encoding"):
+        open_samples(tmp_path / "a.csv", encoding=encoding)

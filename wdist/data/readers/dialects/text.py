@@ -57,7 +57,7 @@ def not_utf8(line: int) -> DecodeError:
 def _is_utf8(encoding: str) -> bool:
     try:
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
-    except (LookupError, ValueError):
+    except (LookupError, ValueError):  # a name with a null character is a ValueError
         raise DecodeError(f"encoding {encoding!r} is unknown; use a name such as cp1252, latin-1 or utf-16") from None
 
 
@@ -85,10 +85,10 @@ def _decoded(source: IO[bytes], encoding: str, limit: int) -> Iterator[IO[bytes]
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeError as error:
-                why = getattr(error, "reason", error)
+                reason = getattr(error, "reason", error)  # the codec `undefined` gives none
                 raise DecodeError(
-                    f"it is not text in {encoding}: {why} near line {lines + 1:,}; say which encoding it has "
-                    f"with {asked('encoding', 'cp1252')} or another"
+                    f"it is not text in {encoding}: {reason} near line {lines + 1:,}; say which encoding it has with "
+                    f"{asked('encoding', 'cp1252')} or another"
                 ) from error
             lines += text.count("\n")
             _write(copy, text.encode(errors="surrogatepass"), limit)
