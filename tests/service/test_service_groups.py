@@ -204,11 +204,10 @@ def test_a_label_has_one_code_in_every_file(server: Server) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [
-        ({"labels": "none"}, 422, "no columns are named 'none'"),
+        ({"labels": "none"}, 422, "no column is named 'none'"),
         ({"drop": ["a", "b", "patient"]}, 422, "no column is left"),
-        ({"drop": "none"}, 422, "no columns are named 'none'"),
-        ({"labels": "a", "drop": "b"}, 422, "leave drop out"),
-        ({"labels": "missing"}, 422, "missing values"),
+        ({"drop": "none"}, 422, "no column is named 'none'"),
+        ({"labels": "missing"}, 422, "has a missing value; give every row a label"),
     ],
 )
 def test_columns_that_cannot_be_chosen(server: Server, query: dict[str, Any], status: int, words: str) -> None:

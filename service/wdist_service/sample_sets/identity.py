@@ -16,7 +16,7 @@ from wdist_service.tables import SampleSet
 
 def identity_of(row: SampleSet) -> str:
     """A digest of all that tells a set from others of its owner; a unique constraint keeps each identity once."""
-    what = [row.tenant_id, row.sha256, row.name, row.column_names, row.table_schema, row.notes]
+    what = [row.tenant_id, row.sha256, row.name, row.column_names, row.table_schema, row.notes, *_origin(row)]
     return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -31,7 +31,12 @@ def stored_as(session: Session, row: SampleSet) -> SampleSet | None:
 
 def _meaning(row: SampleSet) -> tuple[Any, ...]:
     """What the values of a set mean."""
-    return names_of(row), row.table_schema, row.notes or None
+    return names_of(row), row.table_schema, row.notes or None, _origin(row)
+
+
+def _origin(row: SampleSet) -> list[Any]:
+    """The file and the reading of coded values, by which certificates tell how to get them; plain numbers need none."""
+    return [] if row.table_schema is None else [row.file_sha256, row.reading]
 
 
 def complete(stored: SampleSet, row: SampleSet) -> None:
