@@ -440,6 +440,7 @@ def test_a_certificate_of_some_columns_is_verified_with_the_same_tables(
 
 
 def test_columns_of_npy_files_have_no_names_to_drop(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", "x.npy", "y.npy", *QUICK, "--certificate", "c.cert"]) == 0
     assert main(["verify", "c.cert", "x.npy", "y.npy", "--drop", "id"]) == 2
     assert "has no names of columns to choose by" in capsys.readouterr().err
 

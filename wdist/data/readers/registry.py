@@ -119,9 +119,11 @@ def _is_archive_of(source: IO[bytes], members: str) -> bool:
 def check_selection(take: Selection, kind: FileFormat) -> None:
     """Raise SelectionError if the selection does not apply to this format."""
     if take.of_a_table and not kind.has_columns:
-        tables = " and ".join(sorted(each.title for each in FORMATS.values() if each.has_columns))
+        *tables, last = sorted(each.title for each in FORMATS.values() if each.has_columns)
         field = next((name for name in ("labels", "columns", "categories", "dates") if getattr(take, name)), "drop")
-        raise SelectionError(f"{kind.title} has no names of columns to choose by; only {tables} have", field)
+        raise SelectionError(
+            f"{kind.title} has no names of columns to choose by; only {', '.join(tables)} and {last} have", field
+        )
 
 
 def read(kind: FileFormat, source: IO[bytes] | Path, writer: ArrayWriter, take: Selection) -> Found:
