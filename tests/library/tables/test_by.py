@@ -12,11 +12,19 @@ import pandas as pd
 import pytest
 
 from wdist import OptionError, SampleError, compare_w1, estimate_w1, matrix_w1
-from wdist.data.sources.rows import split_by
-from wdist.definitions.reading import Reading
+from wdist.data.sources.files import FileRows
+from wdist.data.sources.rows import coded, partition_of, split_rows
+from wdist.data.tables.by import reading_by
+from wdist.definitions.reading import Reading, Selection
 
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 CUTS = ["Fair", "Good", "Ideal"]
+
+
+def split_by(data: Any, by: str, reading: Reading, levels: Any = None, reference: Any = True) -> dict[str, FileRows]:
+    """The rows of a table by the levels of its column `by`."""
+    rows = coded(data, "the table", Selection.of(reading_by(reading, by)))
+    return split_rows(rows, by, partition_of(rows, by, levels, reference))
 
 
 def table(rows: int = 900, levels: Any = None, seed: int = 0) -> pd.DataFrame:

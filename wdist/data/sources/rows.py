@@ -18,7 +18,7 @@ from wdist.data.readers.npy import map_npy
 from wdist.data.sources.advice import in_python
 from wdist.data.sources.files import FileRows, open_file
 from wdist.data.splits import MINIMUM_ROWS
-from wdist.data.tables.by import Partition, reading_by, split_schema, without
+from wdist.data.tables.by import Partition, split_schema, without
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Reading, Selection
@@ -105,23 +105,6 @@ def labels_of(data: Any, column: str, name: str, reading: Reading) -> NDArray[np
             if (codes := labels_in_memory(data, column, name, take)) is not None:
                 return codes
     raise OptionError(f"groups: {name} has no column to name; give a pair of labels, one for each row of both sets")
-
-
-def split_by(
-    data: Any,
-    by: str,
-    reading: Reading,
-    *,
-    levels: Sequence[Any] | None = None,
-    reference: Any = True,
-    name: str = "the table",
-) -> dict[str, FileRows]:
-    """The rows of a table by the levels of its column `by`, in the order of the levels, without this column.
-
-    levels, reference: as in `wdist.data.tables.by.Partition.of`. Raises SampleError, OptionError.
-    """
-    rows = coded(data, name, Selection.of(reading_by(reading, by)))
-    return split_rows(rows, by, partition_of(rows, by, levels, reference))
 
 
 def coded(data: Any, name: str, take: Selection) -> FileRows:
