@@ -83,7 +83,8 @@ def test_torch_without_gradient_or_bfloat16_fuss() -> None:
 def test_frames_of_numbers_are_arrays_in_their_common_type() -> None:
     values = np.float32([[1, 3], [2, 4]])
     pandas = pd.DataFrame(values, columns=["a", "b"])
-    for frame in (pandas, pl.from_pandas(pandas), pl.from_pandas(pandas).lazy(), pa.Table.from_pandas(pandas)):
+    arrow = pa.table({"a": values[:, 0], "b": values[:, 1]})
+    for frame in (pandas, pl.from_pandas(pandas), pl.from_pandas(pandas).lazy(), arrow):
         body = payload(frame)
         assert (body.file_name, body.columns) == (None, ["a", "b"])
         arrived = received(frame)
