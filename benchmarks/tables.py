@@ -4,8 +4,8 @@
 
 Two tables of 40 columns (30 numbers, 8 categories of 2 to 20 levels, 2 booleans) are written to FOLDER, once as Parquet
 and once as `wdist encode` encodes them, under one metric. Each estimate runs in a process of its own, the two formats
-in turn; the seconds are those of `estimate_w1`, by the clock and of the processor, the memory is the peak of the process's resident memory without mapped
-files (RssAnon) above the interpreter with torch and wdist loaded.
+in turn; the seconds are those of `estimate_w1`, by the clock and of the processor, the memory is the peak of the
+process's resident memory without mapped files (RssAnon) above the interpreter with torch and wdist loaded.
 """
 
 from __future__ import annotations
