@@ -369,3 +369,13 @@ def test_missing_values_of_an_npy_file_are_read_as_asked(server: Server) -> None
     assert (dropped["rows"], dropped["table"]) == (199, None)
     level = stored(server, buffer.getvalue(), format="npy", missing="level")
     assert [column["missing"] for column in level["statistics"]["columns"]] == [0, 1]
+
+
+@pytest.mark.parametrize("path", ["", "/by?by=cut"])
+def test_a_misspelled_parameter_is_refused_as_it_would_be_data(server: Server, path: str) -> None:
+    body = b"cut,id,x\n" + b"".join(b"%c,%d,%d\n" % (97 + k % 2, k, k * k % 11) for k in range(300))
+    address = f"/v1/sample-sets{path}" + ("&" if "?" in path else "?")
+    answer = server.client.post(f"{address}format=csv&droop=id", content=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "droop", "message": "there is no 'droop' here"}]
+    assert server.client.post(f"{address}format=csv&drop=id&categories=cut", content=body).status_code == 201

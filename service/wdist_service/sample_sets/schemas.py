@@ -40,7 +40,7 @@ class ColumnNames(BaseModel):
 class Sending(Selection):
     """How a body is to be read, and what to call it: the parameters of an upload."""
 
-    model_config = ConfigDict(strict=False, extra="ignore")
+    model_config = ConfigDict(strict=False, extra="forbid")  # a misspelled "drop" would be data without a word
 
     name: Name | None = Field(default=None, description="Your name for it.")
     format: Format | None = Field(default=None, description="Of the body; default: by Content-Type.")
