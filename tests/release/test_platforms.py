@@ -108,7 +108,7 @@ np.savetxt("y.csv", y, delimiter=",")
 raise SystemExit(main(["estimate", "x.csv", "y.csv", "--steps", "5"]))
 """
     done = without_posix(ROWS + program, tmp_path)
-    assert "column 1, line 202 holds nan" in done.stderr
+    assert "column 1, line 202 has a missing value" in done.stderr
 
 
 def test_the_client_packs_a_folder_of_images(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -14,6 +13,7 @@ from service_process import Server, normal, npy
 from stores import Stores
 
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.tables import SampleSet
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -164,7 +164,7 @@ def test_key_shows_its_limits_and_bounds_them(own_server: Callable[..., Server])
 
 def test_estimated_cost_grows_with_the_work() -> None:
     def cost(rows: int, columns: int, **options: object) -> float:
-        row = SimpleNamespace(rows=rows, shape=[rows, columns], bytes=4 * rows * columns)
+        row = SampleSet(rows=rows, shape=[rows, columns], bytes=4 * rows * columns, name="x")
         return job_seconds(row, row, {"baseline_rows": 0, **options})
 
     assert cost(1000, 8) < cost(1000, 784) < cost(100_000, 784)
@@ -175,7 +175,7 @@ def test_estimated_cost_grows_with_the_work() -> None:
 
 def test_estimated_cost_is_of_the_right_size(server: Server, pair: tuple[str, str]) -> None:
     options = {"steps": 500, "critic": "groupsort", "baseline_rows": 0}
-    row = SimpleNamespace(rows=300, shape=[300, 3], bytes=3728)
+    row = SampleSet(rows=300, shape=[300, 3], bytes=3728, name="x")
     started = time.monotonic()
     server.until_done(server.submit(*pair, **options), seconds=240)
     measured = time.monotonic() - started

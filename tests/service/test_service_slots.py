@@ -32,6 +32,10 @@ def pool(cold_pool: TrainerPool) -> TrainerPool:
     return cold_pool
 
 
+# Of a set beside its values: an array without names of columns.
+UNKNOWN = {"table": None, "columns": None, "notes": [], "reading": {}, "file_sha256": None}
+
+
 def until(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -46,7 +50,7 @@ def long_job(folder: Path) -> dict:
         "name": "job",
         "runner": ESTIMATE.runner,
         "files": {name: str(folder / name) for name in ("source", "target")},
-        "columns": {},
+        "described": {name: {**UNKNOWN, "name": name} for name in ("source", "target")},
         "more": {},
         "options": {"critic": "groupsort", "steps": 1_000_000},
         "directory": str(folder),

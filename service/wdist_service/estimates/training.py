@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -13,7 +12,6 @@ from wdist.data.readers.npy import open_npy
 from wdist.data.sources.files import FileRows
 from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
-from wdist.errors import WdistError
 from wdist.estimate import Estimation
 from wdist.options import Options
 from wdist.result import Result
@@ -52,8 +50,7 @@ def run(
     yield from estimation.trainings()
     result = estimation.result()
     result.critic.save(directory)
-    with contextlib.suppress(WdistError):  # no certificate covers this kind of result yet
-        result.certificate.save(directory / "certificate")
+    result.certificate.save(directory / "certificate")
     return {"result": result.to_dict(), "curve": result.curve, "progress": _completed(result, last)}
 
 
