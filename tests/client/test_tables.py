@@ -235,3 +235,12 @@ def test_the_command_takes_tables(tmp_path: Path, capsys: pytest.CaptureFixture[
     three = [str(path), str(tmp_path / "b.csv"), str(tmp_path / "c.csv")]
     assert main([*address, "matrix", "--reference", *three, "--drop", "cut", *quick]) == 0
     assert len(capsys.readouterr().out.splitlines()[1].split()) == 2
+
+
+def test_a_reference_that_is_no_level_is_refused_and_one_beside_the_levels_is_taken(client: Client) -> None:
+    generator = np.random.default_rng(3)
+    table = pd.DataFrame({"cut": np.repeat(["a", "b", "c"], 120), "x": generator.normal(size=360)})
+    with pytest.raises(OptionError, match="no level of 'cut' is 'd'; there are a, b, c"):
+        client.matrix(table, by="cut", reference="d", steps=5)
+    found = client.matrix(table, by="cut", levels=["b", "a"], reference="c", steps=5, baseline_rows=0).wait()
+    assert (list(found.rows), list(found.columns)) == (["c"], ["b", "a"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -98,17 +99,28 @@ class Levels:
 
     @property
     def params(self) -> dict[str, Any]:
-        named = {} if isinstance(self.reference, bool) else {"reference": self.reference}
-        return named | ({} if self.chosen is None else {"levels": list(self.chosen)})
+        """What a server is told: the levels that become sets, the reference among them."""
+        if self.chosen is None:
+            return {}
+        more = [] if isinstance(self.reference, bool) or self.reference in self.chosen else [self.reference]
+        return {"levels": [*more, *self.chosen]}
 
     def in_order(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
-        """The sets that are compared, the reference first."""
-        levels = [(each.reading or {}).get("level", each.name) for each in sets]
-        order = levels if self.chosen is None else list(self.chosen)
-        if not isinstance(self.reference, bool):
-            order = [self.reference, *(name for name in order if name != self.reference)]
-        named = dict(zip(levels, sets, strict=True))
-        return [named[name] for name in order if name in named]
+        """The sets, the reference first. Raises OptionError if it is no level: another would be taken for it."""
+        if isinstance(self.reference, bool):
+            return list(sets)
+        levels = [str((each.reading or {}).get("level", each.name)) for each in sets]
+        place = next((k for k, level in enumerate(levels) if is_level(level, self.reference)), None)
+        if place is None:
+            raise OptionError(f"no level of {self.by!r} is {self.reference!r}; there are {', '.join(levels)[:300]}")
+        return [sets[place], *sets[:place], *sets[place + 1 :]]
+
+
+def is_level(level: str, named: str) -> bool:
+    """Whether a level is the one that is named: as it is written, or as a number."""
+    with suppress(ValueError):
+        return level == named or float(level) == float(named)
+    return False
 
 
 def create_by(

@@ -59,7 +59,7 @@ class LocalSets:
             rows = _rows(sent, take.model_dump(exclude_none=True))
             if rows.table is None:
                 raise RefusalError(422, "Invalid samples", "by names a column of a table: give one with names", "by")
-            partition = partition_of(rows, by, params.get("levels"), params.get("reference", True))
+            partition = partition_of(rows, by, params.get("levels"), True)
             parts = split_rows(rows, by, partition)
             how = {**take.model_dump(exclude_defaults=True), "by": by}
             made = [self._add(part, level, {**how, "level": level})[1] for level, part in parts.items()]
