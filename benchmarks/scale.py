@@ -18,28 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from peak_memory import WATCHED
 
 from wdist import estimate_w1, verify_certificate
 
 STEPS = 300
-_CHILD = textwrap.dedent("""
-    import sys, threading, time
-    from wdist import estimate_w1
-
-    def anonymous():
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
-
-    import torch, wdist.training.selection, ot
-    torch.ones(100, 100) @ torch.ones(100, 100)
-    before, peak = anonymous(), [0.0]
-
-    def watch():
-        while True:
-            peak[0] = max(peak[0], anonymous())
-            time.sleep(0.05)
-
-    threading.Thread(target=watch, daemon=True).start()
+_CHILD = WATCHED + textwrap.dedent("""
     times = []
     began = time.perf_counter()
     estimate_w1(sys.argv[1], sys.argv[2], critic="groupsort", steps=int(sys.argv[3]), baseline_rows=0, upper="none",

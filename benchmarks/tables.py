@@ -22,26 +22,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from peak_memory import WATCHED
 
 NUMBERS, LEVELS, BOOLEANS = 30, (2, 3, 4, 6, 8, 12, 16, 20), 2
-_CHILD = textwrap.dedent("""
-    import json, sys, threading, time
-    from wdist import estimate_w1
-
-    def anonymous():
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
-
-    import torch, wdist.training.selection, ot
-    torch.ones(100, 100) @ torch.ones(100, 100)
-    before, peak = anonymous(), [0.0]
-
-    def watch():
-        while True:
-            peak[0] = max(peak[0], anonymous())
-            time.sleep(0.05)
-
-    threading.Thread(target=watch, daemon=True).start()
+_CHILD = WATCHED + textwrap.dedent("""
     began, worked = time.perf_counter(), time.process_time()
     result = estimate_w1(sys.argv[1], sys.argv[2], **json.loads(sys.argv[3]))
     seconds, worked = time.perf_counter() - began, time.process_time() - worked

@@ -37,6 +37,16 @@ def names_for(names: Sequence[str] | None, width: int) -> list[str] | None:
     return None if names is None or len(names) != width else list(names)
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """The first name that stood before, or None."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def kept_name(name: str) -> str:
     """A name as servers keep it: one longer than 200 characters ends in its SHA-256, so that no two become equal."""
     if len(name) <= MAX_NAME:
@@ -52,12 +62,13 @@ def check_names(
     other: str = "target",
     *,
     by_position: bool = False,
+    naming: str = "as in pandas.DataFrame(rows, columns=[...])",
 ) -> None:
     """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
 
     `one` and `other` are what messages call the tables. None stands for columns without names: they match names only
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
-    those sent to a critic.
+    those sent to a critic. naming: how a table without names gets some.
     """
     can_choose = not by_position and source is not None and target is not None
     source, target = _numbered(source, target), _numbered(target, source)
@@ -67,7 +78,7 @@ def check_names(
         named, bare = (one, other) if target is None else (other, one)
         raise SampleError(
             f"{named} names its columns ({_listed(source or target or ())}) and {bare} does not, so that nothing tells "
-            f"whether they are in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), "
+            f"whether they are in the same order: name those of {bare}, {naming}, "
             "or give both without names, as arrays or .npy files"
         )
     source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]

@@ -26,15 +26,11 @@ def encoding_of(source: SampleSet, target: SampleSet) -> Encoding | None:
 
     Raises SampleError, which names the sets and the columns, if their columns differ in name, kind or unit.
     """
-    try:
-        check_names(names_of(source), names_of(target), called(source), called(target))
-    except SampleError as error:
-        bare = source if names_of(source) is None else target
-        raise SampleError(
-            str(error).replace(
-                "as in pandas.DataFrame(rows, columns=[...])", f"by PUT /v1/sample-sets/{bare.id}/columns"
-            )
-        ) from error
+    bare = source if names_of(source) is None else target
+    check_names(
+        names_of(source), names_of(target), called(source), called(target),
+        naming=f"by PUT /v1/sample-sets/{bare.id}/columns",
+    )  # fmt: skip
     if source.table_schema is None and target.table_schema is None:
         return None
     schemas = [_schema(source, target), _schema(target, source)]

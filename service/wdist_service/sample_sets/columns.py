@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wdist.data.columns import kept_name, names_for
+from wdist.data.columns import kept_name, names_for, repeated
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.tables import SampleSet
 
@@ -48,7 +48,6 @@ def checked_names(row: SampleSet, given: list[str]) -> list[str]:
             field="columns",
         )
     kept = [kept_name(name) for name in given]
-    if len(set(kept)) < len(kept):
-        twice = next(name for k, name in enumerate(kept) if name in kept[:k])
+    if (twice := repeated(kept)) is not None:
         raise InvalidError(f"more than one column is named {twice!r}; give each a name of its own", field="columns")
     return kept

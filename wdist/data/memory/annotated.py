@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.columns import repeated
 from wdist.data.memory.columns import Read
 from wdist.data.memory.frames import coded, columns_of
 from wdist.data.memory.sparse import SparseRows, is_sparse
+from wdist.data.tables.coder import chosen
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.definitions.reading import Selection
@@ -32,7 +34,7 @@ def read_annotated(data: Any, take: Selection) -> tuple[Any, Found]:
     take = of_variables(data, take)
     if take.missing == "error" and not _of_obs(data, take):
         rows, names = _rows(data, take)
-        places = _places(names, take)
+        places = chosen([ColumnType(name, "number") for name in names], take, has_names=True)
         return _chosen(rows, places), Found([names[k] for k in places])
     columns = columns_of_annotated(data, take)
     types, parts = [each[0] for each in columns], [each[1] for each in columns]
@@ -71,8 +73,7 @@ def _rows(data: Any, take: Selection) -> tuple[Any, list[str]]:
         names = [str(each) for each in data.var_names]
     else:
         names = [f"{key}[{k}]" for k in range(found.shape[1])]
-    if len(set(names)) < len(names):
-        twice = next(each for k, each in enumerate(names) if each in names[:k])
+    if (twice := repeated(names)) is not None:
         raise DecodeError(f"more than one variable is named {twice[:100]!r}: call data.var_names_make_unique() first")
     if is_sparse(found) or hasattr(found, "to_memory"):  # a sparse matrix of a backed object is read whole
         return SparseRows(found.to_memory() if hasattr(found, "to_memory") else found), names
@@ -88,18 +89,6 @@ def _mapped(stored: Any) -> NDArray[Any]:
     for start in range(0, rows, step):
         array[start : start + step] = stored[start : start + step]
     return array
-
-
-def _places(names: list[str], take: Selection) -> list[int]:
-    place = {name: k for k, name in enumerate(names)}
-    for name in (*(take.columns or ()), *take.drop, *take.categories, *take.dates):
-        if name not in place:
-            raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}")
-    left_out = set(take.drop)
-    chosen = [place[each] for each in (names if take.columns is None else take.columns) if each not in left_out]
-    if not chosen:
-        raise DecodeError("no column is left; drop fewer")
-    return chosen
 
 
 def _chosen(rows: Any, places: list[int]) -> Any:

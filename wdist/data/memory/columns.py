@@ -11,9 +11,10 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.tables.coder import asked, in_row, level_of
+from wdist.data.tables.coder import in_row, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError
+from wdist.data.tables.naming import asked
 from wdist.data.tables.times import PER_SECOND, microseconds
 
 Read = Callable[[slice], Column]

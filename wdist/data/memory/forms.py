@@ -73,9 +73,8 @@ def read_array(array: NDArray[Any], take: Selection) -> tuple[NDArray[Any], Foun
             raise DecodeError("every row has a missing value, so that none is left")
         return array[kept], Found(notes=[left_out_note(int(kept.sum()), len(array))])
     table = array.reshape(len(array), -1)
-    types = [ColumnType(str(k), "number", array.dtype) for k in range(table.shape[1])]
-    parts = [lambda rows, k=k: Column(table[rows, k]) for k in range(table.shape[1])]
-    return coded(types, parts, len(table), take, has_names=False)
+    kind = ColumnType.of_matrix(array.dtype, table.shape[1])
+    return coded([kind], [lambda rows: Column(table[rows])], len(table), take, has_names=False)
 
 
 def _without_nan(array: NDArray[Any]) -> NDArray[np.bool_]:

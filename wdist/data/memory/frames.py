@@ -11,7 +11,7 @@ import numpy as np
 from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
-from wdist.data.columns import given_names
+from wdist.data.columns import given_names, repeated
 from wdist.data.memory.columns import Read, reader
 from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder, chosen, missing_in
@@ -70,8 +70,7 @@ def column_names(native: Any) -> tuple[list[str], bool]:
     names = given_names(native)
     if names is None:
         return [str(k) for k in range(native.shape[1])], False
-    if len(set(names)) < len(names):
-        twice = next(each for k, each in enumerate(names) if each in names[:k])
+    if (twice := repeated(names)) is not None:
         raise DecodeError(f"more than one column is named {twice[:100]!r}; give each a name of its own")
     return names, True
 

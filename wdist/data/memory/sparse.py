@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.tables.coder import asked, left_out_note
+from wdist.data.tables.coder import left_out_note
 from wdist.data.tables.columns import NUMERIC_KINDS
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 
 

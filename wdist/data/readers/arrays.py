@@ -35,8 +35,7 @@ def _code(table: np.ndarray[tuple[int, ...], np.dtype[np.floating]], writer: Arr
     rows, width = table.shape
     if not width:
         raise DecodeError("the table holds no values")
-    kind = ColumnType("0", "list", table.dtype, width, parts=tuple(str(k) for k in range(width)))
-    coder = TableCoder([kind], take, writer, has_names=False)
+    coder = TableCoder([ColumnType.of_matrix(table.dtype, width)], take, writer, has_names=False)
     step = max(1, BLOCK_BYTES // (width * table.dtype.itemsize))
     for start in range(0, rows, step):
         coder.append([Column(np.asarray(table[start : start + step]))])

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from wdist.data.readers.archives import members, open_archive
-from wdist.data.tables.coder import asked
 from wdist.data.tables.found import DecodeError, TooLargeError
+from wdist.data.tables.naming import asked
 from wdist.data.tables.writer import ArrayWriter
 
 MAX_IMAGES = 250_000

@@ -1,6 +1,6 @@
 """The options that messages of readers name, in the words of each surface.
 
-A reader writes `?option=value`, as in a request, with the value percent-encoded (`wdist.data.tables.coder.asked`).
+A reader writes `?option=value`, as in a request, with the value percent-encoded (`wdist.data.tables.naming.asked`).
 """
 
 from __future__ import annotations

@@ -78,17 +78,6 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
     return FileRows(str(given), array, found.columns, found.table, notes, take, digest)
 
 
-def convert(
-    given: str | Path, output: IO[bytes], take: Selection, standard_input: IO[bytes] | None = None
-) -> list[str] | None:
-    """Write what `take` selects of any file that `open_file` opens as an .npy file; returns the names of its columns.
-
-    Raises SampleError.
-    """
-    with _reading(str(given), take, standard_input) as opened:
-        return opened.write(ArrayWriter(output.fileno(), _NO_LIMIT)).columns
-
-
 @dataclass(frozen=True)
 class _Opened:
     """What a path stands for: one open file, the parts of a table in a folder, or a folder of images."""
@@ -148,7 +137,7 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
             elif (copy := stack.enter_context(copied_pipe(path))) is not None:
                 source = copy
             else:
-                source = stack.enter_context(_opened(path))
+                source = stack.enter_context(path.open("rb"))
             kind = of_file_name(path.name) or _recognised(source, given)
             check_selection(take, kind)
             yield _Opened(kind, take, path if standard_input is None else None, source)
@@ -177,10 +166,6 @@ def copied_pipe(path: Path) -> Iterator[IO[bytes] | None]:
             raise SampleError(f"{path}: {error.strerror or error}") from error
         copy.seek(0)
         yield copy
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _recognised(source: IO[bytes], given: str) -> FileFormat:

@@ -19,7 +19,7 @@ from wdist.data.sources.advice import in_python
 from wdist.data.sources.files import FileRows, open_file
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.data.tables.by import Partition, split_schema, without
-from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.found import DecodeError
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
@@ -47,7 +47,7 @@ def rows_of(data: Any, name: str, take: Selection) -> FileRows:
         if (read := read_memory(data, take)) is None:
             read = read_array(_without_columns(data, name, take), take)
     array, found = read
-    return _opened_rows(name, array, found)
+    return FileRows(name, array, found.columns, found.table, found.notes)
 
 
 def _without_columns(data: Any, name: str, take: Selection) -> NDArray[Any]:
@@ -60,10 +60,6 @@ def _without_columns(data: Any, name: str, take: Selection) -> NDArray[Any]:
                 "pandas.DataFrame(x, columns=[...])"
             )
     return array
-
-
-def _opened_rows(name: str, array: Any, found: Found) -> FileRows:
-    return FileRows(name, array, found.columns, found.table, found.notes)
 
 
 def _path(given: str | os.PathLike[Any]) -> str | Path:

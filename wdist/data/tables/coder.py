@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.columns import repeated
 from wdist.data.groups import codes_of
 from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.naming import NO_UNICODE, is_unicode, others_with_text
-from wdist.data.tables.naming import asked as asked
+from wdist.data.tables.naming import NO_UNICODE, asked, is_unicode, others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.writer import RowWriter
@@ -299,22 +299,21 @@ def _part(kind: ColumnType, column: Column, row: int, is_wrong: Callable[[NDArra
 def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> list[int]:
     """Places of the columns that the reading takes, in its order; of the labels at the end."""
     names, labels = [each.name for each in types], take.labels
-    if has_names and len(set(names)) < len(names):
-        twice = next(name for k, name in enumerate(names) if name in names[:k])
+    place = {name: k for k, name in enumerate(names)}
+    if has_names and (twice := repeated(names)) is not None:
         raise DecodeError(f"{names.count(twice)} columns are named {twice[:100]!r}; give each a name of its own")
     wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
-        if name not in names:
+        if name not in place:
             way = _instead_of_dropping(names, take) if name in take.drop else ""
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
-    taken = names if take.columns is None else take.columns
     left_out = {*take.drop, *([] if labels is None else [labels])}
-    places = range(len(names)) if take.columns is None else [names.index(name) for name in taken]
+    places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]
     kept = [k for k in places if names[k] not in left_out]
     if labels is not None:  # missing values of the other columns decide which rows there are
-        return [*(kept if take.missing == "drop" else ()), names.index(labels)]
+        return [*(kept if take.missing == "drop" else ()), place[labels]]
     if not kept:
         raise DecodeError("no column is left; drop fewer")
     return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ class ColumnType:
     parts: tuple[str, ...] = ()
     per_second: int = 1
     has_zone: bool = False
+
+    @classmethod
+    def of_matrix(cls, dtype: np.dtype[Any], width: int) -> Self:
+        """The columns of an array, which are called by their numbers and read together."""
+        return cls("0", "list", dtype, width, parts=tuple(str(k) for k in range(width)))
 
     @property
     def is_vector(self) -> bool:

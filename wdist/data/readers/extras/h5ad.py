@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.data.columns import repeated
 from wdist.data.readers.extras.sparse import is_sparse, open_sparse
 from wdist.data.readers.tables import BLOCK_BYTES, check_width
 from wdist.data.tables.coder import TableCoder, level_of
@@ -87,8 +88,7 @@ class _File:
         check_width(matrix.shape[1])
         if len(names) != matrix.shape[1]:
             raise DecodeError(f"X has {matrix.shape[1]:,} columns, but var {len(names):,} names")
-        if len(set(names)) < len(names):
-            twice = next(name for k, name in enumerate(names) if name in names[:k])
+        if (twice := repeated(names)) is not None:
             raise DecodeError(
                 f"two variables are named {twice[:100]!r}; give each a name of its own (adata.var_names_make_unique())"
             )
