@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from table_cases import CASES, Case, Cell
+from table_cases import CASES
+from table_files import Case, Cell
 
 from wdist.cli.main import main
 from wdist.data.sources.advice import in_flags

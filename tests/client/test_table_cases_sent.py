@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from table_cases import CASES, Case, meant
+from table_cases import CASES
+from table_files import Case, meant
 
 from wdist.data.sources.advice import in_python
 from wdist.data.tables.naming import asked

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from table_cases import CASES, Case, followed, meant
+from table_cases import CASES
+from table_files import Case, followed, meant
 
 from wdist import SampleError
 from wdist.data.sources.advice import in_flags, in_python
