@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.settings import Settings
 
-HEAD = "0010"  # newest revision in migrations/versions; a test compares
+HEAD = "0014"  # newest revision in migrations/versions; a test compares
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 
 
