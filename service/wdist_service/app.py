@@ -37,13 +37,14 @@ from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT
 from wdist_service.uploads import endpoints as uploads
@@ -98,13 +99,22 @@ def build_services(settings: Settings) -> Services:
     )
 
 
+def maintenance(services: Services) -> list[Task]:
+    """What an API process does regularly."""
+    seconds = services.settings.maintenance_seconds
+    return [
+        *host_tasks(services.database, services.storage, seconds),
+        Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+    ]
+
+
 def create_app(services: Services) -> FastAPI:
     """The ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        start_evicting_deleted(services.database, services.storage, closing)
+        Schedule(services.database, maintenance(services), closing).start()
         services[Evaluations].start()
         yield
         closing.set()

@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     )
     decoder_seconds: int = Field(default=600, ge=1, le=86_400, description="Longest time that one decoder may run.")
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
+    maintenance_seconds: float = Field(
+        default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )

@@ -25,10 +25,11 @@ from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.jobs import KINDS
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Status
@@ -75,12 +76,16 @@ class Worker:
         self._queue.open()
         dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
-        start_evicting_deleted(self._database, self._storage, self._stopping)
+        Schedule(self._database, self._maintenance(), self._stopping).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._pool)})
         try:
             self._control()
         finally:
             self._leave()
+
+    def _maintenance(self) -> list[Task]:
+        """What a worker does regularly."""
+        return host_tasks(self._database, self._storage, self._settings.maintenance_seconds)
 
     # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
