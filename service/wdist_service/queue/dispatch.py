@@ -1,4 +1,4 @@
-"""The durable queue: the only module that knows DBOS.
+"""The durable queue. Only this module and dbos_private.py know DBOS.
 
 DBOS dispatches; the tables of jobs are the truth. An attempt is one workflow, `{job}:{attempt}`, which carries
 ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself: only
@@ -13,18 +13,16 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dbos import DBOS, DBOSClient
-from dbos._dbos import _get_dbos_instance
-from dbos._serialization import Serializer
+from dbos import DBOS, DBOSClient, Serializer
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
+from wdist_service.queue.dbos_private import SHORTEST_PAUSE, Pace
 
 QUEUE = "estimates"
 WORKFLOW = "attempt"
 APPLICATION = "wdist"
 APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the code, and a deployment strands every waiting job
-POLLING_SECONDS = 0.05  # enqueue to start: 0.7 s (median) at the default of 1 s
 RunAttempt = Callable[[str, int], None]
 
 
@@ -58,7 +56,7 @@ class Queue:
     def open(self) -> None:
         """Declare the queue. Do so before a Consumer starts: otherwise it first polls 1 s later."""
         self._client.register_queue(
-            QUEUE, worker_concurrency=1, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
+            QUEUE, worker_concurrency=1, polling_interval_sec=SHORTEST_PAUSE, on_conflict="always_update"
         )
 
     def enqueue(self, session: Session, job_id: str, attempt: int, priority: int) -> None:
@@ -126,36 +124,21 @@ class Consumer:
             }
         )
 
+        pace = self._pace = Pace(self._engine, QUEUE, at_once)
+
         def attempt(job_id: str, number: int) -> None:
-            run_attempt(job_id, number)
+            pace.run(lambda: run_attempt(job_id, number))
 
         DBOS.workflow(name=WORKFLOW)(attempt)
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
-        _take_at_once(at_once)
+        pace.install()
 
     def close(self) -> None:
         """Stop taking attempts; those under way must have ended before."""
+        self._pace.close()
         DBOS.destroy(workflow_completion_timeout_sec=5)
         self._engine.dispose()
-
-
-def _take_at_once(at_once: Callable[[], int]) -> None:
-    """Have this process take up to `at_once()` workflows at a time.
-
-    DBOS has one such number for all processes, in the queue's row: with 1-slot and 8-slot workers, the small worker
-    took 8 and kept 7 waiting. The row says 1, and this process replaces that number when it reads the row.
-    """
-    system = _get_dbos_instance()._sys_db
-    read = system.get_queue
-
-    def get_queue(name: str, **options: Any) -> Any:
-        queue = read(name, **options)
-        if queue is not None and queue.name == QUEUE:
-            queue._worker_concurrency = at_once()
-        return queue
-
-    system.get_queue = get_queue  # type: ignore[method-assign]
 
 
 def workflow_id(job_id: str, attempt: int) -> str:

@@ -38,9 +38,11 @@ from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPoo
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
+_IDLE_WATCH_SECONDS = 2.0  # without attempts there is nothing to compare but one that no thread runs
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
 _STILL_BEATS = 2.5  # a live worker is seen to beat within so many intervals
+_SETTLE_SECONDS = 0.15
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
@@ -58,6 +60,7 @@ class Worker:
         self._pool = pool
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
+        self._idle_watch = _Interval(_IDLE_WATCH_SECONDS)
         self._stopping = threading.Event()
         self._lock, self._name = _take_name(settings.data)
         self.id = new_id("wrk")
@@ -90,17 +93,19 @@ class Worker:
     # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
-        tasks = [
-            _Every(_TICK_SECONDS, self._watch),
-            _Every(_TICK_SECONDS, self._pool.tend),
-            _Every(self._settings.beat_seconds, self._beat),
-            _Every(self._settings.beat_seconds / 2, self._take_over),
-            _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
+        purge = lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)  # noqa: E731 - one of a list
+        tasks: list[tuple[_Interval, Callable[[], object]]] = [
+            (_Interval(_TICK_SECONDS), self._watch),
+            (_Interval(_TICK_SECONDS), self._pool.tend),
+            (_Interval(self._settings.beat_seconds), self._beat),
+            (_Interval(self._settings.beat_seconds / 2), self._take_over),
+            (_Interval(_PURGE_SECONDS), purge),
         ]
         while not self._stopping.wait(_TICK_SECONDS):
-            for task in tasks:
+            for interval, action in tasks:
                 try:
-                    task.run_if_due()
+                    if interval.is_due():
+                        action()
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
                     # While we could not write, others could not beat either: declare nobody dead for one lease.
@@ -118,6 +123,8 @@ class Worker:
     def _watch(self) -> None:
         """Compare what runs here with the tables: stop what was canceled or is not ours, finish what is to."""
         runs = dict(self._runs)
+        if not (runs or self._strays or self._idle_watch.is_due()):
+            return
         ours = self._attempts.watch()
         for (job_id, attempt), run in runs.items():
             held = ours.get(job_id)
@@ -149,7 +156,7 @@ class Worker:
         What DBOS delivers from now on is left alone; `take_over` finds it, as after a crash.
         """
         log.info("worker stopping")
-        time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue has seen that `_at_once` is 0
+        time.sleep(_SETTLE_SECONDS)  # a poll that began before `_at_once` was 0 has ended by then
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -316,19 +323,20 @@ def _seconds_left(runner: JobRunner) -> float:
     return sum(run.claim.cost_seconds for run in runner.runs.values() if not run.is_over)
 
 
-class _Every:
-    """Calls a function at most once per interval."""
+class _Interval:
+    """Says when something that is done every `seconds` seconds is to be done again."""
 
-    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._action = action
         self._next = 0.0
 
-    def run_if_due(self) -> None:
+    def is_due(self) -> bool:
+        """Whether the interval has passed; if so, the next one begins."""
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
-            self._action()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
