@@ -198,13 +198,13 @@ def table(folder: Path, _jobs: int) -> list[Row]:
         database, storage = Database(settings), open_storage(settings)
         queue = dispatch.Queue(database)
         attempts = Attempts(database, queue, storage, KINDS, new_id("wrk"))
-        attempts.declare("benchmark", 1, ["cpu"])
+        attempts.leases.declare("benchmark", 1, ["cpu"])
         for _ in range(50):
             estimate, _is_new = Estimates(database, queue, storage).submit(
                 "local", Submission(*sets, options={}), Quota()
             )
             begun = time.perf_counter()
-            assert attempts.claim(estimate.id, 1, 1)
+            assert attempts.claim(dispatch.Turn(estimate.id, 1), 1)
             claims.append(time.perf_counter() - begun)
         queue.close()
         database.close()

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer; default: 0.8 of memory / slots."
     )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
+    max_worker_deaths: int = Field(
+        default=5, ge=2, le=1000, description="Deaths of its worker that a job may see without getting any further."
+    )
     together: int = Field(
         default=16,
         ge=1,

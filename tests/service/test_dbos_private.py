@@ -32,8 +32,8 @@ from wdist_service.database import Database
 from wdist_service.queue import dispatch
 from wdist_service.settings import load
 
-def run(job, attempt):
-    print(job, flush=True)
+def run(turn):
+    print(turn.job_id, flush=True)
     threading.Event().wait()
 
 slots = int(sys.argv[2])
@@ -92,7 +92,7 @@ def test_the_table_has_the_columns_and_states_that_are_read(queue: dispatch.Queu
     with database.write() as session:
         assert entries.lowest_priority(session) == 0
         for priority in (7, 5, 9):
-            queue.enqueue(session, new_id("est"), 1, priority)
+            queue.enqueue(session, "local", (new_id("est"), 1), priority)
         assert entries.lowest_priority(session) == 5
     with database.engine.connect() as connection:
         assert entries.is_any_waiting(connection)
@@ -130,7 +130,7 @@ def test_each_process_takes_as_much_as_it_has_room_for(
     database = Database(settings)
     with database.write() as session:
         for _ in range(8):
-            queue.enqueue(session, new_id("est"), 1, 1)
+            queue.enqueue(session, "local", (new_id("est"), 1), 1)
     table = "workflow_status" if database.is_sqlite else "dbos.workflow_status"
     query = f"SELECT count(*) FROM {table} WHERE status = 'PENDING' GROUP BY executor_id"
     deadline = time.monotonic() + 60
@@ -152,7 +152,7 @@ def test_an_idle_process_sees_a_job_soon(
     for _ in range(4):
         time.sleep(1)
         with database.write() as session:
-            queue.enqueue(session, new_id("est"), 1, 1)
+            queue.enqueue(session, "local", (new_id("est"), 1), 1)
         begun = time.monotonic()
         assert process.stdout
         assert process.stdout.readline().startswith("est_")

@@ -33,7 +33,7 @@ from wdist_service.storage.eviction import evict_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import Batch, Estimate, Event, Job, SampleSet, Worker
+from wdist_service.tables import Batch, Estimate, Event, Holder, Job, SampleSet
 
 LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores
@@ -50,7 +50,7 @@ class Bench:
 
     def worker(self, name: str) -> Attempts:
         attempts = Attempts(self.database, self.queue, self.storage, KINDS, new_id("wrk"))
-        attempts.declare(name, 1, ["cpu"])
+        attempts.leases.declare(name, 1, ["cpu"])
         return attempts
 
     def submit(self, tenant: str = "local", **options: str) -> str:
@@ -82,7 +82,7 @@ class Bench:
         """Let a worker's lease run out."""
         with self.database.write() as session:
             late = self.database.now(session) - LEASE_SECONDS - 1
-            session.execute(update(Worker).where(Worker.id == worker.worker_id).values(beat_at=late))
+            session.execute(update(Holder).where(Holder.id == worker.worker_id).values(beat_at=late))
 
 
 def matrix_of(bench: Bench, seed: int = 3, **options: object) -> tuple[str, list[str]]:
@@ -104,7 +104,7 @@ def matrix_of(bench: Bench, seed: int = 3, **options: object) -> tuple[str, list
 
 def claim_one(worker: Attempts, estimate_id: str, attempt: int) -> Claim | None:
     """The claim of one attempt, None where it cannot be had."""
-    return next(iter(worker.claim(estimate_id, attempt, 1)), None)
+    return next(iter(worker.claim(dispatch.Turn(estimate_id, attempt), 1)), None)
 
 
 @pytest.fixture
@@ -176,12 +176,12 @@ def test_a_late_attempt_cannot_write(bench: Bench, tmp_path: Path) -> None:
 
 def test_a_buried_worker_declares_itself_again(bench: Bench) -> None:
     frozen, heir = bench.worker("host/0"), bench.worker("host/1")
-    assert frozen.beat()
+    assert frozen.leases.beat()
     bench.silence(frozen)
     heir.take_over(LEASE_SECONDS)
-    assert not frozen.beat()
-    frozen.declare("host/0", 1, ["cpu"])
-    assert frozen.beat()
+    assert not frozen.leases.beat()
+    frozen.leases.declare("host/0", 1, ["cpu"])
+    assert frozen.leases.beat()
 
 
 def test_a_lease_from_before_the_clock_was_set_back_ends(bench: Bench) -> None:
@@ -189,7 +189,7 @@ def test_a_lease_from_before_the_clock_was_set_back_ends(bench: Bench) -> None:
     dead, heir = bench.worker("host/0"), bench.worker("host/1")
     assert claim_one(dead, estimate, 1)
     with bench.database.write() as session:
-        session.execute(update(Worker).where(Worker.id == dead.worker_id).values(beat_at=Worker.beat_at + 3600))
+        session.execute(update(Holder).where(Holder.id == dead.worker_id).values(beat_at=Holder.beat_at + 3600))
     assert heir.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # first seen now: it may be alive
     time.sleep(0.15)
     assert heir.take_over(LEASE_SECONDS, still_seconds=0.1) == 1
@@ -202,10 +202,10 @@ def test_a_worker_that_moves_is_alive_whatever_the_clock_says(bench: Bench) -> N
     assert claim_one(living, estimate, 1)
     for beat in (1.0, 2.0, 3.0):  # long ago, by the database's clock
         with bench.database.write() as session:
-            session.execute(update(Worker).where(Worker.id == living.worker_id).values(beat_at=beat))
+            session.execute(update(Holder).where(Holder.id == living.worker_id).values(beat_at=beat))
         assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0
         time.sleep(0.06)
-    other.liveness.pause(60)
+    other.leases.liveness.pause(60)
     time.sleep(0.15)
     assert other.take_over(LEASE_SECONDS, still_seconds=0.1) == 0  # the database was away: nobody is judged
 
@@ -331,26 +331,26 @@ def test_small_ones_of_a_batch_are_taken_together(bench: Bench) -> None:
     ids = bench.batch(9)
     big = bench.batch(2, cost_seconds=1000.0)
     one, other = bench.worker("host/0"), bench.worker("host/1")
-    taken = one.claim(ids[0], 1, most=16)
+    taken = one.claim(dispatch.Turn(ids[0], 1), most=16)
     assert [claim.job_id for claim in taken] == ids[:5], "of nine, half for each of two slots"
     assert [bench.row(each).together for each in ids[:6]] == [5] * 5 + [None]
     assert len(one.watch()) == 5
-    assert claim_one(other, ids[3], 1) is None
-    assert other.claim(ids[4], 1, most=16) == []
-    assert [claim.job_id for claim in other.claim(ids[5], 1, most=2)] == ids[5:7]
-    assert len(other.claim(big[0], 1, most=16)) == 1
-    assert len(other.claim(bench.submit(), 1, most=16)) == 1
+    # A turn whose job is taken is for the one that is next.
+    assert [claim.job_id for claim in other.claim(dispatch.Turn(ids[3], 1), most=2)] == ids[5:7]
+    for job in (ids[7], ids[8], big[0], big[1], bench.submit()):
+        assert [claim.job_id for claim in other.claim(dispatch.Turn(ids[4], 1), most=16)] == [job]
+    assert other.claim(dispatch.Turn(ids[4], 1), most=16) == []
     # One whose trainer died may have been the cause, or not: it is tried alone, and nothing is counted.
     assert one.died(ids[0], 1, "it crashed with SIGSEGV", cap=1, alone=False)
     assert one.hand_over(ids[1], 1)
-    assert [claim.job_id for claim in one.claim(ids[0], 2, most=16)] == ids[:1]
+    assert [claim.job_id for claim in one.claim(dispatch.Turn(ids[0], 2), most=16)] == ids[:1]
     assert (bench.row(ids[0]).together, bench.row(ids[0]).failures) == (None, 0)
 
 
 def test_those_taken_together_share_the_time_of_a_device(bench: Bench, tmp_path: Path) -> None:
     worker = bench.worker("host/0")
     ids = bench.batch(4)
-    assert len(worker.claim(ids[0], 1, most=16)) == 4
+    assert len(worker.claim(dispatch.Turn(ids[0], 1), most=16)) == 4
     assert all(worker.succeed(each, 1, result(tmp_path)) for each in ids)
     with bench.database.write() as session:
         session.execute(update(Job).values(started_at=1000.0, finished_at=1008.0))
@@ -368,7 +368,7 @@ def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) 
     assert claim_one(bench.worker("host/0"), estimate, 1) is None
 
 
-def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
+def test_tenants_take_turns_and_priority_counts_within_a_tenant(bench: Bench) -> None:
     many = [bench.submit() for _ in range(3)]
     high, low = bench.submit(priority="high"), bench.submit(priority="low")
     with bench.database.write() as session:
@@ -376,26 +376,27 @@ def test_tenants_interleave_and_classes_come_first(bench: Bench) -> None:
         session.execute(update(SampleSet).values(tenant_id="other"))  # the same sets, as if they had uploaded them
     first = bench.submit("other")
     taken: list[str] = []
+    worker = bench.worker("host/0")
     bench.queue.open()
     consumer = dispatch.Consumer(
-        bench.database, new_id("wrk"), lambda estimate, _attempt: taken.append(estimate), lambda: 1
+        bench.database, new_id("wrk"), lambda turn: taken.append(claim_one(worker, *turn[:2]).job_id), lambda: 1
     )
     deadline = time.monotonic() + 30
     while len(taken) < 6 and time.monotonic() < deadline:
         time.sleep(0.02)
     consumer.close()
-    # `first` waits behind none of its tenant's jobs, so it shares the first place with many[0], which came earlier.
-    assert taken == [high, many[0], first, many[1], many[2], low]
+    # `first` waits behind none of its tenant's jobs, so it shares the first place with the oldest turn of the others.
+    assert taken == [high, first, many[0], many[1], many[2], low]
 
 
 def test_a_pair_of_a_matrix_is_told_what_all_its_pairs_share(bench: Bench) -> None:
     _, (*_, last) = matrix_of(bench, scale="standardize")
-    claim = claim_one(bench.worker("a"), last, 1)
+    claim = [claim_one(bench.worker("a"), last, 1) for _ in range(3)][-1]
     assert claim is not None
     assert claim.work.more == {"numbers": (1, 2), "name": "third"}
     assert set(claim.work.files) == {"source", "target", "first"}
     _, (*_, other) = matrix_of(bench, seed=4)
-    unscaled = claim_one(bench.worker("b"), other, 1)
+    unscaled = [claim_one(bench.worker("b"), other, 1) for _ in range(3)][-1]
     assert unscaled is not None
     assert (unscaled.work.more, set(unscaled.work.files)) == ({"numbers": (1, 2)}, {"source", "target"})
 

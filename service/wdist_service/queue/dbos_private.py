@@ -13,7 +13,7 @@ Two things, each with its reason. tests/service/test_dbos_private.py fails when 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dbos._dbos import _get_dbos_instance
@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+_CLASS_WIDTH = 500_000_000  # versions before 0.2 added it to the priority number of normal jobs, and twice to low ones
 _SCHEMA = "dbos."  # on PostgreSQL; SQLite has no schemas
 # The second condition is that of DBOS's partial index, in its words: SQLite uses the index only then.
 _WAITING = "queue_name = :queue AND status = 'ENQUEUED' AND status IN ('ENQUEUED', 'PENDING')"
@@ -33,17 +34,36 @@ class Entries:
     """What waits in a queue, read from DBOS's table."""
 
     def __init__(self, engine: Engine, queue: str) -> None:
-        schema = "" if engine.dialect.name == "sqlite" else _SCHEMA
+        table = "workflow_status" if engine.dialect.name == "sqlite" else f"{_SCHEMA}workflow_status"
+        waiting = f"FROM {table} WHERE {_WAITING}"
         self._queue = {"queue": queue}
-        self._any = text(f"SELECT 1 FROM {schema}workflow_status WHERE {_WAITING} LIMIT 1")  # noqa: S608
-        self._lowest = text(f"SELECT min(priority) FROM {schema}workflow_status WHERE {_WAITING}")  # noqa: S608
+        self._any = text(f"SELECT 1 {waiting} LIMIT 1")
+        self._lowest = text(f"SELECT min(priority) {waiting}")
+        self._users = text(f"SELECT authenticated_user, count(*) {waiting} GROUP BY 1")
+        self._without = text(f"SELECT workflow_uuid {waiting} AND authenticated_user IS NULL")
+        self._adopt = text(
+            f"UPDATE {table} SET authenticated_user = :user, priority = (priority - 1) % {_CLASS_WIDTH} + 1 "  # noqa: S608
+            "WHERE workflow_uuid = :id AND authenticated_user IS NULL"
+        )
 
     def is_any_waiting(self, connection: Connection) -> bool:
         return connection.execute(self._any, self._queue).first() is not None
 
     def lowest_priority(self, session: Session) -> int:
-        """The number of priority of the entry that is next; 0 if none waits."""
+        """The priority number of the entry that is next; 0 if none waits."""
         return session.execute(self._lowest, self._queue).scalar_one() or 0
+
+    def count_by_user(self, session: Session) -> dict[str, int]:
+        return {user: count for user, count in session.execute(self._users, self._queue) if user is not None}
+
+    def without_user(self, session: Session) -> list[str]:
+        """Ids of the entries that name no user."""
+        return list(session.execute(self._without, self._queue).scalars())
+
+    def adopt(self, session: Session, users: Mapping[str, str]) -> None:
+        """Name the users of entries, by their ids, and take their class out of their priority number."""
+        if users:
+            session.execute(self._adopt, [{"id": name, "user": user} for name, user in users.items()])
 
 
 class Pace:
