@@ -118,7 +118,7 @@ def keep_lease(services: Services, closing: threading.Event) -> IO[str]:
     settings = services.settings
     file, name = take_name(settings.data, Role.API)
     keeper = Keeper(services[Leases], name, beat_seconds=settings.beat_seconds, lease_seconds=settings.lease_seconds)
-    keeper.start(services.database, services[Uploads].release_silent, closing)
+    keeper.start(services.database, services[Uploads].locks.release_silent, closing)
     return file
 
 

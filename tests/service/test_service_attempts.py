@@ -5,84 +5,31 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from attempts_bench import LEASE_SECONDS, Bench, claim_one
 from service_process import normal, npy
 from sqlalchemy import delete, select, update
-from stores import Stores
 
 from wdist_service.batches.service import Batches, BatchSubmission, matrix_pairs
-from wdist_service.database import Database
 from wdist_service.errors import NotFoundError
-from wdist_service.estimates.service import Estimates, Submission
-from wdist_service.ids import new_id
-from wdist_service.jobs import KINDS
+from wdist_service.estimates.service import Submission
 from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, device_seconds
-from wdist_service.keys.service import ensure_tenant
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule
 from wdist_service.queue import dispatch
-from wdist_service.queue.attempts import Attempts, Claim, Finished
+from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.sample_sets.service import NpyReceiver
-from wdist_service.settings import Settings
 from wdist_service.storage.eviction import evict_deleted
-from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import Batch, Estimate, Event, Holder, Job, SampleSet
+from wdist_service.tables import Batch, Estimate, Holder, Job, SampleSet
 
-LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores
-
-
-@dataclass
-class Bench:
-    settings: Settings
-    database: Database
-    queue: dispatch.Queue
-    storage: Storage
-    jobs: Estimates
-    sets: tuple[str, str]
-
-    def worker(self, name: str) -> Attempts:
-        attempts = Attempts(self.database, self.queue, self.storage, KINDS, new_id("wrk"))
-        attempts.leases.declare(name, 1, ["cpu"])
-        return attempts
-
-    def submit(self, tenant: str = "local", **options: str) -> str:
-        estimate, _ = self.jobs.submit(tenant, Submission(*self.sets, options={}, **options), Quota())
-        return estimate.id
-
-    def batch(self, size: int, cost_seconds: float = 1.0) -> list[str]:
-        """Ids of so many estimates of one batch."""
-        name = new_id("batch")
-        given = [
-            Submission(*self.sets, options={}, batch_id=name, position=k, cost_seconds=cost_seconds)
-            for k in range(size)
-        ]
-        with self.database.write() as session:
-            self.jobs.submit_all(session, "local", given)
-            query = select(Estimate.id).where(Estimate.batch_id == name).order_by(Estimate.position)
-            return list(session.execute(query).scalars())
-
-    def row(self, estimate: str) -> Estimate:
-        with self.database.read() as session:
-            return session.get_one(Estimate, estimate)
-
-    def statuses(self, estimate: str) -> list[tuple[str, int]]:
-        with self.database.read() as session:
-            query = select(Event.data).where(Event.job_id == estimate, Event.type == "status").order_by(Event.id)
-            return [(data["status"], data["attempt"]) for data in session.execute(query).scalars()]
-
-    def silence(self, worker: Attempts) -> None:
-        """Let a worker's lease run out."""
-        with self.database.write() as session:
-            late = self.database.now(session) - LEASE_SECONDS - 1
-            session.execute(update(Holder).where(Holder.id == worker.worker_id).values(beat_at=late))
 
 
 def matrix_of(bench: Bench, seed: int = 3, **options: object) -> tuple[str, list[str]]:
@@ -100,34 +47,6 @@ def matrix_of(bench: Bench, seed: int = 3, **options: object) -> tuple[str, list
     with bench.database.read() as session:
         query = select(Estimate.id).where(Estimate.batch_id == batch.id).order_by(Estimate.position)
         return batch.id, list(session.execute(query).scalars())
-
-
-def claim_one(worker: Attempts, estimate_id: str, attempt: int) -> Claim | None:
-    """The claim of one attempt, None where it cannot be had."""
-    return next(iter(worker.claim(dispatch.Turn(estimate_id, attempt), 1)), None)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
-    settings = Settings(data=tmp_path, min_free_bytes=0, **stores.settings())
-    database, storage = Database(settings), open_storage(settings)
-    database.migrate()
-    dispatch.migrate(database)
-    queue = dispatch.Queue(database)
-    sets = []
-    with database.write() as session:
-        ensure_tenant(session, "local")
-        for seed in (1, 2):
-            with storage.incoming() as file:
-                receiver = NpyReceiver(file)
-                receiver.feed(npy(normal(seed)))
-                row = receiver.finish("local", None)
-                storage.place(file)
-                session.add(row)
-                sets.append(row.id)
-    yield Bench(settings, database, queue, storage, Estimates(database, queue, storage), (sets[0], sets[1]))
-    queue.close()
-    database.close()
 
 
 def result(tmp_path: Path) -> Finished:
@@ -366,27 +285,6 @@ def test_a_canceled_one_that_is_delivered_all_the_same_is_not_run(bench: Bench) 
     estimate = bench.submit()
     bench.jobs.cancel("local", estimate)
     assert claim_one(bench.worker("host/0"), estimate, 1) is None
-
-
-def test_tenants_take_turns_and_priority_counts_within_a_tenant(bench: Bench) -> None:
-    many = [bench.submit() for _ in range(3)]
-    high, low = bench.submit(priority="high"), bench.submit(priority="low")
-    with bench.database.write() as session:
-        ensure_tenant(session, "other")
-        session.execute(update(SampleSet).values(tenant_id="other"))  # the same sets, as if they had uploaded them
-    first = bench.submit("other")
-    taken: list[str] = []
-    worker = bench.worker("host/0")
-    bench.queue.open()
-    consumer = dispatch.Consumer(
-        bench.database, new_id("wrk"), lambda turn: taken.append(claim_one(worker, *turn[:2]).job_id), lambda: 1
-    )
-    deadline = time.monotonic() + 30
-    while len(taken) < 6 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    consumer.close()
-    # `first` waits behind none of its tenant's jobs, so it shares the first place with the oldest turn of the others.
-    assert taken == [high, first, many[0], many[1], many[2], low]
 
 
 def test_a_pair_of_a_matrix_is_told_what_all_its_pairs_share(bench: Bench) -> None:

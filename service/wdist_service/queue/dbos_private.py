@@ -91,10 +91,15 @@ class Pace:
         self._read = system.get_queue
         system.get_queue = self._get_queue  # type: ignore[method-assign]
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Let the thread of the queue go on, so that it can end."""
         self._is_closing = True
         self._has_ended.set()
+
+    def close(self) -> None:
+        """Close the connection, once that thread has ended."""
+        if self._connection is not None:
+            self._connection.close()
 
     def run(self, workflow: Callable[[], None]) -> None:
         """Run a workflow of the queue, and count it."""

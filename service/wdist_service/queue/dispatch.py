@@ -180,6 +180,7 @@ class Consumer:
 
     def close(self) -> None:
         """Stop taking turns; those under way must have ended before."""
-        self._pace.close()
+        self._pace.release()
         DBOS.destroy(workflow_completion_timeout_sec=5)
+        self._pace.close()
         self._engine.dispose()

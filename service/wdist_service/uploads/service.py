@@ -12,17 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import math
-import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from sqlalchemy import delete, not_, or_, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.npy import HEADER_LIMIT
@@ -37,7 +34,7 @@ from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes
-from wdist_service.queue.leases import Leases, is_living
+from wdist_service.queue.leases import Leases
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.schemas import LISTS, Sending
 from wdist_service.sample_sets.service import SampleSets
@@ -45,6 +42,7 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
+from wdist_service.uploads.locks import Locks
 
 if TYPE_CHECKING:
     from _hashlib import HASH
@@ -134,8 +132,7 @@ class Uploads:
         self._storage = storage
         self._sample_sets = sample_sets
         self._settings = settings
-        self._holder_id = leases.holder_id
-        self._last_heard: dict[str, float] = {}  # the requests that hold locks here: token, time of the last bytes
+        self.locks = Locks(database, leases.holder_id, settings.lease_seconds)
 
     def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
         """Begin an upload of `length` bytes, which count towards the quota. Raises TooLargeError and QuotaError."""
@@ -168,30 +165,12 @@ class Uploads:
         upload = self.get(tenant_id, upload_id)
         if upload.error is not None:
             raise GoneError(f"{upload_id} cannot become a sample set: {upload.error}")
-        token = secrets.token_hex(16)
-        self.heard(token)  # first: `release_silent` must not take the lock away
-        try:
-            self._lock(tenant_id, upload_id, offset, token)
-        except BaseException:
-            self._last_heard.pop(token)
-            raise
-        return Appending(self, upload, token, hasher, expected)
-
-    def _lock(self, tenant_id: str, upload_id: str, offset: int, token: str) -> None:
-        with self._database.write() as session:
-            taken = session.execute(
-                update(Upload)
-                .where(Upload.id == upload_id, Upload.offset == offset)
-                .where(or_(Upload.lock.is_(None), not_(is_living(Upload.holder_id))))
-                .values(lock=token, holder_id=self._holder_id)
-                .returning(Upload.id)
-            ).first()
-            if taken is not None:
-                return
-            upload = tenancy.find(session, Upload, tenant_id, upload_id)
+        if (token := self.locks.acquire(upload_id, offset)) is None:
+            upload = self.get(tenant_id, upload_id)
             if upload.offset != offset:
                 raise OffsetError(f"{upload_id} is at offset {upload.offset:,}, not {offset:,}", field="Upload-Offset")
             raise LockedError(f"{upload_id} is being added to; ask for its offset and try again", retry_after=2)
+        return Appending(self, upload, token, hasher, expected)
 
     def terminate(self, tenant_id: str, upload_id: str) -> None:
         """Delete an upload and its bytes. The sample set made from it stays."""
@@ -212,39 +191,10 @@ class Uploads:
         discard_unused(self._database, self._storage, hashes)
         return len(ids)
 
-    def release_silent(self) -> None:
-        """Release the locks of this process whose request has been silent for a lease, or has ended without doing so.
-
-        A connection that broke unnoticed must not keep its owner from going on with another one.
-        """
-        silent_since = time.monotonic() - self._settings.lease_seconds
-        for token, heard in list(self._last_heard.items()):
-            if heard < silent_since:
-                self._last_heard.pop(token, None)
-        with self._database.read() as session:
-            query = select(Upload.lock).where(Upload.holder_id == self._holder_id, Upload.lock.is_not(None))
-            locks = {str(token) for token in session.execute(query).scalars()}
-        for lost in locks - self._last_heard.keys():
-            self._unlock(lost)
-
-    def _unlock(self, token: str) -> None:
-        with self._database.write() as session:
-            session.execute(update(Upload).where(Upload.lock == token).values(lock=None, holder_id=None))
-
     # --- used by Appending
-
-    def heard(self, token: str, at: float | None = None) -> None:
-        """Note that a request moves: now, or until `at` on the monotonic clock."""
-        self._last_heard[token] = time.monotonic() if at is None else at
 
     def part(self) -> Incoming:
         return self._storage.incoming()
-
-    def release(self, token: str) -> None:
-        """Give the lock back, now or, if the database does not answer, as soon as it does (`release_silent`)."""
-        self._last_heard.pop(token, None)
-        with suppress(DatabaseError):
-            self._unlock(token)
 
     def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
         """Record sealed parts that start at `offset`, all or none."""
@@ -272,7 +222,7 @@ class Uploads:
             session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
 
         try:
-            with self._busy(token):
+            with self.locks.busy(token):
                 row, _ = self._sample_sets.add_parts(
                     upload.tenant_id,
                     upload.name,
@@ -308,21 +258,11 @@ class Uploads:
         discard_unused(self._database, self._storage, hashes)
 
     def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
-        held = Upload.id == upload.id, Upload.lock == token
-        if session.execute(update(Upload).where(*held).values(**values).returning(Upload.id)).first() is None:
+        if not self.locks.change(session, upload.id, token, values):
             raise LockedError(f"{upload.id} was continued by another request, or ended", retry_after=1)
 
     def _expiry(self, session: Session) -> float:
         return self._database.now(session) + self._settings.upload_expiry_seconds
-
-    @contextmanager
-    def _busy(self, token: str) -> Iterator[None]:
-        """Keep the lock during work that may take longer than a lease."""
-        self.heard(token, math.inf)
-        try:
-            yield
-        finally:
-            self.heard(token)
 
 
 class Appending:
@@ -343,6 +283,12 @@ class Appending:
         self.offset = upload.offset
         self.sample_set: SampleSet | None = None
 
+    async def heard(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream of the request's body; each piece that arrives shows that the request is not silent."""
+        async for chunk in stream:
+            self._uploads.locks.heard(self._token)
+            yield chunk
+
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the request's body."""
         if self._upload.offset + self._received + len(data) > self._upload.length:
@@ -350,7 +296,6 @@ class Appending:
         if self._upload.format == "npy" and self._upload.offset == 0 and len(self._start) < HEADER_LIMIT:
             self._start += bytes(data[:HEADER_LIMIT])
             self._uploads.refuse(self._upload, self._token, self._start)
-        self._uploads.heard(self._token)
         if self._hasher is not None:
             self._hasher.update(data)
         self._received += len(data)
@@ -399,7 +344,7 @@ class Appending:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
-        self._uploads.release(self._token)
+        self._uploads.locks.release(self._token)
 
 
 def _parse_checksum(header: str | None) -> tuple[HASH | None, bytes]:
