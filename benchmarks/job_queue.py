@@ -1,7 +1,9 @@
 """What does the queue cost? Runs real servers on this machine, which must be otherwise idle for meaningful figures.
 
-    .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only overhead,drain,together,share,table,recovery]
+    .venv/bin/python benchmarks/job_queue.py [--jobs 1000] [--only idle,overhead,drain,together,share,...]
 
+- idle: the share of a core that a worker, its trainer and the API take while there is nothing to do (goal: 2 % for the
+  worker).
 - overhead: from the answer to POST /v1/estimates to the trainer's first step, server warm and idle (goal: 0.3 s).
 - drain: tiny estimates (200 x 2, affine critic, 5 steps, no baseline), submitted as one batch, one worker with one slot
   and one thread (goal: 5 a second).
@@ -35,7 +37,8 @@ from service_process import Server  # noqa: E402
 
 TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 SMALL = {"critic": "groupsort", "steps": 100, "baseline_rows": 0}
-Row = tuple[str, float, str, float]
+NONE = float("nan")  # no goal
+Row = tuple[str, float, str, float]  # what, how much, unit, goal
 
 
 def two_sets(server: Server) -> tuple[str, str]:
@@ -63,6 +66,25 @@ def wait_all(server: Server, count: int) -> None:
         time.sleep(0.5)
 
 
+def idle(folder: Path, _jobs: int) -> list[Row]:
+    """Processor time in 30 s, on a server that has done one job."""
+    with Server(folder / "data") as server:
+        server.until_workers(1)
+        server.until_done(server.submit(*two_sets(server), **TINY))
+        time.sleep(10)  # until the next trainer is warm
+        pids = {kind: server.pids(kind)[0] for kind in ("worker", "trainer", "api")}
+        before = {kind: processor_seconds(pid) for kind, pid in pids.items()}
+        time.sleep(30)
+        shares = {kind: 100 * (processor_seconds(pid) - before[kind]) / 30 for kind, pid in pids.items()}
+    goals = {"worker": 2.0}
+    return [(f"idle {kind}: share of a core", share, "%", goals.get(kind, NONE)) for kind, share in shares.items()]
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def overhead(folder: Path, _jobs: int) -> list[Row]:
     waits = []
     with Server(folder / "data") as server:
@@ -86,7 +108,7 @@ def overhead(folder: Path, _jobs: int) -> list[Row]:
 def drain(folder: Path, jobs: int) -> list[Row]:
     submitted, seconds = drained(folder, jobs, TINY, together=16)
     return [
-        (f"{jobs:,} tiny estimates submitted as a batch", submitted, "s", float("nan")),
+        (f"{jobs:,} tiny estimates submitted as a batch", submitted, "s", NONE),
         (f"{jobs:,} tiny estimates drained", jobs / seconds, "/s", -5.0),
     ]
 
@@ -114,9 +136,9 @@ def together(folder: Path, jobs: int) -> list[Row]:
             rates[most].append(count / drained(folder / f"{name}{turn}", count, options, most)[1])
         alone, several = (statistics.mean(rates[most]) for most in (1, 16))
         rows += [
-            (f"{count} {name} estimates, each alone", alone, "/s", float("nan")),
-            (f"{count} {name} estimates, up to 16 together", several, "/s", float("nan")),
-            (f"{name}: together against alone", several / alone, "", float("nan")),
+            (f"{count} {name} estimates, each alone", alone, "/s", NONE),
+            (f"{count} {name} estimates, up to 16 together", several, "/s", NONE),
+            (f"{name}: together against alone", several / alone, "", NONE),
         ]
     return rows
 
@@ -135,7 +157,7 @@ def share(folder: Path, jobs: int) -> list[Row]:
     parts = sorted(Counter(held_by.values()).values())
     uneven = 100 * abs(parts[-1] - parts[0]) / sum(parts) if len(parts) == 2 else 100.0
     return [
-        (f"two workers, {jobs:,} tiny estimates drained", jobs / seconds, "/s", float("nan")),
+        (f"two workers, {jobs:,} tiny estimates drained", jobs / seconds, "/s", NONE),
         (f"two workers: parts {parts}, away from even", uneven, "%", 10.0),
     ]
 
@@ -176,13 +198,13 @@ def table(folder: Path, _jobs: int) -> list[Row]:
         database, storage = Database(settings), open_storage(settings)
         queue = dispatch.Queue(database)
         attempts = Attempts(database, queue, storage, KINDS, new_id("wrk"))
-        attempts.declare("benchmark", 1, ["cpu"])
+        attempts.leases.declare("benchmark", 1, ["cpu"])
         for _ in range(50):
             estimate, _is_new = Estimates(database, queue, storage).submit(
                 "local", Submission(*sets, options={}), Quota()
             )
             begun = time.perf_counter()
-            assert attempts.claim(estimate.id, 1, 1)
+            assert attempts.claim(dispatch.Turn(estimate.id, 1), 1)
             claims.append(time.perf_counter() - begun)
         queue.close()
         database.close()
@@ -222,7 +244,8 @@ def recovery(folder: Path, _jobs: int) -> list[Row]:
 
 
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
-    "overhead": overhead, "drain": drain, "together": together, "share": share, "table": table, "recovery": recovery,
+    "idle": idle, "overhead": overhead, "drain": drain,
+    "together": together, "share": share, "table": table, "recovery": recovery,
 }  # fmt: skip
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from typing import IO, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import DatabaseError
 
 from wdist import __version__
 from wdist_service.api_browser import endpoints as api_browser
@@ -32,19 +34,22 @@ from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
+from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
+from wdist_service.queue.leases import Keeper, Leases, take_name
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.objects import open_storage
-from wdist_service.tables import LOCAL_TENANT
+from wdist_service.tables import LOCAL_TENANT, Role
 from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
 
@@ -75,6 +80,7 @@ def build_services(settings: Settings) -> Services:
     else:  # listing a bucket takes long
         threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
     jobs = Estimates(database, queue, storage)
+    leases = Leases(database, new_id("api"), Role.API)
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     metrics.register(JobMetrics(database, settings.lease_seconds))
@@ -86,7 +92,8 @@ def build_services(settings: Settings) -> Services:
         jobs,
         sets,
         api_keys,
-        Uploads(database, storage, sets, settings),
+        leases,
+        Uploads(database, storage, sets, settings, leases),
         Batches(database, queue, jobs),
         EventFeed(database),
         metrics,
@@ -97,15 +104,37 @@ def build_services(settings: Settings) -> Services:
     )
 
 
+def maintenance(services: Services) -> list[Task]:
+    """What an API process does regularly."""
+    seconds = services.settings.maintenance_seconds
+    return [
+        *host_tasks(services.database, services.storage, seconds),
+        Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+    ]
+
+
+def keep_lease(services: Services, closing: threading.Event) -> IO[str]:
+    """Hold uploads as one of the processes that share the database; returns the file that holds this one's name."""
+    settings = services.settings
+    file, name = take_name(settings.data, Role.API)
+    keeper = Keeper(services[Leases], name, beat_seconds=settings.beat_seconds, lease_seconds=settings.lease_seconds)
+    keeper.start(services.database, services[Uploads].locks.release_silent, closing)
+    return file
+
+
 def create_app(services: Services) -> FastAPI:
     """The ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        start_evicting_deleted(services.database, services.storage, closing)
+        held_name = keep_lease(services, closing)
+        Schedule(services.database, maintenance(services), closing).start()
         yield
         closing.set()
+        with suppress(DatabaseError):  # then the lease runs out
+            await asyncio.to_thread(services[Leases].leave)
+        held_name.close()
         services[dispatch.Queue].close()
         services.database.close()
 

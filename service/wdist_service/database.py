@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import random
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
@@ -18,6 +21,40 @@ from wdist_service.settings import Settings
 
 HEAD = "0014"  # newest revision in migrations/versions; a test compares
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
+_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2)  # seconds before each new try of a transaction that lost a race, at most
+_RACES = frozenset({"40001", "40P01", "23505"})  # PostgreSQL: serialisation failure, deadlock, unique violation
+_RACES_SQLITE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def retried_after_races(write: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Decorate a function that is one transaction: it runs again if another transaction was faster.
+
+    Two transactions that look for a row, miss it and insert it collide on its unique constraint. The one that runs
+    again finds the row of the other. The function must leave nothing outside the database when it fails.
+    """
+
+    @functools.wraps(write)
+    def repeated(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        for pause in _PAUSES:
+            try:
+                return write(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_race(error):
+                    raise
+            time.sleep(pause * random.random())
+        return write(*args, **kwargs)
+
+    return repeated
+
+
+def is_race(error: DatabaseError) -> bool:
+    """Whether the transaction failed because of another one at the same time, so that a new try may succeed."""
+    return (
+        getattr(error.orig, "sqlstate", None) in _RACES
+        or getattr(error.orig, "sqlite_errorcode", None) in _RACES_SQLITE
+    )
 
 
 class Database:

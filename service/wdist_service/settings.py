@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default=None, ge=GIBIBYTE // 4, description="Resident limit of a trainer; default: 0.8 of memory / slots."
     )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Deaths of its trainer that an estimate may cause.")
+    max_worker_deaths: int = Field(
+        default=5, ge=2, le=1000, description="Deaths of its worker that a job may see without getting any further."
+    )
     together: int = Field(
         default=16,
         ge=1,
@@ -114,6 +117,9 @@ class Settings(BaseSettings):
     )
     decoder_seconds: int = Field(default=600, ge=1, le=86_400, description="Longest time that one decoder may run.")
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
+    maintenance_seconds: float = Field(
+        default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )

@@ -149,6 +149,9 @@ class Job(OwnedRow):
     attempt: Mapped[int] = mapped_column(Integer, default=1)
     failures: Mapped[int] = mapped_column(Integer, default=0)  # deaths of a trainer that this job caused
     worker_id: Mapped[str | None] = mapped_column(String(40))
+    # Deaths of its worker since it last got further, and how far it got (JobKind.reached).
+    worker_deaths: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    furthest: Mapped[float | None]
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
@@ -232,13 +235,21 @@ class Event(Base):
     created_at: Mapped[float]
 
 
-class Worker(Base):
-    """A worker process. `beat_at` is on the database's clock; 0 means known to be dead."""
+class Role(StrEnum):
+    """What a process holds: a worker its jobs, an API process the uploads that it receives."""
 
-    __tablename__ = "workers"
+    WORKER = "worker"
+    API = "api"
+
+
+class Holder(Base):
+    """A process that holds jobs or uploads. `beat_at` is on the database's clock; 0 means known to be dead."""
+
+    __tablename__ = "workers"  # once, only workers had leases
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(Text, index=True)
+    role: Mapped[str] = mapped_column(String(8), server_default=Role.WORKER)
     slots: Mapped[int]
     devices: Mapped[list[Any]]
     started_at: Mapped[float]
@@ -280,7 +291,7 @@ class Batch(OwnedRow):
 
 
 class Upload(OwnedRow):
-    """A resumable upload. `lock` names the request that may add to it, until `locked_until` (the database's clock)."""
+    """A resumable upload. `lock` names the request that may add to it while its process, `holder_id`, lives."""
 
     prefix, noun = "up", "upload"
     __tablename__ = "uploads"
@@ -295,7 +306,7 @@ class Upload(OwnedRow):
     created_at: Mapped[float]
     expires_at: Mapped[float]
     lock: Mapped[str | None] = mapped_column(String(40))
-    locked_until: Mapped[float]
+    holder_id: Mapped[str | None] = mapped_column(String(40))
     sample_set_id: Mapped[str | None] = mapped_column(String(40))  # once complete
     error: Mapped[str | None] = mapped_column(Text)  # why the upload cannot become a sample set
 

@@ -1,20 +1,31 @@
-"""The clock of the machine steps by an hour, both ways, while estimates run: living workers keep what they hold."""
+"""The clock of the machine steps by an hour, both ways: living processes keep the jobs and uploads that they hold."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import mmap
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
-from service_process import Server, normal
+from service_process import Server, normal, npy
 
 LONG = {"critic": "groupsort", "steps": 1_000_000}
+TUS = {"Tus-Resumable": "1.0.0"}
+PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 SOURCE = Path(__file__).with_name("stepping_clock.c")
 pytestmark = [pytest.mark.slow, pytest.mark.local_stores]  # there the database's clock is the machine's
 
@@ -69,3 +80,105 @@ def test_steps_of_an_hour(tmp_path: Path) -> None:
         for estimate in running:
             server.client.post(f"/v1/estimates/{estimate}/cancel")
         assert [server.until_done(estimate)["status"] for estimate in running] == ["canceled"] * 2
+
+
+def test_steps_of_an_hour_while_an_upload_comes_in(tmp_path: Path) -> None:
+    clock = Clock(tmp_path)
+    settings = {"WDIST_SERVER_LEASE_SECONDS": "2", "WDIST_SERVER_BEAT_SECONDS": "0.4", **clock.environment}
+    body = npy(normal(1, rows=2000))
+    with Server(tmp_path / "data", ["--workers", "0"], settings) as server, another_api(server) as (holder, address):
+        url = begin(server, len(body))
+        with Slowly(address, url, body[:20_000]) as sending:
+            until_locked(server, url)
+            for step in (3600, -7200):
+                clock.step(step)
+                deadline = time.monotonic() + 4  # more than a lease
+                while time.monotonic() < deadline:
+                    assert patch(server, url, b"").status_code == 423, "its process lives"
+                    time.sleep(0.2)
+            assert sending.end() == 204
+        assert server.client.head(url, headers=TUS).headers["upload-offset"] == "20000"
+        # A process that dies just before the clock is set back leaves a lease that seems fresh for an hour.
+        url = begin(server, len(body))
+        with Slowly(address, url, body[:20_000]):
+            until_locked(server, url)
+            holder.send_signal(signal.SIGSTOP)
+            clock.step(-3600)
+            holder.kill()
+        deadline = time.monotonic() + 30
+        while (answer := patch(server, url, body)).status_code == 423:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert answer.status_code == 204
+
+
+@contextmanager
+def another_api(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """One more API process on the same data, which nobody starts again; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.set_inheritable(True)
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wdist_service.processes.api", str(listener.fileno())],
+            env=server.environment, pass_fds=[listener.fileno()],
+        )  # fmt: skip
+        try:
+            httpx.get(f"http://{address}/livez", timeout=60)
+            yield process, address
+        finally:
+            process.kill()
+            process.wait()
+
+
+def begin(server: Server, length: int) -> str:
+    answer = server.client.post("/v1/uploads", headers={**TUS, "Upload-Length": str(length)})
+    return str(answer.headers["location"])
+
+
+def patch(server: Server, url: str, body: bytes) -> httpx.Response:
+    return server.client.patch(url, content=body, headers={**PATCH, "Upload-Offset": "0"})
+
+
+def until_locked(server: Server, url: str) -> None:
+    deadline = time.monotonic() + 30
+    while patch(server, url, b"").status_code != 423:  # an empty one changes nothing
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+class Slowly:
+    """A PATCH request whose bytes come a few at a time, and the last one at `end`."""
+
+    def __init__(self, address: str, url: str, body: bytes) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=60)
+        self._body = body
+        self._connection.putrequest("PATCH", urlsplit(url).path)
+        for name, value in {**PATCH, "Upload-Offset": "0", "Content-Length": str(len(body))}.items():
+            self._connection.putheader(name, value)
+        self._connection.endheaders()
+        self._connection.send(body[:1000])
+        self._sent = 1000
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def _send(self) -> None:
+        while not self._stopping.wait(0.2):
+            with contextlib.suppress(OSError):  # the process was killed
+                self._connection.send(self._body[self._sent : self._sent + 10])
+            self._sent += 10
+
+    def end(self) -> int:
+        """Send the rest; the status of the answer."""
+        self._stopping.set()
+        self._thread.join()
+        self._connection.send(self._body[self._sent :])
+        return self._connection.getresponse().status
+
+    def __enter__(self) -> Slowly:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._connection.close()

@@ -1,5 +1,6 @@
 """Servers that the tests of the service share."""
 
+from attempts_bench import bench
 from service_fixtures import own_server, pair, postgres_server, pytest_generate_tests, s3_server, server, stores
 
-__all__ = ["own_server", "pair", "postgres_server", "pytest_generate_tests", "s3_server", "server", "stores"]
+__all__ = ["bench", "own_server", "pair", "postgres_server", "pytest_generate_tests", "s3_server", "server", "stores"]

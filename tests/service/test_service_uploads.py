@@ -313,6 +313,23 @@ def test_a_frozen_request_that_lost_its_lock_changes_nothing(replica: tuple[Serv
     np.testing.assert_array_equal(content(other, url), np.load(io.BytesIO(BODY)))
 
 
+def test_a_silent_request_goes_on_unless_another_one_came(replica: tuple[Server, Server]) -> None:
+    one, other = replica
+    urls = [begin(one, len(BODY)) for _ in range(2)]
+    connections = [open_patch(one, url, 0, 30_000) for url in urls]
+    for connection in connections:
+        connection.send(BODY[:20_000])
+    until(lambda: all(patch(other, url, 0, b"").status_code == 423 for url in urls))
+    until(lambda: patch(other, urls[0], 0, b"").status_code == 204)  # an empty one changes nothing
+    time.sleep(5)  # more than a lease, for the second one too
+    for connection in connections:
+        connection.send(BODY[20_000:30_000])
+    assert [connection.getresponse().status for connection in connections] == [423, 204]
+    assert [offset(other, url) for url in urls] == [0, 30_000]
+    for connection in connections:
+        connection.close()
+
+
 @pytest.mark.local_stores
 def test_expired_uploads_are_forgotten(own_server: Callable[..., Server]) -> None:
     server = own_server("--workers", "0", upload_expiry_seconds="1")

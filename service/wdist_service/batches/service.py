@@ -16,7 +16,7 @@ from wdist.definitions.withdrawn import withdrawn
 from wdist.inference.comparison import statements_needed
 from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
@@ -97,6 +97,7 @@ class Batches:
         self._queue = queue
         self._jobs = jobs
 
+    @retried_after_races
     def submit(self, tenant_id: str, given: BatchSubmission, quota: Quota) -> Batch:
         """Store and queue all estimates of the batch, or none.
 
@@ -152,6 +153,7 @@ class Batches:
         found: dict[str, int] = {str(status): count for status, count in session.execute(query).tuples()}
         return {str(status): found.get(status, 0) for status in Status}
 
+    @retried_after_races
     def cancel(self, tenant_id: str, batch_id: str) -> Batch:
         """Stop every estimate that is not finished, in one transaction."""
         with self._database.write() as session:

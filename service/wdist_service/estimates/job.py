@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from wdist.inference.pair_matrix import NAME_OF_FIRST, places
 from wdist_service.queue.kinds import JobKind, Work
 from wdist_service.sample_sets.columns import names_of
-from wdist_service.tables import Batch, Estimate, Job, SampleSet, Status, Worker
+from wdist_service.tables import Batch, Estimate, Holder, Job, SampleSet, Status
 
 # Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
 _SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
@@ -51,7 +51,7 @@ class EstimateKind(JobKind[Estimate]):
         """
         if not _is_small(first):
             return []
-        slots = int(session.execute(select(func.sum(Worker.slots)).where(Worker.beat_at > 0)).scalar_one() or 1)
+        slots = int(session.execute(select(func.sum(Holder.slots)).where(Holder.beat_at > 0)).scalar_one() or 1)
         waiting = (
             select(Estimate)
             .where(

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
@@ -49,6 +49,7 @@ class Estimates:
         self._queue = queue
         self._storage = storage
 
+    @retried_after_races
     def submit(self, tenant_id: str, submission: Submission, quota: Quota) -> tuple[Estimate, bool]:
         """Store and queue an estimate. Returns it, and whether it is new.
 
@@ -91,6 +92,7 @@ class Estimates:
             for given in submissions
         ]  # fmt: skip
 
+    @retried_after_races
     def cancel(self, tenant_id: str, estimate_id: str) -> Estimate:
         """Stop an estimate: at once when queued, within seconds when running. A finished one is left unchanged."""
         with self._database.write() as session:
@@ -100,6 +102,7 @@ class Estimates:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
         return estimate
 
+    @retried_after_races
     def finish(self, tenant_id: str, estimate_id: str) -> Estimate:
         """Ask an estimate to end training now and state what it has. Asking again changes nothing.
 

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from wdist_service.database import Database
-from wdist_service.tables import DEVICE_SECONDS, Job, SampleSet, Status, Worker
+from wdist_service.tables import DEVICE_SECONDS, Holder, Job, Role, SampleSet, Status
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the text format has no place for `_created`: each would be one more gauge
@@ -56,7 +56,8 @@ class JobMetrics(Collector):
                 attempts, failures, seconds = attempts + tried, failures + died, seconds + (spent or 0.0)
             queued = select(func.min(Job.created_at)).where(Job.status == Status.QUEUED)
             oldest = session.execute(queued).scalar_one()
-            fresh = select(func.count(), func.sum(Worker.slots)).where(Worker.beat_at > now - self._lease_seconds)
+            is_fresh = Holder.role == Role.WORKER, Holder.beat_at > now - self._lease_seconds
+            fresh = select(func.count(), func.sum(Holder.slots)).where(*is_fresh)
             workers, slots = session.execute(fresh).one()
             sets, stored = session.execute(select(func.count(), func.sum(SampleSet.bytes))).one()
         for state, count in by_status.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DatabaseError
 
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.tables import Property
 
@@ -64,6 +64,7 @@ class Schedule:
         except Exception:  # the other tasks must go on
             log.exception("%s failed", task.name)
 
+    @retried_after_races
     def _take_turn(self, task: Task) -> bool:
         """Whether this process does a shared task now: no other one began it within half of its interval."""
         name = f"last:{task.name}"[:40]

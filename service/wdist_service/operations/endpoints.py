@@ -13,7 +13,7 @@ from wdist import __version__
 from wdist_service.http.dependencies import ServicesDep
 from wdist_service.http.problems import responses
 from wdist_service.keys.caller import AdminDep
-from wdist_service.tables import Estimate, Status, Worker
+from wdist_service.tables import Estimate, Holder, Role, Status
 
 router = APIRouter(tags=["operations"])
 
@@ -31,8 +31,8 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
     try:
         with services.database.read() as session:
             now = services.database.now(session)
-            fresh = Worker.beat_at > now - services.settings.lease_seconds
-            workers, newest = session.execute(select(func.count(), func.max(Worker.beat_at)).where(fresh)).one()
+            fresh = Holder.role == Role.WORKER, Holder.beat_at > now - services.settings.lease_seconds
+            workers, newest = session.execute(select(func.count(), func.max(Holder.beat_at)).where(*fresh)).one()
             queued = session.execute(select(func.count()).where(Estimate.status == Status.QUEUED)).scalar_one()
         checks["workers"] = {"fresh": workers, "seconds_since_beat": round(now - newest, 1) if newest else None}
         checks["queued"] = queued

@@ -6,27 +6,28 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
-from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.fairness import virtual_time
+from wdist_service.queue.dispatch import Queue, Turn
+from wdist_service.queue.fairness import add_turns, next_job
 from wdist_service.queue.kinds import Kinds, UnworkableError, Work
-from wdist_service.queue.liveness import Liveness
+from wdist_service.queue.leases import Leases
 from wdist_service.queue.records import record, record_status
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Artifact, Job, Status, Worker
+from wdist_service.tables import ACTIVE, Artifact, Job, Role, Status
 
 log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
+_CAP = 5
 
 
 @dataclass(frozen=True)
@@ -66,41 +67,25 @@ class Attempts:
         self._storage = storage
         self._kinds = kinds
         self.worker_id = worker_id
-        self.liveness = Liveness()
+        self.leases = Leases(database, worker_id, Role.WORKER)
 
-    def declare(self, name: str, slots: int, devices: list[str]) -> None:
-        """Register this worker. It alone holds its name, so earlier workers of that name are dead, lease or not."""
-        with self._database.write() as session:
-            now = self._database.now(session)
-            session.execute(update(Worker).where(Worker.name == name).values(beat_at=0.0))
-            session.add(Worker(id=self.worker_id, name=name, slots=slots, devices=devices, started_at=now, beat_at=now))
+    def claim(self, turn: Turn, most: int) -> list[Claim]:
+        """Claim the job that this turn is for, and up to `most` - 1 more that its kind runs together with it.
 
-    def beat(self) -> bool:
-        """Renew the lease; False when others have declared this worker dead, and it has to register again."""
-        with self._database.write() as session:
-            now = self._database.now(session)
-            statement = update(Worker).where(Worker.id == self.worker_id).values(beat_at=now).returning(Worker.id)
-            return session.execute(statement).first() is not None
+        The list is empty when no job of the tenant waits: the turn's was canceled, or the turn was delivered twice.
 
-    def leave(self) -> None:
-        """Mark this worker as gone, so that nobody waits for its lease to expire."""
-        with self._database.write() as session:
-            session.execute(update(Worker).where(Worker.id == self.worker_id).values(beat_at=0.0))
-
-    def claim(self, job_id: str, attempt: int, most: int) -> list[Claim]:
-        """Claim a queued attempt and up to `most` - 1 more that its kind runs together with it.
-
-        The list is empty when the attempt was canceled, replaced, or delivered twice.
-
-        Only first attempts share a trainer: a retried one may be what killed the trainer last time. The other attempts
-        are withdrawn from the queue. If it delivers one all the same, the claim finds it taken.
+        Only first attempts share a trainer: a retried one may be what killed the trainer last time. The turns of the
+        others are withdrawn from the queue. If it delivers one all the same, the tenant has one more.
         """
         with self._database.write() as session:
-            if (first := self._claim(session, job_id, attempt)) is None:
+            while (found := next_job(session, turn)) is not None:
+                if (first := self._claim(session, *found)) is not None:
+                    break
+            else:
                 return []
-            kind = self._kinds.of(job_id)
-            row = session.get_one(kind.table, job_id)
-            others = [] if most == 1 or attempt > 1 else kind.companions(session, row, most)
+            kind = self._kinds.of(first.job_id)
+            row = session.get_one(kind.table, first.job_id)
+            others = [] if most == 1 or first.attempt > 1 else kind.companions(session, row, most)
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
                 taken = Job.id.in_([claim.job_id for claim in claims])
@@ -215,42 +200,42 @@ class Attempts:
         if not self._change(session, job_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
             return False
         record_status(session, job_id, Status.QUEUED, attempt + 1)
-        priority = session.execute(select(Job.priority).where(Job.id == job_id)).scalar_one()
-        self._queue.enqueue(session, job_id, attempt + 1, virtual_time(priority, 0))
+        tenant_id = session.execute(select(Job.tenant_id).where(Job.id == job_id)).scalar_one()
+        add_turns(session, self._queue, tenant_id, [(job_id, attempt + 1)], waiting=0)
         return True
 
-    def take_over(self, lease_seconds: float, still_seconds: float = 0.0) -> int:
-        """Hand over every attempt of dead workers; returns how many.
+    def take_over(self, lease_seconds: float, still_seconds: float = 0.0, cap: int = _CAP) -> int:
+        """Hand over every attempt of dead workers, and put back the turns that they had; returns how many attempts.
 
-        A worker is dead if it said so, or if another holds its name. It is also dead if its lease has expired on the
-        database's clock and this process has seen no beat of it for `still_seconds`.
+        A job whose worker died `cap` times without its getting any further fails: it may be what ended them.
         """
-        with self._database.read() as session:
-            now = self._database.now(session)
-            query = select(Worker.id, Worker.beat_at).where(Worker.id != self.worker_id)
-            beats = {row.id: row.beat_at for row in session.execute(query)}
-        still = self.liveness.look(beats.items())
-        suspects = {
-            worker: beat
-            for worker, beat in beats.items()
-            # `abs`: a beat far in the future was written before the clock was set back.
-            if beat == 0.0 or (abs(now - beat) > lease_seconds and still[worker] >= still_seconds)
-        }
-        if not suspects:
+        if not (dead := self.leases.dead(lease_seconds, still_seconds)):
             return 0
-        delivered = self._queue.delivered_to(suspects)
+        # First: if this process dies now, the next one to take over finds the workers still, and puts back the rest.
+        self._queue.put_back(dead)
         with self._database.write() as session:
-            query = select(Worker.id, Worker.beat_at).where(Worker.id.in_(suspects)).with_for_update()
-            if {row.id: row.beat_at for row in session.execute(query)} != suspects:
+            if not self.leases.bury(session, dead):
                 return 0  # one of them came back in the meantime; check again next time
-            dead = list(suspects)
-            held = select(Job.id, Job.attempt).where(Job.worker_id.in_(dead), Job.status.in_(_HELD))
-            attempts = {(row.id, row.attempt) for row in session.execute(held)}
-            # Delivered to a worker that died before it claimed them: their rows still say queued.
-            attempts.update(self._still_queued(session, delivered))
-            moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
-            session.execute(delete(Worker).where(Worker.id.in_(dead)))
-            return moved
+            held = select(Job.id, Job.attempt).where(Job.worker_id.in_(dead), Job.status.in_(_HELD)).order_by(Job.id)
+            return sum(self._bereave(session, job_id, attempt, cap) for job_id, attempt in session.execute(held).all())
+
+    def _bereave(self, session: Session, job_id: str, attempt: int, cap: int) -> bool:
+        """Hand over an attempt whose worker died, or fail the job at the cap."""
+        query = select(Job.progress, Job.furthest, Job.worker_deaths).where(Job.id == job_id)
+        progress, furthest, deaths = session.execute(query).one()
+        kind = self._kinds.of(job_id)
+        reached = None if progress is None else kind.reached(progress)
+        if reached is not None and (furthest is None or reached > furthest):
+            deaths, furthest = 0, reached
+        if not self._change(session, job_id, attempt, _HELD, worker_deaths=deaths + 1, furthest=furthest):
+            return False
+        if deaths + 1 >= cap:
+            message = (
+                f"the worker died {deaths + 1} times while it ran this {kind.table.noun}, which got no further in "
+                "between: it may need more memory than a host has"
+            )
+            return self._fail(session, job_id, attempt, {"type": "worker_died", "message": message})
+        return self._hand_over(session, job_id, attempt)
 
     def _change(
         self, session: Session, job_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any
@@ -273,14 +258,6 @@ class Attempts:
         return self._end_canceled(session, job_id, attempt) or self._end_as(
             session, job_id, attempt, Status.RUNNING, Status.FAILED, error=error
         )
-
-    def _still_queued(self, session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-        found: set[tuple[str, int]] = set()
-        for start in range(0, len(attempts), 500):  # SQLite limits the variables of a statement
-            ids = [job_id for job_id, _ in attempts[start : start + 500]]
-            query = select(Job.id, Job.attempt).where(Job.id.in_(ids), Job.status == Status.QUEUED)
-            found.update((row.id, row.attempt) for row in session.execute(query))
-        return found.intersection(attempts)
 
 
 def _end(status: Status) -> dict[str, Any]:

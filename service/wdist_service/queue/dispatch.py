@@ -1,8 +1,8 @@
-"""The durable queue: the only module that knows DBOS.
+"""The durable queue. Only this module and dbos_private.py know DBOS.
 
-DBOS dispatches; the tables of jobs are the truth. An attempt is one workflow, `{job}:{attempt}`, which carries
-ids only. Every worker process has an executor id of its own, so DBOS never recovers an attempt by itself: only
-attempts.py decides that one is lost, and queues the next.
+DBOS dispatches; the table of jobs is the truth. A turn is one workflow, `{job}:{attempt}`, which carries ids only and
+belongs to a tenant (fairness.py). Every worker process has an executor id of its own, so DBOS never recovers a turn by
+itself: only attempts.py decides that one is lost, and puts it back.
 """
 
 from __future__ import annotations
@@ -10,22 +10,38 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from dbos import DBOS, DBOSClient
-from dbos._dbos import _get_dbos_instance
-from dbos._serialization import Serializer
+from dbos import DBOS, DBOSClient, Serializer
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
+from wdist_service.queue.dbos_private import SHORTEST_PAUSE, Entries, Pace
 
 QUEUE = "estimates"
 WORKFLOW = "attempt"
 APPLICATION = "wdist"
 APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the code, and a deployment strands every waiting job
-POLLING_SECONDS = 0.05  # enqueue to start: 0.7 s (median) at the default of 1 s
-RunAttempt = Callable[[str, int], None]
+_LAST = 2**31 - 1  # DBOS's highest priority number
+
+
+class Turn(NamedTuple):
+    """An entry of the queue: a turn of a tenant, made for an attempt of one of its jobs.
+
+    tenant_id: None for an entry of a version before 0.2, whose tenant is the job's.
+    """
+
+    job_id: str
+    attempt: int
+    tenant_id: str | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        return f"{self.job_id}:{self.attempt}"
+
+
+TakeTurn = Callable[[Turn], None]
 
 
 class JsonSerializer(Serializer):
@@ -47,49 +63,74 @@ def migrate(database: Database) -> None:
 
 
 class Queue:
-    """Where attempts wait. Enqueueing happens inside the caller's transaction: both row and queue entry, or neither."""
+    """Where turns wait. Enqueueing happens inside the caller's transaction: both row and queue entry, or neither."""
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine_for_queue()
         self._client = DBOSClient(
             system_database_engine=self._engine, serializer=JsonSerializer(), application_name=APPLICATION
         )
+        self._entries = Entries(self._engine, QUEUE)
 
     def open(self) -> None:
         """Declare the queue. Do so before a Consumer starts: otherwise it first polls 1 s later."""
         self._client.register_queue(
-            QUEUE, worker_concurrency=1, polling_interval_sec=POLLING_SECONDS, on_conflict="always_update"
+            QUEUE, worker_concurrency=1, polling_interval_sec=SHORTEST_PAUSE, on_conflict="always_update"
         )
 
-    def enqueue(self, session: Session, job_id: str, attempt: int, priority: int) -> None:
-        """Add one attempt; lower priority numbers start first."""
+    def enqueue(
+        self, session: Session, tenant_id: str, attempt: tuple[str, int], virtual_time: int, suffix: str = ""
+    ) -> None:
+        """Add a turn of a tenant, made for an attempt; the least virtual time starts first.
+
+        `suffix` makes it another one than an earlier turn for the same attempt.
+        """
         self._client.enqueue_in_transaction(
             session,
             {
                 "workflow_name": WORKFLOW,
                 "queue_name": QUEUE,
-                "workflow_id": workflow_id(job_id, attempt),
+                "workflow_id": Turn(*attempt).workflow_id + suffix,
                 "app_version": APPLICATION_VERSION,
-                "priority": priority,
+                "priority": min(virtual_time, _LAST),
+                "authenticated_user": tenant_id,
             },
-            job_id,
-            attempt,
+            *attempt,
         )
 
+    def virtual_time(self, session: Session) -> int:
+        """The virtual time of now: that of the turn that is next; 1 if none waits."""
+        return max(1, self._entries.lowest_priority(session))
+
+    def count_turns(self, session: Session) -> dict[str, int]:
+        """How many turns of each tenant wait."""
+        return self._entries.count_by_user(session)
+
+    def without_tenant(self, session: Session) -> list[Turn]:
+        """The turns that name no tenant, as versions before 0.2 made them."""
+        named = (name.rpartition(":") for name in self._entries.without_user(session))
+        return [Turn(job_id, int(attempt)) for job_id, _, attempt in named]
+
+    def name_tenants(self, session: Session, tenants: Mapping[Turn, str]) -> None:
+        """Name the tenants of turns that were made without."""
+        self._entries.adopt(session, {turn.workflow_id: tenant_id for turn, tenant_id in tenants.items()})
+
     def withdraw(self, attempts: Iterable[tuple[str, int]]) -> None:
-        """Take attempts off the queue; one that is delivered all the same cannot be claimed and does nothing."""
-        if ids := [workflow_id(*attempt) for attempt in attempts]:
+        """Take the turns that were made for these attempts off the queue, because they do not wait any more."""
+        if ids := [Turn(*attempt).workflow_id for attempt in attempts]:
             self._client.cancel_workflows(ids)
 
-    def delivered_to(self, worker_ids: Iterable[str]) -> list[tuple[str, int]]:
-        """Attempts that were delivered to these workers and are not finished."""
+    def put_back(self, worker_ids: Iterable[str]) -> int:
+        """Put back the turns that were delivered to these workers and are not finished; returns how many."""
         ids = list(worker_ids)
         if not ids:
-            return []
+            return 0
         pending = self._client.list_workflows(
             status="PENDING", executor_id=ids, name=WORKFLOW, load_input=False, load_output=False
         )
-        return [parse_workflow_id(workflow.workflow_id) for workflow in pending]
+        if pending:
+            self._client.resume_workflows([workflow.workflow_id for workflow in pending], queue_name=QUEUE)
+        return len(pending)
 
     def purge(self, older_than_seconds: float, limit: int = 1000) -> int:
         """Delete finished workflows, which DBOS would keep forever; returns how many."""
@@ -108,9 +149,9 @@ class Queue:
 
 
 class Consumer:
-    """Takes attempts off the queue and runs each in a thread of its own, at most `at_once()` at a time."""
+    """Takes turns off the queue, each in a thread of its own, at most `at_once()` at a time."""
 
-    def __init__(self, database: Database, worker_id: str, run_attempt: RunAttempt, at_once: Callable[[], int]) -> None:
+    def __init__(self, database: Database, worker_id: str, take_turn: TakeTurn, at_once: Callable[[], int]) -> None:
         logging.getLogger("dbos").setLevel(logging.WARNING)
         self._engine = database.engine_for_queue()
         DBOS(
@@ -126,42 +167,20 @@ class Consumer:
             }
         )
 
+        pace = self._pace = Pace(self._engine, QUEUE, at_once)
+
         def attempt(job_id: str, number: int) -> None:
-            run_attempt(job_id, number)
+            turn = Turn(job_id, number, DBOS.authenticated_user)
+            pace.run(lambda: take_turn(turn))
 
         DBOS.workflow(name=WORKFLOW)(attempt)
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
-        _take_at_once(at_once)
+        pace.install()
 
     def close(self) -> None:
-        """Stop taking attempts; those under way must have ended before."""
+        """Stop taking turns; those under way must have ended before."""
+        self._pace.release()
         DBOS.destroy(workflow_completion_timeout_sec=5)
+        self._pace.close()
         self._engine.dispose()
-
-
-def _take_at_once(at_once: Callable[[], int]) -> None:
-    """Have this process take up to `at_once()` workflows at a time.
-
-    DBOS has one such number for all processes, in the queue's row: with 1-slot and 8-slot workers, the small worker
-    took 8 and kept 7 waiting. The row says 1, and this process replaces that number when it reads the row.
-    """
-    system = _get_dbos_instance()._sys_db
-    read = system.get_queue
-
-    def get_queue(name: str, **options: Any) -> Any:
-        queue = read(name, **options)
-        if queue is not None and queue.name == QUEUE:
-            queue._worker_concurrency = at_once()
-        return queue
-
-    system.get_queue = get_queue  # type: ignore[method-assign]
-
-
-def workflow_id(job_id: str, attempt: int) -> str:
-    return f"{job_id}:{attempt}"
-
-
-def parse_workflow_id(identifier: str) -> tuple[str, int]:
-    job_id, _, attempt = identifier.rpartition(":")
-    return job_id, int(attempt)

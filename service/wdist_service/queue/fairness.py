@@ -1,27 +1,102 @@
-"""The order in which jobs start: by priority, then fairly among tenants."""
+"""Which job starts next: tenants take turns, and each tenant's jobs start by priority, then by age.
+
+An entry of the queue is a *turn* of its tenant. Whatever job it was made for, the worker that gets it claims the job of
+that tenant that is first by then. So a job of high priority overtakes those of its own tenant and nobody else's.
+
+Invariant: each tenant has at least as many turns as jobs that wait. A job and its turn are added in one transaction. A
+turn is used up by a claim, or where nothing waits. A dead worker's turns are put back (attempts.py), whether it had
+used them or not. One turn too many does no harm: it finds nothing to claim.
+"""
 
 from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from wdist_service.database import Database
+from wdist_service.queue.dispatch import Queue, Turn
 from wdist_service.tables import Job, Status
 
-PRIORITIES = {"high": 0, "normal": 1, "low": 2}
-_CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
+PRIORITIES = ("high", "normal", "low")
 
 
-def virtual_time(priority: str, waiting: int) -> int:
-    """DBOS priority (lower starts first) of a tenant's next job, when `waiting` of its jobs wait in that class.
+def add_turns(session: Session, queue: Queue, tenant_id: str, jobs: Sequence[tuple[str, int]], waiting: int) -> None:
+    """One turn of the tenant for each (job, attempt), behind its `waiting` turns.
 
-    Start-time fair queueing with unit costs, fixed at submission: tenants interleave, and 10,000 jobs of one
-    tenant do not delay the first job of another.
+    Start-time fair queueing with unit costs (Goyal, Vin and Cheng, 1996): the k-th turn of a tenant that waits gets the
+    virtual time of now plus k, and the least goes first. Tenants alternate, and 10,000 jobs of one tenant do not delay
+    the first job of another.
     """
-    return PRIORITIES[priority] * _CLASS_WIDTH + min(waiting, _CLASS_WIDTH - 2) + 1
+    now = queue.virtual_time(session)
+    for number, attempt in enumerate(jobs):
+        queue.enqueue(session, tenant_id, attempt, now + waiting + number)
 
 
-def count_waiting(session: Session, tenant_id: str, priority: str) -> int:
-    query = select(func.count()).where(
-        Job.tenant_id == tenant_id, Job.status == Status.QUEUED, Job.priority == priority
-    )
+def count_waiting(session: Session, tenant_id: str) -> int:
+    query = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED)
     return session.execute(query).scalar_one()
+
+
+def next_job(session: Session, turn: Turn) -> tuple[str, int] | None:
+    """The job and attempt that this turn is for, locked until the transaction ends; None if nothing waits."""
+    tenant_id = turn.tenant_id or session.execute(select(Job.tenant_id).where(Job.id == turn.job_id)).scalar()
+    if tenant_id is None:
+        return None
+    if (found := _first_waiting(session, tenant_id, skip_locked=True)) is not None:
+        return found
+    # What others have locked may be claimed by nobody in the end. The turn must not be given up before that is known.
+    while count_waiting(session, tenant_id):
+        if (found := _first_waiting(session, tenant_id, skip_locked=False)) is not None:
+            return found
+    return None
+
+
+def _first_waiting(session: Session, tenant_id: str, *, skip_locked: bool) -> tuple[str, int] | None:
+    for priority in PRIORITIES:  # one after the other, each from the index
+        waiting = Job.tenant_id == tenant_id, Job.status == Status.QUEUED, Job.priority == priority
+        query = select(Job.id, Job.attempt).where(*waiting).order_by(Job.created_at, Job.id).limit(1)
+        if (row := session.execute(query.with_for_update(skip_locked=skip_locked)).first()) is not None:
+            return row.id, row.attempt
+    return None
+
+
+def requeue_stranded(database: Database, queue: Queue) -> int:
+    """Give turns to tenants that have fewer than jobs that wait; returns how many.
+
+    The invariant says that there are none. But a queue may be restored from another moment than the jobs, and DBOS may
+    mark an entry as delivered and never run it, as when the database goes away between the two.
+    """
+    with database.read() as session:
+        if not _missing(session, queue):
+            return 0
+    with database.write() as session:
+        missing = _missing(session, queue)
+        for tenant_id, count in missing.items():
+            waiting = select(Job.id, Job.attempt).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED)
+            jobs = session.execute(waiting.order_by(Job.created_at, Job.id).limit(count)).all()
+            now = queue.virtual_time(session)
+            for number, attempt in enumerate(jobs):
+                queue.enqueue(session, tenant_id, attempt, now + number, suffix=f":{secrets.token_hex(4)}")
+        return sum(missing.values())
+
+
+def _missing(session: Session, queue: Queue) -> dict[str, int]:
+    """How many turns each tenant lacks. Those in the hands of a worker do not count, as it may never use them."""
+    query = select(Job.tenant_id, func.count()).where(Job.status == Status.QUEUED).group_by(Job.tenant_id)
+    turns = queue.count_turns(session)
+    lacking = {tenant_id: count - turns.get(tenant_id, 0) for tenant_id, count in session.execute(query)}
+    return {tenant_id: count for tenant_id, count in lacking.items() if count > 0}
+
+
+def adopt_turns(database: Database, queue: Queue) -> None:
+    """Make turns of the entries that versions before 0.2 made: they name no tenant, and have a class of priority."""
+    with database.write() as session:
+        entries = queue.without_tenant(session)
+        for start in range(0, len(entries), 500):  # SQLite limits the variables of a statement
+            part = entries[start : start + 500]
+            query = select(Job.id, Job.tenant_id).where(Job.id.in_([turn.job_id for turn in part]))
+            owners = dict(session.execute(query).all())
+            queue.name_tenants(session, {turn: owners[turn.job_id] for turn in part if turn.job_id in owners})

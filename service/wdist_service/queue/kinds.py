@@ -46,6 +46,10 @@ class JobKind(ABC, Generic[Row]):
         """Queued jobs to run together with `first`, at most `most` in all; none unless a kind says otherwise."""
         return []
 
+    def reached(self, progress: dict[str, Any]) -> float:
+        """How far a job has come, from what it reported: more is further."""
+        return float(progress.get("step", progress.get("done", 0)))
+
     def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> None:
         """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns."""
         for name, value in values.items():

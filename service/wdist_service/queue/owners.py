@@ -12,21 +12,22 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.fairness import count_waiting, virtual_time
+from wdist_service.queue.fairness import add_turns, count_waiting
 from wdist_service.queue.records import record_status
 from wdist_service.tables import DEVICE_SECONDS, Artifact, DeviceUse, Job, Status
 
 
 def submit(session: Session, queue: Queue, jobs: Sequence[Job]) -> None:
-    """Store and queue new jobs of one tenant and one priority. Their rows and queue entries are added together."""
+    """Store and queue new jobs of one tenant. Their rows and turns are added together."""
     if not jobs:
         return
-    waiting = count_waiting(session, jobs[0].tenant_id, jobs[0].priority)
+    tenant_id = jobs[0].tenant_id
+    waiting = count_waiting(session, tenant_id)
     session.add_all(jobs)
     session.flush()
-    for number, job in enumerate(jobs):
+    for job in jobs:
         record_status(session, job.id, job.status, job.attempt)
-        queue.enqueue(session, job.id, job.attempt, virtual_time(job.priority, waiting + number))
+    add_turns(session, queue, tenant_id, [(job.id, job.attempt) for job in jobs], waiting)
 
 
 def cancel(session: Session, job: Job) -> bool:

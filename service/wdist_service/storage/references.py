@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.storage.files import Storage
 from wdist_service.tables import Artifact, SampleSet, UploadPart
 
@@ -28,6 +28,7 @@ def named(session: Session, hashes: list[str]) -> set[str]:
     return found
 
 
+@retried_after_races
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:
     """Remove files that no row names, once the deletion of the rows is committed; after a crash, the sweep does it."""
     if not hashes:

@@ -152,7 +152,7 @@ async def append_to_upload(
     )
     try:
         try:
-            await pump(request.stream(), appending.feed)
+            await pump(appending.heard(request.stream()), appending.feed)
         except (BrokenBodyError, BodyTimeoutError):
             await asyncio.to_thread(appending.keep)
             raise

@@ -1,7 +1,8 @@
 """Resumable uploads. Offset and lock are in the database and bytes in blob storage, so any replica can continue one.
 
-An upload is a row of `uploads` and its parts. A request that appends to it leases the row's lock for a few seconds at a
-time. Every write checks the lock's token, so a request that lost the lock (a frozen process, a dead connection) changes
+An upload is a row of `uploads` and its parts. A request that appends to it takes the row's lock. Its process gives the
+lock back when the request ends, or has been silent for a lease; the lock of a dead process (queue/leases.py) is free.
+Every write checks the lock's token, so a request that lost the lock (a frozen process, a dead connection) changes
 nothing. The last part is recorded only once the sample set exists, so after a crash in between the upload can still be
 resumed.
 """
@@ -11,15 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import secrets
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from wdist.data.readers.npy import HEADER_LIMIT
@@ -34,7 +34,7 @@ from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes
-from wdist_service.queue.leases import renewed
+from wdist_service.queue.leases import Leases
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.schemas import LISTS, Sending
 from wdist_service.sample_sets.service import SampleSets
@@ -42,12 +42,12 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
+from wdist_service.uploads.locks import Locks
 
 if TYPE_CHECKING:
     from _hashlib import HASH
 
 PART_BYTES = 16 << 20  # the most that must be sent again after a crash
-_RENEWALS = 3  # how often the lock is renewed within one lease
 CHECKSUMS = ("sha1", "sha256", "sha512")
 MAX_METADATA = 16_384
 _EXPIRED_AT_ONCE = 50
@@ -125,12 +125,14 @@ def _sending(values: Mapping[str, str]) -> Sending:
 class Uploads:
     """The resumable uploads of all tenants."""
 
-    def __init__(self, database: Database, storage: Storage, sample_sets: SampleSets, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, storage: Storage, sample_sets: SampleSets, settings: Settings, leases: Leases
+    ) -> None:
         self._database = database
         self._storage = storage
         self._sample_sets = sample_sets
         self._settings = settings
-        self.renew_seconds = settings.lease_seconds / _RENEWALS
+        self.locks = Locks(database, leases.holder_id, settings.lease_seconds)
 
     def create(self, tenant_id: str, length: int, description: Description, quota: Quota) -> Upload:
         """Begin an upload of `length` bytes, which count towards the quota. Raises TooLargeError and QuotaError."""
@@ -144,7 +146,7 @@ class Uploads:
             upload = Upload(
                 id=new_id("up"), tenant_id=tenant_id, length=length, offset=0, name=description.name,
                 format=description.kind, member=description.take.member, given=description.given,
-                created_at=time.time(), expires_at=now + self._settings.upload_expiry_seconds, locked_until=0.0,
+                created_at=time.time(), expires_at=now + self._settings.upload_expiry_seconds,
             )  # fmt: skip
             session.add(upload)
             return upload
@@ -163,23 +165,11 @@ class Uploads:
         upload = self.get(tenant_id, upload_id)
         if upload.error is not None:
             raise GoneError(f"{upload_id} cannot become a sample set: {upload.error}")
-        token = secrets.token_hex(16)
-        with self._database.write() as session:
-            now = self._database.now(session)
-            taken = session.execute(
-                update(Upload)
-                .where(Upload.id == upload_id, Upload.offset == offset)
-                .where(or_(Upload.lock.is_(None), Upload.locked_until < now))
-                .values(lock=token, locked_until=now + self._settings.lease_seconds)
-                .returning(Upload.id)
-            ).first()
-            if taken is None:
-                upload = tenancy.find(session, Upload, tenant_id, upload_id)
-                if upload.offset != offset:
-                    raise OffsetError(
-                        f"{upload_id} is at offset {upload.offset:,}, not {offset:,}", field="Upload-Offset"
-                    )
-                raise LockedError(f"{upload_id} is being added to; ask for its offset and try again", retry_after=2)
+        if (token := self.locks.acquire(upload_id, offset)) is None:
+            upload = self.get(tenant_id, upload_id)
+            if upload.offset != offset:
+                raise OffsetError(f"{upload_id} is at offset {upload.offset:,}, not {offset:,}", field="Upload-Offset")
+            raise LockedError(f"{upload_id} is being added to; ask for its offset and try again", retry_after=2)
         return Appending(self, upload, token, hasher, expected)
 
     def terminate(self, tenant_id: str, upload_id: str) -> None:
@@ -205,16 +195,6 @@ class Uploads:
 
     def part(self) -> Incoming:
         return self._storage.incoming()
-
-    def renew(self, upload: Upload, token: str) -> None:
-        """Extend the lock by another lease. Raises LockedError if it was lost."""
-        with self._database.write() as session:
-            self._touch(session, upload, token, {})
-
-    def release(self, upload: Upload, token: str) -> None:
-        with self._database.write() as session:
-            held = Upload.id == upload.id, Upload.lock == token
-            session.execute(update(Upload).where(*held).values(lock=None, locked_until=0.0))
 
     def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
         """Record sealed parts that start at `offset`, all or none."""
@@ -242,7 +222,7 @@ class Uploads:
             session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
 
         try:
-            with self._kept(upload, token):
+            with self.locks.busy(token):
                 row, _ = self._sample_sets.add_parts(
                     upload.tenant_id,
                     upload.name,
@@ -278,25 +258,11 @@ class Uploads:
         discard_unused(self._database, self._storage, hashes)
 
     def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
-        lease = {"locked_until": self._database.now(session) + self._settings.lease_seconds}
-        held = Upload.id == upload.id, Upload.lock == token
-        if session.execute(update(Upload).where(*held).values(**lease, **values).returning(Upload.id)).first() is None:
+        if not self.locks.change(session, upload.id, token, values):
             raise LockedError(f"{upload.id} was continued by another request, or ended", retry_after=1)
 
     def _expiry(self, session: Session) -> float:
         return self._database.now(session) + self._settings.upload_expiry_seconds
-
-    def _kept(self, upload: Upload, token: str) -> AbstractContextManager[None]:
-        """Keep renewing the lock during work that may outlast a lease."""
-
-        def renew() -> bool:
-            try:
-                self.renew(upload, token)
-            except LockedError:  # the final transaction will find that the lock is lost
-                return False
-            return True
-
-        return renewed(self.renew_seconds, renew)
 
 
 class Appending:
@@ -313,10 +279,15 @@ class Appending:
         self._sealed: list[Incoming] = []
         self._current: Incoming | None = None
         self._received = 0
-        self._renewed = time.monotonic()
         self._start = b""
         self.offset = upload.offset
         self.sample_set: SampleSet | None = None
+
+    async def heard(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream of the request's body; each piece that arrives shows that the request is not silent."""
+        async for chunk in stream:
+            self._uploads.locks.heard(self._token)
+            yield chunk
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the request's body."""
@@ -334,9 +305,6 @@ class Appending:
         if self._current.bytes >= PART_BYTES and self._hasher is None:
             self._seal()
             self._record(is_end=False)
-        if time.monotonic() - self._renewed > self._uploads.renew_seconds:
-            self._uploads.renew(self._upload, self._token)
-            self._renewed = time.monotonic()
 
     def finish(self) -> None:
         """Record the complete body. Raises ChecksumError, and InvalidError if the file cannot be a sample set."""
@@ -368,7 +336,7 @@ class Appending:
             self.sample_set = self._uploads.complete(self._upload, self._token, self._sealed)
         else:
             self._uploads.record(self._upload, self._token, self.offset, self._sealed)
-        self._sealed, self.offset, self._renewed = [], end, time.monotonic()
+        self._sealed, self.offset = [], end
         self._files.close()
 
     def __enter__(self) -> Appending:
@@ -376,7 +344,7 @@ class Appending:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
-        self._uploads.release(self._upload, self._token)
+        self._uploads.locks.release(self._token)
 
 
 def _parse_checksum(header: str | None) -> tuple[HASH | None, bytes]:

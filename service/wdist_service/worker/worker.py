@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
-import secrets
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import IO, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
@@ -25,21 +21,26 @@ from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.jobs import KINDS
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.queue.dispatch import Turn
+from wdist_service.queue.fairness import adopt_turns, requeue_stranded
+from wdist_service.queue.leases import STILL_BEATS, take_name
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
-from wdist_service.tables import Status
+from wdist_service.tables import Role, Status
 from wdist_service.worker.job_runner import JobRunner, Run
 from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
 
 log = logging.getLogger("wdist.worker")
 _TICK_SECONDS = 0.2
+_IDLE_WATCH_SECONDS = 2.0  # without attempts there is nothing to compare but one that no thread runs
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
-_STILL_BEATS = 2.5  # a live worker is seen to beat within so many intervals
+_SETTLE_SECONDS = 0.15
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
@@ -57,8 +58,9 @@ class Worker:
         self._pool = pool
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
+        self._idle_watch = _Interval(_IDLE_WATCH_SECONDS)
         self._stopping = threading.Event()
-        self._lock, self._name = _take_name(settings.data)
+        self._lock, self._name = take_name(settings.data, Role.WORKER)
         self.id = new_id("wrk")
 
     def run(self) -> None:
@@ -70,49 +72,63 @@ class Worker:
         _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
-        self._attempts.declare(self._name, len(self._pool), self._pool.devices)
+        self._leases = self._attempts.leases
+        self._leases.declare(self._name, len(self._pool), self._pool.devices)
         _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
-        dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
+        adopt_turns(self._database, self._queue)
+        dispatch.Consumer(self._database, self.id, self._take_turn, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
-        start_evicting_deleted(self._database, self._storage, self._stopping)
+        Schedule(self._database, self._maintenance(), self._stopping).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._pool)})
         try:
             self._control()
         finally:
             self._leave()
 
+    def _maintenance(self) -> list[Task]:
+        """What a worker does regularly."""
+        seconds = self._settings.maintenance_seconds
+        stranded = Task("stranded jobs", seconds, lambda: requeue_stranded(self._database, self._queue), is_shared=True)
+        return [*host_tasks(self._database, self._storage, seconds), stranded]
+
     # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
     def _control(self) -> None:
-        tasks = [
-            _Every(_TICK_SECONDS, self._watch),
-            _Every(_TICK_SECONDS, self._pool.tend),
-            _Every(self._settings.beat_seconds, self._beat),
-            _Every(self._settings.beat_seconds / 2, self._take_over),
-            _Every(_PURGE_SECONDS, lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)),
+        purge = lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)  # noqa: E731 - one of a list
+        tasks: list[tuple[_Interval, Callable[[], object]]] = [
+            (_Interval(_TICK_SECONDS), self._watch),
+            (_Interval(_TICK_SECONDS), self._pool.tend),
+            (_Interval(self._settings.beat_seconds), self._beat),
+            (_Interval(self._settings.beat_seconds / 2), self._take_over),
+            (_Interval(_PURGE_SECONDS), purge),
         ]
         while not self._stopping.wait(_TICK_SECONDS):
-            for task in tasks:
+            for interval, action in tasks:
                 try:
-                    task.run_if_due()
+                    if interval.is_due():
+                        action()
                 except DatabaseError as error:
                     log.warning("database error, trying again: %s", error.orig)
                     # While we could not write, others could not beat either: declare nobody dead for one lease.
-                    self._attempts.liveness.pause(self._settings.lease_seconds)
+                    self._leases.liveness.pause(self._settings.lease_seconds)
 
     def _beat(self) -> None:
-        if not self._attempts.beat():
-            self._attempts.declare(self._name, len(self._pool), self._pool.devices)
+        if not self._leases.beat():
+            self._leases.declare(self._name, len(self._pool), self._pool.devices)
 
     def _take_over(self) -> None:
-        moved = self._attempts.take_over(self._settings.lease_seconds, _STILL_BEATS * self._settings.beat_seconds)
+        given = self._settings
+        still_seconds = STILL_BEATS * given.beat_seconds
+        moved = self._attempts.take_over(given.lease_seconds, still_seconds, given.max_worker_deaths)
         if moved:
             log.warning("took over attempts of a dead worker", extra={"attempts": moved})
 
     def _watch(self) -> None:
         """Compare what runs here with the tables: stop what was canceled or is not ours, finish what is to."""
         runs = dict(self._runs)
+        if not (runs or self._strays or self._idle_watch.is_due()):
+            return
         ours = self._attempts.watch()
         for (job_id, attempt), run in runs.items():
             held = ours.get(job_id)
@@ -141,10 +157,10 @@ class Worker:
     def _leave(self) -> NoReturn:
         """Shut down gracefully: running attempts go back to the queue, for any worker to go on with.
 
-        What DBOS delivers from now on is left alone; `take_over` finds it, as after a crash.
+        Turns that DBOS delivers from now on are left alone; `take_over` puts them back, as after a crash.
         """
         log.info("worker stopping")
-        time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue has seen that `_at_once` is 0
+        time.sleep(_SETTLE_SECONDS)  # a poll that began before `_at_once` was 0 has ended by then
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -153,7 +169,7 @@ class Worker:
         for key, run in list(self._runs.items()):  # too busy to write a checkpoint
             self._attempts.hand_over(*key)
             run.fence()
-        self._attempts.leave()
+        self._leases.leave()
         self._pool.close()
         logging.shutdown()
         os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
@@ -173,12 +189,12 @@ class Worker:
         is_short = all(_seconds_left(run.runner) <= _SHORT_SECONDS for run in runs)
         return len(self._pool) + (1 if runs and is_short else 0)
 
-    def _run_attempt(self, job_id: str, attempt: int) -> None:
+    def _take_turn(self, turn: Turn) -> None:
         if self._stopping.is_set():
             threading.Event().wait()  # until the process ends: on return, DBOS would record the attempt as done
         with self._pool.taken() as slot:
             most = self._settings.together
-            claims = _until_stored(lambda: self._attempts.claim(job_id, attempt, most))
+            claims = _until_stored(lambda: self._attempts.claim(turn, most))
             if not claims:
                 slot.give_back(is_reusable=True)
                 return
@@ -311,19 +327,20 @@ def _seconds_left(runner: JobRunner) -> float:
     return sum(run.claim.cost_seconds for run in runner.runs.values() if not run.is_over)
 
 
-class _Every:
-    """Calls a function at most once per interval."""
+class _Interval:
+    """Says when something that is done every `seconds` seconds is to be done again."""
 
-    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._action = action
         self._next = 0.0
 
-    def run_if_due(self) -> None:
+    def is_due(self) -> bool:
+        """Whether the interval has passed; if so, the next one begins."""
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
-            self._action()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
@@ -338,30 +355,6 @@ def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lam
             log.warning("trying again: %s", error.orig if isinstance(error, DatabaseError) else error)
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
-
-
-def _take_name(data: Path) -> tuple[IO[str], str]:
-    """A name that this worker alone holds while its process lives: `host-5f3a/0`, `host-5f3a/1`, ...
-
-    Several hosts may have one host name (cloned machines do), so an id in the data directory is part of it.
-    """
-    directory = data / "workers"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "id").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        if not (host := file.read().strip()):
-            host = secrets.token_hex(4)
-            file.write(host)
-    for number in range(1024):
-        file = (directory / f"{number}.lock").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            continue
-        return file, f"{socket.gethostname()}-{host}/{number}"
-    raise RuntimeError("1,024 workers share this data directory; give this one another")
 
 
 def main(settings: Settings, pool: TrainerPool) -> None:
