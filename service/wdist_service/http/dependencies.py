@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from wdist_service.database import Database
 from wdist_service.errors import UnsupportedTypeError
+from wdist_service.http.text import check_body
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
 
@@ -36,11 +37,14 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
-    """Refuse a body that is not JSON."""
+async def require_json(
+    request: Request, content_type: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> None:
+    """Refuse a body that is not JSON, or has text that may not be stored. Every operation with a JSON body needs it."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send application/json")
+    await check_body(request)
 
 
 def _cursor(prefix: str) -> Any:

@@ -7,8 +7,10 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, StringConstraints
 
+from wdist_service.text import LINE, MAX_LINE
+
 Entry = TypeVar("Entry")
-Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, StringConstraints(max_length=MAX_LINE, pattern=LINE)]
 
 
 class ErrorView(BaseModel):

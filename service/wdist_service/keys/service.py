@@ -14,13 +14,15 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database, file_of
-from wdist_service.errors import NotFoundError
+from wdist_service.errors import InvalidError, NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_secret
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import LOCAL_TENANT, ApiKey
+from wdist_service.text import fault_in_line
 
 PREFIX = "wd_"
+_MAX_TENANT = 64
 _MIN_TOKEN = 24
 
 
@@ -104,6 +106,10 @@ class Keys:
         role: str,
         quota: dict[str, Any] | None = None,
     ) -> ApiKey:
+        if (fault := fault_in_line(name or "")) is not None:
+            raise InvalidError(f"the name of the key {fault}", field="name")
+        if (fault := fault_in_line(tenant_id)) is not None or len(tenant_id) > _MAX_TENANT:
+            raise InvalidError(f"the tenant {fault or f'has more than {_MAX_TENANT} characters'}", field="tenant")
         ensure_tenant(session, tenant_id)
         key = ApiKey(
             id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self._digest(token),

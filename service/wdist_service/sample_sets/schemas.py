@@ -11,8 +11,9 @@ from wdist.definitions.reading import Names, Selection
 from wdist_service.decoding.formats import MAX_NAMES, Format
 from wdist_service.http.schemas import Name, rfc3339
 from wdist_service.tables import SampleSet
+from wdist_service.text import TEXT
 
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot store NUL
+ColumnName = Annotated[str, StringConstraints(pattern=TEXT)]
 
 
 class InlineSamples(BaseModel):

@@ -42,6 +42,7 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
+from wdist_service.text import fault_in_text
 
 if TYPE_CHECKING:
     from _hashlib import HASH
@@ -97,6 +98,8 @@ def describe(header: str | None) -> Description:
             raise InvalidError(
                 f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
             ) from None
+        if (fault := fault_in_text(values[key])) is not None:
+            raise InvalidError(f"{key[:50]} {fault}: leave it out", field="Upload-Metadata")
     sending = _sending(values)
     if sending.format is not None:
         kind = sending.format
