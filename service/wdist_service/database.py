@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from sqlalchemy.orm import Session
 from wdist_service.settings import Settings
 
 HEAD = "0014"  # newest revision in migrations/versions; a test compares
+log = logging.getLogger("wdist.database")
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 
 
@@ -92,7 +95,7 @@ def _sqlite_engine(url: str) -> Engine:
     # isolation_level None: the driver begins no transactions by itself; `_begin` below does.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
-        pool_size=8, max_overflow=56, pool_timeout=30,
+        pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=_json,
     )  # fmt: skip
 
     event.listen(engine, "connect", _set_pragmas)
@@ -128,7 +131,19 @@ def _server_engine(url: str) -> Engine:
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": options})
+    return create_engine(
+        url, pool_size=8, max_overflow=24, pool_pre_ping=True, json_deserializer=_json,
+        connect_args={"options": options},
+    )  # fmt: skip
+
+
+def _json(stored: str) -> Any:
+    """What a JSON column holds; None, and an error in the log, if that is no JSON: one damaged row blocks no list."""
+    try:
+        return json.loads(stored)
+    except ValueError as error:
+        log.error("a stored value is not JSON: %s", error)
+        return None
 
 
 def wait_for(database: Database, seconds: float) -> None:

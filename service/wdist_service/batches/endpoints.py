@@ -25,12 +25,13 @@ from wdist_service.batches.schemas import (
     Figure,
     MatrixView,
     MatrixWithdrawnView,
+    batch_view,
 )
-from wdist_service.batches.service import Batches, Matrix, status_of
+from wdist_service.batches.service import Batches, Matrix
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
-from wdist_service.http.schemas import Page, maybe_rfc3339, page_of, rfc3339
+from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep
 from wdist_service.tables import Batch, Estimate
 
@@ -40,21 +41,8 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=responses(4
 
 def _view(services: ServicesDep, batch: Batch) -> BatchView:
     with services.database.read() as session:
-        counts = services[Batches].counts(session, batch)
-    return BatchView.model_validate(
-        {
-            "id": batch.id,
-            "status": status_of(batch, counts),
-            "kind": batch.kind,
-            "counts": {"total": batch.size, **counts},
-            "sets": batch.sets,
-            "options": batch.options,
-            "priority": batch.priority,
-            "metadata": batch.labels,
-            "created_at": rfc3339(batch.created_at),
-            "canceled_at": maybe_rfc3339(batch.canceled_at),
-        }
-    )
+        counts = services[Batches].counts(session, [batch])
+    return batch_view(batch, counts[batch.id])
 
 
 def _find(services: ServicesDep, caller: CallerDep, batch_id: str) -> Batch:
@@ -87,14 +75,15 @@ def create_batch(
     return _view(services, batch)
 
 
-@router.get("", responses=responses(422))
+@router.get("", response_model=Page[BatchView], responses=responses(422))
 def list_batches(
     caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterBatch = None
-) -> Page[BatchView]:
+) -> Response:
     """The caller's batches, newest first."""
     with services.database.read() as session:
         rows, following = tenancy.page(session, tenancy.owned(Batch, caller.tenant_id), Batch, limit, after)
-    return page_of([_view(services, row) for row in rows], following)
+        counts = services[Batches].counts(session, rows)
+    return page_of(rows, lambda row: batch_view.json(row, counts[row.id]), following)
 
 
 @router.get("/{batch_id}", responses=responses(404, 422))

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from wdist.definitions.withdrawn import certificate_note
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
+from wdist_service.estimates import labels
 from wdist_service.estimates.events import EventFeed
 from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
 from wdist_service.estimates.service import Estimates, Submission
@@ -104,7 +105,7 @@ def _read(services: ServicesDep, caller: CallerDep, estimate_id: str) -> Estimat
         return tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
 
 
-@router.get("", responses=responses(422))
+@router.get("", response_model=Page[EstimateView], responses=responses(422))
 def list_estimates(
     caller: CallerDep,
     services: ServicesDep,
@@ -114,17 +115,12 @@ def list_estimates(
     metadata: Annotated[
         list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
     ] = None,
-) -> Page[EstimateView]:
+) -> Response:
     """The caller's estimates, newest first."""
-    query = tenancy.owned(Estimate, caller.tenant_id)
-    if status:
-        query = query.where(Estimate.status.in_(status))
-    for label in metadata or []:
-        key, _, value = label.partition(":")
-        query = query.where(Estimate.labels[key].as_string() == value)
+    pairs = [(key, value) for key, _, value in (label.partition(":") for label in metadata or ())]
     with services.database.read() as session:
-        rows, following = tenancy.page(session, query, Estimate, limit, after)
-    return page_of([estimate_view(row) for row in rows], following)
+        rows, following = labels.page(session, caller.tenant_id, pairs, status or (), limit, after)
+    return page_of(rows, estimate_view.json, following)
 
 
 @router.get("/{estimate_id}", responses=responses(404, 422))

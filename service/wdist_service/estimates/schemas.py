@@ -12,7 +12,7 @@ from wdist import options
 from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
 from wdist.definitions.withdrawn import Withdrawn, withdrawn
-from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 from wdist_service.text import TEXT
 
@@ -187,6 +187,7 @@ class CurveView(BaseModel):
     complete: bool = Field(description="The estimate has ended.")
 
 
+@View
 def estimate_view(row: Estimate) -> EstimateView:
     return EstimateView.model_validate(
         {

@@ -84,10 +84,9 @@ async def evaluate(
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        receiver = NpyReceiver(file)
+        receiver = NpyReceiver(file, check=_check_rows)
         await pump(request.stream(), receiver.feed)
-        row = await asyncio.to_thread(receiver.finish, caller.tenant_id, None)
-        _check_rows(row)
+        await asyncio.to_thread(receiver.finish, caller.tenant_id, None)
         return await asyncio.to_thread(_answer, services, critic, file.path, gradient, wants_npy)
 
 
@@ -99,19 +98,21 @@ async def _ended(services: Services, caller: Caller, job: Evaluation, prefer: st
     if job.finished_at is None:
         headers["Retry-After"] = "1"
     status = 202 if job.finished_at is None else 201
-    return Response(job_view(job).model_dump_json(), status, headers, media_type="application/json")
+    return Response(job_view.json(job), status, headers, media_type="application/json")
 
 
-@router.get("/{estimate_id}/evaluations", responses=responses(401, 403, 404, 422, 503))
+@router.get(
+    "/{estimate_id}/evaluations", response_model=Page[EvaluationJobView], responses=responses(401, 403, 404, 422, 503)
+)
 def list_evaluations(
     estimate_id: IdPath, caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterEvaluation = None
-) -> Page[EvaluationJobView]:
+) -> Response:
     """Evaluations of the estimate's critic on stored sets, newest first."""
     with services.database.read() as session:
         tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         query = tenancy.owned(Evaluation, caller.tenant_id).where(Evaluation.estimate_id == estimate_id)
         rows, following = tenancy.page(session, query, Evaluation, limit, after)
-    return page_of([job_view(row) for row in rows], following)
+    return page_of(rows, job_view.json, following)
 
 
 @router.get("/{estimate_id}/evaluations/{evaluation_id}", responses=responses(401, 403, 404, 422, 503))
@@ -165,9 +166,9 @@ def _stored(services: Services, caller: Caller, sample_set_id: str) -> SampleSet
         return tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id, field="sample_set")
 
 
-def _check_rows(row: SampleSet) -> None:
-    if row.rows > MAX_ROWS:
-        raise TooLargeError(f"{row.rows:,} rows; at most {MAX_ROWS:,} are evaluated at once; store the set and name it")
+def _check_rows(shape: tuple[int, ...], _bytes: int) -> None:
+    if shape[0] > MAX_ROWS:
+        raise TooLargeError(f"{shape[0]:,} rows; at most {MAX_ROWS:,} are evaluated at once; store the set and name it")
 
 
 def _answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from wdist_service.errors import InvalidError
 from wdist_service.http.dependencies import IdPath, ServicesDep, require_json
@@ -27,10 +27,10 @@ def create_key(body: KeyRequest, _admin: AdminDep, services: ServicesDep) -> New
     return NewKeyView(**key_view(key).model_dump(), secret=secret)
 
 
-@router.get("")
-def list_keys(_admin: AdminDep, services: ServicesDep) -> Page[KeyView]:
+@router.get("", response_model=Page[KeyView])
+def list_keys(_admin: AdminDep, services: ServicesDep) -> Response:
     """All keys of all tenants, newest first."""
-    return page_of([key_view(key) for key in services[Keys].list()])
+    return page_of(services[Keys].list(), key_view.json)
 
 
 @router.delete("/{key_id}", responses=responses(404, 422))

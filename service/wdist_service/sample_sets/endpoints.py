@@ -6,13 +6,12 @@ import asyncio
 import base64
 import binascii
 import re
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
-from sqlalchemy.orm import Session
 
 from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS
 from wdist.data.tables.by import reading_by
@@ -28,8 +27,8 @@ from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, 
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.keys.quotas import admit_bytes
+from wdist_service.keys.caller import CallerDep
+from wdist_service.keys.quotas import Room
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
     InlineSamples,
@@ -39,7 +38,7 @@ from wdist_service.sample_sets.schemas import (
     SendingLevels,
     sample_set_view,
 )
-from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
+from wdist_service.sample_sets.service import DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import SampleSet
@@ -83,23 +82,21 @@ async def create_sample_set(
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
-    admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
+    room = Room(caller.tenant_id, caller.quota)
+    left = await asyncio.to_thread(_admit_declared, services, room, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
         if is_kept_as_sent(kind, take):
-            receiver = NpyReceiver(file)
+            receiver = NpyReceiver(file, check=partial(_check_room, room, left))
             await pump(request.stream(), receiver.feed)
             row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
             _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, None, admit)
+            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, room)
         else:
-            await pump(request.stream(), _limited(file, services.settings, kind))
+            await pump(request.stream(), _limited(file, services.settings, kind, room, left))
             _check_digest(expected, file)
             await asyncio.to_thread(file.seal)
-            row, is_new = await asyncio.to_thread(
-                services[SampleSets].add_decoded, caller.tenant_id, name, file, kind, take, None, admit
-            )
+            row, is_new = await asyncio.to_thread(services[SampleSets].add_decoded, room, name, file, kind, take)
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
@@ -126,16 +123,14 @@ async def create_sample_sets_by(
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
     take, levels_of = _reading_of_levels(sending, kind)
     expected = _parse_digest(repr_digest)
-    admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
+    room = Room(caller.tenant_id, caller.quota)
+    left = await asyncio.to_thread(_admit_declared, services, room, request.headers.get("content-length"))
     file = await asyncio.to_thread(services.storage.incoming)
     with file:
-        await pump(request.stream(), _limited(file, services.settings, kind))
+        await pump(request.stream(), _limited(file, services.settings, kind, room, left))
         _check_digest(expected, file)
         await asyncio.to_thread(file.seal)
-        made = await asyncio.to_thread(
-            services[SampleSets].add_levels, caller.tenant_id, sending.name, file, kind, take, levels_of, admit
-        )
+        made = await asyncio.to_thread(services[SampleSets].add_levels, room, sending.name, file, kind, take, levels_of)
     response.status_code = 201 if any(is_new for _, is_new in made) else 200
     return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
 
@@ -155,24 +150,28 @@ def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection,
     return take, LevelsOf(sending.by, sending.levels)
 
 
-def _admission(caller: Caller) -> Admit:
-    def admit(session: Session, more: int) -> None:
-        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
-
-    return admit
-
-
-def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
-    """Reject a body whose Content-Length exceeds the quota. A body without one is checked once it has arrived."""
+def _admit_declared(services: ServicesDep, room: Room, declared: str | None) -> int | None:
+    """Reject a body whose Content-Length exceeds the quota. Returns how long one without may become; None: any."""
     with services.database.read() as session:
-        admit(session, int(declared) if declared and declared.isdigit() else 0)
+        room.admit(session, int(declared) if declared and declared.isdigit() else 0)
+        return room.left(session)
 
 
-def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
+def _check_room(room: Room, left: int | None, _shape: tuple[int, ...], declared: int) -> None:
+    """Reject an .npy file whose header declares more bytes than are left."""
+    if left is not None and declared > left:
+        raise room.refusal(left)
+
+
+def _limited(
+    file: Incoming, settings: Settings, kind: Format, room: Room, left: int | None
+) -> Callable[[memoryview], None]:
     """A writer that enforces the size limit. The limit of inline JSON is low because it is parsed in memory."""
     limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
 
     def write(data: memoryview) -> None:
+        if left is not None and file.bytes + len(data) > left:
+            raise room.refusal(left)
         if file.bytes + len(data) > limit:
             raise TooLargeError(
                 f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
@@ -197,21 +196,21 @@ def _parse_digest(header: str | None) -> str | None:
         raise DigestError("Repr-Digest is not base64", field="Repr-Digest") from None
 
 
-@router.get("", responses=responses(422))
+@router.get("", response_model=Page[SampleSetView], responses=responses(422))
 def list_sample_sets(
     caller: CallerDep,
     services: ServicesDep,
     limit: LimitQuery = 20,
     after: AfterSampleSet = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
-) -> Page[SampleSetView]:
+) -> Response:
     """The caller's sets, newest first."""
     query = tenancy.owned(SampleSet, caller.tenant_id)
     if sha256 is not None:
         query = query.where(SampleSet.sha256 == sha256)
     with services.database.read() as session:
         rows, following = tenancy.page(session, query, SampleSet, limit, after)
-    return page_of([sample_set_view(row) for row in rows], following)
+    return page_of(rows, sample_set_view.json, following)
 
 
 @router.get("/{sample_set_id}", responses=responses(404, 422))

@@ -148,7 +148,7 @@ async def append_to_upload(
     if request.headers.get("content-type", "") != _BODY_TYPE:
         raise UnsupportedTypeError(f"send the bytes as {_BODY_TYPE}")
     appending = await asyncio.to_thread(
-        services[Uploads].append, caller.tenant_id, upload_id, upload_offset, upload_checksum
+        services[Uploads].append, caller.tenant_id, upload_id, upload_offset, upload_checksum, caller.quota
     )
     try:
         try:
