@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.requests import ClientDisconnect
 
 from wdist_service.errors import RequestError
+from wdist_service.http.executors import Executor
 from wdist_service.http.middleware import BodyTimeoutError
 
 _BLOCK_BYTES = 1 << 20
@@ -28,7 +29,7 @@ def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:
             feed(memoryview(chunk))
 
 
-async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]) -> None:
+async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None], executor: Executor) -> None:
     """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
     work: asyncio.Future[None] | None = None
     chunks: list[bytes] = []
@@ -40,19 +41,19 @@ async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None])
             if size >= _BLOCK_BYTES:
                 if work is not None:
                     await work
-                work = asyncio.ensure_future(asyncio.to_thread(_feed_all, feed, chunks))
+                work = asyncio.ensure_future(executor.go_on(_feed_all, feed, chunks))
                 chunks, size = [], 0
         if work is not None:
             await work
         work = None
         if size:
-            await asyncio.to_thread(_feed_all, feed, chunks)
+            await executor.go_on(_feed_all, feed, chunks)
     except (ClientDisconnect, BodyTimeoutError) as error:
         if work is not None:
             await work
             work = None
         if size:  # what has arrived may be kept
-            await asyncio.to_thread(_feed_all, feed, chunks)
+            await executor.go_on(_feed_all, feed, chunks)
         if isinstance(error, BodyTimeoutError):
             raise
         raise BrokenBodyError("send it again", field="body") from None
