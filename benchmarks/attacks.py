@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/attacks.py [--only NAME ...] [--seconds 20]
 
 Each attack runs against a `wdist serve` of its own on this machine; that of the frozen bucket needs moto. While it
-lasts, two probes ask: `/livez` on new connections, and `GET /v1/sample-sets` on a connection that stays open, with a key.
-Printed are the 99th percentiles of both in ms, the answers that were no 200, and the most memory of the API process.
+lasts, two probes ask 20 times a second: `/livez` on new connections, and `GET /v1/sample-sets` with a key on one that
+stays open. Printed are the 99th percentiles of both, the most memory of the API process, and what the attacker and the
+probes were answered.
 
 Goals: /livez 200 ms, GET 300 ms, 250 MB.
 
@@ -15,7 +16,7 @@ Goals: /livez 200 ms, GET 300 ms, 250 MB.
 - levels: the same file, to be split by its levels.
 - evaluations: 20 evaluations of 10,000 rows at once, again and again.
 - waits: 1,000 estimates submitted with `Prefer: wait=60`.
-- streams: 500 listeners to the events of one queued estimate.
+- streams: 500 listeners to the events of one running estimate.
 - strangers: requests with ever new keys that do not exist.
 - bodies: JSON bodies of 4 MB.
 - frozen: the bucket's server is stopped (SIGSTOP) while 40 clients upload and download.
@@ -28,9 +29,9 @@ import asyncio
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import secrets
-import signal
 import socket
 import sys
 import tempfile
@@ -38,6 +39,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import httpx
@@ -45,7 +48,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "service")]
-from s3_process import s3  # noqa: E402
+from s3_process import S3Server, s3  # noqa: E402
 from service_process import Server, npy  # noqa: E402
 
 GOALS = {"livez": 200.0, "get": 300.0, "memory": 250.0}
@@ -72,37 +75,43 @@ class Target:
 Attack = Callable[[Target, float], Awaitable[str]]
 
 
-class Probes(threading.Thread):
-    """Asks the server 20 times a second from a process's point of view: one request after the other, each kind in a thread."""
+def probe(url: str, headers: dict[str, str], path: str, stays_open: bool, stopping: Event, found: Connection) -> None:
+    """Ask the server 20 times a second until told to stop; sends milliseconds, and what came instead of a 200."""
+    milliseconds: list[float] = []
+    others: list[str] = []
+    client = httpx.Client(base_url=url, headers=headers, timeout=30)
+    while not stopping.wait(0.05):
+        if not stays_open:
+            client.close()
+            client = httpx.Client(base_url=url, headers=headers, timeout=30)
+        started = time.perf_counter()
+        try:
+            if (answer := client.get(path)).status_code != 200:
+                others.append(str(answer.status_code))
+        except httpx.HTTPError as error:
+            others.append(type(error).__name__)
+        milliseconds.append(1000 * (time.perf_counter() - started))
+    client.close()
+    found.send((milliseconds, others))
+
+
+class Probe:
+    """`probe` in a process of its own: the attacker's work must not slow it down."""
 
     def __init__(self, target: Target, path: str, *, stays_open: bool) -> None:
-        super().__init__(daemon=True)
-        self._target, self._path, self._stays_open = target, path, stays_open
-        self.milliseconds: list[float] = []
-        self.other: list[str] = []
-        self.stopping = threading.Event()
+        spawn = multiprocessing.get_context("spawn")
+        self._found, theirs = spawn.Pipe(duplex=False)
+        self._stopping = spawn.Event()
+        arguments = (target.server.url, target.headers, path, stays_open, self._stopping, theirs)
+        self._process = spawn.Process(target=probe, args=arguments, daemon=True)
+        self._process.start()
 
-    def run(self) -> None:
-        client = self._client()
-        while not self.stopping.wait(0.05):
-            if not self._stays_open:
-                client.close()
-                client = self._client()
-            started = time.perf_counter()
-            try:
-                answer = client.get(self._path)
-                if answer.status_code != 200:
-                    self.other.append(str(answer.status_code))
-            except httpx.HTTPError as error:
-                self.other.append(type(error).__name__)
-            self.milliseconds.append(1000 * (time.perf_counter() - started))
-        client.close()
-
-    def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=self._target.server.url, headers=self._target.headers, timeout=30)
-
-    def p99(self) -> float:
-        return float(np.percentile(self.milliseconds, 99))
+    def stop(self) -> tuple[float, list[str], int]:
+        """The 99th percentile in milliseconds, what came instead of a 200, and the number of requests."""
+        self._stopping.set()
+        milliseconds, others = self._found.recv()
+        self._process.join()
+        return float(np.percentile(milliseconds, 99)), others, len(milliseconds)
 
 
 def memory(pid: int) -> float:
@@ -209,11 +218,18 @@ async def waits(target: Target, seconds: float) -> str:
 
 
 async def streams(target: Target, seconds: float) -> str:
+    estimate = target.server.client.post(
+        "/v1/estimates",
+        json={"source": target.sets[0], "target": target.sets[1], "steps": 1_000_000, "critic": "groupsort"},
+        headers=target.headers,
+    ).json()["id"]
+
     async def listen(_number: int, client: httpx.AsyncClient) -> str:
         with contextlib.suppress(httpx.ReadTimeout, TimeoutError):
+            path = f"/v1/estimates/{estimate}/events"
             async with (
                 asyncio.timeout(seconds),
-                client.stream("GET", f"/v1/estimates/{target.estimate}/events", headers={"Last-Event-ID": ""}) as answer,
+                client.stream("GET", path) as answer,
             ):
                 async for _ in answer.aiter_lines():
                     pass
@@ -257,7 +273,8 @@ async def _repeat(
     target: Target, seconds: float, clients: int, send: Callable[[int, httpx.AsyncClient], Awaitable[object]]
 ) -> str:
     """Have many clients call `send` again and again; returns how often which answer came."""
-    until, answers, number = time.monotonic() + seconds, {}, 0
+    until, number = time.monotonic() + seconds, 0
+    answers: dict[str, int] = {}
 
     async def one(client: httpx.AsyncClient) -> None:
         nonlocal number
@@ -287,15 +304,14 @@ ATTACKS: dict[str, Attack] = {
 
 
 @contextlib.contextmanager
-def target_of(attack: str, folder: Path) -> Iterator[tuple[Target, int]]:
-    """A server with a key, two sets and a finished estimate, and the process that is frozen for the attack, or 0."""
+def target_of(attack: str, folder: Path) -> Iterator[tuple[Target, S3Server | None]]:
+    """A server with a key, two sets and a finished estimate, and the bucket's server, if the attack is about it."""
     with contextlib.ExitStack() as stack:
-        environment: dict[str, str | None] = {"WDIST_SERVER_LOG_LEVEL": "WARNING"}
-        frozen = 0
+        environment: dict[str, str | None] = {"WDIST_SERVER_LOG_LEVEL": "warning"}
+        frozen = None
         if attack == "frozen":
-            bucket = stack.enter_context(s3())
-            environment |= {f"WDIST_SERVER_{name.upper()}": value for name, value in bucket.settings().items()}
-            frozen = bucket.process.pid
+            frozen = stack.enter_context(s3())
+            environment |= {f"WDIST_SERVER_{name.upper()}": value for name, value in frozen.settings().items()}
         server = stack.enter_context(Server(folder / "data", ["--workers", "1"], environment))
         server.client.timeout = httpx.Timeout(120)
         generator = np.random.default_rng(1)
@@ -309,29 +325,28 @@ def target_of(attack: str, folder: Path) -> Iterator[tuple[Target, int]]:
 def under(attack: str, seconds: float) -> dict[str, object]:
     """Run one attack; returns the figures."""
     with tempfile.TemporaryDirectory() as name, target_of(attack, Path(name)) as (target, frozen):
-        probes = [Probes(target, "/livez", stays_open=False), Probes(target, "/v1/sample-sets", stays_open=True)]
+        probes = [
+            Probe(target, "/livez", stays_open=False), Probe(target, "/v1/sample-sets", stays_open=True)
+        ]  # fmt: skip
         (api,) = target.server.pids("api")
-        most = memory(api)
-        if frozen:
-            os.kill(frozen, signal.SIGSTOP)
-        for probe in probes:
-            probe.start()
-        running = threading.Thread(target=lambda: told.append(asyncio.run(ATTACKS[attack](target, seconds))))
+        time.sleep(2)  # until the probes ask
+        if frozen is not None:
+            frozen.freeze()
         told: list[str] = []
+        running = threading.Thread(target=lambda: told.append(asyncio.run(ATTACKS[attack](target, seconds))))
         running.start()
+        most = memory(api)
         while running.is_alive():
             most = max(most, memory(api))
             running.join(0.1)
-        for probe in probes:
-            probe.stopping.set()
-            probe.join(35)
-        if frozen:
-            os.kill(frozen, signal.SIGCONT)
-        livez, get = probes
-        others = [f"{len(probe.other)} of {len(probe.milliseconds)}" for probe in probes if probe.other]
+        if frozen is not None:
+            frozen.wake()
+        livez, get = (each.stop() for each in probes)
+        refused = [f"{len(others)} of {count} probes: {', '.join(sorted(set(others)))}" for _, others, count in
+                   (livez, get) if others]  # fmt: skip
         return {
-            "livez": livez.p99(), "get": get.p99(), "memory": most, "told": told[0] if told else "failed",
-            "others": ", ".join(others + sorted(set(livez.other + get.other))),
+            "livez": livez[0], "get": get[0], "memory": most, "told": told[0] if told else "failed",
+            "others": "; ".join(refused) or "every probe answered",
         }  # fmt: skip
 
 
@@ -347,7 +362,7 @@ def main() -> None:
         verdict = "reached" if not missed else "NOT reached: " + ", ".join(missed)
         print(
             f"{attack:<12} {found['livez']:7.0f} ms {found['get']:5.0f} ms {found['memory']:4.0f} MB  {verdict}"
-            f"  ({found['told']}; {found['others'] or 'every probe answered'})",
+            f"  ({found['told']}; {found['others']})",
             flush=True,
         )
 
