@@ -146,7 +146,7 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status == Status.SUCCEEDED:
             return CurveView.model_validate({"data": estimate.curve or [], "complete": True})
-        query = select(Event.data).where(Event.estimate_id == estimate_id, Event.type == "progress").order_by(Event.id)
+        query = select(Event.data).where(Event.job_id == estimate_id, Event.type == "progress").order_by(Event.id)
         points = [
             {name: data[name] for name in ("step", "seconds", "value")} for data in session.execute(query).scalars()
         ]

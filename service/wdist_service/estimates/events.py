@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from fastapi.sse import ServerSentEvent
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.http.executors import Executor
-from wdist_service.tables import TERMINAL, Batch, Estimate, Evaluation, Event
+from wdist_service.tables import TERMINAL, Batch, Estimate, Event, Job
 
 _POLL_SECONDS = 0.2
 _KEPT = 200
@@ -168,24 +168,21 @@ class EventFeed:
         begun, found = dict.fromkeys(fresh, 0), []
         with self._database.read() as session:
             if known:
-                query = (
-                    select(Event).where(Event.estimate_id.in_(known), Event.id > min(known.values())).order_by(Event.id)
-                )
+                query = select(Event).where(Event.job_id.in_(known), Event.id > min(known.values())).order_by(Event.id)
                 for event in session.execute(query).scalars():
-                    if event.id > known[event.estimate_id]:
-                        found.append((event.estimate_id, Item.of(event)))
+                    if event.id > known[event.job_id]:
+                        found.append((event.job_id, Item.of(event)))
             if fresh:
-                newest = select(Event.estimate_id, func.max(Event.id)).where(Event.estimate_id.in_(fresh))
-                begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.estimate_id))}
+                newest = select(Event.job_id, func.max(Event.id)).where(Event.job_id.in_(fresh))
+                begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.job_id))}
             return _News(begun, found, self._unfinished_of(session, wanted))
 
     def _unfinished_of(self, session: Session, wanted: list[str]) -> set[str]:
         """Those of the jobs and batches that exist and have not ended."""
-        open_jobs = select(Estimate.id).where(Estimate.id.in_(wanted), Estimate.finished_at.is_(None))
+        open_jobs = select(Job.id).where(Job.id.in_(wanted), Job.finished_at.is_(None))
         found = set(session.execute(open_jobs).scalars())
-        open_evaluations = select(Evaluation.id).where(Evaluation.id.in_(wanted), Evaluation.finished_at.is_(None))
-        found |= set(session.execute(open_evaluations).scalars())
         if batches := [name for name in wanted if name.startswith(f"{Batch.prefix}_")]:
-            is_open = exists().where(Estimate.batch_id == Batch.id, Estimate.finished_at.is_(None))
-            found |= set(session.execute(select(Batch.id).where(Batch.id.in_(batches), is_open)).scalars())
+            members = select(Estimate.id).where(Estimate.batch_id == Batch.id, Estimate.finished_at.is_(None))
+            is_open = select(Batch.id).where(Batch.id.in_(batches), members.exists())
+            found |= set(session.execute(is_open).scalars())
         return found

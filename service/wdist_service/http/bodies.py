@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect
 
 from wdist_service.errors import RequestError
 from wdist_service.http.executors import Executor
 from wdist_service.http.middleware import BodyTimeoutError
+from wdist_service.storage.files import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10  # smaller chunks are joined: each costs a call of the receiver
@@ -19,6 +21,18 @@ class BrokenBodyError(RequestError):
     """The connection ended inside the body; nobody is left to read the response."""
 
     status, type, title = 400, "broken_body", "The body ended before it was complete"
+
+
+@asynccontextmanager
+async def incoming(storage: Storage, executor: Executor) -> AsyncIterator[Incoming]:
+    """A file for a body, removed at the end of the block unless it was stored. Raises BusyError and DiskFullError."""
+    file = await executor.run(storage.incoming)
+    try:
+        yield file
+    except BaseException as error:
+        await executor.go_on(file.__exit__, type(error), error, error.__traceback__)
+        raise
+    await executor.go_on(file.__exit__, None, None, None)
 
 
 def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:

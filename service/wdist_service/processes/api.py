@@ -23,7 +23,7 @@ def main() -> None:
     from wdist_service.settings import SettingsError, load
 
     show_heartbeat()
-    # The event loop gets the interpreter back from the threads after 1 ms, not 5: with 8 of them busy it waits for each.
+    # A busy thread hands the interpreter to the event loop after 1 ms, not 5: the loop waits for each of them.
     sys.setswitchinterval(0.001)
     settings = load()
     logs.configure(settings.log_level)

@@ -6,8 +6,7 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -24,7 +23,7 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
-from wdist_service.http.bodies import pump
+from wdist_service.http.bodies import incoming, pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
 from wdist_service.http.executors import BoundedRoute, Executor, runs_in
 from wdist_service.http.files import FILE, stored_file
@@ -93,7 +92,8 @@ async def create_sample_set(
     admit = _admission(caller)
     bodies, sets = services.executors["bodies"], services[SampleSets]
     storing = services.executors["storage" if is_kept_as_sent(kind, take) else "decoding"]
-    async with _incoming(request, services, caller, admit, storing) as file:
+    await _admit(request, services, admit, storing)
+    async with incoming(services.storage, bodies) as file:
         if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file)
             await pump(request.stream(), receiver.feed, bodies)
@@ -134,7 +134,8 @@ async def create_sample_sets_by(
     expected = _parse_digest(repr_digest)
     admit = _admission(caller)
     bodies, decoding = services.executors["bodies"], services.executors["decoding"]
-    async with _incoming(request, services, caller, admit, decoding) as file:
+    await _admit(request, services, admit, decoding)
+    async with incoming(services.storage, bodies) as file:
         await pump(request.stream(), _limited(file, services.settings, kind), bodies)
         _check_digest(expected, file)
         await bodies.go_on(file.seal)
@@ -167,21 +168,10 @@ def _admission(caller: Caller) -> Admit:
     return admit
 
 
-@asynccontextmanager
-async def _incoming(
-    request: Request, services: Services, caller: Caller, admit: Admit, storing: Executor
-) -> AsyncIterator[Incoming]:
-    """A file for the body, unless the body's length exceeds the quota, or too many bodies wait for what comes next."""
+async def _admit(request: Request, services: Services, admit: Admit, storing: Executor) -> None:
+    """Refuse a body before it comes if it exceeds the quota, or if too many others wait for what would come next."""
     storing.check()
     await services.executors["reads"].run(_admit_declared, services, admit, request.headers.get("content-length"))
-    bodies = services.executors["bodies"]
-    file = await bodies.run(services.storage.incoming)
-    try:
-        yield file
-    except BaseException as error:
-        await bodies.go_on(file.__exit__, type(error), error, error.__traceback__)
-        raise
-    await bodies.go_on(file.__exit__, None, None, None)
 
 
 def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
