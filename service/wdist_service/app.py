@@ -33,6 +33,7 @@ from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
+from wdist_service.http.turns import Turns
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
@@ -140,6 +141,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
     app.add_middleware(uploads.ProtocolVersion)
+    app.add_middleware(Turns)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
 
