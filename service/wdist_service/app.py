@@ -26,16 +26,19 @@ from wdist_service.estimates.service import Estimates
 from wdist_service.evaluations import endpoints as evaluate
 from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
+from wdist_service.examples import EXAMPLES
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
-from wdist_service.http.examples import EXAMPLES
+from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.http.text import TextGuard
+from wdist_service.http.turns import Turns
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
+from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
@@ -79,6 +82,8 @@ def build_services(settings: Settings) -> Services:
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    executors = Executors(settings.decoders)
+    api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(
         settings,
         database,
@@ -89,7 +94,9 @@ def build_services(settings: Settings) -> Services:
         api_keys,
         Uploads(database, storage, sets, settings),
         Batches(database, queue, jobs),
-        EventFeed(database),
+        EventFeed(database, executors["events"]),
+        executors,
+        KnownKeys(api_keys, executors["keys"]),
         metrics,
         HttpMetrics(metrics),
         evaluator,
@@ -108,6 +115,7 @@ def create_app(services: Services) -> FastAPI:
         yield
         closing.set()
         services[dispatch.Queue].close()
+        services.executors.close()
         services.database.close()
 
     app = FastAPI(
@@ -132,9 +140,10 @@ def create_app(services: Services) -> FastAPI:
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
-    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
     app.add_middleware(TextGuard)
     app.add_middleware(uploads.ProtocolVersion)
+    app.add_middleware(Turns)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
 

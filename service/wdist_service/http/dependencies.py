@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from wdist_service.database import Database
 from wdist_service.errors import UnsupportedTypeError
+from wdist_service.http.executors import Executors
 from wdist_service.http.text import check_body
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
@@ -16,11 +17,12 @@ Service = TypeVar("Service")
 
 
 class Services:
-    """Everything that an endpoint can use: settings, database, storage, and the services, found by class."""
+    """Everything that an endpoint can use: settings, database, storage, executors, and services, found by class."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, *others: object) -> None:
         self.settings, self.database, self.storage = settings, database, storage
         self._by_kind = {type(service): service for service in others}
+        self.executors = self[Executors]
 
     def __getitem__(self, kind: type[Service]) -> Service:
         """The service of this class. Raises KeyError if the application was built without it."""
@@ -29,7 +31,7 @@ class Services:
         return service
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

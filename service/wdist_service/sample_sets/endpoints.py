@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
@@ -22,12 +21,13 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
-from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.bodies import incoming, pump
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute, Executor, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import CallerDep
+from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.keys.quotas import Room
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
@@ -43,7 +43,12 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import SampleSet
 
-router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/sample-sets",
+    tags=["sample sets"],
+    responses=responses(401, 403, 503),
+    route_class=BoundedRoute,
+)
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODIES = {
@@ -83,20 +88,22 @@ async def create_sample_set(
     expected = _parse_digest(repr_digest)
 
     room = Room(caller.tenant_id, caller.quota)
-    left = await asyncio.to_thread(_admit_declared, services, room, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
+    bodies, sets = services.executors["bodies"], services[SampleSets]
+    storing = services.executors["storage" if is_kept_as_sent(kind, take) else "decoding"]
+    left = await _admit(request, services, room, storing)
+    async with incoming(services.storage, bodies) as file:
         if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file, check=partial(_check_room, room, left))
-            await pump(request.stream(), receiver.feed)
-            row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
-            _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, room)
+            await pump(request.stream(), receiver.feed, bodies)
+            row = await bodies.go_on(receiver.finish, caller.tenant_id, name)
+            add = partial(sets.add, file, row, room)
         else:
-            await pump(request.stream(), _limited(file, services.settings, kind, room, left))
-            _check_digest(expected, file)
-            await asyncio.to_thread(file.seal)
-            row, is_new = await asyncio.to_thread(services[SampleSets].add_decoded, room, name, file, kind, take)
+            await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
+            await bodies.go_on(file.seal)
+            add = partial(sets.add_decoded, room, name, file, kind, take)
+        _check_digest(expected, file)
+        await check_still_allowed(services, caller)
+        row, is_new = await storing.run(add)
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
@@ -124,13 +131,15 @@ async def create_sample_sets_by(
     take, levels_of = _reading_of_levels(sending, kind)
     expected = _parse_digest(repr_digest)
     room = Room(caller.tenant_id, caller.quota)
-    left = await asyncio.to_thread(_admit_declared, services, room, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
-        await pump(request.stream(), _limited(file, services.settings, kind, room, left))
+    bodies, decoding = services.executors["bodies"], services.executors["decoding"]
+    left = await _admit(request, services, room, decoding)
+    async with incoming(services.storage, bodies) as file:
+        await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
         _check_digest(expected, file)
-        await asyncio.to_thread(file.seal)
-        made = await asyncio.to_thread(services[SampleSets].add_levels, room, sending.name, file, kind, take, levels_of)
+        await bodies.go_on(file.seal)
+        await check_still_allowed(services, caller)
+        add = services[SampleSets].add_levels
+        made = await decoding.run(add, room, sending.name, file, kind, take, levels_of)
     response.status_code = 201 if any(is_new for _, is_new in made) else 200
     return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
 
@@ -150,8 +159,17 @@ def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection,
     return take, LevelsOf(sending.by, sending.levels)
 
 
-def _admit_declared(services: ServicesDep, room: Room, declared: str | None) -> int | None:
-    """Reject a body whose Content-Length exceeds the quota. Returns how long one without may become; None: any."""
+async def _admit(request: Request, services: Services, room: Room, storing: Executor) -> int | None:
+    """Refuse a body before it comes if it exceeds the quota, or if too many others wait for what would come next.
+
+    Returns how long one without a declared length may become; None: any length.
+    """
+    storing.check()
+    declared = request.headers.get("content-length")
+    return await services.executors["reads"].run(_admit_declared, services, room, declared)
+
+
+def _admit_declared(services: Services, room: Room, declared: str | None) -> int | None:
     with services.database.read() as session:
         room.admit(session, int(declared) if declared and declared.isdigit() else 0)
         return room.left(session)
@@ -231,6 +249,7 @@ def put_columns(sample_set_id: IdPath, body: ColumnNames, caller: CallerDep, ser
 
 
 @router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)
+@runs_in("storage")
 def get_sample_set_content(
     sample_set_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
 ) -> Response:
@@ -241,6 +260,7 @@ def get_sample_set_content(
 
 
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
+@runs_in("storage")
 def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a set that no queued or running estimate uses."""
     services[SampleSets].delete(caller.tenant_id, sample_set_id)
