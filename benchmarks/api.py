@@ -7,6 +7,8 @@
 - training    GET /v1/estimates/{id} while a job occupies all cores (goal: p99 100 ms), without and with 100 listeners
               to its events; how long after the first listener the others receive an event
 - submit      POST /v1/estimates, SQLite with synchronous=FULL, 4 connections (goals: 80/s, p99 150 ms)
+- lists       pages, label filters and submissions beside 20,000 queued and 100,000 finished estimates and 5,000 sets
+              (goals: page of 100 p99 60 ms, label p50 30 ms, submit p99 25 ms)
 - batch       1,000 pairs in one request (goal: 5 s)
 - hostile     10,000 hostile requests and 500 malformed files (goals: no 500, nothing stored, memory 150 MB)
 """
@@ -35,7 +37,10 @@ from service_process import Server, normal  # noqa: E402
 from test_service_formats import HOSTILE, LIMITS  # noqa: E402
 from test_service_hostile import hostile_request, malformed, stored  # noqa: E402
 
+from wdist_service.estimates.labels import digest_of  # noqa: E402
+
 BLOCK = 1 << 20
+QUEUED, FINISHED, SETS = 20_000, 100_000, 5_000
 
 
 def make_file(path: Path, gigabytes: float, seed: int = 0) -> Path:
@@ -230,6 +235,76 @@ def submit(folder: Path, _: float) -> list[str]:
     return [f"{rate:.0f}/s, p99 {quantile(seconds, 0.99):.0f} ms of 1,000 on 4 connections (goals 80/s, 150 ms)"]
 
 
+def fill(server: Server, estimate: str, sample_set: str) -> None:
+    """Copy a finished estimate 100,000 times, every hundredth with a label, and a sample set 5,000 times."""
+    numbers = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < {count}) "
+    for table, key, count in (
+        ("jobs", estimate, FINISHED),
+        ("estimates", estimate, FINISHED),
+        ("sample_sets", sample_set, SETS),
+    ):
+        columns = [row[1] for row in server.rows(f"PRAGMA table_info({table})") if row[1] not in ("id", "identity")]
+        prefix = key.partition("_")[0]
+        server.write(
+            f"{numbers.format(count=count)} INSERT INTO {table} (id, {', '.join(columns)}) "
+            f"SELECT '{prefix}_00' || printf('%024d', k), {', '.join(columns)} FROM n, {table} WHERE id = :key",
+            key=key,
+        )
+    server.write(
+        f"{numbers.format(count=FINISHED // 100)} INSERT INTO job_labels (label, first_id, last_id, job_id) "
+        "SELECT :label, 'est_00' || printf('%024d', 100 * k), 'est_00' || printf('%024d', 100 * k), "
+        "'est_00' || printf('%024d', 100 * k) FROM n",
+        label=digest_of("local", "team", "blue"),
+    )
+
+
+def lists(folder: Path, _: float) -> list[str]:
+    with Server(folder / "data") as server:
+        body = pair(server)
+        done = server.submit(**body, critic="affine", steps=5, baseline_rows=0, metadata={"run": "first"})
+        server.until_done(done)
+        server.stop()
+    with Server(folder / "data", ["--workers", "0"]) as server:
+        fill(server, done, body["source"])
+        client = server.client
+        for k in range(QUEUED // 5000):
+            pairs = {"pairs": [body] * 5000, "metadata": {"nightly": str(k), "team": "red"}}
+            assert client.post("/v1/batches", json=pairs, timeout=120).status_code == 202
+
+        def pages(path: str, count: int = 100, **query: str) -> list[float]:
+            after: dict[str, str] = {}
+            seconds = []
+            for _ in range(count):
+                started = time.perf_counter()
+                answer = client.get(path, params={"limit": "100", **query, **after})
+                seconds.append(time.perf_counter() - started)
+                assert answer.status_code == 200, answer.text
+                page = answer.json()
+                assert page["data"], (path, query)
+                after = {"after": page["next"]} if page["has_more"] else {}
+            return seconds
+
+        one = {"limit": "100", "metadata": "run:first"}
+        measured = {
+            "for comparison, /version": timed(lambda: client.get("/version"), 300, {200}),
+            "page of 100 estimates": pages("/v1/estimates"),
+            "page of 100 finished": pages("/v1/estimates", status="succeeded"),
+            "page of 100 sets": pages("/v1/sample-sets"),
+            "page of batches": pages("/v1/batches"),
+            "label of one": timed(lambda: client.get("/v1/estimates", params=one), 100, {200}),
+            "label of 1,000": pages("/v1/estimates", metadata="team:blue"),
+            "label of a batch of 5,000": pages("/v1/estimates", metadata="nightly:1"),
+            "label of all queued": pages("/v1/estimates", metadata="team:red"),
+            "label and state": pages("/v1/estimates", metadata="team:red", status="queued"),
+            "submit": timed(lambda: client.post("/v1/estimates", json={**body, "metadata": {"run": "x"}}), 300, {202}),
+        }
+    goals = "goals: pages p99 60 ms, labels p50 30 ms, submit p99 25 ms"
+    return [
+        f"{name:<26} p50 {quantile(seconds, 0.5):6.1f} ms, p99 {quantile(seconds, 0.99):6.1f} ms"
+        for name, seconds in measured.items()
+    ] + [f"{QUEUED:,} queued, {FINISHED:,} finished, {SETS:,} sets; {goals}"]
+
+
 def batch(folder: Path, _: float) -> list[str]:
     with Server(folder / "data", ["--workers", "0"]) as server:
         body = pair(server)
@@ -268,7 +343,8 @@ def hostile(folder: Path, _: float) -> list[str]:
 
 
 BENCHMARKS = {
-    "upload": upload, "memory": memory, "training": training, "submit": submit, "batch": batch, "hostile": hostile,
+    "upload": upload, "memory": memory, "training": training, "submit": submit, "lists": lists, "batch": batch,
+    "hostile": hostile,
 }  # fmt: skip
 
 

@@ -28,16 +28,20 @@ from wdist_service.estimates.service import Estimates
 from wdist_service.evaluations import endpoints as evaluate
 from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
+from wdist_service.examples import EXAMPLES
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
-from wdist_service.http.examples import EXAMPLES
+from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
+from wdist_service.http.text import TextGuard
+from wdist_service.http.turns import Turns
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
+from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
@@ -84,6 +88,8 @@ def build_services(settings: Settings) -> Services:
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    executors = Executors(settings.decoders)
+    api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(
         settings,
         database,
@@ -95,7 +101,9 @@ def build_services(settings: Settings) -> Services:
         leases,
         Uploads(database, storage, sets, settings, leases),
         Batches(database, queue, jobs),
-        EventFeed(database),
+        EventFeed(database, executors["events"]),
+        executors,
+        KnownKeys(api_keys, executors["keys"]),
         metrics,
         HttpMetrics(metrics),
         evaluator,
@@ -136,6 +144,7 @@ def create_app(services: Services) -> FastAPI:
             await asyncio.to_thread(services[Leases].leave)
         held_name.close()
         services[dispatch.Queue].close()
+        services.executors.close()
         services.database.close()
 
     app = FastAPI(
@@ -160,8 +169,10 @@ def create_app(services: Services) -> FastAPI:
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
-    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
+    app.add_middleware(TextGuard)
     app.add_middleware(uploads.ProtocolVersion)
+    app.add_middleware(Turns)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
 

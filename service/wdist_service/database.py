@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import logging
 import random
 import sqlite3
 import threading
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 from wdist_service.settings import Settings
 
 HEAD = "0014"  # newest revision in migrations/versions; a test compares
+log = logging.getLogger("wdist.database")
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2)  # seconds before each new try of a transaction that lost a race, at most
 _RACES = frozenset({"40001", "40P01", "23505"})  # PostgreSQL: serialisation failure, deadlock, unique violation
@@ -129,7 +132,7 @@ def _sqlite_engine(url: str) -> Engine:
     # isolation_level None: the driver begins no transactions by itself; `_begin` below does.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
-        pool_size=8, max_overflow=56, pool_timeout=30,
+        pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=_json,
     )  # fmt: skip
 
     event.listen(engine, "connect", _set_pragmas)
@@ -165,7 +168,19 @@ def _server_engine(url: str) -> Engine:
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": options})
+    return create_engine(
+        url, pool_size=8, max_overflow=24, pool_pre_ping=True, json_deserializer=_json,
+        connect_args={"options": options},
+    )  # fmt: skip
+
+
+def _json(stored: str) -> Any:
+    """What a JSON column holds; None, and an error in the log, if that is no JSON: one damaged row blocks no list."""
+    try:
+        return json.loads(stored)
+    except ValueError as error:
+        log.error("a stored value is not JSON: %s", error)
+        return None
 
 
 def wait_for(database: Database, seconds: float) -> None:

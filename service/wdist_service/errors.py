@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wdist_service.text import shown
+
 
 class RequestError(Exception):
     """Base class: an HTTP status, a short name for `type`, and a sentence that says what to do.
@@ -15,7 +17,7 @@ class RequestError(Exception):
 
     def __init__(self, detail: str, *, field: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = shown(detail)  # it may repeat what was refused, and uploads keep it
         self.field = field
         self.retry_after = retry_after
 

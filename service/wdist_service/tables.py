@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 LOCAL_TENANT = "local"
 
@@ -97,7 +97,10 @@ class SampleSet(OwnedRow):
 
     prefix, noun = "ss", "sample set"
     __tablename__ = "sample_sets"
-    __table_args__ = (Index("ix_sample_sets_tenant", "tenant_id", "id"),)
+    __table_args__ = (
+        Index("ix_sample_sets_tenant", "tenant_id", "id"),
+        Index("ix_sample_sets_stored", "tenant_id", "stored_bytes"),
+    )
 
     name: Mapped[str | None] = mapped_column(String(200))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
@@ -113,6 +116,7 @@ class SampleSet(OwnedRow):
     reading: Mapped[dict[str, Any] | None]  # how the file was read, without defaults; None: by the defaults
     file_sha256: Mapped[str | None] = mapped_column(String(64))  # of the body as sent; None: sent to an earlier version
     identity: Mapped[str | None] = mapped_column(String(64), unique=True)  # sample_sets/identity.py
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # that count towards the quota of its owner
     created_at: Mapped[float]
 
 
@@ -133,6 +137,7 @@ class Job(OwnedRow):
         Index("ix_jobs_list_status", "tenant_id", "kind", "status", "id"),
         Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
         Index("ix_jobs_worker", "worker_id", "status"),
+        Index("ix_jobs_stored", "tenant_id", "stored_bytes"),
         # All columns that metrics.py aggregates, so that it reads the index alone.
         Index(
             "ix_jobs_figures",
@@ -160,6 +165,8 @@ class Job(OwnedRow):
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
     payload: Mapped[dict[str, Any] | None]  # what a kind without a table of its own is about
+    # Of its files and of a long request. They count towards the quota of its owner.
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class Estimate(Job):
@@ -178,13 +185,31 @@ class Estimate(Job):
     job_id: Mapped[str] = mapped_column("id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     source_id: Mapped[str] = mapped_column(String(40))
     target_id: Mapped[str] = mapped_column(String(40))
-    options: Mapped[dict[str, Any]]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
+    # Empty in an estimate of a batch, which has them once for all of its estimates; an earlier version copied them.
+    own_options: Mapped[dict[str, Any]] = mapped_column("options")
+    own_labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     result: Mapped[dict[str, Any] | None]
     curve: Mapped[list[Any] | None] = mapped_column(deferred=True)
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
+    batch: Mapped[Batch | None] = relationship(
+        primaryjoin="foreign(Estimate.batch_id) == Batch.id", viewonly=True, lazy="selectin"
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it was asked."""
+        if self.own_options or self.batch_id is None or self.batch is None:
+            return self.own_options
+        return self.batch.options_of_pair(self.source_id, self.target_id)
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Its owner's labels, `metadata` in requests and answers."""
+        if self.own_labels or self.batch_id is None or self.batch is None:
+            return self.own_labels
+        return self.batch.labels
 
 
 class Evaluation(Job):
@@ -256,12 +281,15 @@ class Holder(Base):
     beat_at: Mapped[float]
 
 
+_OF_BATCHES = frozenset({"simultaneous", "compare"})  # options that a single estimate does not have
+
+
 class Batch(OwnedRow):
     """Estimates submitted together. Its state follows from theirs, except that a cancellation is recorded."""
 
     prefix, noun = "batch", "batch"
     __tablename__ = "batches"
-    __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"), Index("ix_batches_tenant", "tenant_id", "id"))
 
     kind: Mapped[str] = mapped_column(String(16))  # pairs | matrix | reference
     sets: Mapped[list[Any] | None]  # of a matrix: all; of a reference batch: the reference, then the targets
@@ -276,6 +304,20 @@ class Batch(OwnedRow):
     # Of a matrix: each set is split once for all its pairs, and the first one fixes the unit. None: another version's,
     # which split and scaled each pair by itself; what it has trained must not be taken up with another split.
     is_split_once: Mapped[bool | None]
+    statements: Mapped[int | None]  # option of each estimate, if the batch's other options decide on it
+    # Its estimates have the ids from the first to the last, and no others do; None: of a version that mixed them.
+    first_id: Mapped[str | None] = mapped_column(String(40))
+    last_id: Mapped[str | None] = mapped_column(String(40))
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # of a long request, as in `Job`
+
+    def options_of_pair(self, source_id: str, target_id: str) -> dict[str, Any]:
+        """The options of the estimate of two of its sets."""
+        options = {name: value for name, value in self.options.items() if name not in _OF_BATCHES}
+        if (groups := options.get("groups")) is not None:
+            options["groups"] = {key: groups[key] for key in dict.fromkeys((source_id, target_id))}
+        if self.statements is not None:
+            options["statements"] = self.statements
+        return options
 
     # What each estimate of a matrix needs beside its own two sets.
 
@@ -288,6 +330,22 @@ class Batch(OwnedRow):
         """The sets of group labels, in the order of `sets`; none without groups."""
         labels = self.options.get("groups") or {}
         return [labels[key] for key in self.sets or ()] if labels else []
+
+
+class JobLabel(Base):
+    """A label by which estimates are found: of one, or of all those of a batch, whose ids are consecutive.
+
+    No two entries of one label overlap, so that the entries in the order of `first_id` give estimates in the order of
+    their ids.
+    """
+
+    __tablename__ = "job_labels"
+
+    label: Mapped[str] = mapped_column(String(32), primary_key=True)  # estimates/labels.py: digest of owner, key, value
+    first_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    last_id: Mapped[str] = mapped_column(String(40))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), index=True)
 
 
 class Upload(OwnedRow):

@@ -52,12 +52,17 @@ def page(
 
     Identifiers sort by time, so the cursor stays valid when the row itself is deleted.
     """
+    check_cursor(model, after)
     if after is not None:
-        if not after.startswith(f"{model.prefix}_"):
-            raise InvalidError(f"{after!r} is not a cursor of this list; use `next` of the page before", field="after")
         query = query.where(model.id < after)
     rows = list(session.execute(query.order_by(model.id.desc()).limit(limit + 1)).scalars())
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+def check_cursor(model: type[OwnedRow], after: str | None) -> None:
+    """Raise InvalidError for a cursor that no list of these rows gave."""
+    if after is not None and not after.startswith(f"{model.prefix}_"):
+        raise InvalidError(f"{after!r} is not a cursor of this list; use `next` of the page before", field="after")
 
 
 def accepted_before(

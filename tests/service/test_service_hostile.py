@@ -85,9 +85,9 @@ def test_a_large_body_ends_where_its_length_says(server: Server) -> None:
 def test_text_that_a_database_may_refuse(server: Server, pair: tuple[str, str]) -> None:
     both = {"source": pair[0], "target": pair[1]}
     post = server.client.post
-    assert post("/v1/estimates", json={**both, "source": "ss_\0"}).status_code == 404
-    assert post("/v1/batches", json={"pairs": [{**both, "target": "ss_\0"}]}).status_code == 404
-    assert post("/v1/estimates", json={**both, "groups": dict.fromkeys(pair, "ss_\0")}).status_code == 404
+    assert post("/v1/estimates", json={**both, "source": "ss_\0"}).status_code == 422
+    assert post("/v1/batches", json={"pairs": [{**both, "target": "ss_\0"}]}).status_code == 422
+    assert post("/v1/estimates", json={**both, "groups": dict.fromkeys(pair, "ss_\0")}).status_code == 422
     assert post("/v1/estimates", json={**both, "metadata": {"a": "\0"}}).status_code == 422
     assert post("/v1/estimates", json={**both, "metadata": {"\0": "a"}}).status_code == 422
     assert post("/v1/batches", json={"pairs": [{**both, "custom_id": "\0"}]}).status_code == 422

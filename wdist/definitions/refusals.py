@@ -46,8 +46,8 @@ _REQUIRED = {
 _PATTERNS = {
     "^[0-9a-f]{64}$": "64 hexadecimal digits",
     r'^[^:"\x00-\x1f]{1,64}:': "a label in the form name:value",
-    r"^[^\x00]*$": "text without the character NUL",
-    r"^[^\x00-\x1f\x7f]*$": "text without control characters",
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$": "text without control characters",
+    r"^[^\x00-\x1f\x7f-\x9f]*$": "one line of text without control characters",
 }
 """In words what the patterns of the requests stand for; the cursors of lists begin with the kind of an id."""
 

@@ -649,7 +649,10 @@ class PairRequest(BaseModel, extra="forbid", strict=True):
 
     source: Annotated[str, Field(min_length=1, max_length=64)]
     target: Annotated[str, Field(min_length=1, max_length=64)]
-    custom_id: Annotated[str, Field(pattern="^[^\\x00]*$", min_length=1, max_length=64)] | None = None
+    custom_id: (
+        Annotated[str, Field(pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", min_length=1, max_length=64)]
+        | None
+    ) = None
 
 
 Status = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
@@ -672,8 +675,10 @@ COMMON_FIELDS: dict[str, Any] = {
     "metadata": (
         Annotated[
             dict[
-                Annotated[str, Field(pattern="^[^\\x00]*$", min_length=1, max_length=64)],
-                Annotated[str, Field(pattern="^[^\\x00]*$", max_length=512)],
+                Annotated[
+                    str, Field(pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", min_length=1, max_length=64)
+                ],
+                Annotated[str, Field(pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", max_length=512)],
             ],
             Field(max_length=50),
         ],

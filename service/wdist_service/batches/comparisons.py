@@ -15,6 +15,7 @@ from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.tables import TERMINAL, Batch, Estimate, SampleSet
+from wdist_service.text import shown
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def comparison_of(database: Database, batch: Batch, delta: float | None, names: 
         query = select(Estimate.position, Estimate.status, Estimate.result).where(Estimate.batch_id == batch.id)
         found = {position: (status, result) for position, status, result in session.execute(query).tuples()}
         stored = tenancy.owned(SampleSet, batch.tenant_id).where(SampleSet.id.in_(batch.sets))
-        known = {row.id: row.name for row in session.execute(stored).scalars()}
+        known = {row.id: row.name and shown(row.name) for row in session.execute(stored).scalars()}
     if len(found) < batch.size or any(status not in TERMINAL for status, _ in found.values()):
         over = all(status in TERMINAL for status, _ in found.values())
         return FoundComparison(over, reason="estimates were deleted" if over else "estimates are queued or running")

@@ -9,8 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.errors import OptionError
 from wdist.inference.comparison import statements_needed
-from wdist_service.batches.service import MAX_PAIRS, BatchSubmission, Pair, matrix_pairs, reference_pairs
+from wdist_service.batches.service import (
+    MAX_PAIRS,
+    BatchSubmission,
+    Pair,
+    matrix_pairs,
+    reference_pairs,
+    status_of,
+)
 from wdist_service.estimates.schemas import Label, Metadata, Options, Priority, SetId
+from wdist_service.http.schemas import View, maybe_rfc3339, rfc3339
+from wdist_service.tables import Batch
 
 _EXAMPLE: list[JsonValue] = [
     "ss_01jd3v5q3k8e9x7w2m4n6p8r0t",
@@ -135,6 +144,25 @@ class BatchView(BaseModel):
     metadata: dict[str, str]
     created_at: str
     canceled_at: str | None
+
+
+@View
+def batch_view(row: Batch, counts: dict[str, int]) -> BatchView:
+    """counts: its estimates by state."""
+    return BatchView.model_validate(
+        {
+            "id": row.id,
+            "status": status_of(row, counts),
+            "kind": row.kind,
+            "counts": {"total": row.size, **counts},
+            "sets": row.sets,
+            "options": row.options,
+            "priority": row.priority,
+            "metadata": row.labels,
+            "created_at": rfc3339(row.created_at),
+            "canceled_at": maybe_rfc3339(row.canceled_at),
+        }
+    )
 
 
 class MatrixWithdrawnView(BaseModel):

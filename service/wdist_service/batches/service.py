@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.withdrawn import withdrawn
@@ -20,13 +20,14 @@ from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
+from wdist_service.estimates.labels import label_batch
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
-from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.keys.quotas import Quota, admit_bytes, admit_jobs, bytes_beside_files
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.sample_sets.columns import called
-from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
+from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, Job, SampleSet, Status
 
 MAX_PAIRS = 5_000  # in one transaction, which holds SQLite's write lock
 _RESULTS_AT_ONCE = 200
@@ -109,21 +110,27 @@ class Batches:
                 return earlier
             costs = self._check(session, tenant_id, given)
             admit_jobs(session, tenant_id, quota, costs, time.time())
+            size = bytes_beside_files(given.options, given.labels, given.sets, [pair.custom_id for pair in given.pairs])
+            admit_bytes(session, tenant_id, quota, size, time.time())
+            statements = _statements(given)
             batch = Batch(
                 id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
                 idempotency_key=given.idempotency_key, request_digest=next(iter(given.digests), None),
-                is_split_once=given.sets is not None,
+                is_split_once=given.sets is not None, statements=statements,
+                stored_bytes=size,
             )  # fmt: skip
             session.add(batch)
-            submissions = [
+            submissions = [  # without options and labels, which the batch has
                 Submission(
-                    pair.source, pair.target, _options_of_pair(given, pair), given.priority, given.labels,
+                    pair.source, pair.target, {}, given.priority,
                     batch_id=batch.id, custom_id=pair.custom_id, position=position, cost_seconds=cost,
                 )
                 for position, (pair, cost) in enumerate(zip(given.pairs, costs, strict=True))
             ]  # fmt: skip
-            self._jobs.submit_all(session, tenant_id, submissions)
+            rows = self._jobs.submit_all(session, tenant_id, submissions)
+            batch.first_id, batch.last_id = rows[0].id, rows[-1].id
+            label_batch(session, batch)
             return batch
 
     def _check(self, session: Session, tenant_id: str, given: BatchSubmission) -> list[float]:
@@ -147,11 +154,23 @@ class Batches:
             check_groups({key: labels[name] for key, name in groups.items()}, sets.values())
         return [job_seconds(sets[pair.source], sets[pair.target], given.options) for pair in given.pairs]
 
-    def counts(self, session: Session, batch: Batch) -> dict[str, int]:
-        """Estimates of the batch by state, without those that were deleted."""
-        query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch.id).group_by(Estimate.status)
-        found: dict[str, int] = {str(status): count for status, count in session.execute(query).tuples()}
-        return {str(status): found.get(status, 0) for status in Status}
+    def counts(self, session: Session, batches: Sequence[Batch]) -> dict[str, dict[str, int]]:
+        """Estimates of each batch by state, without those that were deleted; by the batch's id."""
+        counts = {batch.id: {str(status): 0 for status in Status} for batch in batches}
+        mixed = [batch.id for batch in batches if batch.first_id is None]  # another version's
+        # Ranges of ids are counted in an index. By `batch_id`, a page of 100 batches read every row of their estimates.
+        ranges = (
+            select(Batch.id, Job.status, func.count())
+            .join(Job, and_(Job.tenant_id == Batch.tenant_id, Job.id.between(Batch.first_id, Batch.last_id)))
+            .where(Batch.id.in_(counts), Job.kind == "estimate", Job.status.in_(list(Status)))
+            .group_by(Batch.id, Job.status)
+        )
+        rows = select(Estimate.batch_id, Estimate.status, func.count()).where(Estimate.batch_id.in_(mixed))
+        rows = rows.group_by(Estimate.batch_id, Estimate.status)
+        for query in (ranges, rows) if mixed else (ranges,):
+            for batch_id, status, count in session.execute(query):
+                counts[str(batch_id)][str(status)] = count
+        return counts
 
     @retried_after_races
     def cancel(self, tenant_id: str, batch_id: str) -> Batch:
@@ -247,20 +266,17 @@ def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] |
     return MatrixWithdrawn(cells, " ".join(reasons), next(iter(found.values())).action)
 
 
-_OF_BATCHES = {"simultaneous", "compare"}  # options that a single estimate does not have
+def _statements(given: BatchSubmission) -> int | None:
+    """The option of each estimate, where the others decide on it; None: as given.
 
-
-def _options_of_pair(given: BatchSubmission, pair: Pair) -> dict[str, Any]:
-    """Options of one estimate. With `simultaneous` it also gets a bound that holds together with all the others.
-
-    With `compare` it gets the bounds that a comparison of the targets needs.
+    With `simultaneous` each estimate also gets a bound that holds together with all the others; with `compare`, the
+    bounds that a comparison of the targets needs.
     """
-    options = {name: value for name, value in given.options.items() if name not in _OF_BATCHES}
-    if options.get("groups") is not None:
-        options["groups"] = {key: options["groups"][key] for key in {pair.source: 0, pair.target: 0}}
-    statements = options.get("statements", 1)
+    if not (given.options.get("simultaneous") or given.options.get("compare")):
+        return None
+    needed = [given.options.get("statements", 1)]
     if given.options.get("simultaneous"):
-        options["statements"] = statements = max(statements, len(given.pairs))
+        needed.append(len(given.pairs))
     if given.options.get("compare"):
-        options["statements"] = max(statements, statements_needed(len(given.pairs), given.options))
-    return options
+        needed.append(statements_needed(len(given.pairs), given.options))
+    return int(max(needed))

@@ -56,16 +56,37 @@ def _report(found: Found) -> dict[str, Any]:
     from wdist.data.columns import kept_name
     from wdist.data.tables.found import DecodeError
     from wdist_service.decoding.formats import MAX_NAMES, MAX_NOTES, MAX_TABLE_BYTES
+    from wdist_service.text import shown
 
+    _check_text(found)
     columns = found.columns if found.columns is not None and len(found.columns) <= MAX_NAMES else None
     table = None if found.table is None else found.table.to_json()
     if table is not None and len(json.dumps(table)) > MAX_TABLE_BYTES:
         raise DecodeError(
             f"names of columns and levels take more than {MAX_TABLE_BYTES:,} bytes; leave columns with long texts out"
         )
-    notes = [note[:1000] for note in found.notes[:MAX_NOTES]]
+    notes = [shown(note[:1000]) for note in found.notes[:MAX_NOTES]]
     columns = columns and [kept_name(column) for column in columns]
     return {"columns": columns, "name": found.name, "table": table, "notes": notes}
+
+
+def _check_text(found: Found) -> None:
+    """Raise DecodeError if a name or a level in the file is text that may not be stored."""
+    from wdist.data.tables.found import DecodeError
+    from wdist_service.text import fault_in_line, fault_in_text
+
+    table = () if found.table is None else found.table.columns
+    for name in [*(found.columns or ()), *(column.name for column in table)]:
+        if (fault := fault_in_text(name)) is not None:
+            raise DecodeError(f"a column is named {name[:100]!r}: the name {fault}; write the file without it")
+    for column in table:
+        for level in column.levels:
+            if (fault := fault_in_text(level)) is not None:
+                raise DecodeError(
+                    f"column {column.name[:100]!r} holds {level[:100]!r}, which {fault}; write the file without it"
+                )
+    if (fault := fault_in_line(found.name or "")) is not None:
+        raise DecodeError(f"it calls itself {(found.name or '')[:100]!r}: the name {fault}")
 
 
 def main() -> None:

@@ -27,6 +27,10 @@ _OUT_OF_TIME_OR_MEMORY = {-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL}
 _OUT_OF_MEMORY = (b"std::bad_alloc", b"MemoryError")  # the last words of C++, which then aborts, and of Python
 
 
+class NoRoomError(Exception):
+    """The array takes more bytes than its owner may still store. The decoder has written no more than these."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What a decoder found apart from the values, as `wdist.data.tables.found.Found` has it; `table` as JSON.
@@ -56,28 +60,41 @@ class Decoders:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.decoders)
 
-    def decode(self, source: Path, kind: Format, take: Selection, target: Decoded) -> Report:
-        """Turn the body in `source` into an .npy file in `target`.
+    def decode(self, source: Path, kind: Format, take: Selection, target: Decoded, left: int | None = None) -> Report:
+        """Turn the body in `source` into an .npy file in `target`, of at most `left` bytes (None: any).
 
-        Raises InvalidError, TooLargeError, DiskFullError or FaultError, with a message for the client.
+        Raises InvalidError, TooLargeError, DiskFullError or FaultError, with a message for the client; NoRoomError for
+        more bytes than are left.
         """
-        return self._reported(source, kind, take, [target], [])
+        return self._reported(source, kind, take, [target], [], left)
 
     def split(
-        self, source: Path, kind: Format, take: Selection, of: LevelsOf, whole: Decoded, target: Decoded
+        self,
+        source: Path,
+        kind: Format,
+        take: Selection,
+        of: LevelsOf,
+        whole: Decoded,
+        target: Decoded,
+        left: int | None = None,
     ) -> Report:
         """Turn the table in `source` into an .npy file for each level, one after the other in `target`.
 
         `whole` is room for the table, which `take` reads with the column as a category. Raises as `decode` does.
         """
-        return self._reported(source, kind, take, [target, whole], [str(whole.descriptor), json.dumps(asdict(of))])
+        what = [str(whole.descriptor), json.dumps(asdict(of))]
+        return self._reported(source, kind, take, [target, whole], what, left)
 
     def _reported(
-        self, source: Path, kind: Format, take: Selection, targets: list[Decoded], split: list[str]
+        self, source: Path, kind: Format, take: Selection, targets: list[Decoded], split: list[str], left: int | None
     ) -> Report:
+        limit = self._settings.max_upload_bytes
         with self._places:
-            output, code = self._run(source, kind, [take.model_dump_json(), *split], targets)
+            most = limit if left is None else min(limit, left)
+            output, code = self._run(source, kind, most, [take.model_dump_json(), *split], targets)
         report = _parse(output, code)
+        if report.get("kind") == "too_large" and most < limit:
+            raise NoRoomError
         if report.get("kind") == "broken":
             said = output[-1000:].decode(errors="replace")
             log.error("a decoder broke down", extra={"format": kind, "exit_code": code, "output": said})
@@ -85,12 +102,10 @@ class Decoders:
             self._refuse(kind, str(report.get("kind")), str(report["error"]))
         return Report(**{each.name: report[each.name] for each in fields(Report) if each.name in report})
 
-    def _run(self, source: Path, kind: Format, what: list[str], targets: list[Decoded]) -> tuple[bytes, int]:
+    def _run(self, source: Path, kind: Format, most: int, what: list[str], targets: list[Decoded]) -> tuple[bytes, int]:
         settings, descriptors = self._settings, tuple(target.descriptor for target in targets)
         command = [sys.executable, "-I", "-m", "wdist_service.decoding", kind, str(descriptors[0])]
-        command += [
-            str(n) for n in (settings.max_upload_bytes, settings.decoder_memory_bytes, settings.decoder_seconds)
-        ]
+        command += [str(n) for n in (most, settings.decoder_memory_bytes, settings.decoder_seconds)]
         with source.open("rb") as body:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
                 [*command, *what],

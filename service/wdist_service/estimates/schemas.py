@@ -12,8 +12,9 @@ from wdist import options
 from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
 from wdist.definitions.withdrawn import Withdrawn, withdrawn
-from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
+from wdist_service.text import TEXT
 
 MAX_SECONDS = 86_400.0
 MAX_GROUPS = 5_001  # number of sets in the largest batch
@@ -25,11 +26,10 @@ Priority = Annotated[
     ),
 ]
 StatusName = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
-_TEXT = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
-Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_TEXT)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TEXT)]
 SetId = Annotated[str, Field(min_length=1, max_length=64)]
 Groups = Annotated[dict[SetId, SetId], Field(min_length=1, max_length=MAX_GROUPS)]
-LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=_TEXT)]
+LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=TEXT)]
 Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50)]
 
 
@@ -187,6 +187,7 @@ class CurveView(BaseModel):
     complete: bool = Field(description="The estimate has ended.")
 
 
+@View
 def estimate_view(row: Estimate) -> EstimateView:
     return EstimateView.model_validate(
         {

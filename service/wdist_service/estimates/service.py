@@ -14,8 +14,9 @@ from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
-from wdist_service.ids import new_id
-from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.estimates.labels import label_estimate
+from wdist_service.ids import new_ids
+from wdist_service.keys.quotas import Quota, admit_bytes, admit_jobs, bytes_beside_files
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.records import record
@@ -72,24 +73,30 @@ class Estimates:
             submission = replace(submission, cost_seconds=job_seconds(source, target, submission.options))
             admit_jobs(session, tenant_id, quota, [submission.cost_seconds or 0.0], time.time())
             estimate = self.rows(tenant_id, [submission])[0]
+            estimate.stored_bytes = bytes_beside_files(submission.options, submission.labels)
+            admit_bytes(session, tenant_id, quota, estimate.stored_bytes, time.time())
             owners.submit(session, self._queue, [estimate])
+            label_estimate(session, estimate)
             return estimate, True
 
-    def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> None:
-        """Queue validated submissions of one priority in the caller's transaction."""
-        owners.submit(session, self._queue, self.rows(tenant_id, submissions))
+    def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
+        """Queue validated submissions of one priority in the caller's transaction; their ids are consecutive."""
+        rows = self.rows(tenant_id, submissions)
+        owners.submit(session, self._queue, rows)
+        return rows
 
     def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
-        """Rows of new, queued estimates, not yet added to a session."""
+        """Rows of new, queued estimates with consecutive ids, not yet added to a session."""
+        ids = new_ids("est", len(submissions))
         return [
             Estimate(
-                id=new_id("est"), tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
-                target_id=given.target, options=given.options, priority=given.priority, labels=given.labels,
+                id=identifier, tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
+                target_id=given.target, own_options=given.options, priority=given.priority, own_labels=given.labels,
                 created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
                 request_digest=next(iter(given.digests), None), batch_id=given.batch_id, custom_id=given.custom_id,
                 position=given.position, cost_seconds=given.cost_seconds,
             )
-            for given in submissions
+            for identifier, given in zip(ids, submissions, strict=True)
         ]  # fmt: skip
 
     @retried_after_races

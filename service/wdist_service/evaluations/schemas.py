@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Evaluation, Status
 
 
@@ -34,6 +34,7 @@ class EvaluationJobView(BaseModel):
     finished_at: str | None
 
 
+@View
 def job_view(row: Evaluation) -> EvaluationJobView:
     is_done = row.status == Status.SUCCEEDED
     return EvaluationJobView.model_validate(

@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 from wdist.definitions import refusals
 from wdist_service.errors import RequestError, StorageFullError
 from wdist_service.storage.files import DiskFullError, is_disk_full
+from wdist_service.text import mended
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("wdist.api")
@@ -89,7 +90,8 @@ def problem(
         type=f"urn:wdist:problem:{type_}", title=title, status=status, detail=detail, errors=list(errors),
         request_id=request_id,
     )  # fmt: skip
-    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    # A message may repeat text that was refused, which JSON cannot always write.
+    return JSONResponse(mended(body.model_dump()), status, headers, media_type=MEDIA_TYPE)
 
 
 def of_request_error(request_id: str, error: RequestError) -> JSONResponse:

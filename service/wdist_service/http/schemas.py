@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from fastapi import Response
 from pydantic import BaseModel, StringConstraints
 
+from wdist_service.tables import OwnedRow
+from wdist_service.text import LINE, MAX_LINE, mended
+
+log = logging.getLogger("wdist.api")
 Entry = TypeVar("Entry")
-Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Row = TypeVar("Row", bound=OwnedRow)
+More = ParamSpec("More")
+Model = TypeVar("Model", bound=BaseModel)
+Name = Annotated[str, StringConstraints(max_length=MAX_LINE, pattern=LINE)]
 
 
 class ErrorView(BaseModel):
@@ -26,8 +37,52 @@ class Page(BaseModel, Generic[Entry]):
     next: str | None
 
 
-def page_of(data: list[Entry], next_: str | None = None) -> Page[Entry]:
-    return Page(data=data, has_more=next_ is not None, next=next_)
+class View(Generic[Row, More, Model]):
+    """Makes the answer about a stored row. A row with text that would be refused today is shown with that replaced."""
+
+    def __init__(self, make: Callable[Concatenate[Row, More], Model]) -> None:
+        self._make = make
+
+    def __call__(self, row: Row, *more: More.args, **named: More.kwargs) -> Model:
+        return self._rendered(row, *more, **named)[0]
+
+    def json(self, row: Row, *more: More.args, **named: More.kwargs) -> str:
+        """The answer as JSON."""
+        return self._rendered(row, *more, **named)[1]
+
+    def _rendered(self, row: Row, *more: More.args, **named: More.kwargs) -> tuple[Model, str]:
+        try:
+            made = self._make(row, *more, **named)
+            return made, made.model_dump_json()
+        except ValueError as error:  # of pydantic, of its serializer, or of UTF-8
+            log.warning("a row is shown with its text mended", extra={"id": row.id, "reason": str(error)[:200]})
+        made = self._make(cast("Row", _MendedRow(row)), *more, **named)
+        return made, made.model_dump_json()
+
+
+class _MendedRow:
+    """A row whose text can be written as JSON."""
+
+    def __init__(self, row: OwnedRow) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return mended(getattr(self._row, name))
+
+
+def page_of(rows: Iterable[Row], view: Callable[[Row], str], following: str | None = None) -> Response:
+    """A page of a list. `view` gives the JSON of a row; one that it cannot give is left out, so that it blocks no list.
+
+    The endpoint declares the page as its response_model: what a view has validated is not validated again.
+    """
+    entries = []
+    for row in rows:
+        try:
+            entries.append(view(row))
+        except Exception:
+            log.exception("a row cannot be shown and is left out of the list", extra={"id": row.id})
+    more = f'"has_more":{json.dumps(following is not None)},"next":{json.dumps(following)}'
+    return Response(f'{{"data":[{",".join(entries)}],{more}}}', media_type="application/json")
 
 
 def rfc3339(seconds: float) -> str:

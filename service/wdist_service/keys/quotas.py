@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,6 +17,7 @@ from wdist_service.tables import (
     ACTIVE,
     DEVICE_SECONDS,
     ApiKey,
+    Batch,
     DeviceUse,
     Evaluation,
     Job,
@@ -24,6 +28,7 @@ from wdist_service.tables import (
 )
 
 DEVICE_DAYS = 30  # the period over which device seconds are counted
+FREE_BYTES = 4096  # of a row beside its files: names of columns, statistics, options and labels, if they are not long
 _RETRY_SECONDS = 30
 
 
@@ -74,6 +79,11 @@ def quota_of(settings: Settings, key: ApiKey | None) -> Quota:
     )
 
 
+def bytes_beside_files(*described: Any) -> int:
+    """What counts of a row's JSON values: their length beyond the 4 KiB that every row has free."""
+    return max(0, sum(len(json.dumps(each)) for each in described if each is not None) - FREE_BYTES)
+
+
 def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: float) -> None:
     """Raise QuotaError if the tenant would store more than the key allows."""
     if quota.bytes is None:
@@ -83,7 +93,34 @@ def admit_bytes(session: Session, tenant_id: str, quota: Quota, more: int, now: 
     if used + more > quota.bytes:
         raise QuotaError(
             f"{more:,} bytes more than the {used:,} stored exceed this key's quota of {quota.bytes:,}; delete sample "
-            "sets, or ask the server's admin",
+            "sets or estimates, or ask the server's admin",
+            field="quota.bytes",
+        )
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a caller may still store."""
+
+    tenant_id: str
+    quota: Quota
+    promised: int = 0  # bytes that are counted already and will be replaced by what is stored
+
+    def left(self, session: Session) -> int | None:
+        """Bytes that the quota leaves at this moment; None: any number."""
+        if self.quota.bytes is None:
+            return None
+        return max(0, self.quota.bytes + self.promised - _bytes(session, self.tenant_id, time.time()))
+
+    def admit(self, session: Session, more: int) -> None:
+        """Raise QuotaError if `more` bytes are too many."""
+        admit_bytes(session, self.tenant_id, self.quota, more - self.promised, time.time())
+
+    def refusal(self, left: int) -> QuotaError:
+        """The error for a body of which more than the `left` bytes would be stored."""
+        return QuotaError(
+            f"it would take more than the {left:,} bytes that are left of this key's quota of {self.quota.bytes:,}; "
+            "delete sample sets or estimates, or ask the server's admin",
             field="quota.bytes",
         )
 
@@ -142,14 +179,18 @@ def _wait_in_turn(session: Session, tenant_id: str) -> None:
 
 
 def _bytes(session: Session, tenant_id: str, now: float) -> int:
-    stored = select(func.coalesce(func.sum(SampleSet.bytes), 0)).where(SampleSet.tenant_id == tenant_id)
-    promised = select(func.coalesce(func.sum(Upload.length), 0)).where(
+    promised = select(func.coalesce(func.sum(Upload.length + func.length(Upload.given)), 0)).where(
         Upload.tenant_id == tenant_id, Upload.sample_set_id.is_(None), Upload.error.is_(None), Upload.expires_at > now
     )
+    # Of an evaluation that is under way, the expected size; then the file's, which its job counts.
     values = select(func.coalesce(func.sum(Evaluation.bytes), 0)).where(
-        Evaluation.tenant_id == tenant_id, Evaluation.status.not_in((Status.FAILED, Status.CANCELED))
+        Evaluation.tenant_id == tenant_id, Evaluation.status.in_(ACTIVE)
     )
-    return sum(int(session.execute(query).scalar_one()) for query in (stored, promised, values))
+    stored = [
+        select(func.coalesce(func.sum(table.stored_bytes), 0)).where(table.tenant_id == tenant_id)
+        for table in (SampleSet, Job, Batch)
+    ]
+    return sum(int(session.execute(query).scalar_one()) for query in (*stored, promised, values))
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:

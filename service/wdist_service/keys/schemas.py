@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from wdist_service.http.schemas import Name, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import Name, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import ApiKey
 
 
@@ -51,6 +51,7 @@ class NewKeyView(KeyView):
     secret: str
 
 
+@View
 def key_view(row: ApiKey) -> KeyView:
     return KeyView(
         id=row.id, name=row.name, role=row.role, tenant=row.tenant_id, created_at=rfc3339(row.created_at),

@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database, file_of
-from wdist_service.errors import NotFoundError
+from wdist_service.errors import InvalidError, NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_secret
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import LOCAL_TENANT, ApiKey
+from wdist_service.text import fault_in_line
 
 PREFIX = "wd_"
+_MAX_TENANT = 64
 _MIN_TOKEN = 24
 
 
@@ -56,7 +59,9 @@ class Keys:
         """Create a key, and its tenant if it is new. Returns the key and its secret, which is never shown again."""
         token = PREFIX + secrets.token_urlsafe(32)
         with self._database.write() as session:
-            return self._add(session, token, tenant_id, name, role, quota), token
+            key = self._add(session, token, tenant_id, name, role, quota)
+        self._seen_any = True
+        return key, token
 
     def bootstrap(self, file: Path) -> None:
         """Add the key in a file as an admin key of the local tenant, unless it exists. Raises SettingsError."""
@@ -70,16 +75,23 @@ class Keys:
                 f"characters long; make one with: echo {PREFIX}$(openssl rand -hex 24)"
             )
         with self._database.write() as session:
-            self._database.hold(session, self._digest(token))  # so that replicas starting together add it only once
-            known = session.execute(select(ApiKey.id).where(ApiKey.digest == self._digest(token))).first()
+            self._database.hold(session, self.digest(token))  # so that replicas starting together add it only once
+            known = session.execute(select(ApiKey.id).where(ApiKey.digest == self.digest(token))).first()
             if known is None:
                 self._add(session, token, LOCAL_TENANT, "bootstrap", "admin")
 
-    def find(self, token: str) -> ApiKey | None:
-        """The valid key with this secret."""
+    def find(self, digest: str) -> ApiKey | None:
+        """The valid key whose secret has this digest."""
+        return self.find_all({digest}).get(digest)
+
+    def find_all(self, digests: Collection[str]) -> dict[str, ApiKey]:
+        """The valid keys among these digests. Takes note if the server has a key by now."""
+        self.is_open()
+        if not digests:
+            return {}
         with self._database.read() as session:
-            query = select(ApiKey).where(ApiKey.digest == self._digest(token), ApiKey.revoked_at.is_(None))
-            return session.execute(query).scalar_one_or_none()
+            query = select(ApiKey).where(ApiKey.digest.in_(digests), ApiKey.revoked_at.is_(None))
+            return {key.digest: key for key in session.execute(query).scalars()}
 
     def list(self) -> list[ApiKey]:
         """All keys of all tenants, newest first."""
@@ -87,7 +99,7 @@ class Keys:
             return list(session.execute(select(ApiKey).order_by(ApiKey.id.desc())).scalars())
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Revoke a key with immediate effect. Raises NotFoundError."""
+        """Revoke a key. Other processes refuse it within known.OLDEST_SECONDS. Raises NotFoundError."""
         with self._database.write() as session:
             key = session.get(ApiKey, key_id)
             if key is None:
@@ -104,15 +116,20 @@ class Keys:
         role: str,
         quota: dict[str, Any] | None = None,
     ) -> ApiKey:
+        if (fault := fault_in_line(name or "")) is not None:
+            raise InvalidError(f"the name of the key {fault}", field="name")
+        if (fault := fault_in_line(tenant_id)) is not None or len(tenant_id) > _MAX_TENANT:
+            raise InvalidError(f"the tenant {fault or f'has more than {_MAX_TENANT} characters'}", field="tenant")
         ensure_tenant(session, tenant_id)
         key = ApiKey(
-            id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self._digest(token),
+            id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self.digest(token),
             created_at=time.time(), quota=quota,
         )  # fmt: skip
         session.add(key)
         return key
 
-    def _digest(self, token: str) -> str:
+    def digest(self, token: str) -> str:
+        """A keyed hash of a secret: what is stored of it."""
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
 
 

@@ -155,6 +155,9 @@ class Attempts:
                 for name, file in incoming.items():
                     session.add(Artifact(job_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
+                size = sum(file.bytes for file in incoming.values())
+                counted = update(Job).where(Job.id == job_id).values(stored_bytes=Job.stored_bytes + size)
+                session.execute(counted, execution_options={"synchronize_session": False})
                 return True
 
     def fail(self, job_id: str, attempt: int, error: dict[str, str]) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
-from sqlalchemy.orm import Session
 
 from wdist.data.readers.registry import BY_MEDIA_TYPE, FORMATS
 from wdist.data.tables.by import reading_by
@@ -23,13 +21,14 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
-from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.bodies import incoming, pump
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute, Executor, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.keys.quotas import admit_bytes
+from wdist_service.keys.caller import CallerDep, check_still_allowed
+from wdist_service.keys.quotas import Room
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
     InlineSamples,
@@ -39,12 +38,17 @@ from wdist_service.sample_sets.schemas import (
     SendingLevels,
     sample_set_view,
 )
-from wdist_service.sample_sets.service import Admit, DigestError, NpyReceiver, SampleSets
+from wdist_service.sample_sets.service import DigestError, NpyReceiver, SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import SampleSet
 
-router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/sample-sets",
+    tags=["sample sets"],
+    responses=responses(401, 403, 503),
+    route_class=BoundedRoute,
+)
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODIES = {
@@ -83,23 +87,23 @@ async def create_sample_set(
     check_selection(take, kind)
     expected = _parse_digest(repr_digest)
 
-    admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
+    room = Room(caller.tenant_id, caller.quota)
+    bodies, sets = services.executors["bodies"], services[SampleSets]
+    storing = services.executors["storage" if is_kept_as_sent(kind, take) else "decoding"]
+    left = await _admit(request, services, room, storing)
+    async with incoming(services.storage, bodies) as file:
         if is_kept_as_sent(kind, take):
-            receiver = NpyReceiver(file)
-            await pump(request.stream(), receiver.feed)
-            row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
-            _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, None, admit)
+            receiver = NpyReceiver(file, check=partial(_check_room, room, left))
+            await pump(request.stream(), receiver.feed, bodies)
+            row = await bodies.go_on(receiver.finish, caller.tenant_id, name)
+            add = partial(sets.add, file, row, room)
         else:
-            await pump(request.stream(), _limited(file, services.settings, kind))
-            _check_digest(expected, file)
-            await asyncio.to_thread(file.seal)
-            row, is_new = await asyncio.to_thread(
-                services[SampleSets].add_decoded, caller.tenant_id, name, file, kind, take, None, admit
-            )
+            await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
+            await bodies.go_on(file.seal)
+            add = partial(sets.add_decoded, room, name, file, kind, take)
+        _check_digest(expected, file)
+        await check_still_allowed(services, caller)
+        row, is_new = await storing.run(add)
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
@@ -126,16 +130,16 @@ async def create_sample_sets_by(
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
     take, levels_of = _reading_of_levels(sending, kind)
     expected = _parse_digest(repr_digest)
-    admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
-        await pump(request.stream(), _limited(file, services.settings, kind))
+    room = Room(caller.tenant_id, caller.quota)
+    bodies, decoding = services.executors["bodies"], services.executors["decoding"]
+    left = await _admit(request, services, room, decoding)
+    async with incoming(services.storage, bodies) as file:
+        await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
         _check_digest(expected, file)
-        await asyncio.to_thread(file.seal)
-        made = await asyncio.to_thread(
-            services[SampleSets].add_levels, caller.tenant_id, sending.name, file, kind, take, levels_of, admit
-        )
+        await bodies.go_on(file.seal)
+        await check_still_allowed(services, caller)
+        add = services[SampleSets].add_levels
+        made = await decoding.run(add, room, sending.name, file, kind, take, levels_of)
     response.status_code = 201 if any(is_new for _, is_new in made) else 200
     return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
 
@@ -155,24 +159,37 @@ def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection,
     return take, LevelsOf(sending.by, sending.levels)
 
 
-def _admission(caller: Caller) -> Admit:
-    def admit(session: Session, more: int) -> None:
-        admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
+async def _admit(request: Request, services: Services, room: Room, storing: Executor) -> int | None:
+    """Refuse a body before it comes if it exceeds the quota, or if too many others wait for what would come next.
 
-    return admit
+    Returns how long one without a declared length may become; None: any length.
+    """
+    storing.check()
+    declared = request.headers.get("content-length")
+    return await services.executors["reads"].run(_admit_declared, services, room, declared)
 
 
-def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
-    """Reject a body whose Content-Length exceeds the quota. A body without one is checked once it has arrived."""
+def _admit_declared(services: Services, room: Room, declared: str | None) -> int | None:
     with services.database.read() as session:
-        admit(session, int(declared) if declared and declared.isdigit() else 0)
+        room.admit(session, int(declared) if declared and declared.isdigit() else 0)
+        return room.left(session)
 
 
-def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
+def _check_room(room: Room, left: int | None, _shape: tuple[int, ...], declared: int) -> None:
+    """Reject an .npy file whose header declares more bytes than are left."""
+    if left is not None and declared > left:
+        raise room.refusal(left)
+
+
+def _limited(
+    file: Incoming, settings: Settings, kind: Format, room: Room, left: int | None
+) -> Callable[[memoryview], None]:
     """A writer that enforces the size limit. The limit of inline JSON is low because it is parsed in memory."""
     limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
 
     def write(data: memoryview) -> None:
+        if left is not None and file.bytes + len(data) > left:
+            raise room.refusal(left)
         if file.bytes + len(data) > limit:
             raise TooLargeError(
                 f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
@@ -197,21 +214,21 @@ def _parse_digest(header: str | None) -> str | None:
         raise DigestError("Repr-Digest is not base64", field="Repr-Digest") from None
 
 
-@router.get("", responses=responses(422))
+@router.get("", response_model=Page[SampleSetView], responses=responses(422))
 def list_sample_sets(
     caller: CallerDep,
     services: ServicesDep,
     limit: LimitQuery = 20,
     after: AfterSampleSet = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
-) -> Page[SampleSetView]:
+) -> Response:
     """The caller's sets, newest first."""
     query = tenancy.owned(SampleSet, caller.tenant_id)
     if sha256 is not None:
         query = query.where(SampleSet.sha256 == sha256)
     with services.database.read() as session:
         rows, following = tenancy.page(session, query, SampleSet, limit, after)
-    return page_of([sample_set_view(row) for row in rows], following)
+    return page_of(rows, sample_set_view.json, following)
 
 
 @router.get("/{sample_set_id}", responses=responses(404, 422))
@@ -232,6 +249,7 @@ def put_columns(sample_set_id: IdPath, body: ColumnNames, caller: CallerDep, ser
 
 
 @router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)
+@runs_in("storage")
 def get_sample_set_content(
     sample_set_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
 ) -> Response:
@@ -242,6 +260,7 @@ def get_sample_set_content(
 
 
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
+@runs_in("storage")
 def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a set that no queued or running estimate uses."""
     services[SampleSets].delete(caller.tenant_id, sample_set_id)

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from wdist.data.readers.registry import FORMATS
 from wdist.definitions.reading import Names, Selection
 from wdist_service.decoding.formats import MAX_NAMES, Format
-from wdist_service.http.schemas import Name, rfc3339
+from wdist_service.http.schemas import Name, View, rfc3339
 from wdist_service.tables import SampleSet
+from wdist_service.text import TEXT
 
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot store NUL
+ColumnName = Annotated[str, StringConstraints(pattern=TEXT)]
 
 
 class InlineSamples(BaseModel):
@@ -121,6 +122,7 @@ class LevelsView(BaseModel):
     data: list[SampleSetView] = Field(description="One for each level: as asked for, or sorted as numbers or as text.")
 
 
+@View
 def sample_set_view(row: SampleSet) -> SampleSetView:
     return SampleSetView(
         id=row.id, name=row.name, sha256=row.sha256, bytes=row.bytes, rows=row.rows, shape=row.shape, dtype=row.dtype,

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from wdist.data.tables.schema import TableSchema
@@ -19,9 +19,10 @@ from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.decoding.formats import Format, is_kept_as_sent
-from wdist_service.decoding.runner import Decoders, LevelsOf, Report
+from wdist_service.decoding.runner import Decoders, LevelsOf, NoRoomError, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
+from wdist_service.keys.quotas import Room, bytes_beside_files
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.coded import CodedStatistics
 from wdist_service.sample_sets.columns import called, checked_names, name_columns
@@ -34,7 +35,6 @@ from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
 Also = Callable[[Session, SampleSet], None]
-Admit = Callable[[Session, int], None]  # raises QuotaError if storing this many more bytes would exceed the quota
 
 
 class DigestError(RequestError):
@@ -46,10 +46,16 @@ class DigestError(RequestError):
 class NpyReceiver:
     """Receives an .npy body block by block. Raises InvalidError as soon as it cannot be a sample set."""
 
-    def __init__(self, file: Incoming, report: Report | None = None) -> None:
-        """report: what the decoder found that wrote the file, if one did."""
+    def __init__(
+        self, file: Incoming, report: Report | None = None, check: Callable[[tuple[int, ...], int], None] | None = None
+    ) -> None:
+        """report: what the decoder found that wrote the file, if one did.
+
+        check: gets the shape and the bytes that the header declares, before more than that is received, and may raise.
+        """
         self._file = file
         self._report = report
+        self._check = check
         self._start = b""
         self._statistics: Statistics | CodedStatistics | None = None
         self._expected_bytes = 0
@@ -62,6 +68,8 @@ class NpyReceiver:
                 if (header := npy.read_header(self._start)) is None:
                     return
                 self._expected_bytes = npy.total_bytes(header)
+                if self._check is not None:
+                    self._check(header.shape, self._expected_bytes)
                 table = None if self._report is None else self._report.table
                 coded = None if table is None else TableSchema.from_json(table)
                 self._statistics = Statistics(header) if coded is None else CodedStatistics(header, coded)
@@ -122,7 +130,7 @@ class SampleSets:
         self._splitting = threading.Lock()
 
     def add_parts(
-        self, tenant_id: str, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
+        self, room: Room, name: str | None, parts: Sequence[Path], kind: Format, take: Selection, also: Also
     ) -> tuple[SampleSet, bool]:
         """Check and store a body that is split over several files."""
         with self._storage.incoming() as file:
@@ -130,41 +138,48 @@ class SampleSets:
                 for block in _blocks(parts):
                     file.write(block)
                 file.seal()
-                return self.add_decoded(tenant_id, name, file, kind, take, also)
+                return self.add_decoded(room, name, file, kind, take, also)
             receiver = NpyReceiver(file)
             for block in _blocks(parts):
                 receiver.feed(block)
-            return self.add(file, receiver.finish(tenant_id, name), also)
+            return self.add(file, receiver.finish(room.tenant_id, name), room, also)
 
     def add_decoded(
-        self,
-        tenant_id: str,
-        name: str | None,
-        body: Incoming,
-        kind: Format,
-        take: Selection,
-        also: Also | None = None,
-        admit: Admit | None = None,
+        self, room: Room, name: str | None, body: Incoming, kind: Format, take: Selection, also: Also | None = None
     ) -> tuple[SampleSet, bool]:
-        """Decode a complete body in a format other than .npy, then check it and store it as .npy."""
+        """Decode a complete body in a format other than .npy, then check it and store it as .npy.
+
+        Raises QuotaError once the decoder would write more than the caller may still store.
+        """
         with self._storage.decoded() as file:
-            receiver = NpyReceiver(file, self._decoders.decode(body.path, kind, take, file))
+            with self._within(room, body) as left:
+                report = self._decoders.decode(body.path, kind, take, file, left)
+            receiver = NpyReceiver(file, report)
             for block in _blocks([file.path]):
                 receiver.feed(block)
-            row = receiver.finish(tenant_id, name)
+            row = receiver.finish(room.tenant_id, name)
             row.file_sha256 = body.sha256
             row.reading = _reading(take) or None
-            return self.add(file, row, also, admit)
+            return self.add(file, row, room, also)
+
+    @contextmanager
+    def _within(self, room: Room, body: Incoming) -> Iterator[int | None]:
+        """How many bytes may be decoded from a body. Raises QuotaError where the decoder found that they are more.
+
+        A body that was sent before may give again what its sets have: no new one is stored then.
+        """
+        with self._database.read() as session:
+            left = room.left(session)
+            if left is not None:
+                same = tenancy.owned(SampleSet, room.tenant_id).where(SampleSet.file_sha256 == body.sha256)
+                left = max(left, sum(row.bytes for row in session.scalars(same)))
+        try:
+            yield left
+        except NoRoomError:
+            raise room.refusal(left or 0) from None
 
     def add_levels(
-        self,
-        tenant_id: str,
-        name: str | None,
-        body: Incoming,
-        kind: Format,
-        take: Selection,
-        of: LevelsOf,
-        admit: Admit,
+        self, room: Room, name: str | None, body: Incoming, kind: Format, take: Selection, of: LevelsOf
     ) -> list[tuple[SampleSet, bool]]:
         """Decode a complete table and store the rows of each level as a set of its own, all or none.
 
@@ -173,7 +188,8 @@ class SampleSets:
         with ExitStack() as files:
             files.enter_context(self._splitting)  # it holds as many files open as there are levels
             whole, split = (files.enter_context(self._storage.decoded()) for _ in range(2))
-            report = self._decoders.split(body.path, kind, take, of, whole, split)
+            with self._within(room, body) as left:
+                report = self._decoders.split(body.path, kind, take, of, whole, split, left)
             received = []
             with split.path.open("rb") as source:
                 for level, size in report.sets:
@@ -181,23 +197,21 @@ class SampleSets:
                     receiver = NpyReceiver(file, report)
                     for block in _blocks_of(source, size):
                         receiver.feed(block)
-                    row = receiver.finish(tenant_id, name_of_level(name, level))
+                    row = receiver.finish(room.tenant_id, name_of_level(name, level))
                     row.file_sha256 = body.sha256
                     row.reading = {**_reading(take), "by": of.by, "level": level}
                     received.append((file, row))
-            return self._add_all(received, None, admit)
+            return self._add_all(received, room)
 
-    def add(
-        self, file: Incoming, row: SampleSet, also: Also | None = None, admit: Admit | None = None
-    ) -> tuple[SampleSet, bool]:
+    def add(self, file: Incoming, row: SampleSet, room: Room, also: Also | None = None) -> tuple[SampleSet, bool]:
         """Store a received set. Returns it, and whether it is new: each tenant keeps the same set once.
 
-        `admit` runs in the same transaction before a new set is stored, `also` after any set.
+        `also` runs in the same transaction after any set. Raises QuotaError for a new set for which there is no room.
         """
-        return self._add_all([(file, row)], also, admit)[0]
+        return self._add_all([(file, row)], room, also)[0]
 
     def _add_all(
-        self, received: Sequence[tuple[Incoming, SampleSet]], also: Also | None, admit: Admit | None
+        self, received: Sequence[tuple[Incoming, SampleSet]], room: Room, also: Also | None = None
     ) -> list[tuple[SampleSet, bool]]:
         """Store several sets in one transaction."""
         for file, _ in received:
@@ -206,8 +220,12 @@ class SampleSets:
             self._database.hold(session, *(row.sha256 for _, row in received))
             known = [stored_as(session, row) for _, row in received]
             new = [each for each, found in zip(received, known, strict=True) if found is None]
-            if new and admit is not None:
-                admit(session, sum(row.bytes for _, row in new))
+            for _, row in new:
+                row.stored_bytes = row.bytes + bytes_beside_files(
+                    row.statistics, row.column_names, row.table_schema, row.notes, row.reading
+                )
+            if new:
+                room.admit(session, sum(row.stored_bytes for _, row in new))
             for file, row in new:
                 self._storage.place(file)
                 row.identity = identity_of(row)
@@ -279,12 +297,15 @@ def is_in_use(session: Session, sample_set_id: str) -> bool:
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:
             return True
-    batches = select(Batch).where(
-        Batch.is_split_once.is_(True), Batch.id.in_(select(Estimate.batch_id).where(Estimate.status.in_(ACTIVE)))
-    )
-    if any(sample_set_id in (batch.first_set, *batch.labels_of_all) for batch in session.scalars(batches)):
-        return True
-    # Sets of group labels appear only in the options. The scan is cheap because few estimates are active at a time.
-    named = cast(Estimate.options, Text).contains(f'"{sample_set_id}"', autoescape=True)
-    query = select(Estimate.id).where(Estimate.status.in_(ACTIVE), named).limit(1)
+    active = Estimate.status.in_(ACTIVE)
+    for batch in session.scalars(select(Batch).where(Batch.id.in_(select(Estimate.batch_id).where(active)))):
+        if batch.is_split_once and sample_set_id in (batch.first_set, *batch.labels_of_all):
+            return True
+        labelled = [key for key, labels in (batch.options.get("groups") or {}).items() if labels == sample_set_id]
+        ends = or_(Estimate.source_id.in_(labelled), Estimate.target_id.in_(labelled))
+        if labelled and session.execute(select(Estimate.id).where(Estimate.batch_id == batch.id, active, ends)).first():
+            return True
+    # Of an estimate by itself, the sets of group labels appear only in its options. Few are active at a time.
+    named = cast(Estimate.own_options, Text).contains(f'"{sample_set_id}"', autoescape=True)
+    query = select(Estimate.id).where(active, named).limit(1)
     return session.execute(query).first() is not None

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from wdist_service.http.schemas import ErrorView, rfc3339
+from wdist_service.http.schemas import ErrorView, View, rfc3339
 from wdist_service.tables import Upload
 
 
@@ -26,6 +26,7 @@ class UploadView(BaseModel):
     expires_at: str
 
 
+@View
 def upload_view(row: Upload) -> UploadView:
     status = "complete" if row.sample_set_id is not None else "incomplete"
     return UploadView.model_validate(

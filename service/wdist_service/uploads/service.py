@@ -33,7 +33,7 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
 from wdist_service.ids import new_id
-from wdist_service.keys.quotas import Quota, admit_bytes
+from wdist_service.keys.quotas import Quota, Room, admit_bytes
 from wdist_service.queue.leases import Leases
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.schemas import LISTS, Sending
@@ -42,6 +42,7 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
+from wdist_service.text import fault_in_text
 from wdist_service.uploads.locks import Locks
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def describe(header: str | None) -> Description:
             raise InvalidError(
                 f"the value of {key[:50]!r} is not base64 of UTF-8 text", field="Upload-Metadata"
             ) from None
+        if (fault := fault_in_text(values[key])) is not None:
+            raise InvalidError(f"{key[:50]} {fault}: leave it out", field="Upload-Metadata")
     sending = _sending(values)
     if sending.format is not None:
         kind = sending.format
@@ -142,7 +145,7 @@ class Uploads:
         self.expire()
         with self._database.write() as session:
             now = self._database.now(session)
-            admit_bytes(session, tenant_id, quota, length, now)
+            admit_bytes(session, tenant_id, quota, length + len(description.given), now)
             upload = Upload(
                 id=new_id("up"), tenant_id=tenant_id, length=length, offset=0, name=description.name,
                 format=description.kind, member=description.take.member, given=description.given,
@@ -159,8 +162,11 @@ class Uploads:
                 raise GoneError(f"{upload_id} has expired; begin a new upload")
             return upload
 
-    def append(self, tenant_id: str, upload_id: str, offset: int, checksum: str | None) -> Appending:
-        """Acquire the lock to append at `offset`. Raises OffsetError, LockedError, GoneError and NotFoundError."""
+    def append(self, tenant_id: str, upload_id: str, offset: int, checksum: str | None, quota: Quota) -> Appending:
+        """Acquire the lock to append at `offset`. Raises OffsetError, LockedError, GoneError and NotFoundError.
+
+        quota: of the sample set that the upload becomes.
+        """
         hasher, expected = _parse_checksum(checksum)
         upload = self.get(tenant_id, upload_id)
         if upload.error is not None:
@@ -170,7 +176,8 @@ class Uploads:
             if upload.offset != offset:
                 raise OffsetError(f"{upload_id} is at offset {upload.offset:,}, not {offset:,}", field="Upload-Offset")
             raise LockedError(f"{upload_id} is being added to; ask for its offset and try again", retry_after=2)
-        return Appending(self, upload, token, hasher, expected)
+        room = Room(tenant_id, quota, promised=upload.length + len(upload.given))
+        return Appending(self, upload, token, room, hasher, expected)
 
     def terminate(self, tenant_id: str, upload_id: str) -> None:
         """Delete an upload and its bytes. The sample set made from it stays."""
@@ -209,8 +216,12 @@ class Uploads:
                 session.add(UploadPart(upload_id=upload.id, offset=offset, bytes=file.bytes, sha256=file.sha256))
                 offset += file.bytes
 
-    def complete(self, upload: Upload, token: str, last: list[Incoming]) -> SampleSet:
-        """Make a sample set from the recorded parts and the last ones. Raises InvalidError if the bytes are not one."""
+    def complete(self, upload: Upload, token: str, room: Room, last: list[Incoming]) -> SampleSet:
+        """Make a sample set from the recorded parts and the last ones.
+
+        Raises InvalidError if the bytes are not one, and QuotaError if it needs more bytes than the upload promised and
+        the quota leaves: another attempt may follow once there is room.
+        """
         with self._database.read() as session:
             query = select(UploadPart.sha256).where(UploadPart.upload_id == upload.id).order_by(UploadPart.offset)
             hashes = list(session.execute(query).scalars())
@@ -224,7 +235,7 @@ class Uploads:
         try:
             with self.locks.busy(token):
                 row, _ = self._sample_sets.add_parts(
-                    upload.tenant_id,
+                    room,
                     upload.name,
                     paths,
                     formats.named(upload.format),
@@ -272,8 +283,10 @@ class Appending:
     it is on disk.
     """
 
-    def __init__(self, uploads: Uploads, upload: Upload, token: str, hasher: HASH | None, expected: bytes) -> None:
-        self._uploads, self._upload, self._token = uploads, upload, token
+    def __init__(
+        self, uploads: Uploads, upload: Upload, token: str, room: Room, hasher: HASH | None, expected: bytes
+    ) -> None:
+        self._uploads, self._upload, self._token, self._room = uploads, upload, token, room
         self._hasher, self._expected = hasher, expected
         self._files = ExitStack()
         self._sealed: list[Incoming] = []
@@ -306,6 +319,12 @@ class Appending:
             self._seal()
             self._record(is_end=False)
 
+    def is_to_be_decoded(self) -> bool:
+        """Whether all bytes have come of a file that becomes a sample set by a decoder."""
+        is_complete = self._upload.offset + self._received == self._upload.length
+        take = describe(self._upload.given).take
+        return is_complete and not formats.is_kept_as_sent(formats.named(self._upload.format), take)
+
     def finish(self) -> None:
         """Record the complete body. Raises ChecksumError, and InvalidError if the file cannot be a sample set."""
         if self._hasher is not None and self._hasher.digest() != self._expected:
@@ -333,7 +352,7 @@ class Appending:
         if end == self._upload.length:
             if not is_end:
                 return  # more bytes may still arrive, which is an error
-            self.sample_set = self._uploads.complete(self._upload, self._token, self._sealed)
+            self.sample_set = self._uploads.complete(self._upload, self._token, self._room, self._sealed)
         else:
             self._uploads.record(self._upload, self._token, self.offset, self._sealed)
         self._sealed, self.offset = [], end

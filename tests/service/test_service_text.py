@@ -1,0 +1,243 @@
+"""Text that may not be stored: refused at every door, in words that name the field, and never a 500."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from base64 import b64encode
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+from fastapi.routing import APIRoute
+from service_process import Server, normal, npy
+from test_service_hostile import raw, status
+
+from wdist_service.http.dependencies import require_json
+
+BAD = {
+    "NUL": "\0",
+    "bell": "\x07",
+    "escape": "\x1b",
+    "delete": "\x7f",
+    "C1": "\x9b",
+    "half of a pair": "\ud800",
+    "the other half": "\udfff",
+}
+
+
+def post(
+    server: Server, path: str, body: dict[str, Any], *, method: str = "POST", raw_utf8: bool = False
+) -> httpx.Response:
+    """Send JSON as hostile clients may write it: with escapes, or with the bytes that no encoder of UTF-8 makes."""
+    content = json.dumps(body, ensure_ascii=not raw_utf8).encode("utf-8", "surrogatepass")
+    return server.client.request(method, path, content=content, headers={"Content-Type": "application/json"})
+
+
+def is_refused(answer: httpx.Response, field: str) -> bool:
+    """Whether the answer is a problem that names the field."""
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["field"] for error in answer.json()["errors"]] == [field], answer.text
+    return True
+
+
+@pytest.mark.parametrize("character", BAD.values(), ids=BAD)
+def test_json_bodies_refuse_it_in_every_field(server: Server, pair: tuple[str, str], character: str) -> None:
+    bad, (source, target) = f"a{character}b", pair
+    shown = "a\ufffdb"
+    both = {"source": source, "target": target}
+    assert is_refused(post(server, "/v1/estimates", both | {"metadata": {"run": bad}}), "metadata.run")
+    assert is_refused(post(server, "/v1/estimates", both | {"metadata": {bad: "1"}}), f"metadata.{shown}")
+    assert is_refused(post(server, "/v1/estimates", {"source": bad, "target": target}), "source")
+    assert is_refused(
+        post(server, "/v1/estimates", both | {"groups": {source: bad, target: target}}), f"groups.{source}"
+    )
+    assert is_refused(post(server, "/v1/estimates", both | {bad: 1}), shown)
+    assert is_refused(post(server, "/v1/batches", {"pairs": [both | {"custom_id": bad}]}), "pairs.0.custom_id")
+    assert is_refused(post(server, "/v1/batches", {"matrix": [source, bad]}), "matrix.1")
+    assert is_refused(post(server, "/v1/api-keys", {"name": bad, "role": "admin"}), "name")
+    columns = {"columns": ["x", bad, "z"]}
+    assert is_refused(post(server, f"/v1/sample-sets/{source}/columns", columns, method="PUT"), "columns.1")
+
+
+def test_halves_of_pairs_that_come_as_bytes_are_refused_too(server: Server, pair: tuple[str, str]) -> None:
+    body = {"source": pair[0], "target": pair[1], "metadata": {"run": "\ud83d"}}
+    assert is_refused(post(server, "/v1/estimates", body, raw_utf8=True), "metadata.run")
+
+
+def test_tabs_ends_of_lines_and_all_scripts_are_text(server: Server, pair: tuple[str, str]) -> None:
+    labels = {"notes": "one\ttwo\nthree\r\n", "Größe": "寸法 😀 \u200f"}
+    answer = post(server, "/v1/estimates", {"source": pair[0], "target": pair[1], "metadata": labels})
+    assert answer.status_code == 202, answer.text
+    assert server.client.get(f"/v1/estimates/{answer.json()['id']}").json()["metadata"] == labels
+    server.client.post(f"/v1/estimates/{answer.json()['id']}/cancel")
+
+
+def test_every_operation_with_a_json_body_checks_its_text() -> None:
+    from wdist_service.app import create_app  # noqa: F401 - the application imports every router
+    from wdist_service.batches import endpoints as batches
+    from wdist_service.estimates import endpoints as estimates
+    from wdist_service.evaluations import endpoints as evaluations
+    from wdist_service.keys import endpoints as keys
+    from wdist_service.sample_sets import endpoints as sample_sets
+    from wdist_service.uploads import endpoints as uploads
+
+    routers = [module.router for module in (batches, estimates, evaluations, keys, sample_sets, uploads)]
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    with_body = [route for route in routes if route.body_field is not None]
+    assert {route.name for route in with_body} >= {"create_estimate", "create_batch", "create_key", "put_columns"}
+    unchecked = [
+        route.name for route in with_body if require_json not in [each.call for each in route.dependant.dependencies]
+    ]
+    assert unchecked == []
+
+
+@pytest.mark.parametrize("character", [each for each in BAD.values() if each.isascii() or each == "\x9b"], ids=repr)
+def test_parameters_refuse_it(server: Server, character: str) -> None:
+    bad = quote(f"a{character}b")
+    for parameter in ("name", "filename", "member", "columns", "sheet", "unknown"):
+        answer = server.client.post(f"/v1/sample-sets?{parameter}={bad}", content=npy(normal(1)))
+        assert is_refused(answer, parameter)
+    assert is_refused(server.client.get(f"/v1/estimates?metadata=run:{bad}"), "metadata")
+    assert is_refused(server.client.get(f"/v1/estimates?after=est_{bad}"), "after")
+    assert is_refused(server.client.get(f"/v1/estimates?{bad}=1"), "a\ufffdb")
+
+
+def test_a_query_that_is_not_utf_8_is_refused(server: Server) -> None:
+    answer = server.client.post("/v1/sample-sets?name=%ff%fe", content=npy(normal(1)))
+    assert answer.status_code == 422
+    assert "not UTF-8" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/estimates/a%00b", "/v1/batches/%1b%5b2J", "/%7f", "/v1/sample-sets/a%C2%9b"])
+def test_a_path_with_it_leads_nowhere(server: Server, path: str) -> None:
+    answer = server.client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["title"] == "Not found"
+
+
+@pytest.mark.parametrize(
+    "header", ["Idempotency-Key", "Prefer", "X-Anything", "Last-Event-ID", "If-None-Match", "Range"]
+)
+def test_headers_refuse_it(server: Server, header: str) -> None:
+    for character in (b"\x01", b"\x1b", b"\x7f"):
+        request = b"GET /v1/estimates HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%b: a%bb\r\n\r\n"
+        answer = raw(server, request % (header.encode(), character))
+        assert status(answer) == 422, answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["field"] == header.lower()
+
+
+def test_an_idempotency_key_may_be_any_text_that_a_header_can_hold(server: Server, pair: tuple[str, str]) -> None:
+    body = {"source": pair[0], "target": pair[1]}
+    headers = {"Idempotency-Key": "Schlüssel 鍵 ě".encode()}
+    first, again = (server.client.post("/v1/estimates", json=body, headers=headers) for _ in range(2))
+    assert first.status_code == 202, first.text
+    assert again.json()["id"] == first.json()["id"]
+    server.client.post(f"/v1/estimates/{first.json()['id']}/cancel")
+
+
+@pytest.mark.parametrize("key", ["name", "filename", "member", "columns", "somebody's own"])
+def test_the_pairs_of_upload_metadata_refuse_it(server: Server, key: str) -> None:
+    for character in ("\0", "\x1b", "\x9b"):
+        given = f"{key.replace(' ', '_')} {b64encode(f'a{character}b'.encode()).decode()}"
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "100", "Upload-Metadata": given}
+        assert is_refused(server.client.post("/v1/uploads", headers=headers), "Upload-Metadata")
+
+
+def csv(name: str, level: str) -> tuple[str, bytes]:
+    return "csv", f'x,"{name}"\n1,"{level}"\n2,other\n'.encode()
+
+
+def parquet(name: str, level: str) -> tuple[str, bytes]:
+    file = io.BytesIO()
+    pa_parquet.write_table(pa.table({"x": [1.0, 2.0], name: [level, "other"]}), file)
+    return "parquet", file.getvalue()
+
+
+def inline(name: str, level: str) -> tuple[str, bytes]:
+    return "json", json.dumps({"columns": ["x", name], "samples": [[1, level], [2, "other"]]}).encode()
+
+
+def anndata(name: str, level: str) -> tuple[str, bytes]:
+    import h5py
+
+    file = io.BytesIO()
+    with h5py.File(file, "w") as root:
+        root.attrs["encoding-type"] = "anndata"
+        root["X"] = np.ones((2, 2))
+        for group, names in (("obs", ["r", "s"]), ("var", ["x", name])):
+            frame = root.create_group(group)
+            frame.attrs.update({"encoding-type": "dataframe", "_index": "_index", "column-order": []})
+            frame.create_dataset("_index", data=[each.encode() for each in names], dtype=h5py.string_dtype())
+    return "h5ad", file.getvalue()
+
+
+TABLES = {"csv": csv, "parquet": parquet, "inline JSON": inline}
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("character", ["\0", "\x9b"], ids=repr)
+def test_decoders_refuse_it_in_names_of_columns_and_in_levels(server: Server, make: Any, character: str) -> None:
+    kept = server.client.get("/v1/sample-sets?limit=1").json()["data"]
+    for name, level in ((f"a{character}b", "good"), ("color", f"a{character}b")):
+        kind, body = make(name, level)
+        answer = server.client.post(f"/v1/sample-sets?format={kind}&categories={quote(name)}", content=body)
+        assert answer.status_code == 422, answer.text
+    assert server.client.get("/v1/sample-sets?limit=1").json()["data"] == kept
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)
+def test_a_level_with_a_control_character_is_named(server: Server, make: Any) -> None:
+    kind, body = make("color", "a\x07b")
+    answer = server.client.post(f"/v1/sample-sets?format={kind}&categories=color", content=body)
+    assert answer.status_code == 422
+    assert "'a\\x07b', which has the control character U+0007 (character 2)" in answer.json()["detail"]
+
+
+def test_names_in_an_anndata_file_are_checked(server: Server) -> None:
+    kind, body = anndata("gene\x1b", "")
+    answer = server.client.post(f"/v1/sample-sets?format={kind}", content=body)
+    assert answer.status_code == 422
+    assert "U+001B" in answer.json()["detail"], answer.text
+
+
+def test_names_of_columns_may_have_ends_of_lines(server: Server) -> None:
+    kind, body = csv("size\nin cm", "good")
+    answer = server.client.post(f"/v1/sample-sets?format={kind}&categories=size%0Ain%20cm", content=body)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["columns"] == ["x", "size\nin cm"]
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\x1bb", "a\nb", "\ud800"])
+def test_the_name_that_a_body_gives_itself_is_a_name(server: Server, name: str) -> None:
+    body = json.dumps({"samples": [[1.0], [2.0]], "name": name}).encode()
+    answer = server.client.post("/v1/sample-sets?format=json", content=body)
+    assert answer.status_code == 422, answer.text
+
+
+def test_names_of_members_are_shown_without_control_characters(server: Server) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("one\x1b[2J.npy", "two.npy"):
+            archive.writestr(name, npy(normal(1)))
+    answer = server.client.post("/v1/sample-sets?format=npz", content=file.getvalue())
+    assert answer.status_code == 422
+    assert "two" in answer.json()["detail"]
+    assert "\x1b" not in answer.json()["detail"]
+
+
+def test_an_upload_that_fails_on_bad_text_says_so_later(server: Server) -> None:
+    kind, body = inline("\ud800", "good")
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(body)), "Upload-Metadata": "format anNvbg=="}
+    begun = server.client.post("/v1/uploads", headers=headers)
+    assert begun.status_code == 201, begun.text
+    more = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    answer = server.client.patch(begun.headers["location"], headers=more, content=body)
+    assert answer.status_code == 422, (kind, answer.text)
+    assert server.client.get(begun.headers["location"]).json()["status"] == "failed"
