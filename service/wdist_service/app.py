@@ -30,13 +30,13 @@ from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
 from wdist_service.examples import EXAMPLES
 from wdist_service.http import problems
+from wdist_service.http.bodies import Room
 from wdist_service.http.dependencies import Services
 from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
-from wdist_service.http.middleware import BodyLimit, RequestContext
+from wdist_service.http.middleware import BodyLimit, RequestContext, Turns
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.http.text import TextGuard
-from wdist_service.http.turns import Turns
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
@@ -103,6 +103,7 @@ def build_services(settings: Settings) -> Services:
         Batches(database, queue, jobs),
         EventFeed(database, executors["events"]),
         executors,
+        Room(),
         KnownKeys(api_keys, executors["keys"]),
         metrics,
         HttpMetrics(metrics),

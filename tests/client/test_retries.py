@@ -101,6 +101,14 @@ def test_retry_after_is_obeyed() -> None:
     assert time.monotonic() - started >= 1.0
 
 
+def test_a_server_that_stays_busy_is_told_in_words() -> None:
+    busy = Answer(503, {"title": "Busy", "detail": "Too many uploads"}, {"Retry-After": "1"})
+    started = time.monotonic()
+    with pytest.raises(ServerError, match=r"Too many uploads .HTTP 503.; the server is still busy: try again in 1 s"):
+        get_set([busy, busy], retries=1)
+    assert time.monotonic() - started >= 1.0
+
+
 def test_a_long_retry_after_is_handed_to_the_caller() -> None:
     with pytest.raises(RateLimited) as caught:
         get_set([Answer(429, {}, {"Retry-After": "3600"})])

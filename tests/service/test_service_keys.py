@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,6 +18,7 @@ from stores import Stores
 
 MakeServer = Callable[..., Server]
 MakeKey = Callable[..., str]
+REVOKED_WITHIN = 5.0  # seconds: 2 by the server's own promise, and a busy machine
 
 
 def wdist(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -211,3 +215,43 @@ def test_refuses_the_network_with_a_database_that_has_no_key(server: Server) -> 
     assert "without an API key" in refused.stderr
     after = {path for path in server.data.rglob("*") if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
     assert after == before
+
+
+def test_a_revoked_key_ends_what_is_under_way(closed: tuple[Server, MakeKey]) -> None:
+    """Revoked by another process: new requests, event streams and waits end within seconds."""
+    server, make = closed
+    user, admin = as_bearer(server, make(name="to revoke", tenant="revoked")), as_bearer(server, make(role="admin"))
+    with user, admin, ThreadPoolExecutor(2) as pool:
+        user.timeout = httpx.Timeout(60)
+        sets = [user.post("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
+        pair = {"source": sets[0], "target": sets[1]}
+        estimate = user.post("/v1/estimates", json=pair).json()["id"]  # there is no worker: it stays queued
+
+        def follow() -> float:
+            with user.stream("GET", f"/v1/estimates/{estimate}/events") as answer:
+                assert answer.status_code == 200
+                for line in answer.iter_lines():
+                    if line.startswith("data:"):
+                        streaming.set()
+            return time.monotonic()
+
+        def wait() -> tuple[int, float]:
+            answer = user.post("/v1/estimates", json={**pair, "seed": 1}, headers={"Prefer": "wait=60"})
+            return answer.status_code, time.monotonic()
+
+        streaming = threading.Event()
+        stream, waiting = pool.submit(follow), pool.submit(wait)
+        assert streaming.wait(30)
+        deadline = time.monotonic() + 30
+        while len(user.get("/v1/estimates").json()["data"]) < 2:
+            assert time.monotonic() < deadline
+        (key,) = [entry["id"] for entry in admin.get("/v1/api-keys").json()["data"] if entry["name"] == "to revoke"]
+        server.write("UPDATE api_keys SET revoked_at = 1 WHERE id = :id", id=key)  # as another replica does
+        revoked = time.monotonic()
+        while user.get("/v1/estimates").status_code != 401:
+            assert time.monotonic() < revoked + REVOKED_WITHIN
+        assert stream.result() < revoked + REVOKED_WITHIN
+        status, ended = waiting.result()
+        assert status == 401
+        assert ended < revoked + REVOKED_WITHIN
+        assert admin.get("/v1/api-keys").status_code == 200

@@ -109,7 +109,13 @@ class RateLimited(APIStatusError):
 
 
 class ServerError(APIStatusError):
-    """5xx: the server failed or is overloaded."""
+    """5xx: the server failed or is overloaded; `retry_after` says when to try again."""
+
+    def _message(self) -> str:
+        message = super()._message()
+        if self.retry_after is None or "try again" in message:
+            return message
+        return f"{message}; the server is still busy: try again in {self.retry_after:g} s"
 
 
 class StorageFull(ServerError):

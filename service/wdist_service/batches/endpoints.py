@@ -31,8 +31,8 @@ from wdist_service.batches.service import Batches, Matrix
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.estimates.waits import until_ended, wanted_wait
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
-from wdist_service.http.executors import BoundedRoute
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Batch, Estimate

@@ -18,9 +18,9 @@ from wdist_service.estimates.schemas import CurveView, EstimateRequest, Estimate
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.estimates.waits import until_ended, wanted_wait
 from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
-from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status

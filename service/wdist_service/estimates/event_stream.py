@@ -6,11 +6,13 @@ replica it reaches.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from sqlalchemy import select
 
 from wdist_service import tenancy
@@ -24,6 +26,7 @@ from wdist_service.tables import TERMINAL, Estimate, Event
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 _WAIT_SECONDS = 1.0  # between two looks at whether the listener's key is still valid
+_PING_SECONDS = 15.0  # of silence; proxies and clients close a connection that is silent for long
 _READ_LIMIT = 500
 _EVENT = {  # one event of the stream
     "type": "object",
@@ -31,12 +34,19 @@ _EVENT = {  # one event of the stream
         "id": {"type": "string", "description": "For Last-Event-ID."},
         "event": {"type": "string", "enum": ["status", "progress", "log", "completed"]},
         "data": {"type": "string", "description": "JSON; of completed: the estimate."},
+        "retry": {"type": "integer", "minimum": 0},
     },
     "required": ["event", "data"],
 }
 
 
-def last_seen(
+class EventStream(StreamingResponse):
+    """Not FastAPI's EventSourceResponse, which runs three tasks for each listener and renders each event for each."""
+
+    media_type = "text/event-stream"
+
+
+async def last_seen(
     last_event_id: Annotated[str | None, Header(max_length=40, description="Go on after this event.")] = None,
 ) -> int:
     """The event to go on after; 0, the beginning, for an id that is none of ours."""
@@ -44,15 +54,9 @@ def last_seen(
     return min(int(last_event_id or 0), 1 << 62) if is_number else 0
 
 
-async def check_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
-    """Raise NotFoundError for an unknown id, before the response begins: in the stream it is too late for a 404."""
-    await services.executors["reads"].run(_read, services, caller, estimate_id, 0, 1)
-
-
 @router.get(
     "/{estimate_id}/events",
-    response_class=EventSourceResponse,
-    dependencies=[Depends(check_estimate)],
+    response_class=EventStream,
     responses={
         200: {
             "description": "status, progress and log events, then one `completed` with the estimate",
@@ -63,10 +67,18 @@ async def check_estimate(estimate_id: IdPath, caller: CallerDep, services: Servi
 )
 async def get_events(
     estimate_id: IdPath, caller: CallerDep, services: ServicesDep, last: Annotated[int, Depends(last_seen)]
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventStream:
     """Follow an estimate as server-sent events, from its beginning or from Last-Event-ID."""
-    yield ServerSentEvent(retry=1000)
+    # Before the response begins: in the stream it is too late for a 404, or a 503.
+    await services.executors["waits"].run(_read, services, caller, estimate_id, 0, 1)
+    return EventStream(_stream(services, caller, estimate_id, last), headers={"X-Accel-Buffering": "no"})
+
+
+async def _stream(services: Services, caller: Caller, estimate_id: str, last: int) -> AsyncIterator[bytes]:
+    """The bytes of the stream; what is known goes out together, and each event is rendered once for all listeners."""
+    yield format_sse_event(retry=1000)
     events, waits = services[EventFeed], services.executors["waits"]
+    sent_at = time.monotonic()
     with events.listening(estimate_id):
         while not events.is_closing() and await is_still_allowed(services, caller):
             known = events.after(estimate_id, last)
@@ -76,12 +88,16 @@ async def get_events(
                     estimate, items = await waits.go_on(_read, services, caller, estimate_id, last, _READ_LIMIT)
                 except NotFoundError:  # deleted meanwhile
                     return
-            for item in items:
-                last = item.id
-                yield item.event
+            if items:
+                last, sent_at = items[-1].id, time.monotonic()
+                yield b"".join(item.sent for item in items)
             if estimate is not None and estimate.status in TERMINAL and len(items) < _READ_LIMIT:
-                yield ServerSentEvent(event="completed", data=estimate_view(estimate), id=str(last))
+                view = estimate_view(estimate).model_dump_json()
+                yield format_sse_event(event="completed", data_str=view, id=str(last))
                 return
+            if time.monotonic() - sent_at > _PING_SECONDS:
+                sent_at = time.monotonic()
+                yield format_sse_event(comment="ping")
             await events.wait(estimate_id, last, _WAIT_SECONDS)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import format_sse_event
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -24,16 +24,16 @@ _KEPT = 200
 
 @dataclass(frozen=True)
 class Item:
-    """One event as listeners receive it. `is_end` marks the event that ends the job."""
+    """One event as the bytes that listeners receive. `is_end` marks the event that ends the job."""
 
     id: int
-    event: ServerSentEvent
+    sent: bytes
     is_end: bool
 
     @classmethod
     def of(cls, event: Event) -> Item:
         is_end = event.type == "status" and event.data.get("status") in TERMINAL
-        sent = ServerSentEvent(event=event.type, raw_data=json.dumps(event.data), id=str(event.id))
+        sent = format_sse_event(event=event.type, data_str=json.dumps(event.data), id=str(event.id))
         return cls(event.id, sent, is_end)
 
 

@@ -19,9 +19,9 @@ from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView,
 from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row
 from wdist_service.http.bodies import incoming, pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
-from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep, check_still_allowed
 from wdist_service.sample_sets.service import NpyReceiver

@@ -1,19 +1,25 @@
-"""Large request bodies, received block by block."""
+"""Request bodies: large ones are received block by block, JSON into memory, of which all together take little."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from wdist_service.errors import RequestError
-from wdist_service.http.executors import Executor
+from wdist_service.http.executors import BusyError, Executor, Executors
 from wdist_service.http.middleware import BodyTimeoutError
 from wdist_service.storage.files import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
+_MOST_JSON_BYTES = 32 << 20  # of long bodies, in memory at the same time
+_LONG_JSON_BYTES = 64 << 10  # shorter ones are parsed in less than a millisecond, and always find room
 _SMALL_BYTES = 64 << 10  # smaller chunks are joined: each costs a call of the receiver
 
 
@@ -75,3 +81,49 @@ async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None],
         if work is not None:  # never leave a thread writing to a file that is about to be removed
             await asyncio.wait([work])
             work.exception()
+
+
+class Room:
+    """How many bytes of long bodies an API process holds."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self, size: int) -> None:
+        """Raises BusyError if there is no room for so many more."""
+        if self.taken + size > _MOST_JSON_BYTES:
+            raise BusyError("too many long bodies are being received; try again in 1 s", retry_after=1)
+        self.taken += size
+
+
+class JsonRequest(Request):
+    """A request whose body FastAPI reads and parses: a long one in a thread, and only if there is room for it."""
+
+    def __init__(self, scope: Scope, receive: Receive, room: Room, executors: Executors) -> None:
+        super().__init__(scope, receive)
+        self._room, self._executors = room, executors
+        self._held = 0
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            chunks, size = [], 0
+            async for chunk in self.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > _LONG_JSON_BYTES:
+                    self._room.take(size - self._held)
+                    self._held = size
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            is_long = len(body) > _LONG_JSON_BYTES
+            self._json = await self._executors["parsing"].go_on(json.loads, body) if is_long else json.loads(body)
+        return self._json
+
+    def release(self) -> None:
+        """Give the room back."""
+        self._room.taken -= self._held
+        self._held = 0

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, ParamSpec, TypeVar
-
-from fastapi.routing import APIRoute
 
 from wdist_service.errors import RequestError
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-Kind = Literal["reads", "writes", "bodies", "storage", "decoding", "evaluation", "keys", "events", "waits"]
-_READING = frozenset({"GET", "HEAD"})
+Kind = Literal["reads", "writes", "bodies", "storage", "decoding", "evaluation", "keys", "events", "waits", "parsing"]
 
 
 class BusyError(RequestError):
@@ -44,7 +40,7 @@ class Executor:
         self._room = threads + waiting
         self._taken = 0
         self._lock = threading.Lock()
-        self._busy, self._retry_after = busy, retry_after
+        self._busy, self._retry_after = f"{busy}; try again in {retry_after} s", retry_after
 
     def check(self) -> None:
         """Raise BusyError if the line is full: before a body is received that could only be refused."""
@@ -82,7 +78,8 @@ class Executors:
     reads and writes: short statements of the database. bodies: request bodies to the local disk. storage: blobs, which
     may be in a bucket. decoding and evaluation: a thread waits for each child process. keys and events: what this
     process asks the database for all its requests together. waits: what a request reads that has waited for an event;
-    a thousand that wake at once must not stand in front of others.
+    a thousand that wake at once must not stand in front of others. parsing: long JSON, one after the other, because the
+    interpreter does nothing else meanwhile.
     """
 
     def __init__(self, decoders: int) -> None:
@@ -97,6 +94,7 @@ class Executors:
             "keys": Executor("keys", 2, 64, later, 1),
             "events": Executor("events", 1, 64, later, 1),
             "waits": Executor("waits", 2, 256, later, 1),
+            "parsing": Executor("parsing", 1, 64, later, 1),
         }
 
     def __getitem__(self, kind: Kind) -> Executor:
@@ -105,39 +103,3 @@ class Executors:
     def close(self) -> None:
         for executor in self._by_kind.values():
             executor.close()
-
-
-def runs_in(kind: Kind) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
-    """Mark a `def` endpoint that is to run in another executor than its method says."""
-
-    def mark(endpoint: Callable[P, Result]) -> Callable[P, Result]:
-        endpoint.runs_in = kind  # type: ignore[attr-defined]
-        return endpoint
-
-    return mark
-
-
-class BoundedRoute(APIRoute):
-    """A route whose `def` endpoint runs in `reads` or `writes`, by its method, or where `runs_in` says.
-
-    FastAPI would run it in one pool of 40 threads, which all endpoints and dependencies share, with an endless line.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        if not (inspect.iscoroutinefunction(endpoint) or inspect.isasyncgenfunction(endpoint)):
-            kind: Kind = "reads" if set(options.get("methods") or {"GET"}) <= _READING else "writes"
-            endpoint = _in_executor(endpoint, getattr(endpoint, "runs_in", kind))
-        super().__init__(path, endpoint, **options)
-
-
-def _in_executor(endpoint: Callable[P, Result], kind: Kind) -> Callable[P, Coroutine[Any, Any, Result]]:
-    """The endpoint as a coroutine function; it finds the executors in its argument `services`."""
-    if "services" not in inspect.signature(endpoint).parameters:
-        raise TypeError(f"{endpoint.__name__} blocks and has no argument `services`, which has the executors")
-
-    @functools.wraps(endpoint)
-    async def bounded(*args: P.args, **kwargs: P.kwargs) -> Result:
-        executors: Executors = kwargs["services"].executors  # type: ignore[attr-defined]
-        return await executors[kind].run(endpoint, *args, **kwargs)
-
-    return bounded

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Response
 
 from wdist_service.errors import InvalidError
 from wdist_service.http.dependencies import IdPath, ServicesDep, require_json
-from wdist_service.http.executors import BoundedRoute
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import AdminDep
 from wdist_service.keys.known import KnownKeys

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from wdist import __version__
 from wdist_service.http.dependencies import ServicesDep
-from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.keys.caller import AdminDep
 from wdist_service.tables import Estimate, Holder, Role, Status
 

@@ -23,9 +23,10 @@ from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.http.bodies import incoming, pump
 from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
-from wdist_service.http.executors import BoundedRoute, Executor, runs_in
+from wdist_service.http.executors import Executor
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
+from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.keys.quotas import Room

@@ -12,9 +12,10 @@ from starlette.types import Message, Receive, Scope, Send
 from wdist_service.errors import InvalidError, RequestError, UnsupportedTypeError
 from wdist_service.http.bodies import BrokenBodyError, pump
 from wdist_service.http.dependencies import IdPath, Services, ServicesDep
-from wdist_service.http.executors import BoundedRoute, Executor, runs_in
+from wdist_service.http.executors import Executor
 from wdist_service.http.middleware import BodyTimeoutError, Middleware
 from wdist_service.http.problems import MEDIA_TYPE, responses
+from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Upload
 from wdist_service.uploads.schemas import UploadView, upload_view
