@@ -31,7 +31,8 @@ from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
-from wdist_service.http.middleware import BodyLimit, RequestContext
+from wdist_service.http.middleware import BodyLimit, PlainBodies, RequestContext
+from wdist_service.http.peers import Peers
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
@@ -78,6 +79,7 @@ def build_services(settings: Settings) -> Services:
     jobs = Estimates(database, queue, storage)
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
+    http_metrics = HttpMetrics(metrics)
     metrics.register(JobMetrics(database, settings.lease_seconds))
     return Services(
         settings,
@@ -91,7 +93,8 @@ def build_services(settings: Settings) -> Services:
         Batches(database, queue, jobs),
         EventFeed(database),
         metrics,
-        HttpMetrics(metrics),
+        http_metrics,
+        Peers(settings, http_metrics),
         evaluator,
         Evaluations(database, storage, evaluator, settings),
         RateLimiter(),
@@ -133,6 +136,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     _declare_problems(app)
     # The last one added runs first.
+    app.add_middleware(PlainBodies)
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
     app.add_middleware(uploads.ProtocolVersion)

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol, with a deadline for headers and a fast path for large bodies.
+"""uvicorn's HTTP/1.1 protocol, with limits on what a peer may hold and a fast path for large bodies.
 
 uvicorn has a deadline only for idle connections. Its parser, h11, copies each byte of a body five times, which took as
 long as everything else that the server does with an upload.
@@ -7,29 +7,48 @@ long as everything else that the server does with an upload.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import time
 from typing import Any, cast
 
 import h11
 from h11._readers import ContentLengthReader
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from wdist_service.http.peers import Peers
 from wdist_service.http.problems import problem
 from wdist_service.ids import new_id
 
 MAX_HEADER_BYTES = 32 << 10
+_WRITE_BYTES = 16 << 10  # of an answer that wait here, beside the last block
+_UNSENT_BYTES = 128 << 10  # of an answer that the kernel takes before they can be sent; otherwise 4 MB
 _READ_BYTES = 512 << 10  # how much of a body is read at once; asyncio's default is 256 KiB
+_RETRY_SECONDS = 5
 
 
 class GuardedProtocol(H11Protocol):
-    """Closes connections whose headers do not arrive in time, and answers malformed requests with a problem."""
+    """Closes connections that are slow with headers or slow to read, and answers malformed requests with a problem."""
 
-    header_seconds = 10.0  # from the first byte of a request (or the connection) to the last byte of its headers
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: asyncio.TimerHandle | None = None  # from the first byte of a request to the last one of its headers
+    unwanted_since: float | None = None  # when a request was answered whose body still comes
+
+    def __init__(self, peers: Peers, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._peers = peers
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_WRITE_BYTES)
+        with contextlib.suppress(AttributeError, OSError):  # a system without the option, or a peer that has left
+            connection: Any = transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         self._arm()
+        if not self._peers.admit(self):
+            self.app = _OnlyLiveness(self.app, self._peers)
 
     def data_received(self, data: bytes) -> None:
         if self._pass_on(data):
@@ -40,10 +59,23 @@ class GuardedProtocol(H11Protocol):
             self.send_400_response("Too many headers.")
             return
         super().data_received(data)
+        self._note()
         if self.conn.their_state is h11.IDLE:
             self._arm()  # headers that are not complete yet
         else:
             self._disarm()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()  # begins the next request, if its headers are here already
+        self._note()
+
+    def _note(self) -> None:
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        self._peers.note(self, is_busy=is_busy)
+        if is_busy or self.conn.their_state is not h11.SEND_BODY:
+            self.unwanted_since = None
+        elif self.unwanted_since is None:
+            self.unwanted_since = time.monotonic()
 
     def _pass_on(self, data: bytes) -> bool:
         """Pass bytes inside a body of known length straight to the application; returns whether that was possible.
@@ -66,11 +98,13 @@ class GuardedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._peers.leave(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that cannot be parsed, or whose headers are too long."""
         self._disarm()
+        self._peers.count("malformed")
         answer = problem(
             new_id("req"), 400, "bad_request", "Bad request", f"{msg} Headers: {MAX_HEADER_BYTES:,} bytes."
         )
@@ -89,9 +123,34 @@ class GuardedProtocol(H11Protocol):
 
     def _arm(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.header_seconds, self.transport.close)
+            self._deadline = self.loop.call_later(self._peers.header_seconds, self._peers.cut, self, "headers")
 
     def _disarm(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class _OnlyLiveness:
+    """What a full server answers on connections beyond its limit: that it lives, and 503 to everything else."""
+
+    def __init__(self, app: ASGIApp, peers: Peers) -> None:
+        self._app = app
+        self._peers = peers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        if scope["path"] == "/livez":
+            await self._app(scope, receive, send_last)
+            return
+        self._peers.count("refused")
+        headers = {"Retry-After": str(_RETRY_SECONDS), "X-Content-Type-Options": "nosniff"}
+        request_id = new_id("req")
+        detail = "all connections of this server are in use; try again"
+        answer = problem(request_id, 503, "unavailable", "The server is busy", detail, (), headers)
+        answer.headers["X-Request-Id"] = request_id
+        await answer(scope, receive, send_last)

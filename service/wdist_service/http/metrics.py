@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
@@ -13,24 +14,40 @@ from wdist_service.database import Database
 from wdist_service.tables import DEVICE_SECONDS, Estimate, SampleSet, Status, Worker
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+# Each set of label values is a time series that this process keeps for ever: no label may have a value of the caller's.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STATUSES = frozenset(int(status) for status in HTTPStatus) | {460}
+CUTS = ("headers", "malformed", "refused", "room", "stop", "unread", "unwanted_body")
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the text format has no place for `_created`: each would be one more gauge
 
 
 class HttpMetrics:
-    """Requests by method, route and status. The route is the template, not the path: ids must not become labels."""
+    """Requests and connections of this process.
+
+    The method is one of HTTP's or "other". The route is a template or "unmatched". The status is one that this server
+    gives, or "none" for a request whose client left before it was answered.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         route = ("method", "route")
         self._requests = Counter("wdist_http_requests", "Requests answered.", (*route, "status"), registry=registry)
-        self._received = Counter("wdist_http_received_bytes", "Bytes of bodies.", registry=registry)
+        self._received = Counter("wdist_http_request_body_bytes", "Bytes of bodies received.", registry=registry)
         self._seconds = Histogram(
-            "wdist_http_request_seconds", "Time from a request's head to the end of its answer.", route,
+            "wdist_http_request_duration_seconds", "Time from a request's head to the end of its answer.", route,
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
+        self.connections = Gauge("wdist_http_connections", "Connections that are open.", registry=registry)
+        self.cuts = Counter(
+            "wdist_http_connections_cut", "Connections that the server ended or turned away.", ("reason",),
+            registry=registry,
+        )  # fmt: skip
+        for reason in CUTS:
+            self.cuts.labels(reason)
 
     def count(self, method: str, route: str, status: int, seconds: float, received_bytes: int) -> None:
         """Count one finished request."""
-        self._requests.labels(method, route, status).inc()
+        method = method if method in _METHODS else "other"
+        self._requests.labels(method, route, str(status) if status in _STATUSES else "none").inc()
         self._seconds.labels(method, route).observe(seconds)
         self._received.inc(received_bytes)
 

@@ -32,7 +32,7 @@ class OpenServerGuard(Middleware):
 
     async def _refusal(self, scope: Scope) -> RequestError | None:
         headers = Headers(scope=scope)
-        host = _host(headers.get("host", ""))
+        host = _host("//" + headers.get("host", ""))
         try:
             is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
         except DatabaseError:  # the database is down: apply the stricter rules; routes that need it report the error
@@ -45,9 +45,9 @@ class OpenServerGuard(Middleware):
         return None
 
 
-def _host(value: str) -> str:
+def _host(url: str) -> str:
     try:
-        return (urlsplit("//" + value).hostname or "").lower()
+        return (urlsplit(url).hostname or "").lower()
     except ValueError:
         return ""
 
@@ -56,7 +56,7 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = headers.get("origin")
-    return origin is not None and (urlsplit(origin).hostname or "") != host
+    return origin is not None and _host(origin) != host
 
 
 def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:

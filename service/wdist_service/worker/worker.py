@@ -40,7 +40,6 @@ _TICK_SECONDS = 0.2
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
 _STILL_BEATS = 2.5  # a live worker is seen to beat within so many intervals
-_STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
 _PUBLISH_SECONDS = 2.0
@@ -147,7 +146,7 @@ class Worker:
         time.sleep(3 * dispatch.POLLING_SECONDS)  # until the queue has seen that `_at_once` is 0
         for run in list(self._runs.values()):
             run.stop()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._settings.stop_seconds
         while self._runs and time.monotonic() < deadline:
             time.sleep(0.05)
         for key, run in list(self._runs.items()):  # too busy to write a checkpoint
