@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import tempfile
 import threading
@@ -177,6 +178,7 @@ def _declare_problems(app: FastAPI) -> None:
                 _declare_everywhere(operation, is_versioned=path.startswith("/v1/"))
         return contract
 
+    openapi = functools.cache(openapi)
     app.openapi = openapi  # type: ignore[method-assign]
 
 

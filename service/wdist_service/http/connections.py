@@ -15,7 +15,7 @@ from typing import Any, cast
 import h11
 from h11._readers import ContentLengthReader
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -28,6 +28,7 @@ _WRITE_BYTES = 16 << 10  # of an answer that wait here, beside the last block
 _UNSENT_BYTES = 128 << 10  # of an answer that the kernel takes before they can be sent; otherwise 4 MB
 _READ_BYTES = 512 << 10  # how much of a body is read at once; asyncio's default is 256 KiB
 _RETRY_SECONDS = 5
+_LIVENESS = "/livez"
 
 
 class GuardedProtocol(H11Protocol):
@@ -39,6 +40,9 @@ class GuardedProtocol(H11Protocol):
     def __init__(self, peers: Peers, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._peers = peers
+        self._application, self.app = self.app, self._answer
+        self._is_admitted = True
+        self._is_pipelined = False  # the latest request came before the answer to the one before it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,8 +51,7 @@ class GuardedProtocol(H11Protocol):
             connection: Any = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         self._arm()
-        if not self._peers.admit(self):
-            self.app = _OnlyLiveness(self.app, self._peers)
+        self._is_admitted = self._peers.admit(self)
 
     def data_received(self, data: bytes) -> None:
         if self._pass_on(data):
@@ -58,6 +61,8 @@ class GuardedProtocol(H11Protocol):
         if is_long and self.conn.their_state is h11.IDLE:
             self.send_400_response("Too many headers.")
             return
+        if self.cycle is None or self.cycle.response_complete:
+            self._is_pipelined = False
         super().data_received(data)
         self._note()
         if self.conn.their_state is h11.IDLE:
@@ -66,8 +71,39 @@ class GuardedProtocol(H11Protocol):
             self._disarm()
 
     def on_response_complete(self) -> None:
+        self._is_pipelined = True
         super().on_response_complete()  # begins the next request, if its headers are here already
         self._note()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application answer a request when its turn has come."""
+        cycle = self.cycle
+        if not self._is_admitted:
+            await self._answer_surplus(scope, receive, send)
+        elif scope["path"] == _LIVENESS and not self._is_pipelined:
+            await self._application(scope, receive, send)
+        else:
+            async with (self._peers.pipelined if self._is_pipelined else self._peers.lane).turn():
+                if not cycle.disconnected:
+                    await self._application(scope, receive, send)
+
+    async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a connection beyond the limit: that the server lives, and 503 to everything else."""
+
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        if scope["path"] == _LIVENESS:
+            await self._application(scope, receive, send_last)
+            return
+        self._peers.count("refused")
+        request_id = new_id("req")
+        headers = {"Retry-After": str(_RETRY_SECONDS), "X-Content-Type-Options": "nosniff", "X-Request-Id": request_id}
+        detail = "all connections of this server are in use; try again"
+        answer = problem(request_id, 503, "unavailable", "The server is busy", detail, (), headers)
+        await answer(scope, receive, send_last)
 
     def _note(self) -> None:
         is_busy = self.cycle is not None and not self.cycle.response_complete
@@ -129,28 +165,3 @@ class GuardedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-class _OnlyLiveness:
-    """What a full server answers on connections beyond its limit: that it lives, and 503 to everything else."""
-
-    def __init__(self, app: ASGIApp, peers: Peers) -> None:
-        self._app = app
-        self._peers = peers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_last(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
-        if scope["path"] == "/livez":
-            await self._app(scope, receive, send_last)
-            return
-        self._peers.count("refused")
-        headers = {"Retry-After": str(_RETRY_SECONDS), "X-Content-Type-Options": "nosniff"}
-        request_id = new_id("req")
-        detail = "all connections of this server are in use; try again"
-        answer = problem(request_id, 503, "unavailable", "The server is busy", detail, (), headers)
-        answer.headers["X-Request-Id"] = request_id
-        await answer(scope, receive, send_last)

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from wdist_service.http.metrics import HttpMetrics
+from wdist_service.http.turns import Lane
 from wdist_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _FRESH_SECONDS = 1.0  # a connection that has been idle for less may be about to
 _STALLED_SECONDS = 5.0  # for so long a stalled peer is safe on a full server
 _UNWANTED_SECONDS = 5.0  # how long the rest of a body may keep coming once its request has been answered
 _WAITING_BYTES = 64 << 20  # of answers, in this process; beyond this stalled peers make room
+_BEGIN_AT_ONCE = 8  # requests; turns.py says why
 _RESERVE = 64  # connections beyond the limit, for /livez and to say that the server is full
 _OTHER_DESCRIPTORS = 256  # the database's, logs, libraries, uploads being decoded
 _TCP_INFO_BYTES = 148
@@ -118,6 +120,7 @@ class Peers:
         self._write_seconds = settings.write_timeout_seconds
         self._most = most_connections(settings.max_connections)
         self._metrics = metrics
+        self.lane, self.pipelined = Lane(_BEGIN_AT_ONCE), Lane(1)
         self._all: dict[GuardedProtocol, Progress] = {}  # in the order in which they came, as the next two
         self._idle: dict[GuardedProtocol, float] = {}  # between two requests, and since when
         self._surplus: dict[GuardedProtocol, None] = {}
