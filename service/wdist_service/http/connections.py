@@ -85,6 +85,7 @@ class GuardedProtocol(H11Protocol):
         else:
             async with (self._peers.pipelined if self._is_pipelined else self._peers.lane).turn():
                 if not cycle.disconnected:
+                    scope["block_bytes"] = self._peers.block_bytes
                     await self._application(scope, receive, send)
 
     async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:

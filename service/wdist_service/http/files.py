@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from wdist_service.http.problems import responses
 from wdist_service.storage.files import Storage
@@ -19,10 +20,18 @@ FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Download(FileResponse):
+    """A file, read in blocks of the size that the connection asks for: each slow reader holds two of them in memory."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.chunk_size = scope.get("block_bytes", self.chunk_size)
+        await super().__call__(scope, receive, send)
+
+
 def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:
     """A blob as a download; its ETag is its sha256."""
     etag = f'"{sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     media_type = "application/json" if filename.endswith(".json") else "application/octet-stream"
-    return FileResponse(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})
+    return Download(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})

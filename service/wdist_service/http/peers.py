@@ -28,7 +28,9 @@ LEAST_BYTES_PER_SECOND = 1024  # as for bodies: who takes less for the whole of 
 _FRESH_SECONDS = 1.0  # a connection that has been idle for less may be about to send its request
 _STALLED_SECONDS = 5.0  # for so long a stalled peer is safe on a full server
 _UNWANTED_SECONDS = 5.0  # how long the rest of a body may keep coming once its request has been answered
-_WAITING_BYTES = 64 << 20  # of answers, in this process; beyond this stalled peers make room
+_BLOCK_BYTES, _SMALL_BLOCK_BYTES = 64 << 10, 16 << 10  # small ones take four times as much of the processor
+_MANY = 128  # connections that get large blocks
+_WAITING_BYTES = 16 << 20  # of answers, in this process; beyond this stalled peers make room
 _BEGIN_AT_ONCE = 8  # requests; turns.py says why
 _RESERVE = 64  # connections beyond the limit, for /livez and to say that the server is full
 _OTHER_DESCRIPTORS = 256  # the database's, logs, libraries, uploads being decoded
@@ -129,6 +131,11 @@ class Peers:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    @property
+    def block_bytes(self) -> int:
+        """How much of a file is to be read at once."""
+        return _BLOCK_BYTES if len(self._all) <= _MANY else _SMALL_BLOCK_BYTES
 
     def admit(self, peer: GuardedProtocol) -> bool:
         """Note a new connection. Returns whether it may ask for anything; if not, only for /livez."""

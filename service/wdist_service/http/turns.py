@@ -1,8 +1,8 @@
 """In which order requests begin.
 
 The event loop runs whatever is ready, and threads take what was given to them first. If a thousand requests that arrive
-together began at once, everybody else would wait until all of them are answered. So a few begin at a time, the newest
-first: those of a flood wait for each other, and a client that comes in between does not wait for them.
+together began at once, everybody else would wait until all of them are answered. So a few begin at a time, by turns the
+newest and the oldest: who comes in the middle of a flood does not wait for all of it, and nobody waits for ever.
 
 Requests that a client sent before it had the answer to the one before (pipelining) are in a lane of their own.
 """
@@ -10,10 +10,11 @@ Requests that a client sent before it had the answer to the one before (pipelini
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_TURN_SECONDS = 0.05  # after which the next may begin, though this one is not answered: it waits for something
+_TURN_SECONDS = 0.025  # after which the next may begin, though this one is not answered: it waits for something
 
 
 class Lane:
@@ -21,7 +22,8 @@ class Lane:
 
     def __init__(self, width: int) -> None:
         self._free = width
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_for_the_newest = True
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -55,7 +57,8 @@ class Lane:
 
     def _pass_on(self) -> None:
         while self._waiting:
-            waiting = self._waiting.pop()
+            waiting = self._waiting.pop() if self._is_for_the_newest else self._waiting.popleft()
+            self._is_for_the_newest = not self._is_for_the_newest
             if not waiting.done():  # it is done if its request was canceled
                 waiting.set_result(None)
                 return
