@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_TURN_SECONDS = 0.025  # after which the next may begin, though this one is not answered: it waits for something
+_TURN_SECONDS = 0.04  # after which the next may begin, though this one is not answered: it waits for something
 
 
 class Lane:
