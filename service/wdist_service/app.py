@@ -202,7 +202,8 @@ def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> Non
         if parameter["name"] == "tus-resumable":  # without it 412, as the protocol says, and not FastAPI's 422
             parameter |= {"required": True, "schema": {"type": "string", "const": "1.0.0"}}
     answers = operation["responses"]
-    for status, answer in problems.responses(*((400, 403, 429) if is_versioned else (400, 403))).items():
+    always = (400, 403, 415, 429, 503) if is_versioned else (400, 403, 415, 503)
+    for status, answer in problems.responses(*always).items():
         answers.setdefault(str(status), answer)
     for status, answer in answers.items():
         if links := _NEXT.get((operation["operationId"], status)):

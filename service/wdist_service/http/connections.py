@@ -11,6 +11,7 @@ import contextlib
 import socket
 import time
 from typing import Any, cast
+from urllib.parse import unquote
 
 import h11
 from h11._readers import ContentLengthReader
@@ -78,6 +79,7 @@ class GuardedProtocol(H11Protocol):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer a request when its turn has come."""
         cycle = self.cycle
+        _use_origin_form(scope)
         if not self._is_admitted:
             await self._answer_surplus(scope, receive, send)
         elif scope["path"] == _LIVENESS and not self._is_pipelined:
@@ -166,3 +168,11 @@ class GuardedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _use_origin_form(scope: Scope) -> None:
+    """Take `GET http://host/path`, as proxies are asked, for `GET /path`: every server has to (RFC 9112, 3.2.2)."""
+    given: bytes = scope["raw_path"]
+    if given.lower().startswith((b"http://", b"https://")):
+        path = b"/" + given.split(b"/", 3)[3] if given.count(b"/") > 2 else b"/"
+        scope["raw_path"], scope["path"] = path, unquote(path.decode("ascii"))
