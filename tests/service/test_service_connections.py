@@ -222,7 +222,7 @@ ODD_REQUESTS = {
     "upgrade": b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
     "websocket": b"GET /v1/estimates HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 }  # fmt: skip
-ALIVE = {"1.0", "1.0 kept", "2.0", "upgrade", "absolute"}
+ALIVE = {"1.0", "1.0 kept", "2.0", "upgrade", "absolute", "many headers"}
 
 
 @pytest.mark.parametrize("case", ODD_REQUESTS)
@@ -249,7 +249,8 @@ def test_labels_of_metrics_are_not_the_caller_s(brisk: Server) -> None:
         brisk.client.request("GET", f"/{number}")
     text = brisk.client.get("/metrics").text
     assert len(text.splitlines()) - before < 60, "each new set of labels is a series for ever"
-    assert 'wdist_http_requests_total{method="other",route="unmatched",status="405"} 300.0' in text
+    other = [line for line in text.splitlines() if line.startswith('wdist_http_requests_total{method="other"')]
+    assert sum(float(line.rpartition(" ")[2]) for line in other) == 300
     assert "M299" not in text
 
 
