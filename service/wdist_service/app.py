@@ -28,11 +28,11 @@ from wdist_service.evaluations import endpoints as evaluate
 from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
+from wdist_service.http.connections.peers import Peers
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, PlainBodies, RequestContext
-from wdist_service.http.peers import Peers
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys

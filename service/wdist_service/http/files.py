@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from wdist_service.http.problems import responses
 from wdist_service.storage.files import Storage
@@ -21,11 +23,19 @@ FILE: dict[int | str, dict[str, Any]] = {
 
 
 class Download(FileResponse):
-    """A file, read in blocks of the size that the connection asks for: each slow reader holds two of them in memory."""
+    """A file, read in blocks of the size that the connection asks for (a slow reader holds two), while it is there."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if scope.get(
+                "is_gone", bool
+            )():  # uvicorn drops what is sent then: the rest of the file would be read in vain
+                raise ClientDisconnect
+            await send(message)
+
         self.chunk_size = scope.get("block_bytes", self.chunk_size)
-        await super().__call__(scope, receive, send)
+        with contextlib.suppress(ClientDisconnect):
+            await super().__call__(scope, receive, send_on)
 
 
 def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:

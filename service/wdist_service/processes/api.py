@@ -16,7 +16,7 @@ def main() -> None:
     die_with_supervisor()
     from wdist_service import logs
     from wdist_service.app import build_services, create_app
-    from wdist_service.http.peers import raise_descriptor_limit
+    from wdist_service.http.connections.peers import raise_descriptor_limit
     from wdist_service.processes.server import ApiServer
     from wdist_service.settings import SettingsError, load
 

@@ -15,9 +15,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wdist_service.estimates.events import EventFeed
-from wdist_service.http.connections import MAX_HEADER_BYTES, GuardedProtocol
+from wdist_service.http.connections.peers import Peers
+from wdist_service.http.connections.protocol import MAX_HEADER_BYTES, GuardedProtocol
 from wdist_service.http.dependencies import Services
-from wdist_service.http.peers import Peers
 
 log = logging.getLogger("wdist.api")
 _KEEP_ALIVE_SECONDS = 30

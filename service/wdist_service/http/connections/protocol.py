@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from wdist_service.http.peers import Peers
+from wdist_service.http.connections.peers import Peers
 from wdist_service.http.problems import problem
 from wdist_service.ids import new_id
 
@@ -88,6 +88,7 @@ class GuardedProtocol(H11Protocol):
             async with (self._peers.pipelined if self._is_pipelined else self._peers.lane).turn():
                 if not cycle.disconnected:
                     scope["block_bytes"] = self._peers.block_bytes
+                    scope["is_gone"] = lambda: cycle.disconnected
                     await self._application(scope, receive, send)
 
     async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,12 +16,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from wdist_service.http.connections.turns import Lane
 from wdist_service.http.metrics import HttpMetrics
-from wdist_service.http.turns import Lane
 from wdist_service.settings import Settings
 
 if TYPE_CHECKING:
-    from wdist_service.http.connections import GuardedProtocol
+    from wdist_service.http.connections.protocol import GuardedProtocol
 
 log = logging.getLogger("wdist.connections")
 LEAST_BYTES_PER_SECOND = 1024  # as for bodies: who takes less for the whole of write_timeout_seconds holds a connection
