@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import tempfile
 import threading
@@ -31,10 +32,11 @@ from wdist_service.evaluations.service import Evaluations
 from wdist_service.examples import EXAMPLES
 from wdist_service.http import problems
 from wdist_service.http.bodies import Room
+from wdist_service.http.connections.peers import Peers
 from wdist_service.http.dependencies import Services
 from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
-from wdist_service.http.middleware import BodyLimit, RequestContext, Turns
+from wdist_service.http.middleware import BodyLimit, PlainBodies, RequestContext, Turns
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.http.text import TextGuard
 from wdist_service.ids import new_id
@@ -87,6 +89,7 @@ def build_services(settings: Settings) -> Services:
     leases = Leases(database, new_id("api"), Role.API)
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
+    http_metrics = HttpMetrics(metrics)
     metrics.register(JobMetrics(database, settings.lease_seconds))
     executors = Executors(settings.decoders)
     api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
@@ -106,7 +109,8 @@ def build_services(settings: Settings) -> Services:
         Room(),
         KnownKeys(api_keys, executors["keys"]),
         metrics,
-        HttpMetrics(metrics),
+        http_metrics,
+        Peers(settings, http_metrics),
         evaluator,
         Evaluations(database, queue, storage, settings),
         RateLimiter(),
@@ -169,6 +173,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     _declare_problems(app)
     # The last one added runs first.
+    app.add_middleware(PlainBodies)
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
     app.add_middleware(TextGuard)
@@ -211,6 +216,7 @@ def _declare_problems(app: FastAPI) -> None:
                 _declare_everywhere(operation, is_versioned=path.startswith("/v1/"))
         return contract
 
+    openapi = functools.cache(openapi)
     app.openapi = openapi  # type: ignore[method-assign]
 
 
@@ -237,7 +243,8 @@ def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> Non
         if parameter["name"] == "tus-resumable":  # without it 412, as the protocol says, and not FastAPI's 422
             parameter |= {"required": True, "schema": {"type": "string", "const": "1.0.0"}}
     answers = operation["responses"]
-    for status, answer in problems.responses(*((400, 403, 429) if is_versioned else (400, 403))).items():
+    always = (400, 403, 415, 429, 503) if is_versioned else (400, 403, 415, 503)
+    for status, answer in problems.responses(*always).items():
         answers.setdefault(str(status), answer)
     for status, answer in answers.items():
         if links := _NEXT.get((operation["operationId"], status)):

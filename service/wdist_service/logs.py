@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from typing import Any
 
@@ -27,10 +28,41 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+class Throttle(logging.Filter):
+    """Lets each place in the code warn 20 times at once and then once a second; says how many lines it left out.
+
+    What a peer can cause, it can cause thousands of times a second, and a full disk ends the server for everyone.
+    Lines below a warning pass: the access log has one a request.
+    """
+
+    _MOST = 20.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[tuple[str, int], tuple[float, float, int]] = {}  # allowance, when it was, lines left out
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        with self._lock:
+            left, since, left_out = self._places.get(place, (self._MOST, now, 0))
+            left = min(self._MOST, left + now - since)
+            if left < 1:
+                self._places[place] = left, now, left_out + 1
+                return False
+            self._places[place] = left - 1, now, 0
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
 def configure(level: str) -> None:
     """Send every log record of this process to stderr as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(Throttle())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in ("alembic", "dbos", "uvicorn"):

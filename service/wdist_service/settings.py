@@ -93,6 +93,15 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(default=4 << 20, ge=1024, description="Largest JSON body.")
     body_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest pause inside a request body.")
     header_timeout_seconds: float = Field(default=10.0, gt=0, description="Time for the headers of a request.")
+    write_timeout_seconds: float = Field(
+        default=300.0, gt=0, description="How long a client may take hardly any of its answer (1 KiB a second)."
+    )
+    max_connections: int = Field(
+        default=2000, ge=1, description="Connections at once; above this idle and stalled ones end, others get 503."
+    )
+    stop_seconds: float = Field(
+        default=4.0, ge=0, le=3600, description="After SIGTERM, time for requests to be answered and for checkpoints."
+    )
     quota_bytes: int | None = Field(
         default=None, ge=0, description="Stored bytes per tenant, for keys without own limit."
     )

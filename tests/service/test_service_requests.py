@@ -134,9 +134,9 @@ def test_metrics_count_by_route_template(server: Server, pair: tuple[str, str]) 
     labels = 'method="GET",route="/v1/estimates/{estimate_id}"'
     name = f'wdist_http_requests_total{{{labels},status="404"}}'
     assert after[name] - before.get(name, 0) == 2
-    count, last = (f"wdist_http_request_seconds_{kind}" for kind in ("count", "bucket"))
+    count, last = (f"wdist_http_request_duration_seconds_{kind}" for kind in ("count", "bucket"))
     assert after[f"{count}{{{labels}}}"] == after[f'{last}{{le="+Inf",{labels}}}']
-    assert after["wdist_http_received_bytes_total"] - before["wdist_http_received_bytes_total"] == len(uploaded)
+    assert after["wdist_http_request_body_bytes_total"] - before["wdist_http_request_body_bytes_total"] == len(uploaded)
     assert after["wdist_sample_sets"] - before["wdist_sample_sets"] == 1
     assert after["wdist_stored_bytes"] - before["wdist_stored_bytes"] == len(uploaded)
     assert after["wdist_workers"] == 1

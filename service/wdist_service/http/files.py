@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from wdist_service.http.problems import responses
 from wdist_service.storage.files import Storage
@@ -19,10 +22,26 @@ FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Download(FileResponse):
+    """A file, read in blocks of the size that the connection asks for (a slow reader holds two), while it is there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if scope.get(
+                "is_gone", bool
+            )():  # uvicorn drops what is sent then: the rest of the file would be read in vain
+                raise ClientDisconnect
+            await send(message)
+
+        self.chunk_size = scope.get("block_bytes", self.chunk_size)
+        with contextlib.suppress(ClientDisconnect):
+            await super().__call__(scope, receive, send_on)
+
+
 def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:
     """A blob as a download; its ETag is its sha256."""
     etag = f'"{sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     media_type = "application/json" if filename.endswith(".json") else "application/octet-stream"
-    return FileResponse(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})
+    return Download(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})

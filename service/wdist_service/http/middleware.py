@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wdist_service.errors import RequestError, TooLargeError
+from wdist_service.errors import RequestError, TooLargeError, UnsupportedTypeError
 from wdist_service.http.metrics import HttpMetrics
 from wdist_service.http.problems import of_request_error, problem
 from wdist_service.ids import new_id
@@ -94,6 +94,21 @@ class RequestContext(Middleware):
                         "request_id": request_id, "status": status, "seconds": round(seconds, 4)
                     },
                 )  # fmt: skip
+
+
+class PlainBodies(Middleware):
+    """Refuses bodies that are compressed, which nothing here unpacks: their bytes would be taken for the content."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        codings = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-encoding"]
+        names = [name for coding in codings for part in coding.split(",") if (name := part.strip().lower())]
+        if unknown := [name for name in names if name != "identity"]:
+            detail = f"Content-Encoding {unknown[0][:50]!r} is not read here; send the bytes as they are"
+            answer = of_request_error(scope["request_id"], UnsupportedTypeError(detail, field="Content-Encoding"))
+            answer.headers["Accept-Encoding"] = "identity"
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 class BodyLimit(Middleware):

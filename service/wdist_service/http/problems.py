@@ -70,7 +70,7 @@ _WHEN = {  # not HTTPStatus.phrase, which depends on the version of Python
     422: "A field, or the content, cannot be used; `errors` names it",
     423: "Another request is adding to this upload",
     429: "Too many requests or waiting jobs",
-    503: "Not ready; try again",
+    503: "Not ready, or too busy; try again",
     507: "The server's disk is full",
 }
 

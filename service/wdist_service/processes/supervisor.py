@@ -22,7 +22,7 @@ from wdist_service.settings import Settings
 EX_CONFIG = 78  # do not restart a child that exits with this
 _EX_UNAVAILABLE = 69
 _EX_CANTCREAT = 73
-_STOP_SECONDS = 35.0
+_STOP_SECONDS = 3.5  # from the end of stop_seconds to SIGKILL
 _BIND_SECONDS = 2.0
 _MIN_DISK_BYTES = 32 << 20
 
@@ -96,7 +96,7 @@ class Child:
         if self._process is None:
             return
         try:
-            self._process.wait(max(0.1, deadline - time.monotonic()))
+            self._process.wait(max(0.05, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -121,13 +121,13 @@ def serve(settings: Settings) -> int:
     while not stopping.is_set() and code == 0:
         code = next((status for child in [*workers, api] if (status := child.tend()) is not None), 0)
         stopping.wait(0.1)
-    _stop([api, *workers])
+    _stop([api, *workers], settings.stop_seconds + _STOP_SECONDS)
     lock.close()
     return code
 
 
-def _stop(children: list[Child]) -> None:
-    deadline = time.monotonic() + _STOP_SECONDS
+def _stop(children: list[Child], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     for child in children:
         child.terminate()
     for child in children:

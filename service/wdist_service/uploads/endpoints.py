@@ -24,6 +24,8 @@ from wdist_service.uploads.service import CHECKSUMS, Appending, Uploads, describ
 VERSION = "1.0.0"
 _PATH = "/v1/uploads"
 _BODY_TYPE = "application/offset+octet-stream"
+# A part of a concatenation is no file of its own: taken for one, it would become a sample set that nobody sent.
+_OTHER_EXTENSIONS = {"Upload-Concat": "joined from parts", "Upload-Defer-Length": "begun without their length"}
 
 
 class VersionError(RequestError):
@@ -37,8 +39,15 @@ async def require_version(
         raise VersionError(f"send the header Tus-Resumable: {VERSION}")
 
 
+async def refuse_extensions(request: Request) -> None:
+    """Refuse what belongs to extensions of tus that this server does not have (`Tus-Extension` lists those it has)."""
+    for header, what in _OTHER_EXTENSIONS.items():
+        if header in request.headers:
+            raise RequestError(f"uploads cannot be {what} here; leave {header} out", field=header)
+
+
 router = APIRouter(prefix=_PATH, tags=["uploads"], responses=responses(401, 403, 503), route_class=BoundedRoute)
-_versioned = [Depends(require_version)]
+_versioned = [Depends(require_version), Depends(refuse_extensions)]
 _problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _text = {"schema": {"type": "string"}}
 _number = {"schema": {"type": "integer"}}

@@ -41,7 +41,6 @@ _IDLE_WATCH_SECONDS = 2.0  # without attempts there is nothing to compare but on
 _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
 _SETTLE_SECONDS = 0.15
-_STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
 _PUBLISH_SECONDS = 2.0
@@ -163,7 +162,7 @@ class Worker:
         time.sleep(_SETTLE_SECONDS)  # a poll that began before `_at_once` was 0 has ended by then
         for run in list(self._runs.values()):
             run.stop()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._settings.stop_seconds
         while self._runs and time.monotonic() < deadline:
             time.sleep(0.05)
         for key, run in list(self._runs.items()):  # too busy to write a checkpoint
