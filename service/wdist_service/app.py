@@ -121,6 +121,7 @@ def create_app(services: Services) -> FastAPI:
         await asyncio.to_thread(services[Evaluations].close)
         services[dispatch.Queue].close()
         services.database.close()
+        await asyncio.to_thread(services.storage.close)
 
     app = FastAPI(
         title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,

@@ -21,7 +21,7 @@ from wdist_service.queue.fairness import virtual_time
 from wdist_service.queue.kinds import Kinds, Work
 from wdist_service.queue.liveness import Liveness
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Status, Worker
+from wdist_service.tables import Status, Worker
 
 _HELD = (Status.RUNNING, Status.CANCELING)
 
@@ -131,13 +131,6 @@ class Attempts:
             yield from session.execute(
                 select(table.id, table.attempt, table.status, table.finish_asked_at).where(*held)
             )
-
-    def is_active(self, job_id: str) -> bool:
-        """Whether a job is still queued or running."""
-        with self._database.read() as session:
-            table = self._kinds.of(job_id).table
-            query = select(table.id).where(table.id == job_id, table.status.in_(ACTIVE))
-            return session.execute(query).first() is not None
 
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
         """Store the latest progress of running attempts, in one transaction."""

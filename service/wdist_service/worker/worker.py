@@ -72,7 +72,6 @@ class Worker:
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
         self._attempts.declare(self._name, len(self._pool), self._pool.devices)
-        _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
         dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
@@ -160,6 +159,7 @@ class Worker:
             run.fence()
         self._attempts.leave()
         self._pool.close()
+        self._storage.close()
         logging.shutdown()
         os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
 
@@ -289,7 +289,7 @@ class Worker:
     ) -> None:
         """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
         if done := _until_stored(write):
-            with contextlib.suppress(StorageUnavailableError):  # the sweep when a worker starts removes it
+            with contextlib.suppress(StorageUnavailableError):  # a sweep removes it
                 self._storage.checkpoints.forget(run.claim.job_id)
         else:
             or_else(run)
