@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-PARENT_VARIABLE = "WDIST_PARENT_PID"
+PARENT_VARIABLE = "WDIST_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 1.0
 
