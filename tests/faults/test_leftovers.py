@@ -241,9 +241,22 @@ def strike(server: Server, kind: str, dice: random.Random) -> None:
             os.kill(dice.choice(pids), signal.SIGKILL)
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
-def test_after_kills_the_disk_holds_what_the_database_names(own_server: MakeServer, stores: Stores, kills: int) -> None:
+KINDS = ["api", "worker", "trainer", "decoder", "evaluator", "all"]
+
+
+def test_after_a_kill_of_each_the_disk_holds_what_the_database_names(own_server: MakeServer) -> None:
+    hurt(own_server, KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_after_many_kills_the_disk_holds_what_the_database_names(own_server: MakeServer) -> None:
+    rounds = int(os.environ.get("WDIST_KILL_ROUNDS", "50"))
+    hurt(own_server, random.Random(rounds).choices(KINDS, k=rounds))
+
+
+def hurt(own_server: MakeServer, kinds: list[str]) -> None:
+    """Kill one process after the other while clients do everything, and look at what is left in the end."""
     seed = int(os.environ.get("WDIST_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
     sys.stdout.write(f"\nWDIST_KILL_SEED={seed}\n")
     dice = random.Random(seed)
