@@ -30,12 +30,14 @@ from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
+from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
+from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
@@ -80,6 +82,8 @@ def build_services(settings: Settings) -> Services:
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    executors = Executors(settings.decoders)
+    api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(
         settings,
         database,
@@ -90,11 +94,13 @@ def build_services(settings: Settings) -> Services:
         api_keys,
         Uploads(database, storage, sets, settings),
         Batches(database, queue, jobs),
-        EventFeed(database),
+        EventFeed(database, executors["events"]),
+        executors,
+        KnownKeys(api_keys, executors["keys"]),
         metrics,
         HttpMetrics(metrics),
         evaluator,
-        Evaluations(database, storage, evaluator, settings),
+        Evaluations(database, queue, storage, settings),
         RateLimiter(),
     )
 
@@ -115,13 +121,10 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
         Schedule(services.database, maintenance(services), closing).start()
-        services[Evaluations].start()
         yield
         closing.set()
-        await asyncio.to_thread(services[Evaluations].close)
-        services[dispatch.Queue].close()
-        services.database.close()
-        await asyncio.to_thread(services.storage.close)
+        services.executors.close()
+        await asyncio.to_thread(_close, services)
 
     app = FastAPI(
         title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -145,10 +148,16 @@ def create_app(services: Services) -> FastAPI:
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
-    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
     app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     return app
+
+
+def _close(services: Services) -> None:
+    services[dispatch.Queue].close()
+    services.database.close()
+    services.storage.close()
 
 
 def contract() -> dict[str, Any]:
@@ -156,8 +165,7 @@ def contract() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         services = build_services(load(data=folder))
         document = create_app(services).openapi()
-        services[dispatch.Queue].close()
-        services.database.close()
+        _close(services)
         return document
 
 

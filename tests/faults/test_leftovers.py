@@ -275,5 +275,5 @@ def hurt(own_server: MakeServer, kinds: list[str]) -> None:
 
 
 def unfinished(server: Server) -> list[str]:
-    jobs = [*server.rows("SELECT id, status FROM estimates"), *server.rows("SELECT id, status FROM evaluations")]
+    jobs = server.rows("SELECT id, status FROM jobs")
     return [identifier for identifier, status in jobs if status not in TERMINAL]

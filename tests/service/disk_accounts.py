@@ -88,6 +88,4 @@ def _named(server: Server) -> set[str]:
 
 
 def _active(server: Server) -> set[str]:
-    return {
-        identifier for identifier, status in server.rows("SELECT id, status FROM estimates") if status not in _ENDED
-    }
+    return {identifier for identifier, status in server.rows("SELECT id, status FROM jobs") if status not in _ENDED}

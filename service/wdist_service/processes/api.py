@@ -24,6 +24,8 @@ def main() -> None:
     from wdist_service.settings import SettingsError, load
 
     show_heartbeat()
+    # A busy thread hands the interpreter to the event loop after 1 ms, not 5: the loop waits for each of them.
+    sys.setswitchinterval(0.001)
     settings = load()
     logs.configure(settings.log_level)
     try:

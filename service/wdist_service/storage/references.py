@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Artifact, Estimate, Evaluation, SampleSet, UploadPart
+from wdist_service.tables import ACTIVE, Artifact, Job, SampleSet, UploadPart
 
 _AT_ONCE = 500  # SQLite limits the variables of a statement
 
@@ -16,7 +16,7 @@ def is_named(session: Session, sha256: str) -> bool:
     """Whether any row still names the file."""
     return any(
         session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
-        for model in (SampleSet, Artifact, UploadPart, Evaluation)
+        for model in (SampleSet, Artifact, UploadPart)
     )
 
 
@@ -24,9 +24,9 @@ def named(session: Session, hashes: list[str]) -> set[str]:
     """Which of these files a row still names."""
     found: set[str] = set()
     for start in range(0, len(hashes), _AT_ONCE):
-        for model in (SampleSet, Artifact, UploadPart, Evaluation):
+        for model in (SampleSet, Artifact, UploadPart):
             query = select(model.sha256).where(model.sha256.in_(hashes[start : start + _AT_ONCE]))
-            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+            found.update(session.execute(query).scalars())
     return found
 
 
@@ -34,8 +34,8 @@ def active_jobs(session: Session, ids: list[str]) -> set[str]:
     """Which of these jobs are queued or running."""
     found: set[str] = set()
     for start in range(0, len(ids), _AT_ONCE):
-        some = Estimate.id.in_(ids[start : start + _AT_ONCE])
-        found.update(session.execute(select(Estimate.id).where(some, Estimate.status.in_(ACTIVE))).scalars())
+        query = select(Job.id).where(Job.id.in_(ids[start : start + _AT_ONCE]), Job.status.in_(ACTIVE))
+        found.update(session.execute(query).scalars())
     return found
 
 
