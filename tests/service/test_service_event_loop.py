@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from loop_watch import LoopWatch
+from s3_process import s3
 from service_process import Server, normal, npy
 from stores import Stores
 
@@ -33,6 +37,7 @@ BLOCKING = {
 }
 SCRIPT = """
 import asyncio, obstore.store, sqlite3, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlalchemy import create_engine, text
 
@@ -76,16 +81,33 @@ def test_no_endpoint_blocks_the_event_loop(watched: tuple[Server, LoopWatch]) ->
     ids, done = story(server.client)
     contract = server.client.get("/openapi.json").json()
     operations = {(method.upper(), path) for path, methods in contract["paths"].items() for method in methods}
-    # What the story did not do: everything that is read, and then everything that is deleted.
-    for method, path in sorted(operations - done, key=lambda each: (each[0] == "DELETE", each)):
+    # What the story did not do: everything that is read, and then everything that is deleted, what uses others first.
+    for method, path in sorted(operations - done, key=lambda each: (each[0] == "DELETE", -len(each[1]))):
         url = path.format_map(ids)
-        query = {"until": "ended"} if path.endswith("/events") else {}
-        answer = server.client.request(method, url, params=query, headers=TUS if "uploads" in path else {})
+        answer = server.client.request(method, url, headers=TUS if "uploads" in path else {})
         assert answer.status_code < 300, f"{method} {url}: {answer.status_code} {answer.text}"
-    for path in ("/", "/page/main.js", "/docs", "/openapi.json"):
+    for path in ("/", "/page/main.js", "/docs", "/nothing"):
         server.client.get(path)
+    refused(server)
     assert server.stop() == 0
     assert not watch.found(), watch.found()
+
+
+def refused(server: Server) -> None:
+    """Requests that end early, whose files are removed all the same."""
+    body, csv = npy(normal(1)), {"Content-Type": "text/csv"}
+    digest = {"Repr-Digest": "sha-256=:" + "A" * 43 + "=:"}
+    for content, headers in ((body[:-8], NPY), (b"x" * 200, NPY), (b"a,a\n1", csv), (body, {**NPY, **digest})):
+        answer = server.client.post("/v1/sample-sets", content=content, headers=headers)
+        assert 400 <= answer.status_code < 500, answer.text
+    for path in ("/v1/sample-sets", "/v1/sample-sets/by?by=cut", "/v1/estimates/est_0/evaluate"):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            key = server.client.headers["Authorization"]
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n"
+            head += f"Content-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:500])
+            time.sleep(0.2)
+    assert not list((server.data / "incoming").iterdir())
 
 
 def story(client: httpx.Client) -> tuple[dict[str, str], set[tuple[str, str]]]:
@@ -124,4 +146,71 @@ def story(client: httpx.Client) -> tuple[dict[str, str], set[tuple[str, str]]]:
     while client.get(f"/v1/batches/{ids['batch_id']}").json()["status"] != "finished":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    key = post("/v1/api-keys", json={"role": "admin"}).json()
+    client.headers["Authorization"] = f"Bearer {key['secret']}"
+    ids["key_id"] = post("/v1/api-keys", json={"role": "user"}).json()["id"]
     return ids, done
+
+
+def slowest(url: str, seconds: float, headers: dict[str, str] | None = None) -> float:
+    """The 99th percentile of the seconds that a request takes, one after the other."""
+    took = []
+    with httpx.Client(timeout=60, headers=headers) as client:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            began = time.monotonic()
+            assert client.get(url).status_code == 200
+            took.append(time.monotonic() - began)
+            time.sleep(0.01)
+    return float(np.percentile(took, 99))
+
+
+def test_a_frozen_object_storage_does_not_stop_the_server(tmp_path: Path) -> None:
+    with (
+        s3() as objects,
+        Server(
+            tmp_path / "data",
+            ("--workers", "0"),
+            {f"WDIST_SERVER_{name.upper()}": value for name, value in objects.settings().items()},
+        ) as server,
+    ):
+        sets = [server.upload(normal(k)) for k in range(30)]
+        for path in (server.data / "cache").glob("??/*"):
+            path.unlink()  # so that all content has to be fetched
+        live, get = f"{server.url}/livez", f"{server.url}/v1/sample-sets/{sets[0]}"
+        before = slowest(live, 2), slowest(get, 2)
+        objects.freeze()
+        try:
+            with ThreadPoolExecutor(100) as pool:
+                asked = [
+                    pool.submit(ask, server.url, kind, each) for each in sets for kind in (download, upload, ready)
+                ]
+                time.sleep(1)
+                during = [pool.submit(slowest, url, 6) for url in (live, get)]
+                found = [each.result() for each in during]
+                objects.wake()
+                answers = [each.result() for each in asked]
+        finally:
+            objects.wake()
+        # As fast as the machine is when nothing is wrong, and the 0.2 s and 0.3 s that the server promises.
+        assert found[0] <= before[0] + 0.2, (found, before)
+        assert found[1] <= before[1] + 0.3, (found, before)
+        assert set(answers) <= {200, 201, 503}
+        assert server.client.get(f"/v1/sample-sets/{sets[0]}/content").status_code == 200
+
+
+def ask(url: str, request: Callable[[httpx.Client, str], httpx.Response], each: str) -> int:
+    with httpx.Client(base_url=url, timeout=120) as client:
+        return request(client, each).status_code
+
+
+def download(client: httpx.Client, each: str) -> httpx.Response:
+    return client.get(f"/v1/sample-sets/{each}/content")
+
+
+def upload(client: httpx.Client, each: str) -> httpx.Response:
+    return client.post("/v1/sample-sets", content=npy(normal(sum(each.encode()))), headers=NPY)
+
+
+def ready(client: httpx.Client, each: str) -> httpx.Response:
+    return client.get("/readyz")

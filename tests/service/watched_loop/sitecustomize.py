@@ -26,9 +26,9 @@ _WAITING = {
     threading.Condition.wait.__code__: "threading.Condition.wait",
     threading.Thread.join.__code__: "threading.Thread.join",
 }
-# Reading Python code, for a late import or for the lines of a traceback, is no call of the storage. Whoever starts a
-# thread waits until it runs, and asyncio itself waits for its threads when it ends.
-_OF_PYTHON = ("importlib", "linecache.py", "zipimport", "threading.py start", "shutdown_default_executor")
+# Reading Python code, for a late import, the lines of a traceback or the place of an endpoint, is no call of the storage.
+# Whoever starts a thread waits until it runs, and asyncio itself waits for its threads when it ends.
+_OF_PYTHON = ("importlib", "inspect.py", "linecache.py", "zipimport", "threading.py start", "shutdown_default_executor")
 _seen: set[tuple[str, str]] = set()
 
 
@@ -56,8 +56,8 @@ def report(name: str, frame: FrameType | None) -> None:
     places = [f"{each.filename} {each.name} {each.lineno}" for each in stack]
     if any(word in place for place in places for word in _OF_PYTHON):
         return
-    # Up to the event loop: what is above it is the same for all.
-    end = next((k for k, place in enumerate(places) if "asyncio/events.py" in place), len(places))
+    # What is further out, middleware and the event loop, is the same for all.
+    end = next((k for k, place in enumerate(places) if "wdist_service" in place), len(places)) + 1
     key = name, next((place for place in places if "wdist_service" in place), places[0])
     if key not in _seen:
         _seen.add(key)
