@@ -165,6 +165,7 @@ def slowest(url: str, seconds: float, headers: dict[str, str] | None = None) -> 
     return float(np.percentile(took, 99))
 
 
+@pytest.mark.slow
 def test_a_frozen_object_storage_does_not_stop_the_server(tmp_path: Path) -> None:
     with (
         s3() as objects,

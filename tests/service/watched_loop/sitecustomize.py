@@ -26,7 +26,7 @@ _WAITING = {
     threading.Condition.wait.__code__: "threading.Condition.wait",
     threading.Thread.join.__code__: "threading.Thread.join",
 }
-# Reading Python code, for a late import, the lines of a traceback or the place of an endpoint, is no call of the storage.
+# Reading Python code, for a late import, a traceback or the place of an endpoint, is no call of the storage.
 # Whoever starts a thread waits until it runs, and asyncio itself waits for its threads when it ends.
 _OF_PYTHON = ("importlib", "inspect.py", "linecache.py", "zipimport", "threading.py start", "shutdown_default_executor")
 _seen: set[tuple[str, str]] = set()
