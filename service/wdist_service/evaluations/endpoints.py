@@ -16,7 +16,7 @@ from wdist_service.errors import ConflictError, InvalidError, TooLargeError, Uns
 from wdist_service.estimates.endpoints import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
-from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row
+from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row, rows_of
 from wdist_service.http.bodies import pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
@@ -75,9 +75,8 @@ async def evaluate(
             submit = partial(services[Evaluations].submit, caller.tenant_id, estimate, row, width=width)
             job = await asyncio.to_thread(submit, gradient=gradient, quota=caller.quota)
             return await _ended(services, caller, job, prefer)
-        return await asyncio.to_thread(
-            _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy, table
-        )
+        rows = await asyncio.to_thread(rows_of, services.storage, row)
+        return await asyncio.to_thread(_answer, services, critic, rows, gradient, wants_npy, table)
     kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
     if kind not in _NPY_TYPES:
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
@@ -133,7 +132,8 @@ def get_evaluation_content(
     row = _find(services, caller, estimate_id, evaluation_id)
     if row.sha256 is None:
         raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
-    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
+    damage = {"what": f"evaluation {row.id}", "remedy": "delete it, then evaluate again"}
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy", **damage)
 
 
 @router.delete(

@@ -41,6 +41,7 @@ from wdist_service.keys.quotas import Quota, admit_bytes, admit_evaluation
 from wdist_service.queue.leases import renewed
 from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.settings import Settings
+from wdist_service.storage.damage import damage_of
 from wdist_service.storage.files import DiskFullError, Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
@@ -195,7 +196,7 @@ class Evaluations:
         if sample_set is None:
             raise InvalidError(f"there is no sample set {row.sample_set_id!r} any more")
         with self._evaluations.folder() as folder, self._storage.incoming() as file:
-            rows = self._storage.keep(sample_set.sha256, folder)
+            rows = rows_of(self._storage, sample_set, folder)
             table = check_columns(critic, sample_set)
             for done in self._parts(row, critic, rows, table, file):
                 self._write(row, token, done=done)
@@ -276,7 +277,14 @@ def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str)
 def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[str, Path]:
     """The stored files of an estimate's critic, by their names in its directory."""
     query = select(Artifact).where(Artifact.estimate_id == estimate_id, Artifact.name.like("critic.%"))
-    return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+    with damage_of(f"the critic of {estimate_id}", "run the estimate again"):
+        return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+
+
+def rows_of(storage: Storage, row: SampleSet, folder: Path | None = None) -> Path:
+    """The file of a stored set, for as long as `folder` if there is one. Raises DamagedError, by name."""
+    with damage_of(f"sample set {called(row)}"):
+        return storage.path(row.sha256) if folder is None else storage.keep(row.sha256, folder)
 
 
 def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] | None:
