@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tempfile
 import threading
@@ -91,7 +90,7 @@ def build_services(settings: Settings) -> Services:
         metrics,
         HttpMetrics(metrics),
         evaluator,
-        Evaluations(database, storage, evaluator, settings),
+        Evaluations(database, queue, storage, settings),
         RateLimiter(),
     )
 
@@ -113,10 +112,8 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
         Schedule(services.database, maintenance(services), closing).start()
-        services[Evaluations].start()
         yield
         closing.set()
-        await asyncio.to_thread(services[Evaluations].close)
         services[dispatch.Queue].close()
         services.database.close()
 

@@ -6,10 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
+from wdist_service.storage.damage import AGAIN, DamagedError
 from wdist_service.storage.files import Storage
-from wdist_service.tables import Artifact, Evaluation, OwnedRow, SampleSet, UploadPart
+from wdist_service.tables import Artifact, Job, SampleSet, UploadPart
 
-_NAMING = (SampleSet, Artifact, UploadPart, Evaluation)
+_NAMING = (SampleSet, Artifact, UploadPart)
 
 
 def is_named(session: Session, sha256: str) -> bool:
@@ -26,26 +27,18 @@ def named(session: Session, hashes: list[str]) -> set[str]:
     for start in range(0, len(hashes), 500):  # SQLite limits the variables of a statement
         for model in _NAMING:
             query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
-            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+            found.update(session.execute(query).scalars())
     return found
 
 
 def names_any(session: Session) -> bool:
     """Whether any row names a file."""
-    return any(
-        session.execute(select(model.sha256).where(model.sha256.is_not(None)).limit(1)).first() is not None
-        for model in _NAMING
-    )
+    return any(session.execute(select(model.sha256).limit(1)).first() is not None for model in _NAMING)
 
 
 def all_named(session: Session) -> set[str]:
     """Every file that a row names."""
-    return {
-        sha256
-        for model in _NAMING
-        for sha256 in session.scalars(select(model.sha256).where(model.sha256.is_not(None)).distinct())
-        if sha256 is not None
-    }
+    return {sha256 for model in _NAMING for sha256 in session.scalars(select(model.sha256).distinct())}
 
 
 def names_of(session: Session, sha256: str) -> list[str]:
@@ -53,21 +46,23 @@ def names_of(session: Session, sha256: str) -> list[str]:
     sets = session.scalars(select(SampleSet.id).where(SampleSet.sha256 == sha256))
     files = session.scalars(select(Artifact).where(Artifact.sha256 == sha256))
     parts = session.scalars(select(UploadPart.upload_id).where(UploadPart.sha256 == sha256))
-    evaluations = session.scalars(select(Evaluation.id).where(Evaluation.sha256 == sha256))
     return [
         *(f"sample set {each}" for each in sets),
-        *(f"{each.name} of {each.estimate_id}" for each in files),
+        *(f"{each.name} of {each.job_id}" for each in files),
         *(f"a part of {each}" for each in parts),
-        *evaluations,
     ]
 
 
-def name_of(session: Session, table: type[OwnedRow], row_id: str, sha256: str) -> str:
-    """What a message to the owner of a row calls content that the row uses: by the newest set that has it."""
-    owner = select(table.tenant_id).where(table.id == row_id).scalar_subquery()
-    query = select(SampleSet.id).where(SampleSet.tenant_id == owner, SampleSet.sha256 == sha256)
-    found = session.execute(query.order_by(SampleSet.id.desc()).limit(1)).scalar_one_or_none()
-    return "a sample set" if found is None else f"sample set {found}"
+def said_of(session: Session, job_id: str, error: DamagedError) -> str:
+    """What the owner of a job is told of damaged content that the job uses."""
+    owner = select(Job.tenant_id).where(Job.id == job_id).scalar_subquery()
+    sets = select(SampleSet.id).where(SampleSet.tenant_id == owner, SampleSet.sha256 == error.sha256)
+    if (sample_set := session.scalars(sets.order_by(SampleSet.id.desc()).limit(1)).first()) is not None:
+        return error.of(f"sample set {sample_set}", f"{AGAIN}, then submit the job again").detail
+    files = select(Artifact).join(Job, Job.id == Artifact.job_id).where(Artifact.sha256 == error.sha256)
+    if (file := session.scalars(files.where(Job.tenant_id == owner).limit(1)).first()) is not None:
+        return error.of(f"{file.name} of {file.job_id}", "run the estimate again").detail
+    return error.detail
 
 
 def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> None:

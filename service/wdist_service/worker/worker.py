@@ -34,7 +34,7 @@ from wdist_service.storage.damage import DamagedError
 from wdist_service.storage.durable import close_folder, write_durably
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
-from wdist_service.storage.references import name_of
+from wdist_service.storage.references import said_of
 from wdist_service.tables import Status
 from wdist_service.worker.job_runner import JobRunner, Run
 from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
@@ -244,8 +244,7 @@ class Worker:
         if isinstance(error, DiskFullError):
             return f"a sample set cannot be read on this host: {error}"
         with self._database.read() as session:
-            sample_set = name_of(session, KINDS.of(run.claim.job_id).table, run.claim.job_id, error.sha256)
-        return error.of(sample_set, "upload the same file again, then submit the estimate again").detail
+            return said_of(session, run.claim.job_id, error)
 
     def _job(self, run: Run) -> dict[str, Any]:
         claim, data = run.claim, run.directory / "data"
