@@ -39,6 +39,7 @@ from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.maintenance.content import content_task
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
@@ -61,7 +62,7 @@ populations is at least the one and at most the other, each with the stated conf
 
 
 def build_services(settings: Settings) -> Services:
-    """Open database, storage and queue, migrate the tables, and clean up after a crash."""
+    """Open database, storage and queue, and migrate the tables. The time it takes does not grow with what is stored."""
     database = Database(settings)
     storage = open_storage(settings)
     database.migrate()
@@ -69,15 +70,11 @@ def build_services(settings: Settings) -> Services:
     with database.write() as session:
         ensure_tenant(session, LOCAL_TENANT)
     queue = dispatch.Queue(database)
-    api_keys = Keys(database, settings)
     check_storage(database, storage)
+    api_keys = Keys(database, settings)
     if settings.bootstrap_key_file is not None:
         api_keys.bootstrap(settings.bootstrap_key_file)
     sets = SampleSets(database, storage, Decoders(settings))
-    if storage.kind == "files":
-        sets.sweep()
-    else:  # listing a bucket takes long
-        threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
     jobs = Estimates(database, queue, storage)
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
@@ -110,6 +107,7 @@ def maintenance(services: Services) -> list[Task]:
     seconds = services.settings.maintenance_seconds
     return [
         *host_tasks(services.database, services.storage, seconds),
+        content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
     ]
 

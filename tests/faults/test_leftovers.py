@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -25,8 +26,17 @@ from disk_accounts import accounts, until_clean
 from service_process import TERMINAL, Server, is_alive, normal, npy
 from stores import Stores
 
+from wdist_service.settings import Settings
+from wdist_service.storage.objects import open_storage
+
 MakeServer = Callable[..., Server]
-SOON = {"maintenance_seconds": "0.5", "beat_seconds": "0.5", "lease_seconds": "2", "max_attempts": "100"}
+SOON = {
+    "maintenance_seconds": "0.5",
+    "beat_seconds": "0.5",
+    "lease_seconds": "2",
+    "max_attempts": "100",
+    "quarantine_seconds": "0",
+}
 QUICK = {"critic": "groupsort", "steps": 60, "baseline_rows": 0}
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
@@ -138,6 +148,17 @@ def test_what_a_living_process_holds_is_not_swept(server: Server) -> None:
 
     assert httpx.post(f"{server.url}/v1/sample-sets", content=slowly(), timeout=60).status_code == 201
     until_clean(server)
+
+
+def test_half_written_files_of_an_installation_are_removed_once_they_are_old(tmp_path: Path) -> None:
+    storage = open_storage(Settings(data=tmp_path))
+    (tmp_path / "workers").mkdir()
+    old, young = tmp_path / "workers" / ".id-x.part", tmp_path / ".identity-x.part"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (time.time() - 4000,) * 2)
+    assert storage.sweep_unfinished() == 1
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_the_account_sees_what_is_left_and_what_is_missing(own_server: MakeServer) -> None:

@@ -10,29 +10,44 @@ from wdist_service.lifetime import die_with_parent
 from wdist_service.processes.heartbeat import show_heartbeat
 
 EX_CONFIG = 78
+EX_UNAVAILABLE = 69
 
 
 def main() -> None:
     # Before the imports, which take a second: if the supervisor is killed meanwhile, this process must free the port.
     die_with_parent()
     import uvicorn
+    from sqlalchemy.exc import DatabaseError
 
     from wdist_service import logs
     from wdist_service.app import build_services, create_app
+    from wdist_service.errors import StorageUnavailableError
     from wdist_service.estimates.events import EventFeed
     from wdist_service.http.connections import MAX_HEADER_BYTES, GuardedProtocol
+    from wdist_service.installation import start_errors
     from wdist_service.settings import SettingsError, load
+    from wdist_service.storage.durable import keep_private
 
+    keep_private()
     show_heartbeat()
     # A busy thread hands the interpreter to the event loop after 1 ms, not 5: the loop waits for each of them.
     sys.setswitchinterval(0.001)
     settings = load()
     logs.configure(settings.log_level)
     try:
-        services = build_services(settings)
+        with start_errors(settings):
+            services = build_services(settings)
     except SettingsError as error:
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(EX_CONFIG) from None
+    except (DatabaseError, StorageUnavailableError) as error:
+        reason = (
+            error.detail
+            if isinstance(error, StorageUnavailableError)
+            else f"the database does not answer: {error.orig}"
+        )
+        sys.stderr.write(f"wdist: {reason}\n")
+        raise SystemExit(EX_UNAVAILABLE) from None
     GuardedProtocol.header_seconds = settings.header_timeout_seconds
     config = uvicorn.Config(
         create_app(services), log_config=None, access_log=False, server_header=False, lifespan="on", loop="asyncio",

@@ -11,7 +11,10 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from pathlib import Path
+
+_PART_SECONDS = 3600.0
 
 
 def is_held(descriptor: int, path: Path) -> bool:
@@ -45,6 +48,17 @@ def _remove_if_abandoned(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def remove_parts(folder: Path) -> int:
+    """Remove what `write_durably` left of files that it was writing when its process died; returns how many."""
+    removed = 0
+    for path in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _PART_SECONDS:  # such a write takes milliseconds
+                path.unlink()
+                removed += 1
+    return removed
 
 
 class Scratch:

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from wdist_service.storage.durable import close_folder, make_folder, write_durably
+
 Active = Callable[[list[str]], set[str]]
 
 
@@ -16,20 +18,16 @@ class Checkpoints:
     """Checkpoints in a directory of this host."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = close_folder(directory)
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
         """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
-        folder = self._directory / estimate_id
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(self._directory / estimate_id)
         mine = folder / f"{attempt}.checkpoint"
         files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
         earlier = sorted(files, key=number, reverse=True)
         if earlier and not mine.exists():
-            part = mine.with_suffix(".copy")
-            shutil.copyfile(earlier[0], part)
-            part.replace(mine)
+            write_durably(mine, earlier[0].read_bytes())
         for old in earlier[1:]:
             old.unlink(missing_ok=True)
         return mine

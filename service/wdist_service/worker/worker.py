@@ -23,15 +23,18 @@ from sqlalchemy.exc import DatabaseError
 from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
-from wdist_service.installation import check_storage
+from wdist_service.installation import check_storage, start_errors
 from wdist_service.jobs import KINDS
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
+from wdist_service.storage.damage import DamagedError
+from wdist_service.storage.durable import close_folder, write_durably
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
+from wdist_service.storage.references import said_of
 from wdist_service.tables import Status
 from wdist_service.worker.job_runner import JobRunner, Run
 from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
@@ -44,6 +47,7 @@ _STILL_BEATS = 2.5  # a live worker is seen to beat within so many intervals
 _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
+_EX_UNAVAILABLE = 69
 _PUBLISH_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
@@ -65,10 +69,11 @@ class Worker:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        wait_for(self._database, seconds=30)
-        self._database.migrate()
-        dispatch.migrate(self._database)
-        _until_stored(lambda: check_storage(self._database, self._storage))
+        with start_errors(self._settings):
+            wait_for(self._database, seconds=30)
+            self._database.migrate()
+            dispatch.migrate(self._database)
+            _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
         self._attempts.declare(self._name, len(self._pool), self._pool.devices)
@@ -228,11 +233,18 @@ class Worker:
         (run.directory / "result").mkdir()
         try:
             return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
-        except (FileNotFoundError, DiskFullError) as error:
+        except (DamagedError, DiskFullError) as error:
             run.end()
-            reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
+            reason = {"type": "storage_incomplete", "message": self._unreadable(run, error)}
             self._finish(run, lambda: self._attempts.fail(*run.key, reason), "storage_incomplete")
             return None
+
+    def _unreadable(self, run: Run, error: DamagedError | DiskFullError) -> str:
+        """Why the data of an attempt cannot be read, by the name of the set."""
+        if isinstance(error, DiskFullError):
+            return f"a sample set cannot be read on this host: {error}"
+        with self._database.read() as session:
+            return said_of(session, run.claim.job_id, error)
 
     def _job(self, run: Run) -> dict[str, Any]:
         claim, data = run.claim, run.directory / "data"
@@ -350,14 +362,13 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
 
     Several hosts may have one host name (cloned machines do), so an id in the data directory is part of it.
     """
-    directory = data / "workers"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "id").open("a+") as file:
+    directory = close_folder(data / "workers")
+    with (directory / "id.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        if not (host := file.read().strip()):
+        id_ = directory / "id"
+        if not (host := id_.read_text().strip("\0 \n") if id_.exists() else ""):
             host = secrets.token_hex(4)
-            file.write(host)
+            write_durably(id_, host.encode())
     for number in range(1024):
         file = (directory / f"{number}.lock").open("w")
         try:
@@ -372,8 +383,14 @@ def _take_name(data: Path) -> tuple[IO[str], str]:
 def main(settings: Settings, pool: TrainerPool) -> None:
     """Run a worker until SIGTERM. Exits with EX_CONFIG when starting it again is useless."""
     try:
-        Worker(settings, pool).run()
+        with start_errors(settings):
+            worker = Worker(settings, pool)
+        worker.run()
     except SettingsError as error:
         pool.close()
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(_EX_CONFIG) from None
+    except DatabaseError as error:
+        pool.close()
+        sys.stderr.write(f"wdist: the database does not answer: {error.orig}\n")
+        raise SystemExit(_EX_UNAVAILABLE) from None
