@@ -45,6 +45,7 @@ from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.maintenance.content import content_task
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
@@ -68,7 +69,7 @@ populations is at least the one and at most the other, each with the stated conf
 
 
 def build_services(settings: Settings) -> Services:
-    """Open database, storage and queue, migrate the tables, and clean up after a crash."""
+    """Open database, storage and queue, and migrate the tables. The time it takes does not grow with what is stored."""
     database = Database(settings)
     storage = open_storage(settings)
     database.migrate()
@@ -76,15 +77,11 @@ def build_services(settings: Settings) -> Services:
     with database.write() as session:
         ensure_tenant(session, LOCAL_TENANT)
     queue = dispatch.Queue(database)
-    api_keys = Keys(database, settings)
     check_storage(database, storage)
+    api_keys = Keys(database, settings)
     if settings.bootstrap_key_file is not None:
         api_keys.bootstrap(settings.bootstrap_key_file)
     sets = SampleSets(database, storage, Decoders(settings))
-    if storage.kind == "files":
-        sets.sweep()
-    else:  # listing a bucket takes long
-        threading.Thread(target=sets.sweep, name="sweep", daemon=True).start()
     jobs = Estimates(database, queue, storage)
     leases = Leases(database, new_id("api"), Role.API)
     evaluator = Evaluator(storage.scratch)
@@ -122,6 +119,7 @@ def maintenance(services: Services) -> list[Task]:
     seconds = services.settings.maintenance_seconds
     return [
         *host_tasks(services.database, services.storage, seconds),
+        content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
     ]
 
@@ -148,9 +146,8 @@ def create_app(services: Services) -> FastAPI:
         with suppress(DatabaseError):  # then the lease runs out
             await asyncio.to_thread(services[Leases].leave)
         held_name.close()
-        services[dispatch.Queue].close()
         services.executors.close()
-        services.database.close()
+        await asyncio.to_thread(_close, services)
 
     app = FastAPI(
         title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -183,13 +180,18 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+def _close(services: Services) -> None:
+    services[dispatch.Queue].close()
+    services.database.close()
+    services.storage.close()
+
+
 def contract() -> dict[str, Any]:
     """The OpenAPI document of a server with nothing in it: documentation and the client are made from it."""
     with tempfile.TemporaryDirectory() as folder:
         services = build_services(load(data=folder))
         document = create_app(services).openapi()
-        services[dispatch.Queue].close()
-        services.database.close()
+        _close(services)
         return document
 
 

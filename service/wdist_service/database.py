@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
-from wdist_service.settings import Settings
+from wdist_service.settings import Settings, SettingsError
 
 HEAD = "0014"  # newest revision in migrations/versions; a test compares
 log = logging.getLogger("wdist.database")
@@ -73,7 +73,13 @@ class Database:
         # Whoever waits for SQLite's lock sleeps for up to 100 ms while newcomers overtake: with 4 threads posting, the
         # slowest of 100 requests took 0.8 s. So the threads of a process queue here.
         self._write_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
-        self.engine = _sqlite_engine(settings.url) if self.is_sqlite else _server_engine(settings.url)
+        try:
+            self.engine = _sqlite_engine(settings.url) if self.is_sqlite else _server_engine(settings.url)
+        except (ArgumentError, ImportError, ValueError):  # without what it says, which may show the password
+            raise SettingsError(
+                "WDIST_SERVER_DATABASE_URL cannot be read: give postgresql://USER:PASSWORD@HOST:PORT/DATABASE or "
+                "sqlite:///FILE"
+            ) from None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -100,7 +106,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to HEAD; safe when several processes start at once."""
-        if self._revision() == HEAD:
+        if self.revision() == HEAD:
             return  # Alembic takes 0.5 s to import
         from wdist_service import migrations
 
@@ -113,7 +119,8 @@ class Database:
         """A second pool of connections, for DBOS, which begins its transactions in its own way."""
         return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url)
 
-    def _revision(self) -> str | None:
+    def revision(self) -> str | None:
+        """The revision of the tables; None if there are none."""
         try:
             with self.engine.connect() as connection:
                 return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -184,7 +191,7 @@ def _json(stored: str) -> Any:
 
 
 def wait_for(database: Database, seconds: float) -> None:
-    """Return once the database answers; after `seconds`, raise its error."""
+    """Return once the database answers; raise its error after `seconds`, and at once if it is a file."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -192,7 +199,7 @@ def wait_for(database: Database, seconds: float) -> None:
                 database.now(session)
             return
         except DatabaseError:
-            if time.monotonic() > deadline:
+            if database.is_sqlite or time.monotonic() > deadline:  # a file does not come to life
                 raise
             time.sleep(0.2)
 

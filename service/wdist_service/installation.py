@@ -1,54 +1,185 @@
-"""What every process checks when it starts: its storage and its secret belong to the database."""
+"""What every process checks when it starts: its storage and its secret belong to the database, and can be used."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from wdist_service.database import Database
-from wdist_service.settings import SettingsError
-from wdist_service.storage.files import Storage
-from wdist_service.tables import Property
+from wdist_service.database import Database, file_of
+from wdist_service.errors import StorageUnavailableError
+from wdist_service.settings import Settings, SettingsError
+from wdist_service.storage.durable import write_durably
+from wdist_service.storage.files import Storage, is_disk_full
+from wdist_service.storage.references import named, names_any
+from wdist_service.tables import ApiKey, Property
 
 _LOCK = "f" * 64  # no content has this sha256: held while a property is created, so that two first starts agree
+_SAMPLE = 500
+_MIN_SECRET = 32
+_ADOPT = "`wdist doctor --adopt-storage` binds this storage to this database and removes nothing"
 
 
 def check_storage(database: Database, storage: Storage) -> None:
     """Bind the storage to the database at their first start.
 
-    Raises SettingsError if another storage belongs to the database: jobs would not find their data here.
+    They belong together if both are new, or if the database names content that the storage has. Otherwise jobs would
+    not find their data here, and what this database does not know would be taken for leftovers. Raises SettingsError.
     """
     with database.write() as session:
         database.hold(session, _LOCK)
-        if session.get(Property, "storage") is None and storage.read_identity() is None:
-            storage.write_identity(secrets.token_hex(16))
-        identity = str(storage.read_identity())
-        if _entry(session, "storage", identity) != identity:
+        known, written = _value(session, "storage"), storage.read_identity()
+        if known is None or written is None:
+            _check_content(session, storage)
+            _bind(session, storage, known, written)
+        elif known != written:
             raise SettingsError(
-                "this storage is not the one that belongs to the database; hosts that share a database share a bucket "
-                "(WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA)"
+                f"the storage in {storage.where} is not the one that belongs to the database. Hosts that share a "
+                "database share a bucket (WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA). If the "
+                f"right one is lost: {_ADOPT}"
             )
 
 
-def check_secret(database: Database, secret: bytes) -> None:
-    """Raise SettingsError if the database's API keys were made with another secret: none would be recognised."""
+def _check_content(session: Session, storage: Storage) -> None:
+    """Raise SettingsError unless the database may name all that is stored, and the storage have all that is named."""
+    stored = storage.sample(_SAMPLE)
+    if stored and not named(session, stored):
+        raise SettingsError(
+            f"the storage in {storage.where} has files that this database does not know. Start with the database that "
+            f"they belong to (WDIST_SERVER_DATABASE_URL, --database-url). If it is lost: {_ADOPT}"
+        )
+    if not stored and names_any(session):
+        raise SettingsError(
+            f"the storage in {storage.where} is empty, and this database names files. Start with the storage that they "
+            f"are in (WDIST_SERVER_STORAGE_URL, WDIST_SERVER_DATA). If it is lost: {_ADOPT}"
+        )
+
+
+def _bind(session: Session, storage: Storage, known: str | None, written: str | None) -> None:
+    """Have one identity in both: first in the storage, so that a start that is cut off leaves nothing to repair."""
+    # What another database may have written into an empty storage is replaced: only one of the two may go on.
+    identity = known or (written if storage.sample(1) else None) or secrets.token_hex(16)
+    if written != identity:
+        storage.write_identity(identity)
+    _set(session, "storage", identity)
+
+
+def is_bound(database: Database, storage: Storage) -> bool:
+    """Whether the storage still belongs to this database: nothing is removed from it otherwise."""
+    with database.read() as session:
+        known = _value(session, "storage")
+    return known is not None and known == storage.read_identity()
+
+
+def adopt_storage(database: Database, storage: Storage) -> None:
+    """Bind a storage to a database, whatever they held before. Another database that used it is then refused."""
     with database.write() as session:
         database.hold(session, _LOCK)
+        identity = secrets.token_hex(16)
+        storage.write_identity(identity)
+        _set(session, "storage", identity)
+
+
+def load_secret(database: Database, settings: Settings) -> bytes:
+    """The secret of the key hashes, made at the first start.
+
+    Raises SettingsError if it cannot be read, or if the database's API keys were made with another: none would be
+    recognised.
+    """
+    path = settings.secret_file or settings.data / "secret"
+    with database.write() as session:
+        database.hold(session, _LOCK)
+        known = _value(session, "secret")
+        if settings.secret_file is None and not (path.exists() and path.read_bytes().strip(b"\0 \n")):
+            _check_replaceable(session, settings, path)
+            write_durably(path, secrets.token_hex(_MIN_SECRET).encode())
+            known = None
+        secret = _read_secret(path)
         print_ = hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
-        if _entry(session, "secret", print_) != print_:
+        if known is None:
+            _set(session, "secret", print_)
+        elif known != print_:
             raise SettingsError(
                 "the secret of the key hashes is not the one that belongs to the database; give every host the same "
                 "file (WDIST_SERVER_SECRET_FILE)"
             )
+        return secret
 
 
-def _entry(session: Session, name: str, value: str) -> str:
-    """The value of a property, which is created if there is none."""
+def _check_replaceable(session: Session, settings: Settings, path: Path) -> None:
+    """Raise SettingsError if a lost secret may not be made anew: there are keys, or other hosts have it."""
+    if _value(session, "secret") is None:
+        return
+    has_keys = session.execute(select(ApiKey.id).limit(1)).first() is not None
+    if has_keys or file_of(settings) is None:
+        raise SettingsError(
+            f"{path} does not have the secret of the key hashes that belongs to the database: put the file back from "
+            "the backup, or give this host the file of the others (WDIST_SERVER_SECRET_FILE)"
+        )
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        secret = path.read_text().strip().encode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(f"cannot read the secret of the key hashes in {path}: {reason}") from None
+    if len(secret) < _MIN_SECRET:
+        raise SettingsError(f"the secret in {path} is too short: {_MIN_SECRET} characters at least")
+    return secret
+
+
+def _value(session: Session, name: str) -> str | None:
     row = session.get(Property, name)
-    if row is None:
-        row = Property(name=name, value=value)
-        session.add(row)
-    return row.value
+    return None if row is None else row.value
+
+
+def _set(session: Session, name: str, value: str) -> None:
+    session.merge(Property(name=name, value=value))
+    session.flush()
+
+
+@contextmanager
+def start_errors(settings: Settings) -> Iterator[None]:
+    """Turn what goes wrong with paths and the database at a start into SettingsError, in one sentence.
+
+    A start that would fail in the same way again must not be repeated. A full disk and a server that does not answer
+    may be different the next time: these pass through.
+    """
+    try:
+        yield
+    except StorageUnavailableError:
+        raise
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        where = error.filename or settings.data
+        raise SettingsError(
+            f"cannot use {_shown(where)}: {error.strerror or error}; give its files to the user who runs the server, "
+            "or choose another directory with --data"
+        ) from None
+    except ValueError as error:
+        if not isinstance(error, UnicodeError) and "null byte" not in str(error):
+            raise
+        raise SettingsError(f"a path in the settings cannot be used: {error}") from None
+    except DatabaseError as error:
+        file = file_of(settings)
+        if file is None or "locked" in str(error.orig) or "full" in str(error.orig):
+            raise
+        raise SettingsError(
+            f"cannot use the database {_shown(file)}: {error.orig}; give it to the user who runs the server, put it "
+            "back from the backup, or choose another directory with --data"
+        ) from None
+
+
+def _shown(path: object) -> str:
+    """A path as every terminal can print it."""
+    text = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
+    return text.encode(errors="replace").decode()

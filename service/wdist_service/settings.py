@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     maintenance_seconds: float = Field(
         default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
     )
+    quarantine_seconds: float = Field(
+        default=7 * 86_400.0,
+        ge=0,
+        description="How long files that nothing names are kept in quarantine before deletion.",
+    )
+    sweep_share: float = Field(
+        default=0.2, gt=0, le=1, description="Largest part of the stored files that one sweep may put into quarantine."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )

@@ -24,7 +24,7 @@ _PROCESSES = {
     "worker": "wdist_service worker",
     "trainer": "wdist_service.worker.trainer",
     "decoder": "wdist_service.decoding",
-    "evaluation": "wdist_service.evaluations.child",
+    "evaluator": "wdist_service.evaluations.child",
 }
 
 
@@ -58,7 +58,7 @@ class Server(ServerProcess):
         super().kill()
 
     def pids(self, process: str) -> list[int]:
-        """Live processes of one kind under this server: "api", "worker", "trainer", "decoder" or "evaluation"."""
+        """Live processes of one kind under this server: "api", "worker", "trainer", "decoder" or "evaluator"."""
         assert self.process is not None
         parents = dict(_living())
         found, frontier = [], [self.process.pid]
@@ -101,7 +101,7 @@ class Server(ServerProcess):
     def until_checkpoint(self, estimate_id: str, seconds: float = 60) -> None:
         """Wait until this host has copied a checkpoint of the estimate to the bucket."""
         from wdist_service.settings import Settings
-        from wdist_service.storage.objects import Bucket
+        from wdist_service.storage.bucket import Bucket
 
         names = ("storage_url", "storage_endpoint", "storage_access_key", "storage_secret_key")
         bucket = Bucket(Settings(**{name: self._environment[f"WDIST_SERVER_{name.upper()}"] for name in names}))

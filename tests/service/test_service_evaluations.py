@@ -101,7 +101,7 @@ def test_forgetting_an_evaluation_removes_its_file(server: Server, finished: str
     assert server.client.get(url).status_code == 404
     assert server.client.get(f"{url}/content").status_code == 404
     assert not list((server.data / "blobs").rglob(name))
-    assert not list((server.data / "scratch").glob("evaluate-*"))
+    assert not list((server.data / "scratch").glob("*/evaluate-*"))
 
 
 def test_what_cannot_be_evaluated(server: Server, finished: str) -> None:
@@ -160,7 +160,7 @@ def test_an_evaluation_survives_its_worker(own_server: Callable[..., Server], tm
         time.sleep(0.05)
     assert server.client.delete(stopped).status_code == 204
     assert server.client.get(stopped).status_code == 404
-    while list((server.data / "scratch").glob(f"{stopped.rpartition('/')[2]}.*")):
+    while list((server.data / "scratch").glob(f"*/{stopped.rpartition('/')[2]}.*")):
         assert time.monotonic() < deadline + 30
         time.sleep(0.1)
     sets = server.upload(normal(3)), server.upload(normal(4))

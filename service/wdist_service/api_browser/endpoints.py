@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 _FILES = StaticFiles(directory=Path(__file__).resolve().parent / "static")
+mimetypes.init()  # it reads files, which the event loop would do at the first request
 _METHODS = ["GET", "HEAD"]
 _HEADERS = {
     # Its icons are data: URLs. It builds HTML from Markdown, which trusted types would refuse; DOMPurify cleans that.

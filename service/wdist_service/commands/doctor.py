@@ -10,15 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson
 from wdist.cli.output import EX_NO, say
+from wdist_service.commands.serve import DatabaseUrl, DataFolder
 
 if TYPE_CHECKING:
+    from wdist_service.commands.stored import State
     from wdist_service.settings import Settings
 
 PACKAGES = ("wdist", "wdist-client", "torch", "numpy", "POT", "safetensors", "fastapi", "uvicorn", "sqlalchemy", "dbos")
@@ -30,15 +33,27 @@ ROWS, COLUMNS, STEPS = 2000, 16, 200
 class Finding:
     """One line of the report: `warn` is worth knowing, `fail` means that something does not work."""
 
-    state: Literal["ok", "warn", "fail"]
+    state: State
     what: str
     found: str
 
 
-def doctor(*, as_json: Annotated[AsJson, Parameter(help="print the findings as JSON")] = False) -> int:
+def doctor(
+    *,
+    data: DataFolder = None,
+    database_url: DatabaseUrl = None,
+    deep: Annotated[
+        bool, Parameter(negative="", help="read all stored files through and compare their digests")
+    ] = False,
+    adopt_storage: Annotated[
+        bool, Parameter(negative="", help="bind the storage to this database: the one that it belonged to is lost")
+    ] = False,
+    as_json: Annotated[AsJson, Parameter(help="print the findings as JSON")] = False,
+) -> int:
     """Report what is found, line by line; returns 1 when something failed."""
     findings = []
-    for check in (_python, _versions, _device, _disk, _server, _speed):
+    disk = partial(_disk, data, database_url, deep=deep, adopt=adopt_storage)
+    for check in (_python, _versions, _device, disk, _server, _speed):
         for finding in _carefully(check):
             findings.append(finding)
             if not as_json:
@@ -54,7 +69,8 @@ def _carefully(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:
-        yield Finding("fail", check.__name__.strip("_"), f"{type(error).__name__}: {error}")
+        name = getattr(check, "func", check).__name__.strip("_")
+        yield Finding("fail", name, f"{type(error).__name__}: {error}")
 
 
 def _python() -> Iterator[Finding]:
@@ -96,18 +112,22 @@ def _device() -> Iterator[Finding]:
         )
 
 
-def _disk() -> Iterator[Finding]:
+def _disk(data: Path | None, database_url: str | None, *, deep: bool, adopt: bool) -> Iterator[Finding]:
     try:
         from wdist_service.settings import SettingsError, load
     except ModuleNotFoundError:
         yield Finding("warn", "server", "wdist serve needs the server: pip install 'wdist[server]'")
         return
     try:
-        settings = load()
+        settings = load(data=data, database_url=database_url)
     except SettingsError as error:
         yield Finding("fail", "settings", str(error))
         return
     yield from _space(settings)
+    from wdist_service.commands.stored import examine
+
+    for state, what, found in examine(settings, deep=deep, adopt=adopt):
+        yield Finding(state, what, found)
 
 
 def _space(settings: Settings) -> Iterator[Finding]:

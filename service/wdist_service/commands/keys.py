@@ -16,6 +16,7 @@ from wdist_service.commands.serve import DatabaseUrl, DataFolder
 if TYPE_CHECKING:
     from wdist_service.keys.service import Keys
 
+EX_UNAVAILABLE = 69
 keys = App(name="keys", help="API keys of the server whose data directory is on this machine.")
 
 
@@ -81,24 +82,35 @@ def _with_keys(
     data: Path | None, database_url: str | None, action: Callable[[Keys, Path], int], *, is_new: bool = False
 ) -> int:
     """Run an action on the keys of a server and its data directory; `is_new`: the directory may be made for it."""
+    from sqlalchemy.exc import DatabaseError
+
     from wdist_service.database import Database, file_of
     from wdist_service.errors import RequestError
+    from wdist_service.installation import start_errors
     from wdist_service.keys.service import Keys
     from wdist_service.settings import SettingsError, load
+    from wdist_service.storage.durable import keep_private, make_folder, write_durably
 
+    keep_private()
     try:
         settings = load(data=data, database_url=database_url)
-        if not is_new:
-            kept = (file_of(settings), settings.secret_file or settings.data / "secret")
-            if (missing := next((file for file in kept if file is not None and not file.exists()), None)) is not None:
-                return fail(f"no server keeps its keys in {settings.data}, there is no {missing}: name its --data")
-        settings.data.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(Database(settings)) as database:
-            database.migrate()
-            return action(Keys(database, settings), settings.data)
+        with start_errors(settings):
+            if not is_new:
+                kept = (file_of(settings), settings.secret_file or settings.data / "secret")
+                missing = next((file for file in kept if file is not None and not file.exists()), None)
+                if missing is not None:
+                    return fail(f"no server keeps its keys in {settings.data}, there is no {missing}: name its --data")
+            make_folder(settings.data)
+            if (file := file_of(settings)) is not None and not file.exists():
+                write_durably(file, b"")  # SQLite takes it for a new database, which is then the server's, not root's
+            with contextlib.closing(Database(settings)) as database:
+                database.migrate()
+                return action(Keys(database, settings), settings.data)
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)
     except RequestError as error:
         return fail(error.detail)
+    except DatabaseError as error:
+        return fail(f"the database does not answer: {error.orig}", EX_UNAVAILABLE)
     except OSError as error:
         return fail(f"cannot use the data directory: {error}")

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wdist_service.lifetime import die_with_parent
+
 if TYPE_CHECKING:
     from wdist.data.tables.found import Found
 
@@ -92,6 +94,7 @@ def _check_text(found: Found) -> None:
 
 
 def main() -> None:
+    die_with_parent()
     kind, descriptor, max_bytes, memory_bytes, seconds, selection, *split = sys.argv[1:]
     limit(int(max_bytes), int(memory_bytes), int(seconds))
     try:

@@ -180,7 +180,8 @@ def _download(request: Request, services: ServicesDep, caller: Caller, estimate_
         artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
         raise NotFoundError(f"{estimate_id} has no {name}")
-    answer = stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}")
+    damage = {"what": f"{name} of {estimate_id}", "remedy": "run the estimate again"}
+    answer = stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}", **damage)
     if name == "certificate" and (note := certificate_note(estimate.result or {})) is not None:
         answer.headers["Wdist-Note"] = note
     return answer

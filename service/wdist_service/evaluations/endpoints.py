@@ -16,7 +16,7 @@ from wdist_service.errors import ConflictError, InvalidError, TooLargeError, Uns
 from wdist_service.estimates.waits import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
-from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row
+from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row, rows_of
 from wdist_service.http.bodies import incoming, pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
 from wdist_service.http.files import FILE, stored_file
@@ -77,7 +77,7 @@ async def evaluate(
             submit = partial(services[Evaluations].submit, caller.tenant_id, estimate, row, width=width)
             job = await executors["writes"].run(submit, gradient=gradient, quota=caller.quota)
             return await _ended(services, caller, job, prefer)
-        rows = await executors["storage"].run(services.storage.path, row.sha256)
+        rows = await executors["storage"].run(rows_of, services.storage, row)
         return await executors["evaluation"].run(_answer, services, critic, rows, gradient, wants_npy, table)
     kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
     if kind not in _NPY_TYPES:
@@ -140,7 +140,8 @@ def get_evaluation_content(
         content = session.execute(select(Artifact).where(Artifact.job_id == row.id)).scalar_one_or_none()
     if content is None:
         raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
-    return stored_file(request, services.storage, content.sha256, f"{row.id}.npy")
+    damage = {"what": f"evaluation {row.id}", "remedy": "delete it, then evaluate again"}
+    return stored_file(request, services.storage, content.sha256, f"{row.id}.npy", **damage)
 
 
 @router.delete(

@@ -24,6 +24,7 @@ from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.settings import Settings
+from wdist_service.storage.damage import damage_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
@@ -95,7 +96,14 @@ def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str)
 def critic_files(session: Session, storage: Storage, estimate_id: str) -> dict[str, Path]:
     """The stored files of an estimate's critic, by their names in its directory."""
     query = select(Artifact).where(Artifact.job_id == estimate_id, Artifact.name.like("critic.%"))
-    return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+    with damage_of(f"the critic of {estimate_id}", "run the estimate again"):
+        return {row.name: storage.path(row.sha256) for row in session.execute(query).scalars()}
+
+
+def rows_of(storage: Storage, row: SampleSet) -> Path:
+    """The file of a stored set. Raises DamagedError, by the set's name."""
+    with damage_of(f"sample set {called(row)}"):
+        return storage.path(row.sha256)
 
 
 def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from wdist_service.http.problems import responses
+from wdist_service.storage.damage import AGAIN, damage_of
 from wdist_service.storage.files import Storage
 
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -38,10 +39,14 @@ class Download(FileResponse):
             await super().__call__(scope, receive, send_on)
 
 
-def stored_file(request: Request, storage: Storage, sha256: str, filename: str) -> Response:
-    """A blob as a download; its ETag is its sha256."""
+def stored_file(
+    request: Request, storage: Storage, sha256: str, filename: str, *, what: str, remedy: str = AGAIN
+) -> Response:
+    """A blob as a download; its ETag is its sha256. Raises DamagedError, which says `what` is damaged, and a remedy."""
     etag = f'"{sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     media_type = "application/json" if filename.endswith(".json") else "application/octet-stream"
-    return Download(storage.path(sha256), media_type=media_type, filename=filename, headers={"ETag": etag})
+    with damage_of(what, remedy):
+        path = storage.path(sha256)
+    return Download(path, media_type=media_type, filename=filename, headers={"ETag": etag})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Collection
@@ -17,7 +16,7 @@ from sqlalchemy.orm import Session
 from wdist_service.database import Database, file_of
 from wdist_service.errors import InvalidError, NotFoundError
 from wdist_service.ids import new_id
-from wdist_service.installation import check_secret
+from wdist_service.installation import load_secret
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import LOCAL_TENANT, ApiKey
 from wdist_service.text import fault_in_line
@@ -32,8 +31,7 @@ class Keys:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._secret = _load_secret(settings)
-        check_secret(database, self._secret)
+        self._secret = load_secret(database, settings)
         self._seen_any = False
 
     def is_open(self) -> bool:
@@ -152,24 +150,3 @@ def ensure_tenant(session: Session, tenant_id: str) -> None:
     """Add the tenant if it is new. Safe when replicas do so at the same time."""
     statement = text("INSERT INTO tenants (id, created_at) VALUES (:id, :now) ON CONFLICT DO NOTHING")
     session.execute(statement, {"id": tenant_id, "now": time.time()})
-
-
-def _load_secret(settings: Settings) -> bytes:
-    path = settings.secret_file or settings.data / "secret"
-    if settings.secret_file is None and not path.exists():
-        fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(32))
-        try:
-            os.link(fresh, path)  # fails if another process was first
-        except FileExistsError:
-            pass  # its secret is read below
-        finally:
-            fresh.unlink()
-    try:
-        secret = path.read_text().strip().encode()
-    except OSError as error:
-        raise SettingsError(f"cannot read the secret of the key hashes in {path}: {error.strerror}") from None
-    if len(secret) < 32:
-        raise SettingsError(f"the secret in {path} is too short: 32 characters at least")
-    return secret

@@ -39,7 +39,12 @@ class PageFiles(StaticFiles):
     """The page's files with their headers. An ETag is of the content: a package's files may all have one time."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        return super().lookup_path(path) if Path(path).suffix in _MEDIA_TYPES else ("", None)
+        if Path(path).suffix not in _MEDIA_TYPES:
+            return "", None
+        found = super().lookup_path(path)
+        if found[1] is not None:
+            _body(Path(found[0]))  # read here, in a thread, for `file_response`, which the event loop calls
+        return found
 
     def file_response(
         self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200

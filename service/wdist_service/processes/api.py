@@ -6,20 +6,28 @@ import os
 import socket
 import sys
 
-from wdist_service.processes.heartbeat import die_with_supervisor, show_heartbeat
+from wdist_service.lifetime import die_with_parent
+from wdist_service.processes.heartbeat import show_heartbeat
 
 EX_CONFIG = 78
+EX_UNAVAILABLE = 69
 
 
 def main() -> None:
     # Before the imports, which take a second: if the supervisor is killed meanwhile, this process must free the port.
-    die_with_supervisor()
+    die_with_parent()
+    from sqlalchemy.exc import DatabaseError
+
     from wdist_service import logs
     from wdist_service.app import build_services, create_app
+    from wdist_service.errors import StorageUnavailableError
     from wdist_service.http.connections.peers import raise_descriptor_limit
+    from wdist_service.installation import start_errors
     from wdist_service.processes.server import ApiServer
     from wdist_service.settings import SettingsError, load
+    from wdist_service.storage.durable import keep_private
 
+    keep_private()
     show_heartbeat()
     # A busy thread hands the interpreter to the event loop after 1 ms, not 5: the loop waits for each of them.
     sys.setswitchinterval(0.001)
@@ -27,10 +35,19 @@ def main() -> None:
     logs.configure(settings.log_level)
     raise_descriptor_limit()
     try:
-        services = build_services(settings)
+        with start_errors(settings):
+            services = build_services(settings)
     except SettingsError as error:
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(EX_CONFIG) from None
+    except (DatabaseError, StorageUnavailableError) as error:
+        reason = (
+            error.detail
+            if isinstance(error, StorageUnavailableError)
+            else f"the database does not answer: {error.orig}"
+        )
+        sys.stderr.write(f"wdist: {reason}\n")
+        raise SystemExit(EX_UNAVAILABLE) from None
     ApiServer(create_app(services), services).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 
 

@@ -16,8 +16,10 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
+from wdist_service.lifetime import PARENT_VARIABLE
+from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
+from wdist_service.storage.durable import make_folder
 
 EX_CONFIG = 78  # do not restart a child that exits with this
 _EX_UNAVAILABLE = 69
@@ -42,7 +44,7 @@ class Child:
         self.name = name
         self._command = command
         self._descriptors = descriptors
-        self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
+        self._environment = os.environ | settings.environment() | {PARENT_VARIABLE: str(os.getpid())}
         self._frozen_seconds = settings.frozen_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._heartbeat: Heartbeat | None = None
@@ -137,12 +139,12 @@ def _stop(children: list[Child], seconds: float) -> None:
 def prepare_data(settings: Settings) -> IO[str]:
     """Create the data directory and lock it for this server."""
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.data)
         lock = (settings.data / "serve.lock").open("w")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
         raise StartError(
-            f"cannot use the data directory {settings.data}: {error.strerror}; choose another with --data",
-            _EX_CANTCREAT,
+            f"cannot use the data directory {settings.data}: {reason}; choose another with --data", _EX_CANTCREAT
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,9 +166,12 @@ def check_exposure(settings: Settings) -> None:
     """Refuse to listen beyond this machine while there is no API key; creates no files."""
     if settings.is_loopback or settings.bootstrap_key_file is not None:
         return
+    from wdist_service.installation import start_errors
     from wdist_service.keys.service import has_any
 
-    if not has_any(settings):
+    with start_errors(settings):
+        is_guarded = has_any(settings)
+    if not is_guarded:
         raise StartError(
             f"refusing to listen on {settings.host} without an API key: anyone could use this server. Make one first "
             f"with `wdist keys create --role admin --data {settings.data}`, or set WDIST_SERVER_BOOTSTRAP_KEY_FILE",

@@ -22,6 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from wdist_service.database import Database
 from wdist_service.queue.liveness import Liveness
+from wdist_service.storage.durable import close_folder, write_durably
 from wdist_service.tables import Holder, Role
 
 log = logging.getLogger("wdist.leases")
@@ -127,14 +128,13 @@ def take_name(data: Path, role: Role) -> tuple[IO[str], str]:
     Several hosts may have one host name (cloned machines do), so an id in the data directory is part of it. The name is
     held until the file that is returned is closed.
     """
-    directory = data / "workers"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "id").open("a+") as file:
+    directory = close_folder(data / "workers")
+    with (directory / "id.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        if not (host := file.read().strip()):
+        id_ = directory / "id"
+        if not (host := id_.read_text().strip("\0 \n") if id_.exists() else ""):
             host = secrets.token_hex(4)
-            file.write(host)
+            write_durably(id_, host.encode())
     kind = "" if role == Role.WORKER else role
     for number in range(_MOST_NAMES):
         file = (directory / f"{kind}{number}.lock").open("w")

@@ -30,6 +30,7 @@ from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.keys.quotas import Room
+from wdist_service.sample_sets.columns import called
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
     InlineSamples,
@@ -223,12 +224,18 @@ def list_sample_sets(
     after: AfterSampleSet = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
 ) -> Response:
-    """The caller's sets, newest first."""
+    """The caller's sets, newest first.
+
+    Who asks for the sets with a sha256 wants to know whether to send the content. Where it is damaged or missing the
+    answer is none, and sending it repairs the sets that have it.
+    """
     query = tenancy.owned(SampleSet, caller.tenant_id)
     if sha256 is not None:
         query = query.where(SampleSet.sha256 == sha256)
     with services.database.read() as session:
         rows, following = tenancy.page(session, query, SampleSet, limit, after)
+    if sha256 is not None and rows and not services.storage.has(sha256):
+        rows, following = [], None
     return page_of(rows, sample_set_view.json, following)
 
 
@@ -257,7 +264,8 @@ def get_sample_set_content(
     """The array as an .npy file."""
     with services.database.read() as session:
         row = tenancy.find(session, SampleSet, caller.tenant_id, sample_set_id)
-    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
+    what = f"sample set {called(row)}"
+    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy", what=what)
 
 
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))

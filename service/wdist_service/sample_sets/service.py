@@ -29,7 +29,7 @@ from wdist_service.sample_sets.columns import called, checked_names, name_column
 from wdist_service.sample_sets.identity import complete, identity_of, name_of_level, stored_as, twin_of
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
-from wdist_service.storage.references import discard_unused, is_named
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet
 
 _BLOCK_BYTES = 1 << 20
@@ -226,8 +226,9 @@ class SampleSets:
                 )
             if new:
                 room.admit(session, sum(row.stored_bytes for _, row in new))
-            for file, row in new:
+            for file, _ in received:  # also of known sets: what was stored may be damaged
                 self._storage.place(file)
+            for _, row in new:
                 row.identity = identity_of(row)
                 session.add(row)
             for (_, row), found in zip(received, known, strict=True):
@@ -257,17 +258,6 @@ class SampleSets:
                 raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
         discard_unused(self._database, self._storage, [row.sha256])
-
-    def sweep(self) -> int:
-        """Remove files left behind by a crash. Returns their number."""
-        removed = self._storage.sweep_unfinished()
-        for sha256 in self._storage.stored():
-            with self._database.read() as session:
-                is_used = is_named(session, sha256)
-            if not is_used:
-                discard_unused(self._database, self._storage, [sha256])
-                removed += 1
-        return removed
 
 
 def _reading(take: Selection) -> dict[str, Any]:

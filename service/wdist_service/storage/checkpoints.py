@@ -9,25 +9,25 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from wdist_service.storage.durable import close_folder, make_folder, write_durably
+
+Active = Callable[[list[str]], set[str]]
+
 
 class Checkpoints:
     """Checkpoints in a directory of this host."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = close_folder(directory)
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
         """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
-        folder = self._directory / estimate_id
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(self._directory / estimate_id)
         mine = folder / f"{attempt}.checkpoint"
         files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
         earlier = sorted(files, key=number, reverse=True)
         if earlier and not mine.exists():
-            part = mine.with_suffix(".copy")
-            shutil.copyfile(earlier[0], part)
-            part.replace(mine)
+            write_durably(mine, earlier[0].read_bytes())
         for old in earlier[1:]:
             old.unlink(missing_ok=True)
         return mine
@@ -39,11 +39,20 @@ class Checkpoints:
         """Remove the checkpoints of an estimate that has ended."""
         shutil.rmtree(self._directory / estimate_id, ignore_errors=True)
 
-    def sweep(self, is_active: Callable[[str], bool]) -> None:
-        """Remove checkpoints that ended estimates left behind."""
-        for folder in self._directory.iterdir():
-            if not is_active(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+    def sweep(self, active: Active) -> int:
+        """Remove this host's checkpoints of jobs that have ended; returns of how many.
+
+        active: which of these jobs are queued or running.
+        """
+        found = [path.name for path in self._directory.iterdir()]  # listed before `active` looks: none is younger
+        ended = set(found) - (active(found) if found else set())
+        for job_id in ended:
+            shutil.rmtree(self._directory / job_id, ignore_errors=True)
+        return len(ended)
+
+    def sweep_shared(self, active: Active) -> int:
+        """Remove what ended jobs left where all hosts find it, as `sweep` does on this host."""
+        return 0
 
 
 def number(path: Path) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
-import fcntl
 import hashlib
+import itertools
+import logging
 import os
 import shutil
 import sys
@@ -17,8 +19,14 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wdist_service.settings import Settings
+from wdist_service.storage import quarantine
+from wdist_service.storage.abandoned import Scratch, is_held, remove_abandoned, remove_parts
 from wdist_service.storage.checkpoints import Checkpoints
+from wdist_service.storage.damage import Checked, DamagedError, digest
+from wdist_service.storage.durable import close_folder, make_folder, move_durably, write_durably
+from wdist_service.storage.quarantine import SetAside
 
+log = logging.getLogger("wdist.storage")
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SYNC_BYTES = 8 << 20
 _SYNC_FILE_RANGE_WRITE = 2
@@ -47,9 +55,12 @@ class Incoming:
     """A file being written. Leaving the block removes it, unless `Storage.place` has renamed it."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # an unlocked file belongs to a dead process: see `sweep_unfinished`
-        self.path = Path(self._file.name)
+        while True:
+            self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
+            self.path = Path(self._file.name)
+            if is_held(self._file.fileno(), self.path):
+                break
+            self._file.close()
         self.bytes = 0
         self._hash = hashlib.sha256()
         self._syncing: Future[None] | None = None
@@ -113,21 +124,30 @@ Kind = TypeVar("Kind", bound=Incoming)
 class Storage:
     """Blobs as files in the data directory; objects.py has the storage that several hosts share.
 
-    Call `place` and `discard` inside a database transaction that holds the content (`Database.hold`). Otherwise a file
-    could be removed while a row that names it is being added.
+    Call `place`, `discard` and `set_aside` inside a database transaction that holds the content (`Database.hold`).
+    Otherwise a file could be removed while a row that names it is being added.
     """
 
     kind = "files"
 
     def __init__(self, settings: Settings) -> None:
-        self._blobs = settings.data / "blobs"
-        self._incoming = settings.data / "incoming"
+        self._data = make_folder(settings.data)
+        self._blobs = close_folder(settings.data / "blobs")
+        self._incoming = close_folder(settings.data / "incoming")
+        self._quarantine = close_folder(settings.data / quarantine.FOLDER)
         self._identity = settings.data / "identity"
-        self.scratch = settings.data / "scratch"
+        self._scratches = close_folder(settings.data / "scratch")
+        self._scratch = Scratch(self._scratches)
         self.checkpoints = Checkpoints(settings.data / "checkpoints")
+        self._checked = Checked()
         self._min_free_bytes = settings.min_free_bytes
-        for directory in (self._blobs, self._incoming, self.scratch):
-            directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def where(self) -> str:
+        """What messages call this storage."""
+        return str(self._data)
+
+    # --- content comes
 
     def incoming(self) -> Incoming:
         """Begin a file. Raises DiskFullError if the disk is nearly full."""
@@ -143,27 +163,109 @@ class Storage:
         return kind(self._incoming)
 
     def send(self, file: Incoming) -> None:
-        """Upload a sealed file, if blobs are kept elsewhere. As this is slow, call it before the transaction."""
+        """Do with a sealed file what takes long, before the transaction that calls `place`.
+
+        A stored copy that is damaged is set aside here, and `place` then repairs it.
+        """
+        path = self._blob(file.sha256)
+        with contextlib.suppress(FileNotFoundError):
+            if not self._checked.holds(file.sha256, path):
+                self._set_damaged_aside(file.sha256, path)
 
     def place(self, file: Incoming) -> None:
         """Give a sealed file its final name; equal content is stored once."""
         path = self._blob(file.sha256)
         if path.exists():
             return
-        path.parent.mkdir(exist_ok=True)
-        file.path.rename(path)
-        _sync_directory(path.parent)
+        move_durably(file.path, path)
+        self._checked.trust(file.sha256, path)
+
+    # --- content is used
 
     def path(self, sha256: str) -> Path:
-        """A local file with this content, to be opened at once."""
-        return self._blob(sha256)
+        """A local file with this content, to be opened at once.
+
+        The first time, the file is read through, so call it in a thread. Raises DamagedError if the content is missing
+        or is not what its sha256 says; `damage_of` tells whose it is.
+        """
+        path = self._blob(sha256)
+        try:
+            if self._checked.holds(sha256, path):
+                return path
+            self._set_damaged_aside(sha256, path)
+        except FileNotFoundError:
+            if self.bring_back(sha256):
+                return self.path(sha256)
+            raise DamagedError(sha256, is_missing=True) from None
+        raise DamagedError(sha256, is_missing=False)
 
     def keep(self, sha256: str, directory: Path) -> Path:
         """A local file with this content that lasts as long as `directory`, which the caller removes."""
-        return self._blob(sha256)
+        return self.path(sha256)
+
+    def has(self, sha256: str) -> bool:
+        """Whether this content is stored and sound, as far as can be told without a transfer."""
+        try:
+            return self._checked.holds(sha256, self._blob(sha256))
+        except FileNotFoundError:
+            return False
+
+    def check(self, sha256: str) -> None:
+        """Read stored content through, whatever is remembered. Raises DamagedError; changes nothing."""
+        try:
+            found = digest(self._blob(sha256))
+        except FileNotFoundError:
+            raise DamagedError(sha256, is_missing=True) from None
+        if found != sha256:
+            raise DamagedError(sha256, is_missing=False)
+
+    # --- content goes
 
     def discard(self, sha256: str) -> None:
+        """Remove content for good: its owner deleted it."""
         self._blob(sha256).unlink(missing_ok=True)
+        self._checked.forget(sha256)
+
+    def set_aside(self, sha256: str) -> None:
+        """Move content that no row names into quarantine."""
+        self._move_aside(self._blob(sha256), quarantine.new_place(sha256))
+
+    def _set_damaged_aside(self, sha256: str, path: Path) -> None:
+        place = quarantine.new_place(sha256, is_damaged=True)
+        self._move_aside(path, place)
+        with contextlib.suppress(FileNotFoundError):
+            if digest(self._quarantine / place.key) == sha256:  # repaired in the meantime
+                move_durably(self._quarantine / place.key, path)
+            else:
+                log.error("stored content is damaged and was set aside", extra={"sha256": sha256})
+
+    def _move_aside(self, path: Path, place: SetAside) -> None:
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            move_durably(path, self._quarantine / place.key)
+        self._checked.forget(place.sha256)
+
+    def bring_back(self, sha256: str) -> bool:
+        """Bring content back from quarantine; False if it is not there."""
+        for place in self.quarantined():
+            if place.sha256 == sha256 and not place.is_damaged:
+                with contextlib.suppress(FileNotFoundError):
+                    move_durably(self._quarantine / place.key, self._blob(sha256))
+                    return True
+        return False
+
+    def quarantined(self) -> Iterator[SetAside]:
+        """What lies in quarantine."""
+        for path in self._quarantine.glob("*/*"):
+            yield SetAside(f"{path.parent.name}/{path.name}")
+
+    def drop(self, place: SetAside) -> None:
+        """Delete a piece of the quarantine for good."""
+        path = self._quarantine / place.key
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it holds other pieces
+            path.parent.rmdir()
+
+    # --- the whole
 
     def _blob(self, sha256: str) -> Path:
         return self._blobs / sha256[:2] / sha256
@@ -181,14 +283,25 @@ class Storage:
             return "not writable, or full"
         return None
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files of this process; another process removes it once this one has ended."""
+        return self._scratch.folder
+
+    def close(self) -> None:
+        """Remove this process's temporary files."""
+        self._scratch.close()
+
     def sweep_unfinished(self) -> int:
-        """Remove files that dead processes left unfinished; returns how many."""
-        return sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
+        """Remove files that dead processes left unfinished, and their temporary files; returns how many."""
+        parts = remove_parts(self._data) + remove_parts(self._data / "workers")
+        return remove_abandoned(self._incoming) + remove_abandoned(self._scratches) + parts
 
     def stored(self) -> Iterator[str]:
         """Hashes of stored content that is old enough for a row to name it."""
         for path in self._blobs.glob("??/*"):
-            yield path.name
+            if is_sha256(path.name):
+                yield path.name
 
     def cached(self) -> Iterator[str]:
         """Hashes of content in this host's cache that was not used just now."""
@@ -197,28 +310,24 @@ class Storage:
     def evict(self, sha256: str) -> None:
         """Remove this host's cached copy; never the stored content."""
 
+    def sample(self, most: int) -> list[str]:
+        """Hashes of some stored content, of any age; none only if there is none."""
+        return list(itertools.islice(Storage.stored(self), most))
+
     def read_identity(self) -> str | None:
-        """What `write_identity` wrote into this storage; None if it never did."""
-        return self._identity.read_text().strip() if self._identity.exists() else None
+        """What `write_identity` wrote into this storage; None if it never did, or if a power cut took the text."""
+        return identity_in(self._identity.read_bytes()) if self._identity.exists() else None
 
     def write_identity(self, identity: str) -> None:
         """Mark this storage as belonging to a database."""
-        self._identity.write_text(identity + "\n")
+        write_durably(self._identity, identity.encode() + b"\n")
 
 
-def _remove_if_abandoned(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-    except OSError:  # locked by the process that writes it, or already gone
-        return False
-    return True
+def is_sha256(name: str) -> bool:
+    """Whether a file's name is that of content."""
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")
 
 
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def identity_in(data: bytes) -> str | None:
+    """The identity in a file; None if a power cut left it empty, as it could with earlier versions."""
+    return data.decode(errors="replace").strip("\0 \n") or None

@@ -39,6 +39,7 @@ from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.schemas import LISTS, Sending
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
+from wdist_service.storage.damage import damage_of
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
@@ -225,7 +226,8 @@ class Uploads:
         with self._database.read() as session:
             query = select(UploadPart.sha256).where(UploadPart.upload_id == upload.id).order_by(UploadPart.offset)
             hashes = list(session.execute(query).scalars())
-        paths = [self._storage.path(sha256) for sha256 in hashes] + [file.path for file in last]
+        with damage_of(f"upload {upload.id}", "delete it, then begin a new upload"):
+            paths = [self._storage.path(sha256) for sha256 in hashes] + [file.path for file in last]
 
         def mark(session: Session, row: SampleSet) -> None:
             ended = {"offset": upload.length, "sample_set_id": row.id, "expires_at": self._expiry(session)}

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
-from wdist_service.installation import check_storage
+from wdist_service.installation import check_storage, start_errors
 from wdist_service.jobs import KINDS
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
@@ -29,8 +29,10 @@ from wdist_service.queue.dispatch import Turn
 from wdist_service.queue.fairness import adopt_turns, requeue_stranded
 from wdist_service.queue.leases import STILL_BEATS, take_name
 from wdist_service.settings import Settings, SettingsError
+from wdist_service.storage.damage import DamagedError
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
+from wdist_service.storage.references import said_of
 from wdist_service.tables import Role, Status
 from wdist_service.worker.job_runner import JobRunner, Run
 from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
@@ -43,6 +45,7 @@ _SHORT_SECONDS = 2.0
 _SETTLE_SECONDS = 0.15
 _PURGE_SECONDS = 30.0
 _EX_CONFIG = 78
+_EX_UNAVAILABLE = 69
 _PUBLISH_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
@@ -65,15 +68,15 @@ class Worker:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        wait_for(self._database, seconds=30)
-        self._database.migrate()
-        dispatch.migrate(self._database)
-        _until_stored(lambda: check_storage(self._database, self._storage))
+        with start_errors(self._settings):
+            wait_for(self._database, seconds=30)
+            self._database.migrate()
+            dispatch.migrate(self._database)
+            _until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
         self._leases = self._attempts.leases
         self._leases.declare(self._name, len(self._pool), self._pool.devices)
-        _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
         adopt_turns(self._database, self._queue)
         dispatch.Consumer(self._database, self.id, self._take_turn, self._at_once)
@@ -170,6 +173,7 @@ class Worker:
             run.fence()
         self._leases.leave()
         self._pool.close()
+        self._storage.close()
         logging.shutdown()
         os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
 
@@ -238,11 +242,18 @@ class Worker:
         (run.directory / "result").mkdir()
         try:
             return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
-        except (FileNotFoundError, DiskFullError) as error:
+        except (DamagedError, DiskFullError) as error:
             run.end()
-            reason = {"type": "storage_incomplete", "message": f"a sample set cannot be read on this host: {error}"}
+            reason = {"type": "storage_incomplete", "message": self._unreadable(run, error)}
             self._finish(run, lambda: self._attempts.fail(*run.key, reason), "storage_incomplete")
             return None
+
+    def _unreadable(self, run: Run, error: DamagedError | DiskFullError) -> str:
+        """Why the data of an attempt cannot be read, by the name of the set."""
+        if isinstance(error, DiskFullError):
+            return f"a sample set cannot be read on this host: {error}"
+        with self._database.read() as session:
+            return said_of(session, run.claim.job_id, error)
 
     def _job(self, run: Run) -> dict[str, Any]:
         claim, data = run.claim, run.directory / "data"
@@ -299,7 +310,7 @@ class Worker:
     ) -> None:
         """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
         if done := _until_stored(write):
-            with contextlib.suppress(StorageUnavailableError):  # the sweep when a worker starts removes it
+            with contextlib.suppress(StorageUnavailableError):  # a sweep removes it
                 self._storage.checkpoints.forget(run.claim.job_id)
         else:
             or_else(run)
@@ -359,8 +370,14 @@ def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lam
 def main(settings: Settings, pool: TrainerPool) -> None:
     """Run a worker until SIGTERM. Exits with EX_CONFIG when starting it again is useless."""
     try:
-        Worker(settings, pool).run()
+        with start_errors(settings):
+            worker = Worker(settings, pool)
+        worker.run()
     except SettingsError as error:
         pool.close()
         sys.stderr.write(f"wdist: {error}\n")
         raise SystemExit(_EX_CONFIG) from None
+    except DatabaseError as error:
+        pool.close()
+        sys.stderr.write(f"wdist: the database does not answer: {error.orig}\n")
+        raise SystemExit(_EX_UNAVAILABLE) from None
