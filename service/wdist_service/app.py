@@ -31,7 +31,7 @@ from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
-from wdist_service.http.middleware import BodyLimit, RequestContext
+from wdist_service.http.middleware import BodyLimit, PathPrefix, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
@@ -112,9 +112,11 @@ def create_app(services: Services) -> FastAPI:
         services[dispatch.Queue].close()
         services.database.close()
 
+    prefix = services.settings.path_prefix
     app = FastAPI(
         title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
         generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
+        servers=[{"url": prefix}] if prefix else None,
     )  # fmt: skip
     app.state.services = services
     for router in (
@@ -137,6 +139,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
     app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
+    if prefix:
+        app.add_middleware(PathPrefix, prefix=prefix)
     return app
 
 

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a key.")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one.")
+    path_prefix: str = Field(
+        default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path under which a proxy serves this server, like `/wdist`; empty: the root.",
+    )  # fmt: skip
     allowed_hosts: list[str] = Field(default_factory=list, description="Accepted Host headers; empty: any, with keys.")
     bootstrap_key_file: Path | None = Field(default=None, description="File with the first admin key (a container's).")
     secret_file: Path | None = Field(default=None, description="Secret of the key hashes; default: made in data.")
