@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start
 from playwright.sync_api import expect
-from proxy_process import KINDS, PREFIX, ProxyProcess
+from proxy_process import PREFIX, ProxyProcess
 from server_process import ServerProcess
 
 
@@ -22,7 +22,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["nginx", pytest.param("caddy", marks=pytest.mark.slow)])
 def url(
     request: pytest.FixtureRequest, behind: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
