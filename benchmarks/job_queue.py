@@ -58,7 +58,7 @@ def submit_all(server: Server, sets: tuple[str, str], count: int, options: dict[
 
 
 def wait_all(server: Server, count: int) -> None:
-    query = "SELECT count(*) FROM estimates WHERE status = 'succeeded'"
+    query = "SELECT count(*) FROM jobs WHERE status = 'succeeded'"
     while server.rows(query)[0][0] < count:
         time.sleep(0.5)
 
@@ -74,7 +74,7 @@ def overhead(folder: Path, _jobs: int) -> list[Row]:
             begun = time.time()
             estimate = server.submit(*sets, critic="groupsort", steps=1_000_000)
             server.until_training(estimate)
-            query = "SELECT min(created_at) FROM events WHERE type = 'progress' AND estimate_id = :id"
+            query = "SELECT min(created_at) FROM events WHERE type = 'progress' AND job_id = :id"
             waits.append(server.rows(query, id=estimate)[0][0] - begun)
             server.client.post(f"/v1/estimates/{estimate}/cancel")
             server.until_done(estimate)
@@ -128,8 +128,8 @@ def share(folder: Path, jobs: int) -> list[Row]:
         begun = time.perf_counter()
         submit_all(server, sets, jobs)
         held_by: dict[str, str] = {}
-        while server.rows("SELECT count(*) FROM estimates WHERE status = 'succeeded'")[0][0] < jobs:
-            held_by |= dict(server.rows("SELECT id, worker_id FROM estimates WHERE worker_id IS NOT NULL"))
+        while server.rows("SELECT count(*) FROM jobs WHERE status = 'succeeded'")[0][0] < jobs:
+            held_by |= dict(server.rows("SELECT id, worker_id FROM jobs WHERE worker_id IS NOT NULL"))
             time.sleep(0.05)
         seconds = time.perf_counter() - begun
     parts = sorted(Counter(held_by.values()).values())
@@ -146,13 +146,14 @@ def table(folder: Path, _jobs: int) -> list[Row]:
         sets = two_sets(server)
         first = server.submit(*sets, **TINY)
         server.until_done(first)
-        columns = ", ".join(name for (_, name, *_rest) in server.rows("PRAGMA table_info(estimates)") if name != "id")
-        server.write(
-            f"WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 100000) "
-            f"INSERT INTO estimates (id, {columns}) "
-            f"SELECT 'est_00' || printf('%024d', k), {columns} FROM n, estimates WHERE id = :id",
-            id=first,
-        )
+        for name in ("jobs", "estimates"):
+            columns = ", ".join(row[1] for row in server.rows(f"PRAGMA table_info({name})") if row[1] != "id")
+            server.write(
+                f"WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 100000) "
+                f"INSERT INTO {name} (id, {columns}) "
+                f"SELECT 'est_00' || printf('%024d', k), {columns} FROM n, {name} WHERE id = :id",
+                id=first,
+            )
         pages, claims = [], []
         after = None
         for _ in range(50):

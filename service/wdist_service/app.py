@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tempfile
 import threading
@@ -93,7 +92,7 @@ def build_services(settings: Settings) -> Services:
         metrics,
         HttpMetrics(metrics),
         evaluator,
-        Evaluations(database, storage, evaluator, settings),
+        Evaluations(database, queue, storage, settings),
         RateLimiter(),
     )
 
@@ -105,10 +104,8 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
         start_evicting_deleted(services.database, services.storage, closing)
-        services[Evaluations].start()
         yield
         closing.set()
-        await asyncio.to_thread(services[Evaluations].close)
         services[dispatch.Queue].close()
         services.database.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wdist_service.estimates.job import ESTIMATE
+from wdist_service.evaluations.job import EVALUATION
 from wdist_service.queue.kinds import Kinds
 
-KINDS = Kinds(ESTIMATE)
+KINDS = Kinds(ESTIMATE, EVALUATION)

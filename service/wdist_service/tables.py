@@ -1,7 +1,8 @@
-"""The tables. `estimates` is the truth about every job; times are seconds since the epoch."""
+"""The tables. `jobs` is the truth about work of every kind; times are seconds since the epoch."""
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -24,12 +25,12 @@ LOCAL_TENANT = "local"
 
 
 class Status(StrEnum):
-    """States of an estimate."""
+    """States of a job."""
 
     QUEUED = "queued"  # accepted and durable; no trainer has it yet
     RUNNING = "running"  # attempt `attempt` is being trained by `worker_id`
     CANCELING = "canceling"  # running, and told to stop
-    SUCCEEDED = "succeeded"  # `result` is there
+    SUCCEEDED = "succeeded"  # its result is there
     FAILED = "failed"  # `error` says why, in words
     CANCELED = "canceled"  # stopped on request; no result
 
@@ -115,14 +116,34 @@ class SampleSet(OwnedRow):
     created_at: Mapped[float]
 
 
-class JobRow(OwnedRow):
-    """A job of the queue. Every write of a worker carries `WHERE attempt = k`."""
+class Job(OwnedRow):
+    """Something that a worker does: what the queue, the workers and the metrics know of jobs of every kind.
 
-    __abstract__ = True
+    A kind is a subclass. What it alone has is in a table of its own, or in `payload` if it needs no columns. Every
+    write of a worker carries `WHERE attempt = k`.
+    """
 
-    status: Mapped[str] = mapped_column(String(16))
-    priority: Mapped[str] = mapped_column(String(8))
-    created_at: Mapped[float]
+    prefix, noun = "job", "job"
+    __tablename__ = "jobs"
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012
+    __table_args__: Any = (
+        UniqueConstraint("tenant_id", "kind", "idempotency_key"),
+        # Without these two, a page of 100,000 estimates took 500 ms: all of a tenant's rows were read and sorted.
+        Index("ix_jobs_list", "tenant_id", "kind", "id"),
+        Index("ix_jobs_list_status", "tenant_id", "kind", "status", "id"),
+        Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
+        Index("ix_jobs_worker", "worker_id", "status"),
+        # All columns that metrics.py aggregates, so that it reads the index alone.
+        Index(
+            "ix_jobs_figures",
+            *("kind", "status", "attempt", "failures", "started_at", "finished_at", "created_at", "together"),
+        ),
+    )
+
+    kind: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16), default=Status.QUEUED)
+    priority: Mapped[str] = mapped_column(String(8), default="normal")
+    created_at: Mapped[float] = mapped_column(default=time.time)
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     attempt: Mapped[int] = mapped_column(Integer, default=1)
@@ -133,65 +154,79 @@ class JobRow(OwnedRow):
     cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
     finish_asked_at: Mapped[float | None]  # when its owner asked to end it with what it has
     together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    payload: Mapped[dict[str, Any] | None]  # what a kind without a table of its own is about
 
 
-class Estimate(JobRow):
+class Estimate(Job):
     """A job comparing two sample sets, and its result."""
 
     prefix, noun = "est", "estimate"
     __tablename__ = "estimates"
+    __mapper_args__ = {"polymorphic_identity": "estimate"}  # noqa: RUF012
     __table_args__ = (
-        UniqueConstraint("tenant_id", "idempotency_key"),
-        # Without these two, a page of 100,000 estimates took 500 ms: all of a tenant's rows were read and sorted.
-        Index("ix_estimates_tenant", "tenant_id", "id"),
-        Index("ix_estimates_tenant_status", "tenant_id", "status", "id"),
-        # All columns that metrics.py aggregates, so that it does not read results, which are long.
-        Index(
-            "ix_estimates_figures",
-            *("status", "attempt", "failures", "started_at", "finished_at", "created_at", "together"),
-        ),
-        Index("ix_estimates_worker", "worker_id", "status"),
         Index("ix_estimates_source", "source_id"),
         Index("ix_estimates_target", "target_id"),
         Index("ix_estimates_batch", "batch_id", "position"),
     )
 
+    # Under a name of its own, so that `Estimate.id` is the column of `jobs`, by whose indexes lists are read.
+    job_id: Mapped[str] = mapped_column("id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     source_id: Mapped[str] = mapped_column(String(40))
     target_id: Mapped[str] = mapped_column(String(40))
     options: Mapped[dict[str, Any]]
     labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     result: Mapped[dict[str, Any] | None]
     curve: Mapped[list[Any] | None] = mapped_column(deferred=True)
-    idempotency_key: Mapped[str | None] = mapped_column(String(255))
-    request_digest: Mapped[str | None] = mapped_column(String(64))
     batch_id: Mapped[str | None] = mapped_column(String(40))
     custom_id: Mapped[str | None] = mapped_column(String(64))
     position: Mapped[int | None]
 
 
-# Device seconds of an ended estimate: those that a trainer ran together share the time.
-DEVICE_SECONDS = (Estimate.finished_at - Estimate.started_at) / func.coalesce(Estimate.together, 1)
+class Evaluation(Job):
+    """A job evaluating a critic, or its gradient, on every row of a stored set."""
+
+    prefix, noun = "ev", "evaluation"
+    __tablename__ = "evaluations"
+    __mapper_args__ = {"polymorphic_identity": "evaluation"}  # noqa: RUF012
+    __table_args__ = (
+        Index("ix_evaluations_estimate", "estimate_id", "id"),
+        Index("ix_evaluations_sample_set", "sample_set_id"),
+    )
+
+    job_id: Mapped[str] = mapped_column("id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id"))
+    sample_set_id: Mapped[str] = mapped_column(String(40))
+    gradient: Mapped[bool]
+    rows: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)  # of the .npy file, or its expected size before there is one
+    identity: Mapped[str | None] = mapped_column(String(100), unique=True)  # what it evaluates; None: it failed
+
+
+# Device seconds of an ended job: those that a trainer ran together share the time.
+DEVICE_SECONDS = (Job.finished_at - Job.started_at) / func.coalesce(Job.together, 1)
 
 
 class Artifact(Base):
-    """A file that an estimate produced, stored under its sha256."""
+    """A file that a job produced, stored under its sha256."""
 
     __tablename__ = "artifacts"
 
-    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class Event(Base):
-    """Something that happened to an estimate; a listener resumes after the id of the last one it saw."""
+    """Something that happened to a job; a listener resumes after the id of the last one it saw."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_estimate", "estimate_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (Index("ix_events_job", "job_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
-    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     type: Mapped[str] = mapped_column(String(16))
     data: Mapped[dict[str, Any]]
     created_at: Mapped[float]
@@ -276,32 +311,6 @@ class UploadPart(Base):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
 
 
-class Evaluation(OwnedRow):
-    """A critic's values (or gradients) on every row of a stored set. `holder` works on it until `held_until`."""
-
-    prefix, noun = "ev", "evaluation"
-    __tablename__ = "evaluations"
-    __table_args__ = (
-        Index("ix_evaluations_estimate", "estimate_id", "id"),
-        Index("ix_evaluations_status", "status", "id"),
-        Index("ix_evaluations_tenant", "tenant_id"),
-    )
-
-    estimate_id: Mapped[str] = mapped_column(ForeignKey("estimates.id", ondelete="CASCADE"))
-    sample_set_id: Mapped[str] = mapped_column(String(40))
-    gradient: Mapped[bool]
-    status: Mapped[str] = mapped_column(String(16))  # queued | running | succeeded | failed
-    rows: Mapped[int] = mapped_column(BigInteger)
-    done: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str | None] = mapped_column(String(64), index=True)  # of the .npy file, once there is one
-    bytes: Mapped[int] = mapped_column(BigInteger)  # of that file, or its expected size before there is one
-    error: Mapped[dict[str, Any] | None]
-    created_at: Mapped[float]
-    finished_at: Mapped[float | None]
-    holder: Mapped[str | None] = mapped_column(String(40))
-    held_until: Mapped[float]  # on the database's clock
-
-
 class Property(Base):
     """Facts about this installation that every process checks when it starts."""
 
@@ -312,7 +321,7 @@ class Property(Base):
 
 
 class DeviceUse(Base):
-    """Device seconds of deleted estimates: deleting a result does not refund its time."""
+    """Device seconds of deleted jobs: deleting a result does not refund its time."""
 
     __tablename__ = "device_use"
     __table_args__ = (Index("ix_device_use_tenant", "tenant_id", "finished_at"),)

@@ -21,7 +21,7 @@ TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 
 def begun_and_ended(server: Server) -> tuple[Counter[str], Counter[str]]:
     """How often each estimate began to run, and how often it succeeded, by the events."""
-    rows = server.rows("SELECT estimate_id, data FROM events WHERE type = 'status'")
+    rows = server.rows("SELECT job_id, data FROM events WHERE type = 'status'")
     said = [(estimate, (json.loads(data) if isinstance(data, str) else data)["status"]) for estimate, data in rows]
     counts = [Counter(estimate for estimate, status in said if status == wanted) for wanted in ("running", "succeeded")]
     return counts[0], counts[1]
@@ -69,7 +69,7 @@ def test_a_frozen_trainer_is_ended_and_what_it_writes_late_counts_for_nothing(ow
     again = server.until_training(estimate, attempt=2)
     assert again["attempt"] == 2
     assert not is_alive(zombie), "SIGKILL ends a stopped process too"
-    events = server.rows("SELECT data FROM events WHERE estimate_id = :id AND type = 'log'", id=estimate)
+    events = server.rows("SELECT data FROM events WHERE job_id = :id AND type = 'log'", id=estimate)
     assert any("frozen" in str(data) for (data,) in events)
     (heir,) = server.pids("trainer")
     os.kill(heir, signal.SIGSTOP)  # and a cancel does not wait for a frozen one for ever

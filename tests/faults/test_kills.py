@@ -149,7 +149,7 @@ def test_frozen_worker_loses_its_lease_and_cannot_write_late(own_server: MakeSer
     done = server.until_done(server.submit(*sets, steps=5))
     assert done["status"] == "succeeded"
     assert server.get(estimate)["status"] == "canceled"
-    query = "SELECT data FROM events WHERE estimate_id = :id AND type = 'status'"
+    query = "SELECT data FROM events WHERE job_id = :id AND type = 'status'"
     assert sum("canceled" in str(data) for (data,) in server.rows(query, id=estimate)) == 1
 
 

@@ -59,7 +59,7 @@ def submit_surely(server: Server, path: str, key: str, **body: Any) -> str:
 
 
 def unfinished(server: Server) -> int:
-    states = Counter(status for (status,) in server.rows("SELECT status FROM estimates"))
+    states = Counter(status for (status,) in server.rows("SELECT status FROM jobs"))
     return sum(count for status, count in states.items() if status not in TERMINAL)
 
 
@@ -99,11 +99,11 @@ def run(make: MakeServer, estimates: int, strikes: int) -> None:
             break
         assert time.monotonic() < deadline, f"{left} are stuck; {story}; {server.log_end()}"
         time.sleep(0.3)
-    shared = server.rows("SELECT count(*) FROM estimates WHERE together > 1")[0][0]
+    shared = server.rows("SELECT count(*) FROM jobs WHERE together > 1")[0][0]
     sys.stdout.write(f"{shared} of {estimates} were trained with others in the end\n")
-    ended = {row[0]: row[1] for row in server.rows("SELECT id, status FROM estimates")}
+    ended = {row[0]: row[1] for row in server.rows("SELECT id, status FROM jobs")}
     assert ended == dict.fromkeys(accepted, "succeeded"), story
-    said = server.rows("SELECT estimate_id, data FROM events WHERE type = 'status'")
+    said = server.rows("SELECT job_id, data FROM events WHERE type = 'status'")
     events = [(e, (json.loads(d) if isinstance(d, str) else d)["status"]) for e, d in said]
     assert Counter(e for e, status in events if status == "succeeded") == Counter(accepted), story  # none twice
     for identifier, array in zip(sets, arrays, strict=True):

@@ -18,7 +18,7 @@ QUICK = {"critic": "groupsort", "steps": 200, "baseline_rows": 0}
 
 
 def events(server: Server, estimate: str, status: str) -> int:
-    query = "SELECT data FROM events WHERE estimate_id = :id AND type = 'status'"
+    query = "SELECT data FROM events WHERE job_id = :id AND type = 'status'"
     return sum(f'"{status}"' in str(data).replace("'", '"') for (data,) in server.rows(query, id=estimate))
 
 

@@ -31,7 +31,7 @@ from wdist_service.storage.eviction import evict_deleted, start_evicting_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import Batch, Estimate, Event, SampleSet, Worker
+from wdist_service.tables import Batch, Estimate, Event, Job, SampleSet, Worker
 
 LEASE_SECONDS = 10.0
 pytestmark = pytest.mark.both_stores
@@ -73,7 +73,7 @@ class Bench:
 
     def statuses(self, estimate: str) -> list[tuple[str, int]]:
         with self.database.read() as session:
-            query = select(Event.data).where(Event.estimate_id == estimate, Event.type == "status").order_by(Event.id)
+            query = select(Event.data).where(Event.job_id == estimate, Event.type == "status").order_by(Event.id)
             return [(data["status"], data["attempt"]) for data in session.execute(query).scalars()]
 
     def silence(self, worker: Attempts) -> None:
@@ -258,7 +258,7 @@ def test_a_cancel_that_meets_the_end_leaves_it_alone(bench: Bench) -> None:
     assert claim_one(bench.worker("host/0"), estimate, 1)
     with ThreadPoolExecutor(1) as pool:
         with bench.database.write() as session:
-            session.execute(update(Estimate).where(Estimate.id == estimate).values(status="succeeded"))
+            session.execute(update(Job).where(Job.id == estimate).values(status="succeeded"))
             cancel = pool.submit(bench.jobs.cancel, "local", estimate)
             time.sleep(0.3)
         assert cancel.result(30).status == "succeeded"
@@ -350,7 +350,7 @@ def test_those_taken_together_share_the_time_of_a_device(bench: Bench, tmp_path:
     assert len(worker.claim(ids[0], 1, most=16)) == 4
     assert all(worker.succeed(each, 1, result(tmp_path)) for each in ids)
     with bench.database.write() as session:
-        session.execute(update(Estimate).values(started_at=1000.0, finished_at=1008.0))
+        session.execute(update(Job).values(started_at=1000.0, finished_at=1008.0))
     with bench.database.read() as session:
         assert device_seconds(session, "local", 1009.0) == 8.0
     for each in ids[:2]:

@@ -35,7 +35,7 @@ def submit(server: Server, targets: int, **options: Any) -> list[str]:
 
 
 def together(server: Server, estimate: str) -> int | None:
-    return server.rows("SELECT together FROM estimates WHERE id = :id", id=estimate)[0][0]
+    return server.rows("SELECT together FROM jobs WHERE id = :id", id=estimate)[0][0]
 
 
 def told(estimate: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_results_are_those_of_estimates_alone(server: Server) -> None:
         assert told(single) == told(estimate)
         critics = [server.client.get(f"/v1/estimates/{e['id']}/critic").content for e in (single, estimate)]
         assert critics[0] == critics[1]
-    events = [server.rows("SELECT data FROM events WHERE estimate_id = :id", id=each["id"]) for each in estimates]
+    events = [server.rows("SELECT data FROM events WHERE job_id = :id", id=each["id"]) for each in estimates]
     assert all(sum("succeeded" in str(data) for (data,) in rows) == 1 for rows in events)
 
 
@@ -115,7 +115,7 @@ def test_one_that_kills_its_trainer_is_tried_alone_and_ends_at_the_cap(server: S
     assert done[0]["status"] == "failed"
     assert "2 times" in done[0]["error"]["message"]
     assert [(estimate["status"], estimate["attempt"]) for estimate in done[1:]] == [("succeeded", 2)] * 2
-    query = "SELECT failures FROM estimates WHERE id = :id"
+    query = "SELECT failures FROM jobs WHERE id = :id"
     assert [server.rows(query, id=each)[0][0] for each in ids] == [2, 0, 0]
 
 
@@ -126,5 +126,5 @@ def test_a_killed_worker_loses_none_of_them(server: Server) -> None:
     done = [server.until_done(each) for each in ids]
     assert [(estimate["status"], estimate["attempt"]) for estimate in done] == [("succeeded", 2)] * 4
     assert told(done[3]) == told(alone(server, done[3]))
-    events = [server.rows("SELECT data FROM events WHERE estimate_id = :id", id=each) for each in ids]
+    events = [server.rows("SELECT data FROM events WHERE job_id = :id", id=each) for each in ids]
     assert all(sum("succeeded" in str(data) for (data,) in rows) == 1 for rows in events)

@@ -233,7 +233,7 @@ def test_finish_running_and_queued(server: Server, pair: tuple[str, str]) -> Non
     assert 1 < results[0]["steps"] < 200_000
     assert (results[1]["steps"], results[1]["critic"]["family"]) == (1, "affine")
     for estimate in (running, queued):
-        events = server.rows("SELECT data FROM events WHERE estimate_id = :id AND type = 'status'", id=estimate)
+        events = server.rows("SELECT data FROM events WHERE job_id = :id AND type = 'status'", id=estimate)
         assert sum("finishing" in str(data) for (data,) in events) == 1
         assert server.client.get(f"/v1/estimates/{estimate}/certificate").status_code == 200
     ended = server.client.post(f"/v1/estimates/{running}/finish").json()

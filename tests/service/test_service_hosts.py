@@ -87,7 +87,7 @@ def test_a_worker_takes_no_more_than_its_slots(own_server: MakeServer, tmp_path:
     with server.replica(tmp_path / "big", "--workers", "1", "--slots", "3"):
         server.until_workers(2)
         estimates = [server.submit(*sets, **LONG) for _ in range(6)]
-        query = "SELECT w.slots, count(*) FROM estimates e JOIN workers w ON w.id = e.worker_id GROUP BY w.id, w.slots"
+        query = "SELECT w.slots, count(*) FROM jobs e JOIN workers w ON w.id = e.worker_id GROUP BY w.id, w.slots"
         for _ in range(100):
             if sorted(held := server.rows(query)) == [(1, 1), (3, 3)]:
                 break

@@ -94,9 +94,9 @@ def _make(server: Server, until_checkpoint: Callable[[str], bytes], archive: Cal
     manifest |= {"pending_evaluations": begun} | _lists(server)
     server.kill()
     archive()
-    for row in server.rows("SELECT id, estimate_id, type, data FROM events ORDER BY id"):
+    for row in server.rows("SELECT id, job_id, type, data FROM events ORDER BY id"):
         data = json.loads(row.data) if isinstance(row.data, str) else row.data
-        manifest["events"].setdefault(row.estimate_id, []).append([row.id, row.type, data])
+        manifest["events"].setdefault(row.job_id, []).append([row.id, row.type, data])
     _check_moment(server, manifest)
     server.start()
     server.client.headers["Authorization"] = f"Bearer {key}"
@@ -257,11 +257,14 @@ def _lists(server: Server) -> dict[str, Any]:
 
 def _check_moment(server: Server, manifest: dict[str, Any]) -> None:
     """The server died when it should: one estimate ran, the others waited, evaluations were on their way."""
-    states = {row.id: (row.status, row.attempt) for row in server.rows("SELECT id, status, attempt FROM estimates")}
+    states = {
+        row.id: (row.status, row.attempt)
+        for row in server.rows("SELECT id, status, attempt FROM jobs WHERE kind = 'estimate'")
+    }
     running, *queued = manifest["pending"]
     assert states[running] == ("running", 1), states
     assert {states[name] for name in queued} == {("queued", 1)}, states
     assert 0.2 * RUNNING_STEPS < manifest["checkpoint"]["step"] < 0.8 * RUNNING_STEPS, manifest["checkpoint"]
     ids = [evaluation["id"] for evaluation in manifest["pending_evaluations"]]
-    evaluations = {row.id: row.status for row in server.rows("SELECT id, status FROM evaluations")}
+    evaluations = {row.id: row.status for row in server.rows("SELECT id, status FROM jobs WHERE kind = 'evaluation'")}
     assert [evaluations[name] for name in ids] == ["running", "queued"], evaluations

@@ -20,10 +20,10 @@ from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
-from wdist_service.estimates.job import ESTIMATE
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.sample_sets.columns import called
 from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, SampleSet, Status
@@ -161,16 +161,7 @@ class Batches:
             estimates = list(session.execute(query).scalars())
             if estimates and batch.canceled_at is None:
                 batch.canceled_at = time.time()
-            withdrawn = []
-            for estimate in estimates:
-                if estimate.status == Status.QUEUED:
-                    withdrawn.append((estimate.id, estimate.attempt))
-                    estimate.status, estimate.finished_at = Status.CANCELED, time.time()
-                elif estimate.status == Status.RUNNING:
-                    estimate.status = Status.CANCELING
-                else:
-                    continue
-                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
+            withdrawn = [(job.id, job.attempt) for job in estimates if owners.cancel(session, job)]
         self._queue.withdraw(withdrawn)
         return batch
 

@@ -26,11 +26,11 @@ from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.tables import TERMINAL, Artifact, Estimate, Evaluation, Event, Status
+from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Job, Status
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
 log = logging.getLogger("wdist.api")
-Job = TypeVar("Job", Estimate, Evaluation)
+Waited = TypeVar("Waited", bound=Job)
 _MAX_WAIT_SECONDS = 60
 _POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
@@ -90,7 +90,7 @@ def wanted_wait(prefer: str | None) -> int:
     return min(int(match[1]), _MAX_WAIT_SECONDS) if match else 0
 
 
-async def until_ended(services: Services, job: Job, read: Callable[[], Job], seconds: int) -> Job:
+async def until_ended(services: Services, job: Waited, read: Callable[[], Waited], seconds: int) -> Waited:
     """Read a job again and again until it has ended, the time is over, or the server closes."""
     deadline = time.monotonic() + seconds
     while job.finished_at is None and time.monotonic() < deadline and not services[EventFeed].is_closing():
@@ -161,7 +161,7 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status == Status.SUCCEEDED:
             return CurveView.model_validate({"data": estimate.curve or [], "complete": True})
-        query = select(Event.data).where(Event.estimate_id == estimate_id, Event.type == "progress").order_by(Event.id)
+        query = select(Event.data).where(Event.job_id == estimate_id, Event.type == "progress").order_by(Event.id)
         points = [
             {name: data[name] for name in ("step", "seconds", "value")} for data in session.execute(query).scalars()
         ]

@@ -84,7 +84,7 @@ async def get_events(
 
 def _read(services: Services, caller: Caller, estimate_id: str, last: int, limit: int) -> tuple[Estimate, list[Item]]:
     with services.database.read() as session:
-        query = select(Event).where(Event.estimate_id == estimate_id, Event.id > last).order_by(Event.id).limit(limit)
+        query = select(Event).where(Event.job_id == estimate_id, Event.id > last).order_by(Event.id).limit(limit)
         # Read the estimate first: events read after it include the one for its latest state.
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         return estimate, [Item.of(event) for event in session.execute(query).scalars()]

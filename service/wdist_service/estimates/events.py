@@ -117,13 +117,11 @@ class EventFeed:
         begun, found = dict.fromkeys(fresh, 0), []
         with self._database.read() as session:
             if known:
-                query = (
-                    select(Event).where(Event.estimate_id.in_(known), Event.id > min(known.values())).order_by(Event.id)
-                )
+                query = select(Event).where(Event.job_id.in_(known), Event.id > min(known.values())).order_by(Event.id)
                 for event in session.execute(query).scalars():
-                    if event.id > known[event.estimate_id]:
-                        found.append((event.estimate_id, Item.of(event)))
+                    if event.id > known[event.job_id]:
+                        found.append((event.job_id, Item.of(event)))
             if fresh:
-                newest = select(Event.estimate_id, func.max(Event.id)).where(Event.estimate_id.in_(fresh))
-                begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.estimate_id))}
+                newest = select(Event.job_id, func.max(Event.id)).where(Event.job_id.in_(fresh))
+                begun |= {row[0]: row[1] for row in session.execute(newest.group_by(Event.job_id))}
         return begun, found

@@ -1,9 +1,8 @@
-"""The kind of job that an estimate is: what its trainer needs, and where its events and files are kept."""
+"""The kind of job that an estimate is: what its trainer needs, and which others it runs together with."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,8 +12,7 @@ from sqlalchemy.orm import Session
 from wdist.inference.pair_matrix import NAME_OF_FIRST, places
 from wdist_service.queue.kinds import JobKind, Work
 from wdist_service.sample_sets.columns import names_of
-from wdist_service.storage.files import Incoming
-from wdist_service.tables import Artifact, Batch, Estimate, Event, SampleSet, Status, Worker
+from wdist_service.tables import Batch, Estimate, Job, SampleSet, Status, Worker
 
 # Limits on estimates that are claimed together: seconds of each, seconds of all, bytes of all their sample sets.
 _SMALL_SECONDS, _TOGETHER_SECONDS, _TOGETHER_BYTES = 10.0, 60.0, 64 << 20
@@ -46,12 +44,6 @@ class EstimateKind(JobKind[Estimate]):
         described = {name: _described(row) for name, row in rows.items()}
         return Work(options, {name: row.sha256 for name, row in rows.items()}, described, more)
 
-    def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
-        session.add(Event(estimate_id=job_id, type=type_, data=data, created_at=time.time()))
-
-    def keep(self, session: Session, job_id: str, name: str, file: Incoming) -> None:
-        session.add(Artifact(estimate_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
-
     def companions(self, session: Session, first: Estimate, most: int) -> list[str]:
         """Small estimates that wait behind `first` in its batch, at most its slot's share of them.
 
@@ -72,7 +64,8 @@ class EstimateKind(JobKind[Estimate]):
         part = min(most, math.ceil((1 + count) / slots)) - 1
         seconds, taken, held = first.cost_seconds or 0.0, [], _bytes(session, first)
         # Skip rows that another transaction has locked: waiting for them would require locking in the order of ids.
-        for row in session.execute(waiting.limit(part).with_for_update(skip_locked=True)).scalars() if part else ():
+        free = waiting.limit(part).with_for_update(skip_locked=True, of=Job)
+        for row in session.execute(free).scalars() if part else ():
             seconds, held = seconds + (row.cost_seconds or 0.0), held + _bytes(session, row)
             if not _is_small(row) or seconds > _TOGETHER_SECONDS or held > _TOGETHER_BYTES:
                 break

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
@@ -14,23 +14,14 @@ from wdist_service.database import Database
 from wdist_service.errors import ConflictError
 from wdist_service.estimates.checks import check_groups, check_pair
 from wdist_service.estimates.cost import job_seconds
-from wdist_service.estimates.job import ESTIMATE
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.fairness import count_waiting, virtual_time
+from wdist_service.queue.records import record
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import (
-    TERMINAL,
-    Artifact,
-    DeviceUse,
-    Estimate,
-    Evaluation,
-    Event,
-    SampleSet,
-    Status,
-)
+from wdist_service.tables import TERMINAL, Estimate, Evaluation, SampleSet, Status
 
 
 @dataclass(frozen=True)
@@ -79,25 +70,13 @@ class Estimates:
                 check_groups(labels, [source, target])
             submission = replace(submission, cost_seconds=job_seconds(source, target, submission.options))
             admit_jobs(session, tenant_id, quota, [submission.cost_seconds or 0.0], time.time())
-            waiting = count_waiting(session, tenant_id, submission.priority)
             estimate = self.rows(tenant_id, [submission])[0]
-            session.add(estimate)
-            session.flush()
-            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
-            self._queue.enqueue(session, estimate.id, 1, virtual_time(submission.priority, waiting))
+            owners.submit(session, self._queue, [estimate])
             return estimate, True
 
     def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> None:
         """Queue validated submissions of one priority in the caller's transaction."""
-        if not submissions:
-            return
-        waiting = count_waiting(session, tenant_id, submissions[0].priority)
-        estimates = self.rows(tenant_id, submissions)
-        session.add_all(estimates)
-        session.flush()
-        for number, estimate in enumerate(estimates):
-            ESTIMATE.record_status(session, estimate.id, Status.QUEUED, 1)
-            self._queue.enqueue(session, estimate.id, 1, virtual_time(estimate.priority, waiting + number))
+        owners.submit(session, self._queue, self.rows(tenant_id, submissions))
 
     def rows(self, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
         """Rows of new, queued estimates, not yet added to a session."""
@@ -116,15 +95,8 @@ class Estimates:
         """Stop an estimate: at once when queued, within seconds when running. A finished one is left unchanged."""
         with self._database.write() as session:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
-            was = estimate.status
-            if was == Status.QUEUED:
-                estimate.status = Status.CANCELED
-                estimate.finished_at = time.time()
-            elif was == Status.RUNNING:
-                estimate.status = Status.CANCELING
-            if estimate.status != was:
-                ESTIMATE.record_status(session, estimate.id, Status(estimate.status), estimate.attempt)
-        if was == Status.QUEUED:
+            was_queued = owners.cancel(session, estimate)
+        if was_queued:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
         return estimate
 
@@ -139,7 +111,7 @@ class Estimates:
             if estimate.status in (Status.QUEUED, Status.RUNNING) and estimate.finish_asked_at is None:
                 estimate.finish_asked_at = time.time()
                 data = {"status": str(estimate.status), "attempt": estimate.attempt, "finishing": True}
-                ESTIMATE.record(session, estimate.id, "status", data)
+                record(session, estimate.id, "status", data)
         return estimate
 
     def delete(self, tenant_id: str, estimate_id: str) -> None:
@@ -148,13 +120,6 @@ class Estimates:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             if estimate.status not in TERMINAL:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
-            hashes = list(session.execute(select(Artifact.sha256).where(Artifact.estimate_id == estimate_id)).scalars())
-            evaluations = delete(Evaluation).where(Evaluation.estimate_id == estimate_id).returning(Evaluation.sha256)
-            hashes += [sha256 for sha256 in session.execute(evaluations).scalars() if sha256 is not None]
-            session.execute(delete(Event).where(Event.estimate_id == estimate_id))
-            session.execute(delete(Artifact).where(Artifact.estimate_id == estimate_id))
-            if estimate.started_at is not None and estimate.finished_at is not None:
-                seconds = (estimate.finished_at - estimate.started_at) / (estimate.together or 1)
-                session.add(DeviceUse(tenant_id=tenant_id, finished_at=estimate.finished_at, seconds=seconds))
-            session.delete(estimate)
+            evaluations = session.execute(select(Evaluation.id).where(Evaluation.estimate_id == estimate_id)).scalars()
+            hashes = owners.delete_jobs(session, list(evaluations)) + owners.delete_jobs(session, [estimate_id])
         discard_unused(self._database, self._storage, hashes)

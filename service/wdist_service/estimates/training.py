@@ -22,7 +22,7 @@ from wdist.training.progress import Progress
 def run(
     job: dict[str, Any],
     directory: Path,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[dict[str, Any]], None],
     should_stop: Callable[[], bool],
     should_finish: Callable[[], bool],
 ) -> Generator[Training, None, dict[str, Any]]:
@@ -41,7 +41,7 @@ def run(
     def tell(progress: Progress) -> None:
         nonlocal last
         last = progress
-        on_progress(progress)
+        on_progress(_told(progress))
 
     estimation = Estimation(
         source, target, Options.checked(**options), groups=groups, shared=shared,
@@ -68,9 +68,19 @@ def _number(name: str) -> int:
     return int(name.removeprefix("groups_")) if name.startswith("groups_") else -1
 
 
+def _told(progress: Progress) -> dict[str, Any]:
+    return {
+        "step": progress.step, "steps": progress.steps, "seconds": progress.seconds, "value": _finite(progress.value),
+        "eta_seconds": _finite(progress.eta_seconds), "trying": progress.trying,
+    }  # fmt: skip
+
+
 def _completed(result: Result, last: Progress | None) -> dict[str, Any]:
     """The progress of an estimate that is done: all steps; a critic in closed form took one."""
-    steps, value = max(result.steps, 1), None if last is None else last.value
-    value = value if value is not None and math.isfinite(value) else None
+    steps, value = max(result.steps, 1), None if last is None else _finite(last.value)
     done = {"step": steps, "steps": steps, "seconds": result.seconds, "value": value}
     return done | {"eta_seconds": 0.0, "trying": None}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
+from sqlalchemy import select
 
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
@@ -24,7 +25,7 @@ from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.sample_sets.service import NpyReceiver
-from wdist_service.tables import Estimate, Evaluation, SampleSet, Status
+from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 _MAX_JSON_NUMBERS = 1_000_000
@@ -130,10 +131,12 @@ def get_evaluation_content(
     estimate_id: IdPath, evaluation_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
 ) -> Response:
     """The values (rows,) or gradients (rows, ...) of all rows, in their order, as an .npy file."""
-    row = _find(services, caller, estimate_id, evaluation_id)
-    if row.sha256 is None:
+    with services.database.read() as session:
+        row = find(session, caller.tenant_id, evaluation_id, estimate_id)
+        content = session.execute(select(Artifact).where(Artifact.job_id == row.id)).scalar_one_or_none()
+    if content is None:
         raise ConflictError(f"{row.id} is {row.status}: it has content once it has succeeded")
-    return stored_file(request, services.storage, row.sha256, f"{row.id}.npy")
+    return stored_file(request, services.storage, content.sha256, f"{row.id}.npy")
 
 
 @router.delete(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from wdist_service.http.schemas import ErrorView, maybe_rfc3339, rfc3339
-from wdist_service.tables import Evaluation
+from wdist_service.tables import Evaluation, Status
 
 
 class EvaluationView(BaseModel):
@@ -35,7 +35,7 @@ class EvaluationJobView(BaseModel):
 
 
 def job_view(row: Evaluation) -> EvaluationJobView:
-    is_done = row.sha256 is not None
+    is_done = row.status == Status.SUCCEEDED
     return EvaluationJobView.model_validate(
         {
             "id": row.id,
@@ -44,7 +44,7 @@ def job_view(row: Evaluation) -> EvaluationJobView:
             "sample_set": row.sample_set_id,
             "gradient": row.gradient,
             "rows": row.rows,
-            "done": row.rows if is_done else row.done,
+            "done": row.rows if is_done else (row.progress or {}).get("done", 0),
             "bytes": row.bytes if is_done else None,
             "error": row.error,
             "created_at": rfc3339(row.created_at),

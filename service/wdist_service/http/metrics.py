@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from wdist_service.database import Database
-from wdist_service.tables import DEVICE_SECONDS, Estimate, SampleSet, Status, Worker
+from wdist_service.tables import DEVICE_SECONDS, Job, SampleSet, Status, Worker
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the text format has no place for `_created`: each would be one more gauge
@@ -48,12 +48,13 @@ class JobMetrics(Collector):
             states = GaugeMetricFamily("wdist_estimates", "Estimates by state.", labels=["status"])
             by_status = dict.fromkeys(Status, 0)
             attempts = failures = seconds = 0.0
-            sums = (func.sum(column) for column in (Estimate.attempt, Estimate.failures, DEVICE_SECONDS))
-            query = select(Estimate.status, func.count(), *sums).group_by(Estimate.status)
-            for status, count, tried, died, spent in session.execute(query):
-                by_status[Status(status)] = count
+            sums = (func.sum(column) for column in (Job.attempt, Job.failures, DEVICE_SECONDS))
+            query = select(Job.kind, Job.status, func.count(), *sums).group_by(Job.kind, Job.status)
+            for kind, status, count, tried, died, spent in session.execute(query):
+                if kind == "estimate":
+                    by_status[Status(status)] = count
                 attempts, failures, seconds = attempts + tried, failures + died, seconds + (spent or 0.0)
-            queued = select(func.min(Estimate.created_at)).where(Estimate.status == Status.QUEUED)
+            queued = select(func.min(Job.created_at)).where(Job.status == Status.QUEUED)
             oldest = session.execute(queued).scalar_one()
             fresh = select(func.count(), func.sum(Worker.slots)).where(Worker.beat_at > now - self._lease_seconds)
             workers, slots = session.execute(fresh).one()
@@ -62,12 +63,12 @@ class JobMetrics(Collector):
             states.add_metric([state], count)
         waiting = 0.0 if oldest is None else max(0.0, now - oldest)
         yield states
-        yield GaugeMetricFamily("wdist_queue_oldest_seconds", "Age of the oldest queued estimate.", waiting)
+        yield GaugeMetricFamily("wdist_queue_oldest_seconds", "Age of the oldest queued job.", waiting)
         yield CounterMetricFamily("wdist_attempts", "Attempts begun or queued.", attempts)
         died_help = "Attempts that ended with the death of their trainer."
         yield CounterMetricFamily("wdist_trainer_deaths", died_help, failures)
-        yield CounterMetricFamily("wdist_job_seconds", "Seconds of devices that ended estimates took.", seconds)
+        yield CounterMetricFamily("wdist_job_seconds", "Seconds of devices that ended jobs took.", seconds)
         yield GaugeMetricFamily("wdist_workers", "Workers whose lease is fresh.", workers)
-        yield GaugeMetricFamily("wdist_slots", "Estimates that fresh workers can train at once.", slots or 0)
+        yield GaugeMetricFamily("wdist_slots", "Jobs that fresh workers can run at once.", slots or 0)
         yield GaugeMetricFamily("wdist_sample_sets", "Sample sets stored.", sets)
         yield GaugeMetricFamily("wdist_stored_bytes", "Bytes of stored sample sets.", stored or 0)

@@ -15,8 +15,8 @@ from wdist_service.tables import (
     DEVICE_SECONDS,
     ApiKey,
     DeviceUse,
-    Estimate,
     Evaluation,
+    Job,
     SampleSet,
     Status,
     Tenant,
@@ -147,25 +147,22 @@ def _bytes(session: Session, tenant_id: str, now: float) -> int:
         Upload.tenant_id == tenant_id, Upload.sample_set_id.is_(None), Upload.error.is_(None), Upload.expires_at > now
     )
     values = select(func.coalesce(func.sum(Evaluation.bytes), 0)).where(
-        Evaluation.tenant_id == tenant_id, Evaluation.status != Status.FAILED
+        Evaluation.tenant_id == tenant_id, Evaluation.status.not_in((Status.FAILED, Status.CANCELED))
     )
     return sum(int(session.execute(query).scalar_one()) for query in (stored, promised, values))
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
     """Jobs that wait, and what those that wait or run were estimated to take."""
-    mine = Estimate.tenant_id == tenant_id
-    waiting = select(func.count()).where(mine, Estimate.status == Status.QUEUED)
-    evaluations = select(func.count()).where(Evaluation.tenant_id == tenant_id, Evaluation.status == Status.QUEUED)
-    cost = select(func.sum(Estimate.cost_seconds)).where(mine, Estimate.status.in_(ACTIVE))
-    count = session.execute(waiting).scalar_one() + session.execute(evaluations).scalar_one()
-    return count, float(session.execute(cost).scalar_one() or 0)
+    waiting = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED)
+    cost = select(func.sum(Job.cost_seconds)).where(Job.tenant_id == tenant_id, Job.status.in_(ACTIVE))
+    return session.execute(waiting).scalar_one(), float(session.execute(cost).scalar_one() or 0)
 
 
 def device_seconds(session: Session, tenant_id: str, now: float) -> float:
     since = now - DEVICE_DAYS * 86_400
     taken = select(func.sum(DEVICE_SECONDS)).where(
-        Estimate.tenant_id == tenant_id, Estimate.started_at.is_not(None), Estimate.finished_at > since
+        Job.tenant_id == tenant_id, Job.started_at.is_not(None), Job.finished_at > since
     )
     deleted = select(func.sum(DeviceUse.seconds)).where(DeviceUse.tenant_id == tenant_id, DeviceUse.finished_at > since)
     return float(session.execute(taken).scalar_one() or 0) + float(session.execute(deleted).scalar_one() or 0)

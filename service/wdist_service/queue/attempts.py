@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ from sqlalchemy.orm import Session
 from wdist_service.database import Database
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import virtual_time
-from wdist_service.queue.kinds import Kinds, Work
+from wdist_service.queue.kinds import Kinds, UnworkableError, Work
 from wdist_service.queue.liveness import Liveness
+from wdist_service.queue.records import record, record_status
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Status, Worker
+from wdist_service.tables import ACTIVE, Artifact, Job, Status, Worker
 
+log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
 
 
@@ -48,7 +51,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Finished:
-    """What a trainer produced: values of the row's columns, and files by name."""
+    """What a trainer produced: values, as the kind of its job stores them, and files by name."""
 
     values: dict[str, Any]
     files: Mapping[str, Path]
@@ -100,8 +103,8 @@ class Attempts:
             others = [] if most == 1 or attempt > 1 else kind.companions(session, row, most)
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
-                taken = kind.table.id.in_([claim.job_id for claim in claims])
-                session.execute(update(kind.table).where(taken).values(together=len(claims)))
+                taken = Job.id.in_([claim.job_id for claim in claims])
+                session.execute(update(Job).where(taken).values(together=len(claims)))
         with contextlib.suppress(DatabaseError):
             self._queue.withdraw((claim.job_id, claim.attempt) for claim in claims[1:])
         return claims
@@ -114,29 +117,26 @@ class Attempts:
         row = session.get_one(kind.table, job_id)
         if row.started_at is None:
             row.started_at = time.time()
-        kind.record_status(session, job_id, Status.RUNNING, attempt)
+        record_status(session, job_id, Status.RUNNING, attempt)
+        try:
+            work = kind.work(session, row)
+        except UnworkableError as error:
+            self._fail(session, job_id, attempt, {"type": "invalid", "message": str(error)})
+            return None
         cost = math.inf if row.cost_seconds is None else row.cost_seconds
-        return Claim(job_id, attempt, kind.runner, kind.work(session, row), cost, row.finish_asked_at is not None)
+        return Claim(job_id, attempt, kind.runner, work, cost, row.finish_asked_at is not None)
 
     def watch(self) -> dict[str, Held]:
         """Every job that this worker holds according to the tables, by its id."""
         with self._database.read() as session:
-            rows = self._held_by(session, [self.worker_id])
+            query = select(Job.id, Job.attempt, Job.status, Job.finish_asked_at)
+            rows = session.execute(query.where(Job.worker_id == self.worker_id, Job.status.in_(_HELD)))
             return {row.id: Held(row.attempt, row.status, row.finish_asked_at is not None) for row in rows}
-
-    def _held_by(self, session: Session, workers: list[str]) -> Iterator[Any]:
-        """(id, attempt, status, finish_asked_at) of the jobs that these workers hold."""
-        for table in (kind.table for kind in self._kinds):
-            held = table.worker_id.in_(workers), table.status.in_(_HELD)
-            yield from session.execute(
-                select(table.id, table.attempt, table.status, table.finish_asked_at).where(*held)
-            )
 
     def is_active(self, job_id: str) -> bool:
         """Whether a job is still queued or running."""
         with self._database.read() as session:
-            table = self._kinds.of(job_id).table
-            query = select(table.id).where(table.id == job_id, table.status.in_(ACTIVE))
+            query = select(Job.id).where(Job.id == job_id, Job.status.in_(ACTIVE))
             return session.execute(query).first() is not None
 
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
@@ -146,7 +146,7 @@ class Attempts:
         with self._database.write() as session:
             for (job_id, attempt), data in sorted(progress.items()):  # every transaction locks rows in this order
                 if self._change(session, job_id, attempt, _HELD, progress=data):
-                    self._kinds.of(job_id).record(session, job_id, "progress", data)
+                    record(session, job_id, "progress", data)
 
     def succeed(self, job_id: str, attempt: int, finished: Finished) -> bool:
         """Store result and files; False when fenced. A job that is being canceled ends canceled all the same."""
@@ -162,12 +162,13 @@ class Attempts:
             with self._database.write() as session:
                 if self._end_canceled(session, job_id, attempt):
                     return True
-                succeeded = Status.RUNNING, Status.SUCCEEDED
-                if not self._end_as(session, job_id, attempt, *succeeded, **finished.values):
+                if not self._end_as(session, job_id, attempt, Status.RUNNING, Status.SUCCEEDED):
                     return False
+                kind = self._kinds.of(job_id)
+                kind.succeed(session, session.get_one(kind.table, job_id), finished.values)
                 self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
-                    self._kinds.of(job_id).keep(session, job_id, name, file)
+                    session.add(Artifact(job_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
                 return True
 
@@ -187,19 +188,20 @@ class Attempts:
         If it was not `alone` in the trainer, it may not be the cause: the death does not count and it is retried alone.
         """
         with self._database.write() as session:
-            row = session.get(self._kinds.of(job_id).table, job_id)
-            if row is None or row.attempt != attempt:
+            held = select(Job.status, Job.failures).where(Job.id == job_id, Job.attempt == attempt)
+            if (row := session.execute(held).first()) is None:
                 return False
             failures = row.failures + alone
             if not self._change(session, job_id, attempt, _HELD, failures=failures):
                 return False
+            noun = self._kinds.of(job_id).table.noun
             if alone and row.status == Status.RUNNING and failures >= cap:
-                message = f"the trainer died {failures} times on this {row.noun}; the last time: {reason}"
+                message = f"the trainer died {failures} times on this {noun}; the last time: {reason}"
                 return self._fail(session, job_id, attempt, {"type": "trainer_died", "message": message})
             again = "is tried again" if alone else "is tried again, now alone"
-            data = {"level": "warning", "message": f"the trainer died and the {row.noun} {again}: {reason}"}
-            self._kinds.of(job_id).record(session, job_id, "log", data)
-            return self._hand_over(session, row.id, attempt)
+            data = {"level": "warning", "message": f"the trainer died and the {noun} {again}: {reason}"}
+            record(session, job_id, "log", data)
+            return self._hand_over(session, job_id, attempt)
 
     def hand_over(self, job_id: str, attempt: int) -> bool:
         """Put an attempt k back without counting a failure: attempt k + 1 is queued; False when fenced."""
@@ -212,8 +214,8 @@ class Attempts:
         values = {"attempt": attempt + 1, "status": Status.QUEUED, "worker_id": None, "progress": None}
         if not self._change(session, job_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
             return False
-        self._kinds.of(job_id).record_status(session, job_id, Status.QUEUED, attempt + 1)
-        priority = session.get_one(self._kinds.of(job_id).table, job_id).priority
+        record_status(session, job_id, Status.QUEUED, attempt + 1)
+        priority = session.execute(select(Job.priority).where(Job.id == job_id)).scalar_one()
         self._queue.enqueue(session, job_id, attempt + 1, virtual_time(priority, 0))
         return True
 
@@ -242,7 +244,8 @@ class Attempts:
             if {row.id: row.beat_at for row in session.execute(query)} != suspects:
                 return 0  # one of them came back in the meantime; check again next time
             dead = list(suspects)
-            attempts = {(row.id, row.attempt) for row in self._held_by(session, dead)}
+            held = select(Job.id, Job.attempt).where(Job.worker_id.in_(dead), Job.status.in_(_HELD))
+            attempts = {(row.id, row.attempt) for row in session.execute(held)}
             # Delivered to a worker that died before it claimed them: their rows still say queued.
             attempts.update(self._still_queued(session, delivered))
             moved = sum(self._hand_over(session, *attempt) for attempt in sorted(attempts))
@@ -253,15 +256,14 @@ class Attempts:
         self, session: Session, job_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any
     ) -> bool:
         """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
-        table = self._kinds.of(job_id).table
-        held = table.id == job_id, table.attempt == attempt, table.status.in_(list(statuses))
-        return session.execute(update(table).where(*held).values(**values).returning(table.id)).first() is not None
+        held = Job.id == job_id, Job.attempt == attempt, Job.status.in_(list(statuses))
+        return session.execute(update(Job).where(*held).values(**values).returning(Job.id)).first() is not None
 
     def _end_as(self, session: Session, job_id: str, attempt: int, held: Status, status: Status, **values: Any) -> bool:
         """End an attempt that is in the state `held`; False (fenced) if it is not."""
         if not self._change(session, job_id, attempt, (held,), **_end(status), **values):
             return False
-        self._kinds.of(job_id).record_status(session, job_id, status, attempt)
+        record_status(session, job_id, status, attempt)
         return True
 
     def _end_canceled(self, session: Session, job_id: str, attempt: int) -> bool:
@@ -272,13 +274,13 @@ class Attempts:
             session, job_id, attempt, Status.RUNNING, Status.FAILED, error=error
         )
 
-    def _still_queued(self, session: Session, attempts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-        return [
-            (job_id, attempt)
-            for job_id, attempt in attempts
-            if (row := session.get(self._kinds.of(job_id).table, job_id)) is not None
-            and (row.attempt, row.status) == (attempt, Status.QUEUED)
-        ]
+    def _still_queued(self, session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        found: set[tuple[str, int]] = set()
+        for start in range(0, len(attempts), 500):  # SQLite limits the variables of a statement
+            ids = [job_id for job_id, _ in attempts[start : start + 500]]
+            query = select(Job.id, Job.attempt).where(Job.id.in_(ids), Job.status == Status.QUEUED)
+            found.update((row.id, row.attempt) for row in session.execute(query))
+        return found.intersection(attempts)
 
 
 def _end(status: Status) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wdist_service.tables import Estimate, Status
+from wdist_service.tables import Job, Status
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
 _CLASS_WIDTH = 500_000_000  # three classes fit DBOS's 31-bit priority
@@ -22,6 +22,6 @@ def virtual_time(priority: str, waiting: int) -> int:
 
 def count_waiting(session: Session, tenant_id: str, priority: str) -> int:
     query = select(func.count()).where(
-        Estimate.tenant_id == tenant_id, Estimate.status == Status.QUEUED, Estimate.priority == priority
+        Job.tenant_id == tenant_id, Job.status == Status.QUEUED, Job.priority == priority
     )
     return session.execute(query).scalar_one()

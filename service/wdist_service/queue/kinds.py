@@ -9,10 +9,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from wdist_service.storage.files import Incoming
-from wdist_service.tables import JobRow, Status
+from wdist_service.tables import Job
 
-Row = TypeVar("Row", bound=JobRow)
+Row = TypeVar("Row", bound=Job)
+
+
+class UnworkableError(Exception):
+    """A job that no trainer can do, because what it needs is gone; the message says so in words."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +33,23 @@ class Work:
 
 
 class JobKind(ABC, Generic[Row]):
-    """One kind of job."""
+    """One kind of job: what differs between kinds. The rest is the same for all of them."""
 
     table: type[Row]
     runner: ClassVar[str]  # the module that does the work in a trainer process (worker/trainer.py says how)
 
     @abstractmethod
     def work(self, session: Session, job: Row) -> Work:
-        """What the trainer needs to run a job."""
-
-    @abstractmethod
-    def record(self, session: Session, job_id: str, type_: str, data: dict[str, Any]) -> None:
-        """Append an event, from which listeners learn what happens to the job."""
-
-    @abstractmethod
-    def keep(self, session: Session, job_id: str, name: str, file: Incoming) -> None:
-        """Refer to a file that the job produced."""
+        """What the trainer needs to run a job. Raises UnworkableError if it is not there any more."""
 
     def companions(self, session: Session, first: Row, most: int) -> list[str]:
         """Queued jobs to run together with `first`, at most `most` in all; none unless a kind says otherwise."""
         return []
 
-    def record_status(self, session: Session, job_id: str, status: Status, attempt: int) -> None:
-        self.record(session, job_id, "status", {"status": str(status), "attempt": attempt})
+    def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> None:
+        """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns."""
+        for name, value in values.items():
+            setattr(job, name, value)
 
 
 class Kinds:

@@ -29,7 +29,7 @@ from wdist_service.sample_sets.identity import complete, identity_of, name_of_le
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import discard_unused, is_named
-from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet, Status
+from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet
 
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")
@@ -232,7 +232,7 @@ class SampleSets:
             return row
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
-        """Delete a set. Raises ConflictError while a queued or running estimate needs it."""
+        """Delete a set. Raises ConflictError while a queued or running job needs it."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if is_in_use(session, row.id):
@@ -273,7 +273,7 @@ def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
 def is_in_use(session: Session, sample_set_id: str) -> bool:
     """Whether a queued or running estimate or evaluation needs the set."""
     evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
-    if session.execute(evaluated.where(Evaluation.status.in_((Status.QUEUED, Status.RUNNING))).limit(1)).first():
+    if session.execute(evaluated.where(Evaluation.status.in_(ACTIVE)).limit(1)).first():
         return True
     for column in (Estimate.source_id, Estimate.target_id):
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)

@@ -7,14 +7,14 @@ from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.storage.files import Storage
-from wdist_service.tables import Artifact, Evaluation, SampleSet, UploadPart
+from wdist_service.tables import Artifact, SampleSet, UploadPart
 
 
 def is_named(session: Session, sha256: str) -> bool:
     """Whether any row still names the file."""
     return any(
         session.execute(select(model.sha256).where(model.sha256 == sha256).limit(1)).first() is not None
-        for model in (SampleSet, Artifact, UploadPart, Evaluation)
+        for model in (SampleSet, Artifact, UploadPart)
     )
 
 
@@ -22,9 +22,9 @@ def named(session: Session, hashes: list[str]) -> set[str]:
     """Which of these files a row still names."""
     found: set[str] = set()
     for start in range(0, len(hashes), 500):  # SQLite limits the variables of a statement
-        for model in (SampleSet, Artifact, UploadPart, Evaluation):
+        for model in (SampleSet, Artifact, UploadPart):
             query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
-            found.update(sha256 for sha256 in session.execute(query).scalars() if sha256 is not None)
+            found.update(session.execute(query).scalars())
     return found
 
 

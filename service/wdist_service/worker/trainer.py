@@ -6,10 +6,10 @@ module whose function
 
     run(job, directory, on_progress, should_stop, should_finish) -> Generator[Training, None, dict]
 
-yields trainings for the caller to run, puts files into the directory, and returns values of the columns of the job's
-row. The process knows no database and no credentials. It ends when its parent does:
-stdin closes, and PR_SET_PDEATHSIG kills it if it is too busy to notice. On SIGTERM it stops its jobs at their next step
-and exits.
+yields trainings for the caller to run, reports progress as JSON objects, puts files into the directory, and returns
+what its kind stores when the job has succeeded, as JSON. The process knows no database and no credentials. It ends
+when its parent does: stdin closes, and PR_SET_PDEATHSIG kills it if it is too busy to notice. On SIGTERM it stops its
+jobs at their next step and exits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from wdist_service.processes.heartbeat import die_with
 
 if TYPE_CHECKING:
     from wdist.training.lockstep import Training
-    from wdist.training.progress import Progress
 
 _PROGRESS_SECONDS = 0.1
 _ALIVE_SECONDS = 1.0
@@ -135,23 +134,19 @@ class Trainer:
 
 
 class _Reporter:
-    """Reports a job's progress, at most once every `pause` seconds."""
+    """Reports a job's progress, a JSON object, at most once every `pause` seconds."""
 
     def __init__(self, send: Callable[..., None], pause: float) -> None:
         self._send = send
         self._pause = pause
         self._last = 0.0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()
         if now - self._last < self._pause:
             return
         self._last = now
-        self._send(
-            "progress",
-            step=progress.step, steps=progress.steps, seconds=progress.seconds, value=_finite(progress.value),
-            eta_seconds=_finite(progress.eta_seconds), trying=progress.trying,
-        )  # fmt: skip
+        self._send("progress", **progress)
 
 
 def _warm_up() -> None:
@@ -167,12 +162,8 @@ def _warm_up() -> None:
         log.exception("the warm-up failed")
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and abs(value) < float("inf") else None
-
-
 def _no_memory(error: BaseException) -> str:
-    return f"not enough memory for this estimate ({error}); use fewer rows or a smaller critic"[:500]
+    return f"not enough memory for this job ({error}); use fewer rows or a smaller critic"[:500]
 
 
 def _snake_case(name: str) -> str:
