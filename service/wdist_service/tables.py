@@ -114,6 +114,7 @@ class SampleSet(OwnedRow):
     file_sha256: Mapped[str | None] = mapped_column(String(64))  # of the body as sent; None: sent to an earlier version
     identity: Mapped[str | None] = mapped_column(String(64), unique=True)  # sample_sets/identity.py
     created_at: Mapped[float]
+    used_at: Mapped[float | None]  # when a job that has since been deleted used it last
 
 
 class Job(OwnedRow):
@@ -133,6 +134,7 @@ class Job(OwnedRow):
         Index("ix_jobs_list_status", "tenant_id", "kind", "status", "id"),
         Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
         Index("ix_jobs_worker", "worker_id", "status"),
+        Index("ix_jobs_finished", "finished_at", "id"),  # events of ended jobs are compacted in this order
         # All columns that metrics.py aggregates, so that it reads the index alone.
         Index(
             "ix_jobs_figures",
