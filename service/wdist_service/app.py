@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
 import threading
@@ -29,20 +30,23 @@ from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
+from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, PathPrefix, RequestContext
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.installation import check_storage
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
+from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.service import Keys, ensure_tenant
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT
 from wdist_service.uploads import endpoints as uploads
@@ -78,6 +82,8 @@ def build_services(settings: Settings) -> Services:
     evaluator = Evaluator(storage.scratch)
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    executors = Executors(settings.decoders)
+    api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(
         settings,
         database,
@@ -88,7 +94,9 @@ def build_services(settings: Settings) -> Services:
         api_keys,
         Uploads(database, storage, sets, settings),
         Batches(database, queue, jobs),
-        EventFeed(database),
+        EventFeed(database, executors["events"]),
+        executors,
+        KnownKeys(api_keys, executors["keys"]),
         metrics,
         HttpMetrics(metrics),
         evaluator,
@@ -97,17 +105,26 @@ def build_services(settings: Settings) -> Services:
     )
 
 
+def maintenance(services: Services) -> list[Task]:
+    """What an API process does regularly."""
+    seconds = services.settings.maintenance_seconds
+    return [
+        *host_tasks(services.database, services.storage, seconds),
+        Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+    ]
+
+
 def create_app(services: Services) -> FastAPI:
     """The ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        start_evicting_deleted(services.database, services.storage, closing)
+        Schedule(services.database, maintenance(services), closing).start()
         yield
         closing.set()
-        services[dispatch.Queue].close()
-        services.database.close()
+        services.executors.close()
+        await asyncio.to_thread(_close, services)
 
     prefix = services.settings.path_prefix
     app = FastAPI(
@@ -133,7 +150,7 @@ def create_app(services: Services) -> FastAPI:
     _declare_problems(app)
     # The last one added runs first.
     app.add_middleware(BodyLimit, settings=services.settings, large=_UPLOADS)
-    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[Keys])
+    app.add_middleware(OpenServerGuard, settings=services.settings, keys=services[KnownKeys])
     app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
     if prefix:
@@ -141,13 +158,18 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+def _close(services: Services) -> None:
+    services[dispatch.Queue].close()
+    services.database.close()
+    services.storage.close()
+
+
 def contract() -> dict[str, Any]:
     """The OpenAPI document of a server with nothing in it: documentation and the client are made from it."""
     with tempfile.TemporaryDirectory() as folder:
         services = build_services(load(data=folder))
         document = create_app(services).openapi()
-        services[dispatch.Queue].close()
-        services.database.close()
+        _close(services)
         return document
 
 

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
         description="What is forgotten, as a TOML table or JSON (see Retention); default: nothing.",
     )
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
+    maintenance_seconds: float = Field(
+        default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )

@@ -24,6 +24,7 @@ _PROCESSES = {
     "worker": "wdist_service worker",
     "trainer": "wdist_service.worker.trainer",
     "decoder": "wdist_service.decoding",
+    "evaluator": "wdist_service.evaluations.child",
 }
 
 
@@ -57,7 +58,7 @@ class Server(ServerProcess):
         super().kill()
 
     def pids(self, process: str) -> list[int]:
-        """Live processes of one kind under this server: "api", "worker", "trainer" or "decoder"."""
+        """Live processes of one kind under this server: "api", "worker", "trainer", "decoder" or "evaluator"."""
         assert self.process is not None
         parents = dict(_living())
         found, frontier = [], [self.process.pid]

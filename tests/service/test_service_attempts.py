@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,13 @@ from wdist_service.ids import new_id
 from wdist_service.jobs import KINDS
 from wdist_service.keys.quotas import Quota, TooManyJobsError, admit_jobs, device_seconds
 from wdist_service.keys.service import ensure_tenant
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Claim, Finished
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
-from wdist_service.storage.eviction import evict_deleted, start_evicting_deleted
+from wdist_service.storage.eviction import evict_deleted
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
@@ -315,7 +317,8 @@ def test_what_was_deleted_through_another_host_leaves_the_cache(bench: Bench, tm
     for path in (deleted, kept):
         os.utime(path, (time.time() - 61,) * 2)
     stopping = threading.Event()
-    start_evicting_deleted(bench.database, second, stopping, seconds=0.05)
+    tasks = [replace(task, first_after=0.0) for task in host_tasks(bench.database, second, 60)]
+    Schedule(bench.database, tasks, stopping).start()
     deadline = time.monotonic() + 20
     while deleted.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -133,7 +133,7 @@ def test_evaluate_refuses_what_does_not_fit(server: Server, finished: dict, pair
     assert server.client.get(f"/v1/estimates/{waiting}/certificate").status_code == 409
     post(f"/v1/estimates/{waiting}/cancel")
     server.until_done(waiting)
-    assert not list((server.data / "scratch").glob("evaluate-*"))
+    assert not list((server.data / "scratch").glob("*/evaluate-*"))
     assert not list((server.data / "incoming").iterdir())
 
 

@@ -100,7 +100,7 @@ def test_forgetting_an_evaluation_removes_its_file(server: Server, finished: str
     assert server.client.get(url).status_code == 404
     assert server.client.get(f"{url}/content").status_code == 404
     assert not list((server.data / "blobs").rglob(name))
-    assert not list((server.data / "scratch").glob("evaluate-*"))
+    assert not list((server.data / "scratch").glob("*/evaluate-*"))
 
 
 def test_what_cannot_be_evaluated(server: Server, finished: str) -> None:
@@ -142,7 +142,7 @@ def test_an_evaluation_survives_its_process(own_server: Callable[..., Server]) -
         time.sleep(0.05)
     assert server.client.delete(stopped).status_code == 204
     assert server.client.get(stopped).status_code == 404
-    while list((server.data / "scratch").glob("evaluate-*")) or list((server.data / "incoming").iterdir()):
+    while list((server.data / "scratch").glob("*/evaluate-*")) or list((server.data / "incoming").iterdir()):
         assert time.monotonic() < deadline + 30
         time.sleep(0.1)
     assert server.client.delete(f"/v1/sample-sets/{rows}").status_code == 204

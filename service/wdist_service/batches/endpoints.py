@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -28,14 +28,21 @@ from wdist_service.batches.schemas import (
 )
 from wdist_service.batches.service import Batches, Matrix, status_of
 from wdist_service.estimates.schemas import estimate_view
+from wdist_service.estimates.waits import until_ended, wanted_wait
 from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, maybe_rfc3339, page_of, rfc3339
-from wdist_service.keys.caller import CallerDep
+from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Batch, Estimate
 
 SetName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=responses(401, 403, 429, 503))
+router = APIRouter(
+    prefix="/v1/batches",
+    tags=["batches"],
+    responses=responses(401, 403, 429, 503),
+    route_class=BoundedRoute,
+)
 
 
 def _view(services: ServicesDep, batch: Batch) -> BatchView:
@@ -67,11 +74,12 @@ def _find(services: ServicesDep, caller: CallerDep, batch_id: str) -> Batch:
     status_code=202,
     dependencies=[Depends(require_json)],
     responses={
+        201: {"description": "Done within the time of `Prefer: wait`", "model": BatchView},
         202: {"headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}}},
         **responses(400, 404, 408, 413, 415, 422, 507),
     },
 )
-def create_batch(
+async def create_batch(
     body: BatchRequest,
     response: Response,
     caller: CallerDep,
@@ -79,12 +87,23 @@ def create_batch(
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="The same key and body: the same batch.")
     ] = None,
+    prefer: Annotated[
+        str | None, Header(max_length=500, description="wait=N: answer within N <= 60 s if all are done.")
+    ] = None,
 ) -> BatchView:
     """Queue many estimates, all or none of them."""
-    batch = services[Batches].submit(caller.tenant_id, body.submission(idempotency_key), caller.quota)
+    submit, submission = services[Batches].submit, body.submission(idempotency_key)
+    batch = await services.executors["writes"].run(submit, caller.tenant_id, submission, caller.quota)
+    if seconds := wanted_wait(prefer):
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        await until_ended(services, caller, batch.id, seconds)
+    view = await services.executors["waits"].go_on(get_batch, batch.id, caller, services)
     response.headers["Location"] = f"/v1/batches/{batch.id}"
-    response.headers["Retry-After"] = "1"
-    return _view(services, batch)
+    if view.status in {"finished", "canceled"}:
+        response.status_code = 201
+    else:
+        response.headers["Retry-After"] = "1"
+    return view
 
 
 @router.get("", responses=responses(422))
@@ -122,11 +141,16 @@ def cancel_batch(batch_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
 )
 def get_batch_results(batch_id: IdPath, caller: CallerDep, services: ServicesDep) -> StreamingResponse:
     """All estimates in the order of submission, as JSON lines; those not finished have no result yet."""
-    batch = _find(services, caller, batch_id)
+    pages = services[Batches].results(_find(services, caller, batch_id).id)
 
-    def lines() -> Iterator[str]:
-        for rows in services[Batches].results(batch.id):
-            yield "".join(_line(row) + "\n" for row in rows)
+    def next_lines() -> str | None:
+        rows = next(pages, None)
+        return None if rows is None else "".join(_line(row) + "\n" for row in rows)
+
+    async def lines() -> AsyncIterator[str]:
+        while (text := await services.executors["waits"].go_on(next_lines)) is not None:
+            await check_still_allowed(services, caller)
+            yield text
 
     return StreamingResponse(lines(), media_type="application/jsonl")
 

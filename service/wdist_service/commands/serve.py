@@ -45,17 +45,18 @@ def worker(
     """Run a worker until it is stopped; returns the exit status."""
     given = locals()
     from wdist_service.database import file_of
-    from wdist_service.processes.heartbeat import SUPERVISOR_VARIABLE, die_with_supervisor, show_heartbeat
+    from wdist_service.lifetime import PARENT_VARIABLE, die_with_parent
+    from wdist_service.processes.heartbeat import show_heartbeat
     from wdist_service.settings import SettingsError, load
 
-    die_with_supervisor()
+    die_with_parent()
     show_heartbeat()
     try:
         settings = load(**given)
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)
     file = file_of(settings)
-    if file is not None and not file.exists() and SUPERVISOR_VARIABLE not in os.environ:
+    if file is not None and not file.exists() and PARENT_VARIABLE not in os.environ:
         return fail(f"no server has worked in {settings.data}: start `wdist serve`, or name its --data", EX_CONFIG)
     from wdist_service import logs
     from wdist_service.worker.trainer_pool import TrainerPool

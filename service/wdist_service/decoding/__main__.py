@@ -18,6 +18,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wdist_service.lifetime import die_with_parent
+
 if TYPE_CHECKING:
     from wdist.data.tables.found import Found
 
@@ -69,6 +71,7 @@ def _report(found: Found) -> dict[str, Any]:
 
 
 def main() -> None:
+    die_with_parent()
     kind, descriptor, max_bytes, memory_bytes, seconds, selection, *split = sys.argv[1:]
     limit(int(max_bytes), int(memory_bytes), int(seconds))
     try:

@@ -17,6 +17,7 @@ from typing import Any
 from wdist.definitions.reading import Selection
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import FaultError, InvalidError, TooLargeError
+from wdist_service.lifetime import PARENT_VARIABLE
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Decoded, DiskFullError
 
@@ -95,7 +96,7 @@ class Decoders:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
                 [*command, *what],
                 stdin=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=descriptors, cwd="/",
-                env=_ENVIRONMENT,
+                env=_ENVIRONMENT | {PARENT_VARIABLE: str(os.getpid())},
             )  # fmt: skip
         killer = threading.Timer(settings.decoder_seconds + _GRACE_SECONDS, process.kill)
         killer.start()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import re
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -18,23 +13,25 @@ from sqlalchemy import select
 from wdist.definitions.withdrawn import certificate_note
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
-from wdist_service.estimates.events import EventFeed
 from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
 from wdist_service.estimates.service import Estimates, Submission
-from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, Services, ServicesDep, require_json
+from wdist_service.estimates.waits import until_ended, wanted_wait
+from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Job, Status
+from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
 
-router = APIRouter(prefix="/v1/estimates", tags=["estimates"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/estimates",
+    tags=["estimates"],
+    responses=responses(401, 403, 503),
+    route_class=BoundedRoute,
+)
 log = logging.getLogger("wdist.api")
-Waited = TypeVar("Waited", bound=Job)
-_MAX_WAIT_SECONDS = 60
-_POLL_SECONDS = 0.1
 MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})")
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
 _NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know before the file is used."}}
 _CERTIFICATE = FILE | {200: {**FILE[200], "headers": _NOTE}}
@@ -71,32 +68,19 @@ async def create_estimate(
         idempotency_key=idempotency_key,
         digests=body.digests() if idempotency_key else (),
     )  # fmt: skip
-    estimate, _ = await asyncio.to_thread(services[Estimates].submit, caller.tenant_id, submission, caller.quota)
+    submit = services[Estimates].submit
+    estimate, _ = await services.executors["writes"].run(submit, caller.tenant_id, submission, caller.quota)
     log.info("estimate accepted", extra={"request_id": request.scope["request_id"], "estimate": estimate.id})
     if seconds := wanted_wait(prefer):
         response.headers["Preference-Applied"] = f"wait={seconds}"
-        read = partial(_read, services, caller, estimate.id)
-        estimate = await until_ended(services, estimate, read, seconds)
+        await until_ended(services, caller, estimate.id, seconds)
+        estimate = await services.executors["waits"].go_on(_read, services, caller, estimate.id)
     response.headers["Location"] = f"/v1/estimates/{estimate.id}"
     if estimate.status in TERMINAL:
         response.status_code = 201
     else:
         response.headers["Retry-After"] = "1"
     return estimate_view(estimate)
-
-
-def wanted_wait(prefer: str | None) -> int:
-    match = _WAIT.search(prefer or "")
-    return min(int(match[1]), _MAX_WAIT_SECONDS) if match else 0
-
-
-async def until_ended(services: Services, job: Waited, read: Callable[[], Waited], seconds: int) -> Waited:
-    """Read a job again and again until it has ended, the time is over, or the server closes."""
-    deadline = time.monotonic() + seconds
-    while job.finished_at is None and time.monotonic() < deadline and not services[EventFeed].is_closing():
-        await asyncio.sleep(_POLL_SECONDS)
-        job = await asyncio.to_thread(read)
-    return job
 
 
 def _read(services: ServicesDep, caller: CallerDep, estimate_id: str) -> Estimate:
@@ -149,6 +133,7 @@ def finish_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDe
 
 
 @router.delete("/{estimate_id}", status_code=204, responses=responses(404, 409, 422))
+@runs_in("storage")
 def delete_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a finished estimate and its files."""
     services[Estimates].delete(caller.tenant_id, estimate_id)
@@ -169,6 +154,7 @@ def get_curve(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> 
 
 
 @router.get("/{estimate_id}/critic", response_class=FileResponse, responses=_CRITIC)
+@runs_in("storage")
 def get_critic(
     estimate_id: IdPath,
     request: Request,
@@ -181,6 +167,7 @@ def get_critic(
 
 
 @router.get("/{estimate_id}/certificate", response_class=FileResponse, responses=_CERTIFICATE)
+@runs_in("storage")
 def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
     """The result as a file that `wdist verify` checks against both sample sets, without this server.
 

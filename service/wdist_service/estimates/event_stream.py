@@ -6,7 +6,6 @@ replica it reaches.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -15,15 +14,16 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy import select
 
 from wdist_service import tenancy
+from wdist_service.errors import NotFoundError
 from wdist_service.estimates.events import EventFeed, Item
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.http.dependencies import IdPath, Services, ServicesDep
 from wdist_service.http.problems import responses
-from wdist_service.keys.caller import Caller, CallerDep
+from wdist_service.keys.caller import Caller, CallerDep, is_still_allowed
 from wdist_service.tables import TERMINAL, Estimate, Event
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
-_WAIT_SECONDS = 15.0
+_WAIT_SECONDS = 1.0  # between two looks at whether the listener's key is still valid
 _READ_LIMIT = 500
 _EVENT = {  # one event of the stream
     "type": "object",
@@ -44,9 +44,9 @@ def last_seen(
     return min(int(last_event_id or 0), 1 << 62) if is_number else 0
 
 
-def check_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
+async def check_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Raise NotFoundError for an unknown id, before the response begins: in the stream it is too late for a 404."""
-    _read(services, caller, estimate_id, 0, 1)
+    await services.executors["reads"].run(_read, services, caller, estimate_id, 0, 1)
 
 
 @router.get(
@@ -66,13 +66,16 @@ async def get_events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow an estimate as server-sent events, from its beginning or from Last-Event-ID."""
     yield ServerSentEvent(retry=1000)
-    events = services[EventFeed]
+    events, waits = services[EventFeed], services.executors["waits"]
     with events.listening(estimate_id):
-        while not events.is_closing():
+        while not events.is_closing() and await is_still_allowed(services, caller):
             known = events.after(estimate_id, last)
             estimate, items = None, known or []
-            if known is None or any(item.is_end for item in known):
-                estimate, items = await asyncio.to_thread(_read, services, caller, estimate_id, last, _READ_LIMIT)
+            if known is None or events.has_ended(estimate_id) or any(item.is_end for item in known):
+                try:
+                    estimate, items = await waits.go_on(_read, services, caller, estimate_id, last, _READ_LIMIT)
+                except NotFoundError:  # deleted meanwhile
+                    return
             for item in items:
                 last = item.id
                 yield item.event

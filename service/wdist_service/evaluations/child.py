@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wdist_service.lifetime import die_with_parent
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -55,6 +57,7 @@ def encoded(codes: NDArray[Any], table: Path) -> NDArray[np.float64]:
 
 
 def main() -> None:
+    die_with_parent()
     directory, rows, start, stop, out, what, table, memory_bytes, seconds = sys.argv[1:]
     limit(int(memory_bytes), int(seconds))
     report = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,20 +13,21 @@ from sqlalchemy import select
 
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
-from wdist_service.estimates.endpoints import until_ended, wanted_wait
+from wdist_service.estimates.waits import until_ended, wanted_wait
 from wdist_service.evaluations.evaluator import MAX_ROWS, Evaluator
 from wdist_service.evaluations.schemas import EvaluationJobView, EvaluationView, job_view
 from wdist_service.evaluations.service import Evaluations, check_columns, critic_files, find, numbers_in_a_row
-from wdist_service.http.bodies import pump
+from wdist_service.http.bodies import incoming, pump
 from wdist_service.http.dependencies import AfterEvaluation, IdPath, LimitQuery, Services, ServicesDep
+from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import Caller, CallerDep
+from wdist_service.keys.caller import Caller, CallerDep, check_still_allowed
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Status
 
-router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
+router = APIRouter(prefix="/v1/estimates", tags=["estimates"], route_class=BoundedRoute)
 _MAX_JSON_NUMBERS = 1_000_000
 _NPY = "application/x-npy"
 _NPY_TYPES = frozenset({"application/octet-stream", _NPY, "application/npy", "application/vnd.numpy.npy"})
@@ -66,35 +66,37 @@ async def evaluate(
     ] = None,
 ) -> Response:
     """Evaluate the critic on up to 10,000 rows sent as an .npy file, or on a stored set of any size."""
-    estimate, critic = await asyncio.to_thread(_critic, services, caller, estimate_id)
+    executors = services.executors
+    estimate, critic = await executors["storage"].run(_critic, services, caller, estimate_id)
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
     if sample_set is not None:
-        row = await asyncio.to_thread(_stored, services, caller, sample_set)
-        table = await asyncio.to_thread(check_columns, critic, row)
+        row = await executors["reads"].run(_stored, services, caller, sample_set)
+        table = await executors["storage"].run(check_columns, critic, row)
         if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
-            width = await asyncio.to_thread(numbers_in_a_row, critic, row)
+            width = await executors["storage"].run(numbers_in_a_row, critic, row)
             submit = partial(services[Evaluations].submit, caller.tenant_id, estimate, row, width=width)
-            job = await asyncio.to_thread(submit, gradient=gradient, quota=caller.quota)
+            job = await executors["writes"].run(submit, gradient=gradient, quota=caller.quota)
             return await _ended(services, caller, job, prefer)
-        return await asyncio.to_thread(
-            _answer, services, critic, services.storage.path(row.sha256), gradient, wants_npy, table
-        )
+        rows = await executors["storage"].run(services.storage.path, row.sha256)
+        return await executors["evaluation"].run(_answer, services, critic, rows, gradient, wants_npy, table)
     kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
     if kind not in _NPY_TYPES:
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
+    executors["evaluation"].check()
+    async with incoming(services.storage, executors["bodies"]) as file:
         receiver = NpyReceiver(file)
-        await pump(request.stream(), receiver.feed)
-        row = await asyncio.to_thread(receiver.finish, caller.tenant_id, None)
+        await pump(request.stream(), receiver.feed, executors["bodies"])
+        row = await executors["bodies"].go_on(receiver.finish, caller.tenant_id, None)
         _check_rows(row)
-        return await asyncio.to_thread(_answer, services, critic, file.path, gradient, wants_npy)
+        await check_still_allowed(services, caller)
+        return await executors["evaluation"].run(_answer, services, critic, file.path, gradient, wants_npy)
 
 
 async def _ended(services: Services, caller: Caller, job: Evaluation, prefer: str | None) -> Response:
     """Wait for an evaluation as long as the caller asks."""
-    read = partial(_find, services, caller, job.estimate_id, job.id)
-    job = await until_ended(services, job, read, wanted_wait(prefer))
+    if seconds := wanted_wait(prefer):
+        await until_ended(services, caller, job.id, seconds)
+        job = await services.executors["waits"].go_on(_find, services, caller, job.estimate_id, job.id)
     headers = {"Location": f"/v1/estimates/{job.estimate_id}/evaluations/{job.id}"}
     if job.finished_at is None:
         headers["Retry-After"] = "1"
@@ -127,6 +129,7 @@ def get_evaluation(
     response_class=FileResponse,
     responses={**FILE, **responses(401, 403, 503)},
 )
+@runs_in("storage")
 def get_evaluation_content(
     estimate_id: IdPath, evaluation_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
 ) -> Response:
@@ -142,6 +145,7 @@ def get_evaluation_content(
 @router.delete(
     "/{estimate_id}/evaluations/{evaluation_id}", status_code=204, responses=responses(401, 403, 404, 422, 503)
 )
+@runs_in("storage")
 def delete_evaluation(estimate_id: IdPath, evaluation_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget an evaluation; one that is under way is stopped."""
     services[Evaluations].delete(caller.tenant_id, evaluation_id, estimate_id)

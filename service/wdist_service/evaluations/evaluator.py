@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from wdist_service.errors import InvalidError
+from wdist_service.lifetime import PARENT_VARIABLE
 
 MAX_ROWS = 10_000
 _MEMORY_BYTES = 4 << 30
 _SECONDS = 60
 _GRACE_SECONDS = 5.0
 _AT_ONCE = 2
-_PREFIX = "evaluate-"
-_NEW_SECONDS = 1.0  # allowed between creating a folder and locking it
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -39,30 +34,12 @@ class Evaluator:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._places = threading.BoundedSemaphore(_AT_ONCE)
-        self._sweep()
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """A temporary folder for the files of one evaluation."""
-        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as name:
-            held = os.open(name, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_EX)  # an unlocked folder belongs to a dead process
-            try:
-                yield Path(name)
-            finally:
-                os.close(held)
-
-    def _sweep(self) -> None:
-        """Remove the folders of dead processes."""
-        for folder in self._scratch.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(OSError):  # locked, or already gone
-                descriptor = os.open(folder, os.O_RDONLY)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if time.time() - folder.stat().st_mtime > _NEW_SECONDS:
-                        shutil.rmtree(folder)
-                finally:
-                    os.close(descriptor)
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="evaluate-") as name:
+            yield Path(name)
 
     def run(
         self,
@@ -106,7 +83,7 @@ def _communicate(command: list[str]) -> dict[str, str] | None:
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
-            env=_ENVIRONMENT, timeout=_SECONDS + _GRACE_SECONDS, check=False,
+            env=_ENVIRONMENT | {PARENT_VARIABLE: str(os.getpid())}, timeout=_SECONDS + _GRACE_SECONDS, check=False,
         )  # fmt: skip
         report = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError):

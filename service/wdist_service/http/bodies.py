@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect
 
 from wdist_service.errors import RequestError
+from wdist_service.http.executors import Executor
 from wdist_service.http.middleware import BodyTimeoutError
+from wdist_service.storage.files import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10  # smaller chunks are joined: each costs a call of the receiver
@@ -20,6 +23,18 @@ class BrokenBodyError(RequestError):
     status, type, title = 400, "broken_body", "The body ended before it was complete"
 
 
+@asynccontextmanager
+async def incoming(storage: Storage, executor: Executor) -> AsyncIterator[Incoming]:
+    """A file for a body, removed at the end of the block unless it was stored. Raises BusyError and DiskFullError."""
+    file = await executor.run(storage.incoming)
+    try:
+        yield file
+    except BaseException as error:
+        await executor.go_on(file.__exit__, type(error), error, error.__traceback__)
+        raise
+    await executor.go_on(file.__exit__, None, None, None)
+
+
 def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:
     if len(chunks) > _BLOCK_BYTES // _SMALL_BYTES:
         chunks = [b"".join(chunks)]
@@ -28,7 +43,7 @@ def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:
             feed(memoryview(chunk))
 
 
-async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]) -> None:
+async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None], executor: Executor) -> None:
     """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
     work: asyncio.Future[None] | None = None
     chunks: list[bytes] = []
@@ -40,19 +55,19 @@ async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None])
             if size >= _BLOCK_BYTES:
                 if work is not None:
                     await work
-                work = asyncio.ensure_future(asyncio.to_thread(_feed_all, feed, chunks))
+                work = asyncio.ensure_future(executor.go_on(_feed_all, feed, chunks))
                 chunks, size = [], 0
         if work is not None:
             await work
         work = None
         if size:
-            await asyncio.to_thread(_feed_all, feed, chunks)
+            await executor.go_on(_feed_all, feed, chunks)
     except (ClientDisconnect, BodyTimeoutError) as error:
         if work is not None:
             await work
             work = None
         if size:  # what has arrived may be kept
-            await asyncio.to_thread(_feed_all, feed, chunks)
+            await executor.go_on(_feed_all, feed, chunks)
         if isinstance(error, BodyTimeoutError):
             raise
         raise BrokenBodyError("send it again", field="body") from None

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from wdist_service.database import Database
 from wdist_service.errors import UnsupportedTypeError
+from wdist_service.http.executors import Executors
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
 
@@ -15,11 +16,12 @@ Service = TypeVar("Service")
 
 
 class Services:
-    """Everything that an endpoint can use: settings, database, storage, and the services, found by class."""
+    """Everything that an endpoint can use: settings, database, storage, executors, and services, found by class."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, *others: object) -> None:
         self.settings, self.database, self.storage = settings, database, storage
         self._by_kind = {type(service): service for service in others}
+        self.executors = self[Executors]
 
     def __getitem__(self, kind: type[Service]) -> Service:
         """The service of this class. Raises KeyError if the application was built without it."""
@@ -28,7 +30,7 @@ class Services:
         return service
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -36,7 +38,7 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
+async def require_json(content_type: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
     """Refuse a body that is not JSON."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):

@@ -6,13 +6,20 @@ from fastapi import APIRouter, Depends
 
 from wdist_service.errors import InvalidError
 from wdist_service.http.dependencies import IdPath, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import AdminDep
+from wdist_service.keys.known import KnownKeys
 from wdist_service.keys.schemas import KeyRequest, KeyView, NewKeyView, key_view
 from wdist_service.keys.service import Keys
 
-router = APIRouter(prefix="/v1/api-keys", tags=["API keys"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/api-keys",
+    tags=["API keys"],
+    responses=responses(401, 403, 503),
+    route_class=BoundedRoute,
+)
 
 
 @router.post(
@@ -35,5 +42,7 @@ def list_keys(_admin: AdminDep, services: ServicesDep) -> Page[KeyView]:
 
 @router.delete("/{key_id}", responses=responses(404, 422))
 def revoke_key(key_id: IdPath, _admin: AdminDep, services: ServicesDep) -> KeyView:
-    """End a key at once."""
-    return key_view(services[Keys].revoke(key_id))
+    """End a key: here at once, on other replicas within two seconds. Its event streams end, too."""
+    key = services[Keys].revoke(key_id)
+    services[KnownKeys].forget()
+    return key_view(key)

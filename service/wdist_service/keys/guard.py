@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DatabaseError
@@ -12,14 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wdist_service.errors import ForbiddenError, RequestError
 from wdist_service.http.middleware import Middleware
 from wdist_service.http.problems import of_request_error
-from wdist_service.keys.service import Keys
+from wdist_service.keys.known import KnownKeys
 from wdist_service.settings import LOOPBACK, Settings
 
 
 class OpenServerGuard(Middleware):
     """Protects a server without keys from cross-site requests and DNS rebinding."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: KnownKeys) -> None:
         super().__init__(app)
         self._keys = keys
         self._hosts = {host.lower() for host in settings.allowed_hosts}
@@ -32,11 +31,16 @@ class OpenServerGuard(Middleware):
 
     async def _refusal(self, scope: Scope) -> RequestError | None:
         headers = Headers(scope=scope)
-        host = _host(headers.get("host", ""))
-        try:
-            is_open = await asyncio.to_thread(self._keys.is_open) if self._keys.may_be_open else False
-        except DatabaseError:  # the database is down: apply the stricter rules; routes that need it report the error
-            is_open = True
+        host = _host_of("//" + headers.get("host", ""))
+        refusal = self._refusal_by(headers, scope, host, is_open=self._keys.may_be_open)
+        if refusal is None or not self._keys.may_be_open:
+            return refusal
+        try:  # a first key may have been made a moment ago
+            return self._refusal_by(headers, scope, host, is_open=await self._keys.is_open())
+        except DatabaseError:  # the database is down: the stricter rules hold
+            return refusal
+
+    def _refusal_by(self, headers: Headers, scope: Scope, host: str, *, is_open: bool) -> RequestError | None:
         allowed = self._hosts | LOOPBACK if self._hosts or is_open else None
         if allowed is not None and host not in allowed:
             return ForbiddenError(f"this server does not answer to the name {host!r}; see WDIST_SERVER_ALLOWED_HOSTS")
@@ -45,9 +49,9 @@ class OpenServerGuard(Middleware):
         return None
 
 
-def _host(value: str) -> str:
+def _host_of(url: str) -> str:
     try:
-        return (urlsplit("//" + value).hostname or "").lower()
+        return (urlsplit(url).hostname or "").lower()
     except ValueError:
         return ""
 
@@ -56,7 +60,7 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = headers.get("origin")
-    return origin is not None and (urlsplit(origin).hostname or "") != host
+    return origin is not None and _host_of(origin) != host
 
 
 def _follows_a_link_to_the_page(scope: Scope, headers: Headers) -> bool:

@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ class Keys:
         """Create a key, and its tenant if it is new. Returns the key and its secret, which is never shown again."""
         token = PREFIX + secrets.token_urlsafe(32)
         with self._database.write() as session:
-            return self._add(session, token, tenant_id, name, role, quota), token
+            key = self._add(session, token, tenant_id, name, role, quota)
+        self._seen_any = True
+        return key, token
 
     def bootstrap(self, file: Path) -> None:
         """Add the key in a file as an admin key of the local tenant, unless it exists. Raises SettingsError."""
@@ -70,16 +73,23 @@ class Keys:
                 f"characters long; make one with: echo {PREFIX}$(openssl rand -hex 24)"
             )
         with self._database.write() as session:
-            self._database.hold(session, self._digest(token))  # so that replicas starting together add it only once
-            known = session.execute(select(ApiKey.id).where(ApiKey.digest == self._digest(token))).first()
+            self._database.hold(session, self.digest(token))  # so that replicas starting together add it only once
+            known = session.execute(select(ApiKey.id).where(ApiKey.digest == self.digest(token))).first()
             if known is None:
                 self._add(session, token, LOCAL_TENANT, "bootstrap", "admin")
 
-    def find(self, token: str) -> ApiKey | None:
-        """The valid key with this secret."""
+    def find(self, digest: str) -> ApiKey | None:
+        """The valid key whose secret has this digest."""
+        return self.find_all({digest}).get(digest)
+
+    def find_all(self, digests: Collection[str]) -> dict[str, ApiKey]:
+        """The valid keys among these digests. Takes note if the server has a key by now."""
+        self.is_open()
+        if not digests:
+            return {}
         with self._database.read() as session:
-            query = select(ApiKey).where(ApiKey.digest == self._digest(token), ApiKey.revoked_at.is_(None))
-            return session.execute(query).scalar_one_or_none()
+            query = select(ApiKey).where(ApiKey.digest.in_(digests), ApiKey.revoked_at.is_(None))
+            return {key.digest: key for key in session.execute(query).scalars()}
 
     def list(self) -> list[ApiKey]:
         """All keys of all tenants, newest first."""
@@ -87,7 +97,7 @@ class Keys:
             return list(session.execute(select(ApiKey).order_by(ApiKey.id.desc())).scalars())
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Revoke a key with immediate effect. Raises NotFoundError."""
+        """Revoke a key. Other processes refuse it within known.OLDEST_SECONDS. Raises NotFoundError."""
         with self._database.write() as session:
             key = session.get(ApiKey, key_id)
             if key is None:
@@ -106,13 +116,14 @@ class Keys:
     ) -> ApiKey:
         ensure_tenant(session, tenant_id)
         key = ApiKey(
-            id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self._digest(token),
+            id=new_id("key"), tenant_id=tenant_id, name=name, role=role, digest=self.digest(token),
             created_at=time.time(), quota=quota,
         )  # fmt: skip
         session.add(key)
         return key
 
-    def _digest(self, token: str) -> str:
+    def digest(self, token: str) -> str:
+        """A keyed hash of a secret: what is stored of it."""
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
 
 

@@ -11,11 +11,12 @@ from sqlalchemy import func, select
 
 from wdist import __version__
 from wdist_service.http.dependencies import ServicesDep
+from wdist_service.http.executors import BoundedRoute, runs_in
 from wdist_service.http.problems import responses
 from wdist_service.keys.caller import AdminDep
 from wdist_service.tables import Estimate, Status, Worker
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=BoundedRoute)
 
 
 @router.get("/livez")
@@ -25,6 +26,7 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Database or storage cannot be used"}})
+@runs_in("storage")
 def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
     """Whether database and storage work. Workers are reported but not required: they may be scaled to zero."""
     checks: dict[str, Any] = {"database": "ok", "storage": "ok"}

@@ -1,1 +1,1 @@
-"""The processes of a server: the API, its supervisor, and how parent and child watch each other."""
+"""The processes of a server: the API, its supervisor, and how the supervisor watches its children."""

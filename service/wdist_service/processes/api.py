@@ -6,14 +6,15 @@ import os
 import socket
 import sys
 
-from wdist_service.processes.heartbeat import die_with_supervisor, show_heartbeat
+from wdist_service.lifetime import die_with_parent
+from wdist_service.processes.heartbeat import show_heartbeat
 
 EX_CONFIG = 78
 
 
 def main() -> None:
     # Before the imports, which take a second: if the supervisor is killed meanwhile, this process must free the port.
-    die_with_supervisor()
+    die_with_parent()
     import uvicorn
 
     from wdist_service import logs
@@ -23,6 +24,8 @@ def main() -> None:
     from wdist_service.settings import SettingsError, load
 
     show_heartbeat()
+    # A busy thread hands the interpreter to the event loop after 1 ms, not 5: the loop waits for each of them.
+    sys.setswitchinterval(0.001)
     settings = load()
     logs.configure(settings.log_level)
     try:

@@ -1,32 +1,13 @@
-"""How parent and child watch each other: a child ends with its parent, and a heartbeat shows that it is not frozen."""
+"""A heartbeat from child to parent shows that the child is not frozen."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
 import threading
 import time
 
-SUPERVISOR_VARIABLE = "WDIST_SUPERVISOR_PID"
 HEARTBEAT_VARIABLE = "WDIST_PULSE_DESCRIPTOR"
 _HEARTBEAT_SECONDS = 1.0
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the *thread* that started it ends (Linux); elsewhere nothing happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # the parent ended before prctl
-        os._exit(1)
-
-
-def die_with_supervisor() -> None:
-    """Call `die_with` in a process that `wdist serve` started; one that was started by hand lives on."""
-    if (parent := os.environ.get(SUPERVISOR_VARIABLE)) is not None:
-        die_with(int(parent))
 
 
 def show_heartbeat() -> None:

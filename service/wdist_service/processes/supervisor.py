@@ -16,7 +16,8 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, SUPERVISOR_VARIABLE, Heartbeat
+from wdist_service.lifetime import PARENT_VARIABLE
+from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
 
 EX_CONFIG = 78  # do not restart a child that exits with this
@@ -42,7 +43,7 @@ class Child:
         self.name = name
         self._command = command
         self._descriptors = descriptors
-        self._environment = os.environ | settings.environment() | {SUPERVISOR_VARIABLE: str(os.getpid())}
+        self._environment = os.environ | settings.environment() | {PARENT_VARIABLE: str(os.getpid())}
         self._frozen_seconds = settings.frozen_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._heartbeat: Heartbeat | None = None

@@ -23,7 +23,7 @@ from wdist_service.queue.kinds import Kinds, UnworkableError, Work
 from wdist_service.queue.liveness import Liveness
 from wdist_service.queue.records import record, record_status
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Artifact, Job, Status, Worker
+from wdist_service.tables import Artifact, Job, Status, Worker
 
 log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
@@ -132,12 +132,6 @@ class Attempts:
             query = select(Job.id, Job.attempt, Job.status, Job.finish_asked_at)
             rows = session.execute(query.where(Job.worker_id == self.worker_id, Job.status.in_(_HELD)))
             return {row.id: Held(row.attempt, row.status, row.finish_asked_at is not None) for row in rows}
-
-    def is_active(self, job_id: str) -> bool:
-        """Whether a job is still queued or running."""
-        with self._database.read() as session:
-            query = select(Job.id).where(Job.id == job_id, Job.status.in_(ACTIVE))
-            return session.execute(query).first() is not None
 
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
         """Store the latest progress of running attempts, in one transaction."""

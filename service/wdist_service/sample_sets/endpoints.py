@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -23,12 +23,13 @@ from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError, TooLargeError
-from wdist_service.http.bodies import pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.bodies import incoming, pump
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
+from wdist_service.http.executors import BoundedRoute, Executor, runs_in
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.schemas import Page, page_of
-from wdist_service.keys.caller import Caller, CallerDep
+from wdist_service.keys.caller import Caller, CallerDep, check_still_allowed
 from wdist_service.keys.quotas import admit_bytes
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
@@ -44,7 +45,12 @@ from wdist_service.settings import Settings
 from wdist_service.storage.files import Incoming
 from wdist_service.tables import SampleSet
 
-router = APIRouter(prefix="/v1/sample-sets", tags=["sample sets"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/sample-sets",
+    tags=["sample sets"],
+    responses=responses(401, 403, 503),
+    route_class=BoundedRoute,
+)
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODIES = {
@@ -84,22 +90,22 @@ async def create_sample_set(
     expected = _parse_digest(repr_digest)
 
     admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
+    bodies, sets = services.executors["bodies"], services[SampleSets]
+    storing = services.executors["storage" if is_kept_as_sent(kind, take) else "decoding"]
+    await _admit(request, services, admit, storing)
+    async with incoming(services.storage, bodies) as file:
         if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file)
-            await pump(request.stream(), receiver.feed)
-            row = await asyncio.to_thread(receiver.finish, caller.tenant_id, name)
-            _check_digest(expected, file)
-            row, is_new = await asyncio.to_thread(services[SampleSets].add, file, row, None, admit)
+            await pump(request.stream(), receiver.feed, bodies)
+            row = await bodies.go_on(receiver.finish, caller.tenant_id, name)
+            add = partial(sets.add, file, row, None, admit)
         else:
-            await pump(request.stream(), _limited(file, services.settings, kind))
-            _check_digest(expected, file)
-            await asyncio.to_thread(file.seal)
-            row, is_new = await asyncio.to_thread(
-                services[SampleSets].add_decoded, caller.tenant_id, name, file, kind, take, None, admit
-            )
+            await pump(request.stream(), _limited(file, services.settings, kind), bodies)
+            await bodies.go_on(file.seal)
+            add = partial(sets.add_decoded, caller.tenant_id, name, file, kind, take, None, admit)
+        _check_digest(expected, file)
+        await check_still_allowed(services, caller)
+        row, is_new = await storing.run(add)
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
@@ -127,15 +133,15 @@ async def create_sample_sets_by(
     take, levels_of = _reading_of_levels(sending, kind)
     expected = _parse_digest(repr_digest)
     admit = _admission(caller)
-    await asyncio.to_thread(_admit_declared, services, admit, request.headers.get("content-length"))
-    file = await asyncio.to_thread(services.storage.incoming)
-    with file:
-        await pump(request.stream(), _limited(file, services.settings, kind))
+    bodies, decoding = services.executors["bodies"], services.executors["decoding"]
+    await _admit(request, services, admit, decoding)
+    async with incoming(services.storage, bodies) as file:
+        await pump(request.stream(), _limited(file, services.settings, kind), bodies)
         _check_digest(expected, file)
-        await asyncio.to_thread(file.seal)
-        made = await asyncio.to_thread(
-            services[SampleSets].add_levels, caller.tenant_id, sending.name, file, kind, take, levels_of, admit
-        )
+        await bodies.go_on(file.seal)
+        await check_still_allowed(services, caller)
+        add = services[SampleSets].add_levels
+        made = await decoding.run(add, caller.tenant_id, sending.name, file, kind, take, levels_of, admit)
     response.status_code = 201 if any(is_new for _, is_new in made) else 200
     return LevelsView(by=sending.by, data=[sample_set_view(row) for row, _ in made])
 
@@ -160,6 +166,12 @@ def _admission(caller: Caller) -> Admit:
         admit_bytes(session, caller.tenant_id, caller.quota, more, time.time())
 
     return admit
+
+
+async def _admit(request: Request, services: Services, admit: Admit, storing: Executor) -> None:
+    """Refuse a body before it comes if it exceeds the quota, or if too many others wait for what would come next."""
+    storing.check()
+    await services.executors["reads"].run(_admit_declared, services, admit, request.headers.get("content-length"))
 
 
 def _admit_declared(services: ServicesDep, admit: Admit, declared: str | None) -> None:
@@ -232,6 +244,7 @@ def put_columns(sample_set_id: IdPath, body: ColumnNames, caller: CallerDep, ser
 
 
 @router.get("/{sample_set_id}/content", response_class=FileResponse, responses=FILE)
+@runs_in("storage")
 def get_sample_set_content(
     sample_set_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep
 ) -> Response:
@@ -242,6 +255,7 @@ def get_sample_set_content(
 
 
 @router.delete("/{sample_set_id}", status_code=204, responses=responses(404, 409, 422))
+@runs_in("storage")
 def delete_sample_set(sample_set_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget a set that no queued or running estimate uses."""
     services[SampleSets].delete(caller.tenant_id, sample_set_id)

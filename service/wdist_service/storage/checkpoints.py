@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+Active = Callable[[list[str]], set[str]]
+
 
 class Checkpoints:
     """Checkpoints in a directory of this host."""
@@ -39,11 +41,20 @@ class Checkpoints:
         """Remove the checkpoints of an estimate that has ended."""
         shutil.rmtree(self._directory / estimate_id, ignore_errors=True)
 
-    def sweep(self, is_active: Callable[[str], bool]) -> None:
-        """Remove checkpoints that ended estimates left behind."""
-        for folder in self._directory.iterdir():
-            if not is_active(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+    def sweep(self, active: Active) -> int:
+        """Remove this host's checkpoints of jobs that have ended; returns of how many.
+
+        active: which of these jobs are queued or running.
+        """
+        found = [path.name for path in self._directory.iterdir()]  # listed before `active` looks: none is younger
+        ended = set(found) - (active(found) if found else set())
+        for job_id in ended:
+            shutil.rmtree(self._directory / job_id, ignore_errors=True)
+        return len(ended)
+
+    def sweep_shared(self, active: Active) -> int:
+        """Remove what ended jobs left where all hosts find it, as `sweep` does on this host."""
+        return 0
 
 
 def number(path: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wdist_service.settings import Settings
+from wdist_service.storage.abandoned import Scratch, is_held, remove_abandoned
 from wdist_service.storage.checkpoints import Checkpoints
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -47,9 +47,12 @@ class Incoming:
     """A file being written. Leaving the block removes it, unless `Storage.place` has renamed it."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # an unlocked file belongs to a dead process: see `sweep_unfinished`
-        self.path = Path(self._file.name)
+        while True:
+            self._file = tempfile.NamedTemporaryFile(dir=directory, prefix="incoming-", delete=False)  # noqa: SIM115
+            self.path = Path(self._file.name)
+            if is_held(self._file.fileno(), self.path):
+                break
+            self._file.close()
         self.bytes = 0
         self._hash = hashlib.sha256()
         self._syncing: Future[None] | None = None
@@ -123,10 +126,11 @@ class Storage:
         self._blobs = settings.data / "blobs"
         self._incoming = settings.data / "incoming"
         self._identity = settings.data / "identity"
-        self.scratch = settings.data / "scratch"
+        self._scratches = settings.data / "scratch"
+        self._scratch = Scratch(self._scratches)
         self.checkpoints = Checkpoints(settings.data / "checkpoints")
         self._min_free_bytes = settings.min_free_bytes
-        for directory in (self._blobs, self._incoming, self.scratch):
+        for directory in (self._blobs, self._incoming, self._scratches):
             directory.mkdir(parents=True, exist_ok=True)
 
     def incoming(self) -> Incoming:
@@ -181,9 +185,18 @@ class Storage:
             return "not writable, or full"
         return None
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files of this process; another process removes it once this one has ended."""
+        return self._scratch.folder
+
+    def close(self) -> None:
+        """Remove this process's temporary files."""
+        self._scratch.close()
+
     def sweep_unfinished(self) -> int:
-        """Remove files that dead processes left unfinished; returns how many."""
-        return sum(_remove_if_abandoned(path) for path in self._incoming.iterdir())
+        """Remove files that dead processes left unfinished, and their temporary files; returns how many."""
+        return remove_abandoned(self._incoming) + remove_abandoned(self._scratches)
 
     def stored(self) -> Iterator[str]:
         """Hashes of stored content that is old enough for a row to name it."""
@@ -204,16 +217,6 @@ class Storage:
     def write_identity(self, identity: str) -> None:
         """Mark this storage as belonging to a database."""
         self._identity.write_text(identity + "\n")
-
-
-def _remove_if_abandoned(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-    except OSError:  # locked by the process that writes it, or already gone
-        return False
-    return True
 
 
 def _sync_directory(path: Path) -> None:

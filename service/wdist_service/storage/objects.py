@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.settings import Settings
-from wdist_service.storage.checkpoints import Checkpoints, number
+from wdist_service.storage.checkpoints import Active, Checkpoints, number
 from wdist_service.storage.files import Incoming, Storage
 
 if TYPE_CHECKING:
@@ -300,11 +300,20 @@ class SharedCheckpoints(Checkpoints):
         self._published = {path: when for path, when in self._published.items() if path.parent != folder}
         self._bucket.delete(*(key for key, _ in self._bucket.list(f"checkpoints/{estimate_id}/")))
 
-    def sweep(self, is_active: Callable[[str], bool]) -> None:
-        super().sweep(is_active)
-        for key, age in list(self._bucket.list("checkpoints/")):
-            if age > _ORPHAN_SECONDS and not is_active(key.split("/")[1]):
-                self._bucket.delete(key)
+    def sweep(self, active: Active) -> int:
+        self._published = {path: when for path, when in self._published.items() if path.exists()}
+        return super().sweep(active)
+
+    def sweep_shared(self, active: Active) -> int:
+        keys = [key for key, _ in self._bucket.list("checkpoints/")]
+        found = sorted({_job_of(key) for key in keys})
+        ended = set(found) - (active(found) if found else set())
+        self._bucket.delete(*(key for key in keys if _job_of(key) in ended))
+        return len(ended)
+
+
+def _job_of(key: str) -> str:
+    return key.split("/")[1]
 
 
 def _key(sha256: str) -> str:

@@ -7,7 +7,9 @@ from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.storage.files import Storage
-from wdist_service.tables import Artifact, SampleSet, UploadPart
+from wdist_service.tables import ACTIVE, Artifact, Job, SampleSet, UploadPart
+
+_AT_ONCE = 500  # SQLite limits the variables of a statement
 
 
 def is_named(session: Session, sha256: str) -> bool:
@@ -21,10 +23,19 @@ def is_named(session: Session, sha256: str) -> bool:
 def named(session: Session, hashes: list[str]) -> set[str]:
     """Which of these files a row still names."""
     found: set[str] = set()
-    for start in range(0, len(hashes), 500):  # SQLite limits the variables of a statement
+    for start in range(0, len(hashes), _AT_ONCE):
         for model in (SampleSet, Artifact, UploadPart):
-            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + 500]))
+            query = select(model.sha256).where(model.sha256.in_(hashes[start : start + _AT_ONCE]))
             found.update(session.execute(query).scalars())
+    return found
+
+
+def active_jobs(session: Session, ids: list[str]) -> set[str]:
+    """Which of these jobs are queued or running."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        query = select(Job.id).where(Job.id.in_(ids[start : start + _AT_ONCE]), Job.status.in_(ACTIVE))
+        found.update(session.execute(query).scalars())
     return found
 
 

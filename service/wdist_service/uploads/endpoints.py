@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -12,13 +11,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from wdist_service.errors import InvalidError, RequestError, UnsupportedTypeError
 from wdist_service.http.bodies import BrokenBodyError, pump
-from wdist_service.http.dependencies import IdPath, ServicesDep
+from wdist_service.http.dependencies import IdPath, Services, ServicesDep
+from wdist_service.http.executors import BoundedRoute, Executor, runs_in
 from wdist_service.http.middleware import BodyTimeoutError, Middleware
 from wdist_service.http.problems import MEDIA_TYPE, responses
-from wdist_service.keys.caller import CallerDep
+from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Upload
 from wdist_service.uploads.schemas import UploadView, upload_view
-from wdist_service.uploads.service import CHECKSUMS, Uploads, describe
+from wdist_service.uploads.service import CHECKSUMS, Appending, Uploads, describe
 
 VERSION = "1.0.0"
 _PATH = "/v1/uploads"
@@ -29,14 +29,14 @@ class VersionError(RequestError):
     status, type, title = 412, "tus_version", "Another version of the upload protocol"
 
 
-def require_version(
+async def require_version(
     tus_resumable: Annotated[str | None, Header(description="1.0.0", examples=[VERSION])] = None,
 ) -> None:
     if tus_resumable != VERSION:
         raise VersionError(f"send the header Tus-Resumable: {VERSION}")
 
 
-router = APIRouter(prefix=_PATH, tags=["uploads"], responses=responses(401, 403, 503))
+router = APIRouter(prefix=_PATH, tags=["uploads"], responses=responses(401, 403, 503), route_class=BoundedRoute)
 _versioned = [Depends(require_version)]
 _problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _text = {"schema": {"type": "string"}}
@@ -89,6 +89,7 @@ async def describe_uploads(services: ServicesDep) -> Response:
         **responses(400, 409, 412, 413, 415, 422, 507),
     },
 )
+@runs_in("storage")
 def create_upload(
     caller: CallerDep,
     services: ServicesDep,
@@ -147,23 +148,31 @@ async def append_to_upload(
     """Add bytes. After a lost connection ask for the offset (HEAD) and go on from there."""
     if request.headers.get("content-type", "") != _BODY_TYPE:
         raise UnsupportedTypeError(f"send the bytes as {_BODY_TYPE}")
-    appending = await asyncio.to_thread(
-        services[Uploads].append, caller.tenant_id, upload_id, upload_offset, upload_checksum
-    )
+    writes, storage = services.executors["writes"], services.executors["storage"]
+    storage.check()
+    append = services[Uploads].append
+    appending = await writes.run(append, caller.tenant_id, upload_id, upload_offset, upload_checksum)
     try:
         try:
-            await pump(request.stream(), appending.feed)
+            await pump(request.stream(), appending.feed, storage)
         except (BrokenBodyError, BodyTimeoutError):
-            await asyncio.to_thread(appending.keep)
+            await _finishing(services, appending).go_on(appending.keep)
             raise
-        await asyncio.to_thread(appending.finish)
+        await check_still_allowed(services, caller)
+        await _finishing(services, appending).go_on(appending.finish)
     finally:
-        await asyncio.to_thread(appending.__exit__)
-    upload = await asyncio.to_thread(services[Uploads].get, caller.tenant_id, upload_id)
+        await writes.go_on(appending.__exit__)
+    upload = await services.executors["reads"].go_on(services[Uploads].get, caller.tenant_id, upload_id)
     return Response(status_code=204, headers=_progress(upload, appending.offset))
 
 
+def _finishing(services: Services, appending: Appending) -> Executor:
+    """Where what has come is recorded: that may take long for the last bytes of a file that is to be decoded."""
+    return services.executors["decoding" if appending.is_to_be_decoded() else "storage"]
+
+
 @router.delete("/{upload_id}", status_code=204, dependencies=_versioned, responses=responses(404, 412, 422))
+@runs_in("storage")
 def delete_upload(upload_id: IdPath, caller: CallerDep, services: ServicesDep) -> None:
     """Forget an upload; a sample set that it became stays."""
     services[Uploads].terminate(caller.tenant_id, upload_id)
@@ -181,10 +190,10 @@ async def override_upload_method(
 ) -> Response:
     """PATCH, HEAD or DELETE for those whose network forbids these methods."""
     if x_http_method_override == "DELETE":
-        await asyncio.to_thread(delete_upload, upload_id, caller, services)
+        await services.executors["storage"].run(delete_upload, upload_id, caller, services)
         return Response(status_code=204)
     if x_http_method_override == "HEAD":
-        found = await asyncio.to_thread(get_upload_offset, upload_id, caller, services)
+        found = await services.executors["reads"].run(get_upload_offset, upload_id, caller, services)
         return Response(status_code=204, headers=dict(found.headers))
     if upload_offset is None:
         raise InvalidError("PATCH needs it", field="Upload-Offset")

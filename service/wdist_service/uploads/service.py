@@ -338,6 +338,12 @@ class Appending:
             self._uploads.renew(self._upload, self._token)
             self._renewed = time.monotonic()
 
+    def is_to_be_decoded(self) -> bool:
+        """Whether all bytes have come of a file that becomes a sample set by a decoder."""
+        is_complete = self._upload.offset + self._received == self._upload.length
+        take = describe(self._upload.given).take
+        return is_complete and not formats.is_kept_as_sent(formats.named(self._upload.format), take)
+
     def finish(self) -> None:
         """Record the complete body. Raises ChecksumError, and InvalidError if the file cannot be a sample set."""
         if self._hasher is not None and self._hasher.digest() != self._expected:

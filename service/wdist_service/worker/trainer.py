@@ -29,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wdist_service.processes.heartbeat import die_with
+from wdist_service.lifetime import die_with
 
 if TYPE_CHECKING:
     from wdist.training.lockstep import Training

@@ -25,10 +25,11 @@ from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
 from wdist_service.jobs import KINDS
+from wdist_service.maintenance.host import host_tasks
+from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.settings import Settings, SettingsError
-from wdist_service.storage.eviction import start_evicting_deleted
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Status
@@ -71,16 +72,19 @@ class Worker:
         self._queue = dispatch.Queue(self._database)
         self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
         self._attempts.declare(self._name, len(self._pool), self._pool.devices)
-        _until_stored(lambda: self._storage.checkpoints.sweep(self._attempts.is_active))
         self._queue.open()
         dispatch.Consumer(self._database, self.id, self._run_attempt, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
-        start_evicting_deleted(self._database, self._storage, self._stopping)
+        Schedule(self._database, self._maintenance(), self._stopping).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._pool)})
         try:
             self._control()
         finally:
             self._leave()
+
+    def _maintenance(self) -> list[Task]:
+        """What a worker does regularly."""
+        return host_tasks(self._database, self._storage, self._settings.maintenance_seconds)
 
     # --- the main thread: leases, cancellation, trainers -------------------------------------------------------------
 
@@ -155,6 +159,7 @@ class Worker:
             run.fence()
         self._attempts.leave()
         self._pool.close()
+        self._storage.close()
         logging.shutdown()
         os._exit(0)  # threads of DBOS and of waiting attempts hold nothing that is not in the database
 
@@ -284,7 +289,7 @@ class Worker:
     ) -> None:
         """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
         if done := _until_stored(write):
-            with contextlib.suppress(StorageUnavailableError):  # the sweep when a worker starts removes it
+            with contextlib.suppress(StorageUnavailableError):  # a sweep removes it
                 self._storage.checkpoints.forget(run.claim.job_id)
         else:
             or_else(run)
