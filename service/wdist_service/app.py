@@ -44,6 +44,7 @@ from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
+from wdist_service.retention.service import Retention
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
@@ -53,6 +54,7 @@ from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
+_RETENTION_INTERVALS = 10  # limits are in days, and looking at all that is stored takes a second or two
 _DESCRIPTION = """Bounds on the Wasserstein-1 distance that can be trusted.
 
 Upload two sample sets, start an estimate, follow it, read `lower_bound` and `upper_bound`: the distance between the two
@@ -101,6 +103,7 @@ def build_services(settings: Settings) -> Services:
         HttpMetrics(metrics),
         evaluator,
         Evaluations(database, queue, storage, settings),
+        Retention(database, storage, sets, settings.retention),
         RateLimiter(),
     )
 
@@ -111,6 +114,7 @@ def maintenance(services: Services) -> list[Task]:
     return [
         *host_tasks(services.database, services.storage, seconds),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 
 

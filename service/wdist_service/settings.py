@@ -48,6 +48,13 @@ class RetentionSettings(RetentionLimits):
     tenants: dict[str, RetentionLimits] = Field(default_factory=dict)
     server: RetentionLimits = Field(default_factory=RetentionLimits)
 
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing has a limit."""
+        nothing = RetentionLimits().model_dump()
+        limits = (*self.tenants.values(), self.server, RetentionLimits(**self.model_dump(include=set(nothing))))
+        return all(each.model_dump() == nothing for each in limits)
+
 
 class Settings(BaseSettings):
     """Everything an operator can set. A command line option of the same name wins over the environment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select, update
 from sqlalchemy.orm import Session
@@ -18,7 +19,8 @@ def estimates(session: Session) -> Iterator[Entry]:
     """The ended estimates that belong to no batch, with the evaluations that belong to them."""
     query = select(Estimate.id, Estimate.tenant_id, Estimate.finished_at, _bytes(), _active_evaluations())
     query = query.where(Estimate.batch_id.is_(None), Estimate.status.in_(TERMINAL))
-    for key, tenant_id, finished_at, size, active in session.execute(query).tuples():
+    rows: Iterable[Any] = session.execute(query)
+    for key, tenant_id, finished_at, size, active in rows:
         yield Entry("estimate", key, tenant_id, finished_at or 0.0, int(size), bool(active))
 
 
@@ -34,7 +36,8 @@ def batches(session: Session) -> Iterator[Entry]:
         .outerjoin(Estimate, Estimate.batch_id == Batch.id)
         .group_by(Batch.id, Batch.tenant_id, Batch.created_at)
     )  # fmt: skip
-    for key, tenant_id, at, size, active in session.execute(query).tuples():
+    rows: Iterable[Any] = session.execute(query)
+    for key, tenant_id, at, size, active in rows:
         yield Entry("batch", key, tenant_id, at, int(size), bool(active))
 
 

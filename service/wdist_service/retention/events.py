@@ -75,7 +75,7 @@ class Compaction:
             if tenant_id is not None:
                 query = query.where(Job.tenant_id == tenant_id)
             with self._database.read() as session:
-                found = list(session.execute(query.order_by(Job.finished_at, Job.id).limit(AT_ONCE)).tuples())
+                found = list(session.execute(query.order_by(Job.finished_at, Job.id).limit(AT_ONCE)))
             if not found:
                 return
             yield [each for _, each in found]
@@ -95,7 +95,7 @@ def _beyond_kept(session: Session, jobs: Sequence[str]) -> list[int]:
     """Progress events beyond PROGRESS_KEPT of each job: the first and the last stay, and some between, evenly."""
     query = select(Event.job_id, Event.id).where(Event.job_id.in_(jobs), Event.type == "progress")
     gone: list[int] = []
-    for _, rows in groupby(session.execute(query.order_by(Event.job_id, Event.id)).tuples(), key=lambda row: row[0]):
+    for _, rows in groupby(session.execute(query.order_by(Event.job_id, Event.id)), key=lambda row: row[0]):
         ids = [key for _, key in rows]
         if len(ids) > PROGRESS_KEPT:
             kept = {ids[k * (len(ids) - 1) // (PROGRESS_KEPT - 1)] for k in range(PROGRESS_KEPT)}

@@ -57,7 +57,7 @@ class Retention:
         # Kind by kind, so that sets are judged by the estimates that are left and by what was noted of the others.
         went = [each for kind in _KINDS for each in self._surplus(kind, now) if self._remove(each)]
         for kind, count in sorted(Counter(each.entry.kind for each in went).items()):
-            log.info("removed %s: %s beyond the limits", count, f"{kind}s" if kind != "batch" else "batches")
+            log.info("removed %s %s beyond the limits", count, f"{kind}s" if kind != "batch" else "batches")
         return Forgotten(went, len(self._compact(now, is_dry=False).gone))
 
     def _surplus(self, kind: _Kind, now: float) -> list[Removal]:
