@@ -7,12 +7,13 @@
 #   make check    format, lint, types, import contracts    make docs       the documentation as a site, in site/
 #   make bench    times and values (an hour)               make bench-calibration   are bounds right as often as they say?
 #   make bench-funnels   estimates where W1 is known        make bench-scale         ten million rows
+#   make audit    known vulnerabilities                     make sbom        what a server is made of, as CycloneDX
 #   make clean    remove .venv and caches
 #
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs generate constraints clean
+.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs generate audit sbom constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -27,7 +28,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -110,6 +111,14 @@ generate: $(VENV)/.dev-stamp
 docs: $(VENV)/.dev-stamp
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
 	@echo "site/index.html"
+
+# Known vulnerabilities of the versions in constraints.txt; a package that the service does not know is a finding too.
+audit: $(VENV)/.dev-stamp
+	$(BIN)/python tools/audit.py
+
+# build/wdist.cdx.json: every package of a server, its version and licence.
+sbom: $(VENV)/.dev-stamp
+	$(BIN)/python tools/sbom.py
 
 # Newest versions that the ranges allow, tried in a fresh environment; torch keeps its pin. Review the difference, then `make check test`.
 constraints: $(BIN)/python

@@ -36,7 +36,7 @@ from wdist_service.http.connections.peers import Peers
 from wdist_service.http.dependencies import Services
 from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
-from wdist_service.http.middleware import BodyLimit, PlainBodies, RequestContext, Turns
+from wdist_service.http.middleware import BodyLimit, PathPrefix, PlainBodies, RequestContext, Turns
 from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.http.text import TextGuard
 from wdist_service.ids import new_id
@@ -52,6 +52,7 @@ from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
 from wdist_service.queue.leases import Keeper, Leases, take_name
+from wdist_service.retention.service import Retention
 from wdist_service.sample_sets import endpoints as sample_sets
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
@@ -61,6 +62,7 @@ from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
+_RETENTION_INTERVALS = 10  # limits are in days, and looking at all that is stored takes a second or two
 _DESCRIPTION = """Bounds on the Wasserstein-1 distance that can be trusted.
 
 Upload two sample sets, start an estimate, follow it, read `lower_bound` and `upper_bound`: the distance between the two
@@ -110,6 +112,7 @@ def build_services(settings: Settings) -> Services:
         Peers(settings, http_metrics),
         evaluator,
         Evaluations(database, queue, storage, settings),
+        Retention(database, storage, sets, settings.retention),
         RateLimiter(),
     )
 
@@ -121,6 +124,7 @@ def maintenance(services: Services) -> list[Task]:
         *host_tasks(services.database, services.storage, seconds),
         content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 
 
@@ -149,9 +153,11 @@ def create_app(services: Services) -> FastAPI:
         services.executors.close()
         await asyncio.to_thread(_close, services)
 
+    prefix = services.settings.path_prefix
     app = FastAPI(
         title="wdist", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
         generate_unique_id_function=_operation_id, separate_input_output_schemas=False,
+        servers=[{"url": prefix}] if prefix else None,
     )  # fmt: skip
     app.state.services = services
     for router in (
@@ -177,6 +183,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(uploads.ProtocolVersion)
     app.add_middleware(Turns)
     app.add_middleware(RequestContext, metrics=services[HttpMetrics])
+    if prefix:
+        app.add_middleware(PathPrefix, prefix=prefix)
     return app
 
 

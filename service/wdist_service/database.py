@@ -106,7 +106,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to HEAD; safe when several processes start at once."""
-        if self.revision() == HEAD:
+        if self.is_current:
             return  # Alembic takes 0.5 s to import
         from wdist_service import migrations
 
@@ -114,6 +114,11 @@ class Database:
             if not self.is_sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             migrations.upgrade(connection)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the tables are those of this version."""
+        return self.revision() == HEAD
 
     def engine_for_queue(self) -> Engine:
         """A second pool of connections, for DBOS, which begins its transactions in its own way."""

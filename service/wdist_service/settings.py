@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from functools import cached_property
@@ -10,16 +11,49 @@ from pathlib import Path
 from typing import Literal, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 PREFIX = "WDIST_SERVER_"
 GIBIBYTE = 1 << 30
+_JSON_EXAMPLES = {"allowed_hosts": '["wdist.example.org"]', "retention": '{"estimates_days": 90}'}
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SettingsError(Exception):
     """A setting is unknown or has an impossible value; the message names the variable."""
+
+
+class RetentionLimits(BaseModel):
+    """How much is kept; None: all of it. docs/operations.md says what each limit removes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batches_days: float | None = Field(default=None, gt=0)
+    batches_count: int | None = Field(default=None, ge=0)
+    batches_bytes: int | None = Field(default=None, ge=0)
+    estimates_days: float | None = Field(default=None, gt=0)
+    estimates_count: int | None = Field(default=None, ge=0)
+    estimates_bytes: int | None = Field(default=None, ge=0)
+    sets_days: float | None = Field(default=None, gt=0)
+    sets_count: int | None = Field(default=None, ge=0)
+    sets_bytes: int | None = Field(default=None, ge=0)
+    events_days: float | None = Field(default=None, gt=0)
+    events_count: int | None = Field(default=None, ge=0)
+
+
+class RetentionSettings(RetentionLimits):
+    """The limits of every tenant; those of single tenants, which replace them; and those of all tenants together."""
+
+    tenants: dict[str, RetentionLimits] = Field(default_factory=dict)
+    server: RetentionLimits = Field(default_factory=RetentionLimits)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing has a limit."""
+        nothing = RetentionLimits().model_dump()
+        limits = (*self.tenants.values(), self.server, RetentionLimits(**self.model_dump(include=set(nothing))))
+        return all(each.model_dump() == nothing for each in limits)
 
 
 class Settings(BaseSettings):
@@ -54,6 +88,10 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a key.")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one.")
+    path_prefix: str = Field(
+        default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path under which a proxy serves this server, like `/wdist`; empty: the root.",
+    )  # fmt: skip
     allowed_hosts: list[str] = Field(default_factory=list, description="Accepted Host headers; empty: any, with keys.")
     bootstrap_key_file: Path | None = Field(default=None, description="File with the first admin key (a container's).")
     secret_file: Path | None = Field(default=None, description="Secret of the key hashes; default: made in data.")
@@ -125,6 +163,10 @@ class Settings(BaseSettings):
         default=GIBIBYTE, ge=GIBIBYTE // 4, description="Address space of one decoder process."
     )
     decoder_seconds: int = Field(default=600, ge=1, le=86_400, description="Longest time that one decoder may run.")
+    retention: RetentionSettings = Field(
+        default_factory=RetentionSettings,
+        description="What is forgotten, as a TOML table or JSON (see Retention); default: nothing.",
+    )
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
     maintenance_seconds: float = Field(
         default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
@@ -166,9 +208,7 @@ class Settings(BaseSettings):
 
 
 def _as_text(value: object) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    return str(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 def load(**given: object) -> Settings:
@@ -188,8 +228,15 @@ def load(**given: object) -> Settings:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        name, *inside = [str(part) for part in first["loc"]] or [""]
+        where = f" {'.'.join(inside)}:" if inside else ""
+        if first["type"] == "extra_forbidden":
+            known = set(RetentionSettings.model_fields if len(inside) == 1 else RetentionLimits.model_fields)
+            raise SettingsError(f"{PREFIX}{name.upper()}:{where} unknown{_hint(inside[-1], known)}") from None
+        raise SettingsError(f"{PREFIX}{name.upper()}:{where} {first['msg'].removeprefix('Value error, ')}") from None
+    except exceptions.SettingsError as error:  # of a variable that holds a list or a table
+        name = str(error).split('"')[1]
+        raise SettingsError(f"{PREFIX}{name.upper()} must be JSON, like {_JSON_EXAMPLES.get(name, '[]')}") from None
 
 
 def _read(file: Path) -> dict[str, object]:

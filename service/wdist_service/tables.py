@@ -118,6 +118,7 @@ class SampleSet(OwnedRow):
     identity: Mapped[str | None] = mapped_column(String(64), unique=True)  # sample_sets/identity.py
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # that count towards the quota of its owner
     created_at: Mapped[float]
+    used_at: Mapped[float | None]  # when a job that has since been deleted used it last
 
 
 class Job(OwnedRow):
@@ -138,6 +139,7 @@ class Job(OwnedRow):
         Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
         Index("ix_jobs_worker", "worker_id", "status"),
         Index("ix_jobs_stored", "tenant_id", "stored_bytes"),
+        Index("ix_jobs_finished", "finished_at", "id"),  # events of ended jobs are compacted in this order
         # All columns that metrics.py aggregates, so that it reads the index alone.
         Index(
             "ix_jobs_figures",

@@ -102,7 +102,7 @@ def test_light_and_dark_differ(open_page: OpenPage) -> None:
 def test_page_is_small_and_quick(open_page: OpenPage, server: ServerProcess) -> None:
     with urllib.request.urlopen(server.url + "/", timeout=10) as answer:
         html = answer.read()
-    names = set(re.findall(r'"(/page/[\w.]+)"', html.decode()))
+    names = {f"/{name}" for name in re.findall(r'"(page/[\w.]+)"', html.decode())}
     assert len(names) > 10
     size = len(html)
     for name in names:

@@ -34,7 +34,7 @@ app = App(
 SERVER = "pip install 'wdist[server]'"
 INSTALL = {
     "remote": "the client: pip install wdist-client",
-    **dict.fromkeys(("serve", "worker", "keys", "doctor"), f"the server: {SERVER}"),
+    **dict.fromkeys(("serve", "worker", "keys", "tidy", "doctor"), f"the server: {SERVER}"),
 }
 # Loaded by name when they are asked for: the library imports nothing of the server or the client.
 SERVE = "wdist_service.commands"
@@ -75,6 +75,12 @@ app.command(f"{SERVE}.serve:serve", help="Run the server: HTTP API and workers."
 app.command(f"{SERVE}.serve:worker", help="Run one more worker on the database of a server.")
 app.command(
     f"{SERVE}.keys:keys", help="Make, list and revoke API keys of the server whose data directory is on this machine."
+)
+app.command(
+    f"{SERVE}.tidy:tidy",
+    help="Remove what a server keeps beyond its limits of age and size.\n\nThe limits are WDIST_SERVER_RETENTION. A "
+    "running server does the same regularly.",
+    help_epilogue="Exit status: 0 done; 1 the data cannot be used; 78 a setting is wrong.",
 )
 app.command(f"{SERVE}.doctor:doctor", help="Tell device, disk, versions and speed, and what is wrong with them.")
 app.command("wdist.cli.reproduce:reproduce", help="Run the paper's experiments on the published data.")

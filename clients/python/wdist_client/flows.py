@@ -232,7 +232,7 @@ def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes
     answer = yield from send(requests.evaluate_stored(path, rows), retries)
     if answer.status == 200:
         return answer.body
-    place = answer.headers["location"]
+    place = requests.place_of(answer.headers["location"])
     while True:
         record = json.loads((yield from send(Request("GET", place), retries)).body)
         if record["status"] == "succeeded":

@@ -130,6 +130,12 @@ def retry_after(value: str | None) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
+def place_of(location: str) -> str:
+    """The path of what a `Location` names, as requests give it: what a proxy puts before it is in the base address."""
+    _, found, rest = location.rpartition("/v1/")
+    return found + rest if found else location
+
+
 def check_address(base_url: str) -> str:
     """The address without a trailing slash. Raises OptionError if it is not valid."""
     parts = urlsplit(base_url)

@@ -221,7 +221,7 @@ def send_resumably(body: Payload, name: str | None, bar: Any, retries: Retries) 
         begun = yield from send(requests.begin_upload(body, name), retries)
     except NotFound:
         return None
-    path = begun.headers["location"]
+    path = requests.place_of(begun.headers["location"])
     offset, failures, locked = 0, 0, 0.0
     while True:
         request = requests.continue_upload(path, body, offset)

@@ -1,4 +1,7 @@
-"""The API browser at /docs. Swagger UI comes with the server, so a browser asks no other host for anything."""
+"""The API browser at /docs. Swagger UI comes with the server, so a browser asks no other host for anything.
+
+Its addresses are relative, so that it also works where a proxy serves it under a path.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import mimetypes
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
@@ -22,6 +26,12 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-cache",
 }
+
+
+@router.api_route("/docs/", methods=_METHODS)
+async def without_slash() -> Response:
+    """Relative addresses of the page begin beside it, so that it has one address only."""
+    return RedirectResponse("../docs")
 
 
 @router.api_route("/docs", methods=_METHODS)

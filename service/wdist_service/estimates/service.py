@@ -20,6 +20,7 @@ from wdist_service.keys.quotas import Quota, admit_bytes, admit_jobs, bytes_besi
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.records import record
+from wdist_service.retention.entries import remember_uses
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import TERMINAL, Estimate, Evaluation, SampleSet, Status
@@ -131,5 +132,6 @@ class Estimates:
             if estimate.status not in TERMINAL:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
             evaluations = session.execute(select(Evaluation.id).where(Evaluation.estimate_id == estimate_id)).scalars()
+            remember_uses(session, [estimate_id])
             hashes = owners.delete_jobs(session, list(evaluations)) + owners.delete_jobs(session, [estimate_id])
         discard_unused(self._database, self._storage, hashes)

@@ -1,4 +1,4 @@
-"""Middleware: request ids, the access log, limits on bodies, and turns."""
+"""Middleware: request ids, the access log, limits on bodies, turns, and the path prefix of a proxy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import logging
 import re
 import time
 from collections import OrderedDict, deque
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wdist_service.errors import RequestError, TooLargeError, UnsupportedTypeError
@@ -158,6 +160,43 @@ class BodyLimit(Middleware):
             return message
 
         await self.app(scope, receive_counted, send)
+
+
+class PathPrefix(Middleware):
+    """Serves under a path: takes the prefix off what comes in, and puts it before every `Location` that goes out.
+
+    A proxy may keep the prefix or remove it. Everything inside knows paths without it, so that limits, routes and
+    labels of metrics are the same at every address. A `Location` never names a host: the proxy knows it better.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        super().__init__(app)
+        self._prefix = prefix
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == self._prefix:
+            await RedirectResponse(f"{self._prefix}/")(scope, receive, send)
+            return
+        if path.startswith(f"{self._prefix}/"):
+            raw = scope["raw_path"].removeprefix(self._prefix.encode())
+            scope = {**scope, "path": path.removeprefix(self._prefix), "raw_path": raw}
+
+        async def send_with_prefix(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if (location := headers.get("location")) is not None:
+                    headers["Location"] = self._outside(location)
+            await send(message)
+
+        await self.app(scope, receive, send_with_prefix)
+
+    def _outside(self, location: str) -> str:
+        """A `Location` of this server, as who is in front of the proxy sees it."""
+        if not location.startswith("/") and "://" not in location:  # relative to the request
+            return location
+        address = urlsplit(location)  # Starlette's own redirects name scheme and host, which are those behind the proxy
+        return urlunsplit(("", "", self._prefix + address.path, address.query, address.fragment))
 
 
 async def _drain(receive: Receive, taken: int) -> None:

@@ -1,5 +1,11 @@
 // The HTTP API: one function per request of the page. The key is kept in this module's memory and nowhere else.
 
+// This file is page/api.js of the server, which a proxy may serve under a path.
+const root = new URL("..", import.meta.url);
+/** The server's address, without a slash at its end. */
+export const server = root.href.replace(/\/$/, "");
+const address = (path) => new URL(path.slice(1), root);
+
 let key = null;
 
 export const hasKey = () => key !== null;
@@ -53,7 +59,7 @@ export async function send(method, path, { json, body, headers, signal } = {}) {
   if (json !== undefined) all["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers: all, body: json === undefined ? body : JSON.stringify(json), signal, cache: "no-store" });
+    response = await fetch(address(path), { method, headers: all, body: json === undefined ? body : JSON.stringify(json), signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();
@@ -70,7 +76,7 @@ const query = (values) => new URLSearchParams(Object.entries(values).flatMap(([n
 export const contract = () => get("/openapi.json");
 export const version = () => get("/version");
 export const readiness = async () => {
-  const response = await fetch("/readyz", { cache: "no-store" });
+  const response = await fetch(address("/readyz"), { cache: "no-store" });
   return response.json();
 };
 
@@ -111,7 +117,7 @@ export async function download(path) {
 export function upload(file, { by, onProgress, signal, ...parameters }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/v1/sample-sets${by ? "/by" : ""}?${query({ by, ...parameters })}`);
+    request.open("POST", address(`/v1/sample-sets${by ? "/by" : ""}?${query({ by, ...parameters })}`));
     for (const [header, value] of Object.entries(authorized({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(header, value);
     request.upload.addEventListener("progress", (event) => onProgress?.(event.loaded / (event.total || 1)));
     request.addEventListener("load", () => {

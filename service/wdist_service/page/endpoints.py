@@ -1,4 +1,7 @@
-"""The web page at /: static files. Its security policy allows only these files and this API."""
+"""The web page at /: static files. Its security policy allows only these files and this API.
+
+Its addresses are relative, so that it also works where a proxy serves it under a path.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ class PageFiles(StaticFiles):
 def _body(path: Path) -> bytes:
     """A file's content. The page itself preloads every module, so that browsers fetch them in parallel."""
     modules = sorted(module.name for module in _DIRECTORY.glob("*.js"))
-    links = [f'<link rel="modulepreload" href="/page/{name}">' for name in modules]
+    links = [f'<link rel="modulepreload" href="page/{name}">' for name in modules]
     return path.read_bytes().replace(b"<!--modules-->", "\n    ".join(links).encode())
 
 

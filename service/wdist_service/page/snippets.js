@@ -1,7 +1,7 @@
 // Code that repeats the current estimate: Python, the command line, curl.
 
 import { copy, announce, h, uniqueId } from "./dom.js";
-import { hasKey } from "./api.js";
+import { hasKey, server } from "./api.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
@@ -28,7 +28,7 @@ function pythonEstimate(source, target, options) {
   const given = Object.entries(options).map(([name, value]) => `, ${name}=${python(value)}`).join("");
   return `from wdist_client import Client
 
-with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
+with Client(${python(server)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
     source = client.sample_sets.create(${python(fileOf(source))}${keywords(source)})
     target = client.sample_sets.create(${python(fileOf(target))}${keywords(target)})
     job = client.estimates.create(source, target${given})
@@ -39,16 +39,16 @@ with Client(${python(location.origin)}) as client:${hasKey() ? "  # the key come
 /** The `wdist remote` command, without the options it does not support (lists, labels). */
 function commandEstimate(source, target, options) {
   const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${flag(name)} ${value}`).join("");
-  return `wdist remote --url ${location.origin} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${flags(source)}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
+  return `wdist remote --url ${server} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${flags(source)}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
 }
 
 function curlEstimate(source, target, options) {
   const key = hasKey() ? ' -H "Authorization: Bearer $WDIST_API_KEY"' : "";
-  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${location.origin}/v1/sample-sets?${parameters(set)}" | jq -r .id)`;
+  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${server}/v1/sample-sets?${parameters(set)}" | jq -r .id)`;
   const body = JSON.stringify({ source: "SOURCE", target: "TARGET", ...options }).replaceAll('"', '\\"').replace("SOURCE", "$SOURCE").replace("TARGET", "$TARGET");
   return `${upload("SOURCE", source)}
 ${upload("TARGET", target)}
-curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d "${body}" ${location.origin}/v1/estimates`;
+curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d "${body}" ${server}/v1/estimates`;
 }
 
 /** Tabs of code to copy, by the WAI-ARIA tabs pattern: arrow keys switch tabs. */

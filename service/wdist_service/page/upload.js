@@ -26,7 +26,8 @@ class Resumable {
     const lines = (value) => [value].flat().join("\n"); // of a list, one name a line
     const metadata = Object.entries(this.parameters).map(([name, value]) => `${name} ${base64(lines(value))}`).join(",");
     const begun = await api.send("POST", "/v1/uploads", { headers: { ...TUS, "Upload-Length": String(this.file.size), "Upload-Metadata": metadata }, signal: this.signal });
-    this.path = new URL(begun.headers.get("Location"), location.origin).pathname;
+    const place = begun.headers.get("Location");
+    this.path = place.slice(place.lastIndexOf("/v1/")); // what is before it is the server's address
     this.signal?.addEventListener("abort", () => api.send("DELETE", this.path, { headers: TUS }).catch(() => {})); // it expires anyway
     while (this.setId === null) await this.#next();
     return api.sampleSet(this.setId);

@@ -6,7 +6,7 @@ dark.addEventListener("change", setColours);
 setColours();
 
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#browser",
   deepLinking: true,
   tryItOutEnabled: true,
