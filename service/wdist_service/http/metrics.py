@@ -49,7 +49,7 @@ class JobMetrics(Collector):
             by_status = dict.fromkeys(Status, 0)
             attempts = failures = seconds = 0.0
             sums = (func.sum(column) for column in (Job.attempt, Job.failures, DEVICE_SECONDS))
-            query = select(Job.kind, Job.status, func.count(), *sums).group_by(Job.kind, Job.status)
+            query = select(Job.kind, Job.status, func.count(), *sums).group_by(Job.status, Job.kind)
             for kind, status, count, tried, died, spent in session.execute(query):
                 if kind == "estimate":
                     by_status[Status(status)] = count
