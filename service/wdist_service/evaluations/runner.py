@@ -83,7 +83,7 @@ def _opened(job: dict[str, Any], folder: Path, what: str) -> tuple[NDArray[Any],
         (folder / name).symlink_to(files[name])
     critic = read_critic(folder)
     known = job["described"]["rows"]
-    encoding = encoding_of(json.loads((folder / "critic.json").read_text()))
+    encoding = encoding_of(json.loads(files["critic.json"].read_text()))
     schema = schema_of(encoding, known["shape"], known["columns"], known["table"], known["name"])
     function = critic.gradient if what == "gradient" else critic.evaluate
     rows = open_npy(files["rows"], "rows")
@@ -122,7 +122,7 @@ class GrowingResult:
         """Write the file so far and its sha256 as the checkpoint, in place of the one before."""
         if self.done == self._saved:
             return
-        new = self._checkpoint.with_suffix(".new")
+        new = self._checkpoint.with_suffix(".copy")
         shutil.copyfile(self.path, new)
         with new.open("ab") as file:
             file.write(self._digest.digest())

@@ -77,7 +77,7 @@ class JobMetrics(Collector):
         oldest = dict.fromkeys(kinds, 0.0)
         totals = (func.sum(column) for column in (Job.attempt, Job.failures, DEVICE_SECONDS))
         first = func.min(Job.created_at)
-        query = select(Job.kind, Job.status, func.count(), first, *totals).group_by(Job.kind, Job.status)
+        query = select(Job.kind, Job.status, func.count(), first, *totals).group_by(Job.status, Job.kind)
         with self._database.read() as session:
             now = self._database.now(session)
             for name, status, count, since, *spent in session.execute(query):

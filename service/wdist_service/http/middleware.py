@@ -218,7 +218,9 @@ class Turns(Middleware):
     asyncio runs everything that is ready before it looks at its sockets again. Of 1,000 requests that arrive together,
     each takes about a millisecond until it is handed to a thread; whoever came after them would wait for all of it.
 
-    A caller is who sends the same Authorization header, or without one, who has the same address.
+    A caller is who sends the same Authorization header, or without one, who has the same address. In a line it is the
+    turn of the newest and of the oldest alternately: who comes in the middle of a flood does not wait for all of it, and
+    nobody waits for ever.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -226,6 +228,7 @@ class Turns(Middleware):
         self._lines: OrderedDict[tuple[str, bool], deque[asyncio.Future[None]]] = OrderedDict()
         self._begun = 0
         self._is_scheduled = False
+        self._is_for_the_newest = True
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in _WITHOUT_TURNS:
@@ -248,7 +251,8 @@ class Turns(Middleware):
         self._begun = 0
         while self._lines and self._begun < _BEGIN_AT_ONCE:
             line, turns = self._lines.popitem(last=False)
-            turn = turns.popleft()
+            turn = turns.pop() if self._is_for_the_newest else turns.popleft()
+            self._is_for_the_newest = not self._is_for_the_newest
             if turns:
                 self._lines[line] = turns  # at the end: others first
             if not turn.done():  # its request was not canceled

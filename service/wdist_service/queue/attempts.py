@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -25,7 +24,6 @@ from wdist_service.queue.records import record, record_status
 from wdist_service.storage.files import Storage
 from wdist_service.tables import Artifact, Job, Role, Status
 
-log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
 _CAP = 5
 

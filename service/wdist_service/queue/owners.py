@@ -50,9 +50,14 @@ def delete_jobs(session: Session, ids: Sequence[str]) -> list[str]:
 
     The caller discards those that nothing else names, once the transaction is committed.
     """
-    hashes = list(session.execute(select(Artifact.sha256).where(Artifact.job_id.in_(ids))).scalars())
-    used = select(Job.tenant_id, Job.finished_at, DEVICE_SECONDS).where(Job.id.in_(ids), DEVICE_SECONDS.is_not(None))
-    for tenant_id, finished_at, seconds in session.execute(used):
-        session.add(DeviceUse(tenant_id=tenant_id, finished_at=finished_at, seconds=seconds))
-    session.execute(delete(Job).where(Job.id.in_(ids)), execution_options={"synchronize_session": False})
+    hashes: list[str] = []
+    for start in range(0, len(ids), 500):  # SQLite limits the variables of a statement
+        some = ids[start : start + 500]
+        hashes += session.execute(select(Artifact.sha256).where(Artifact.job_id.in_(some))).scalars()
+        used = select(Job.tenant_id, Job.finished_at, DEVICE_SECONDS).where(
+            Job.id.in_(some), DEVICE_SECONDS.is_not(None)
+        )
+        for tenant_id, finished_at, seconds in session.execute(used):
+            session.add(DeviceUse(tenant_id=tenant_id, finished_at=finished_at, seconds=seconds))
+        session.execute(delete(Job).where(Job.id.in_(some)), execution_options={"synchronize_session": False})
     return hashes

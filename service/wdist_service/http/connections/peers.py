@@ -31,7 +31,6 @@ _UNWANTED_SECONDS = 5.0  # how long the rest of a body may keep coming once its 
 _BLOCK_BYTES, _SMALL_BLOCK_BYTES = 64 << 10, 16 << 10  # small ones take four times as much of the processor
 _MANY = 128  # connections that get large blocks
 _WAITING_BYTES = 16 << 20  # of answers, in this process; beyond this stalled peers make room
-_BEGIN_AT_ONCE = 8  # requests; turns.py says why
 _RESERVE = 64  # connections beyond the limit, for /livez and to say that the server is full
 _OTHER_DESCRIPTORS = 256  # the database's, logs, libraries, uploads being decoded
 _TCP_INFO_BYTES = 148
@@ -122,7 +121,7 @@ class Peers:
         self._write_seconds = settings.write_timeout_seconds
         self._most = most_connections(settings.max_connections)
         self._metrics = metrics
-        self.lane, self.pipelined = Lane(_BEGIN_AT_ONCE), Lane(1)
+        self.pipelined = Lane()
         self._all: dict[GuardedProtocol, Progress] = {}  # in the order in which they came, as the next two
         self._idle: dict[GuardedProtocol, float] = {}  # between two requests, and since when
         self._surplus: dict[GuardedProtocol, None] = {}

@@ -78,18 +78,21 @@ class GuardedProtocol(H11Protocol):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer a request when its turn has come."""
-        cycle = self.cycle
         _use_origin_form(scope)
         if not self._is_admitted:
             await self._answer_surplus(scope, receive, send)
-        elif scope["path"] == _LIVENESS and not self._is_pipelined:
-            await self._application(scope, receive, send)
+        elif self._is_pipelined:
+            async with self._peers.pipelined.turn():
+                await self._answer_in_turn(scope, receive, send)
         else:
-            async with (self._peers.pipelined if self._is_pipelined else self._peers.lane).turn():
-                if not cycle.disconnected:
-                    scope["block_bytes"] = self._peers.block_bytes
-                    scope["is_gone"] = lambda: cycle.disconnected
-                    await self._application(scope, receive, send)
+            await self._answer_in_turn(scope, receive, send)
+
+    async def _answer_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = self.cycle
+        if not cycle.disconnected:
+            scope["block_bytes"] = self._peers.block_bytes
+            scope["is_gone"] = lambda: cycle.disconnected
+            await self._application(scope, receive, send)
 
     async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection beyond the limit: that the server lives, and 503 to everything else."""

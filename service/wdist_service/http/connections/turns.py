@@ -1,10 +1,7 @@
-"""In which order requests begin.
+"""Requests that a client sends before it has the answer to the one before (pipelining) begin one at a time.
 
-The event loop runs whatever is ready, and threads take what was given to them first. If a thousand requests that arrive
-together began at once, everybody else would wait until all of them are answered. So a few begin at a time, by turns the
-newest and the oldest: who comes in the middle of a flood does not wait for all of it, and nobody waits for ever.
-
-Requests that a client sent before it had the answer to the one before (pipelining) are in a lane of their own.
+A client with a thousand connections can have ten thousand of them ready at once. They would take all turns of
+`middleware.Turns`, so they wait here, in a lane of their own.
 """
 
 from __future__ import annotations
@@ -18,19 +15,18 @@ _TURN_SECONDS = 0.04  # after which the next may begin, though this one is not a
 
 
 class Lane:
-    """Lets so many requests at a time begin."""
+    """Lets one request at a time begin."""
 
-    def __init__(self, width: int) -> None:
-        self._free = width
+    def __init__(self) -> None:
+        self._is_free = True
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_for_the_newest = True
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Around a request: entered when it may begin."""
         loop = asyncio.get_running_loop()
-        if self._free:
-            self._free -= 1
+        if self._is_free:
+            self._is_free = False
         else:
             waiting = loop.create_future()
             self._waiting.append(waiting)
@@ -57,9 +53,8 @@ class Lane:
 
     def _pass_on(self) -> None:
         while self._waiting:
-            waiting = self._waiting.pop() if self._is_for_the_newest else self._waiting.popleft()
-            self._is_for_the_newest = not self._is_for_the_newest
+            waiting = self._waiting.popleft()
             if not waiting.done():  # it is done if its request was canceled
                 waiting.set_result(None)
                 return
-        self._free += 1
+        self._is_free = True

@@ -60,7 +60,7 @@ def _create_jobs() -> None:
     op.create_index("ix_jobs_list_status", "jobs", ["tenant_id", "kind", "status", "id"])
     op.create_index("ix_jobs_waiting", "jobs", ["tenant_id", "status", "priority", "created_at", "id"])
     op.create_index("ix_jobs_worker", "jobs", ["worker_id", "status"])
-    figures = ["kind", "status", "attempt", "failures", "started_at", "finished_at", "created_at", "together"]
+    figures = ["status", "kind", "attempt", "failures", "started_at", "finished_at", "created_at", "together"]
     op.create_index("ix_jobs_figures", "jobs", figures)
 
 
