@@ -11,6 +11,7 @@
   alternation.
 - share: tiny estimates with two workers; how far the smaller share is from half (goal: 10 %).
 - table: 100,000 finished estimates; a page of the list over HTTP, and the claim of a new one (goal: 20 ms).
+- claims: jobs claimed in a second on PostgreSQL, by 1 to 40 worker processes whose jobs end at once (goal: 60 for 20).
 - recovery: from SIGKILL to a trainer (goal: 3 s) or a worker (goal: 15 s) until the next attempt trains; a cancel
   of a running estimate (goal: 2 s).
 """
@@ -32,8 +33,12 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/service")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/service"), str(ROOT / "tests/faults")]
+from postgres_process import postgres  # noqa: E402
 from service_process import Server  # noqa: E402
+from sqlalchemy import select, update  # noqa: E402
+
+from wdist_service.queue.fairness import requeue_stranded  # noqa: E402
 
 TINY = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 SMALL = {"critic": "groupsort", "steps": 100, "baseline_rows": 0}
@@ -214,6 +219,47 @@ def table(folder: Path, _jobs: int) -> list[Row]:
     ]
 
 
+def claims(folder: Path, jobs: int) -> list[Row]:
+    rows = []
+    with postgres() as server:
+        for workers in (1, 5, 20, 40):
+            rate = claims_in_a_second(folder / str(workers), server.new_database(), workers, jobs)
+            goal = -60.0 if workers == 20 else NONE
+            rows.append((f"PostgreSQL, {workers} workers: jobs claimed and ended", rate, "/s", goal))
+    return rows
+
+
+def claims_in_a_second(folder: Path, url: str, workers: int, jobs: int) -> float:
+    from test_turns import Crowd
+
+    from wdist_service.estimates.service import Submission
+    from wdist_service.settings import Settings
+    from wdist_service.tables import Job, Status
+
+    crowd = Crowd(Settings(data=folder, database_url=url, min_free_bytes=0), seed=0)
+    with crowd.database.write() as session:
+        given = [Submission(*crowd.sets["local"], options={}) for _ in range(jobs)]
+        crowd.estimates.submit_all(session, "local", given)
+        # Nobody may begin before all workers are there.
+        session.execute(update(Job).values(status=Status.CANCELING))
+    for number in range(workers):
+        crowd.start_worker(f"host/{number}", slots=1, seconds=0.0)
+    for worker in crowd.workers:
+        assert worker.stdout
+        worker.stdout.readline()
+    crowd.database.engine.dispose()
+    with crowd.database.write() as session:
+        session.execute(update(Job).values(status=Status.QUEUED))
+    requeue_stranded(crowd.database, crowd.queue)
+    while crowd.unfinished():
+        time.sleep(0.2)
+    with crowd.database.read() as session:
+        begun = sorted(session.execute(select(Job.started_at)).scalars())
+    crowd.close()
+    middle = begun[jobs // 10 : -jobs // 10 or None]  # without the start and the end, when some workers have nothing
+    return (len(middle) - 1) / (middle[-1] - middle[0])
+
+
 def recovery(folder: Path, _jobs: int) -> list[Row]:
     """Default settings, on one host: the killed worker is started again by `wdist serve`."""
     with Server(folder / "data", environment={"WDIST_SERVER_SPARE_TRAINER": "true"}) as server:
@@ -245,7 +291,7 @@ def recovery(folder: Path, _jobs: int) -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "idle": idle, "overhead": overhead, "drain": drain,
-    "together": together, "share": share, "table": table, "recovery": recovery,
+    "together": together, "share": share, "table": table, "claims": claims, "recovery": recovery,
 }  # fmt: skip
 
 

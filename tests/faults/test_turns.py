@@ -61,10 +61,13 @@ class Crowd:
             session.add(row)
             return row.id
 
-    def start_worker(self) -> None:
+    def start_any_worker(self) -> None:
         # Some have the name of a worker that lived before, as after a restart; the leases of others run out.
         name = f"host/{self.dice.randrange(4)}-{len(self.workers) % 2}"
-        command = [sys.executable, str(TAKER), name, str(self.dice.choice([1, 1, 3])), "0.05"]
+        self.start_worker(name, slots=self.dice.choice([1, 1, 3]), seconds=0.05)
+
+    def start_worker(self, name: str, *, slots: int, seconds: float) -> None:
+        command = [sys.executable, str(TAKER), name, str(slots), str(seconds)]
         environment = {**os.environ, **self.settings.environment(), "OMP_NUM_THREADS": "1"}
         self.workers.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
 
@@ -100,7 +103,7 @@ class Crowd:
         if self.dice.random() < 0.8:
             self.workers.remove(worker)
             end(worker)
-            self.start_worker()
+            self.start_any_worker()
         else:
             worker.send_signal(signal.SIGSTOP)
             time.sleep(self.dice.uniform(0.0, 0.5))
@@ -146,7 +149,7 @@ def crowd(tmp_path: Path, stores: Stores) -> Iterator[Crowd]:
 
 def run(crowd: Crowd, rounds: int) -> None:
     for _ in range(2):
-        crowd.start_worker()
+        crowd.start_any_worker()
     for number in range(rounds):
         for _ in range(crowd.dice.randrange(1, 12)):
             crowd.submit()
@@ -193,7 +196,7 @@ def test_stranded_jobs_get_turns_again(crowd: Crowd) -> None:
     lost = len(ids[::2]) + len(ids[1::4])
     assert requeue_stranded(crowd.database, crowd.queue) == lost
     assert requeue_stranded(crowd.database, crowd.queue) == 0
-    crowd.start_worker()
+    crowd.start_any_worker()
     deadline = time.monotonic() + 60
     while crowd.unfinished():
         assert time.monotonic() < deadline

@@ -296,7 +296,8 @@ class Estimate(Model):
     """A job comparing two sample sets, and its result.
 
     Attributes:
-        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
+            first.
         finishing: It was asked to end training early and state what it has. Default: False.
     """
 
@@ -333,7 +334,8 @@ class Batch(Model):
     """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
 
     Attributes:
-        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly.
+        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
+            first.
     """
 
     id: str
@@ -563,8 +565,8 @@ class Options(TypedDict, total=False):
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
-        priority: Jobs of a higher priority start first; within one, tenants share the workers fairly. Default:
-            'normal'.
+        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
+            first. Default: 'normal'.
         metadata: Your own labels.
     """
 

@@ -148,7 +148,9 @@ class OptionFlags:
     ] = None
     priority: Annotated[
         Literal["high", "normal", "low"] | None,
-        Parameter(help="Jobs of a higher priority start first; within one, tenants share the workers fairly."),
+        Parameter(
+            help="Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start first."
+        ),
     ] = None
 
 
