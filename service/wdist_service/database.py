@@ -148,6 +148,7 @@ def _sqlite_engine(url: str) -> Engine:
     )  # fmt: skip
 
     event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", _read_any_text)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -173,6 +174,11 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # an accepted job survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _read_any_text(connection: Any, _record: Any) -> None:
+    """Read bytes that are no UTF-8 with replacements: the driver would refuse every row of the query."""
+    connection.text_factory = lambda data: data.decode(errors="replace")
 
 
 def _server_engine(url: str) -> Engine:

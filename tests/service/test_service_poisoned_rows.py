@@ -88,6 +88,14 @@ def test_a_row_that_cannot_be_shown_at_all_is_left_out(server: Server) -> None:
 
 
 @pytest.mark.local_stores
+def test_a_name_that_is_no_utf_8(server: Server) -> None:
+    bad = server.upload(normal(97), name="good")
+    server.write("UPDATE sample_sets SET name = CAST(X'61FF62' AS TEXT) WHERE id = :id", id=bad)
+    assert without_row(server, "/v1/sample-sets?limit=1")[0]["name"] == "a\ufffdb"
+    server.client.delete(f"/v1/sample-sets/{bad}")
+
+
+@pytest.mark.local_stores
 def test_a_value_that_is_no_json(server: Server) -> None:
     before, bad, after = (server.upload(normal(seed)) for seed in (94, 95, 96))
     server.write("UPDATE sample_sets SET notes = '{half' WHERE id = :id", id=bad)
