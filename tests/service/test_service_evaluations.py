@@ -1,4 +1,4 @@
-"""Evaluations of a critic on stored sets too large for one request: jobs that survive their process."""
+"""Evaluations of a critic on stored sets too large for one request: jobs that survive their worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def test_what_cannot_be_evaluated(server: Server, finished: str) -> None:
     assert other.json()["status"] == "failed"
     assert "do not fit" in other.json()["error"]["message"]
     assert server.client.get(f"{other.headers['location']}/content").status_code == 409
+    again = begin(server, finished, other.json()["sample_set"])
+    assert (again.status_code, again.json()["id"] == other.json()["id"]) == (202, False), "a failed one is tried again"
     wide = server.upload(normal(74, rows=90_000))  # 90,000 gradients of 3 numbers of 8 bytes: over the limit of 2 MB
     refused = begin(server, finished, wide, gradient=True)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (413, "sample_set")
@@ -117,8 +120,24 @@ def test_what_cannot_be_evaluated(server: Server, finished: str) -> None:
     assert server.client.get("/v1/estimates/est_none/evaluations").status_code == 404
 
 
+@pytest.mark.shared_stores
+def test_equal_evaluations_on_two_replicas_are_one(own_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = own_server()
+    sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
+    estimate = server.until_done(server.submit(*sets, critic="affine", baseline_rows=0))["id"]
+    rows = server.upload(normal(76, rows=ROWS))
+    with server.replica(tmp_path / "other", "--workers", "0") as other, ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda k: begin((server, other)[k % 2], estimate, rows), range(20)))
+        assert {answer.status_code for answer in answers} <= {201, 202}, [answer.text for answer in answers]
+        (name,) = {answer.json()["id"] for answer in answers}
+        url = f"/v1/estimates/{estimate}/evaluations/{name}"
+        assert until_done(other, url)["status"] == "succeeded"
+        assert load(other, url).shape == (ROWS,)
+    assert server.rows("SELECT id, attempt FROM jobs WHERE kind = 'evaluation'") == [(name, 1)]
+
+
 @pytest.mark.slow
-def test_an_evaluation_survives_its_process(own_server: Callable[..., Server]) -> None:
+def test_an_evaluation_survives_its_worker(own_server: Callable[..., Server], tmp_path: Path) -> None:
     server = own_server(lease_seconds="1", beat_seconds="0.3")
     sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
     estimate = server.until_done(server.submit(*sets, steps=5, critic="groupsort"))["id"]
@@ -130,21 +149,23 @@ def test_an_evaluation_survives_its_process(own_server: Callable[..., Server]) -
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert server.client.delete(f"/v1/sample-sets/{rows}").status_code == 409
-    server.signal("api", signal.SIGKILL)
-    while not server.ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    server.signal("worker", signal.SIGKILL)
     assert until_done(server, url)["status"] == "succeeded"
-    assert load(server, url).shape == (150_000,)
+    assert server.rows("SELECT attempt FROM jobs WHERE kind = 'evaluation'") == [(2,)]
+    expected = critic(server, estimate, tmp_path).evaluate(normal(75, rows=150_000))
+    np.testing.assert_allclose(load(server, url), expected, rtol=1e-12, atol=1e-12)
     stopped = begin(server, estimate, rows, gradient=True).headers["location"]
     while server.client.get(stopped).json()["status"] == "queued":
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert server.client.delete(stopped).status_code == 204
     assert server.client.get(stopped).status_code == 404
-    while list((server.data / "scratch").glob("evaluate-*")) or list((server.data / "incoming").iterdir()):
+    while list((server.data / "scratch").glob(f"{stopped.rpartition('/')[2]}.*")):
         assert time.monotonic() < deadline + 30
         time.sleep(0.1)
+    sets = server.upload(normal(3)), server.upload(normal(4))
+    next_one = server.until_done(server.submit(*sets, critic="affine", baseline_rows=0))
+    assert next_one["status"] == "succeeded", "the slot of the deleted evaluation is free"
     assert server.client.delete(f"/v1/sample-sets/{rows}").status_code == 204
     assert server.client.delete(f"/v1/estimates/{estimate}").status_code == 204
     assert server.client.get(url).status_code == 404

@@ -1,1 +1,1 @@
-"""Evaluate trained critics on rows, at once or as a job on a stored set."""
+"""Evaluate trained critics on rows, at once or as a job of the queue."""

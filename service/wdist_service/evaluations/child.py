@@ -1,9 +1,9 @@
 """The child process that evaluates a critic.
 
-`python -I -m wdist_service.evaluations.child DIRECTORY ROWS START STOP OUT WHAT TABLE ...`
+`python -I -m wdist_service.evaluations.child DIRECTORY ROWS OUT WHAT TABLE ...`
 
-It evaluates the critic with the numpy reader of wdist.verify on rows START to STOP of an .npy file: f itself if WHAT is
-`values`, its gradient if WHAT is `gradient`. TABLE is a file that says how codes become rows, or empty. The result
+It evaluates the critic with the numpy reader of wdist.verify on the rows of an .npy file: f itself if WHAT is `values`,
+its gradient if WHAT is `gradient`. TABLE is a file that says how codes become rows, or empty. The result
 goes to OUT as .npy, and one JSON object, {} or {error, kind}, to standard output. Two more arguments limit the bytes of
 memory and the seconds; the limits are set before anything is read.
 """
@@ -30,7 +30,7 @@ def limit(memory_bytes: int, seconds: int) -> None:
     signal.alarm(seconds)
 
 
-def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str, table: Path | None) -> None:
+def evaluate(directory: Path, rows: Path, out: Path, what: str, table: Path | None) -> None:
     """Write f of the rows, shape (n,), or its gradient, shape (n, *row_shape), as float64."""
     import numpy as np
 
@@ -38,7 +38,7 @@ def evaluate(directory: Path, rows: Path, part: slice, out: Path, what: str, tab
     from wdist.verify import read_critic
 
     critic = read_critic(directory)
-    array = open_npy(rows, "rows")[part]
+    array: NDArray[Any] = open_npy(rows, "rows")
     if table is not None:
         array = encoded(array, table)
     with out.open("wb") as file:
@@ -55,13 +55,11 @@ def encoded(codes: NDArray[Any], table: Path) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    directory, rows, start, stop, out, what, table, memory_bytes, seconds = sys.argv[1:]
+    directory, rows, out, what, table, memory_bytes, seconds = sys.argv[1:]
     limit(int(memory_bytes), int(seconds))
     report = {}
     try:
-        evaluate(
-            Path(directory), Path(rows), slice(int(start), int(stop)), Path(out), what, Path(table) if table else None
-        )
+        evaluate(Path(directory), Path(rows), Path(out), what, Path(table) if table else None)
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except ValueError as error:  # includes SampleError and CertificateError

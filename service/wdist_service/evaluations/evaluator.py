@@ -70,10 +70,9 @@ class Evaluator:
         critic: Mapping[str, Path],
         rows: Path,
         what: str,
-        part: tuple[int, int] = (0, MAX_ROWS),
         table: dict[str, Any] | None = None,
     ) -> Path:
-        """Evaluate f or its gradient on rows start to stop of an .npy file. Returns an .npy file in `folder`.
+        """Evaluate f or its gradient on the rows of an .npy file. Returns an .npy file in `folder`.
 
         `critic` maps the file names of a critic's directory to stored files. `table` says how codes become rows, by
         their schema and the critic's encoding as JSON. Raises TooMuchError if the child exceeded its limits, and
@@ -90,7 +89,7 @@ class Evaluator:
         if table is not None:
             described = str(folder / "table")
             Path(described).write_text(json.dumps(table))
-        command += [str(part[0]), str(part[1]), str(out), what, described]
+        command += [str(out), what, described]
         memory = _MEMORY_BYTES + rows.stat().st_size  # the file is mapped, not read
         with self._places:
             output = _communicate([*command, str(memory), str(_SECONDS)])

@@ -1,0 +1,31 @@
+"""A kind of job that the tests add: it counts, and keeps its particulars in `jobs.payload`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from wdist_service.queue.kinds import JobKind, Work
+from wdist_service.tables import Job
+
+
+class Count(Job):
+    """Counts to `to`, ten numbers a second."""
+
+    prefix, noun = "cnt", "count"
+    __mapper_args__ = {"polymorphic_identity": "count"}  # noqa: RUF012
+
+
+class CountKind(JobKind[Count]):
+    table = Count
+    runner = "toy_kind.runner"
+
+    def work(self, session: Session, job: Count) -> Work:
+        return Work(job.payload or {}, {})
+
+    def succeed(self, session: Session, job: Count, values: dict[str, Any]) -> None:
+        job.payload = {**(job.payload or {}), **values}
+
+
+COUNT = CountKind()
