@@ -48,7 +48,10 @@ def a_loop(data: Path) -> None:
     data.symlink_to(data)
 
 
-@pytest.mark.parametrize("make", [a_file, below_a_file, a_loop])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("make", [a_file, *(pytest.param(make, marks=SLOW) for make in (below_a_file, a_loop))])
 def test_a_data_path_that_is_no_folder(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "data")
     code, said = serve(tmp_path / "data")
@@ -56,10 +59,10 @@ def test_a_data_path_that_is_no_folder(tmp_path: Path, make: Callable[[Path], No
     assert f"cannot use the data directory {tmp_path / 'data'}" in said
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["blobs", "incoming", "quarantine", "scratch", "checkpoints", "wdist.sqlite", "identity", "secret", "workers"],
-)
+_OTHERS = ["incoming", "quarantine", "scratch", "checkpoints", "identity", "secret", "workers"]
+
+
+@pytest.mark.parametrize("name", ["blobs", "wdist.sqlite", *(pytest.param(name, marks=SLOW) for name in _OTHERS)])
 def test_something_else_where_a_file_or_folder_should_be(tmp_path: Path, name: str) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -72,6 +75,7 @@ def test_something_else_where_a_file_or_folder_should_be(tmp_path: Path, name: s
     assert str(data / name) in said
 
 
+@SLOW
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -89,6 +93,7 @@ def test_a_database_url_that_cannot_be_used(tmp_path: Path, url: str) -> None:
     assert (code, in_words(said)) == (78, True), said
 
 
+@SLOW
 @needs_root
 @pytest.mark.parametrize("name", ["data", "wdist.sqlite", "secret", "identity"])
 def test_what_belongs_to_root_is_named_to_another_user(tmp_path: Path, own_server: MakeServer, name: str) -> None:
@@ -130,7 +135,7 @@ def test_nobody_else_reads_what_a_server_keeps(own_server: MakeServer) -> None:
     assert open_to_others == []
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_start_does_not_take_longer_with_50_000_files(own_server: MakeServer) -> None:
     server = own_server("--workers", "0")
     server.upload(normal(1))
