@@ -189,7 +189,7 @@ def test_a_frozen_process_of_the_server_is_ended_and_replaced(own_server: MakeSe
 
 @pytest.mark.local_stores
 def test_orphans_of_a_crash_are_swept(own_server: MakeServer) -> None:
-    server = own_server("--workers", "0")
+    server = own_server("--workers", "0", maintenance_seconds="0.2")
     kept = server.upload(normal(1))
     server.kill()
     (server.data / "incoming" / "incoming-abc").write_bytes(b"half an upload")
@@ -197,8 +197,11 @@ def test_orphans_of_a_crash_are_swept(own_server: MakeServer) -> None:
     orphan.parent.mkdir(exist_ok=True)
     orphan.write_bytes(b"no row names it")
     server.start()
-    assert not orphan.exists()
-    assert not list((server.data / "incoming").iterdir())
+    deadline = time.monotonic() + 30
+    while orphan.exists() or list((server.data / "incoming").iterdir()):
+        assert time.monotonic() < deadline, server.log_end()
+        time.sleep(0.1)
+    assert [path.name for path in (server.data / "quarantine").glob("*/*")] == [orphan.name]
     assert server.client.get(f"/v1/sample-sets/{kept}/content").status_code == 200
 
 

@@ -84,6 +84,44 @@ def test_a_damaged_object_is_never_given_out(host: MakeHost, settings: dict[str,
     assert not [path for path in (other.scratch.parent / "cache").rglob("*") if path.is_file()]
 
 
+def test_a_damaged_object_is_set_aside_and_repaired_by_an_upload(host: MakeHost, settings: dict[str, str]) -> None:
+    one, other, third = host("one"), host("other"), host("third")
+    content = b"x" * 1000
+    sha256 = add(one, content)
+    Bucket(Settings(**settings)).put(f"blobs/{sha256[:2]}/{sha256}", b"y" * 1000)
+    with pytest.raises(DamagedError, match="is damaged"):
+        one.check(sha256)
+    assert one.path(sha256).read_bytes() == content, "its own copy is sound"
+    add(one, content)  # the object has the same size, and is not the one that this host wrote
+    assert other.path(sha256).read_bytes() == content
+    Bucket(Settings(**settings)).put(f"blobs/{sha256[:2]}/{sha256}", b"z" * 1000)
+    with pytest.raises(DamagedError):
+        third.path(sha256)
+    assert [place.is_damaged for place in one.quarantined()] == [True]
+    assert not other.has(sha256), "every host sees that it must be sent again"
+    add(other, content)
+    assert third.path(sha256).read_bytes() == content
+
+
+def test_a_damaged_copy_in_the_cache_is_fetched_again(host: MakeHost, tmp_path: Path) -> None:
+    one = host("one")
+    sha256 = add(one, b"x" * 1000)
+    cached = one.path(sha256)
+    cached.write_bytes(b"y" * 1000)
+    job = tmp_path / "job"
+    job.mkdir()
+    assert one.keep(sha256, job).read_bytes() == b"x" * 1000
+
+
+def test_an_object_is_sent_once(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, sent = host("one"), []
+    put = Bucket.put
+    monkeypatch.setattr(Bucket, "put", lambda self, key, file: (sent.append(key), put(self, key, file)))
+    for _ in range(3):
+        add(one, b"content")
+    assert len(sent) == 1
+
+
 def test_content_discarded_between_send_and_place_is_sent_again(host: MakeHost) -> None:
     one, other = host("one"), host("other")
     with one.incoming() as file:

@@ -50,10 +50,14 @@ def doctor(
     ] = False,
     as_json: Annotated[AsJson, Parameter(help="print the findings as JSON")] = False,
 ) -> int:
-    """Report what is found, line by line; returns 1 when something failed."""
+    """Report what is found, line by line; returns 1 when something failed.
+
+    With --deep or --adopt-storage, the report is of the server's data alone.
+    """
     findings = []
     disk = partial(_disk, data, database_url, deep=deep, adopt=adopt_storage)
-    for check in (_python, _versions, _device, disk, _server, _speed):
+    checks = (disk,) if deep or adopt_storage else (_python, _versions, _device, disk, _server, _speed)
+    for check in checks:
         for finding in _carefully(check):
             findings.append(finding)
             if not as_json:

@@ -7,6 +7,7 @@ synced in its own parent.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -60,10 +61,15 @@ def make_folder(path: Path, mode: int = FOLDER_MODE) -> Path:
 
 
 def close_folder(path: Path, mode: int = FOLDER_MODE) -> Path:
-    """Make a folder that others cannot enter, or close one that an older version left open; returns it."""
+    """Make a folder that others cannot enter, or close one that an older version left open; returns it.
+
+    Raises PermissionError unless this process can read and write there.
+    """
     found = make_folder(path, mode).stat()
     if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & ~mode:
         path.chmod(mode)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return path
 
 
