@@ -29,11 +29,11 @@ from wdist_service.estimates.service import Estimates
 from wdist_service.evaluations import endpoints as evaluate
 from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
-from wdist_service.examples import EXAMPLES
 from wdist_service.http import problems
 from wdist_service.http.bodies import Room
 from wdist_service.http.connections.peers import Peers
 from wdist_service.http.dependencies import Services
+from wdist_service.http.examples import EXAMPLES
 from wdist_service.http.executors import Executors
 from wdist_service.http.metrics import HttpMetrics, JobMetrics
 from wdist_service.http.middleware import BodyLimit, PathPrefix, PlainBodies, RequestContext, Turns

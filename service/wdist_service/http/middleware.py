@@ -218,9 +218,9 @@ class Turns(Middleware):
     asyncio runs everything that is ready before it looks at its sockets again. Of 1,000 requests that arrive together,
     each takes about a millisecond until it is handed to a thread; whoever came after them would wait for all of it.
 
-    A caller is who sends the same Authorization header, or without one, who has the same address. In a line it is the
-    turn of the newest and of the oldest alternately: who comes in the middle of a flood does not wait for all of it, and
-    nobody waits for ever.
+    A caller is who sends the same Authorization header, or without one, who has the same address. In a line, the newest
+    and the oldest come by turns: who comes in the middle of a flood does not wait for all of it, and nobody waits for
+    ever.
     """
 
     def __init__(self, app: ASGIApp) -> None:
