@@ -137,11 +137,12 @@ def take_name(data: Path, role: Role) -> tuple[IO[str], str]:
             write_durably(id_, host.encode())
     kind = "" if role == Role.WORKER else role
     for number in range(_MOST_NAMES):
-        file = (directory / f"{kind}{number}.lock").open("w")
+        name = f"{kind}{number}"
+        file = (directory / f"{name}.lock").open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
             continue
-        return file, f"{socket.gethostname()}-{host}/{kind}{number}"
+        return file, f"{socket.gethostname()}-{host}/{name}"
     raise RuntimeError("1,024 processes share this data directory; give this one another")

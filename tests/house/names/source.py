@@ -180,7 +180,8 @@ def job_error_types() -> set[str]:
 
 
 def id_prefixes() -> set[str]:
-    return {f"{text}_" for call in _calls(SERVICE, "new_id") if (text := _text(call.args[0])) is not None}
+    calls = [*_calls(SERVICE, "new_id"), *_calls(SERVICE, "new_ids")]
+    return {f"{text}_" for call in calls if (text := _text(call.args[0])) is not None}
 
 
 def paths(*packages: str) -> set[str]:
