@@ -65,7 +65,9 @@ def test_page_says_that_the_server_is_busy_and_tries_again(
     expect(page.locator("#server")).to_contain_text("no worker is running")
 
 
-def ask(server: ServerProcess, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+def ask(
+    server: ServerProcess, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+) -> Any:
     headers = {"Content-Type": kind} if body is not None else {}
     request = urllib.request.Request(server.url + path, body, headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
