@@ -85,9 +85,8 @@ def main() -> None:
         late = statistics.median(size for minute, size in samples if minute >= arguments.minutes - 5)
         most = max(size for minute, size in samples if minute >= 5)
         verdict = "reached" if late <= 1.05 * early else "NOT reached"
-        print(
-            f"{kind:<8} minute 5 {early:6.1f} MB   end {late:6.1f} MB   most {most:6.1f} MB   {late / early:5.3f}   {verdict}"
-        )
+        figures = f"minute 5 {early:6.1f} MB   end {late:6.1f} MB   most {most:6.1f} MB   {late / early:5.3f}"
+        print(f"{kind:<8} {figures}   {verdict}")
 
 
 if __name__ == "__main__":
