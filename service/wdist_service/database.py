@@ -108,7 +108,7 @@ class Database:
 
     def engine_for_queue(self) -> Engine:
         """A second pool of connections, for DBOS, which begins its transactions in its own way."""
-        return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url)
+        return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url, idle=1)
 
     def _revision(self) -> str | None:
         try:
@@ -160,12 +160,15 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _server_engine(url: str) -> Engine:
+def _server_engine(url: str, idle: int = 3) -> Engine:
+    """`idle`: connections that stay open while nobody uses them; PostgreSQL allows 100 for all processes by default."""
     if url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": options})
+    return create_engine(
+        url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, connect_args={"options": options}
+    )
 
 
 def wait_for(database: Database, seconds: float) -> None:

@@ -296,8 +296,7 @@ class Estimate(Model):
     """A job comparing two sample sets, and its result.
 
     Attributes:
-        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
-            first.
+        priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
         finishing: It was asked to end training early and state what it has. Default: False.
     """
 
@@ -334,8 +333,7 @@ class Batch(Model):
     """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
 
     Attributes:
-        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
-            first.
+        priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
     """
 
     id: str
@@ -565,8 +563,8 @@ class Options(TypedDict, total=False):
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
-        priority: Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start
-            first. Default: 'normal'.
+        priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
+            Default: 'normal'.
         metadata: Your own labels.
     """
 

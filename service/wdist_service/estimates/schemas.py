@@ -20,7 +20,7 @@ MAX_GROUPS = 5_001  # number of sets in the largest batch
 Priority = Annotated[
     Literal["high", "normal", "low"],
     Field(
-        description="Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start first.",
+        description="Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.",
         json_schema_extra=words("Priority", high="before others", normal="in turn", low="after others"),
     ),
 ]

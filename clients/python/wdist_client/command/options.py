@@ -149,7 +149,7 @@ class OptionFlags:
     priority: Annotated[
         Literal["high", "normal", "low"] | None,
         Parameter(
-            help="Tenants share the workers fairly; among the jobs of one tenant, those of a higher priority start first."
+            help="Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first."
         ),
     ] = None
 
