@@ -122,7 +122,7 @@ class Database:
 
     def engine_for_queue(self) -> Engine:
         """A second pool of connections, for DBOS, which begins its transactions in its own way."""
-        return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url)
+        return _sqlite_engine_for_queue(self.url) if self.is_sqlite else _server_engine(self.url, idle=1)
 
     def revision(self) -> str | None:
         """The revision of the tables; None if there are none."""
@@ -181,13 +181,14 @@ def _read_any_text(connection: Any, _record: Any) -> None:
     connection.text_factory = lambda data: data.decode(errors="replace")
 
 
-def _server_engine(url: str) -> Engine:
+def _server_engine(url: str, idle: int = 3) -> Engine:
+    """`idle`: connections that stay open while nobody uses them; PostgreSQL allows 100 for all processes by default."""
     if url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
     return create_engine(
-        url, pool_size=8, max_overflow=24, pool_pre_ping=True, json_deserializer=_json,
+        url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, json_deserializer=_json,
         connect_args={"options": options},
     )  # fmt: skip
 
