@@ -143,7 +143,7 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        held_name = keep_lease(services, closing)
+        held_name = await asyncio.to_thread(keep_lease, services, closing)
         Schedule(services.database, maintenance(services), closing).start()
         yield
         closing.set()

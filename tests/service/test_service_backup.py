@@ -18,7 +18,7 @@ from service_process import Server, normal
 from stores import Stores
 
 from wdist_service.settings import Settings
-from wdist_service.storage.objects import Bucket
+from wdist_service.storage.bucket import Bucket
 
 _KEPT = ("storage_url", "storage_endpoint", "storage_access_key", "storage_secret_key")
 

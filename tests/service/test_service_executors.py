@@ -247,7 +247,7 @@ def test_evaluations_that_wait_hold_up_nobody(own_server: OwnServer) -> None:
     frozen: set[int] = set()
 
     def freeze() -> bool:
-        for pid in set(server.pids("evaluation")) - frozen:
+        for pid in set(server.pids("evaluator")) - frozen:
             os.kill(pid, signal.SIGSTOP)
             frozen.add(pid)
         return len(frozen) >= 2
