@@ -18,12 +18,15 @@ from wdist.definitions.reading import Reading
 
 Schema = dict[str, Any]
 
-RECORDS = ("SampleSetView", "EstimateView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView")
+RECORDS = (
+    "SampleSetView", "EstimateView", "EvaluationJobView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView",
+)  # fmt: skip
 """What the client reads. The schemas that these refer to are written too."""
 
 REQUIRED = {
     "SampleSet": "id sha256 bytes rows shape dtype",
     "Estimate": "id status source target",
+    "EvaluationJob": "id status sample_set rows done",
     "Batch": "id status kind counts",
     "Counts": "total",
     "Matrix": "rows columns value lower_bound p_value",

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from wdist_client.models import Batch as Batch
     from wdist_client.models import Comparison as Comparison
     from wdist_client.models import Estimate as Estimate
+    from wdist_client.models import Evaluation as Evaluation
     from wdist_client.models import Event as Event
     from wdist_client.models import Result as Result
     from wdist_client.models import SampleSet as SampleSet
@@ -94,6 +95,7 @@ _HOME = {
     "Batch": "models",
     "Comparison": "models",
     "Estimate": "models",
+    "Evaluation": "models",
     "Event": "models",
     "Result": "models",
     "SampleSet": "models",

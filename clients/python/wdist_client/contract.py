@@ -317,6 +317,27 @@ class Estimate(Model):
     error: Error | None = None
 
 
+class EvaluationJob(Model):
+    """An evaluation of every row of a stored set; `content` has it once `status` is succeeded.
+
+    Attributes:
+        done: Rows that are evaluated.
+        bytes: Of the result, an .npy file of float64.
+    """
+
+    id: str
+    status: str
+    estimate: str | None = None
+    sample_set: str
+    gradient: bool | None = None
+    rows: int
+    done: int
+    bytes: int | None = None
+    error: Error | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
 class Counts(Model):
     """Estimates by state."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wdist_client import requests
 from wdist_client.contract import Progress
-from wdist_client.display.text import JobBar
+from wdist_client.display.text import EvaluationBar, JobBar
 from wdist_client.errors import (
     APIConnectionError,
     APIStatusError,
@@ -26,7 +26,7 @@ from wdist_client.errors import (
     WaitTimeout,
     WdistError,
 )
-from wdist_client.models import Estimate, Result, SampleSet
+from wdist_client.models import Estimate, Evaluation, Result, SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.arrays import as_array, check_values
 from wdist_client.rows.columns import check_names, names_of
@@ -190,7 +190,7 @@ def wait(
     return outcome(job.estimate)
 
 
-def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
+def evaluate(identifier: str, rows: Any, retries: Retries, progress: bool | None = False) -> Flow[Scores]:
     """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows.
 
     Raises SampleError for a frame whose columns are not those of the critic, for no rows, and for a value that is not
@@ -201,7 +201,7 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
     import numpy as np
 
     if isinstance(rows, SampleSet):
-        content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries)
+        content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries, progress)
         stored: Scores = np.load(io.BytesIO(content), allow_pickle=False)
         return stored
     if (names := names_of(rows)) is not None:
@@ -227,19 +227,31 @@ def evaluate(identifier: str, rows: Any, retries: Retries) -> Flow[Scores]:
     return np.concatenate(parts)
 
 
-def _evaluate_stored(path: str, rows: SampleSet, retries: Retries) -> Flow[bytes]:
-    """The scores as .npy, at once or, for a large set, from the job that the server starts."""
+def _evaluate_stored(path: str, rows: SampleSet, retries: Retries, progress: bool | None) -> Flow[bytes]:
+    """The scores as .npy, at once or, for a large set, from the job that the server starts.
+
+    KeyboardInterrupt leaves the job running and says so.
+    """
     answer = yield from send(requests.evaluate_stored(path, rows), retries)
     if answer.status == 200:
         return answer.body
     place = requests.place_of(answer.headers["location"])
-    while True:
-        record = json.loads((yield from send(Request("GET", place), retries)).body)
-        if record["status"] == "succeeded":
-            return (yield from send(Request("GET", f"{place}/content"), retries)).body
-        if record["status"] == "failed":
-            raise WdistError(f"the rows could not be scored: {record['error']['message']}")
-        yield Sleep(EVALUATION_SECONDS)
+    job = answer.read(Evaluation)
+    bar = EvaluationBar(job, progress)
+    try:
+        while not job.ended:
+            yield Sleep(EVALUATION_SECONDS)
+            job = (yield from send(Request("GET", place), retries)).read(Evaluation)
+            bar.show(job)
+    except KeyboardInterrupt:
+        bar.leave(job)
+        raise
+    finally:
+        bar.close()
+    if job.status != "succeeded":
+        reason = job.error.message if job.error else f"{job.id} is {job.status}"
+        raise WdistError(f"the rows could not be scored: {reason}")
+    return (yield from send(Request("GET", f"{place}/content"), retries)).body
 
 
 def outcome(estimate: Estimate) -> Result:

@@ -39,6 +39,14 @@ class SampleSet(contract.SampleSet):
         return np.dtype(self.dtype).name
 
 
+class Evaluation(contract.EvaluationJob):
+    """A job that scores every row of a stored set: `done` of `rows` so far."""
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
 class Critic(contract.Critic):
     _evaluate: Callable[[Any], Any] | None = PrivateAttr(default=None)
 

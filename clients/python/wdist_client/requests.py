@@ -29,7 +29,7 @@ from wdist_client.errors import (
     UnexpectedAnswerError,
     WithdrawnWarning,
 )
-from wdist_client.models import Batch, Estimate, Page, SampleSet
+from wdist_client.models import Batch, Estimate, Evaluation, Page, SampleSet
 from wdist_client.options import given
 from wdist_client.rows.columns import check_names
 from wdist_client.rows.reading import as_lines, as_params
@@ -277,6 +277,10 @@ def evaluate_stored(path: str, rows: SampleSet) -> Request:
     return Request("POST", path, {"sample_set": rows.id}, headers)
 
 
+def delete_evaluation(estimate: str, evaluation: Any) -> Request:
+    return Request("DELETE", f"/v1/estimates/{estimate}/evaluations/{identifier(evaluation, 'ev_')}")
+
+
 def listing(path: str, after: str | None, filters: Mapping[str, Filter], limit: int = 100) -> Request:
     """One page of a list."""
     params = {"limit": str(limit), **{k: v for k, v in {**filters, "after": after}.items() if v is not None}}
@@ -316,4 +320,5 @@ class SetsByLevel(Model):
 
 SampleSetPage = Page[SampleSet]
 EstimatePage = Page[Estimate]
+EvaluationPage = Page[Evaluation]
 BatchPage = Page[Batch]

@@ -15,7 +15,7 @@ from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.keys.caller import AdminDep
 from wdist_service.maintenance.content import sweep_problem
-from wdist_service.tables import Estimate, Holder, Role, Status
+from wdist_service.tables import Holder, Job, Role, Status
 
 router = APIRouter(tags=["operations"], route_class=BoundedRoute)
 
@@ -36,7 +36,7 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
             now = services.database.now(session)
             fresh = Holder.role == Role.WORKER, Holder.beat_at > now - services.settings.lease_seconds
             workers, newest = session.execute(select(func.count(), func.max(Holder.beat_at)).where(*fresh)).one()
-            queued = session.execute(select(func.count()).where(Estimate.status == Status.QUEUED)).scalar_one()
+            queued = session.execute(select(func.count()).where(Job.status == Status.QUEUED)).scalar_one()
             is_stopped = sweep_problem(session) is not None
         if is_stopped:  # it needs a person, and the server works all the same
             checks["sweep"] = "stopped; `wdist doctor` says why"

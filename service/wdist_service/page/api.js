@@ -1,5 +1,7 @@
 // The HTTP API: one function per request of the page. The key is kept in this module's memory and nowhere else.
 
+import { patiently } from "./patience.js";
+
 // This file is page/api.js of the server, which a proxy may serve under a path.
 const root = new URL("..", import.meta.url);
 /** The server's address, without a slash at its end. */
@@ -53,13 +55,13 @@ const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!
 
 const authorized = (headers = {}) => (key ? { ...headers, Authorization: `Bearer ${key}` } : headers);
 
-/** One request; resolves to the Response when its status is below 400, and throws an ApiError otherwise. */
+/** One request; resolves to the Response when its status is below 400, and throws an ApiError otherwise. Waits for a busy server. */
 export async function send(method, path, { json, body, headers, signal } = {}) {
   const all = authorized(headers);
   if (json !== undefined) all["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(address(path), { method, headers: all, body: json === undefined ? body : JSON.stringify(json), signal, cache: "no-store" });
+    response = await patiently(() => fetch(address(path), { method, headers: all, body: json === undefined ? body : JSON.stringify(json), signal, cache: "no-store" }), signal);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();
@@ -76,8 +78,8 @@ const query = (values) => new URLSearchParams(Object.entries(values).flatMap(([n
 export const contract = () => get("/openapi.json");
 export const version = () => get("/version");
 export const readiness = async () => {
-  const response = await fetch(address("/readyz"), { cache: "no-store" });
-  return response.json();
+  const response = await patiently(() => fetch(address("/readyz"), { cache: "no-store" }));
+  return response.json(); // also where it is not ready
 };
 
 const sets = new Map(); // a cache: sample sets never change
@@ -113,19 +115,28 @@ export async function download(path) {
   return (await send("GET", path)).blob();
 }
 
-/** Sends a file in one request and reports progress, which fetch cannot. Resolves to its sample sets: one for each level of the column `by`. */
-export function upload(file, { by, onProgress, signal, ...parameters }) {
+/** Sends a file in one request and reports progress. Resolves to its sample sets: one for each level of the column `by`. */
+export async function upload(file, { by, onProgress, signal, ...parameters }) {
+  const place = address(`/v1/sample-sets${by ? "/by" : ""}?${query({ by, ...parameters })}`);
+  const response = await patiently(() => sendFile(place, file, onProgress, signal), signal);
+  const text = await response.text();
+  if (response.status >= 400) throw failure(response.status, text);
+  const answer = JSON.parse(text);
+  const made = by ? answer.data : [answer];
+  for (const set of made) sets.set(set.id, set);
+  return made;
+}
+
+/** The Response to a file; fetch could not report the progress. */
+function sendFile(place, file, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", address(`/v1/sample-sets${by ? "/by" : ""}?${query({ by, ...parameters })}`));
+    request.open("POST", place);
     for (const [header, value] of Object.entries(authorized({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(header, value);
     request.upload.addEventListener("progress", (event) => onProgress?.(event.loaded / (event.total || 1)));
     request.addEventListener("load", () => {
-      if (request.status >= 400) return reject(failure(request.status, request.responseText));
-      const answer = JSON.parse(request.responseText);
-      const made = by ? answer.data : [answer];
-      for (const set of made) sets.set(set.id, set);
-      resolve(made);
+      const { status, responseText } = request;
+      resolve(new Response(responseText, { status, headers: { "Retry-After": request.getResponseHeader("Retry-After") ?? "" } }));
     });
     request.addEventListener("error", () => reject(unreachable()));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
@@ -142,7 +153,13 @@ export async function scores(id, set, file) {
   return (await response.json()).values;
 }
 
-export const createBatch = (body) => post("/v1/batches", body);
+const evaluationsOf = (id) => `/v1/estimates/${encodeURIComponent(id)}/evaluations`;
+/** Evaluations of stored sets, which are jobs: the newest ones. */
+export const evaluations = (id, signal) => get(evaluationsOf(id), { signal });
+export const deleteEvaluation = (id, evaluation) => send("DELETE", `${evaluationsOf(id)}/${encodeURIComponent(evaluation)}`);
+export const evaluationContent = (id, evaluation) => download(`${evaluationsOf(id)}/${encodeURIComponent(evaluation)}/content`);
+
+export const createBatch = (body) => post("/v1/batches", body, { headers: { "Idempotency-Key": newKey() } });
 export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
 export const comparison = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/comparison`, { signal });
 export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });

@@ -1,21 +1,17 @@
 // One estimate: follow it, stop it, read the result.
 
 import * as api from "./api.js";
+import { badge, STATUS_WORDS } from "./badge.js";
 import { fetchContract, optionsOf } from "./contract.js";
 import { curvePicture } from "./curve.js";
 import { alertBox, announce, h } from "./dom.js";
+import { evaluationsView } from "./evaluations.js";
 import { follow, hasEnded } from "./events.js";
 import { duration, figure, percent, when } from "./format.js";
 import { resultView } from "./result.js";
 import { describeSet, nameOf } from "./sets.js";
 import { estimateSnippets } from "./snippets.js";
 import { isWithdrawn } from "./withdrawn.js";
-
-export const STATUS_WORDS = {
-  queued: "waiting its turn", running: "running", canceling: "stopping", succeeded: "done", failed: "failed", canceled: "stopped",
-};
-
-export const badge = (status) => h("span", { class: `badge ${status}` }, STATUS_WORDS[status] ?? status);
 
 /** The options that were set, under their API names. */
 function chosenOptions(contract, estimate) {
@@ -31,6 +27,7 @@ export async function showEstimate(main, signal, id) {
   const view = new EstimateView(main, contract, first, source, target);
   view.update(first);
   const earlier = await api.curve(id);
+  if (first.result) view.showEvaluations(signal);
   if (hasEnded(first)) return view.complete(earlier.data);
   view.addPoints(earlier.data);
   await follow(id, { signal, onRecord: (record) => view.update(record), onPoint: (point) => view.advance(point), onTrouble: (error) => view.trouble(error) });
@@ -82,6 +79,10 @@ class EstimateView {
       this.lost, this.outcome,
       this.curveCard,
       h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosen)));
+  }
+
+  showEvaluations(signal) {
+    this.curveCard.before(evaluationsView(this.id, signal));
   }
 
   advance(progress) {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { alertBox, announce, h } from "./dom.js";
-import { badge } from "./estimate.js";
+import { badge } from "./badge.js";
 import { hasEnded } from "./events.js";
 import { bytes, duration, figure, plural, typeName, when } from "./format.js";
 import { columnNames, describeSet, nameOf } from "./sets.js";

@@ -77,11 +77,19 @@ function onKeyNeeded() {
 async function describeServer() {
   try {
     const [{ version }, state] = await Promise.all([api.version(), api.readiness()]);
-    const workers = state.workers?.fresh ?? 0;
-    byId("server").textContent = `wdist ${version} · ${workers === 0 ? "no worker is running: estimates will wait" : `${workers} worker${workers === 1 ? "" : "s"} ready`}`;
+    const workers = state.workers?.fresh;
+    const words = workers === undefined ? "not ready" : workers === 0 ? "no worker is running: estimates will wait" : `${workers} worker${workers === 1 ? "" : "s"} ready`;
+    byId("server").textContent = `wdist ${version} · ${words}`;
   } catch {
     byId("server").textContent = "The server does not answer.";
   }
+}
+
+/** Says for as long as requests wait for a busy server that they do. */
+function onServerBusy({ detail: { waiting } }) {
+  const note = byId("busy");
+  note.textContent = waiting > 0 ? "The server is busy; trying again …" : "";
+  note.hidden = waiting === 0;
 }
 
 // A file dropped outside a drop zone must not replace the page.
@@ -89,6 +97,7 @@ for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event
 addEventListener("hashchange", route);
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), byId("main").focus()));
 addEventListener("key-needed", onKeyNeeded);
+addEventListener("server-busy", onServerBusy);
 byId("key-button").addEventListener("click", askForKey);
 byId("key-dialog").addEventListener("close", onKeyDialogClosed);
 await Promise.all([route(), describeServer()]);

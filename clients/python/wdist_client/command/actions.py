@@ -250,9 +250,13 @@ def evaluate(
     *,
     reading: take.Reading = take.READING,
     out: Annotated[str | None, Parameter(metavar="FILE", help="write an .npy file instead of one score a line")] = None,
+    progress: take.Progress = None,
     session: Here,
 ) -> int:
-    """Score rows with the critic: high where they look like the target."""
+    """Score rows with the critic: high where they look like the target.
+
+    A stored set of more than 10,000 rows is a job of the server, which goes on after Ctrl-C; see `evaluations`.
+    """
     import numpy as np
 
     with data(given) as found:
@@ -265,7 +269,7 @@ def evaluate(
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
                 raise OptionError(f"{found} is not an .npy file of numbers") from error
-        scores = session.client.estimates.get(name).evaluate(rows)
+        scores = session.client.estimates.get(name).evaluate(rows, progress=progress)
     if out:
         np.save(out, scores)
     else:
@@ -273,9 +277,34 @@ def evaluate(
     return 0
 
 
+def evaluations(
+    name: take.Id,
+    /,
+    *,
+    delete: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(), metavar="ID", show_default=False, help="stop this one and forget its scores; repeatable"
+        ),
+    ] = (),
+    session: Here,
+) -> int:
+    """List the evaluations of stored sets by an estimate's critic, newest first, or delete some."""
+    job = session.client.estimates.get(name)
+    for each in delete:
+        job.delete_evaluation(each)
+        session.remark(f"{each} is deleted")
+    if delete:
+        return 0
+    found = job.evaluations()
+    rows = ((e.id, e.status, f"{e.done:,} of {e.rows:,} rows", session.name_of(e.sample_set)) for e in found)
+    session.say(found, table(rows))
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
     "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve,
-    "certificate": certificate, "evaluate": evaluate, "matrix": matrix, "compare": compare, "batch": batch,
-    "batches": batches, "results": results, "comparison": comparison,
+    "certificate": certificate, "evaluate": evaluate, "evaluations": evaluations, "matrix": matrix,
+    "compare": compare, "batch": batch, "batches": batches, "results": results, "comparison": comparison,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
     from wdist_client.contract import CurvePoint
-    from wdist_client.models import Estimate, Result
+    from wdist_client.models import Estimate, Evaluation, Result
 
 
 def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
@@ -87,6 +87,32 @@ class JobBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class EvaluationBar:
+    """A bar over the rows of a stored set that the server scores; `progress` None: where somebody looks."""
+
+    def __init__(self, job: Evaluation, progress: bool | None) -> None:
+        from tqdm.auto import tqdm
+
+        disable = not (watched() if progress is None else progress)
+        self._bar = tqdm(total=job.rows, desc=job.status, unit=" rows", disable=disable)
+
+    def show(self, job: Evaluation) -> None:
+        self._bar.set_description_str(job.status, refresh=False)
+        self._bar.update(job.done - self._bar.n)
+
+    def leave(self, job: Evaluation) -> None:
+        """After Ctrl-C: says that the job goes on, and what can be done with it."""
+        self.close()
+        print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
+            f"\nEvaluation {job.id} goes on without you: evaluate the same set again to get its scores.\n"
+            f'To stop it, call .delete_evaluation("{job.id}") of the estimate.',
+            file=sys.stderr,
+        )
+
+    def close(self) -> None:
+        self._bar.close()
 
 
 WITHDRAWN = "withdrawn: run again"

@@ -14,7 +14,7 @@ from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.flows import JobRecord, ShowProgress
 from wdist_client.handles.events import EventStream
-from wdist_client.models import Batch, Comparison, Estimate, Event, Result
+from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
 
 if TYPE_CHECKING:
@@ -98,9 +98,18 @@ class AsyncJob(JobRecord):
             except (APIConnectionError, APIStatusError) as error:
                 await asyncio.sleep(stream.pause(error))
 
-    async def evaluate(self, rows: Any) -> Scores:
-        """As `Job.evaluate`."""
-        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries))
+    async def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
+        """As `Job.evaluate`; cancelling the task leaves the evaluation running."""
+        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries, progress))
+
+    async def evaluations(self) -> list[Evaluation]:
+        """As `Job.evaluations`."""
+        found = self._client._pages(f"/v1/estimates/{self.id}/evaluations", requests.EvaluationPage)
+        return [record async for record in found]
+
+    async def delete_evaluation(self, evaluation: Evaluation | str) -> None:
+        """As `Job.delete_evaluation`."""
+        await self._client._send(requests.delete_evaluation(self.id, evaluation))
 
     async def refresh(self) -> Self:
         """As `Job.refresh`."""

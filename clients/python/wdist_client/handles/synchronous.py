@@ -13,7 +13,7 @@ from wdist_client.contract import Curve, CurvePoint
 from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.flows import JobRecord, ShowProgress
 from wdist_client.handles.events import EventStream
-from wdist_client.models import Batch, Comparison, Estimate, Event, Result
+from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
 
 if TYPE_CHECKING:
@@ -122,12 +122,25 @@ class Job(JobRecord):
             except (APIConnectionError, APIStatusError) as error:
                 time.sleep(stream.pause(error))
 
-    def evaluate(self, rows: Any) -> Scores:
+    def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.
 
-        rows: an array, or a stored sample set of any size.
+        A stored set of more than 10,000 rows is a job of the server; KeyboardInterrupt leaves it running. Ask again to
+        get its scores.
+
+        Args:
+            rows: an array, or a stored sample set of any size.
+            progress: shows a bar while the server works on a stored set; None: if standard error is a terminal.
         """
-        return self._client._run(flows.evaluate(self.id, rows, self._client._retries))
+        return self._client._run(flows.evaluate(self.id, rows, self._client._retries, progress))
+
+    def evaluations(self) -> list[Evaluation]:
+        """The jobs that evaluate stored sets with this critic, newest first."""
+        return list(self._client._pages(f"/v1/estimates/{self.id}/evaluations", requests.EvaluationPage))
+
+    def delete_evaluation(self, evaluation: Evaluation | str) -> None:
+        """Stops an evaluation and forgets its scores."""
+        self._client._send(requests.delete_evaluation(self.id, evaluation))
 
     def refresh(self) -> Self:
         """Fetches the current record of the job."""

@@ -122,6 +122,9 @@ class LocalTransport:
             case "GET", [name, "curve"]:
                 job = self._jobs.find(name)
                 return 200, {"data": job.curve, "complete": job.record["status"] in ENDED}
+            case "GET", [name, "evaluations"]:
+                self._jobs.find(name)
+                return 200, page_answer([], request.params)  # sets of any size are scored at once
             case "POST", [name, "cancel"]:
                 self._jobs.cancel(self._jobs.find(name))
                 return 200, self._jobs.find(name).record
