@@ -134,7 +134,7 @@ def evaluations_are_jobs(database: Database, settings: Settings) -> None:
     dispatch.migrate(database)
     queue = dispatch.Queue(database)
     worker = Attempts(database, queue, open_storage(settings), KINDS, "wrk_2")
-    worker.declare("new", 1, ["cpu"])
+    worker.leases.declare("new", 1, ["cpu"])
     assert worker.take_over(60.0) == 2
     with database.read() as session:
         rows = {row.id: row for row in session.execute(select(Evaluation)).scalars()}

@@ -56,7 +56,7 @@ def test_equal_requests_at_two_replicas_make_one_job_for_each_key(replicas: tupl
     ids = {key: answer.json()["id"] for (key, _), answer in zip(bodies, answers, strict=True)}
     assert all(answer.json()["id"] == ids[key] for (key, _), answer in zip(bodies, answers, strict=True))
     assert one.rows(f"SELECT count(*) FROM {path}") == [(3,)]
-    assert one.rows("SELECT count(*) FROM estimates WHERE status = 'queued'") == [(3,)]
+    assert one.rows("SELECT count(*) FROM jobs WHERE status = 'queued'") == [(3,)]
 
 
 @pytest.fixture
