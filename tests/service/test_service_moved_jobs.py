@@ -22,7 +22,6 @@ from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Artifact, Base, Estimate, Evaluation, Event, Job
 
-pytestmark = pytest.mark.both_stores
 REVISIONS = [f"{number:04d}" for number in range(1, 11)]
 ESTIMATES: list[dict[str, Any]] = [
     {
