@@ -45,7 +45,7 @@ def at_once(replicas: tuple[Server, Server], path: str, bodies: list[tuple[str, 
 
 
 @pytest.mark.shared_stores
-@pytest.mark.parametrize("path", ["estimates", "batches"])
+@pytest.mark.parametrize("path", ["estimates", pytest.param("batches", marks=pytest.mark.slow)])
 def test_equal_requests_at_two_replicas_make_one_job_for_each_key(replicas: tuple[Server, Server], path: str) -> None:
     one, _ = replicas
     x, y = one.upload(normal(1)), one.upload(normal(2))
@@ -56,7 +56,7 @@ def test_equal_requests_at_two_replicas_make_one_job_for_each_key(replicas: tupl
     ids = {key: answer.json()["id"] for (key, _), answer in zip(bodies, answers, strict=True)}
     assert all(answer.json()["id"] == ids[key] for (key, _), answer in zip(bodies, answers, strict=True))
     assert one.rows(f"SELECT count(*) FROM {path}") == [(3,)]
-    assert one.rows("SELECT count(*) FROM estimates WHERE status = 'queued'") == [(3,)]
+    assert one.rows("SELECT count(*) FROM jobs WHERE status = 'queued'") == [(3,)]
 
 
 @pytest.fixture
