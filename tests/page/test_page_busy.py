@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start
+from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start, zone
 from playwright.sync_api import expect
 from server_process import ServerProcess
 
@@ -55,13 +55,13 @@ def test_page_says_that_the_server_is_busy_and_tries_again(
     with all_connections(small_server, estimate):
         page.get_by_role("link", name="Compare", exact=True).click()
         expect(busy).to_be_visible(timeout=PATIENCE_MS)
-        page.get_by_label("Source: a set uploaded before")  # the form is there meanwhile
-        page.locator("input[type=file]").first.set_input_files(files["other"])
+        zone(page, "Source").get_by_role("button", name="Choose another").click()
+        zone(page, "Source").locator("input[type=file]").set_input_files(files["other"])
         page.wait_for_timeout(1500)
         expect(busy).to_be_visible()
         expect(page.get_by_role("alert")).to_have_count(0)
     expect(busy).to_be_hidden(timeout=PATIENCE_MS)
-    expect(page.get_by_role("button", name="Choose another")).to_be_visible(timeout=PATIENCE_MS)
+    expect(zone(page, "Source").get_by_role("button", name="Choose another")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator("#server")).to_contain_text("no worker is running")
 
 

@@ -78,11 +78,17 @@ app.command(
 )
 app.command(
     f"{SERVE}.tidy:tidy",
-    help="Remove what a server keeps beyond its limits of age and size.\n\nThe limits are WDIST_SERVER_RETENTION. A "
-    "running server does the same regularly.",
-    help_epilogue="Exit status: 0 done; 1 the data cannot be used; 78 a setting is wrong.",
+    help="Remove what a server keeps beyond its limits of age, number and size.\n\nThe limits are "
+    "WDIST_SERVER_RETENTION, or the table [retention] of the settings file. A running server does the same regularly. "
+    "Nothing goes that is in use.",
+    help_epilogue="Exit status: 0 done; 1 the data cannot be used; 2 wrong usage; 78 a setting is wrong.",
 )
-app.command(f"{SERVE}.doctor:doctor", help="Tell device, disk, versions and speed, and what is wrong with them.")
+app.command(
+    f"{SERVE}.doctor:doctor",
+    help="Tell device, disk, versions and speed, and what is wrong with them.\n\nWith --deep or --adopt-storage it "
+    "looks at what a server stores, and at nothing else.",
+    help_epilogue="Exit status: 0 all is well; 1 something is wrong; 2 wrong usage.",
+)
 app.command("wdist.cli.reproduce:reproduce", help="Run the paper's experiments on the published data.")
 app.command(
     "wdist.cli.completion:completion",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson
+from wdist.cli.arguments import AsJson, Switch
 from wdist.cli.output import EX_NO, say
 from wdist_service.commands.serve import DatabaseUrl, DataFolder
 
@@ -43,10 +43,11 @@ def doctor(
     data: DataFolder = None,
     database_url: DatabaseUrl = None,
     deep: Annotated[
-        bool, Parameter(negative="", help="read all stored files through and compare their digests")
+        Switch, Parameter(help="read all stored files through and name those that are damaged or missing")
     ] = False,
     adopt_storage: Annotated[
-        bool, Parameter(negative="", help="bind the storage to this database: the one that it belonged to is lost")
+        Switch,
+        Parameter(help="bind database and storage to each other as they are, where what belonged to one is lost"),
     ] = False,
     as_json: Annotated[AsJson, Parameter(help="print the findings as JSON")] = False,
 ) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson
+from wdist.cli.arguments import AsJson, Switch
 from wdist.cli.output import EX_CONFIG, fail, remark, say
 from wdist_service.commands.serve import DatabaseUrl, DataFolder
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def tidy(
     *,
-    dry_run: Annotated[bool, Parameter(help="show what would be removed, and remove nothing", negative=())] = False,
+    dry_run: Annotated[Switch, Parameter(help="show what would be removed, and remove nothing")] = False,
     data: DataFolder = None,
     database_url: DatabaseUrl = None,
-    as_json: Annotated[AsJson, Parameter(help="print what went as JSON")] = False,
+    as_json: Annotated[AsJson, Parameter(help="print what is removed as JSON")] = False,
 ) -> int:
     """Remove what goes beyond the limits in WDIST_SERVER_RETENTION; returns the exit status."""
     from sqlalchemy.exc import DatabaseError
