@@ -268,3 +268,13 @@ def test_the_command_shows_what_goes_then_removes_it(emptied: Server, tmp_path: 
     done = command("--data", str(tmp_path / "nothing"))
     assert (done.returncode, "name its --data" in done.stderr) == (78, True)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_set_that_is_sent_again_is_new_again(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    again, idle = server.upload(normal(0)), server.upload(normal(1))
+    age(server, 40, again, idle)
+    assert ids(tidy(server, {"sets_days": 30}, dry=True)) == sorted([again, idle])
+    assert server.upload(normal(0)) == again
+    assert ids(tidy(server, {"sets_days": 30})) == [idle]
+    assert [status(server, name) for name in (again, idle)] == [200, 404]

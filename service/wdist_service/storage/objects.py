@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from wdist_service.storage.quarantine import SetAside
 log = logging.getLogger("wdist.storage")
 _IN_USE_SECONDS = 60.0  # a path handed out more recently may not have been opened yet
 _ORPHAN_SECONDS = 3600.0  # a younger object may belong to an upload that is not committed yet
+_CHECKPOINT = re.compile(r"checkpoints/[a-z]+_[0-9a-z]+/\d+\.checkpoint")
 _REMEMBERED = 20_000  # versions of objects, of about 200 bytes each
 
 
@@ -287,7 +289,8 @@ class SharedCheckpoints(Checkpoints):
         return super().sweep(active)
 
     def sweep_shared(self, active: Active) -> int:
-        keys = [key for key, _ in self._bucket.list("checkpoints/")]
+        # Another installation may have its prefix below this one's: what is not named as a checkpoint is not ours.
+        keys = [key for key, _ in self._bucket.list("checkpoints/") if _CHECKPOINT.fullmatch(key)]
         found = sorted({_job_of(key) for key in keys})
         ended = set(found) - (active(found) if found else set())
         self._bucket.delete(*(key for key in keys if _job_of(key) in ended))
