@@ -143,7 +143,7 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         closing = threading.Event()
-        held_name = keep_lease(services, closing)
+        held_name = await asyncio.to_thread(keep_lease, services, closing)
         Schedule(services.database, maintenance(services), closing).start()
         yield
         closing.set()
@@ -257,6 +257,9 @@ def _declare_everywhere(operation: dict[str, Any], *, is_versioned: bool) -> Non
     for status, answer in problems.responses(*always).items():
         answers.setdefault(str(status), answer)
     for status, answer in answers.items():
+        for content in answer.get("content", {}).values():
+            if "itemSchema" in content:  # what a stream is made of; FastAPI adds that the whole of it is a string
+                content.pop("schema", None)
         if links := _NEXT.get((operation["operationId"], status)):
             answer["links"] = links
         headers = answer.setdefault("headers", {})

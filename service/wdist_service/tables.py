@@ -118,7 +118,7 @@ class SampleSet(OwnedRow):
     identity: Mapped[str | None] = mapped_column(String(64), unique=True)  # sample_sets/identity.py
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # that count towards the quota of its owner
     created_at: Mapped[float]
-    used_at: Mapped[float | None]  # when a job that has since been deleted used it last
+    used_at: Mapped[float | None]  # when it was sent again, or a job that has since been deleted used it last
 
 
 class Job(OwnedRow):

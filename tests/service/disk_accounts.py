@@ -67,7 +67,7 @@ def _files(data: Path) -> list[str]:
 
 def _objects(server: Server) -> list[str]:
     from wdist_service.settings import Settings
-    from wdist_service.storage.objects import Bucket
+    from wdist_service.storage.bucket import Bucket
 
     given = {name.removeprefix("WDIST_SERVER_").lower(): value for name, value in server.environment.items()}
     if "storage_url" not in given:

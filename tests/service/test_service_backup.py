@@ -12,13 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from postgres_process import programs
 from service_process import Server, normal
 from stores import Stores
 
 from wdist_service.settings import Settings
-from wdist_service.storage.objects import Bucket
+from wdist_service.storage.bucket import Bucket
 
 _KEPT = ("storage_url", "storage_endpoint", "storage_access_key", "storage_secret_key")
 
@@ -54,7 +53,6 @@ def content(server: Server, sample_set: str) -> str:
     return hashlib.sha256(server.client.get(f"/v1/sample-sets/{sample_set}/content").content).hexdigest()
 
 
-@pytest.mark.both_stores
 def test_a_restored_backup_has_everything(own_server: Callable[..., Server], stores: Stores, tmp_path: Path) -> None:
     server = own_server()
     key = server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]

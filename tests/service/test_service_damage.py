@@ -110,9 +110,17 @@ def test_a_version_of_a_file_is_read_through_once(tmp_path: Path) -> None:
     assert not checked.holds(sha256, file)
     checked.trust(sha256, file)  # what was hashed while it was written is not read again: its digest is believed
     assert checked.holds(sha256, file)
-    os.utime(file, ns=(1, file.stat().st_mtime_ns))  # use is no change
-    assert checked.holds(sha256, file)
     os.utime(file, ns=(1, 1))
     assert not checked.holds(sha256, file), "another version is read through"
+    checked.trust(sha256, file)
+    os.utime(file, ns=(1, 1))
+    assert not checked.holds(sha256, file), "no program can set back the time at which anything was changed"
     with pytest.raises(FileNotFoundError):
         checked.holds(sha256, tmp_path / "none")
+    linked = Checked(are_linked=True)
+    linked.trust(sha256, file)
+    (tmp_path / "link").hardlink_to(file)
+    os.utime(file, ns=(2, 1))
+    assert linked.holds(sha256, file), "links come and go, and use is no change"
+    os.utime(file, ns=(2, 2))
+    assert not linked.holds(sha256, file)

@@ -75,7 +75,6 @@ def watched(tmp_path: Path, stores: Stores) -> Iterator[tuple[Server, LoopWatch]
     server.kill()
 
 
-@pytest.mark.both_stores
 def test_no_endpoint_blocks_the_event_loop(watched: tuple[Server, LoopWatch]) -> None:
     server, watch = watched
     ids, done = story(server.client)

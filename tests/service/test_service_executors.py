@@ -134,10 +134,41 @@ def test_callers_take_turns_and_livez_waits_for_nobody() -> None:
 
     asyncio.run(burst())
     assert len(begun) == 503
-    assert [name for name in begun if name.isdigit()] == [str(number) for number in range(500)]
     assert begun.index("livez") < 10
     assert begun.index("get") < 10
     assert begun.index("other") < 10
+
+
+@pytest.mark.parametrize("callers", [1, 2, 3])
+def test_the_newest_and_the_oldest_of_each_caller_come_by_turns(callers: int) -> None:
+    begun: list[tuple[int, int]] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        begun.append(scope["name"])
+
+    turns = Turns(app)
+
+    async def ask(caller: int, number: int) -> None:
+        headers = [(b"authorization", b"Bearer %d" % caller)]
+        scope = {
+            "type": "http",
+            "path": "/v1/estimates",
+            "method": "POST",
+            "headers": headers,
+            "name": (caller, number),
+        }
+        await turns(scope, None, None)  # type: ignore[arg-type]
+
+    async def flood() -> None:
+        await asyncio.gather(*(ask(caller, number) for number in range(100) for caller in range(callers)))
+
+    asyncio.run(flood())
+    for caller in range(callers):
+        order = [number for each, number in begun if each == caller]
+        at_once = next(place for place, number in enumerate(order) if number != place)  # nobody waited yet
+        by_turns = order[at_once:]
+        assert by_turns[::2] == list(range(99, 99 - len(by_turns[::2]), -1))
+        assert by_turns[1::2] == list(range(at_once, at_once + len(by_turns[1::2])))
 
 
 @contextmanager
@@ -163,7 +194,7 @@ def new_estimate(database: Database, name: str) -> None:
                 )
             )  # fmt: skip
             session.flush()
-        options = {"source_id": "ss_1", "target_id": "ss_1", "options": {}, "labels": {}}
+        options = {"source_id": "ss_1", "target_id": "ss_1", "own_options": {}, "own_labels": {}}
         session.add(Estimate(id=name, tenant_id=LOCAL_TENANT, **options))
 
 
@@ -247,7 +278,7 @@ def test_evaluations_that_wait_hold_up_nobody(own_server: OwnServer) -> None:
     frozen: set[int] = set()
 
     def freeze() -> bool:
-        for pid in set(server.pids("evaluation")) - frozen:
+        for pid in set(server.pids("evaluator")) - frozen:
             os.kill(pid, signal.SIGSTOP)
             frozen.add(pid)
         return len(frozen) >= 2

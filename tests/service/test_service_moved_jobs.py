@@ -22,7 +22,6 @@ from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Artifact, Base, Estimate, Evaluation, Event, Job
 
-pytestmark = pytest.mark.both_stores
 REVISIONS = [f"{number:04d}" for number in range(1, 11)]
 ESTIMATES: list[dict[str, Any]] = [
     {
@@ -134,7 +133,7 @@ def evaluations_are_jobs(database: Database, settings: Settings) -> None:
     dispatch.migrate(database)
     queue = dispatch.Queue(database)
     worker = Attempts(database, queue, open_storage(settings), KINDS, "wrk_2")
-    worker.declare("new", 1, ["cpu"])
+    worker.leases.declare("new", 1, ["cpu"])
     assert worker.take_over(60.0) == 2
     with database.read() as session:
         rows = {row.id: row for row in session.execute(select(Evaluation)).scalars()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +11,18 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attempts_bench import Bench
 from service_process import Server, normal
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DatabaseError
 from stores import Stores
 
 from wdist_service.database import Database, is_race, retried_after_races
+from wdist_service.errors import NotFoundError
+from wdist_service.evaluations.service import Evaluations
+from wdist_service.keys.quotas import Quota
 from wdist_service.settings import Settings
-from wdist_service.tables import Property
+from wdist_service.tables import Estimate, Evaluation, Property, SampleSet
 
 MakeServer = Callable[..., Server]
 
@@ -45,7 +50,7 @@ def at_once(replicas: tuple[Server, Server], path: str, bodies: list[tuple[str, 
 
 
 @pytest.mark.shared_stores
-@pytest.mark.parametrize("path", ["estimates", "batches"])
+@pytest.mark.parametrize("path", ["estimates", pytest.param("batches", marks=pytest.mark.slow)])
 def test_equal_requests_at_two_replicas_make_one_job_for_each_key(replicas: tuple[Server, Server], path: str) -> None:
     one, _ = replicas
     x, y = one.upload(normal(1)), one.upload(normal(2))
@@ -56,7 +61,7 @@ def test_equal_requests_at_two_replicas_make_one_job_for_each_key(replicas: tupl
     ids = {key: answer.json()["id"] for (key, _), answer in zip(bodies, answers, strict=True)}
     assert all(answer.json()["id"] == ids[key] for (key, _), answer in zip(bodies, answers, strict=True))
     assert one.rows(f"SELECT count(*) FROM {path}") == [(3,)]
-    assert one.rows("SELECT count(*) FROM estimates WHERE status = 'queued'") == [(3,)]
+    assert one.rows("SELECT count(*) FROM jobs WHERE status = 'queued'") == [(3,)]
 
 
 @pytest.fixture
@@ -132,3 +137,44 @@ def test_an_error_that_is_no_race_is_raised_at_once(database: Database) -> None:
         ask()
     assert tries == 1
     assert not is_race(caught.value)
+
+
+@pytest.mark.shared_stores
+def test_deleting_an_estimate_while_it_is_evaluated_is_a_race_that_both_survive(bench: Bench) -> None:
+    """Both need the estimate and its set, in opposite orders; a third one has them begin in the order that collides."""
+    estimate = bench.submit()
+    with bench.database.write() as session:
+        session.execute(text("UPDATE jobs SET status = 'succeeded', finished_at = 1 WHERE id = :id"), {"id": estimate})
+    evaluations = Evaluations(bench.database, bench.queue, bench.storage, bench.settings)
+    with bench.database.read() as session:
+        row, sample_set = session.get_one(Estimate, estimate), session.get_one(SampleSet, bench.sets[0])
+
+    def evaluate() -> str | None:
+        try:
+            return evaluations.submit("local", row, sample_set, width=1, gradient=False, quota=Quota()).id
+        except NotFoundError:
+            return None  # it was deleted first
+
+    with ThreadPoolExecutor(2) as pool:
+        with bench.database.write() as session:
+            session.execute(select(SampleSet).where(SampleSet.id == sample_set.id).with_for_update())
+            evaluated = pool.submit(evaluate)
+            until_waiting(bench.database, 1)
+            deleted = pool.submit(bench.jobs.delete, "local", estimate)
+            until_waiting(bench.database, 2)
+        deleted.result(60)
+        evaluated.result(60)
+    with bench.database.read() as session:
+        assert session.get(Estimate, estimate) is None
+        assert session.execute(select(func.count()).select_from(Evaluation)).scalar_one() == 0
+
+
+def until_waiting(database: Database, count: int) -> None:
+    """Return once so many transactions of this database wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 30
+    with database.read() as session:
+        while session.execute(text(query)).scalar_one() < count:
+            session.commit()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from service_process import Server, normal
+from stores import Stores
 
 from wdist_service.database import Database
 from wdist_service.decoding.runner import Decoders
@@ -21,7 +22,6 @@ from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 
-pytestmark = pytest.mark.both_stores
 DAY = 86_400.0
 QUICK = {"critic": "affine", "steps": 5, "baseline_rows": 0}
 
@@ -36,6 +36,23 @@ def tidy(server: Server, limits: dict[str, Any], *, dry: bool = False) -> Forgot
         sets = SampleSets(database, storage, Decoders(settings))
         retention = Retention(database, storage, sets, settings.retention)
         return retention.plan() if dry else retention.apply()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("retention") / "data", environment=stores.environment()) as server:
+        yield server
+
+
+@pytest.fixture
+def emptied(running: Server) -> Server:
+    """A server that holds nothing, whatever the tests before left in it."""
+    for kind in ("estimates", "batches"):
+        age(running, 1000, *(each["id"] for each in running.client.get(f"/v1/{kind}").json()["data"]))
+    tidy(running, {"estimates_days": 1, "batches_days": 1})
+    for each in running.client.get("/v1/sample-sets").json()["data"]:
+        assert running.client.delete(path(each["id"])).status_code == 204
+    return running
 
 
 def ids(forgotten: Forgotten) -> list[str]:
@@ -76,8 +93,10 @@ def status(server: Server, name: str) -> int:
     return server.client.get(path(name)).status_code
 
 
-def test_what_is_old_goes_as_it_was_shown(own_server: Callable[..., Server]) -> None:
-    server = own_server()
+@pytest.mark.both_stores
+def test_what_is_old_goes_as_it_was_shown(emptied: Server) -> None:
+    server = emptied
+    used_before = len(server.rows("SELECT id FROM device_use"))
     old, new, idle, fresh = (server.upload(normal(seed)) for seed in range(4))
     first, second = run(server, old, idle), run(server, old, new)
     of_batch, members = batch(server, old, idle)
@@ -94,7 +113,7 @@ def test_what_is_old_goes_as_it_was_shown(own_server: Callable[..., Server]) -> 
     assert files.isdisjoint(row.sha256 for row in server.rows("SELECT sha256 FROM artifacts"))
     assert ids(tidy(server, limits)) == []
     # Its device seconds still count.
-    assert len(server.rows("SELECT id FROM device_use")) == 1 + len(members)
+    assert len(server.rows("SELECT id FROM device_use")) == used_before + 1 + len(members)
 
 
 def test_nothing_in_use_goes(own_server: Callable[..., Server]) -> None:
@@ -116,8 +135,8 @@ def test_nothing_in_use_goes(own_server: Callable[..., Server]) -> None:
         assert [status(waiting, name) for name in (used, other, scored, done, queued, made)] == [200] * 6
 
 
-def test_a_set_is_as_old_as_its_last_use_even_when_the_estimate_is_gone(own_server: Callable[..., Server]) -> None:
-    server = own_server()
+def test_a_set_is_as_old_as_its_last_use_even_when_the_estimate_is_gone(emptied: Server) -> None:
+    server = emptied
     source, target, by_hand = (server.upload(normal(seed)) for seed in range(3))
     estimate, deleted = run(server, source, target), run(server, by_hand, target)
     age(server, 60, source, target, by_hand)
@@ -128,8 +147,8 @@ def test_a_set_is_as_old_as_its_last_use_even_when_the_estimate_is_gone(own_serv
     assert ids(tidy(server, {"sets_days": 15})) == sorted([source, target, by_hand])
 
 
-def test_limits_of_size_take_the_oldest_first(own_server: Callable[..., Server]) -> None:
-    server = own_server()
+def test_limits_of_size_take_the_oldest_first(emptied: Server) -> None:
+    server = emptied
     sets = [server.upload(normal(seed)) for seed in range(5)]
     estimates = [run(server, sets[0], sets[1], seed=seed) for seed in range(3)]
     age(server, 1, *sets, *estimates)
@@ -181,8 +200,8 @@ def events(server: Server, estimate: str, after: int = 0) -> list[tuple[int, str
     return found
 
 
-def test_events_of_ended_jobs_are_compacted_and_streams_go_on(own_server: Callable[..., Server]) -> None:
-    server = own_server()
+def test_events_of_ended_jobs_are_compacted_and_streams_go_on(emptied: Server) -> None:
+    server = emptied
     source, target = server.upload(normal(1)), server.upload(normal(2))
     old, recent = run(server, source, target, seed=1), run(server, source, target, seed=2)
     for estimate in (old, recent):
@@ -225,8 +244,8 @@ def test_a_server_applies_its_limits_by_itself(own_server: Callable[..., Server]
 
 
 @pytest.mark.local_stores
-def test_the_command_shows_what_goes_then_removes_it(own_server: Callable[..., Server], tmp_path: Path) -> None:
-    server = own_server("--workers", "0")
+def test_the_command_shows_what_goes_then_removes_it(emptied: Server, tmp_path: Path) -> None:
+    server = emptied
     old, new = server.upload(normal(1)), server.upload(normal(2))
     age(server, 31, old)
 
@@ -249,3 +268,13 @@ def test_the_command_shows_what_goes_then_removes_it(own_server: Callable[..., S
     done = command("--data", str(tmp_path / "nothing"))
     assert (done.returncode, "name its --data" in done.stderr) == (78, True)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_set_that_is_sent_again_is_new_again(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    again, idle = server.upload(normal(0)), server.upload(normal(1))
+    age(server, 40, again, idle)
+    assert ids(tidy(server, {"sets_days": 30}, dry=True)) == sorted([again, idle])
+    assert server.upload(normal(0)) == again
+    assert ids(tidy(server, {"sets_days": 30})) == [idle]
+    assert [status(server, name) for name in (again, idle)] == [200, 404]

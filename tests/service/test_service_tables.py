@@ -379,3 +379,20 @@ def test_a_misspelled_parameter_is_refused_as_it_would_be_data(server: Server, p
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"field": "droop", "message": "there is no 'droop' here"}]
     assert server.client.post(f"{address}format=csv&drop=id&categories=cut", content=body).status_code == 201
+
+
+LEVELS = ("a b", "a\u00a0b", "c")
+
+
+def test_levels_whose_names_become_equal_and_that_have_equal_rows_are_one_set(server: Server) -> None:
+    """A no-break space in a name is kept as a space."""
+    rows = "".join(f"{level},{k},{k * k}\n" for level in LEVELS for k in range(5))
+    for status in (201, 200):
+        answer = server.client.post(
+            "/v1/sample-sets/by", params={"by": "g"}, content=f"g,x,y\n{rows}".encode(),
+            headers={"Content-Type": "text/csv"},
+        )  # fmt: skip
+        assert answer.status_code == status, answer.text
+        made = answer.json()["data"]
+        assert [each["name"] for each in made] == ["a b", "a b", "c"]
+        assert made[0]["id"] == made[1]["id"] != made[2]["id"]

@@ -73,8 +73,8 @@ def _read_through(database: Database, storage: Storage) -> Iterator[Found]:
             except DamagedError as error:
                 faults += 1
                 if faults <= _SHOWN:
-                    state = "is missing" if error.is_missing else "is damaged"
-                    yield "fail", "content", f"{', '.join(names_of(session, sha256))} {state}: {error.sha256}"
+                    whose = ", ".join(names_of(session, sha256))
+                    yield "fail", "content", f"{whose} {error.in_words}: {error.sha256}"
         unnamed = sum(1 for sha256 in storage.stored() if sha256 not in hashes)
     if faults > _SHOWN:
         yield "fail", "content", f"and {faults - _SHOWN:,} more"

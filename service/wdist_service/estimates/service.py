@@ -125,6 +125,7 @@ class Estimates:
                 record(session, estimate.id, "status", data)
         return estimate
 
+    @retried_after_races
     def delete(self, tenant_id: str, estimate_id: str) -> None:
         """Delete a finished estimate and its files. Raises ConflictError while it is queued or running."""
         with self._database.write() as session:

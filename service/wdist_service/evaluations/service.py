@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from wdist.data.columns import check_names
 from wdist.errors import SampleError
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.evaluations.coding import encoding_of, schema_of
 from wdist_service.ids import new_id
@@ -39,6 +39,7 @@ class Evaluations:
         self._storage = storage
         self._settings = settings
 
+    @retried_after_races
     def submit(
         self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, width: int, gradient: bool, quota: Quota
     ) -> Evaluation:
@@ -74,20 +75,23 @@ class Evaluations:
             owners.submit(session, self._queue, [row])
             return row
 
+    @retried_after_races
     def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
         """Delete an evaluation. The worker that runs it stops."""
         with self._database.write() as session:
-            row = find(session, tenant_id, evaluation_id, estimate_id)
+            row = find(session, tenant_id, evaluation_id, estimate_id, lock="update")
             hashes = owners.delete_jobs(session, [row.id])
         if row.status == Status.QUEUED:
             self._queue.withdraw([(row.id, row.attempt)])
         discard_unused(self._database, self._storage, hashes)
 
 
-def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str) -> Evaluation:
-    """One evaluation of one estimate. Raises NotFoundError."""
+def find(
+    session: Session, tenant_id: str, evaluation_id: str, estimate_id: str, lock: Literal["update"] | None = None
+) -> Evaluation:
+    """One evaluation of one estimate, locked as in `tenancy.find`. Raises NotFoundError."""
     tenancy.find(session, Estimate, tenant_id, estimate_id)
-    row = tenancy.find(session, Evaluation, tenant_id, evaluation_id)
+    row = tenancy.find(session, Evaluation, tenant_id, evaluation_id, lock=lock)
     if row.estimate_id != estimate_id:
         raise tenancy.missing(Evaluation, evaluation_id)
     return row

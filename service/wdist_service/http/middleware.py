@@ -212,6 +212,19 @@ async def _drain(receive: Receive, taken: int) -> None:
             return
 
 
+class _Line:
+    """Requests of one caller that wait for their turn: the newest and the oldest come by turns."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self._is_for_the_newest = True
+
+    def next(self) -> asyncio.Future[None]:
+        turn = self.waiting.pop() if self._is_for_the_newest else self.waiting.popleft()
+        self._is_for_the_newest = not self._is_for_the_newest
+        return turn
+
+
 class Turns(Middleware):
     """Lets requests in, a few in each round of the event loop: of each caller in turn, and its GETs apart from others.
 
@@ -225,10 +238,9 @@ class Turns(Middleware):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app)
-        self._lines: OrderedDict[tuple[str, bool], deque[asyncio.Future[None]]] = OrderedDict()
+        self._lines: OrderedDict[tuple[str, bool], _Line] = OrderedDict()
         self._begun = 0
         self._is_scheduled = False
-        self._is_for_the_newest = True
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in _WITHOUT_TURNS:
@@ -244,17 +256,16 @@ class Turns(Middleware):
             return
         turn = asyncio.get_running_loop().create_future()
         caller = Headers(scope=scope).get("authorization") or str((scope.get("client") or [""])[0])
-        self._lines.setdefault((caller, scope["method"] in {"GET", "HEAD"}), deque()).append(turn)
+        self._lines.setdefault((caller, scope["method"] in {"GET", "HEAD"}), _Line()).waiting.append(turn)
         await turn
 
     def _next_round(self) -> None:
         self._begun = 0
         while self._lines and self._begun < _BEGIN_AT_ONCE:
-            line, turns = self._lines.popitem(last=False)
-            turn = turns.pop() if self._is_for_the_newest else turns.popleft()
-            self._is_for_the_newest = not self._is_for_the_newest
-            if turns:
-                self._lines[line] = turns  # at the end: others first
+            caller, line = self._lines.popitem(last=False)
+            turn = line.next()
+            if line.waiting:
+                self._lines[caller] = line  # at the end: others first
             if not turn.done():  # its request was not canceled
                 turn.set_result(None)
                 self._begun += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ from wdist_service.queue.records import record, record_status
 from wdist_service.storage.files import Storage
 from wdist_service.tables import Artifact, Job, Role, Status
 
+log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
 _CAP = 5
 
@@ -81,9 +83,7 @@ class Attempts:
                     break
             else:
                 return []
-            kind = self._kinds.of(first.job_id)
-            row = session.get_one(kind.table, first.job_id)
-            others = [] if most == 1 or first.attempt > 1 else kind.companions(session, row, most)
+            others = [] if most == 1 or first.attempt > 1 else self._companions(session, first.job_id, most)
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
                 taken = Job.id.in_([claim.job_id for claim in claims])
@@ -96,18 +96,36 @@ class Attempts:
         values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None, "together": None}
         if not self._change(session, job_id, attempt, (Status.QUEUED,), **values):
             return None
-        kind = self._kinds.of(job_id)
-        row = session.get_one(kind.table, job_id)
-        if row.started_at is None:
-            row.started_at = time.time()
+        begun = Job.id == job_id, Job.started_at.is_(None)
+        session.execute(update(Job).where(*begun).values(started_at=time.time()))
         record_status(session, job_id, Status.RUNNING, attempt)
         try:
+            kind = self._kinds.of(job_id)
+            row = session.get_one(kind.table, job_id)
             work = kind.work(session, row)
+        except DatabaseError:
+            raise
         except UnworkableError as error:
             self._fail(session, job_id, attempt, {"type": "invalid", "message": str(error)})
             return None
+        except Exception as error:  # else it would stay the first of its tenant, and none of the others would start
+            log.exception("the tables do not have what a job needs", extra={"estimate": job_id})
+            message = f"what this server stored of it cannot be read ({type(error).__name__}): submit it again"
+            self._fail(session, job_id, attempt, {"type": "internal_error", "message": message})
+            return None
         cost = math.inf if row.cost_seconds is None else row.cost_seconds
         return Claim(job_id, attempt, kind.runner, work, cost, row.finish_asked_at is not None)
+
+    def _companions(self, session: Session, job_id: str, most: int) -> list[str]:
+        """Jobs to run together with a claimed one; none if what is stored of one of them cannot be read."""
+        kind = self._kinds.of(job_id)
+        try:
+            return kind.companions(session, session.get_one(kind.table, job_id), most)
+        except DatabaseError:
+            raise
+        except Exception:  # it will fail by itself when its turn comes
+            log.exception("cannot tell what runs together with a job", extra={"estimate": job_id})
+            return []
 
     def watch(self) -> dict[str, Held]:
         """Every job that this worker holds according to the tables, by its id."""

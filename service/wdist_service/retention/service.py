@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.queue import owners
 from wdist_service.retention import entries
@@ -76,11 +76,12 @@ class Retention:
             left = [entry for entry in found if entry.id not in going]
             return removals + _possible(session, left, server, now)
 
+    @retried_after_races
     def _remove(self, removal: Removal) -> bool:
         entry = removal.entry
         try:
             if entry.kind == "sample set":
-                self._sets.delete(entry.tenant_id, entry.id)
+                self._sets.delete(entry.tenant_id, entry.id, unless_used_after=entry.at)
             elif entry.kind == "batch":
                 self._remove_batch(entry)
             else:

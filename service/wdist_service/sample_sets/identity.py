@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from hashlib import sha256
 from typing import Any
 
@@ -21,11 +22,14 @@ def identity_of(row: SampleSet) -> str:
 
 
 def stored_as(session: Session, row: SampleSet) -> SampleSet | None:
-    """The stored set that one just received is; None if it is new. Without a name, it is the newest such set."""
+    """The stored set that one just received is; None if it is new. Without a name, it is the newest such set.
+
+    It is locked until the transaction ends, so that nobody deletes it before the sender knows its id.
+    """
     query = select(SampleSet).where(SampleSet.tenant_id == row.tenant_id, SampleSet.sha256 == row.sha256)
     if row.name is not None:
         query = query.where(SampleSet.name == row.name)
-    found = session.scalars(query.order_by(SampleSet.id.desc()))
+    found = session.scalars(query.order_by(SampleSet.id.desc()).with_for_update())
     return next((each for each in found if _meaning(each) == _meaning(row)), None)
 
 
@@ -40,7 +44,8 @@ def _origin(row: SampleSet) -> list[Any]:
 
 
 def complete(stored: SampleSet, row: SampleSet) -> None:
-    """Note the file of a stored set that came to a version which did not keep it: that of the same set, sent again."""
+    """Note of a stored set that it was sent again: a use, and it names the file if another version did not."""
+    stored.used_at = max(stored.used_at or 0.0, time.time())
     if stored.file_sha256 is None:
         stored.file_sha256, stored.reading = row.file_sha256, row.reading
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding.formats import Format, is_kept_as_sent
 from wdist_service.decoding.runner import Decoders, LevelsOf, NoRoomError, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
@@ -210,6 +211,7 @@ class SampleSets:
         """
         return self._add_all([(file, row)], room, also)[0]
 
+    @retried_after_races
     def _add_all(
         self, received: Sequence[tuple[Incoming, SampleSet]], room: Room, also: Also | None = None
     ) -> list[tuple[SampleSet, bool]]:
@@ -218,26 +220,29 @@ class SampleSets:
             self._storage.send(file)
         with self._database.write() as session:
             self._database.hold(session, *(row.sha256 for _, row in received))
-            known = [stored_as(session, row) for _, row in received]
-            new = [each for each, found in zip(received, known, strict=True) if found is None]
-            for _, row in new:
-                row.stored_bytes = row.bytes + bytes_beside_files(
-                    row.statistics, row.column_names, row.table_schema, row.notes, row.reading
-                )
+            new: dict[str, SampleSet] = {}  # by identity: levels may have the same rows, and names that become equal
+            stored = []
+            for _, row in received:
+                row.identity = identity_of(row)
+                if (found := new.get(row.identity) or stored_as(session, row)) is None:
+                    row.stored_bytes = row.bytes + bytes_beside_files(
+                        row.statistics, row.column_names, row.table_schema, row.notes, row.reading
+                    )
+                    new[row.identity] = row
+                else:
+                    complete(found, row)
+                stored.append((found or row, found is None))
             if new:
-                room.admit(session, sum(row.stored_bytes for _, row in new))
+                room.admit(session, sum(row.stored_bytes for row in new.values()))
             for file, _ in received:  # also of known sets: what was stored may be damaged
                 self._storage.place(file)
-            for _, row in new:
-                row.identity = identity_of(row)
-                session.add(row)
-            for (_, row), found in zip(received, known, strict=True):
-                if found is not None:
-                    complete(found, row)
-                if also is not None:
-                    also(session, found or row)
-            return [(found or row, found is None) for (_, row), found in zip(received, known, strict=True)]
+            session.add_all(new.values())
+            if also is not None:
+                for row, _ in stored:
+                    also(session, row)
+            return stored
 
+    @retried_after_races
     def name_columns(self, tenant_id: str, sample_set_id: str, names: list[str]) -> SampleSet:
         """Name the columns of a stored table. Raises InvalidError, and ConflictError if they have other names."""
         with self._database.write() as session:
@@ -250,10 +255,13 @@ class SampleSets:
             row.identity = identity_of(row)
             return row
 
-    def delete(self, tenant_id: str, sample_set_id: str) -> None:
-        """Delete a set. Raises ConflictError while a queued or running job needs it."""
+    @retried_after_races
+    def delete(self, tenant_id: str, sample_set_id: str, unless_used_after: float = math.inf) -> None:
+        """Delete a set. Raises ConflictError while a queued or running job needs it, and if it was sent again since."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
+            if (row.used_at or 0.0) > unless_used_after:
+                raise ConflictError(f"{called(row)} was used again")
             if is_in_use(session, row.id):
                 raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)

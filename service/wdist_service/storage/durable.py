@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -44,6 +45,16 @@ def move_durably(path: Path, to: Path) -> None:
     make_folder(to.parent)
     path.rename(to)
     sync_folder(to.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove what has this name, if there is anything: a file, or a folder that somebody put in its place."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        if path.is_symlink() or not path.is_dir():
+            raise
+        shutil.rmtree(path)
 
 
 def make_folder(path: Path, mode: int = FOLDER_MODE) -> Path:

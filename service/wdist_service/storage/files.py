@@ -23,7 +23,7 @@ from wdist_service.storage import quarantine
 from wdist_service.storage.abandoned import Scratch, is_held, remove_abandoned, remove_parts
 from wdist_service.storage.checkpoints import Checkpoints
 from wdist_service.storage.damage import Checked, DamagedError, digest
-from wdist_service.storage.durable import close_folder, make_folder, move_durably, write_durably
+from wdist_service.storage.durable import close_folder, make_folder, move_durably, remove, write_durably
 from wdist_service.storage.quarantine import SetAside
 
 log = logging.getLogger("wdist.storage")
@@ -169,7 +169,7 @@ class Storage:
         """
         path = self._blob(file.sha256)
         with contextlib.suppress(FileNotFoundError):
-            if not self._checked.holds(file.sha256, path):
+            if not self._is_sound(file.sha256, path):
                 self._set_damaged_aside(file.sha256, path)
 
     def place(self, file: Incoming) -> None:
@@ -196,8 +196,10 @@ class Storage:
         except FileNotFoundError:
             if self.bring_back(sha256):
                 return self.path(sha256)
-            raise DamagedError(sha256, is_missing=True) from None
-        raise DamagedError(sha256, is_missing=False)
+            raise DamagedError(sha256, "missing") from None
+        except PermissionError:  # it stays where it is: it may be whole
+            raise DamagedError(sha256, "unreadable") from None
+        raise DamagedError(sha256, "damaged")
 
     def keep(self, sha256: str, directory: Path) -> Path:
         """A local file with this content that lasts as long as `directory`, which the caller removes."""
@@ -206,8 +208,15 @@ class Storage:
     def has(self, sha256: str) -> bool:
         """Whether this content is stored and sound, as far as can be told without a transfer."""
         try:
-            return self._checked.holds(sha256, self._blob(sha256))
+            return self._is_sound(sha256, self._blob(sha256))
         except FileNotFoundError:
+            return False
+
+    def _is_sound(self, sha256: str, path: Path) -> bool:
+        """Whether a file can be read and has this content. Raises FileNotFoundError."""
+        try:
+            return self._checked.holds(sha256, path)
+        except PermissionError:
             return False
 
     def check(self, sha256: str) -> None:
@@ -215,15 +224,17 @@ class Storage:
         try:
             found = digest(self._blob(sha256))
         except FileNotFoundError:
-            raise DamagedError(sha256, is_missing=True) from None
+            raise DamagedError(sha256, "missing") from None
+        except PermissionError:
+            raise DamagedError(sha256, "unreadable") from None
         if found != sha256:
-            raise DamagedError(sha256, is_missing=False)
+            raise DamagedError(sha256, "damaged")
 
     # --- content goes
 
     def discard(self, sha256: str) -> None:
         """Remove content for good: its owner deleted it."""
-        self._blob(sha256).unlink(missing_ok=True)
+        remove(self._blob(sha256))
         self._checked.forget(sha256)
 
     def set_aside(self, sha256: str) -> None:
@@ -233,11 +244,11 @@ class Storage:
     def _set_damaged_aside(self, sha256: str, path: Path) -> None:
         place = quarantine.new_place(sha256, is_damaged=True)
         self._move_aside(path, place)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
             if digest(self._quarantine / place.key) == sha256:  # repaired in the meantime
                 move_durably(self._quarantine / place.key, path)
-            else:
-                log.error("stored content is damaged and was set aside", extra={"sha256": sha256})
+                return
+        log.error("stored content is damaged and was set aside", extra={"sha256": sha256})
 
     def _move_aside(self, path: Path, place: SetAside) -> None:
         with contextlib.suppress(FileNotFoundError):  # another process was first
@@ -246,10 +257,13 @@ class Storage:
 
     def bring_back(self, sha256: str) -> bool:
         """Bring content back from quarantine; False if it is not there."""
-        for place in self.quarantined():
-            if place.sha256 == sha256 and not place.is_damaged:
-                with contextlib.suppress(FileNotFoundError):
-                    move_durably(self._quarantine / place.key, self._blob(sha256))
+        found = [place for place in self.quarantined() if place.sha256 == sha256]
+        for place in sorted(found, key=lambda place: place.is_damaged):
+            path = self._quarantine / place.key
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                # What was repaired while it was found to be damaged is whole, if its process died at that moment.
+                if not place.is_damaged or digest(path) == sha256:
+                    move_durably(path, self._blob(sha256))
                     return True
         return False
 
@@ -261,7 +275,7 @@ class Storage:
     def drop(self, place: SetAside) -> None:
         """Delete a piece of the quarantine for good."""
         path = self._quarantine / place.key
-        path.unlink(missing_ok=True)
+        remove(path)
         with contextlib.suppress(OSError):  # it holds other pieces
             path.parent.rmdir()
 

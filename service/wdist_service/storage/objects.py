@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,14 +22,15 @@ from wdist_service.settings import Settings
 from wdist_service.storage import quarantine
 from wdist_service.storage.bucket import Bucket, Version
 from wdist_service.storage.checkpoints import Active, Checkpoints, number
-from wdist_service.storage.damage import DamagedError
-from wdist_service.storage.durable import close_folder, make_folder, move_durably, write_durably
+from wdist_service.storage.damage import Checked, DamagedError
+from wdist_service.storage.durable import close_folder, make_folder, move_durably, remove, write_durably
 from wdist_service.storage.files import Incoming, Storage, identity_in, is_sha256
 from wdist_service.storage.quarantine import SetAside
 
 log = logging.getLogger("wdist.storage")
 _IN_USE_SECONDS = 60.0  # a path handed out more recently may not have been opened yet
 _ORPHAN_SECONDS = 3600.0  # a younger object may belong to an upload that is not committed yet
+_CHECKPOINT = re.compile(r"checkpoints/[a-z]+_[0-9a-z]+/\d+\.checkpoint")
 _REMEMBERED = 20_000  # versions of objects, of about 200 bytes each
 
 
@@ -51,6 +53,7 @@ class ObjectStorage(Storage):
         self._fetching: dict[str, threading.Lock] = {}
         self._sound: dict[str, Version] = {}  # objects that this process wrote, or read through
         self._lock = threading.Lock()
+        self._checked = Checked(are_linked=True)
         self.checkpoints = SharedCheckpoints(settings.data / "checkpoints", self._bucket)
 
     @property
@@ -69,8 +72,9 @@ class ObjectStorage(Storage):
         self.send(file)  # again: another transaction may have discarded the content since `send`
         path = self._cached(file.sha256)
         with contextlib.suppress(FileNotFoundError):
-            if self._checked.holds(file.sha256, path):
+            if self._is_sound(file.sha256, path):
                 return
+            remove(path)
         move_durably(file.path, path)
         self._checked.trust(file.sha256, path)
         self._evict_oldest()
@@ -80,18 +84,23 @@ class ObjectStorage(Storage):
         path = self._cached(sha256)
         with self._lock:
             lock = self._fetching.setdefault(sha256, threading.Lock())
-        with lock:
-            try:
-                if self._checked.holds(sha256, path):
-                    _touch(path)
-                else:
-                    log.error("a cached copy is damaged; fetching it again", extra={"sha256": sha256})
-                    self._fetch(sha256, path)
-            except FileNotFoundError:
-                self._fetch(sha256, path)
-        with self._lock:
-            self._fetching.pop(sha256, None)
+        try:
+            with lock:
+                self._bring(sha256, path)
+        finally:
+            with self._lock:
+                self._fetching.pop(sha256, None)
         return path
+
+    def _bring(self, sha256: str, path: Path) -> None:
+        """Have the cache hold an object, and note its use."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._is_sound(sha256, path):
+                _touch(path)
+                return
+            log.error("a cached copy is damaged; fetching it again", extra={"sha256": sha256})
+            remove(path)
+        self._fetch(sha256, path)
 
     def keep(self, sha256: str, directory: Path) -> Path:
         """A hard link to the cached file: the cache may evict the file while a job still reads it."""
@@ -108,12 +117,12 @@ class ObjectStorage(Storage):
     def check(self, sha256: str) -> None:
         found = self._bucket.version(_key(sha256))
         if found is None:
-            raise DamagedError(sha256, is_missing=True)
+            raise DamagedError(sha256, "missing")
         hasher = hashlib.sha256()
         for block in self._bucket.blocks(_key(sha256), found.size):
             hasher.update(block)
         if hasher.hexdigest() != sha256:
-            raise DamagedError(sha256, is_missing=False)
+            raise DamagedError(sha256, "damaged")
 
     def discard(self, sha256: str) -> None:
         self._bucket.delete(_key(sha256))
@@ -172,7 +181,7 @@ class ObjectStorage(Storage):
                     yield path.name
 
     def evict(self, sha256: str) -> None:
-        self._cached(sha256).unlink(missing_ok=True)
+        remove(self._cached(sha256))
         self._checked.forget(sha256)
 
     def read_identity(self) -> str | None:
@@ -193,14 +202,14 @@ class ObjectStorage(Storage):
         for _ in range(2):
             found = self._bucket.version(_key(sha256))
             if found is None and not self.bring_back(sha256):
-                raise DamagedError(sha256, is_missing=True)
+                raise DamagedError(sha256, "missing")
             found = found or self._bucket.version(_key(sha256))
             if found is not None and self._download(sha256, found, path):
                 return self._evict_oldest()
         if self._bucket.version(_key(sha256)) == found:  # not repaired in the meantime
             log.error("an object is damaged and was set aside", extra={"sha256": sha256})
             self._move_object(quarantine.new_place(sha256, is_damaged=True))
-        raise DamagedError(sha256, is_missing=False)
+        raise DamagedError(sha256, "damaged")
 
     def _download(self, sha256: str, found: Version, path: Path) -> bool:
         """Fetch an object of this version; False if its content is not what its name says."""
@@ -235,7 +244,7 @@ class ObjectStorage(Storage):
             for used, size, path in sorted(files, key=lambda entry: entry[0]):
                 if held <= self._cache_bytes or used > recent:
                     break
-                path.unlink(missing_ok=True)
+                remove(path)
                 held -= size
 
 
@@ -280,7 +289,8 @@ class SharedCheckpoints(Checkpoints):
         return super().sweep(active)
 
     def sweep_shared(self, active: Active) -> int:
-        keys = [key for key, _ in self._bucket.list("checkpoints/")]
+        # Another installation may have its prefix below this one's: what is not named as a checkpoint is not ours.
+        keys = [key for key, _ in self._bucket.list("checkpoints/") if _CHECKPOINT.fullmatch(key)]
         found = sorted({_job_of(key) for key in keys})
         ended = set(found) - (active(found) if found else set())
         self._bucket.delete(*(key for key in keys if _job_of(key) in ended))

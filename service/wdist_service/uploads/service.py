@@ -28,7 +28,7 @@ from wdist.definitions.reading import Selection
 from wdist.definitions.refusals import refusals
 from wdist.errors import SampleError
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding import formats
 from wdist_service.decoding.formats import Format
 from wdist_service.errors import InvalidError, RequestError, TooLargeError
@@ -180,6 +180,7 @@ class Uploads:
         room = Room(tenant_id, quota, promised=upload.length + len(upload.given))
         return Appending(self, upload, token, room, hasher, expected)
 
+    @retried_after_races
     def terminate(self, tenant_id: str, upload_id: str) -> None:
         """Delete an upload and its bytes. The sample set made from it stays."""
         with self._database.write() as session:
@@ -187,6 +188,7 @@ class Uploads:
             hashes = _forget(session, [upload.id])
         discard_unused(self._database, self._storage, hashes)
 
+    @retried_after_races
     def expire(self) -> int:
         """Delete expired uploads. Returns their number."""
         with self._database.read() as session:
@@ -204,6 +206,7 @@ class Uploads:
     def part(self) -> Incoming:
         return self._storage.incoming()
 
+    @retried_after_races
     def record(self, upload: Upload, token: str, offset: int, files: list[Incoming]) -> None:
         """Record sealed parts that start at `offset`, all or none."""
         for file in files:
@@ -263,6 +266,7 @@ class Uploads:
         self._fail(upload, token, reason)
         raise InvalidError(reason, field="body")
 
+    @retried_after_races
     def _fail(self, upload: Upload, token: str, reason: str) -> None:
         with self._database.write() as session:
             self._touch(session, upload, token, {"error": reason})

@@ -56,12 +56,13 @@ def report(name: str, frame: FrameType | None) -> None:
     places = [f"{each.filename} {each.name} {each.lineno}" for each in stack]
     if any(word in place for place in places for word in _OF_PYTHON):
         return
-    # What is further out, middleware and the event loop, is the same for all.
+    # What is further out, middleware and the event loop, is the same for all; who called it is not.
     end = next((k for k, place in enumerate(places) if "wdist_service" in place), len(places)) + 1
+    own = [place for place in places[end:] if "wdist_service" in place and "middleware" not in place]
     key = name, next((place for place in places if "wdist_service" in place), places[0])
     if key not in _seen:
         _seen.add(key)
-        text = "\n  ".join([f"{name} in the event loop", *places[:end]]) + "\n"
+        text = "\n  ".join([f"{name} in the event loop", *places[:end], *own]) + "\n"
         descriptor = os.open(os.environ["WDIST_LOOP_REPORT"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(descriptor, text.encode())
         os.close(descriptor)
