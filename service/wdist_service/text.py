@@ -3,6 +3,9 @@
 Text is Unicode without NUL, which PostgreSQL cannot store, without lone surrogates, which UTF-8 cannot write, and
 without control characters, which act on the terminal or the log that shows them. Tabs and ends of lines may stand in
 text, but not in a line, such as a name.
+
+A level of a category is data. It may have every character that can be stored: cells have tabs, form feeds, and what
+becomes of Windows' quotation marks when a file is read as Latin-1.
 """
 
 from __future__ import annotations
@@ -15,9 +18,15 @@ TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"  # the rules as JSON Schema 
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 MAX_LINE = 200
 
+_NOT_IN_DATA = re.compile("[\0\ud800-\udfff]")
 _NOT_IN_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_LINE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def fault_in_data(text: str) -> str | None:
+    """What is wrong with a level of a category, in words; None if it can be stored."""
+    return _said(_NOT_IN_DATA.search(text))
 
 
 def fault_in_text(text: str) -> str | None:
@@ -67,6 +76,11 @@ def faults(value: Any) -> Iterator[tuple[str, str]]:
 def shown(text: str) -> str:
     """Text as it is shown: what may not stand in it is replaced."""
     return _NOT_IN_TEXT.sub(_REPLACEMENT, text)
+
+
+def as_line(text: str) -> str:
+    """Text as one line, such as a name: spaces stand for what may not stand in it."""
+    return _NOT_IN_LINE.sub(" ", text)
 
 
 def mended(value: Any) -> Any:

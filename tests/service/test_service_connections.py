@@ -157,6 +157,28 @@ def test_a_server_full_of_busy_clients_answers_503_and_lives(own_server: Callabl
     until(lambda: httpx.get(f"{server.url}/v1/estimates").status_code == 200, 10)
 
 
+def test_one_caller_with_many_listeners_does_not_shut_others_out(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0", max_connections="10")
+    made = server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
+    server.client.headers["Authorization"] = f"Bearer {made}"
+    other = server.client.post("/v1/api-keys", json={"tenant": "other"}).json()["secret"]
+    job = server.submit(server.upload(normal(1)), server.upload(normal(2)))
+    server.client.close()
+    listen = f"GET /v1/estimates/{job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {made}\r\n\r\n"
+    with connections(server, 10, listen.encode()) as listeners:
+        for listener in listeners:
+            assert listener.recv(100)
+
+        def ask(key: str) -> int:
+            return httpx.get(f"{server.url}/v1/estimates", headers={"Authorization": f"Bearer {key}"}).status_code
+
+        assert ask(made) == 503
+        assert [ask(other) for _ in range(5)] == [200] * 5
+        assert sum(is_cut(listener) for listener in listeners) <= 5, "they get places, and no more"
+        with connections(server, 10, GET % b"/livez"):
+            assert [ask(other) for _ in range(3)] == [200] * 3
+
+
 def test_a_flood_of_pipelined_requests_does_not_delay_others(brisk: Server) -> None:
     with connections(brisk, 150, (GET % b"/v1/estimates") * 200):
         waited = []

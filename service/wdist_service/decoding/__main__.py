@@ -52,6 +52,7 @@ def decode(kind: str, descriptor: int, max_bytes: int, selection: str, split: Se
 
     whole, asked = int(split[0]), json.loads(split[1])
     found = registry.read(registry.FORMATS[kind], sys.stdin.buffer, ArrayWriter(whole, max_bytes), take)
+    _check_text(found)  # with the levels of the column that is split, which are in no schema after that
     found, sets = write_levels(whole, descriptor, found, asked["by"], asked["levels"])
     return {**_report(found), "sets": sets}
 
@@ -77,7 +78,7 @@ def _report(found: Found) -> dict[str, Any]:
 def _check_text(found: Found) -> None:
     """Raise DecodeError if a name or a level in the file is text that may not be stored."""
     from wdist.data.tables.found import DecodeError
-    from wdist_service.text import fault_in_line, fault_in_text
+    from wdist_service.text import fault_in_data, fault_in_line, fault_in_text
 
     table = () if found.table is None else found.table.columns
     for name in [*(found.columns or ()), *(column.name for column in table)]:
@@ -85,7 +86,7 @@ def _check_text(found: Found) -> None:
             raise DecodeError(f"a column is named {name[:100]!r}: the name {fault}; write the file without it")
     for column in table:
         for level in column.levels:
-            if (fault := fault_in_text(level)) is not None:
+            if (fault := fault_in_data(level)) is not None:
                 raise DecodeError(
                     f"column {column.name[:100]!r} holds {level[:100]!r}, which {fault}; write the file without it"
                 )

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wdist_service.errors import RequestError, TooLargeError, UnsupportedTypeError
+from wdist_service.http.connections.turns import caller_of
 from wdist_service.http.metrics import HttpMetrics
 from wdist_service.http.problems import of_request_error, problem
 from wdist_service.ids import new_id
@@ -231,7 +232,7 @@ class Turns(Middleware):
     asyncio runs everything that is ready before it looks at its sockets again. Of 1,000 requests that arrive together,
     each takes about a millisecond until it is handed to a thread; whoever came after them would wait for all of it.
 
-    A caller is who sends the same Authorization header, or without one, who has the same address. In a line, the newest
+    `caller_of` says who is a caller. In a line, the newest
     and the oldest come by turns: who comes in the middle of a flood does not wait for all of it, and nobody waits for
     ever.
     """
@@ -255,8 +256,7 @@ class Turns(Middleware):
             self._begun += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        caller = Headers(scope=scope).get("authorization") or str((scope.get("client") or [""])[0])
-        self._lines.setdefault((caller, scope["method"] in {"GET", "HEAD"}), _Line()).waiting.append(turn)
+        self._lines.setdefault((caller_of(scope), scope["method"] in {"GET", "HEAD"}), _Line()).waiting.append(turn)
         await turn
 
     def _next_round(self) -> None:

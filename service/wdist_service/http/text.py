@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 from wdist_service.errors import InvalidError, NotFoundError, RequestError
 from wdist_service.http.middleware import Middleware
 from wdist_service.http.problems import of_request_error
-from wdist_service.text import fault_in_text, faults, shown
+from wdist_service.text import fault_in_data, fault_in_text, faults, shown
 
 # Headers are bytes that are read as Latin-1: one of 0x80 to 0x9f may be a part of a character in UTF-8.
 _NOT_IN_HEADERS = re.compile("[\0-\x08\x0a-\x1f\x7f]")
+_LEVELS = "levels"  # the parameter that names levels, which may have what data has
 
 
 class TextGuard(Middleware):
@@ -45,7 +46,8 @@ def _refusal_of_query(query: str) -> RequestError | None:
     except UnicodeDecodeError:
         return InvalidError("the query is not UTF-8: encode its parameters as UTF-8, then percent-encode them")
     for name, value in pairs:
-        if (fault := fault_in_text(name) or fault_in_text(value)) is not None:
+        fault_in_value = fault_in_data if name == _LEVELS else fault_in_text
+        if (fault := fault_in_text(name) or fault_in_value(value)) is not None:
             field = shown(name)[:100]
             return InvalidError(f"{field} {fault}: leave it out", field=field)
     return None

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from wdist.data.columns import kept_name
 from wdist_service.sample_sets.columns import names_of
 from wdist_service.tables import SampleSet
+from wdist_service.text import as_line
 
 
 def identity_of(row: SampleSet) -> str:
@@ -60,4 +61,4 @@ def twin_of(session: Session, row: SampleSet) -> SampleSet | None:
 def name_of_level(name: str | None, level: str) -> str:
     """What the set of one level is called, of the length and the characters that names have."""
     text = level if name is None else f"{name}: {level}"
-    return kept_name("".join(char if char.isprintable() else " " for char in text))
+    return kept_name(as_line(text))

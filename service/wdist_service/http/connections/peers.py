@@ -4,6 +4,9 @@ A peer that does not read leaves its answer in the buffers of both kernels and o
 bytes wait for it and it acknowledges none. A paused download looks the same, so a stalled peer may stay for
 `write_timeout_seconds`, unless the server is full: then the one that has stalled longest makes room. A peer for which
 nothing waits, such as a listener to events that do not come, is never stalled.
+
+A caller with many such listeners must not shut others out: on a full server, who has far fewer connections gets one of
+theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import resource
 import socket
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from wdist_service.http.connections.turns import Lane
@@ -33,6 +37,7 @@ _MANY = 128  # connections that get large blocks
 _WAITING_BYTES = 16 << 20  # of answers, in this process; beyond this stalled peers make room
 _RESERVE = 64  # connections beyond the limit, for /livez and to say that the server is full
 _OTHER_DESCRIPTORS = 256  # the database's, logs, libraries, uploads being decoded
+_FAR_MORE = 4  # times as many connections as another caller has: who has them gives one up on a full server
 _TCP_INFO_BYTES = 148
 
 
@@ -125,6 +130,7 @@ class Peers:
         self._all: dict[GuardedProtocol, Progress] = {}  # in the order in which they came, as the next two
         self._idle: dict[GuardedProtocol, float] = {}  # between two requests, and since when
         self._surplus: dict[GuardedProtocol, None] = {}
+        self._callers: dict[GuardedProtocol, str] = {}  # who sent the latest request; without the surplus
         self._stalled: list[GuardedProtocol] = []  # as `tend` last saw it, the longest last
         metrics.connections.set_function(lambda: len(self._all))
 
@@ -149,11 +155,26 @@ class Peers:
                 self.cut(next(iter(self._surplus)), "refused")
         return has_room
 
+    def welcome(self, peer: GuardedProtocol, caller: str) -> bool:
+        """Let a connection beyond the limit have a place after all, now that it has said who it is."""
+        now = time.monotonic()
+        has_place = len(self._all) - len(self._surplus) < self._most or self._make_room(now)
+        if peer in self._surplus and (has_place or self._make_room_for(caller)):
+            del self._surplus[peer]
+            self.belongs(peer, caller)
+        return peer not in self._surplus
+
+    def belongs(self, peer: GuardedProtocol, caller: str) -> None:
+        """Note who sent the request that begins on this connection."""
+        if peer in self._all:
+            self._callers[peer] = caller
+
     def leave(self, peer: GuardedProtocol) -> None:
         """Forget a connection that has ended."""
         self._all.pop(peer, None)
         self._idle.pop(peer, None)
         self._surplus.pop(peer, None)
+        self._callers.pop(peer, None)
 
     def note(self, peer: GuardedProtocol, *, is_busy: bool) -> None:
         """Note that a request has begun on this connection, or that the last one has been answered."""
@@ -209,6 +230,15 @@ class Peers:
                     self.cut(peer, "room")
                     return True
         return False
+
+    def _make_room_for(self, caller: str) -> bool:
+        """End the oldest connection of the caller with most of them, if this one has far fewer."""
+        counts = Counter(self._callers.values())
+        ((other, most),) = counts.most_common(1) or [("", 0)]
+        if most < _FAR_MORE * (counts[caller] + 1):
+            return False
+        self.cut(next(peer for peer, name in self._callers.items() if name == other), "room")
+        return True
 
     def _shed(self, much: int) -> None:
         """Cut stalled peers until so many bytes less are waiting, those with most of them first."""

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wdist_service.http.connections.peers import Peers
+from wdist_service.http.connections.turns import caller_of
 from wdist_service.http.problems import problem
 from wdist_service.ids import new_id
 
@@ -79,6 +80,8 @@ class GuardedProtocol(H11Protocol):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer a request when its turn has come."""
         _use_origin_form(scope)
+        if not self._is_admitted and scope["path"] != _LIVENESS:
+            self._is_admitted = self._peers.welcome(self, caller_of(scope))
         if not self._is_admitted:
             await self._answer_surplus(scope, receive, send)
         elif self._is_pipelined:
@@ -91,6 +94,7 @@ class GuardedProtocol(H11Protocol):
         cycle = self.cycle
         if not cycle.disconnected:
             scope["block_bytes"] = self._peers.block_bytes
+            self._peers.belongs(self, caller_of(scope))
             scope["is_gone"] = lambda: cycle.disconnected
             await self._application(scope, receive, send)
 

@@ -1,4 +1,6 @@
-"""Requests that a client sends before it has the answer to the one before (pipelining) begin one at a time.
+"""Whose turn it is, where clients compete.
+
+Requests that a client sends before it has the answer to the one before (pipelining) begin one at a time.
 
 A client with a thousand connections can have ten thousand of them ready at once. They would take all turns of
 `middleware.Turns`, so they wait here, in a lane of their own.
@@ -11,7 +13,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
 _TURN_SECONDS = 0.04  # after which the next may begin, though this one is not answered: it waits for something
+
+
+def caller_of(scope: Scope) -> str:
+    """Who competes with others: the sender of one Authorization header, or without one, of one address."""
+    return Headers(scope=scope).get("authorization") or str((scope.get("client") or [""])[0])
 
 
 class Lane:
