@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from wdist_service.storage.durable import close_folder, make_folder, write_durably
+from wdist_service.storage.durable import FOLDER_MODE, close_folder, write_durably
 
 Active = Callable[[list[str]], set[str]]
 
@@ -22,7 +22,8 @@ class Checkpoints:
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
         """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
-        folder = make_folder(self._directory / estimate_id)
+        folder = self._directory / estimate_id
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)  # not synced: a power cut may take what begins here
         mine = folder / f"{attempt}.checkpoint"
         files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
         earlier = sorted(files, key=number, reverse=True)
