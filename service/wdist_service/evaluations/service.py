@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from wdist.data.columns import check_names
 from wdist.errors import SampleError
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import InvalidError, TooLargeError
 from wdist_service.evaluations.coding import encoding_of, schema_of
 from wdist_service.ids import new_id
@@ -39,6 +39,7 @@ class Evaluations:
         self._storage = storage
         self._settings = settings
 
+    @retried_after_races
     def submit(
         self, tenant_id: str, estimate: Estimate, sample_set: SampleSet, *, width: int, gradient: bool, quota: Quota
     ) -> Evaluation:
@@ -76,12 +77,17 @@ class Evaluations:
 
     def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
         """Delete an evaluation. The worker that runs it stops."""
-        with self._database.write() as session:
-            row = find(session, tenant_id, evaluation_id, estimate_id)
-            hashes = owners.delete_jobs(session, [row.id])
+        row, hashes = self._delete(tenant_id, evaluation_id, estimate_id)
         if row.status == Status.QUEUED:
             self._queue.withdraw([(row.id, row.attempt)])
         discard_unused(self._database, self._storage, hashes)
+
+    @retried_after_races
+    def _delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> tuple[Evaluation, list[str]]:
+        """Delete the row. Returns it, and the sha256 of the files, as `owners.delete_jobs` does."""
+        with self._database.write() as session:
+            row = find(session, tenant_id, evaluation_id, estimate_id)
+            return row, owners.delete_jobs(session, [row.id])
 
 
 def find(session: Session, tenant_id: str, evaluation_id: str, estimate_id: str) -> Evaluation:

@@ -17,7 +17,7 @@ from wdist.data.tables.schema import TableSchema
 from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding.formats import Format, is_kept_as_sent
 from wdist_service.decoding.runner import Decoders, LevelsOf, NoRoomError, Report
 from wdist_service.errors import ConflictError, InvalidError, RequestError
@@ -238,6 +238,7 @@ class SampleSets:
                     also(session, found or row)
             return [(found or row, found is None) for (_, row), found in zip(received, known, strict=True)]
 
+    @retried_after_races
     def name_columns(self, tenant_id: str, sample_set_id: str, names: list[str]) -> SampleSet:
         """Name the columns of a stored table. Raises InvalidError, and ConflictError if they have other names."""
         with self._database.write() as session:
@@ -252,12 +253,17 @@ class SampleSets:
 
     def delete(self, tenant_id: str, sample_set_id: str) -> None:
         """Delete a set. Raises ConflictError while a queued or running job needs it."""
+        discard_unused(self._database, self._storage, [self._delete(tenant_id, sample_set_id)])
+
+    @retried_after_races
+    def _delete(self, tenant_id: str, sample_set_id: str) -> str:
+        """Delete the row. Returns the sha256 of the content."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if is_in_use(session, row.id):
                 raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
-        discard_unused(self._database, self._storage, [row.sha256])
+            return row.sha256
 
 
 def _reading(take: Selection) -> dict[str, Any]:

@@ -22,8 +22,7 @@ class Checkpoints:
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
         """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
-        folder = self._directory / estimate_id
-        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)  # not synced: a power cut may take what begins here
+        folder = self._folder(estimate_id)
         mine = folder / f"{attempt}.checkpoint"
         files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
         earlier = sorted(files, key=number, reverse=True)
@@ -32,6 +31,12 @@ class Checkpoints:
         for old in earlier[1:]:
             old.unlink(missing_ok=True)
         return mine
+
+    def _folder(self, estimate_id: str) -> Path:
+        """The folder of a job's checkpoints. It is not synced, which each job would wait for before it starts."""
+        folder = self._directory / estimate_id
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        return folder
 
     def publish(self, estimate_id: str, attempt: int) -> None:
         """Copy the attempt's file, if it has changed, to where other hosts find it."""
