@@ -75,15 +75,19 @@ class Evaluations:
             owners.submit(session, self._queue, [row])
             return row
 
-    @retried_after_races
     def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
         """Delete an evaluation. The worker that runs it stops."""
-        with self._database.write() as session:
-            row = find(session, tenant_id, evaluation_id, estimate_id, lock="update")
-            hashes = owners.delete_jobs(session, [row.id])
+        row, hashes = self._delete(tenant_id, evaluation_id, estimate_id)
         if row.status == Status.QUEUED:
             self._queue.withdraw([(row.id, row.attempt)])
         discard_unused(self._database, self._storage, hashes)
+
+    @retried_after_races
+    def _delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> tuple[Evaluation, list[str]]:
+        """Delete the row. Returns it, and the sha256 of the files, as `owners.delete_jobs` does."""
+        with self._database.write() as session:
+            row = find(session, tenant_id, evaluation_id, estimate_id, lock="update")
+            return row, owners.delete_jobs(session, [row.id])
 
 
 def find(

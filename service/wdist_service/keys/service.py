@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from wdist_service.database import Database, file_of
+from wdist_service.database import Database, file_of, retried_after_races
 from wdist_service.errors import InvalidError, NotFoundError
 from wdist_service.ids import new_id
 from wdist_service.installation import load_secret
@@ -46,6 +46,7 @@ class Keys:
         """False once a key has been seen; `is_open` is then false without a query."""
         return not self._seen_any
 
+    @retried_after_races
     def create(
         self,
         *,
@@ -61,6 +62,7 @@ class Keys:
         self._seen_any = True
         return key, token
 
+    @retried_after_races
     def bootstrap(self, file: Path) -> None:
         """Add the key in a file as an admin key of the local tenant, unless it exists. Raises SettingsError."""
         try:
@@ -96,6 +98,7 @@ class Keys:
         with self._database.read() as session:
             return list(session.execute(select(ApiKey).order_by(ApiKey.id.desc())).scalars())
 
+    @retried_after_races
     def revoke(self, key_id: str) -> ApiKey:
         """Revoke a key. Other processes refuse it within known.OLDEST_SECONDS. Raises NotFoundError."""
         with self._database.write() as session:

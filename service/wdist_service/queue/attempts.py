@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import case, event, func, select, update
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from wdist_service.database import Database
 from wdist_service.queue.dispatch import Queue, Turn
@@ -22,12 +22,14 @@ from wdist_service.queue.fairness import add_turns, next_job
 from wdist_service.queue.kinds import Kinds, UnworkableError, Work
 from wdist_service.queue.leases import Leases
 from wdist_service.queue.records import record, record_status
-from wdist_service.storage.files import Storage
+from wdist_service.storage.files import Storage, seal_all
 from wdist_service.tables import Artifact, Job, Role, Status
 
 log = logging.getLogger("wdist.queue")
 _HELD = (Status.RUNNING, Status.CANCELING)
 _CAP = 5
+# No row that a session has read is compared or read again: what these statements change is read after them, or not.
+_UNSEEN = {"synchronize_session": False}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ class Attempts:
         Only first attempts share a trainer: a retried one may be what killed the trainer last time. The turns of the
         others are withdrawn from the queue. If it delivers one all the same, the tenant has one more.
         """
-        with self._database.write() as session:
+        with self._database.write() as session, session.no_autoflush:  # the events are inserted together at the end
+            # The session lets go of rows that nobody holds, and would read the sets of a batch again for each job.
+            held: list[object] = []
+            event.listen(session, "loaded_as_persistent", lambda _, row: held.append(row))
             while (found := next_job(session, turn)) is not None:
                 if (first := self._claim(session, *found)) is not None:
                     break
@@ -87,21 +92,20 @@ class Attempts:
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
                 taken = Job.id.in_([claim.job_id for claim in claims])
-                session.execute(update(Job).where(taken).values(together=len(claims)))
+                session.execute(update(Job).where(taken).values(together=len(claims)), execution_options=_UNSEEN)
         with contextlib.suppress(DatabaseError):
             self._queue.withdraw((claim.job_id, claim.attempt) for claim in claims[1:])
         return claims
 
     def _claim(self, session: Session, job_id: str, attempt: int) -> Claim | None:
         values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None, "together": None}
-        if not self._change(session, job_id, attempt, (Status.QUEUED,), **values):
+        started_at = func.coalesce(Job.started_at, time.time())
+        if not self._change(session, job_id, attempt, (Status.QUEUED,), started_at=started_at, **values):
             return None
-        begun = Job.id == job_id, Job.started_at.is_(None)
-        session.execute(update(Job).where(*begun).values(started_at=time.time()))
         record_status(session, job_id, Status.RUNNING, attempt)
         try:
             kind = self._kinds.of(job_id)
-            row = session.get_one(kind.table, job_id)
+            row = self._row(session, job_id)
             work = kind.work(session, row)
         except DatabaseError:
             raise
@@ -120,7 +124,7 @@ class Attempts:
         """Jobs to run together with a claimed one; none if what is stored of one of them cannot be read."""
         kind = self._kinds.of(job_id)
         try:
-            return kind.companions(session, session.get_one(kind.table, job_id), most)
+            return kind.companions(session, self._row(session, job_id), most)
         except DatabaseError:
             raise
         except Exception:  # it will fail by itself when its turn comes
@@ -152,23 +156,39 @@ class Attempts:
                 with path.open("rb") as stream:
                     while block := stream.read(1 << 20):
                         file.write(block)
-                file.seal()
+            seal_all(incoming.values())
+            for file in incoming.values():
                 self._storage.send(file)
             with self._database.write() as session:
-                if self._end_canceled(session, job_id, attempt):
-                    return True
-                if not self._end_as(session, job_id, attempt, Status.RUNNING, Status.SUCCEEDED):
-                    return False
-                kind = self._kinds.of(job_id)
-                kind.succeed(session, session.get_one(kind.table, job_id), finished.values)
+                size = sum(file.bytes for file in incoming.values())
+                if (status := self._end_trained(session, job_id, attempt, size)) != Status.SUCCEEDED:
+                    return status is not None
+                self._kinds.of(job_id).succeed(session, self._row(session, job_id), finished.values)
                 self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
                     session.add(Artifact(job_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
-                size = sum(file.bytes for file in incoming.values())
-                counted = update(Job).where(Job.id == job_id).values(stored_bytes=Job.stored_bytes + size)
-                session.execute(counted, execution_options={"synchronize_session": False})
                 return True
+
+    def _end_trained(self, session: Session, job_id: str, attempt: int, size: int) -> Status | None:
+        """End an attempt whose trainer is done, in one statement; returns how, None if fenced. size: of its files."""
+        is_canceled = Job.status == Status.CANCELING
+        values = {
+            "status": case((is_canceled, Status.CANCELED), else_=Status.SUCCEEDED),
+            "stored_bytes": case((is_canceled, Job.stored_bytes), else_=Job.stored_bytes + size),
+        }
+        held = Job.id == job_id, Job.attempt == attempt, Job.status.in_(_HELD)
+        ended = update(Job).where(*held).values(finished_at=time.time(), worker_id=None, **values)
+        status = session.execute(ended.returning(Job.status), execution_options=_UNSEEN).scalar()
+        if status is None:
+            return None
+        record_status(session, job_id, status, attempt)
+        return Status(status)
+
+    def _row(self, session: Session, job_id: str) -> Job:
+        """The row of a job as its kind has it, without what belongs to it: that is read when it is used."""
+        row: Job = session.get_one(self._kinds.of(job_id).table, job_id, options=[lazyload("*")])
+        return row
 
     def fail(self, job_id: str, attempt: int, error: dict[str, str]) -> bool:
         """End a job as failed, with an error message; False when fenced."""
@@ -255,7 +275,8 @@ class Attempts:
     ) -> bool:
         """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
         held = Job.id == job_id, Job.attempt == attempt, Job.status.in_(list(statuses))
-        return session.execute(update(Job).where(*held).values(**values).returning(Job.id)).first() is not None
+        changed = update(Job).where(*held).values(**values).returning(Job.id)
+        return session.execute(changed, execution_options=_UNSEEN).first() is not None
 
     def _end_as(self, session: Session, job_id: str, attempt: int, held: Status, status: Status, **values: Any) -> bool:
         """End an attempt that is in the state `held`; False (fenced) if it is not."""

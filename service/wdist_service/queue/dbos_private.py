@@ -26,6 +26,7 @@ _SCHEMA = "dbos."  # on PostgreSQL; SQLite has no schemas
 # The second condition is that of DBOS's partial index, in its words: SQLite uses the index only then.
 _WAITING = "queue_name = :queue AND status = 'ENQUEUED' AND status IN ('ENQUEUED', 'PENDING')"
 _IDLE_SECONDS = 0.1  # how often an idle worker looks: half of it is the mean delay of a job
+_FULL_SECONDS = 0.02  # how often a full one asks itself whether there is room again
 SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # between polls that brought nothing although something waited
 _OUTAGE_SECONDS = 1.0
 
@@ -127,9 +128,10 @@ class Pace:
         while not self._is_closing:
             if self._has_ended.wait(pause):
                 self._has_ended.clear()
-            if self._running < self._at_once() and self._is_any_waiting():
+            has_room = self._running < self._at_once()
+            if has_room and self._is_any_waiting():
                 break
-            pause = _IDLE_SECONDS
+            pause = _IDLE_SECONDS if has_room else _FULL_SECONDS
         self._begun_before_poll = self._begun
 
     def _is_any_waiting(self) -> bool:

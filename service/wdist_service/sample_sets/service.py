@@ -255,9 +255,14 @@ class SampleSets:
             row.identity = identity_of(row)
             return row
 
-    @retried_after_races
     def delete(self, tenant_id: str, sample_set_id: str, unless_used_after: float = math.inf) -> None:
         """Delete a set. Raises ConflictError while a queued or running job needs it, and if it was sent again since."""
+        sha256 = self._delete(tenant_id, sample_set_id, unless_used_after)
+        discard_unused(self._database, self._storage, [sha256])
+
+    @retried_after_races
+    def _delete(self, tenant_id: str, sample_set_id: str, unless_used_after: float) -> str:
+        """Delete the row. Returns the sha256 of the content."""
         with self._database.write() as session:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if (row.used_at or 0.0) > unless_used_after:
@@ -265,7 +270,7 @@ class SampleSets:
             if is_in_use(session, row.id):
                 raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
-        discard_unused(self._database, self._storage, [row.sha256])
+            return row.sha256
 
 
 def _reading(take: Selection) -> dict[str, Any]:

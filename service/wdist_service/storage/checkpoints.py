@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from wdist_service.storage.durable import close_folder, make_folder, write_durably
+from wdist_service.storage.durable import FOLDER_MODE, close_folder, write_durably
 
 Active = Callable[[list[str]], set[str]]
 
@@ -22,7 +22,7 @@ class Checkpoints:
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
         """The file of this attempt. It begins as a copy of the newest earlier file; older ones are removed."""
-        folder = make_folder(self._directory / estimate_id)
+        folder = self._folder(estimate_id)
         mine = folder / f"{attempt}.checkpoint"
         files = (path for path in folder.glob("*.checkpoint") if number(path) < attempt)
         earlier = sorted(files, key=number, reverse=True)
@@ -31,6 +31,12 @@ class Checkpoints:
         for old in earlier[1:]:
             old.unlink(missing_ok=True)
         return mine
+
+    def _folder(self, estimate_id: str) -> Path:
+        """The folder of a job's checkpoints. It is not synced, which each job would wait for before it starts."""
+        folder = self._directory / estimate_id
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        return folder
 
     def publish(self, estimate_id: str, attempt: int) -> None:
         """Copy the attempt's file, if it has changed, to where other hosts find it."""

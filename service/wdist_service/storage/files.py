@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ _SYNC_BYTES = 8 << 20
 _SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None)
 _syncer = ThreadPoolExecutor(4, "sync")
+_sealer = ThreadPoolExecutor(4, "seal")  # a seal waits for what is being synced
 
 
 def _begin_writing(descriptor: int, start: int, size: int) -> None:
@@ -103,6 +104,11 @@ class Incoming:
         self.path.unlink(missing_ok=True)
         if is_disk_full(error):
             raise DiskFullError(str(error)) from error
+
+
+def seal_all(files: Iterable[Incoming]) -> None:
+    """Seal files, several at a time: a disk syncs three of them in little more than the time of one."""
+    list(_sealer.map(Incoming.seal, files))
 
 
 class Decoded(Incoming):

@@ -23,7 +23,7 @@ from wdist_service.storage import quarantine
 from wdist_service.storage.bucket import Bucket, Version
 from wdist_service.storage.checkpoints import Active, Checkpoints, number
 from wdist_service.storage.damage import Checked, DamagedError
-from wdist_service.storage.durable import close_folder, make_folder, move_durably, remove, write_durably
+from wdist_service.storage.durable import close_folder, move_durably, remove, write_durably
 from wdist_service.storage.files import Incoming, Storage, identity_in, is_sha256
 from wdist_service.storage.quarantine import SetAside
 
@@ -257,7 +257,7 @@ class SharedCheckpoints(Checkpoints):
         self._published: dict[Path, int] = {}
 
     def prepare(self, estimate_id: str, attempt: int) -> Path:
-        folder = make_folder(self._directory / estimate_id)
+        folder = self._folder(estimate_id)
         shared = {number(Path(key)): key for key, _ in self._bucket.list(f"checkpoints/{estimate_id}/")}
         earlier = sorted(k for k in shared if k < attempt)
         local = max((number(path) for path in folder.glob("*.checkpoint")), default=0)

@@ -19,7 +19,7 @@ from typing import IO, Any, Self, cast
 from wdist_service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_HOME")
-_JOBS_PER_TRAINER = 200  # then a new process, so that memory which a library leaks is returned
+_JOBS_PER_TRAINER = 1000  # then a new process, so that memory which a library leaks is returned
 _SPARE_SECONDS = 10.0
 _MEMORY_SHARE = 0.8  # of the machine's memory, for all trainers of a worker
 log = logging.getLogger("wdist.worker")

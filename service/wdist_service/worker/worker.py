@@ -10,8 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DatabaseError
@@ -60,6 +61,7 @@ class Worker:
         self._pool = pool
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
+        self._storing, self._storing_lock = 0, threading.Lock()
         self._idle_watch = _Interval(_IDLE_WATCH_SECONDS)
         self._stopping = threading.Event()
         self._lock, self._name = take_name(settings.data, Role.WORKER)
@@ -183,14 +185,15 @@ class Worker:
         """How many attempts to take off the queue: as many as there are slots, and one more while all jobs are short.
 
         The extra attempt waits here, unclaimed, for the next free slot, so that short jobs follow each other without
-        the queue's latency. Behind a long job it would wait here while another worker is idle. While the worker shuts
+        the queue's latency. Behind a long job it would wait here while another worker is idle. Attempts that are only
+        stored have given their slots back, and do not count, unless the storage falls behind. While the worker shuts
         down the answer is 0: what it gave back would come straight back and count as one more attempt.
         """
         if self._stopping.is_set():
             return 0
         runs = list(self._runs.values())
         is_short = all(_seconds_left(run.runner) <= _SHORT_SECONDS for run in runs)
-        return len(self._pool) + (1 if runs and is_short else 0)
+        return len(self._pool) + min(self._storing, len(self._pool)) + (1 if runs and is_short else 0)
 
     def _take_turn(self, turn: Turn) -> None:
         if self._stopping.is_set():
@@ -212,25 +215,36 @@ class Worker:
     def _train(self, runner: JobRunner, slot: TakenSlot) -> None:
         """Run the attempts in the trainer. Each end is stored while the others, and the slot's next jobs, train."""
         stored: list[Future[None]] = []
-        with ThreadPoolExecutor(1, "store") as storing:
-            try:
-                jobs = [job for run in runner.runs.values() if (job := self._prepare(run)) is not None]
-                for run in runner.runs.values():
-                    if run.claim.is_to_finish:
-                        run.finish()
-                if jobs:
-                    runner.trainer.send(jobs, exactly=self._settings.together_exactly)
-                runner.follow(
-                    self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end))
-                )
-                slot.give_back(is_reusable=runner.is_reusable)
-            except TrainerDied as died:
-                slot.give_back(is_reusable=False)
-                for run in [run for run in runner.runs.values() if not run.is_over]:
-                    run.end()
-                    stored.append(storing.submit(self._store_death, run, str(died)))
+        storing = ThreadPoolExecutor(1, "store")
+        try:
+            jobs = [job for run in runner.runs.values() if (job := self._prepare(run)) is not None]
+            for run in runner.runs.values():
+                if run.claim.is_to_finish:
+                    run.finish()
+            if jobs:
+                runner.trainer.send(jobs, exactly=self._settings.together_exactly)
+            runner.follow(self._settings.frozen_seconds, lambda *end: stored.append(storing.submit(self._store, *end)))
+            slot.give_back(is_reusable=runner.is_reusable)
+        except TrainerDied as died:
+            slot.give_back(is_reusable=False)
+            for run in [run for run in runner.runs.values() if not run.is_over]:
+                run.end()
+                stored.append(storing.submit(self._store_death, run, str(died)))
+        finally:
+            with self._counted_as_storing():
+                storing.shutdown()
         for each in stored:
             each.result()  # raises unexpected errors, which the queue logs
+
+    @contextmanager
+    def _counted_as_storing(self) -> Iterator[None]:
+        with self._storing_lock:
+            self._storing += 1
+        try:
+            yield
+        finally:
+            with self._storing_lock:
+                self._storing -= 1
 
     def _prepare(self, run: Run) -> dict[str, Any] | None:
         """Bring data and checkpoint to this host; returns the job for the trainer, or None if the data cannot be read.
