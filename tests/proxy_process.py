@@ -17,7 +17,6 @@ import pytest
 from server_process import free_port
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs/guides/proxy.md"
-KINDS = ("nginx", "caddy")
 PREFIX = "/wdist"
 # Who may read a file of root's: nginx's worker is somebody else unless told.
 _NGINX = """daemon off;

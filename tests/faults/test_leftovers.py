@@ -265,6 +265,7 @@ def strike(server: Server, kind: str, dice: random.Random) -> None:
 KINDS = ["api", "worker", "trainer", "decoder", "evaluator", "all"]
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_each_the_disk_holds_what_the_database_names(own_server: MakeServer) -> None:
     hurt(own_server, KINDS)
 

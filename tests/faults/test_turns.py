@@ -34,7 +34,6 @@ from wdist_service.tables import ACTIVE, Estimate, Job, Status
 
 TAKER = Path(__file__).parents[1] / "service" / "turn_taker.py"
 TENANTS = ("local", "second", "third")
-pytestmark = pytest.mark.both_stores
 
 
 class Crowd:

@@ -142,7 +142,6 @@ def test_each_process_takes_as_much_as_it_has_room_for(
     database.close()
 
 
-@pytest.mark.both_stores
 def test_an_idle_process_sees_a_job_soon(
     settings: Settings, queue: dispatch.Queue, consumer: Callable[[int], subprocess.Popen[str]]
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_flood_of_pipelined_requests_does_not_delay_others(brisk: Server) -> N
         assert sorted(waited)[10] < 0.5, waited  # all 30,000 take a minute
 
 
+@pytest.mark.slow
 def test_the_server_ends_in_time_whatever_its_clients_do(own_server: Callable[..., Server]) -> None:
     server = own_server("--workers", "1")
     large = server.upload(normal(1, rows=LARGE_ROWS))

@@ -77,7 +77,7 @@ def fill(database: Database, rng: random.Random) -> dict[str, tuple[str, str, di
 
 
 @pytest.mark.both_stores
-@pytest.mark.parametrize("few", [0, 3, 1000])
+@pytest.mark.parametrize("few", [0, 3, pytest.param(1000, marks=pytest.mark.slow)])
 def test_pages_are_those_that_looking_at_every_row_gives(
     database: Database, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:

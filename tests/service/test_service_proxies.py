@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import httpx
 import numpy as np
 import pytest
-from proxy_process import KINDS, PREFIX, ProxyProcess
+from proxy_process import PREFIX, ProxyProcess
 from server_process import ServerProcess
 from service_process import normal, npy
 from tusclient.client import TusClient
@@ -38,7 +38,7 @@ def headers() -> dict[str, str]:
     return {"Authorization": "Bearer wd_" + "5" * 64}
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["nginx", pytest.param("caddy", marks=pytest.mark.slow)])
 def url(
     request: pytest.FixtureRequest, behind: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:

@@ -89,7 +89,12 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://h/x", "postgresql://h:port/x", "nonsense", "sqlite:////nowhere/at/all.sqlite"]
+    "url",
+    [
+        "mysql://h/x",
+        "sqlite:////nowhere/at/all.sqlite",
+        *(pytest.param(url, marks=SLOW) for url in ("postgresql://h:port/x", "nonsense")),
+    ],
 )
 def test_a_database_url_that_cannot_be_used(tmp_path: Path, url: str) -> None:
     code, said = serve(tmp_path / "data", "--database-url", url)

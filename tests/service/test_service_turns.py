@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
 from attempts_bench import LEASE_SECONDS, Bench, claim_one
 from sqlalchemy import update
 
@@ -13,8 +12,6 @@ from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch
 from wdist_service.queue.fairness import adopt_turns
 from wdist_service.tables import Job, SampleSet
-
-pytestmark = pytest.mark.both_stores
 
 
 def test_tenants_take_turns_and_priority_counts_within_a_tenant(bench: Bench) -> None:
