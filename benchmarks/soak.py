@@ -4,7 +4,7 @@
 
 A `wdist serve` of its own gets tiny estimates (200 x 2, 5 steps) one by one, each of new sets, and lists, metrics and
 deletions beside them, as many a second as given (fewer where the machine does not manage). The resident memory of each
-process is read every 10 seconds. Trainers are replaced after 200 jobs, so theirs is compared by their age in jobs: by
+process is read every 10 seconds. Trainers are replaced after 1,000 jobs, so theirs is compared by their age in jobs: by
 the median over all of them.
 
 Printed for each kind of process: the median of minute 5, of the last five minutes, and their ratio (goal: within 5 %).
