@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -177,6 +178,24 @@ def test_one_caller_with_many_listeners_does_not_shut_others_out(own_server: Cal
         assert sum(is_cut(listener) for listener in listeners) <= 5, "they get places, and no more"
         with connections(server, 10, GET % b"/livez"):
             assert [ask(other) for _ in range(3)] == [200] * 3
+
+
+def test_bodies_that_do_not_go_on_take_little_memory(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    (api,) = server.pids("api")
+
+    def megabytes() -> float:
+        return int(Path(f"/proc/{api}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    head = b"POST /v1/sample-sets?format=csv HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+    before = most = megabytes()
+    with connections(server, 300, head + b"1,2\n" * 240_000):
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            most = max(most, megabytes())
+            time.sleep(0.05)
+        assert server.client.get("/livez").status_code == 200
+    assert most - before < 100, "of the 288 MB that have come"
 
 
 def test_a_flood_of_pipelined_requests_does_not_delay_others(brisk: Server) -> None:
