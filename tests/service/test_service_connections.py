@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service_process import Server, is_alive, normal
+from s3_process import S3Server
+from service_process import Server, is_alive, normal, npy
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LARGE_ROWS = 400_000  # 4.8 MB
@@ -237,6 +238,25 @@ def test_the_server_ends_in_time_whatever_its_clients_do(own_server: Callable[..
     assert "Traceback" not in server.log.read_text()
     server.start()
     server.until_training(job, attempt=2)
+
+
+@pytest.mark.shared_stores
+def test_the_server_ends_in_time_and_without_a_word_while_its_bucket_is_silent(
+    own_server: Callable[..., Server], s3_server: S3Server
+) -> None:
+    server = own_server("--workers", "0")
+    body = npy(normal(1))
+    head = b"POST /v1/sample-sets HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    s3_server.freeze()
+    try:
+        with connections(server, 10, head + body):
+            time.sleep(1)
+            started = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started < 8
+    finally:
+        s3_server.wake()
+    assert "Traceback" not in server.log.read_text()
 
 
 ODD_REQUESTS = {

@@ -97,7 +97,11 @@ class GuardedProtocol(H11Protocol):
             scope["block_bytes"] = self._peers.block_bytes
             self._peers.belongs(self, caller_of(scope))
             scope["is_gone"] = lambda: cycle.disconnected
-            await self._application(scope, receive, send)
+            try:
+                await self._application(scope, receive, send)
+            except asyncio.CancelledError:  # the server ends, and has cut the connection: nobody is left to tell
+                if not cycle.disconnected:
+                    raise
 
     async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection beyond the limit: that the server lives, and 503 to everything else."""
