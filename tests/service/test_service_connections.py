@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service_process import Server, is_alive, normal
+from s3_process import S3Server
+from service_process import Server, is_alive, normal, npy
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LARGE_ROWS = 400_000  # 4.8 MB
@@ -179,6 +181,24 @@ def test_one_caller_with_many_listeners_does_not_shut_others_out(own_server: Cal
             assert [ask(other) for _ in range(3)] == [200] * 3
 
 
+def test_bodies_that_do_not_go_on_take_little_memory(own_server: Callable[..., Server]) -> None:
+    server = own_server("--workers", "0")
+    (api,) = server.pids("api")
+
+    def megabytes() -> float:
+        return int(Path(f"/proc/{api}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    head = b"POST /v1/sample-sets?format=csv HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+    before = most = megabytes()
+    with connections(server, 300, head + b"1,2\n" * 240_000):
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            most = max(most, megabytes())
+            time.sleep(0.05)
+        assert server.client.get("/livez").status_code == 200
+    assert most - before < 100, "of the 288 MB that have come"
+
+
 def test_a_flood_of_pipelined_requests_does_not_delay_others(brisk: Server) -> None:
     with connections(brisk, 150, (GET % b"/v1/estimates") * 200):
         waited = []
@@ -219,6 +239,25 @@ def test_the_server_ends_in_time_whatever_its_clients_do(own_server: Callable[..
     assert "Traceback" not in server.log.read_text()
     server.start()
     server.until_training(job, attempt=2)
+
+
+@pytest.mark.shared_stores
+def test_the_server_ends_in_time_and_without_a_word_while_its_bucket_is_silent(
+    own_server: Callable[..., Server], s3_server: S3Server
+) -> None:
+    server = own_server("--workers", "0")
+    body = npy(normal(1))
+    head = b"POST /v1/sample-sets HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    s3_server.freeze()
+    try:
+        with connections(server, 10, head + body):
+            time.sleep(1)
+            started = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started < 8
+    finally:
+        s3_server.wake()
+    assert "Traceback" not in server.log.read_text()
 
 
 ODD_REQUESTS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import Request
@@ -18,8 +18,10 @@ from wdist_service.http.middleware import BodyTimeoutError
 from wdist_service.storage.files import Incoming, Storage
 
 _BLOCK_BYTES = 1 << 20
+_MOST_BLOCKS_BYTES = 32 << 20  # of all bodies that are being received: many of them get smaller blocks
 _MOST_JSON_BYTES = 32 << 20  # of long bodies, in memory at the same time
 _LONG_JSON_BYTES = 64 << 10  # shorter ones are parsed in less than a millisecond, and always find room
+_LEAST_BLOCK_BYTES = 32 << 10
 _SMALL_BYTES = 64 << 10  # smaller chunks are joined: each costs a call of the receiver
 
 
@@ -49,8 +51,36 @@ def _feed_all(feed: Callable[[memoryview], None], chunks: list[bytes]) -> None:
             feed(memoryview(chunk))
 
 
+class _Blocks:
+    """How much of each body is collected in memory before it is written."""
+
+    def __init__(self) -> None:
+        self._bodies = 0
+
+    @property
+    def bytes(self) -> int:
+        """A thousand senders may all pause before the end of a block."""
+        return max(_LEAST_BLOCK_BYTES, min(_BLOCK_BYTES, _MOST_BLOCKS_BYTES // max(1, self._bodies)))
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        self._bodies += 1
+        try:
+            yield
+        finally:
+            self._bodies -= 1
+
+
+_blocks = _Blocks()
+
+
 async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None], executor: Executor) -> None:
     """Feed a body to the receiver in blocks; one block is checked and written while the next one arrives."""
+    with _blocks.one_more():
+        await _pump(stream, feed, executor)
+
+
+async def _pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None], executor: Executor) -> None:
     work: asyncio.Future[None] | None = None
     chunks: list[bytes] = []
     size = 0
@@ -58,7 +88,7 @@ async def pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None],
         async for chunk in stream:
             chunks.append(chunk)
             size += len(chunk)
-            if size >= _BLOCK_BYTES:
+            if size >= _blocks.bytes:
                 if work is not None:
                     await work
                 work = asyncio.ensure_future(executor.go_on(_feed_all, feed, chunks))

@@ -19,7 +19,7 @@ from typing import Literal
 from wdist_service.errors import RequestError
 
 AGAIN = "upload the same file again"  # which repairs it
-_REMEMBERED = 20_000  # file versions, of about 200 bytes each
+_REMEMBERED = 4_000  # file versions, of about 300 bytes each: with 20,000 a worker grew for days
 _STRIPES = 64
 # Inode, size in bytes, and the times of the last change of the content and of anything, in ns.
 Version = tuple[int, int, int, int]

@@ -31,7 +31,7 @@ log = logging.getLogger("wdist.storage")
 _IN_USE_SECONDS = 60.0  # a path handed out more recently may not have been opened yet
 _ORPHAN_SECONDS = 3600.0  # a younger object may belong to an upload that is not committed yet
 _CHECKPOINT = re.compile(r"checkpoints/[a-z]+_[0-9a-z]+/\d+\.checkpoint")
-_REMEMBERED = 20_000  # versions of objects, of about 200 bytes each
+_REMEMBERED = 4_000  # versions of objects, of about 300 bytes each
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -33,6 +33,7 @@ _FRESH_SECONDS = 1.0  # a connection that has been idle for less may be about to
 _STALLED_SECONDS = 5.0  # for so long a stalled peer is safe on a full server
 _UNWANTED_SECONDS = 5.0  # how long the rest of a body may keep coming once its request has been answered
 _BLOCK_BYTES, _SMALL_BLOCK_BYTES = 64 << 10, 16 << 10  # small ones take four times as much of the processor
+_READ_BYTES, _SMALL_READ_BYTES = 512 << 10, 64 << 10  # asyncio's default is 256 KiB
 _MANY = 128  # connections that get large blocks
 _WAITING_BYTES = 16 << 20  # of answers, in this process; beyond this stalled peers make room
 _RESERVE = 64  # connections beyond the limit, for /livez and to say that the server is full
@@ -141,6 +142,11 @@ class Peers:
     def block_bytes(self) -> int:
         """How much of a file is to be read at once."""
         return _BLOCK_BYTES if len(self._all) <= _MANY else _SMALL_BLOCK_BYTES
+
+    @property
+    def read_bytes(self) -> int:
+        """How much of a body is to be read at once."""
+        return _READ_BYTES if len(self._all) <= _MANY else _SMALL_READ_BYTES
 
     def admit(self, peer: GuardedProtocol) -> bool:
         """Note a new connection. Returns whether it may ask for anything; if not, only for /livez."""

@@ -28,7 +28,6 @@ from wdist_service.ids import new_id
 MAX_HEADER_BYTES = 32 << 10
 _WRITE_BYTES = 16 << 10  # of an answer that wait here, beside the last block
 _UNSENT_BYTES = 128 << 10  # of an answer that the kernel takes before they can be sent; otherwise 4 MB
-_READ_BYTES = 512 << 10  # how much of a body is read at once; asyncio's default is 256 KiB
 _RETRY_SECONDS = 5
 _LIVENESS = "/livez"
 
@@ -54,6 +53,8 @@ class GuardedProtocol(H11Protocol):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         self._arm()
         self._is_admitted = self._peers.admit(self)
+        with contextlib.suppress(AttributeError):
+            cast("Any", transport).max_size = min(cast("Any", transport).max_size, self._peers.read_bytes)
 
     def data_received(self, data: bytes) -> None:
         if self._pass_on(data):
@@ -96,7 +97,11 @@ class GuardedProtocol(H11Protocol):
             scope["block_bytes"] = self._peers.block_bytes
             self._peers.belongs(self, caller_of(scope))
             scope["is_gone"] = lambda: cycle.disconnected
-            await self._application(scope, receive, send)
+            try:
+                await self._application(scope, receive, send)
+            except asyncio.CancelledError:  # the server ends, and has cut the connection: nobody is left to tell
+                if not cycle.disconnected:
+                    raise
 
     async def _answer_surplus(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection beyond the limit: that the server lives, and 503 to everything else."""
@@ -139,7 +144,7 @@ class GuardedProtocol(H11Protocol):
         self.cycle.body = bytes(self.cycle.body) + data if self.cycle.body else data  # type: ignore[assignment]
         if len(self.cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-            cast("Any", self.transport).max_size = _READ_BYTES
+            cast("Any", self.transport).max_size = self._peers.read_bytes
         self.cycle.message_event.set()
         return True
 
