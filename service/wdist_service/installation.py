@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from wdist_service.storage.files import Storage, is_disk_full
 from wdist_service.storage.references import named, names_any
 from wdist_service.tables import ApiKey, Property
 
+log = logging.getLogger("wdist.storage")
 _LOCK = "f" * 64  # no content has this sha256: held while a property is created, so that two first starts agree
 _SAMPLE = 500
 _MIN_SECRET = 32
@@ -76,6 +78,21 @@ def is_bound(database: Database, storage: Storage) -> bool:
     with database.read() as session:
         known = _value(session, "storage")
     return known is not None and known == storage.read_identity()
+
+
+def watch_storage(database: Database, storage: Storage) -> None:
+    """Have a storage take nothing more once it is another database's, and take again when it is this one's.
+
+    Two servers whose first starts come at the same moment bind one storage both, and one that is empty goes to whoever
+    comes last. Its sweep would then take what the other stores for leftovers.
+    """
+    with database.read() as session:
+        known = _value(session, "storage")
+    written = storage.read_identity()
+    is_foreign = written is not None and written != known
+    if is_foreign and storage.refusal is None:
+        log.error("the storage in %s now belongs to another database; nothing more is stored in it", storage.where)
+    storage.refusal = "the server's storage now belongs to another database" if is_foreign else None
 
 
 def adopt_storage(database: Database, storage: Storage) -> None:

@@ -132,3 +132,19 @@ def test_a_full_disk_loses_nothing_that_was_accepted(small_disk: Path) -> None:
         again = server.until_done(server.submit(*sets, **QUICK))
         assert again["status"] == "succeeded"
         assert np.isfinite(again["result"]["value"])
+
+
+@pytest.mark.slow
+@pytest.mark.local_stores
+def test_a_disk_that_is_full_for_a_while_does_not_end_what_trains(small_disk: Path) -> None:
+    settings: dict[str, str | None] = {"WDIST_SERVER_MIN_FREE_BYTES": "0"}
+    with Server(small_disk / "data", environment=settings) as server:
+        sets = server.upload(normal(1, rows=400)), server.upload(normal(2, rows=400, shift=1.0))
+        estimate = server.submit(*sets, critic="groupsort", max_seconds=600, baseline_rows=0)
+        server.until_training(estimate)
+        filler = fill(small_disk, leave=0)
+        time.sleep(12)  # checkpoints are due every 5 s
+        filler.unlink()
+        server.until(estimate, lambda row: server.client.post(f"/v1/estimates/{estimate}/finish").status_code < 300)
+        done = server.until_done(estimate)
+        assert (done["status"], done["attempt"]) == ("succeeded", 1), done["error"]

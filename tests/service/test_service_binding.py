@@ -7,15 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from s3_process import S3Server
-from service_process import Server, normal
+from service_process import Server, normal, npy
 
 from wdist_service.database import Database
-from wdist_service.installation import adopt_storage, check_storage, is_bound
+from wdist_service.errors import StorageUnavailableError
+from wdist_service.installation import adopt_storage, check_storage, is_bound, watch_storage
 from wdist_service.maintenance import content
 from wdist_service.maintenance.content import sweep, sweep_problem
 from wdist_service.settings import Settings, SettingsError, load
@@ -128,6 +130,47 @@ def test_of_two_empty_databases_on_one_storage_one_may_go_on(settings: Settings)
         with pytest.raises(SettingsError, match="belongs to the database"):
             check_storage(database, storage)
         assert sweep(database, storage, settings).stopped is not None
+
+
+def test_a_storage_that_another_database_took_takes_nothing_more(settings: Settings) -> None:
+    with opened(settings) as (database, storage), opened(settings, **elsewhere(settings)) as (other, same):
+        check_storage(database, storage)
+        check_storage(other, same)  # which is possible while nothing is stored
+        for each in ((database, storage), (other, same)):
+            watch_storage(*each)
+        with pytest.raises(StorageUnavailableError, match="belongs to another database"):
+            store(database, storage, b"one")
+        assert storage.problem() == "the server's storage now belongs to another database"
+        store(other, same, b"two")
+        adopt_storage(database, storage)
+        for each in ((database, storage), (other, same)):
+            watch_storage(*each)
+        store(database, storage, b"one")
+        assert same.problem() is not None
+
+
+@pytest.mark.slow
+def test_two_servers_that_start_at_once_on_one_bucket(tmp_path: Path, s3_server: S3Server) -> None:
+    shared = {f"WDIST_SERVER_{name.upper()}": value for name, value in s3_server.settings().items()}
+    environment: dict[str, str | None] = {**shared, "WDIST_SERVER_MAINTENANCE_SECONDS": "0.2"}
+    servers = [Server(tmp_path / name, ["--workers", "0"], environment) for name in ("one", "two")]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(Server.start, servers))  # they end with the threads that start them
+        deadline = time.monotonic() + 60
+        while sum(server.ready() for server in servers) != 1:
+            assert time.monotonic() < deadline, servers[0].log_end()
+            time.sleep(0.2)
+        (refusing,) = (server for server in servers if not server.ready())
+        (keeping,) = (server for server in servers if server is not refusing)
+        answer = refusing.client.post("/v1/sample-sets", content=npy(normal(1)))
+        assert answer.status_code == 503
+        assert "belongs to another database" in answer.json()["detail"]
+        keeping.upload(normal(1))
+        refusing.stop()
+        with pytest.raises(AssertionError, match="exit code 78"):
+            refusing.start()
+        for server in servers:
+            server.kill()
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 33, None], ids=["empty", "zeros", "missing"])

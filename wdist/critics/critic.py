@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from wdist.critics.base import CriticConfig
@@ -224,7 +224,8 @@ class Critic:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         document, tensors = self.described()
-        save_file(tensors, folder / "critic.safetensors")
+        # Not `save_file`, which tells of a full disk with an error of its own, in words only.
+        (folder / "critic.safetensors").write_bytes(save(tensors))
         (folder / "critic.json").write_text(json.dumps(document, indent=1) + "\n")
 
     def described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

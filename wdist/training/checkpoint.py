@@ -26,11 +26,15 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str,
 def replace_file(path: Path, data: bytes) -> None:
     """Replace `path` atomically and durably: after a crash, the disk holds either the old file or the new one."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, so there is nothing to sync there
         _sync_folder(path.parent)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +35,7 @@ from wdist.training.trainer import Record, Trainer, steps_for_seconds
 _OF_THE_SPLIT = frozenset({"unit", "shift", "configs", "method_version"})
 """What differs between versions of the method for the same data and options."""
 
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CHECKPOINT_SECONDS = 5.0  # the most work that a crash may cost; checkpoints do not affect the result
 
 
@@ -260,7 +263,13 @@ class CriticSelection:
             "best": self.reporter.best,
             "current": document,
         }
-        write_checkpoint(self.checkpoint, tensors, state)
+        try:
+            write_checkpoint(self.checkpoint, tensors, state)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            # There may be room again before anything needs the checkpoint; the one before stays until then.
+            warnings.warn(f"{self.checkpoint}: {error.strerror}; training goes on", RuntimeWarning, stacklevel=2)
 
     def _resume(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Restore the finished stages from the checkpoint, and return the state of the unfinished one."""

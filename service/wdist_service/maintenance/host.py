@@ -1,8 +1,9 @@
-"""What every process does for its own host: it removes what dead processes left in the data directory."""
+"""What every process does for itself: it removes what dead processes left on its host, and watches its storage."""
 
 from __future__ import annotations
 
 from wdist_service.database import Database
+from wdist_service.installation import watch_storage
 from wdist_service.maintenance.schedule import Task
 from wdist_service.storage.eviction import evict_deleted
 from wdist_service.storage.files import Storage
@@ -19,6 +20,7 @@ def host_tasks(database: Database, storage: Storage, seconds: float) -> list[Tas
             return active_jobs(session, ids)
 
     return [
+        Task("binding", seconds, lambda: watch_storage(database, storage)),
         Task("eviction", seconds, lambda: evict_deleted(database, storage)),
         Task("unfinished files", seconds, storage.sweep_unfinished),
         Task("checkpoints", seconds, lambda: storage.checkpoints.sweep(active)),

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from wdist_service.errors import StorageUnavailableError
 from wdist_service.settings import Settings
 from wdist_service.storage import quarantine
 from wdist_service.storage.abandoned import Scratch, is_held, remove_abandoned, remove_parts
@@ -147,6 +148,7 @@ class Storage:
         self.checkpoints = Checkpoints(settings.data / "checkpoints")
         self._checked = Checked()
         self._min_free_bytes = settings.min_free_bytes
+        self.refusal: str | None = None  # why nothing may be stored here any more (installation.watch_storage)
 
     @property
     def where(self) -> str:
@@ -156,7 +158,7 @@ class Storage:
     # --- content comes
 
     def incoming(self) -> Incoming:
-        """Begin a file. Raises DiskFullError if the disk is nearly full."""
+        """Begin a file. Raises DiskFullError if the disk is nearly full, and StorageUnavailableError at a `refusal`."""
         return self._begin(Incoming)
 
     def decoded(self) -> Decoded:
@@ -164,6 +166,8 @@ class Storage:
         return self._begin(Decoded)
 
     def _begin(self, kind: type[Kind]) -> Kind:
+        if self.refusal is not None:
+            raise StorageUnavailableError(f"{self.refusal}; its administrator must see to it", retry_after=60)
         if self.free_bytes() < self._min_free_bytes:
             raise DiskFullError(f"less than {self._min_free_bytes:,} bytes are free on the server's disk")
         return kind(self._incoming)
@@ -295,6 +299,8 @@ class Storage:
 
     def problem(self) -> str | None:
         """Why nothing can be stored now; None if the storage works."""
+        if self.refusal is not None:
+            return self.refusal
         try:
             with self.incoming() as file:
                 file.write(b"wdist")

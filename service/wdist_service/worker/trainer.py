@@ -14,6 +14,7 @@ jobs at their next step and exits.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _PROGRESS_SECONDS = 0.1
 _ALIVE_SECONDS = 1.0
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 log = logging.getLogger("wdist.trainer")
 
 
@@ -125,6 +127,9 @@ class Trainer:
         except MemoryError as error:
             send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK_FULL:
+                send("failed", error={"type": "storage_full", "message": "the server's disk is full: submit it again"})
+                return
             traceback.print_exc()
             if type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
                 send("failed", error={"type": "out_of_memory", "message": _no_memory(error)})

@@ -252,22 +252,24 @@ class Worker:
         Raises TrainerDied if the attempt is stopped while it waits for them.
         """
         shutil.rmtree(run.directory, ignore_errors=True)
-        (run.directory / "data").mkdir(parents=True)
-        (run.directory / "result").mkdir()
         try:
+            (run.directory / "data").mkdir(parents=True)
+            (run.directory / "result").mkdir()
             return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
-        except (DamagedError, DiskFullError) as error:
+        except (DamagedError, DiskFullError, OSError) as error:
             run.end()
             reason = {"type": "storage_incomplete", "message": self._unreadable(run, error)}
             self._finish(run, lambda: self._attempts.fail(*run.key, reason), "storage_incomplete")
             return None
 
-    def _unreadable(self, run: Run, error: DamagedError | DiskFullError) -> str:
+    def _unreadable(self, run: Run, error: DamagedError | DiskFullError | OSError) -> str:
         """Why the data of an attempt cannot be read, by the name of the set."""
-        if isinstance(error, DiskFullError):
-            return f"a sample set cannot be read on this host: {error}"
-        with self._database.read() as session:
-            return said_of(session, run.claim.job_id, error)
+        if isinstance(error, DamagedError):
+            with self._database.read() as session:
+                return said_of(session, run.claim.job_id, error)
+        if isinstance(error, OSError):
+            log.error("an attempt cannot be prepared: %s", error, extra={"estimate": run.claim.job_id})
+        return f"a sample set cannot be read on this host: {getattr(error, 'strerror', None) or error}"
 
     def _job(self, run: Run) -> dict[str, Any]:
         claim, data = run.claim, run.directory / "data"
