@@ -175,7 +175,7 @@ def _living() -> list[tuple[int, tuple[int, str]]]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 if stat[0] != "Z":
                     found.append((int(entry.name), (int(stat[1]), command)))
     return found
