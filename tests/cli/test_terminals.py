@@ -81,6 +81,7 @@ COMMANDS: dict[str, tuple[list[str | bytes], int, str]] = {  # arguments, exit s
 IN_THE_C_LOCALE = {
     "a column to drop": (2, "drop"),
     "keys create": (2, "PYTHONUTF8=1"),
+    "keys list": (2, "no server keeps its keys"),  # a refused command makes no database
     "remote, no server": (2, "PYTHONUTF8=1"),
 }
 

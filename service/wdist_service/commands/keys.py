@@ -30,6 +30,7 @@ def create(
     database_url: DatabaseUrl = None,
 ) -> int:
     """Make a key; its secret is printed once."""
+    _check_text(name or "", tenant)
 
     def make(found: Keys, folder: Path) -> int:
         is_first = found.is_open()
@@ -69,13 +70,20 @@ def revoke(
     data: DataFolder = None,
     database_url: DatabaseUrl = None,
 ) -> int:
-    """End a key at once."""
+    """End a key, within two seconds on every replica."""
+    _check_text(key)
 
     def end(found: Keys, _: Path) -> int:
         sys.stdout.write(f"{found.revoke(key).id} is revoked\n")
         return 0
 
     return _with_keys(data, database_url, end)
+
+
+def _check_text(*given: str) -> None:
+    """Raise UnicodeEncodeError for bytes that are no text in this locale; the command then says how to give them."""
+    for text in given:
+        text.encode()
 
 
 def _with_keys(
