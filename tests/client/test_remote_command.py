@@ -360,7 +360,7 @@ ARGUMENTS = {
     "compare": ["x.npy", "small.npy", "y.npy"], "comparison": ["batch_none"],
     "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
     **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete")},
-    **{name: ["est_none"] for name in ("watch", "result", "curve")},
+    **{name: ["est_none"] for name in ("watch", "result", "curve", "evaluations")},
 }  # fmt: skip
 
 
