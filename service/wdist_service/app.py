@@ -30,7 +30,7 @@ from wdist_service.evaluations import endpoints as evaluate
 from wdist_service.evaluations.evaluator import Evaluator
 from wdist_service.evaluations.service import Evaluations
 from wdist_service.http import problems
-from wdist_service.http.bodies import Room
+from wdist_service.http.bodies import JsonMemory
 from wdist_service.http.connections.peers import Peers
 from wdist_service.http.dependencies import Services
 from wdist_service.http.examples import EXAMPLES
@@ -54,6 +54,7 @@ from wdist_service.queue import dispatch
 from wdist_service.queue.leases import Keeper, Leases, take_name
 from wdist_service.retention.service import Retention
 from wdist_service.sample_sets import endpoints as sample_sets
+from wdist_service.sample_sets.receiving import Receiving
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings, load
 from wdist_service.storage.objects import open_storage
@@ -105,7 +106,8 @@ def build_services(settings: Settings) -> Services:
         Batches(database, queue, jobs),
         EventFeed(database, executors["events"]),
         executors,
-        Room(),
+        JsonMemory(),
+        Receiving(),
         KnownKeys(api_keys, executors["keys"]),
         metrics,
         http_metrics,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +133,43 @@ def test_a_body_without_a_length_ends_at_the_quota(open_to_tenants: tuple[Server
     assert client.post("/v1/sample-sets", content=iter([big[:2000]])).status_code == 403  # the header says it all
     lines = (b"1.5,2.5\n" * 10_000 for _ in range(100))
     assert client.post("/v1/sample-sets?format=csv", content=lines).status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy"])
+def test_bodies_at_once_take_no_more_than_is_left(open_to_tenants: tuple[Server, Make], kind: str) -> None:
+    server, make = open_to_tenants
+    client = make(bytes=2 * MEGABYTE)
+    array = npy(np.zeros((100_000, 2)))  # 1.6 MB
+    body = array if kind == "npy" else b"1.500000000000,2.500000000000\n" * 55_000
+    before = disk(server.data / "incoming")
+    go_on = threading.Event()
+
+    def paused() -> Iterator[bytes]:
+        yield body[: MEGABYTE + 1000]
+        assert go_on.wait(30)
+        yield body[MEGABYTE + 1000 :]
+
+    with ThreadPoolExecutor(4) as senders:
+        sent = [
+            senders.submit(client.post, "/v1/sample-sets", params={"format": kind}, content=paused()) for _ in range(4)
+        ]
+        deadline = time.monotonic() + 20
+        while disk(server.data / "incoming") - before < MEGABYTE // 2:
+            assert time.monotonic() < deadline
+        time.sleep(0.5)  # for the others to arrive, too
+        taken = disk(server.data / "incoming") - before
+        go_on.set()
+        answers = [each.result() for each in sent]
+    assert taken <= 2 * MEGABYTE
+    codes = [answer.status_code for answer in answers]
+    assert set(codes) <= {201, 503}
+    assert codes.count(201) <= 1, "two of them are more than the quota"
+    for answer in answers:
+        if answer.status_code == 503:
+            assert int(answer.headers["Retry-After"]) > 0
+            assert "left of this key's quota" in answer.json()["detail"]
+    if 201 not in codes:  # two were in each other's way
+        assert client.post("/v1/sample-sets", params={"format": kind}, content=iter([body])).status_code == 201
 
 
 def done(client: httpx.Client, **body: Any) -> str:

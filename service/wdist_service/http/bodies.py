@@ -113,7 +113,7 @@ async def _pump(stream: AsyncIterator[bytes], feed: Callable[[memoryview], None]
             work.exception()
 
 
-class Room:
+class JsonMemory:
     """How many bytes of long bodies an API process holds."""
 
     def __init__(self) -> None:
@@ -129,9 +129,9 @@ class Room:
 class JsonRequest(Request):
     """A request whose body FastAPI reads and parses: a long one in a thread, and only if there is room for it."""
 
-    def __init__(self, scope: Scope, receive: Receive, room: Room, executors: Executors) -> None:
+    def __init__(self, scope: Scope, receive: Receive, memory: JsonMemory, executors: Executors) -> None:
         super().__init__(scope, receive)
-        self._room, self._executors = room, executors
+        self._memory, self._executors = memory, executors
         self._held = 0
 
     async def body(self) -> bytes:
@@ -141,7 +141,7 @@ class JsonRequest(Request):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > _LONG_JSON_BYTES:
-                    self._room.take(size - self._held)
+                    self._memory.take(size - self._held)
                     self._held = size
             self._body = b"".join(chunks)
         return self._body
@@ -155,5 +155,5 @@ class JsonRequest(Request):
 
     def release(self) -> None:
         """Give the room back."""
-        self._room.taken -= self._held
+        self._memory.taken -= self._held
         self._held = 0

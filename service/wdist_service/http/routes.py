@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from wdist_service.http.bodies import JsonRequest, Room
+from wdist_service.http.bodies import JsonMemory, JsonRequest
 from wdist_service.http.executors import Executors, Kind
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ class BoundedRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             services = request.app.state.services
-            read = JsonRequest(request.scope, request.receive, services[Room], services.executors)
+            read = JsonRequest(request.scope, request.receive, services[JsonMemory], services.executors)
             try:
                 return await handle(read)
             finally:

@@ -31,6 +31,7 @@ from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.keys.quotas import Room
 from wdist_service.sample_sets.columns import called
+from wdist_service.sample_sets.receiving import Receiving
 from wdist_service.sample_sets.schemas import (
     ColumnNames,
     InlineSamples,
@@ -96,11 +97,13 @@ async def create_sample_set(
     async with incoming(services.storage, bodies) as file:
         if is_kept_as_sent(kind, take):
             receiver = NpyReceiver(file, check=partial(_check_room, room, left))
-            await pump(request.stream(), receiver.feed, bodies)
+            with services[Receiving].within(room, left, receiver.feed) as feed:
+                await pump(request.stream(), feed, bodies)
             row = await bodies.go_on(receiver.finish, caller.tenant_id, name)
             add = partial(sets.add, file, row, room)
         else:
-            await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
+            with services[Receiving].within(room, left, _limited(file, services.settings, kind)) as feed:
+                await pump(request.stream(), feed, bodies)
             await bodies.go_on(file.seal)
             add = partial(sets.add_decoded, room, name, file, kind, take)
         _check_digest(expected, file)
@@ -136,7 +139,8 @@ async def create_sample_sets_by(
     bodies, decoding = services.executors["bodies"], services.executors["decoding"]
     left = await _admit(request, services, room, decoding)
     async with incoming(services.storage, bodies) as file:
-        await pump(request.stream(), _limited(file, services.settings, kind, room, left), bodies)
+        with services[Receiving].within(room, left, _limited(file, services.settings, kind)) as feed:
+            await pump(request.stream(), feed, bodies)
         _check_digest(expected, file)
         await bodies.go_on(file.seal)
         await check_still_allowed(services, caller)
@@ -183,15 +187,11 @@ def _check_room(room: Room, left: int | None, _shape: tuple[int, ...], declared:
         raise room.refusal(left)
 
 
-def _limited(
-    file: Incoming, settings: Settings, kind: Format, room: Room, left: int | None
-) -> Callable[[memoryview], None]:
+def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
     """A writer that enforces the size limit. The limit of inline JSON is low because it is parsed in memory."""
     limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
 
     def write(data: memoryview) -> None:
-        if left is not None and file.bytes + len(data) > left:
-            raise room.refusal(left)
         if file.bytes + len(data) > limit:
             raise TooLargeError(
                 f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
