@@ -1,4 +1,4 @@
-"""A child process ends with its parent: nobody would read what it finds, or remove what it writes."""
+"""How processes end: a child with its parent, as nobody would read what it finds, and a server when it is told to."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ def die_with_parent() -> None:
     """Call `die_with` if the parent gave its id in PARENT_VARIABLE; a process that was started by hand lives on."""
     if (parent := os.environ.get(PARENT_VARIABLE)) is not None:
         die_with(int(parent))
+
+
+class StopRequest:
+    """Whether this process was told to end, by SIGTERM or Ctrl-C.
+
+    A plain flag that the main thread looks at. A handler must not set a threading.Event: if the signal comes while the
+    main thread waits on it and holds its lock, both wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self.has_come = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.has_come = True

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-from wdist_service.lifetime import PARENT_VARIABLE
+from wdist_service.lifetime import PARENT_VARIABLE, StopRequest
 from wdist_service.processes.heartbeat import HEARTBEAT_VARIABLE, Heartbeat
 from wdist_service.settings import Settings
 from wdist_service.storage.durable import make_folder
@@ -115,14 +114,13 @@ def serve(settings: Settings) -> int:
     workers = [
         Child("worker", [*module, "wdist_service", "worker"], settings, []) for _ in range(settings.workers)
     ]  # fmt: skip
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stop, stopping = StopRequest(), threading.Event()
     threading.Thread(target=_announce, args=(address, settings, stopping), daemon=True).start()
     code = 0
-    while not stopping.is_set() and code == 0:
+    while not stop.has_come and code == 0:
         code = next((status for child in [*workers, api] if (status := child.tend()) is not None), 0)
-        stopping.wait(0.1)
+        time.sleep(0.1)
+    stopping.set()
     _stop([api, *workers], settings.stop_seconds + _STOP_SECONDS)
     lock.close()
     return code

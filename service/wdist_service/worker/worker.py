@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage, start_errors
 from wdist_service.jobs import KINDS
+from wdist_service.lifetime import StopRequest
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
@@ -68,8 +68,7 @@ class Worker:
         self.id = new_id("wrk")
 
     def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+        self._stop = StopRequest()
         with start_errors(self._settings):
             wait_for(self._database, seconds=30)
             self._database.migrate()
@@ -107,7 +106,8 @@ class Worker:
             (_Interval(self._settings.beat_seconds / 2), self._take_over),
             (_Interval(_PURGE_SECONDS), purge),
         ]
-        while not self._stopping.wait(_TICK_SECONDS):
+        while not self._stop.has_come:
+            time.sleep(_TICK_SECONDS)
             for interval, action in tasks:
                 try:
                     if interval.is_due():
@@ -164,6 +164,7 @@ class Worker:
         Turns that DBOS delivers from now on are left alone; `take_over` puts them back, as after a crash.
         """
         log.info("worker stopping")
+        self._stopping.set()
         time.sleep(_SETTLE_SECONDS)  # a poll that began before `_at_once` was 0 has ended by then
         for run in list(self._runs.values()):
             run.stop()
