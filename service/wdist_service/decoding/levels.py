@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from wdist.data.readers.npy import NpyHeader, read_header
 from wdist.data.tables.by import Partition, split_schema
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.writer import npy_header
 
 MAX_LEVELS = 200  # sets of one request: each is an open file and a row of one transaction
 _BLOCK_BYTES = 4 << 20
@@ -48,7 +48,7 @@ def write_levels(
 def _copy(codes: int, output: int, header: NpyHeader, partition: Partition, kept: list[int]) -> list[int]:
     """Write the kept columns of each row to the place of its set; returns the bytes of each file."""
     counts = np.diff(partition.ends).tolist()
-    heads = [_head((count, len(kept))) for count in counts]
+    heads = [npy_header(np.dtype(np.float64), (count, len(kept))) for count in counts]
     sizes = [len(head) + 8 * len(kept) * count for head, count in zip(heads, counts, strict=True)]
     places = []  # where the next row of each set goes
     start = 0
@@ -76,13 +76,6 @@ def _blocks(codes: int, header: NpyHeader) -> Iterator[tuple[int, NDArray[Any]]]
     for row in range(0, rows, step):
         size, at = 8 * width * min(step, rows - row), header.offset + 8 * width * row
         yield row, np.frombuffer(os.pread(codes, size, at), np.float64).reshape(-1, width)
-
-
-def _head(shape: tuple[int, int]) -> bytes:
-    head = io.BytesIO()
-    described = {"descr": np.dtype(np.float64).str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(head, described)
-    return head.getvalue()
 
 
 def _write(output: int, data: bytes, place: int) -> int:

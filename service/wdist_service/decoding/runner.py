@@ -59,7 +59,6 @@ class Decoders:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places = threading.BoundedSemaphore(settings.decoders)
 
     def decode(self, source: Path, kind: Format, take: Selection, target: Decoded, left: int | None = None) -> Report:
         """Turn the body in `source` into an .npy file in `target`, of at most `left` bytes (None: any).
@@ -90,9 +89,8 @@ class Decoders:
         self, source: Path, kind: Format, take: Selection, targets: list[Decoded], split: list[str], left: int | None
     ) -> Report:
         limit = self._settings.max_upload_bytes
-        with self._places:
-            most = limit if left is None else min(limit, left)
-            output, code = self._run(source, kind, most, [take.model_dump_json(), *split], targets)
+        most = limit if left is None else min(limit, left)
+        output, code = self._run(source, kind, most, [take.model_dump_json(), *split], targets)
         report = _parse(output, code)
         if report.get("kind") == "too_large" and most < limit:
             raise NoRoomError

@@ -22,7 +22,7 @@ from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.records import record
 from wdist_service.retention.entries import remember_uses
 from wdist_service.storage.files import Storage
-from wdist_service.storage.references import discard_unused
+from wdist_service.storage.references import delete_with_files
 from wdist_service.tables import TERMINAL, Estimate, Evaluation, SampleSet, Status
 
 
@@ -125,18 +125,15 @@ class Estimates:
                 record(session, estimate.id, "status", data)
         return estimate
 
-    @retried_after_races
     def delete(self, tenant_id: str, estimate_id: str) -> None:
         """Delete a finished estimate and its files. Raises ConflictError while it is queued or running."""
-        discard_unused(self._database, self._storage, self._delete(tenant_id, estimate_id))
 
-    @retried_after_races
-    def _delete(self, tenant_id: str, estimate_id: str) -> list[str]:
-        """Delete the rows. Returns the sha256 of the files, as `owners.delete_jobs` does."""
-        with self._database.write() as session:
+        def rows(session: Session) -> list[str]:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
             if estimate.status not in TERMINAL:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
             evaluations = session.execute(select(Evaluation.id).where(Evaluation.estimate_id == estimate_id)).scalars()
             remember_uses(session, [estimate_id])
             return owners.delete_jobs(session, list(evaluations)) + owners.delete_jobs(session, [estimate_id])
+
+        delete_with_files(self._database, self._storage, rows)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.readers.npy import open_npy
+from wdist.data.tables.writer import npy_header
 from wdist.errors import Stopped, WdistError
 from wdist.verify import read_critic
 from wdist_service.evaluations.coding import encoding_of, schema_of
@@ -114,7 +115,7 @@ class GrowingResult:
         """Append values (n,) or gradients (n, ...)."""
         with self.path.open("ab" if self.done else "wb") as file:
             if self.done == 0:
-                self._write(file, _header(self._rows, part))
+                self._write(file, npy_header(part.dtype, (self._rows, *part.shape[1:])))
             self._write(file, np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         self.done += len(part)
 
@@ -153,14 +154,6 @@ class GrowingResult:
             if rest:
                 raise ValueError("the checkpoint ends within a row")
         self._digest, self.done, self._saved = digest, done, done
-
-
-def _header(rows: int, part: Array) -> bytes:
-    """Header of an .npy file with `rows` rows of the same shape and type as those of `part`."""
-    header = io.BytesIO()
-    described = {"descr": part.dtype.str, "fortran_order": False, "shape": (rows, *part.shape[1:])}
-    np.lib.format.write_array_header_1_0(header, described)
-    return header.getvalue()
 
 
 @contextmanager

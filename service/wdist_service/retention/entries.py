@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select, update
@@ -43,12 +44,7 @@ def batches(session: Session) -> Iterator[Entry]:
 
 def sample_sets(session: Session) -> Iterator[Entry]:
     """All sample sets, by the latest end of what used them."""
-    used: dict[str, float] = {}
-    for query in _uses():
-        for key, at in session.execute(query):
-            used[key] = max(at or 0.0, used.get(key, 0.0))
-    for key, at in _label_uses(session):
-        used[key] = max(at or 0.0, used.get(key, 0.0))
+    used = _last_uses(session)
     found = select(SampleSet.id, SampleSet.tenant_id, SampleSet.created_at, SampleSet.used_at, SampleSet.bytes)
     for key, tenant_id, created_at, used_at, size in session.execute(found):
         at = max(created_at, used_at or 0.0, used.get(key, 0.0))
@@ -62,15 +58,19 @@ def is_held(session: Session, entry: Entry) -> bool:
 
 def remember_uses(session: Session, ids: Sequence[str]) -> None:
     """Note on sample sets when these estimates and their evaluations used them: the jobs are about to be deleted."""
-    used: dict[str, float] = {}
-    for query in _uses(Estimate.job_id.in_(ids), Evaluation.estimate_id.in_(ids)):
-        for key, at in session.execute(query):
-            used[key] = max(at or 0.0, used.get(key, 0.0))
-    for key, at in _label_uses(session, Estimate.job_id.in_(ids)):
-        used[key] = max(at or 0.0, used.get(key, 0.0))
+    used = _last_uses(session, Estimate.job_id.in_(ids), Evaluation.estimate_id.in_(ids))
     for key, at in sorted(used.items()):  # in one order, so that two transactions do not wait for each other
         later = SampleSet.id == key, func.coalesce(SampleSet.used_at, 0.0) < at
         session.execute(update(SampleSet).where(*later).values(used_at=at))
+
+
+def _last_uses(session: Session, *only: ColumnElement[bool]) -> dict[str, float]:
+    """The latest end of what used each sample set; `only` these estimates, and these evaluations."""
+    used: dict[str, float] = {}
+    of_queries = (row for query in _uses(*only) for row in session.execute(query))
+    for key, at in chain(of_queries, _label_uses(session, *only[:1])):
+        used[key] = max(at or 0.0, used.get(key, 0.0))
+    return used
 
 
 def _bytes() -> ColumnElement[int]:

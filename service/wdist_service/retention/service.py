@@ -22,7 +22,7 @@ from wdist_service.retention.rules import DAY, Entry, Limits, Removal, by_tenant
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import RetentionLimits, RetentionSettings
 from wdist_service.storage.files import Storage
-from wdist_service.storage.references import discard_unused
+from wdist_service.storage.references import delete_with_files
 from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, Tenant
 
 log = logging.getLogger("wdist.retention")
@@ -76,7 +76,6 @@ class Retention:
             left = [entry for entry in found if entry.id not in going]
             return removals + _possible(session, left, server, now)
 
-    @retried_after_races
     def _remove(self, removal: Removal) -> bool:
         entry = removal.entry
         try:
@@ -99,12 +98,17 @@ class Retention:
             ids = list(session.scalars(members))
         for start in range(0, len(ids), AT_ONCE):
             self._remove_estimates(entry.tenant_id, ids[start : start + AT_ONCE])
+        self._remove_row(entry)
+
+    @retried_after_races
+    def _remove_row(self, batch: Entry) -> None:
         with self._database.write() as session:
-            session.delete(tenancy.find(session, Batch, entry.tenant_id, entry.id, lock="update"))
+            session.delete(tenancy.find(session, Batch, batch.tenant_id, batch.id, lock="update"))
 
     def _remove_estimates(self, tenant_id: str, ids: Sequence[str]) -> None:
         """Remove ended estimates and their evaluations. Raises ConflictError if one of them is not ended."""
-        with self._database.write() as session:
+
+        def delete(session: Session) -> list[str]:
             owned = tenancy.owned(Estimate, tenant_id).where(Estimate.job_id.in_(ids)).order_by(Estimate.id)
             rows = list(session.execute(owned.with_for_update()).scalars())
             evaluations = list(session.scalars(select(Evaluation).where(Evaluation.estimate_id.in_(ids))))
@@ -115,8 +119,9 @@ class Retention:
             hashes: list[str] = []
             for start in range(0, len(evaluations), AT_ONCE):
                 hashes += owners.delete_jobs(session, [row.id for row in evaluations[start : start + AT_ONCE]])
-            hashes += owners.delete_jobs(session, [row.id for row in rows])
-        discard_unused(self._database, self._storage, hashes)
+            return hashes + owners.delete_jobs(session, [row.id for row in rows])
+
+        delete_with_files(self._database, self._storage, delete)
 
     def _compact(self, now: float, *, is_dry: bool) -> Compaction:
         compaction = Compaction(self._database, is_dry=is_dry)

@@ -30,7 +30,7 @@ from wdist_service.sample_sets.columns import called, checked_names, name_column
 from wdist_service.sample_sets.identity import complete, identity_of, name_of_level, stored_as, twin_of
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
-from wdist_service.storage.references import discard_unused
+from wdist_service.storage.references import delete_with_files
 from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet
 
 _BLOCK_BYTES = 1 << 20
@@ -257,20 +257,17 @@ class SampleSets:
 
     def delete(self, tenant_id: str, sample_set_id: str, unless_used_after: float = math.inf) -> None:
         """Delete a set. Raises ConflictError while a queued or running job needs it, and if it was sent again since."""
-        sha256 = self._delete(tenant_id, sample_set_id, unless_used_after)
-        discard_unused(self._database, self._storage, [sha256])
 
-    @retried_after_races
-    def _delete(self, tenant_id: str, sample_set_id: str, unless_used_after: float) -> str:
-        """Delete the row. Returns the sha256 of the content."""
-        with self._database.write() as session:
+        def rows(session: Session) -> list[str]:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if (row.used_at or 0.0) > unless_used_after:
                 raise ConflictError(f"{called(row)} was used again")
             if is_in_use(session, row.id):
                 raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
             session.delete(row)
-            return row.sha256
+            return [row.sha256]
+
+        delete_with_files(self._database, self._storage, rows)
 
 
 def _reading(take: Selection) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -85,3 +87,17 @@ def discard_unused(database: Database, storage: Storage, hashes: list[str]) -> N
         for sha256 in hashes:
             if not is_named(session, sha256):
                 storage.discard(sha256)
+
+
+def delete_with_files(database: Database, storage: Storage, delete: Callable[[Session], Sequence[str]]) -> None:
+    """Delete rows in one transaction, then the files that no other row names. `delete` returns the sha256 of theirs.
+
+    Each of the two is tried again by itself after a race: the rows are gone when the files' turn comes.
+    """
+
+    @retried_after_races
+    def rows() -> list[str]:
+        with database.write() as session:
+            return list(delete(session))
+
+    discard_unused(database, storage, rows())

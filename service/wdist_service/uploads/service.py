@@ -41,7 +41,7 @@ from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import Settings
 from wdist_service.storage.damage import damage_of
 from wdist_service.storage.files import Incoming, Storage
-from wdist_service.storage.references import discard_unused
+from wdist_service.storage.references import delete_with_files, discard_unused
 from wdist_service.tables import SampleSet, Upload, UploadPart
 from wdist_service.text import fault_in_text
 from wdist_service.uploads.locks import Locks
@@ -180,15 +180,14 @@ class Uploads:
         room = Room(tenant_id, quota, promised=upload.length + len(upload.given))
         return Appending(self, upload, token, room, hasher, expected)
 
-    @retried_after_races
     def terminate(self, tenant_id: str, upload_id: str) -> None:
         """Delete an upload and its bytes. The sample set made from it stays."""
-        with self._database.write() as session:
-            upload = tenancy.find(session, Upload, tenant_id, upload_id)
-            hashes = _forget(session, [upload.id])
-        discard_unused(self._database, self._storage, hashes)
 
-    @retried_after_races
+        def rows(session: Session) -> list[str]:
+            return _forget(session, [tenancy.find(session, Upload, tenant_id, upload_id).id])
+
+        delete_with_files(self._database, self._storage, rows)
+
     def expire(self) -> int:
         """Delete expired uploads. Returns their number."""
         with self._database.read() as session:
@@ -196,9 +195,7 @@ class Uploads:
             query = select(Upload.id).where(Upload.expires_at < now).limit(_EXPIRED_AT_ONCE)
             if not (ids := list(session.execute(query).scalars())):
                 return 0
-        with self._database.write() as session:
-            hashes = _forget(session, ids)
-        discard_unused(self._database, self._storage, hashes)
+        delete_with_files(self._database, self._storage, lambda session: _forget(session, ids))
         return len(ids)
 
     # --- used by Appending
@@ -266,13 +263,13 @@ class Uploads:
         self._fail(upload, token, reason)
         raise InvalidError(reason, field="body")
 
-    @retried_after_races
     def _fail(self, upload: Upload, token: str, reason: str) -> None:
-        with self._database.write() as session:
+        def parts(session: Session) -> list[str]:
             self._touch(session, upload, token, {"error": reason})
             query = delete(UploadPart).where(UploadPart.upload_id == upload.id).returning(UploadPart.sha256)
-            hashes = list(session.execute(query).scalars())
-        discard_unused(self._database, self._storage, hashes)
+            return list(session.execute(query).scalars())
+
+        delete_with_files(self._database, self._storage, parts)
 
     def _touch(self, session: Session, upload: Upload, token: str, values: dict[str, object]) -> None:
         if not self.locks.change(session, upload.id, token, values):

@@ -13,6 +13,17 @@ from numpy.typing import NDArray
 from wdist.data.tables.found import DecodeError, TooLargeError
 
 
+def npy_header(dtype: np.dtype[Any], shape: Sequence[int]) -> bytes:
+    """The header that numpy.save would write, so that an array gives the same file whatever format it came in.
+
+    Its length does not depend on the number of rows: numpy leaves room for 21 digits.
+    """
+    header = io.BytesIO()
+    described = {"descr": dtype.str, "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
+
+
 class RowWriter(Protocol):
     """What a coder of tables writes to."""
 
@@ -63,7 +74,7 @@ class ArrayWriter:
     def begin(self, row_shape: Sequence[int], dtype: np.dtype[Any]) -> None:
         """Set the shape and type of the rows, and write a provisional header."""
         self._row_shape, self._dtype = tuple(row_shape), dtype
-        self.raw(self._header())
+        self.raw(npy_header(self._dtype, (self._rows, *self._row_shape)))
 
     def append(self, rows: NDArray[Any]) -> None:
         """Append rows (k, *row_shape)."""
@@ -76,18 +87,8 @@ class ArrayWriter:
         """Write the header."""
         end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
-        os.write(self._descriptor, self._header())
+        os.write(self._descriptor, npy_header(self._dtype, (self._rows, *self._row_shape)))
         os.lseek(self._descriptor, end, os.SEEK_SET)
-
-    def _header(self) -> bytes:
-        """The header that numpy.save would write, so that an array gives the same file whatever format it came in.
-
-        Its length does not depend on the number of rows: numpy leaves room for 21 digits.
-        """
-        header = io.BytesIO()
-        described = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, *self._row_shape)}
-        np.lib.format.write_array_header_1_0(header, described)
-        return header.getvalue()
 
     def raw(self, data: bytes | memoryview) -> None:
         """Append bytes unchanged."""

@@ -9,9 +9,8 @@ A client with a thousand connections can have ten thousand of them ready at once
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -28,43 +27,14 @@ class Lane:
     """Lets one request at a time begin."""
 
     def __init__(self) -> None:
-        self._is_free = True
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._place = asyncio.Semaphore()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Around a request: entered when it may begin."""
-        loop = asyncio.get_running_loop()
-        if self._is_free:
-            self._is_free = False
-        else:
-            waiting = loop.create_future()
-            self._waiting.append(waiting)
-            try:
-                await waiting
-            except asyncio.CancelledError:
-                if not waiting.cancelled():  # its turn had come
-                    self._pass_on()
-                raise
-        is_over = False
-
-        def end() -> None:
-            nonlocal is_over
-            if not is_over:
-                is_over = True
-                self._pass_on()
-
-        timer = loop.call_later(_TURN_SECONDS, end)
-        try:
+        await self._place.acquire()
+        with ExitStack() as held:
+            held.callback(self._place.release)
+            timer = asyncio.get_running_loop().call_later(_TURN_SECONDS, held.close)
+            held.callback(timer.cancel)
             yield
-        finally:
-            timer.cancel()
-            end()
-
-    def _pass_on(self) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():  # it is done if its request was canceled
-                waiting.set_result(None)
-                return
-        self._is_free = True
