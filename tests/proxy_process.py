@@ -9,12 +9,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
-from server_process import free_port
+from server_process import ServerProcess, free_port
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs/guides/proxy.md"
 PREFIX = "/wdist"
@@ -112,3 +113,12 @@ def _replaced(text: str, *pairs: tuple[str, str]) -> str:
         assert text.count(old) == 1, f"{old!r} is not in the guide's configuration as the tests know it"
         text = text.replace(old, new)
     return text
+
+
+@pytest.fixture(scope="module", params=["nginx", pytest.param("caddy", marks=pytest.mark.slow)])
+def behind_proxy(
+    request: pytest.FixtureRequest, behind: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of each proxy in front of the server that the module has `behind` it: what clients are given."""
+    with ProxyProcess(request.param, behind.port, tmp_path_factory.mktemp(request.param)) as proxy:
+        yield proxy.url

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from wdist_service.storage.references import named, names_any
 from wdist_service.tables import ApiKey, Property
 
 log = logging.getLogger("wdist.storage")
+EX_CONFIG = 78  # sysexits.h: do not start the process again
+EX_UNAVAILABLE = 69
 _LOCK = "f" * 64  # no content has this sha256: held while a property is created, so that two first starts agree
 _SAMPLE = 500
 _MIN_SECRET = 32
@@ -194,6 +197,23 @@ def start_errors(settings: Settings) -> Iterator[None]:
             f"cannot use the database {_shown(file)}: {error.orig}; give it to the user who runs the server, put it "
             "back from the backup, or choose another directory with --data"
         ) from None
+
+
+@contextmanager
+def exit_statuses() -> Iterator[None]:
+    """End the process with one sentence where it cannot start: with EX_CONFIG if another start would be useless."""
+    try:
+        yield
+    except SettingsError as error:
+        status, reason = EX_CONFIG, str(error)
+    except StorageUnavailableError as error:
+        status, reason = EX_UNAVAILABLE, error.detail
+    except DatabaseError as error:
+        status, reason = EX_UNAVAILABLE, f"the database does not answer: {error.orig}"
+    else:
+        return
+    sys.stderr.write(f"wdist: {reason}\n")
+    raise SystemExit(status)
 
 
 def _shown(path: object) -> str:

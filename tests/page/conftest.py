@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from page_steps import ARGUMENTS, OpenPage, find_chromium
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from proxy_process import behind_proxy
 from server_process import ServerProcess
+
+__all__ = ["behind_proxy"]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine, NullPool, create_engine, text
 
+from wdist_service.storage.files import Storage
+
 LOCAL, SHARED = "sqlite+files", "postgresql+s3"
 
 
@@ -25,6 +27,16 @@ class Stores:
     def environment(self) -> dict[str, str | None]:
         """Variables of a server with stores of its own."""
         return {f"WDIST_SERVER_{name.upper()}": value for name, value in self.settings().items()}
+
+
+def add(storage: Storage, content: bytes) -> str:
+    """Store content as a request does; returns its sha256."""
+    with storage.incoming() as file:
+        file.write(content)
+        file.seal()
+        storage.send(file)
+        storage.place(file)
+        return file.sha256
 
 
 def rows(url: str, query: str, **values: Any) -> list[Any]:

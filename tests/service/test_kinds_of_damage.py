@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from s3_process import S3Server
 from service_process import Server, normal, npy
+from stores import add
 from test_service_binding import doctor, opened, store
 
 from wdist_client import Client
@@ -71,29 +72,20 @@ DAMAGES: dict[str, Damage] = {
 every_damage = pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 
 
-def add(storage: Storage, content: bytes = CONTENT) -> str:
-    with storage.incoming() as file:
-        file.write(content)
-        file.seal()
-        storage.send(file)
-        storage.place(file)
-        return file.sha256
-
-
 @every_damage
 def test_damaged_files_are_refused_and_replaced(tmp_path: Path, damage: Damage) -> None:
     storage = Storage(load(data=tmp_path / "data", min_free_bytes=0))
-    sha256 = add(storage)
+    sha256 = add(storage, CONTENT)
     path = storage.path(sha256)
     damage(path)
     assert not storage.has(sha256)
     for use in (storage.check, storage.path, storage.path):
         with pytest.raises(DamagedError):
             use(sha256)
-    assert add(storage) == sha256
+    assert add(storage, CONTENT) == sha256
     assert storage.path(sha256).read_bytes() == CONTENT
     damage(storage.path(sha256))
-    assert add(storage) == sha256, "an upload may be the first to meet the damage"
+    assert add(storage, CONTENT) == sha256, "an upload may be the first to meet the damage"
     assert storage.path(sha256).read_bytes() == CONTENT
     damage(storage.path(sha256))
     storage.discard(sha256)
@@ -109,7 +101,7 @@ def test_what_is_set_aside_is_deleted_in_the_end(tmp_path: Path, damage: Damage)
         damage(storage.path(sha256))
         with pytest.raises(DamagedError):
             storage.path(sha256)
-        add(storage)
+        add(storage, CONTENT)
         unnamed = add(storage, b"no row names it")
         damage(storage.path(unnamed))
         assert sweep(database, storage, settings).set_aside == 1
@@ -122,11 +114,11 @@ def test_what_is_set_aside_is_deleted_in_the_end(tmp_path: Path, damage: Damage)
 def test_damaged_copies_in_the_cache_are_fetched_again(tmp_path: Path, s3_server: S3Server, name: str) -> None:
     damage = DAMAGES[name]
     storage = ObjectStorage(load(data=tmp_path / "data", min_free_bytes=0, **s3_server.settings()))
-    sha256 = add(storage)
+    sha256 = add(storage, CONTENT)
     damage(storage.path(sha256))
     assert storage.path(sha256).read_bytes() == CONTENT
     damage(storage.path(sha256))
-    add(storage)
+    add(storage, CONTENT)
     assert storage.path(sha256).read_bytes() == CONTENT
     damage(storage.path(sha256))
     storage.evict(sha256)
@@ -135,7 +127,7 @@ def test_damaged_copies_in_the_cache_are_fetched_again(tmp_path: Path, s3_server
 
 def test_what_was_repaired_while_it_was_found_damaged_comes_back(tmp_path: Path) -> None:
     storage = Storage(load(data=tmp_path / "data", min_free_bytes=0))
-    sha256 = add(storage)
+    sha256 = add(storage, CONTENT)
     # The process that moved it died before it could look again.
     aside = tmp_path / "data/quarantine/2026-11-29T101500Z"
     aside.mkdir()
@@ -177,7 +169,7 @@ def test_a_file_that_may_not_be_read_is_refused_and_stays_until_an_upload_replac
         os.seteuid(NOBODY)
         try:
             storage = Storage(load(data=Path(folder) / "data", min_free_bytes=0))
-            sha256 = add(storage)
+            sha256 = add(storage, CONTENT)
             path = storage.path(sha256)
             path.chmod(0)
             for use in (storage.path, storage.check):
@@ -185,7 +177,7 @@ def test_a_file_that_may_not_be_read_is_refused_and_stays_until_an_upload_replac
                     use(sha256)
             assert not storage.has(sha256)
             assert path.exists(), "it may be whole"
-            add(storage)
+            add(storage, CONTENT)
             assert storage.path(sha256).read_bytes() == CONTENT
         finally:
             os.seteuid(0)

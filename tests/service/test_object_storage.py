@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from s3_process import S3Server
+from stores import add
 
 from wdist_service.settings import Settings, SettingsError, load
 from wdist_service.storage import objects
@@ -31,15 +32,6 @@ def host(settings: dict[str, str], tmp_path: Path) -> MakeHost:
         return ObjectStorage(Settings(data=tmp_path / name, min_free_bytes=0, **settings, **more))
 
     return make
-
-
-def add(storage: ObjectStorage, content: bytes) -> str:
-    with storage.incoming() as file:
-        file.write(content)
-        file.seal()
-        storage.send(file)
-        storage.place(file)
-        return file.sha256
 
 
 def test_what_one_host_stores_another_reads(host: MakeHost) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import httpx
 import numpy as np
 import pytest
-from proxy_process import PREFIX, ProxyProcess
+from proxy_process import PREFIX
 from server_process import ServerProcess
 from service_process import normal, npy
 from tusclient.client import TusClient
@@ -38,18 +38,9 @@ def headers() -> dict[str, str]:
     return {"Authorization": "Bearer wd_" + "5" * 64}
 
 
-@pytest.fixture(scope="module", params=["nginx", pytest.param("caddy", marks=pytest.mark.slow)])
-def url(
-    request: pytest.FixtureRequest, behind: ServerProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The address that clients are given."""
-    with ProxyProcess(request.param, behind.port, tmp_path_factory.mktemp(request.param)) as proxy:
-        yield proxy.url
-
-
 @pytest.fixture
-def client(url: str, headers: dict[str, str]) -> Iterator[Client]:
-    with Client(url, api_key=headers["Authorization"].removeprefix("Bearer ")) as connected:
+def client(behind_proxy: str, headers: dict[str, str]) -> Iterator[Client]:
+    with Client(behind_proxy, api_key=headers["Authorization"].removeprefix("Bearer ")) as connected:
         yield connected
 
 
@@ -66,13 +57,15 @@ def test_the_client_does_all_it_does(client: Client, monkeypatch: pytest.MonkeyP
     assert np.asarray(batch.value).shape == (2, 2)
 
 
-def test_every_location_leads_to_what_was_created(url: str, headers: dict[str, str]) -> None:
+def test_every_location_leads_to_what_was_created(behind_proxy: str, headers: dict[str, str]) -> None:
     with httpx.Client(headers=headers, timeout=30) as http:
-        made = [http.post(f"{url}/v1/sample-sets", content=npy(normal(seed))) for seed in (11, 12)]
+        made = [http.post(f"{behind_proxy}/v1/sample-sets", content=npy(normal(seed))) for seed in (11, 12)]
         pair = dict(zip(("source", "target"), (answer.json()["id"] for answer in made), strict=True))
-        made.append(http.post(f"{url}/v1/estimates", json={**pair, "critic": "affine", "steps": 5}))
+        made.append(http.post(f"{behind_proxy}/v1/estimates", json={**pair, "critic": "affine", "steps": 5}))
         made.append(
-            http.post(f"{url}/v1/batches", json={"matrix": list(pair.values()), "critic": "affine", "steps": 5})
+            http.post(
+                f"{behind_proxy}/v1/batches", json={"matrix": list(pair.values()), "critic": "affine", "steps": 5}
+            )
         )
         for answer in made:
             assert answer.headers["Location"].startswith(f"{PREFIX}/v1/"), answer.text
@@ -80,16 +73,16 @@ def test_every_location_leads_to_what_was_created(url: str, headers: dict[str, s
             assert (found.status_code, found.json()["id"]) == (200, answer.json()["id"])
 
 
-def test_an_independent_client_resumes_an_upload(url: str, headers: dict[str, str]) -> None:
+def test_an_independent_client_resumes_an_upload(behind_proxy: str, headers: dict[str, str]) -> None:
     content = npy(normal(21, rows=5000))
-    tus = TusClient(f"{url}/v1/uploads", headers=headers)
+    tus = TusClient(f"{behind_proxy}/v1/uploads", headers=headers)
     first = tus.uploader(file_stream=io.BytesIO(content), chunk_size=10_000)
     first.upload_chunk()
     assert first.url is not None
-    assert first.url.startswith(f"{url}/v1/uploads/")
+    assert first.url.startswith(f"{behind_proxy}/v1/uploads/")
     tus.uploader(file_stream=io.BytesIO(content), chunk_size=50_000, url=first.url).upload()
     answer = httpx.head(first.url, headers={**headers, "Tus-Resumable": "1.0.0"})
-    stored = httpx.get(f"{url}/v1/sample-sets/{answer.headers['Wdist-Sample-Set']}", headers=headers)
+    stored = httpx.get(f"{behind_proxy}/v1/sample-sets/{answer.headers['Wdist-Sample-Set']}", headers=headers)
     assert stored.json()["bytes"] == len(content)
 
 
@@ -101,27 +94,27 @@ def test_an_independent_client_resumes_an_upload(url: str, headers: dict[str, st
         ("/v1/estimates/?limit=3", "/v1/estimates?limit=3"),  # FastAPI's own redirect
     ],
 )
-def test_redirects_stay_under_the_path(url: str, headers: dict[str, str], path: str, to: str) -> None:
-    answer = httpx.get(url + path, headers=headers)
+def test_redirects_stay_under_the_path(behind_proxy: str, headers: dict[str, str], path: str, to: str) -> None:
+    answer = httpx.get(behind_proxy + path, headers=headers)
     assert answer.is_redirect
-    assert urljoin(url + path, answer.headers["Location"]) == url + to
-    assert httpx.get(url + path, headers=headers, follow_redirects=True).status_code == 200
+    assert urljoin(behind_proxy + path, answer.headers["Location"]) == behind_proxy + to
+    assert httpx.get(behind_proxy + path, headers=headers, follow_redirects=True).status_code == 200
 
 
 def test_the_contract_names_the_path_and_the_server_also_answers_without_it(
-    url: str, headers: dict[str, str], behind: ServerProcess
+    behind_proxy: str, headers: dict[str, str], behind: ServerProcess
 ) -> None:
-    contract = httpx.get(f"{url}/openapi.json").json()
+    contract = httpx.get(f"{behind_proxy}/openapi.json").json()
     assert contract["servers"] == [{"url": PREFIX}]
     assert "/v1/estimates" in contract["paths"]
     assert httpx.get(f"{behind.url}/livez").status_code == 200
-    assert httpx.get(f"{url}/v1/nothing", headers=headers).json()["status"] == 404
+    assert httpx.get(f"{behind_proxy}/v1/nothing", headers=headers).json()["status"] == 404
 
 
-def test_events_come_as_they_happen(client: Client, url: str, headers: dict[str, str]) -> None:
+def test_events_come_as_they_happen(client: Client, behind_proxy: str, headers: dict[str, str]) -> None:
     source, target = (client.sample_sets.create(normal(seed)) for seed in (31, 32))
     job = client.estimates.create(source, target, critic="groupsort", max_seconds=60, seed=0)
-    with httpx.stream("GET", f"{url}/v1/estimates/{job.id}/events", headers=headers, timeout=30) as answer:
+    with httpx.stream("GET", f"{behind_proxy}/v1/estimates/{job.id}/events", headers=headers, timeout=30) as answer:
         began = time.monotonic()
         progress = next(line for line in answer.iter_lines() if line == "event: progress")
     assert progress

@@ -10,22 +10,16 @@ import sys
 from wdist_service.lifetime import die_with_parent
 from wdist_service.processes.heartbeat import show_heartbeat
 
-EX_CONFIG = 78
-EX_UNAVAILABLE = 69
-
 
 def main() -> None:
     # Before the imports, which take a second: if the supervisor is killed meanwhile, this process must free the port.
     die_with_parent()
-    from sqlalchemy.exc import DatabaseError
-
     from wdist_service import logs
     from wdist_service.app import build_services, create_app
-    from wdist_service.errors import StorageUnavailableError
     from wdist_service.http.connections.peers import raise_descriptor_limit
-    from wdist_service.installation import start_errors
+    from wdist_service.installation import exit_statuses, start_errors
     from wdist_service.processes.server import ApiServer
-    from wdist_service.settings import SettingsError, load
+    from wdist_service.settings import load
     from wdist_service.storage.durable import keep_private
 
     keep_private()
@@ -35,20 +29,8 @@ def main() -> None:
     settings = load()
     logs.configure(settings.log_level)
     raise_descriptor_limit()
-    try:
-        with start_errors(settings):
-            services = build_services(settings)
-    except SettingsError as error:
-        sys.stderr.write(f"wdist: {error}\n")
-        raise SystemExit(EX_CONFIG) from None
-    except (DatabaseError, StorageUnavailableError) as error:
-        reason = (
-            error.detail
-            if isinstance(error, StorageUnavailableError)
-            else f"the database does not answer: {error.orig}"
-        )
-        sys.stderr.write(f"wdist: {reason}\n")
-        raise SystemExit(EX_UNAVAILABLE) from None
+    with exit_statuses(), start_errors(settings):
+        services = build_services(settings)
     app = create_app(services)
     # What the imports made lives as long as the process. To look through all of it takes the collector a tenth of a
     # second, in which no request is answered.

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from wdist_service.database import Database, wait_for
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.ids import new_id
-from wdist_service.installation import check_storage, start_errors
+from wdist_service.installation import check_storage, exit_statuses, start_errors
 from wdist_service.jobs import KINDS
 from wdist_service.lifetime import StopRequest
 from wdist_service.maintenance.host import host_tasks
@@ -29,7 +28,7 @@ from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.queue.dispatch import Turn
 from wdist_service.queue.fairness import adopt_turns, requeue_stranded
 from wdist_service.queue.leases import STILL_BEATS, take_name
-from wdist_service.settings import Settings, SettingsError
+from wdist_service.settings import Settings
 from wdist_service.storage.damage import DamagedError
 from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
@@ -45,8 +44,6 @@ _STRAY_SECONDS = 5.0
 _SHORT_SECONDS = 2.0
 _SETTLE_SECONDS = 0.15
 _PURGE_SECONDS = 30.0
-_EX_CONFIG = 78
-_EX_UNAVAILABLE = 69
 _PUBLISH_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
@@ -387,14 +384,10 @@ def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lam
 def main(settings: Settings, pool: TrainerPool) -> None:
     """Run a worker until SIGTERM. Exits with EX_CONFIG when starting it again is useless."""
     try:
-        with start_errors(settings):
-            worker = Worker(settings, pool)
-        worker.run()
-    except SettingsError as error:
+        with exit_statuses():
+            with start_errors(settings):
+                worker = Worker(settings, pool)
+            worker.run()
+    except SystemExit:
         pool.close()
-        sys.stderr.write(f"wdist: {error}\n")
-        raise SystemExit(_EX_CONFIG) from None
-    except DatabaseError as error:
-        pool.close()
-        sys.stderr.write(f"wdist: the database does not answer: {error.orig}\n")
-        raise SystemExit(_EX_UNAVAILABLE) from None
+        raise
