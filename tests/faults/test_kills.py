@@ -109,7 +109,8 @@ def gone(pids: list[int], seconds: float = 5) -> bool:
 def test_interrupted_estimate_ends_with_the_same_result(own_server: MakeServer) -> None:
     server = own_server()
     sets = server.upload(normal(1)), server.upload(normal(2, shift=1.0))
-    options = {"critic": "groupsort", "steps": 300, "baseline_rows": 0}
+    # Long enough (some 4 s on one core) that the stop below meets it in training.
+    options = {"critic": "groupsort", "steps": 2000, "baseline_rows": 0}
     whole = server.until_done(server.submit(*sets, **options))
     estimate = server.submit(*sets, **options)
     server.until(estimate, lambda e: e["progress"] and e["progress"]["step"] > 50)
