@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 When = float | str
-"""The time of a batch: a number, or an ISO 8601 date or time. All batches of a monitor are named in one of the two ways."""
+"""The time of a batch: a number, or an ISO 8601 date or time; a monitor takes one of the two."""
 
 AlarmKind = Literal["distance", "column", "evidence"]
 
@@ -119,7 +119,9 @@ class MonitorFigures(BaseModel):
     name: str = Field(description="Of the monitor.")
     reference: str = Field(description="What the reference is called.")
     reference_rows: int = Field(description="Number of its rows.")
-    confidence: float = Field(description="With this probability, no alarm of an epoch is false, however long it runs.")
+    confidence: float = Field(
+        description="With this probability, no alarm is ever false, however long the monitor runs."
+    )
     tolerance: float = Field(description="A distance up to this is no drift. Fixed when an epoch begins.")
     thresholds: Thresholds = Field(description="When an alarm is raised; may be changed at any time.")
     units: str = Field(description="The units of all figures.")
