@@ -25,13 +25,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import wdist
 from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
-from wdist.definitions.reading import Reading, Selection
 from wdist.durable import replace_file, sync_folder
 from wdist.errors import OptionError, WdistError
 from wdist.monitoring.lock import PATIENCE, locked
 
 if TYPE_CHECKING:
     from wdist.data.sources.files import FileRows
+    from wdist.definitions.reading import Selection
 
 FORMAT = 1
 COMMIT, HISTORY, LOCK = "monitor.json", "history.jsonl", "lock"
@@ -56,13 +56,12 @@ class KeptFile(BaseModel):
 
 
 class KeptReference(KeptFile):
-    """The rows of a reference, and how they were read. See `FileRows`."""
+    """The rows of a reference and what is known of them. See `FileRows`."""
 
     given: str
     columns: list[str] | None = None
     table: dict[str, Any] | None = None
     notes: list[str] = []
-    reading: dict[str, Any] = {}
 
 
 class Commit(BaseModel):
@@ -98,7 +97,6 @@ class MonitorFolder:
         path: str | Path,
         state: Kept,
         reference: FileRows,
-        reading: Reading,
         figures: MonitorFigures,
         history: Sequence[UpdateFigures] = (),
     ) -> MonitorFolder:
@@ -116,7 +114,7 @@ class MonitorFolder:
         with locked(folder.path / LOCK):
             refuse_full(folder.path)
             folder._clear({LOCK})
-            kept = folder._write_reference(reference, reading, 1)
+            kept = folder._write_reference(reference, 1)
             empty = KeptFile(file="", sha256="")
             folder.commit = _commit(0, figures=figures, state=empty, reference=kept)
             folder.save(state, figures, history)
@@ -139,12 +137,12 @@ class MonitorFolder:
         state: Kept,
         figures: MonitorFigures,
         updates: Sequence[UpdateFigures] = (),
-        reference: tuple[FileRows, Reading] | None = None,
+        reference: FileRows | None = None,
     ) -> None:
         """Commit a state, the updates that led to it, and perhaps a new reference. The lock is held."""
         before = self.commit
         generation = before.generation + 1
-        kept = before.reference if reference is None else self._write_reference(*reference, generation)
+        kept = before.reference if reference is None else self._write_reference(reference, generation)
         path = self.path / f"state-{generation}.safetensors"
         state.write(path)
         size, digest = self._append(updates)
@@ -167,18 +165,18 @@ class MonitorFolder:
         """The state, by its reader. The lock is held. Raises WdistError if it is damaged."""
         return read(self._checked(self.commit.state))
 
-    def reference(self) -> tuple[FileRows, Reading]:
-        """The rows of the reference, mapped into memory, and how it and batches are read. Raises WdistError if they are
-        damaged."""
+    def reference(self, take: Selection) -> FileRows:
+        """The rows of the reference, mapped into memory. take: how they were read.
+
+        Raises WdistError if they are damaged.
+        """
         from wdist.data.sources.files import FileRows
         from wdist.data.tables.schema import TableSchema
 
         kept = self.commit.reference
         array = np.load(self._checked(kept), mmap_mode="r", allow_pickle=False)
         table = None if kept.table is None else TableSchema.from_json(kept.table)
-        reading = Reading.checked(**kept.reading)
-        take = Selection.of(reading)
-        return FileRows(kept.given, array, kept.columns, table, tuple(kept.notes), take), reading
+        return FileRows(kept.given, array, kept.columns, table, tuple(kept.notes), take)
 
     def history(self) -> list[UpdateFigures]:
         """All updates, oldest first. Raises WdistError if their file is damaged."""
@@ -249,7 +247,7 @@ class MonitorFolder:
         sync_folder(self.path)
         return size, digest
 
-    def _write_reference(self, rows: FileRows, reading: Reading, number: int) -> KeptReference:
+    def _write_reference(self, rows: FileRows, number: int) -> KeptReference:
         """Write rows in blocks; the file is on the disk when this returns."""
         path = self.path / f"reference-{number}.npy"
         array = rows.array
@@ -271,7 +269,6 @@ class MonitorFolder:
             columns=rows.columns,
             table=None if rows.table is None else rows.table.to_json(),
             notes=list(rows.notes),
-            reading=reading.model_dump(mode="json", exclude_defaults=True),
         )
 
     def _clear(self, kept: set[str]) -> None:
