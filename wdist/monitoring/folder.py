@@ -25,13 +25,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import wdist
 from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
+from wdist.definitions.reading import Reading, Selection
 from wdist.durable import replace_file, sync_folder
 from wdist.errors import OptionError, WdistError
 from wdist.monitoring.lock import PATIENCE, locked
 
 if TYPE_CHECKING:
     from wdist.data.sources.files import FileRows
-    from wdist.definitions.reading import Selection
 
 FORMAT = 1
 COMMIT, HISTORY, LOCK = "monitor.json", "history.jsonl", "lock"
@@ -56,12 +56,13 @@ class KeptFile(BaseModel):
 
 
 class KeptReference(KeptFile):
-    """The rows of a reference and what is known of them. See `FileRows`."""
+    """The rows of a reference, what is known of them, and how they were read. See `FileRows`."""
 
     given: str
     columns: list[str] | None = None
     table: dict[str, Any] | None = None
     notes: list[str] = []
+    reading: Reading = Reading()
 
 
 class Commit(BaseModel):
@@ -97,6 +98,7 @@ class MonitorFolder:
         path: str | Path,
         state: Kept,
         reference: FileRows,
+        reading: Reading,
         figures: MonitorFigures,
         history: Sequence[UpdateFigures] = (),
     ) -> MonitorFolder:
@@ -114,7 +116,7 @@ class MonitorFolder:
         with locked(folder.path / LOCK):
             refuse_full(folder.path)
             folder._clear({LOCK})
-            kept = folder._write_reference(reference, 1)
+            kept = folder._write_reference(reference, reading, 1)
             empty = KeptFile(file="", sha256="")
             folder.commit = _commit(0, figures=figures, state=empty, reference=kept)
             folder.save(state, figures, history)
@@ -137,12 +139,12 @@ class MonitorFolder:
         state: Kept,
         figures: MonitorFigures,
         updates: Sequence[UpdateFigures] = (),
-        reference: FileRows | None = None,
+        reference: tuple[FileRows, Reading] | None = None,
     ) -> None:
         """Commit a state, the updates that led to it, and perhaps a new reference. The lock is held."""
         before = self.commit
         generation = before.generation + 1
-        kept = before.reference if reference is None else self._write_reference(reference, generation)
+        kept = before.reference if reference is None else self._write_reference(*reference, generation)
         path = self.path / f"state-{generation}.safetensors"
         state.write(path)
         size, digest = self._append(updates)
@@ -165,8 +167,8 @@ class MonitorFolder:
         """The state, by its reader. The lock is held. Raises WdistError if it is damaged."""
         return read(self._checked(self.commit.state))
 
-    def reference(self, take: Selection) -> FileRows:
-        """The rows of the reference, mapped into memory. take: how they were read.
+    def reference(self) -> FileRows:
+        """The rows of the reference, mapped into memory.
 
         Raises WdistError if they are damaged.
         """
@@ -176,7 +178,7 @@ class MonitorFolder:
         kept = self.commit.reference
         array = np.load(self._checked(kept), mmap_mode="r", allow_pickle=False)
         table = None if kept.table is None else TableSchema.from_json(kept.table)
-        return FileRows(kept.given, array, kept.columns, table, tuple(kept.notes), take)
+        return FileRows(kept.given, array, kept.columns, table, tuple(kept.notes), Selection.of(kept.reading))
 
     def history(self) -> list[UpdateFigures]:
         """All updates, oldest first. Raises WdistError if their file is damaged."""
@@ -247,7 +249,7 @@ class MonitorFolder:
         sync_folder(self.path)
         return size, digest
 
-    def _write_reference(self, rows: FileRows, number: int) -> KeptReference:
+    def _write_reference(self, rows: FileRows, reading: Reading, number: int) -> KeptReference:
         """Write rows in blocks; the file is on the disk when this returns."""
         path = self.path / f"reference-{number}.npy"
         array = rows.array
@@ -269,6 +271,7 @@ class MonitorFolder:
             columns=rows.columns,
             table=None if rows.table is None else rows.table.to_json(),
             notes=list(rows.notes),
+            reading=reading,
         )
 
     def _clear(self, kept: set[str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
+from wdist.definitions.alarms import alarms_after
+from wdist.definitions.arguments import MonitorArguments
 from wdist.definitions.docstrings import entries
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures, When
+from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.refusals import checked
 from wdist.definitions.updates import ExportFormat, exported
 from wdist.durable import replace_file
@@ -20,10 +24,10 @@ from wdist.monitoring.words import monitor_html, monitor_text, update_html, upda
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wdist.definitions.arguments import MonitorArguments
-    from wdist.definitions.reading import Reading
+    from wdist.data.sources.files import FileRows
+    from wdist.monitoring.options import MonitorOptions
+    from wdist.monitoring.reference import Reference
     from wdist.monitoring.state import MonitorState
-    from wdist.monitoring.update import Reference
     from wdist.training.progress import Progress
 
 
@@ -63,44 +67,33 @@ class Monitor:
 
     @takes_monitor_options
     def __init__(
-        self,
-        reference: Any,
-        *,
-        folder: str | Path | None = None,
-        name: str | None = None,
-        confidence: float = 0.95,
-        tolerance: float = 0.0,
-        thresholds: Thresholds | Mapping[str, Any] | float | None = None,
-        **arguments: Unpack[MonitorArguments],
+        self, reference: Any, *, folder: str | Path | None = None, **arguments: Unpack[MonitorArguments]
     ) -> None:
         """Begin with a reference; nothing is trained before the first update.
 
         Args:
-            reference: rows, as `estimate_w1` takes them: independent draws, of which batches hold none.
+            reference: rows, as `estimate_w1` takes them: independent draws, none of which a batch will have.
             folder: a new folder for the monitor and a copy of the reference; None keeps both in memory.
-            name: what the monitor is called; by default what its folder is called.
-            confidence: 1 - alpha, of the whole monitor.
-            tolerance: a distance up to this is no drift. It is fixed when an epoch begins.
-            thresholds: when an alarm is raised: a distance, or `Thresholds` with those of columns, too. By default, when
-                a distance above the tolerance is shown.
-            {reading}
             {options}
+            {reading}
+
+        thresholds may be one number, that of the distance. name is by default that of the folder.
 
         Raises:
             SampleError: the reference cannot be used; the message names the row and the column.
             OptionError: an option is unknown or out of range, or the folder holds something.
         """
-        given: dict[str, Any] = {"confidence": confidence, "tolerance": tolerance, "thresholds": checked_thresholds(thresholds)}
+        given: dict[str, Any] = dict(arguments)
         if folder is not None:
             refuse_full(Path(folder))  # now, not after the reference was read
-            name = name or Path(folder).resolve().name
-        options, reading = monitor_options({**given, **arguments, **({} if name is None else {"name": name})})
+            given.setdefault("name", Path(folder).resolve().name)
+        options, reading = _checked(given)
         self._folder: MonitorFolder | None = None
         self._history: list[Update] = []
-        self._rows = _rows_of(reference, reading)
-        opened = open_reference(self._rows, None, options, reading)
-        self._parts: tuple[MonitorState, Reference] | None = (begin(opened, options), opened)
-        self._figures = self._parts[0].figures(None)
+        self._rows, self._reading = _rows_of(reference, reading), reading
+        state, opened = _begun(self._rows, options, reading)
+        self._parts: tuple[MonitorState, Reference] | None = (state, opened)
+        self._figures = state.figures(None)
         if folder is not None:
             self.save(folder)
 
@@ -126,6 +119,11 @@ class Monitor:
         """What the monitor compares with, its error budget, and where it stands."""
         self._catch_up()
         return self._figures
+
+    @property
+    def reading(self) -> Reading:
+        """How the reference was read, and batches are."""
+        return self._reading if self._folder is None else self._folder.commit.reference.reading
 
     @property
     def name(self) -> str:
@@ -212,23 +210,21 @@ class Monitor:
         """
         with self._alone():
             state, _ = self._current()
-            given = {**dict(state.options), **state.reading.model_dump(exclude_defaults=True), **arguments}
-            given["thresholds"] = checked_thresholds(given["thresholds"])
-            options, reading = monitor_options(given)
+            given = {**dict(state.options), **self.reading.model_dump(exclude_defaults=True), **arguments}
+            options, reading = _checked(given)
             rows = _rows_of(reference, reading)
-            opened = open_reference(rows, None, options, reading)
-            self._keep((begin(opened, options, after=state), opened), rows=rows)
-            self._rows = rows
+            self._keep(_begun(rows, options, reading, after=state), reference=(rows, reading))
+            self._rows, self._reading = rows, reading
 
     def save(self, folder: str | Path) -> None:
-        """Keep a monitor that was in memory in a new folder, together with its reference. Later updates are saved there.
+        """Keep a monitor in a new folder, together with its reference, from now on. Later updates are saved there.
 
         Raises OptionError if the folder holds something, or if the monitor has a folder already.
         """
         if self._folder is not None:
             raise OptionError(f"this monitor is kept in {self._folder.path} already: copy that folder")
         state, _ = self._current()
-        self._folder = MonitorFolder.create(folder, state, self._rows, self._figures, self._history)
+        self._folder = MonitorFolder.create(folder, state, self._rows, self._reading, self._figures, self._history)
 
     def export(self, path: str | Path | None = None, *, format: ExportFormat | None = None) -> str:  # noqa: A002
         """All updates as CSV, one row for each, or as JSON lines with all figures; written to `path` if there is one.
@@ -297,30 +293,44 @@ class Monitor:
         if self._parts is None:
             assert self._folder is not None  # noqa: S101 - one in memory has its parts
             state = self._folder.state(MonitorState.read)
-            rows = self._folder.reference(Selection.of(state.reading))
+            rows = self._folder.reference()
             self._parts = state, open_reference(rows, state.reference.name, state.options, state.reading)
         return self._parts
 
     def _keep(
-        self, parts: tuple[MonitorState, Reference], update: UpdateFigures | None = None, rows: FileRows | None = None
+        self,
+        parts: tuple[MonitorState, Reference],
+        update: UpdateFigures | None = None,
+        reference: tuple[FileRows, Reading] | None = None,
     ) -> None:
-        """What counts from now on; in a folder, what is on the disk when this returns. rows: of a new reference."""
+        """What counts from now on; in a folder, it is on the disk when this returns. reference: a new one."""
         figures = parts[0].figures(self._figures.last if update is None else update)
         updates = [] if update is None else [update]
         if self._folder is not None:
-            self._folder.save(parts[0], figures, updates, rows)
+            self._folder.save(parts[0], figures, updates, reference)
         if self._folder is None or len(self._history) == self._figures.updates:
             self._history += [Update(**vars(each)) for each in updates]
         self._parts, self._figures = parts, figures
 
 
-def checked_thresholds(given: Thresholds | Mapping[str, Any] | float | None) -> Thresholds:
-    """Thresholds of a number, which is that of the distance, or of a mapping. Raises OptionError."""
-    if given is None or isinstance(given, Thresholds):
-        return given or Thresholds()
-    if isinstance(given, Mapping):
-        return checked(Thresholds, given)
-    return checked(Thresholds, {"distance": given})
+def _checked(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:
+    """Options and reading; thresholds may be a number, that of the distance, or a mapping. Raises OptionError."""
+    wanted = given.get("thresholds")
+    if not isinstance(wanted, Thresholds):
+        wanted = wanted if isinstance(wanted, Mapping) else {"distance": wanted}
+        wanted = checked(Thresholds, wanted)
+    return monitor_options({**given, "thresholds": wanted})
+
+
+def _begun(
+    rows: FileRows, options: MonitorOptions, reading: Reading, after: MonitorState | None = None
+) -> tuple[MonitorState, Reference]:
+    """The first epoch of a monitor, or the next one."""
+    from wdist.monitoring.reference import open_reference
+    from wdist.monitoring.update import begin
+
+    opened = open_reference(rows, None, options, reading)
+    return begin(opened, options, after=after), opened
 
 
 def _rows_of(reference: Any, reading: Reading) -> FileRows:
