@@ -58,7 +58,7 @@ class MonitorOptions(BaseModel):
         json_schema_extra=words("Distance that is no drift"),
     )
     thresholds: Thresholds = Field(
-        default_factory=lambda: Thresholds(), description="When an alarm is raised; may be changed at any time."
+        default_factory=Thresholds.model_construct, description="When an alarm is raised; may be changed at any time."
     )
     critic: Family = _of_an_estimate("critic")
     seed: Whole = _of_an_estimate("seed")

@@ -250,7 +250,10 @@ def _tensors(arrays: Arrays, group: str) -> dict[str, Any]:
 def _file(arrays: Arrays, document: Mapping[str, Any]) -> bytes:
     text = json.dumps({"format": FORMAT, **document}, sort_keys=True)
     whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
-    data: bytes = safetensors.numpy.save(whole, metadata={"document": text, "sha256": _digest(text, whole)})
+    # One entry of metadata: safetensors writes several in any order, and equal states are to have equal bytes.
+    data: bytes = safetensors.numpy.save(
+        whole, metadata={"state": json.dumps({"sha256": _digest(text, whole), "document": text})}
+    )
     return data
 
 
@@ -259,7 +262,7 @@ def _read(data: bytes, where: str) -> tuple[Arrays, dict[str, Any]]:
 
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        known = header["__metadata__"]
+        known = json.loads(header["__metadata__"]["state"])
         document = json.loads(known["document"])
         arrays = safetensors.numpy.load(data)
         is_whole = known["sha256"] == _digest(known["document"], arrays)
