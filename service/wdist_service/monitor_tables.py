@@ -63,9 +63,7 @@ class MonitorLabel(Base):
     __tablename__ = "monitor_labels"
 
     label: Mapped[str] = mapped_column(String(32), primary_key=True)  # estimates/labels.py: digest of owner, key, value
-    monitor_id: Mapped[str] = mapped_column(
-        ForeignKey("monitors.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    monitor_id: Mapped[str] = mapped_column(ForeignKey("monitors.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
 class MonitorUpdate(Job):

@@ -86,7 +86,9 @@ class MonitorRequest(MonitorOptions):
 
     reference: SetId = Field(description="The sample set that every batch is compared with. It is kept.")
     name: GivenName | None = Field(default=None, description="Of the monitor; default: that of the reference.")
-    thresholds: GivenThresholds = Field(default_factory=Thresholds, description="When an alarm is raised.")
+    thresholds: GivenThresholds = Field(
+        default_factory=lambda: Thresholds(distance=None), description="When an alarm is raised."
+    )
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
 
     def options(self) -> dict[str, Any]:
@@ -121,7 +123,8 @@ class MonitorChange(BaseModel):
 
     name: GivenName | None = Field(None, description="Of the monitor; null changes nothing.")
     thresholds: GivenThresholds | None = Field(
-        None, description="When an alarm is raised. They replace the earlier ones, and hold for the last update at once."
+        None,
+        description="When an alarm is raised. They replace the earlier ones, and hold for the last update at once.",
     )
     paused: bool | None = Field(None, description="A paused monitor takes no updates.")
     metadata: Metadata | None = Field(None, description="Your own labels; they replace the earlier ones.")

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 
 from wdist.definitions.alarms import alarms_after
 from wdist.definitions.monitoring import Thresholds, UpdateFigures
+from wdist.definitions.reading import Selection
 from wdist.definitions.updates import ExportFormat, exported
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
+from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.estimates.checks import check_pair
 from wdist_service.estimates.labels import digest_of
@@ -133,7 +135,9 @@ class Monitors:
                 MonitorUpdate.monitor_id == row.id, MonitorUpdate.status.in_(ACTIVE)
             )
             if (update := session.scalars(waiting.limit(1)).first()) is not None:
-                raise ConflictError(f"{update} of {row.id} has not ended; wait for it or cancel it, then begin an epoch")
+                raise ConflictError(
+                    f"{update} of {row.id} has not ended; wait for it or cancel it, then begin an epoch"
+                )
             known = {each.content: each for each in _epochs(session, row.id)}
             if (earlier := known.get(content_of(reference))) is not None:
                 raise ConflictError(
@@ -168,6 +172,19 @@ class Monitors:
             hashes = owners.delete_jobs(session, [update.id for update in updates])
             session.delete(row)
             return hashes, [(each.id, each.attempt) for each in updates if each.status == Status.QUEUED]
+
+    def reading_of(self, tenant_id: str, sample_set_id: str, kind: Format) -> Selection:
+        """How a file of this format is read as a set was, as far as the format can be read so."""
+        with self._database.read() as session:
+            given = tenancy.find(session, SampleSet, tenant_id, sample_set_id).reading or {}
+        take = Selection.model_validate(
+            {name: value for name, value in given.items() if name in Selection.model_fields}
+        )
+        try:
+            check_selection(take, kind)
+        except InvalidError:  # the reference came in another format, and batches need not
+            return Selection()
+        return take
 
     def exported(self, monitor_id: str, format: ExportFormat) -> Iterator[str]:  # noqa: A002
         """The successful updates of a monitor as text, oldest first, part by part."""
@@ -260,5 +277,3 @@ def _found(session: Session, tenant_id: str, rows: Sequence[Monitor]) -> list[Fo
     )
     counts: dict[str, int] = dict(session.execute(waiting).tuples().all())
     return [Found(row, epochs[row.id, row.epoch], counts.get(row.id, 0)) for row in rows]
-
-
