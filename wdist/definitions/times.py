@@ -1,63 +1,68 @@
-"""When a batch is from: a number, or an ISO 8601 date or time. How such times are read, and which is later."""
+"""Times of batches: numbers, or ISO 8601 dates and times, which only ever grow."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from datetime import datetime
+from typing import Any
 
-_WORDS = "a finite number, or an ISO 8601 date or time such as 2026-11-30 or 2026-11-30T08:00:00Z"
+from wdist.definitions.monitoring import When
+from wdist.errors import OptionError
+
+LONGEST = 100  # characters of a time as text
 
 
-def checked_time(given: object) -> float | str:
-    """A time as it is kept: a float, or ISO 8601 text as it was given. Text that is a number is that number.
+def checked_time(at: Any, last: When | None = None) -> When | None:
+    """The time of a batch as a number or as ISO 8601 text; None if it has none.
 
-    Raises ValueError, which says what a time must be.
+    at: a number, a text, or a date or time that has `isoformat`. last: the time of the last batch that had one. Raises
+    OptionError for what is no time, for one of another kind than the last, and for one that is not later.
     """
-    if isinstance(given, datetime | date):
-        return given.isoformat()
-    if isinstance(given, bool) or not isinstance(given, int | float | str):
-        raise ValueError(f"a time is {_WORDS}")
-    try:
-        number = float(given)
-    except OverflowError:
-        number = math.inf
-    except ValueError:
-        moment_of(given)
-        return given
-    if not math.isfinite(number):
-        raise ValueError(f"a time is {_WORDS}")
-    return number
-
-
-def moment_of(at: float | str) -> float:
-    """The number by which times of one kind are ordered; of ISO 8601 text, seconds since 1970 in UTC.
-
-    Without an offset, a time is in UTC; a date is its first moment. Raises ValueError for other text.
-    """
-    if not isinstance(at, str):
-        return float(at)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise ValueError(f"{at[:60]!r} is no time: give {_WORDS}") from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def refuse_time(at: float | str | None, last: float | str | None) -> str | None:
-    """Why a batch of time `at` cannot follow one of time `last`, in words; None if it can.
-
-    Batches come in the order of their times, and all of a monitor have times of one kind, or none of them has any.
-    """
-    if at is None and last is None:
-        return None
-    if at is None or last is None or isinstance(at, str) != isinstance(last, str):
-        return f"the batch before has {_kind(last)} and this one {_kind(at)}: give all batches of a monitor the same"
-    if moment_of(at) <= moment_of(last):
-        return f"the batch is of {at}, which is not later than {last}, the time of the batch before"
-    return None
-
-
-def _kind(at: float | str | None) -> str:
     if at is None:
-        return "no time"
-    return "a date or time" if isinstance(at, str) else "a number as its time"
+        return None
+    given = _plain(at)
+    if last is None:
+        _moment(given)
+        return given
+    moment, before = _moment(given), _moment(last)
+    if isinstance(moment, datetime) != isinstance(before, datetime):
+        raise OptionError(f"at is {given!r}, and the batch before has {last!r}: give all times as numbers, or as dates")
+    if isinstance(moment, datetime) and isinstance(before, datetime):
+        if (moment.tzinfo is None) != (before.tzinfo is None):
+            raise OptionError(
+                f"at is {given!r}, and the batch before has {last!r}: give all times with a zone, or all without"
+            )
+        is_later = moment > before
+    else:
+        is_later = float(moment) > float(before)  # type: ignore[arg-type]
+    if not is_later:
+        raise OptionError(f"at is {given!r}, which is not later than that of the batch before, {last!r}")
+    return given
+
+
+def _plain(at: Any) -> When:
+    if hasattr(at, "isoformat"):
+        return str(at.isoformat())
+    if hasattr(at, "item") and getattr(at, "ndim", None) == 0:  # a scalar of NumPy; datetime64 becomes a date or time
+        item = at.item()
+        return str(item.isoformat()) if hasattr(item, "isoformat") else _plain_number(item, at)
+    return at if isinstance(at, str) else _plain_number(at, at)
+
+
+def _plain_number(number: Any, given: Any) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise OptionError(f"at is {given!r}; it must be a finite number, or a date or time in ISO 8601")
+    return float(number)
+
+
+def _moment(at: When) -> float | datetime:
+    if not isinstance(at, str):
+        return at
+    try:
+        if len(at) > LONGEST:
+            raise ValueError
+        return datetime.fromisoformat(at)
+    except ValueError:
+        raise OptionError(
+            f"at is {at[:LONGEST]!r}; it must be a number, or a date or time in ISO 8601, as 2026-03-31"
+        ) from None
