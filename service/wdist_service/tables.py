@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -37,6 +38,9 @@ class Status(StrEnum):
 
 ACTIVE = (Status.QUEUED, Status.RUNNING, Status.CANCELING)
 TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+_READY = text("status = 'queued' AND waits_for IS NULL AND due_at IS NULL")
+_TIMED = text("status = 'queued' AND due_at IS NOT NULL")
+_BEHIND = text("waits_for IS NOT NULL")
 
 
 class Base(DeclarativeBase):
@@ -136,7 +140,12 @@ class Job(OwnedRow):
         # Without these two, a page of 100,000 estimates took 500 ms: all of a tenant's rows were read and sorted.
         Index("ix_jobs_list", "tenant_id", "kind", "id"),
         Index("ix_jobs_list_status", "tenant_id", "kind", "status", "id"),
-        Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
+        Index("ix_jobs_active", "tenant_id", "status", "due_at", "cost_seconds"),  # what quotas count
+        Index(
+            "ix_jobs_ready", "tenant_id", "priority", "created_at", "id", sqlite_where=_READY, postgresql_where=_READY
+        ),
+        Index("ix_jobs_due", "due_at", "id", sqlite_where=_TIMED, postgresql_where=_TIMED),
+        Index("ix_jobs_waits_for", "waits_for", sqlite_where=_BEHIND, postgresql_where=_BEHIND),
         Index("ix_jobs_worker", "worker_id", "status"),
         Index("ix_jobs_stored", "tenant_id", "stored_bytes"),
         Index("ix_jobs_finished", "finished_at", "id"),  # events of ended jobs are compacted in this order
@@ -162,8 +171,11 @@ class Job(OwnedRow):
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    waits_for: Mapped[str | None] = mapped_column(String(40))  # the job that must end before this one has a turn
     # Of an errand, on the database's clock: when its next try is due, and when that was decided. queue/errands.py
     due_at: Mapped[float | None]
+    dated_at: Mapped[float | None]
+    lane: Mapped[str | None] = mapped_column(String(64))  # few errands of one lane run at a time
     finish_asked_at: Mapped[float | None]  # when its owner asked to end it with what it has
     together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -234,51 +246,6 @@ class Evaluation(Job):
     rows: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)  # of the .npy file, or its expected size before there is one
     identity: Mapped[str | None] = mapped_column(String(100), unique=True)  # what it evaluates; None: it failed
-
-
-class Webhook(OwnedRow):
-    """An address that is told of its tenant's events. Its secret is derived (webhooks/secrets.py) and not stored."""
-
-    prefix, noun = "wh", "webhook"
-    __tablename__ = "webhooks"
-    __table_args__ = (Index("ix_webhooks_tenant", "tenant_id", "id"),)
-
-    url: Mapped[str] = mapped_column(Text)
-    events: Mapped[list[Any]]
-    description: Mapped[str | None] = mapped_column(String(200))
-    include_rows: Mapped[bool]
-    salt: Mapped[str] = mapped_column(String(64))  # what its secret is derived from, beside the server's own
-    previous_salt: Mapped[str | None] = mapped_column(String(64))  # of the secret before, which signs, too
-    previous_until: Mapped[float | None]
-    created_at: Mapped[float]
-    disabled_at: Mapped[float | None]
-    disabled_reason: Mapped[str | None] = mapped_column(String(200))
-    failing_since: Mapped[float | None]  # the first failure after its last success
-    failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row
-    resting_until: Mapped[float | None]  # until then, nothing is sent to it
-    succeeded_at: Mapped[float | None]
-
-
-class Delivery(Job):
-    """One event on its way to one webhook."""
-
-    prefix, noun = "dlv", "delivery"
-    __tablename__ = "deliveries"
-    __mapper_args__ = {"polymorphic_identity": "delivery"}  # noqa: RUF012
-    __table_args__ = (
-        UniqueConstraint("webhook_id", "event_id"),
-        Index("ix_deliveries_webhook", "webhook_id", "id"),
-    )
-
-    job_id: Mapped[str] = mapped_column("id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"))
-    event_id: Mapped[str] = mapped_column(String(40))  # the header webhook-id: the same in every request
-    event_type: Mapped[str] = mapped_column(String(40))
-    body: Mapped[str] = mapped_column(Text)  # as it is signed and sent
-    place: Mapped[int] = mapped_column(Integer, default=0)  # in the schedule: requests that failed since it began
-    requests: Mapped[int] = mapped_column(Integer, default=0)  # in all
-    response_body: Mapped[str | None] = mapped_column(Text)  # how the last answer's body begins
-    log: Mapped[list[Any]]  # of the last requests, oldest first
 
 
 # Device seconds of an ended job: those that a trainer ran together share the time.
