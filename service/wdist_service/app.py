@@ -119,7 +119,7 @@ def build_services(settings: Settings) -> Services:
         Evaluations(database, queue, storage, settings),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
-        Webhooks(database, settings),
+        Webhooks(database, queue, settings),
     )
 
 
@@ -130,6 +130,7 @@ def maintenance(services: Services) -> list[Task]:
         *host_tasks(services.database, services.storage, seconds),
         content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("log of webhooks", _RETENTION_INTERVALS * seconds, services[Webhooks].forget_ended, is_shared=True),
         Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 
