@@ -14,6 +14,7 @@ from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
 from wdist_client.handles.asynchronous import AsyncBatchJob, AsyncJob
 from wdist_client.models import Batch, Estimate, Page, SampleSet
+from wdist_client.monitors.asynchronous import AsyncMonitors
 from wdist_client.options import Asked, AskedOfMany, BatchOptions, EstimateOptions, SetOptions, told_apart
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
@@ -39,6 +40,7 @@ class AsyncClient:
         self.sample_sets = AsyncSampleSets(self)
         self.estimates = AsyncEstimates(self)
         self.batches = AsyncBatches(self)
+        self.monitors = AsyncMonitors(self)
 
     @property
     def base_url(self) -> str:

@@ -14,6 +14,7 @@ from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
 from wdist_client.handles.synchronous import BatchJob, Job
 from wdist_client.models import Batch, Estimate, Page, Result, SampleSet
+from wdist_client.monitors.synchronous import Monitors
 from wdist_client.options import (
     Asked,
     AskedOfMany,
@@ -55,6 +56,7 @@ class Client:
         self.sample_sets = SampleSets(self)
         self.estimates = Estimates(self)
         self.batches = Batches(self)
+        self.monitors = Monitors(self)
 
     @property
     def base_url(self) -> str:

@@ -547,6 +547,195 @@ class Curve(Model):
     complete: bool = True
 
 
+class Thresholds(Model):
+    """When a monitor raises an alarm. They are compared with lower bounds of the series, never with values.
+
+    Attributes:
+        distance: Alarm when the distance of a batch from the reference is shown to be above this; None: the monitor's
+            tolerance.
+        columns: Alarm when the distance of one column by itself is shown to be above this, by the column's name.
+    """
+
+    distance: float | None = None
+    columns: dict[str, float] = Field(default_factory=dict)
+
+
+class Change(Model):
+    """How far this batch is from the one before, as far as the critic sees it.
+
+    Attributes:
+        value: Difference of the mean scores of both batches; above 0: away from the reference.
+        lower_bound: W1 between this batch and the one before is at least this, together with all other bounds of the
+            series.
+    """
+
+    value: float
+    lower_bound: float
+
+
+class MonitoredColumn(Model):
+    """One column of a batch compared with the same column of the reference.
+
+    Attributes:
+        name: Of the column.
+        value: W1 of this column alone, on held-out rows.
+        lower_bound: It is at least this, together with all other bounds of the series.
+        attribution: Share of the critic's difference that this column carries.
+    """
+
+    name: str
+    value: float
+    lower_bound: float
+    attribution: float | None = None
+
+
+class UnusualRow(Model):
+    """A held-out row of the batch that is least like the reference.
+
+    Attributes:
+        row: Its number in the batch, from 0.
+        score: The critic's score over its Lipschitz bound, above the reference's mean.
+    """
+
+    row: int
+    score: float
+
+
+class Alarm(Model):
+    """An alarm that is on.
+
+    Attributes:
+        kind: distance: series_lower_bound is above the threshold. column: that of a column. evidence: the evidence of
+            the series has reached its limit; it stays on until a new epoch begins.
+        column: The column, of kind column.
+        bound: The bound that is above the threshold; None for evidence.
+        threshold: What it is compared with; None for evidence.
+        since: Number of the update from which on it has been on without a break.
+        since_at: Time of the batch of that update.
+    """
+
+    kind: str
+    column: str | None = None
+    bound: float | None = None
+    threshold: float | None = None
+    since: int
+    since_at: float | str | None = None
+
+
+class UpdateFigures(Model):
+    """What one batch says: by itself, and as a part of its monitor's series.
+
+    Attributes:
+        number: Of this update among all of its monitor, from 1.
+        epoch: From 1; a new reference begins a new epoch.
+        at: Time of the batch, as it was given.
+        name: What the batch is called.
+        sha256: Of the batch's content; one that was seen before is refused.
+        rows: Rows of the batch in train, select and test.
+        value: What the critic shows on held-out rows: low on average.
+        lower_bound: The distance is at least this, of this batch alone, at `confidence`.
+        upper_bound: It is at most this, of this batch alone, at `confidence`.
+        p_value: Of reference and batch being equal, for this batch alone.
+        series_lower_bound: The distance is at least this. All bounds of the series hold together, however long it gets,
+            with half of the monitor's error.
+        series_upper_bound: It is at most this, together with all bounds of the series.
+        evidence: Of the whole series since its epoch began: that some batch was further from the reference than the
+            tolerance. An e-process: 1 / `evidence_limit` bounds the probability that it ever reaches the limit without
+            such drift.
+        evidence_limit: The evidence at which an alarm is raised, with the other half of the error.
+        change: Compared with the batch before; None for the first of an epoch.
+        columns: Of tables, the most different ones first.
+        unusual: The most unusual held-out rows of the batch.
+        alarms: Alarms that are on after this update.
+        critic: Family of the critic that was chosen for this batch.
+        steps: Steps of training for this update.
+        seconds: Duration of this update.
+        warnings: What to mind about this update.
+        meaning: The update in one sentence.
+    """
+
+    number: int
+    epoch: int
+    at: float | str | None = None
+    name: str | None = None
+    sha256: str | None = None
+    rows: dict[str, int] = Field(default_factory=dict)
+    value: float
+    lower_bound: float
+    upper_bound: float | None = None
+    p_value: float | None = None
+    series_lower_bound: float
+    series_upper_bound: float | None = None
+    evidence: float
+    evidence_limit: float
+    change: Change | None = None
+    columns: list[MonitoredColumn] = Field(default_factory=list)
+    unusual: list[UnusualRow] = Field(default_factory=list)
+    alarms: list[Alarm] = Field(default_factory=list)
+    critic: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    warnings: list[str] = Field(default_factory=list)
+    meaning: str = ""
+
+
+class Monitor(Model):
+    """A monitor, and where it stands.
+
+    Attributes:
+        name: Of the monitor.
+        reference: What the reference is called.
+        reference_rows: Number of its rows.
+        confidence: With this probability, no alarm is ever false, however long the monitor runs.
+        tolerance: A distance up to this is no drift. Fixed when an epoch begins.
+        thresholds: When an alarm is raised; may be changed at any time.
+        units: The units of all figures.
+        epoch: The current epoch, from 1.
+        updates: How many updates there are.
+        last: The last update.
+        alarms: Alarms that are on.
+        options: Other options that were given.
+        reference_set: Sample set of the reference.
+    """
+
+    name: str
+    reference: str | None = None
+    reference_rows: int | None = None
+    confidence: float
+    tolerance: float
+    thresholds: Thresholds = Thresholds()
+    units: str | None = None
+    epoch: int
+    updates: int
+    last: UpdateFigures | None = None
+    alarms: list[Alarm] = Field(default_factory=list)
+    options: dict[str, Any] = Field(default_factory=dict)
+    id: str
+    status: str
+    reference_set: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+class MonitorUpdate(Model):
+    """An update of a monitor: a job that compares a batch with the reference."""
+
+    id: str
+    monitor: str | None = None
+    status: str
+    number: int | None = None
+    batch: str | None = None
+    at: float | str | None = None
+    name: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    progress: Progress | None = None
+    error: Error | None = None
+    figures: UpdateFigures | None = None
+
+
 class Options(TypedDict, total=False):
     """How to estimate. What is left out gets its default.
 
@@ -620,6 +809,46 @@ class BatchOptions(Options, total=False):
     """
 
     simultaneous: bool
+
+
+class MonitorOptions(TypedDict, total=False):
+    """How a monitor compares each batch.
+
+    Attributes:
+        confidence: With this probability no alarm is ever false. Default: 0.95.
+        tolerance: A distance up to this is no drift. Default: 0.0.
+        update_steps: Steps of training of each update after the first.
+        critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
+        seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
+        steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
+        scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
+            each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
+            or a factor for each column. Of mixed tables only numbers and times are rescaled.
+        category_cost: How far apart two levels of a category are, or a missing value and any other, after scale. With
+            standardize, 1 is as far as one standard deviation of a number. Default: 1.0.
+        layout: Axes of images, where the shape leaves them open.
+        device: auto (a GPU if there is one), cpu or cuda. Default: 'auto'.
+        method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not
+            independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and
+            Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs
+            independent sets. target_stakes: A bet on differences of rows whose stakes aim at the threshold, with the
+            smallest margin; it needs independent sets, except for groups. Default: 'target_stakes'.
+        upper: How much work the upper bound gets. tight: a better transport plan, for several times the seconds. none:
+            no upper bound. Default: 'standard'.
+    """
+
+    confidence: float
+    tolerance: float
+    update_steps: int | None
+    critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
+    seed: int
+    steps: int | None
+    scale: Literal["none", "standardize", "robust"] | float | Sequence[float] | None
+    category_cost: float
+    layout: Literal["nhwc", "nchw"] | None
+    device: str
+    method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
+    upper: Literal["standard", "tight", "none"]
 
 
 class Reading(TypedDict, total=False):

@@ -219,6 +219,37 @@ class Comparison(contract.ComparisonFigures):
         return comparison_html(self)
 
 
+class Update(contract.UpdateFigures):
+    """What one batch of a monitor says: by itself, and as a part of the monitor's series."""
+
+    def __str__(self) -> str:
+        from wdist_client.display.monitor import update_text
+
+        return update_text(self)
+
+    def _repr_html_(self) -> str:
+        from wdist_client.display.monitor import update_html
+
+        return update_html(self)
+
+
+class MonitorUpdate(contract.MonitorUpdate):
+    """The record of a job that compares a batch with a monitor's reference; `figures` once it has succeeded."""
+
+    figures: Update | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.status in ENDED
+
+
+class MonitorState(contract.Monitor):
+    """The record of a monitor: what it compares with, its error budget, and where it stands."""
+
+    last: Update | None = None
+
+
 class Page(Model, Generic[T]):
     """One page of a list; `next` is the cursor of the one after it."""
 

@@ -233,6 +233,11 @@ def names_of_pair(source: SampleSet | str, target: SampleSet | str) -> tuple[str
     return (names[0], names[1]) if len(set(names)) == 2 else None
 
 
+def patch(path: str, body: Mapping[str, Any]) -> Request:
+    """A JSON request that sets fields. It is safe to repeat because it has an idempotency key."""
+    return replace(post(path, body), method="PATCH")
+
+
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
     """A JSON request that is safe to repeat because it has an idempotency key."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
