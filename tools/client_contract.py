@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 RECORDS = (
     "SampleSetView", "EstimateView", "EvaluationJobView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView",
-    "MonitorView", "MonitorUpdateView",
+    "MonitorView", "MonitorUpdateView", "NewWebhookView", "WebhookView", "DeliveryView", "DeliveryDetailView",
 )  # fmt: skip
 """What the client reads. The schemas that these refer to are written too."""
 
@@ -53,6 +53,8 @@ REQUIRED = {
     "MonitoredColumn": "name value lower_bound",
     "MonitorUpdate": "id status",
     "UnusualRow": "row score",
+    **dict.fromkeys(("Webhook", "NewWebhook"), "id url events status"),
+    **dict.fromkeys(("Delivery", "DeliveryDetail"), "id webhook event status attempts"),
     "UpdateFigures": "number epoch value lower_bound series_lower_bound evidence evidence_limit",
 }
 """Fields that every server sends. All others have a default, so that older servers are read: do not add any here."""
@@ -67,6 +69,9 @@ LIMITS = {
     **{f"max{what}": "max_length" for what in ("Length", "Items", "Properties")},
 }  # fmt: skip
 """Keywords of JSON schemas, and pydantic's names for them."""
+
+_TIMES = ("_at", "_since", "_until")
+"""How names of fields end that are times."""
 
 OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets", "compare"}
 """What the client's methods take as arguments of their own, or in another form than the server."""
@@ -206,8 +211,8 @@ def _add_record(records: dict[str, str], schemas: Schema, name: str) -> None:
 def _record_type(record: str, field: str, prop: Schema, records: dict[str, str]) -> str:
     """The type and default of a field."""
     kind = annotation(prop, array="list", is_open=True)
-    # The time of a batch is a number or text, as it was given.
-    kind = kind.replace("str", "datetime") if field.endswith("_at") and "float" not in kind else kind
+    if field.endswith(_TIMES) and "float" not in kind:  # the time of a batch is what was given, a number or text
+        kind = kind.replace("str", "datetime")
     default = ABSENT.get(field, prop.get("default"))
     if field in REQUIRED.get(record, "").split():
         return kind

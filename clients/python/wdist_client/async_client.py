@@ -19,6 +19,7 @@ from wdist_client.options import Asked, AskedOfMany, BatchOptions, EstimateOptio
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
 from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
+from wdist_client.webhooks.asynchronous import AsyncWebhooks
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -41,6 +42,7 @@ class AsyncClient:
         self.estimates = AsyncEstimates(self)
         self.batches = AsyncBatches(self)
         self.monitors = AsyncMonitors(self)
+        self.webhooks = AsyncWebhooks(self)
 
     @property
     def base_url(self) -> str:

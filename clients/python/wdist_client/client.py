@@ -27,6 +27,7 @@ from wdist_client.options import (
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
 from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
+from wdist_client.webhooks.synchronous import Webhooks
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -57,6 +58,7 @@ class Client:
         self.estimates = Estimates(self)
         self.batches = Batches(self)
         self.monitors = Monitors(self)
+        self.webhooks = Webhooks(self)
 
     @property
     def base_url(self) -> str:

@@ -736,6 +736,128 @@ class MonitorUpdate(Model):
     figures: UpdateFigures | None = None
 
 
+class NewWebhook(Model):
+    """A webhook with its secret, which is shown when it is created or rotated, and never again.
+
+    Attributes:
+        disabled_reason: Why nothing is sent to it, in words.
+        failing_since: The first failure since its last success; null: none.
+        failures: Requests that failed since its last success.
+        previous_secret_until: Until when the old secret signs, too; null: no longer.
+        secret: Verifies signatures: whsec_ and 32 bytes in base64.
+    """
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None = None
+    include_rows: bool | None = None
+    status: str
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    failures: int | None = None
+    last_success_at: datetime | None = None
+    previous_secret_until: datetime | None = None
+    created_at: datetime | None = None
+    secret: str | None = None
+
+
+class Webhook(Model):
+    """A webhook, without its secret.
+
+    Attributes:
+        disabled_reason: Why nothing is sent to it, in words.
+        failing_since: The first failure since its last success; null: none.
+        failures: Requests that failed since its last success.
+        previous_secret_until: Until when the old secret signs, too; null: no longer.
+    """
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None = None
+    include_rows: bool | None = None
+    status: str
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    failures: int | None = None
+    last_success_at: datetime | None = None
+    previous_secret_until: datetime | None = None
+    created_at: datetime | None = None
+
+
+class Delivery(Model):
+    """One event on its way to one webhook.
+
+    Attributes:
+        event: The type of the event.
+        event_id: The header webhook-id: the same in every request of this event.
+        status: queued: it waits for its next request.
+        attempts: Requests that were made.
+        response_status: Of the last request.
+        reason: Why the last request failed, in words.
+    """
+
+    id: str
+    webhook: str
+    event: str
+    event_id: str | None = None
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class DeliveryAttempt(Model):
+    """One request of a delivery.
+
+    Attributes:
+        response_status: Of HTTP; null: there was no answer.
+        reason: Why it failed, in words; null: it succeeded.
+    """
+
+    at: str | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    seconds: float | None = None
+
+
+class DeliveryDetail(Model):
+    """A delivery with its payload and its requests.
+
+    Attributes:
+        event: The type of the event.
+        event_id: The header webhook-id: the same in every request of this event.
+        status: queued: it waits for its next request.
+        attempts: Requests that were made.
+        response_status: Of the last request.
+        reason: Why the last request failed, in words.
+        payload: What is sent: type, timestamp and data.
+        response_body: The first 500 characters of the last answer's body.
+        log: The last 30 requests, oldest first.
+    """
+
+    id: str
+    webhook: str
+    event: str
+    event_id: str | None = None
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    payload: dict[str, Any] = Field(default_factory=dict)
+    response_body: str | None = None
+    log: list[DeliveryAttempt] = Field(default_factory=list)
+
+
 class Options(TypedDict, total=False):
     """How to estimate. What is left out gets its default.
 

@@ -5,7 +5,7 @@ A record without a docstring here has that of its base.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -248,6 +248,13 @@ class MonitorState(contract.Monitor):
     """The record of a monitor: what it compares with, its error budget, and where it stands."""
 
     last: Update | None = None
+
+
+class NewWebhook(contract.NewWebhook):
+    """A webhook with its `secret`, which the server shows once; neither `repr` nor a notebook shows it."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, value) for name, value in super().__repr_args__() if name != "secret"]
 
 
 class Page(Model, Generic[T]):

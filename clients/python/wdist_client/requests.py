@@ -247,6 +247,12 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
     return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, f"{{{written}}}".encode())
 
 
+def once(path: str, body: Mapping[str, Any] | None = None) -> Request:
+    """A JSON request that is sent only once, as each time it does something more."""
+    request = post(path, body)
+    return replace(request, headers={n: v for n, v in request.headers.items() if n != "Idempotency-Key"})
+
+
 def _written(name: str, value: Any) -> str:
     """An option as JSON. Raises OptionError, which names it."""
     try:

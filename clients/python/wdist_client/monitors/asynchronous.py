@@ -48,11 +48,11 @@ class AsyncMonitors:
         return AsyncMonitor(self._client, await self._client._run(flows.get(monitor, self._client._retries)))
 
     async def list(
-        self, *, status: str | None = None, metadata: Mapping[str, str] | None = None
+        self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None
     ) -> AsyncIterator[AsyncMonitor]:
         """As `Monitors.list`, for `async for`."""
-        labels = requests.labels(metadata)
-        async for record in self._client._pages(flows.ROOT, flows.MonitorPage, status=status, metadata=labels):
+        filters = flows.filters(alarm, metadata)
+        async for record in self._client._pages(flows.ROOT, flows.MonitorPage, **filters):
             yield AsyncMonitor(self._client, record)
 
     async def delete(self, monitor: str | MonitorRecord | MonitorState) -> None:
@@ -92,7 +92,7 @@ class AsyncMonitor(MonitorRecord):
     ) -> Update | AsyncUpdateJob:
         """As `Monitor.update`; cancelling the task leaves the update running."""
         sending = progress if isinstance(progress, bool) else None
-        flow = flows.submit(self.id, batch, at, name, reading, sending, self._client._retries)
+        flow = flows.submit(self.record, batch, at, name, reading, sending, self._client._retries)
         job = AsyncUpdateJob(self._client, await self._client._run(flow), self.id)
         if not wait:
             return job
@@ -139,16 +139,23 @@ class AsyncMonitor(MonitorRecord):
         return await self._change({"paused": False})
 
     async def new_epoch(
-        self, reference: Any, *, progress: bool | None = None, **options: Unpack[MonitorOptions]
+        self,
+        reference: Any,
+        *,
+        tolerance: float | None = None,
+        thresholds: Mapping[str, Any] | None = None,
+        progress: bool | None = None,
+        **reading: Unpack[UpdateOptions],
     ) -> Self:
         """As `Monitor.new_epoch`."""
-        flow = flows.begin_epoch(self.id, reference, options, progress, self._client._retries)
+        own = {"tolerance": tolerance, "thresholds": thresholds}
+        flow = flows.begin_epoch(self.record, reference, own, reading, progress, self._client._retries)
         self.record = await self._client._run(flow)
         return self
 
-    async def export(self, path: str | PathLike[str] | None = None, *, kind: ExportFormat | None = None) -> str:
+    async def export(self, path: str | PathLike[str] | None = None, *, format: ExportFormat | None = None) -> str:  # noqa: A002 - as in the library
         """As `Monitor.export`."""
-        return await self._client._run(flows.export(self.id, path, kind, self._client._retries))
+        return await self._client._run(flows.export(self.id, path, format, self._client._retries))
 
     async def plot(self) -> Figure:
         """As `Monitor.plot`."""

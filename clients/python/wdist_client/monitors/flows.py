@@ -18,6 +18,7 @@ from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
     from wdist_client.contract import Alarm, Thresholds
+    from wdist_client.options import SetOptions
 
 When = float | str
 ExportFormat = Literal["csv", "jsonl"]
@@ -116,10 +117,16 @@ def update_path(monitor: str, update: Any) -> str:
     return f"{ROOT}/{monitor}/updates/{requests.identifier(update, 'mu_')}"
 
 
+def is_id(data: Any) -> bool:
+    """Whether this names a stored set, and no file."""
+    return isinstance(data, str) and data.startswith("ss_") and not Path(data).exists()
+
+
 def set_id(data: Any, name: str | None, part: Any, progress: bool | None, retries: Retries) -> Flow[str]:
     """The id of a set: of a stored one, or of the data, which is sent."""
-    if isinstance(data, str) and data.startswith("ss_") and not Path(data).exists():
-        return data
+    if is_id(data):
+        found: str = data
+        return found
     stored: SampleSet = yield from create_sample_set(data, name, part, progress, retries)
     return stored.id
 
@@ -132,24 +139,25 @@ def create(
     key = options.pop("idempotency_key", None)
     identifier = yield from set_id(reference, None, part, progress, retries)
     body = given({"reference": identifier, **own, **options})
-    answer = yield from send(requests.post(ROOT, body, key), retries)
-    return answer.read(MonitorState)
+    return (yield from send(requests.post(ROOT, body, key), retries)).read(MonitorState)
 
 
 def begin_epoch(
-    monitor: str, reference: Any, arguments: Mapping[str, Any], progress: bool | None, retries: Retries
+    monitor: MonitorState,
+    reference: Any,
+    own: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    progress: bool | None,
+    retries: Retries,
 ) -> Flow[MonitorState]:
-    part, options = told_apart(arguments)
-    key = options.pop("idempotency_key", None)
+    part, key = yield from as_the_reference(monitor, reference, arguments, retries)
     identifier = yield from set_id(reference, None, part, progress, retries)
-    answer = yield from send(
-        requests.post(f"{ROOT}/{monitor}/epochs", given({"reference": identifier, **options}), key), retries
-    )
-    return answer.read(MonitorState)
+    request = requests.post(f"{ROOT}/{monitor.id}/epochs", given({"reference": identifier, **own}), key)
+    return (yield from send(request, retries)).read(MonitorState)
 
 
 def submit(
-    monitor: str,
+    monitor: MonitorState,
     batch: Any,
     at: Any,
     name: str | None,
@@ -158,14 +166,29 @@ def submit(
     retries: Retries,
 ) -> Flow[MonitorUpdate]:
     """Sends a batch and submits its update."""
+    part, key = yield from as_the_reference(monitor, batch, arguments, retries)
+    identifier = yield from set_id(batch, name, part, progress, retries)
+    request = requests.post(f"{ROOT}/{monitor.id}/updates", given({"batch": identifier, "at": when(at)}), key)
+    return (yield from send(request, retries)).read(MonitorUpdate)
+
+
+def as_the_reference(
+    monitor: MonitorState, data: Any, arguments: Mapping[str, Any], retries: Retries
+) -> Flow[tuple[SetOptions, str | None]]:
+    """How data is read, which is a file as the reference was unless the arguments say how; and the idempotency key."""
     part, rest = told_apart(arguments)
     key = rest.pop("idempotency_key", None)
     if rest:
-        raise OptionError(f"update takes no {', '.join(rest)}: options are those of the monitor")
-    identifier = yield from set_id(batch, name, part, progress, retries)
-    body = given({"batch": identifier, "at": when(at), "name": name})
-    answer = yield from send(requests.post(f"{ROOT}/{monitor}/updates", body, key), retries)
-    return answer.read(MonitorUpdate)
+        raise OptionError(f"{', '.join(rest)}: options are those of the monitor; make another, or give data")
+    if not part and isinstance(data, str | os.PathLike) and not is_id(data) and monitor.reference_set is not None:
+        stored = yield from fetched(f"/v1/sample-sets/{monitor.reference_set}", SampleSet, retries)
+        part, _ = told_apart(stored.reading or {})
+    return part, key
+
+
+def filters(alarm: bool | None, metadata: Mapping[str, str] | None) -> dict[str, requests.Filter]:
+    """Parameters of the list of monitors."""
+    return {"alarm": None if alarm is None else str(alarm).lower(), "metadata": requests.labels(metadata)}
 
 
 def when(at: Any) -> When | None:

@@ -65,10 +65,10 @@ class Monitors:
         """The monitor with this id; raises NotFound."""
         return Monitor(self._client, self._client._run(flows.get(monitor, self._client._retries)))
 
-    def list(self, *, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Monitor]:
-        """All monitors, or those that are active or paused or have these labels; newest first, page by page."""
-        labels = requests.labels(metadata)
-        for record in self._client._pages(flows.ROOT, flows.MonitorPage, status=status, metadata=labels):
+    def list(self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Monitor]:
+        """All monitors, or those with an alarm on (or off) or with these labels; newest first, page by page."""
+        filters = flows.filters(alarm, metadata)
+        for record in self._client._pages(flows.ROOT, flows.MonitorPage, **filters):
             yield Monitor(self._client, record)
 
     def delete(self, monitor: str | MonitorRecord | MonitorState) -> None:
@@ -114,7 +114,7 @@ class Monitor(MonitorRecord):
         Args:
             batch: a sample set, its id, or data as `sample_sets.create` takes it.
             at: time of the batch, later than that of the one before: a number, a date, or ISO 8601.
-            name: what the batch is called.
+            name: what the batch is called; a stored set keeps its name.
             wait: False submits the update and returns its job at once.
             timeout: seconds after which WaitTimeout is raised (the update goes on).
             progress: True for a bar, None for a bar in a terminal or notebook, or a function of the record.
@@ -125,7 +125,7 @@ class Monitor(MonitorRecord):
         WaitTimeout while waiting.
         """
         sending = progress if isinstance(progress, bool) else None
-        flow = flows.submit(self.id, batch, at, name, reading, sending, self._client._retries)
+        flow = flows.submit(self.record, batch, at, name, reading, sending, self._client._retries)
         job = UpdateJob(self._client, self._client._run(flow), self.id)
         if not wait:
             return job
@@ -178,27 +178,38 @@ class Monitor(MonitorRecord):
         return self._change({"paused": False})
 
     @describes_options
-    def new_epoch(self, reference: Any, *, progress: bool | None = None, **options: Unpack[MonitorOptions]) -> Self:
-        """Begins a new epoch: other settings, and a reference that was never used before.
+    def new_epoch(
+        self,
+        reference: Any,
+        *,
+        tolerance: float | None = None,
+        thresholds: Mapping[str, Any] | None = None,
+        progress: bool | None = None,
+        **reading: Unpack[UpdateOptions],
+    ) -> Self:
+        """Begins a new epoch, with a reference that was never used before; what is not given stays as it was.
 
-        The bounds of all epochs share one error budget. Alarms of the epoch before end.
+        The bounds of all epochs share one error budget. Alarms of the epoch before end. It is possible once no update
+        is queued or running.
 
         Args:
             reference: a sample set, its id, or data as `sample_sets.create` takes it; other rows than any before.
+            tolerance: a distance up to this is no drift.
+            thresholds: when an alarm is raised.
             progress: show a bar while a large reference is sent.
-            {monitor}
             {reading}
         """
-        flow = flows.begin_epoch(self.id, reference, options, progress, self._client._retries)
+        own = {"tolerance": tolerance, "thresholds": thresholds}
+        flow = flows.begin_epoch(self.record, reference, own, reading, progress, self._client._retries)
         self.record = self._client._run(flow)
         return self
 
-    def export(self, path: str | PathLike[str] | None = None, *, kind: ExportFormat | None = None) -> str:
+    def export(self, path: str | PathLike[str] | None = None, *, format: ExportFormat | None = None) -> str:  # noqa: A002 - as in the library
         """All updates as text, also written to `path`: "csv" has one line an update, "jsonl" all of its figures.
 
-        Without `kind` the ending of `path` says which it is; CSV otherwise.
+        Without `format` the ending of `path` says which it is; CSV otherwise.
         """
-        return self._client._run(flows.export(self.id, path, kind, self._client._retries))
+        return self._client._run(flows.export(self.id, path, format, self._client._retries))
 
     def plot(self) -> Figure:
         """The timeline: both ends of each update, its value, and the alarm line; needs matplotlib."""
