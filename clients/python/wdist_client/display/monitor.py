@@ -15,60 +15,83 @@ if TYPE_CHECKING:
     from wdist_client.models import MonitorState, Update
 
 COLUMNS_SHOWN = 5
+UPDATES_SHOWN = 10  # in the table of a monitor
+_HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")
+
+
+def when(at: float | str | None) -> str:
+    """The time of a batch as it was given."""
+    if at is None:
+        return ""
+    return at if isinstance(at, str) else f"{at:.15g}"
 
 
 def interval(lower: float, upper: float | None) -> str:
     """Both ends of a distance, or the lower one."""
-    return f"at least {lower:.4g}" if upper is None else f"{lower:.4g} .. {upper:.4g}"
+    return f"at least {lower:.4g}" if upper is None else f"{lower:.4g} to {upper:.4g}"
 
 
 def titled(update: Update) -> str:
     """Number, time and name of an update."""
     parts = [f"update {update.number}"]
     if update.at is not None:
-        parts.append(f"at {update.at}")
+        parts.append(f"at {when(update.at)}")
     return " ".join(parts) + (f" ({update.name})" if update.name else "")
 
 
 def alarm_text(alarm: Alarm) -> str:
-    """An alarm in words: what is above what, and since when."""
-    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({alarm.since_at})")
-    if alarm.kind == "evidence" or alarm.bound is None or alarm.threshold is None:
-        return f"ALARM {since}: the evidence of the series has reached its limit; it stays on until a new epoch"
-    what = f"column {alarm.column}" if alarm.column is not None else "the distance"
-    return f"ALARM {since}: {what} is at least {alarm.bound:.4g}, above {alarm.threshold:.4g}"
+    """An alarm that is on, in the library's words."""
+    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
+    if alarm.bound is None or alarm.threshold is None:
+        return f"the evidence of drift reached its limit, {since}; it stays on until a new epoch"
+    what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
+    return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 
 
 def figures(update: Update) -> Iterator[tuple[str, str, str]]:
-    """(name, figure, meaning) of each line of the summary."""
-    series = interval(update.series_lower_bound, update.series_upper_bound)
-    yield "series", series, "the distance, as all bounds of the series hold together"
-    yield "batch", interval(update.lower_bound, update.upper_bound), "the distance, of this batch alone"
-    yield "value", f"{update.value:.4g}", "what the critic shows on held-out rows"
+    """(name, figure, meaning) of each line of the summary: those of the library's own summary."""
+    lines = (
+        ("at least", update.series_lower_bound, "the distance, together with all bounds of the series"),
+        ("at most", update.series_upper_bound, "the same"),
+        ("alone, at least", update.lower_bound, "this batch by itself"),
+        ("alone, at most", update.upper_bound, "the same"),
+        ("value", update.value, "what the critic shows on held-out rows: low on average"),
+    )
+    for name, figure, meaning in lines:
+        if figure is not None:
+            yield name, f"{figure:.4g}", meaning
     if update.p_value is not None:
-        yield "p-value", f"{update.p_value:.3g}", "of reference and batch being equal"
-    limit = f"{update.evidence:.3g} of {update.evidence_limit:.4g}"
-    yield "evidence", limit, "of drift in the series so far, and where the alarm is raised"
+        yield "p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"
+    limit = f"of drift in the whole series; alarm at {update.evidence_limit:.3g}"
+    yield "evidence", f"{update.evidence:.3g}", limit
     if update.change is not None:
-        at_least = f"{update.change.value:.4g}, at least {update.change.lower_bound:.4g}"
-        yield "change", at_least, "since the batch before"
-    for column in update.columns[:COLUMNS_SHOWN]:
-        yield (
-            f"column {column.name}",
-            f"at least {column.lower_bound:.4g}",
-            f"by itself; its value is {column.value:.4g}",
-        )
+        at_least = f"from the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
+        yield "change", f"{update.change.value:+.4g}", at_least
+
+
+def columns(update: Update) -> list[str]:
+    """The columns that differ most."""
+    named = update.columns[:COLUMNS_SHOWN]
+    if not named:
+        return []
+    width = max(len(each.name) for each in named)
+    lines = (f"    {each.name:<{width}}  {each.value:.4g}, at least {each.lower_bound:.4g}" for each in named)
+    return ["  columns that differ most, each by itself:", *lines]
 
 
 def update_text(update: Update) -> str:
     """An update for a terminal."""
     lines = list(figures(update))
-    width, figure_width = (max(len(line[k]) for line in lines) for k in (0, 1))
+    width = max(len(name) for name, _, _ in lines)
+    trained = f"{update.steps} steps" if update.steps else "closed form"
     return "\n".join([
         update.meaning or titled(update),
-        *map(alarm_text, update.alarms),
-        *(f"  {name:<{width}}  {figure:>{figure_width}}  {meaning}" for name, figure, meaning in lines),
+        "",
+        *(f"  {name:<{width}}  {figure:>10}   {meaning}" for name, figure, meaning in lines),
+        *columns(update),
+        f"  critic {update.critic}, {trained}, {update.seconds or 0:.1f} s",
         *(f"  warning: {in_python(warning)}" for warning in update.warnings),
+        *(f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms),
     ])  # fmt: skip
 
 
@@ -79,41 +102,64 @@ def update_html(update: Update) -> str:
         f"</td><td style='text-align:left'>{html.escape(meaning)}</td></tr>"
         for name, figure, meaning in figures(update)
     )
-    alarms = "".join(f"<p><b>{html.escape(alarm_text(alarm))}</b></p>" for alarm in update.alarms)
-    warnings = "".join(f"<p>Warning: {html.escape(in_python(warning))}</p>" for warning in update.warnings)
+    alarms = "".join(f"<p><b>Alarm: {html.escape(alarm_text(alarm))}</b></p>" for alarm in update.alarms)
+    notes = [*columns(update), *(f"Warning: {in_python(warning)}" for warning in update.warnings)]
+    said = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     sentence = html.escape(update.meaning or titled(update))
-    return f"<div><p><b>{sentence}</b></p>{alarms}<table>{rows}</table>{warnings}</div>"
+    return f"<div><p><b>{sentence}</b></p>{alarms}<table>{rows}</table>{said}</div>"
 
 
-def head(record: MonitorState) -> str:
-    """What a monitor compares with, in a line."""
+def about(record: MonitorState) -> list[str]:
+    """What a monitor compares with, and when an alarm is raised."""
+    state = "" if record.status == "active" else f", {record.status}"
     rows = "" if record.reference_rows is None else f", {record.reference_rows:,} rows"
-    state = "" if record.status == "active" else f" [{record.status}]"
-    count = f"{record.updates} update{'' if record.updates == 1 else 's'}"
-    return (
-        f"{record.name}{state}: {count} compared with {record.reference or 'the reference'}{rows}; epoch "
-        f"{record.epoch}, tolerance {record.tolerance:g}, {percent(record.confidence)} confidence"
-    )
+    units = "" if record.units is None else f"; unit: {record.units}"
+    limits = [
+        f"distance above {alarm_line(record):g}",
+        *(f"{name} above {limit:g}" for name, limit in record.thresholds.columns.items()),
+    ]
+    count = f"{record.updates:,} update" + ("" if record.updates == 1 else "s")
+    return [
+        f"{record.name}: {count}, epoch {record.epoch}{state}",
+        f"reference {record.reference or record.reference_set}{rows}{units}",
+        f"no alarm is ever false with {percent(record.confidence)} confidence, a distance up to {record.tolerance:g} "
+        f"being no drift; alarms: {', '.join(limits)}, evidence",
+    ]
 
 
-def state_of(record: MonitorState) -> list[str]:
-    """The alarms that are on, or that there are none."""
-    if record.alarms:
-        return [alarm_text(alarm) for alarm in record.alarms]
-    return ["No alarm is on." if record.updates else "No batch has been compared yet."]
+def standing(record: MonitorState) -> list[str]:
+    """The alarms that are on."""
+    return [f"ALARM: {alarm_text(alarm)}" for alarm in record.alarms] or ["no alarm is on"]
 
 
-def monitor_text(record: MonitorState) -> str:
-    """A monitor for a terminal: what it compares with, its alarms, and the last update."""
-    last = [] if record.last is None else ["", update_text(record.last)]
-    return "\n".join([head(record), *state_of(record), *last])
+def cells(update: Update) -> tuple[str, ...]:
+    """The cells of an update in the table of a monitor."""
+    upper = "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}"
+    alarms = ", ".join(alarm.kind if alarm.column is None else f"column {alarm.column}" for alarm in update.alarms)
+    bounds = f"{update.value:.4g}", f"{update.series_lower_bound:.4g}", upper
+    evidence = f"{update.evidence / update.evidence_limit:.0%}"
+    return f"{update.number}", when(update.at) or update.name or "", *bounds, evidence, alarms
+
+
+def monitor_text(record: MonitorState, history: Sequence[Update] = ()) -> str:
+    """A monitor for a terminal: what it compares with, its last updates, and its alarms."""
+    shown = [*history[-UPDATES_SHOWN:]] or ([] if record.last is None else [record.last])
+    table = []
+    if shown:
+        rows = [_HEAD, *map(cells, shown)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        if len(shown) < record.updates:
+            table.append(f"({record.updates - len(shown):,} earlier updates are not shown)")
+    return "\n".join([*about(record), "", *(table or ["no update yet"]), "", *standing(record)])
 
 
 def monitor_html(record: MonitorState, history: Sequence[Update]) -> str:
     """A monitor for a notebook: its alarms, the timeline, and the last update."""
-    alarms = "".join(f"<p><b>{html.escape(line)}</b></p>" for line in state_of(record))
+    head = "".join(f"<p>{html.escape(line)}</p>" for line in about(record))
+    alarms = "".join(f"<p><b>{html.escape(line)}</b></p>" for line in standing(record))
     last = "" if record.last is None else update_html(record.last)
-    return f"<div><p>{html.escape(head(record))}</p>{alarms}{timeline_svg(record, history)}{last}</div>"
+    return f"<div>{head}{alarms}{timeline_svg(record, history)}{last}</div>"
 
 
 def alarm_line(record: MonitorState) -> float:

@@ -72,7 +72,7 @@ class MonitorRecord:
     def __str__(self) -> str:
         from wdist_client.display.monitor import monitor_text
 
-        return monitor_text(self.record)
+        return monitor_text(self.record, self._history)
 
     def _repr_html_(self) -> str:
         from wdist_client.display.monitor import monitor_html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
@@ -225,15 +226,17 @@ class Monitor(MonitorRecord):
         self.record = self._client._run(flows.change(self.id, fields, self._client._retries))
         return self
 
-    def _repr_html_(self) -> str:
-        from wdist_client.display.monitor import monitor_html
-
+    def recent(self) -> list[Update]:
+        """What the last updates said, at most 104 of them, the oldest first."""
         request = requests.listing(f"{self._path}/updates", None, {}, SHOWN_UPDATES)
-        try:
-            records = self._client._send(request).read(flows.UpdatePage).data
-        except WdistError:  # the server is gone: show what is known
-            return super()._repr_html_()
-        return monitor_html(self.record, flows.figures_in_order(records))
+        found = self._client._send(request).read(flows.UpdatePage).data
+        self._history = flows.figures_in_order(found)
+        return self._history
+
+    def _repr_html_(self) -> str:
+        with suppress(WdistError):  # the server is gone: show what is known
+            self.recent()
+        return super()._repr_html_()
 
 
 class UpdateJob(UpdateRecord):
