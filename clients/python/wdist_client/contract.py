@@ -680,7 +680,7 @@ class UpdateFigures(Model):
 
 
 class Monitor(Model):
-    """A monitor, and where it stands.
+    """A monitor: what it compares with, its budget of error, and where it stands.
 
     Attributes:
         name: Of the monitor.
@@ -689,13 +689,16 @@ class Monitor(Model):
         confidence: With this probability, no alarm is ever false, however long the monitor runs.
         tolerance: A distance up to this is no drift. Fixed when an epoch begins.
         thresholds: When an alarm is raised; may be changed at any time.
-        units: The units of all figures.
+        units: The units of all figures; null before the first update of the epoch.
         epoch: The current epoch, from 1.
         updates: How many updates there are.
         last: The last update.
         alarms: Alarms that are on.
         options: Other options that were given.
-        reference_set: Sample set of the reference.
+        status: A paused monitor takes no updates.
+        reference_set: The sample set that is the reference of the current epoch.
+        waiting: Updates that are queued or running.
+        updated_at: When the last update succeeded.
     """
 
     name: str
@@ -713,27 +716,57 @@ class Monitor(Model):
     id: str
     status: str
     reference_set: str | None = None
+    waiting: int | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class UpdateProgress(Model):
+    """How far a running update is.
+
+    Attributes:
+        value: On select rows, not certified.
+    """
+
+    step: int | None = 0
+    steps: int | None = None
+    seconds: float | None = None
+    value: float | None = None
+    eta_seconds: float | None = None
+    trying: str | None = None
 
 
 class MonitorUpdate(Model):
-    """An update of a monitor: a job that compares a batch with the reference."""
+    """A job that compares one batch with the reference, and what it found.
+
+    Attributes:
+        number: Among the successful updates of the monitor, from 1.
+        batch: The sample set that is the batch; its rows may have been deleted since.
+        name: Of the batch.
+        at: Time of the batch, as it was given.
+        figures: What the batch says, once the update has succeeded.
+        raised: Alarms that are on since this update.
+        cleared: Alarms that were on until this update.
+    """
 
     id: str
-    monitor: str | None = None
     status: str
+    monitor: str | None = None
+    epoch: int | None = None
     number: int | None = None
     batch: str | None = None
-    at: float | str | None = None
     name: str | None = None
+    at: float | str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
-    progress: Progress | None = None
-    error: Error | None = None
+    progress: UpdateProgress | None = None
     figures: UpdateFigures | None = None
+    raised: list[Alarm] = Field(default_factory=list)
+    cleared: list[Alarm] = Field(default_factory=list)
+    error: Error | None = None
 
 
 class NewWebhook(Model):
@@ -937,19 +970,21 @@ class MonitorOptions(TypedDict, total=False):
     """How a monitor compares each batch.
 
     Attributes:
-        confidence: With this probability no alarm is ever false. Default: 0.95.
-        tolerance: A distance up to this is no drift. Default: 0.0.
-        update_steps: Steps of training of each update after the first.
+        confidence: 1 - alpha. Half of alpha is for all bounds of the series, and half for its evidence. The bounds of a
+            batch alone hold at this confidence, too. Default: 0.95.
+        tolerance: A distance up to this is no drift. It is fixed when an epoch begins. Default: 0.0.
         critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
         seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
-        steps: Training steps, exactly; the result is then reproducible on one machine with as many threads.
+        steps: Training steps of the first update of an epoch; by default as many as an estimate takes.
+        update_steps: Training steps of each later update, which go on from the last critic; by default a quarter of
+            what an estimate takes.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
             each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
             or a factor for each column. Of mixed tables only numbers and times are rescaled.
         category_cost: How far apart two levels of a category are, or a missing value and any other, after scale. With
             standardize, 1 is as far as one standard deviation of a number. Default: 1.0.
         layout: Axes of images, where the shape leaves them open.
-        device: auto (a GPU if there is one), cpu or cuda. Default: 'auto'.
+        device: Device of the worker. auto takes a free GPU. Default: 'auto'.
         method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not
             independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and
             Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs
@@ -961,14 +996,14 @@ class MonitorOptions(TypedDict, total=False):
 
     confidence: float
     tolerance: float
-    update_steps: int | None
     critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
     seed: int
     steps: int | None
+    update_steps: int | None
     scale: Literal["none", "standardize", "robust"] | float | Sequence[float] | None
     category_cost: float
     layout: Literal["nhwc", "nchw"] | None
-    device: str
+    device: Literal["auto", "cpu", "cuda"]
     method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
     upper: Literal["standard", "tight", "none"]
 

@@ -161,17 +161,19 @@ class MonitorFlags:
     confidence: Annotated[
         Any | None,
         Parameter(
-            help="With this probability no alarm is ever false.", metavar="CONFIDENCE", converter=numbers, n_tokens=1
+            help="1 - alpha. Half of alpha is for all bounds of the series, and half for its evidence. The bounds of a batch alone hold at this confidence, too.",
+            metavar="CONFIDENCE",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     tolerance: Annotated[
         Any | None,
-        Parameter(help="A distance up to this is no drift.", metavar="TOLERANCE", converter=numbers, n_tokens=1),
-    ] = None
-    update_steps: Annotated[
-        Any | None,
         Parameter(
-            help="Steps of training of each update after the first.", metavar="STEPS", converter=numbers, n_tokens=1
+            help="A distance up to this is no drift. It is fixed when an epoch begins.",
+            metavar="TOLERANCE",
+            converter=numbers,
+            n_tokens=1,
         ),
     ] = None
     critic: Annotated[
@@ -190,7 +192,16 @@ class MonitorFlags:
     steps: Annotated[
         Any | None,
         Parameter(
-            help="Training steps, exactly; the result is then reproducible on one machine with as many threads.",
+            help="Training steps of the first update of an epoch; by default as many as an estimate takes.",
+            metavar="STEPS",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    update_steps: Annotated[
+        Any | None,
+        Parameter(
+            help="Training steps of each later update, which go on from the last critic; by default a quarter of what an estimate takes.",
             metavar="STEPS",
             converter=numbers,
             n_tokens=1,
@@ -218,7 +229,9 @@ class MonitorFlags:
     layout: Annotated[
         Literal["nhwc", "nchw"] | None, Parameter(help="Axes of images, where the shape leaves them open.")
     ] = None
-    device: Annotated[str | None, Parameter(help="auto (a GPU if there is one), cpu or cuda.", metavar="DEVICE")] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Device of the worker. auto takes a free GPU.")
+    ] = None
     method: Annotated[
         Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"] | None,
         Parameter(
