@@ -58,11 +58,11 @@ class JobBar(Generic[J]):
             return
         at = estimate.progress
         doing = f" {at.trying}" if at and at.trying and not estimate.ended else ""
-        if at and at.steps and at.step >= at.steps and not estimate.ended:
+        if at and at.steps and (at.step or 0) >= at.steps and not estimate.ended:
             doing = " the proof"  # training is over: held-out scores, Lipschitz bound, exact transport beside it
         self._bar.set_description_str(f"{estimate.status}{doing}", refresh=False)
         if at is not None:
-            self._bar.total, self._bar.n = at.steps, at.step
+            self._bar.total, self._bar.n = at.steps, at.step or 0
             notes = [] if at.value is None else [f"so far {at.value:.4g}, not certified"]
             if at.eta_seconds is not None and not estimate.ended:
                 notes.append(f"{at.eta_seconds:.0f} s left")
