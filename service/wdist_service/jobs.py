@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wdist_service.estimates.job import ESTIMATE
 from wdist_service.evaluations.job import EVALUATION
+from wdist_service.monitors.job import MONITOR_UPDATE
 from wdist_service.queue.kinds import Kinds
 
-KINDS = Kinds(ESTIMATE, EVALUATION)
+KINDS = Kinds(ESTIMATE, EVALUATION, MONITOR_UPDATE)
