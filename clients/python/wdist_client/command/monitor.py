@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Here, Session, table
 from wdist_client.command.options import MonitorFlags
-from wdist_client.errors import Conflict, OptionError
+from wdist_client.errors import Conflict, OptionError, UpdateFailed
 
 if TYPE_CHECKING:
     from wdist_client.monitors.synchronous import Monitor
@@ -95,19 +95,26 @@ def update(
     stored = session.send(batch, name=batch_name, progress=waiting.progress, **how)
     try:
         job = monitor.update(stored, at=None if at is None else number_or_text(at), wait=False)
-    except Conflict as error:
-        if not (if_new and re.search(r"\bmu_\w+", error.detail) and "batch" in (e.get("field") for e in error.errors)):
+        if waiting.no_wait:
+            session.say(job.record, job.id)
+            return 0
+        found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+    except (Conflict, UpdateFailed) as error:
+        if not (if_new and is_repeated(error)):
             raise
         if not quiet:
-            session.remark(error.detail)
-        return alarm_status(session, monitor, is_told=False)
-    if waiting.no_wait:
-        session.say(job.record, job.id)
-        return 0
-    found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
+            session.remark(error)
+        return alarm_status(session, monitor.refresh(), is_told=False)
     if session.as_json or not quiet:
         session.say(found, found)
     return alarm_status(session, monitor.refresh(), is_told=not (session.as_json or quiet))
+
+
+def is_repeated(error: Conflict | UpdateFailed) -> bool:
+    """Whether a batch was refused because an earlier update had its rows: at once, or in another order when it ran."""
+    if isinstance(error, UpdateFailed):
+        return error.update.error is not None and error.update.error.type == "RepeatedBatchError"
+    return "batch" in (each.get("field") for each in error.errors) and re.search(r"\bmu_\w+", error.detail) is not None
 
 
 def show(name: Which, /, *, session: Here) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from wdist_client.client import Client
 
-SHOWN_UPDATES = 104  # in the timeline of a notebook
+SHOWN_UPDATES = 100  # in the timeline of a notebook: one page
 
 
 class Monitors:
@@ -227,7 +227,7 @@ class Monitor(MonitorRecord):
         return self
 
     def recent(self) -> list[Update]:
-        """What the last updates said, at most 104 of them, the oldest first."""
+        """What the last updates said, at most 100 of them, the oldest first."""
         request = requests.listing(f"{self._path}/updates", None, {}, SHOWN_UPDATES)
         found = self._client._send(request).read(flows.UpdatePage).data
         self._history = flows.figures_in_order(found)
