@@ -18,7 +18,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Request, Route, expe
 from server_process import ServerProcess
 
 Files = dict[str, Path]
-MOST_ASSET_BYTES = 200_000
+MOST_ASSET_BYTES = 225_000
 
 
 @pytest.fixture(scope="module")
