@@ -56,7 +56,7 @@ class MonitorView {
     const { monitor } = this;
     document.title = `${monitor.name} · wdist`;
     this.title.textContent = monitor.name;
-    this.state.replaceChildren(...stateBadge(monitor).flat().filter(Boolean), ` against ${monitor.reference}, ${plural(monitor.reference_rows, "row")} · ${percent(monitor.confidence)} confidence for all updates together · tolerance ${figure(monitor.tolerance, 3)} · epoch ${whole(monitor.epoch)} · units: ${monitor.units}`);
+    this.state.replaceChildren(...stateBadge(monitor).flat().filter(Boolean), ` against ${monitor.reference}, ${plural(monitor.reference_rows, "row")} · ${percent(monitor.confidence)} confidence for all updates together · tolerance ${figure(monitor.tolerance, 3)} · epoch ${whole(monitor.epoch)}${monitor.units ? ` · units: ${monitor.units}` : ""}`);
     const button = (words, work) => h("button", { type: "button", class: "quiet", onclick: () => this.#act(work) }, words);
     const isPaused = monitor.status === "paused";
     const keep = (words, format) => button(words, async () => save(await api.exported(this.id, format), `${monitor.name}.${format}`));

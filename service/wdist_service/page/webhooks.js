@@ -1,6 +1,7 @@
 // Webhooks: addresses that are told of alarms and finished jobs, and the log of what was sent there. For administrators.
 
 import * as api from "./api.js";
+import { badge } from "./badge.js";
 import { optionsOf, fetchContract } from "./contract.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
 import { when } from "./format.js";
@@ -85,7 +86,7 @@ export async function showWebhook(main, signal, id) {
   function heading(webhook) {
     const isOn = webhook.status === "enabled";
     return [h("h1", { class: "pair" }, webhook.url), h("p", null, stateBadge(webhook), ` ${webhook.events.join(", ")}`), webhook.description && h("p", { class: "soft" }, webhook.description),
-      h("div", { class: "files" }, button("Send a test", "A test is on its way.", () => api.testWebhook(id)), button(isOn ? "Disable" : "Enable", null, () => api.changeWebhook(id, { status: isOn ? "disabled" : "enabled" })),
+      h("div", { class: "files" }, button("Send a test", "A test is on its way.", () => api.testWebhook(id)), button(isOn ? "Disable" : "Enable", null, () => api.changeWebhook(id, { enabled: !isOn })),
         button("New secret", "There is a new secret.", async () => confirm("Make a new secret? The old one signs beside it for a while.") && secretBox(await api.rotateSecret(id))),
         button("Delete", null, async () => {
           if (!confirm(`Delete the webhook of ${webhook.url}?`)) return;
@@ -94,8 +95,7 @@ export async function showWebhook(main, signal, id) {
         }))].filter(Boolean);
   }
   function line(delivery) {
-    const kind = { succeeded: "succeeded", failed: "failed" }[delivery.status] ?? "running";
-    return h("tr", null, h("th", { scope: "row" }, delivery.event), cell("State", h("span", { class: `badge ${kind}` }, delivery.status)), cell("Attempts", delivery.attempts), cell("Answer", delivery.response_status ?? delivery.error ?? "–"),
+    return h("tr", null, h("th", { scope: "row" }, delivery.event), cell("State", badge(delivery.status)), cell("Attempts", delivery.attempts), cell("Answer", delivery.response_status ?? "–", delivery.reason && h("span", { class: "small soft block" }, delivery.reason)),
       cell("Next try", delivery.next_attempt_at ? when(delivery.next_attempt_at) : "–"), cell("Made", when(delivery.created_at)), h("td", { class: "number" }, lineButton("Send again", delivery.event, () => act("It is sent again.", () => api.retryDelivery(id, delivery.id)))));
   }
   main.append(head, message, log.element);
