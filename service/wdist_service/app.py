@@ -61,6 +61,8 @@ from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT, Role
 from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
+from wdist_service.webhooks import endpoints as webhooks
+from wdist_service.webhooks.service import Webhooks
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
 _RETENTION_INTERVALS = 10  # limits are in days, and looking at all that is stored takes a second or two
@@ -116,6 +118,7 @@ def build_services(settings: Settings) -> Services:
         Evaluations(database, queue, storage, settings),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
+        Webhooks(database, settings),
     )
 
 
@@ -170,6 +173,7 @@ def create_app(services: Services) -> FastAPI:
         evaluate.router,
         batches.router,
         keys.router,
+        webhooks.router,
         operations.router,
         page.router,
         api_browser.router,
@@ -246,6 +250,9 @@ _NEXT = {
         "get_batch", "cancel_batch", "get_batch_results", "get_batch_matrix", parameter="batch_id"
     ),
     ("create_key", "201"): _links("revoke_key", parameter="key_id"),
+    ("create_webhook", "201"): _links(
+        "get_webhook", "change_webhook", "rotate_webhook_secret", "delete_webhook", parameter="webhook_id"
+    ),
 }
 
 
