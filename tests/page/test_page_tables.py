@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start, serious_findings, zone
+from page_steps import PATIENCE_MS, OpenPage, choose, result_of, serious_findings, start, zone
 from playwright.sync_api import Locator, Page, expect
 from server_process import ServerProcess
 
