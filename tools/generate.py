@@ -2,7 +2,8 @@
 
     make generate
 
-wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py and definitions/reading.py.
+wdist/definitions/arguments.py: the keyword arguments of estimate_w1 and of Monitor, from wdist/options.py,
+    wdist/monitoring/options.py and definitions/reading.py.
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
@@ -23,6 +24,7 @@ import client_contract
 from pydantic import BaseModel
 
 from wdist.definitions.reading import Reading, Selection
+from wdist.monitoring.options import MonitorOptions
 from wdist.options import Options
 from wdist_service.app import contract
 
@@ -32,13 +34,19 @@ TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end 
 READING_START, READING_END = "<!-- readings, made by `make generate` -->", "<!-- end of readings -->"
 
 
+GIVEN = {"thresholds": "Thresholds | Mapping[str, Any] | float | None"}
+"""Arguments that may be given in simpler forms than their fields have."""
+
+
 def arguments() -> str:
     """Options and reading as TypedDicts, so that type checkers and editors know the keyword arguments."""
     lines = [
-        '"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""',
+        '"""Keyword arguments; made from the options and from definitions/reading.py by `make generate`."""',
         "",
-        "from collections.abc import Collection",
+        "from collections.abc import Collection, Mapping",
         "from typing import Any, Literal, TypedDict",
+        "",
+        "from wdist.definitions.monitoring import Thresholds",
         "",
         "",
         "class OptionArguments(TypedDict, total=False):",
@@ -55,6 +63,12 @@ def arguments() -> str:
         "",
         "class Arguments(OptionArguments, ReadingArguments, total=False):",
         '    """The keyword arguments of `estimate_w1` that are defined by options and reading."""',
+        "",
+        "",
+        "class MonitorArguments(ReadingArguments, total=False):",
+        '    """The keyword arguments of `Monitor` that are options: see `wdist.monitoring.options.MonitorOptions`."""',
+        "",
+        *_fields(MonitorOptions, array="Any"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -62,7 +76,7 @@ def arguments() -> str:
 def _fields(model: type[BaseModel], array: str) -> Iterator[str]:
     """The fields of a TypedDict."""
     for name, prop in model.model_json_schema()["properties"].items():
-        yield f"    {name}: {client_contract.annotation(prop, array=array)}"
+        yield f"    {name}: {GIVEN.get(name) or client_contract.annotation(prop, array=array)}"
 
 
 def flags() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-QUICK = {"critic": "affine", "upper": "none"}
+QUICK: Any = {"critic": "affine", "upper": "none"}
 UPDATES, IN_FIRST_EPOCH = 5, 3
 _WRITES = ("fsync", "replace", "unlink", "ftruncate")
 
@@ -21,11 +21,11 @@ def rows(seed: int, shift: float = 0.0, n: int = 200) -> NDArray[np.float64]:
     return np.random.default_rng(seed).normal(size=(n, 2)) + shift
 
 
-def update(folder: str, number: int) -> None:
+def update(folder: str, number: int | str) -> None:
     """Compare one more batch, whatever its number is in the series."""
     from wdist import Monitor
 
-    Monitor.open(folder).update(rows(100 + number))
+    Monitor.open(folder).update(rows(100 + int(number)))
 
 
 def go_on(folder: str) -> None:

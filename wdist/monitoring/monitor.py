@@ -65,7 +65,6 @@ class Monitor:
     an update or as it is after it. Processes that update one folder wait for each other.
     """
 
-    @takes_monitor_options
     def __init__(
         self, reference: Any, *, folder: str | Path | None = None, **arguments: Unpack[MonitorArguments]
     ) -> None:
@@ -311,6 +310,9 @@ class Monitor:
         if self._folder is None or len(self._history) == self._figures.updates:
             self._history += [Update(**vars(each)) for each in updates]
         self._parts, self._figures = parts, figures
+
+
+Monitor.__init__ = takes_monitor_options(Monitor.__init__)  # type: ignore[method-assign]
 
 
 def _checked(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:

@@ -87,7 +87,8 @@ def create(
     from wdist.monitoring.monitor import Monitor
 
     refuse_full(folder)
-    given = {"name": name or folder.resolve().name, "thresholds": _thresholds(alarm_above, column_above)}
+    given: dict[str, Any] = {} if name is None else {"name": name}
+    given["thresholds"] = _thresholds(alarm_above, column_above)
     made = Monitor(_rows(reference, arguments), folder=folder, **given, **arguments)
     _say_monitor(made, as_json=as_json)
     return 0
