@@ -190,7 +190,7 @@ export const changeMonitor = async (id, changes) => (await send("PATCH", place("
 export const deleteMonitor = (id) => send("DELETE", place("monitors", id));
 export const beginEpoch = (id, reference) => post(place("monitors", id, "/epochs"), { reference });
 export const exported = (id, format) => download(place("monitors", id, `/export?format=${format}`));
-export const updates = (id, after, signal) => get(`${place("monitors", id, "/updates")}?${query({ limit: 100, after })}`, { signal });
+export const updates = (id, after, limit) => get(`${place("monitors", id, "/updates")}?${query({ limit, after })}`);
 export const createUpdate = (id, body) => post(place("monitors", id, "/updates"), body, { headers: { "Idempotency-Key": newKey() } });
 export const cancelUpdate = (id, update) => post(place("monitors", id, `/updates/${update}/cancel`));
 

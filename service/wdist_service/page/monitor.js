@@ -15,6 +15,7 @@ import { betweenText, timeline, updateName } from "./timeline.js";
 import { updateView } from "./update.js";
 
 const POLL_SECONDS = { busy: 1, idle: 10 };
+const PAGE = 100; // updates that are fetched at once
 
 export async function showMonitor(main, signal, id) {
   const [monitor, contract, sets] = await Promise.all([api.monitor(id, signal), fetchContract(), api.sampleSets()]);
@@ -30,13 +31,13 @@ export async function showMonitor(main, signal, id) {
 
 class MonitorView {
   constructor(main, id, contract, reference, sets) {
-    Object.assign(this, { id, reference, monitor: null, isBusy: false });
+    Object.assign(this, { id, reference, monitor: null, isBusy: false, isStale: true, shown: null });
     [this.title, this.state, this.actions, this.message, this.detail, this.controls] = ["span", "span", "div", "div", "section", "div"].map((tag) => h(tag));
     this.actions.className = "row-end";
     this.detail.className = "card";
     this.detail.setAttribute("aria-label", "Chosen update");
     this.timeline = timeline((figures) => this.#show(figures.number));
-    this.list = new Listing("Updates", ["Update", "State", "Distance", "Batch", "Submitted", ""], (after) => api.updates(id, after), (update) => this.#line(update), "None yet. Drop the first batch below.");
+    this.list = new Listing("Updates", ["Update", "State", "Distance", "Batch", "Submitted", ""], (after) => api.updates(id, after, after ? PAGE : this.limit), (update) => this.#line(update), "None yet. Drop the first batch below.");
     this.list.element.classList.add("updates");
     const { load } = this.list;
     this.list.load = async (after) => (await load.call(this.list, after), this.#draw());
@@ -45,11 +46,16 @@ class MonitorView {
   }
 
   async refresh(signal) {
-    const monitor = await api.monitor(this.id, signal);
-    const isNew = JSON.stringify(monitor) !== JSON.stringify(this.monitor);
-    this.monitor = monitor;
+    const before = this.monitor;
+    this.monitor = await api.monitor(this.id, signal);
+    const { waiting } = this.monitor;
+    const isNew = JSON.stringify(this.monitor) !== JSON.stringify(before);
+    this.isStale ||= isNew;
     if (isNew) this.#head();
-    await this.list.load();
+    this.limit = before ? Math.min(PAGE, Math.max(before.waiting, waiting) + 5) : PAGE; // those that may have changed
+    if (this.isStale || this.isBusy) await this.list.load();
+    this.isStale = false;
+    this.isBusy = waiting > 0;
   }
 
   #head() {
@@ -71,6 +77,7 @@ class MonitorView {
     this.controls.replaceChildren(thresholdsForm(monitor, columnsOf(this.reference), async (thresholds) => {
       await api.changeMonitor(this.id, { thresholds });
       await this.refresh();
+      if (this.shown !== null) this.#show(this.shown); // beside the columns stand their thresholds
     }));
     this.controls.querySelector("details").open = isOpen;
   }
@@ -87,7 +94,6 @@ class MonitorView {
 
   #draw() {
     const updates = [...this.list.entries.values()];
-    this.isBusy = updates.some((update) => !hasEnded(update));
     this.list.draw();
     const { thresholds, tolerance, epoch } = this.monitor;
     const figures = updates.filter((update) => update.figures).map((update) => update.figures).reverse();
@@ -96,17 +102,19 @@ class MonitorView {
   }
 
   #show(number) {
+    this.shown = number;
     const record = [...this.list.entries.values()].find((update) => update.figures?.number === number);
     this.detail.replaceChildren(...updateView(this.monitor, record));
   }
 
   #line(update) {
-    const { figures, status, error } = update;
+    const { figures, status, progress, error } = update;
     const name = figures ? updateName(figures) : update.name ?? update.batch;
     const isAlarm = figures?.alarms.length > 0;
+    const share = status === "running" && progress?.steps && ` ${Math.round((100 * progress.step) / progress.steps)} %`;
     const choose = () => (this.timeline.choose(figures.number), this.detail.scrollIntoView({ block: "nearest" }));
     return h("tr", null, h("th", { scope: "row" }, figures ? h("button", { type: "button", class: "link", onclick: choose }, name) : name),
-      cell("State", isAlarm ? h("span", { class: "badge failed" }, "alarm") : badge(status), error && h("span", { class: "small soft block" }, error.message)),
+      cell("State", isAlarm ? h("span", { class: "badge failed" }, "alarm") : badge(status), share, error && h("span", { class: "small soft block" }, error.message)),
       cell("Distance", figures ? betweenText(figures) : "–"), cell("Batch", update.name ?? figures?.name ?? "–"), cell("Submitted", when(update.created_at)),
       h("td", { class: "number" }, !hasEnded(update) && lineButton("Stop", name, () => this.#act(() => api.cancelUpdate(this.id, update.id)))));
   }
