@@ -41,6 +41,7 @@ from wdist_service.http.rate_limits import RateLimiter
 from wdist_service.http.text import TextGuard
 from wdist_service.ids import new_id
 from wdist_service.installation import check_storage
+from wdist_service.jobs import KINDS
 from wdist_service.keys import endpoints as keys
 from wdist_service.keys.guard import OpenServerGuard
 from wdist_service.keys.known import KnownKeys
@@ -85,7 +86,7 @@ def build_services(settings: Settings) -> Services:
     dispatch.migrate(database)
     with database.write() as session:
         ensure_tenant(session, LOCAL_TENANT)
-    queue = dispatch.Queue(database)
+    queue = dispatch.Queue(database, KINDS)
     check_storage(database, storage)
     api_keys = Keys(database, settings)
     if settings.bootstrap_key_file is not None:

@@ -23,6 +23,7 @@ from stores import Stores, rows
 from wdist_service.database import Database
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
+from wdist_service.jobs import KINDS
 from wdist_service.keys.quotas import Quota
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch
@@ -45,7 +46,7 @@ class Crowd:
         self.database, self.storage = Database(settings), open_storage(settings)
         self.database.migrate()
         dispatch.migrate(self.database)
-        self.queue = dispatch.Queue(self.database)
+        self.queue = dispatch.Queue(self.database, KINDS)
         self.estimates = Estimates(self.database, self.queue, self.storage)
         self.sets = {tenant: (self._set(tenant, 1), self._set(tenant, 2)) for tenant in TENANTS}
         self.workers: list[subprocess.Popen[str]] = []

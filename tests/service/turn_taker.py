@@ -41,8 +41,8 @@ def until_stored(write: Callable[[], Answer]) -> Answer:
 def main(name: str, slots: int, seconds: float) -> None:
     settings = load()
     database = Database(settings)
-    queue = dispatch.Queue(database)
-    attempts = Attempts(database, queue, open_storage(settings), KINDS, new_id("wrk"))
+    queue = dispatch.Queue(database, KINDS)
+    attempts = Attempts(database, queue, open_storage(settings), new_id("wrk"))
     free = threading.Semaphore(slots)
 
     def take(turn: dispatch.Turn) -> None:

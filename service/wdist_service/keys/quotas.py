@@ -194,8 +194,8 @@ def _bytes(session: Session, tenant_id: str, now: float) -> int:
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
-    """Jobs that wait, and what those that wait or run were estimated to take."""
-    waiting = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED)
+    """Jobs that wait, and what those that wait or run were estimated to take; errands are not the tenant's doing."""
+    waiting = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED, Job.due_at.is_(None))
     cost = select(func.sum(Job.cost_seconds)).where(Job.tenant_id == tenant_id, Job.status.in_(ACTIVE))
     return session.execute(waiting).scalar_one(), float(session.execute(cost).scalar_one() or 0)
 

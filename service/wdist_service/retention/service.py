@@ -118,8 +118,8 @@ class Retention:
             entries.remember_uses(session, ids)
             hashes: list[str] = []
             for start in range(0, len(evaluations), AT_ONCE):
-                hashes += owners.delete_jobs(session, [row.id for row in evaluations[start : start + AT_ONCE]])
-            return hashes + owners.delete_jobs(session, [row.id for row in rows])
+                hashes += owners.delete_ended(session, [row.id for row in evaluations[start : start + AT_ONCE]])
+            return hashes + owners.delete_ended(session, [row.id for row in rows])
 
         delete_with_files(self._database, self._storage, delete)
 

@@ -71,8 +71,8 @@ class Worker:
             self._database.migrate()
             dispatch.migrate(self._database)
             _until_stored(lambda: check_storage(self._database, self._storage))
-        self._queue = dispatch.Queue(self._database)
-        self._attempts = Attempts(self._database, self._queue, self._storage, KINDS, self.id)
+        self._queue = dispatch.Queue(self._database, KINDS)
+        self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
         self._leases = self._attempts.leases
         self._leases.declare(self._name, len(self._pool), self._pool.devices)
         self._queue.open()
