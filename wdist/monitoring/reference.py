@@ -16,6 +16,7 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import called
 from wdist.monitoring.options import MonitorOptions
+from wdist.witness import WITNESS_COLUMNS
 
 
 @dataclass
@@ -35,10 +36,11 @@ class Reference:
 
     @property
     def columns(self) -> list[str]:
-        """The columns of a table, which thresholds may name; none of images."""
+        """The columns of a table, which thresholds may name; none of images and of wide tables."""
         if self.samples.is_image:
             return []
-        return self.samples.columns if self.samples.table is None else self.samples.table.names
+        names = self.samples.columns if self.samples.table is None else self.samples.table.names
+        return names if len(names) <= WITNESS_COLUMNS else []
 
     @cached_property
     def sha256(self) -> str:
@@ -80,5 +82,9 @@ def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -
 def check_column(column: str, columns: list[str]) -> None:
     """Raise OptionError for a threshold of a column that is none of the reference's."""
     if column not in columns:
+        if not columns:
+            raise OptionError(
+                f"thresholds: {column!r} cannot have one: columns have figures in tables of at most {WITNESS_COLUMNS}"
+            )
         known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
-        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known or 'none'}")
+        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known}")

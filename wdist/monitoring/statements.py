@@ -22,10 +22,12 @@ from wdist.inference.series.evidence import Evidence
 from wdist.inference.series.schedule import is_replacement
 from wdist.inference.units import lower_bound_of, p_value_of, units_of_rows, value_of
 from wdist.monitoring.state import MonitorState, PreviousRows
+from wdist.streams import Purpose, stream
 from wdist.transport.upper import UpperEnd, upper_end_of_rows
 from wdist.witness import columns_of
 
 UNUSUAL = 10
+TRANSPORTED, TRANSPORTED_LEAST = 2, 10_000  # rows of the reference for each row of a batch, and at least
 
 
 @dataclass
@@ -88,18 +90,28 @@ class Statements:
 
     def _upper(self) -> UpperEnd | str:
         """The upper end of the distance of all rows but those that fixed the unit, the reference's select rows."""
-        options, split = self.state.options, self.pair.source_split
+        options = self.state.options
         if options.upper == "none":
             return "upper='none' was asked for"
         source, target, scaling = self.state.frame.together(self.reference, self.batch)
-        used = np.concatenate([split.train, split.test]) if scaling.is_fitted else np.arange(source.n)
-        rows = np.sort(used), np.arange(target.n)
+        rows = self._transported(scaling), np.arange(target.n)
         try:
             return upper_end_of_rows(
                 Rescaled(source, scaling), Rescaled(target, scaling), rows, options.upper, self.pair.seed
             )
         except SampleError as error:  # numbers beyond double precision; the lower bound stands
             return f"transport failed: {error}"
+
+    def _transported(self, scaling: Scaling) -> NDArray[np.int64]:
+        """The rows of the reference in the transport plan, drawn with the seed.
+
+        Of a much larger reference, the plan is worse: measured with 5,000 rows of a batch, the bound is 3.75 with
+        10,000 of the reference and 3.86 with 45,000 (20 columns), .235 and .229 (3 columns).
+        """
+        split, n = self.pair.source_split, self.pair.target.n
+        used = np.concatenate([split.train, split.test]) if scaling.is_fitted else np.arange(self.pair.source.n)
+        kept = max(TRANSPORTED_LEAST, TRANSPORTED * n)
+        return np.sort(stream(self.pair.seed, Purpose.SUBSET).permutation(used)[:kept])
 
     def _columns(self) -> list[MonitoredColumn]:
         if self.pair.source.is_image:

@@ -21,7 +21,7 @@ from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import UpdateFigures
 from wdist.definitions.times import checked_time
-from wdist.errors import RepeatedBatchError, SampleError
+from wdist.errors import OptionError, RepeatedBatchError, SampleError
 from wdist.estimate import called, chosen_device
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.series.evidence import Evidence
@@ -48,12 +48,17 @@ def begin(reference: Reference, options: MonitorOptions, after: MonitorState | N
 
     The reference is split once for the whole epoch. Its select rows fix the unit, its train rows train every critic,
     and its test rows score every one. An epoch is for a new reference: its rows must be none that the monitor has seen,
-    because the test rows of an epoch are fresh. It may change every option.
+    because the test rows of an epoch are fresh. It may change every option but the confidence.
 
-    Raises SampleError for a reference that was one before, or a batch.
+    Raises SampleError for a reference that was one before, or a batch, OptionError for another confidence.
     """
     epoch, stream_number = 1, 0
     if after is not None:
+        if options.confidence != after.options.confidence:
+            raise OptionError(
+                f"confidence is {options.confidence:g}, and the monitor has {after.options.confidence:g}: all epochs "
+                "share one error; leave it out"
+            )
         epoch, stream_number = after.epoch + 1, after.split_of_reference + after.updates_in_epoch + 1
         _refuse_seen_reference(reference, after)
     split = split_rows(reference.samples.n, options.seed, stream_number)
@@ -109,8 +114,8 @@ def update(
     reporter = Reporter(progress, should_stop)
     started = reporter.started
     number, t = state.updates + 1, state.updates_in_epoch + 1
-    moment = checked_time(at, state.last_at)
     opened, content = _open(state, reference, batch, name, number)
+    moment = checked_time(at, state.last_at)
     split = split_rows(opened.n, state.options.seed, state.split_of_reference + t)
     pair, warnings = _pair(state, reference, opened, split, t)
     selection = _trained(state, pair, reporter)
