@@ -51,6 +51,7 @@ from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.monitors import endpoints as monitors
 from wdist_service.monitors import update_endpoints as monitor_updates
+from wdist_service.monitors.metrics import MonitorMetrics
 from wdist_service.monitors.service import Monitors
 from wdist_service.monitors.updates import Updates
 from wdist_service.operations import endpoints as operations
@@ -98,6 +99,7 @@ def build_services(settings: Settings) -> Services:
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     http_metrics = HttpMetrics(metrics)
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    metrics.register(MonitorMetrics(database, settings.monitor_gauges))
     executors = Executors(settings.decoders)
     api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(

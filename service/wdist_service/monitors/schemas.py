@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from wdist.definitions.forms import words
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures
 from wdist.definitions.times import checked_time
-from wdist.options import Family, Options, Scale, Whole
+from wdist.errors import OptionError
+from wdist.monitoring.options import MonitorOptions
 from wdist_service.estimates.schemas import Metadata, SetId, StatusName
 from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
@@ -20,11 +21,26 @@ from wdist_service.text import LINE
 _REFERENCE, _BATCH = "ss_01jd3v5q3k8e9x7w2m4n6p8r0t", "ss_01jd3v5zz0c2e4g6j8m0p2r4t6"
 _MAX_THRESHOLDS = 1_000
 GivenName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE)]
-At = Annotated[
-    float | str,
-    Field(description="Time of the batch: a number, or an ISO 8601 date or time."),
-    BeforeValidator(checked_time),
-]
+
+
+def _time(given: Any) -> float | str | None:
+    return checked_time(given)
+
+
+def _time_as_text(given: Any) -> float | str | None:
+    """The time in a parameter, where all is text: a number, unless it is a date as 20261130."""
+    try:
+        return checked_time(given)
+    except OptionError:
+        try:
+            return checked_time(float(given))
+        except (TypeError, ValueError):
+            pass
+        raise
+
+
+At = Annotated[float | str, BeforeValidator(_time)]
+AtAsText = Annotated[float | str, BeforeValidator(_time_as_text)]
 
 
 def _few(thresholds: Thresholds) -> Thresholds:
@@ -38,38 +54,37 @@ def _few(thresholds: Thresholds) -> Thresholds:
 GivenThresholds = Annotated[Thresholds, AfterValidator(_few)]
 
 
-def _option(name: str) -> Any:
-    """The definition of an option of estimates."""
-    return Options.model_fields[name]
+class GivenOptions(MonitorOptions):
+    """How a monitor compares: the options of the library."""
 
+    model_config = ConfigDict(extra="forbid")
 
-class MonitorOptions(BaseModel):
-    """How a monitor compares: what is fixed when an epoch begins."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="With this probability, no alarm is ever false, however long the monitor runs."
+    name: GivenName = Field(default="monitor", description="Of the monitor; default: that of the reference.")
+    thresholds: GivenThresholds = Field(
+        default_factory=lambda: Thresholds(distance=None),
+        description="When an alarm is raised; may be changed at any time.",
     )
-    tolerance: float = Field(0.0, ge=0, description="A distance up to this is no drift.")
-    critic: Family = _option("critic")
-    seed: Whole = _option("seed")
-    steps: int | None = _option("steps")
-    scale: Scale | None = _option("scale")
-    category_cost: float = _option("category_cost")
-    layout: Literal["nhwc", "nchw"] | None = _option("layout")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Device of the worker. auto takes a free GPU.",
         json_schema_extra=words("Device"),
     )
 
+    def options(self) -> dict[str, Any]:
+        """What is fixed when an epoch begins, as far as it was given."""
+        fixed = set(MonitorOptions.model_fields) - {"name", "thresholds"}
+        return self.model_dump(mode="json", include=fixed & self.model_fields_set)
 
-class MonitorRequest(MonitorOptions):
+    def digest(self) -> str:
+        """What a request sent again shares with the first."""
+        given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+        return sha256(given.encode()).hexdigest()
+
+
+class MonitorRequest(GivenOptions):
     """A new monitor; its options stand beside the reference."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -85,32 +100,21 @@ class MonitorRequest(MonitorOptions):
     )
 
     reference: SetId = Field(description="The sample set that every batch is compared with. It is kept.")
-    name: GivenName | None = Field(default=None, description="Of the monitor; default: that of the reference.")
-    thresholds: GivenThresholds = Field(
-        default_factory=lambda: Thresholds(distance=None), description="When an alarm is raised."
-    )
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
 
-    def options(self) -> dict[str, Any]:
-        """What an epoch of the monitor is begun with."""
-        return self.model_dump(mode="json", include=set(MonitorOptions.model_fields))
 
-    def digest(self) -> str:
-        """What a request sent again shares with the first."""
-        given = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-        return sha256(given.encode()).hexdigest()
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for each in schema["properties"].values():
+        each.pop("default", None)
+    schema["examples"] = [{"reference": _REFERENCE, "tolerance": 0.1}]
 
 
-class EpochRequest(BaseModel):
-    """A new epoch. What is not given stays as it was in the epoch before."""
+class EpochRequest(GivenOptions):
+    """A new epoch. What is not given stays as it was in the epoch before; the confidence is that of the monitor."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"reference": _REFERENCE, "tolerance": 0.1}]}
-    )
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
-    reference: SetId = Field(description="A set of new rows, which no epoch of this monitor had.")
-    tolerance: float | None = Field(None, ge=0, allow_inf_nan=False, description="A distance up to this is no drift.")
-    thresholds: GivenThresholds | None = Field(None, description="When an alarm is raised; default: as before.")
+    reference: SetId = Field(description="A set of new rows, which the monitor has not seen.")
 
 
 class MonitorChange(BaseModel):

@@ -16,6 +16,7 @@ from wdist.definitions.alarms import alarms_after
 from wdist.definitions.monitoring import Thresholds, UpdateFigures
 from wdist.definitions.reading import Selection
 from wdist.definitions.updates import ExportFormat, exported
+from wdist.monitoring.options import MonitorOptions
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding.formats import Format, check_selection
@@ -28,7 +29,7 @@ from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorLabel, Mo
 from wdist_service.monitors.schemas import EpochRequest, MonitorChange, MonitorRequest
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
-from wdist_service.sample_sets.columns import called
+from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import ACTIVE, Job, SampleSet, Status
@@ -65,11 +66,13 @@ class Monitors:
             if (earlier := tenancy.accepted_before(session, Monitor, tenant_id, key, digests)) is not None:
                 return earlier
             reference = tenancy.find(session, SampleSet, tenant_id, given.reference, "reference", "share")
-            options = given.options()
+            options = MonitorOptions().model_dump(mode="json", exclude={"name", "thresholds"}) | given.options()
             check_reference(reference, options)
+            check_thresholds(reference, given.thresholds)
+            name = given.name if "name" in given.model_fields_set else reference.name or reference.id
             now = time.time()
             monitor = Monitor(
-                id=new_id(Monitor.prefix), tenant_id=tenant_id, name=given.name or reference.name or reference.id,
+                id=new_id(Monitor.prefix), tenant_id=tenant_id, name=name,
                 labels=given.metadata, thresholds=given.thresholds.model_dump(), epoch=1, created_at=now, updates=0,
                 alarms=[], alarms_on=0, idempotency_key=key, request_digest=digest,
             )  # fmt: skip
@@ -116,6 +119,9 @@ class Monitors:
                 session.execute(delete(MonitorLabel).where(MonitorLabel.monitor_id == row.id))
                 _label(session, row)
             if given.thresholds is not None:
+                epoch = session.get_one(MonitorEpoch, (row.id, row.epoch))
+                reference = tenancy.find(session, SampleSet, tenant_id, epoch.reference_id)
+                check_thresholds(reference, given.thresholds)
                 row.thresholds = given.thresholds.model_dump()
                 _alarm(session, row, given.thresholds)
             size = _bytes(row)
@@ -124,9 +130,10 @@ class Monitors:
 
     @retried_after_races
     def begin_epoch(self, tenant_id: str, monitor_id: str, given: EpochRequest, quota: Quota) -> None:
-        """Go on with a new reference. Raises ConflictError while an update has not ended, and for an earlier reference.
+        """Go on with a new reference. An epoch without a successful update gets it in place of the one it has.
 
-        Also raises NotFoundError, InvalidError and QuotaError, as `create`.
+        Raises ConflictError while an update has not ended, and for a set that the monitor has seen; also NotFoundError,
+        InvalidError and QuotaError, as `create`.
         """
         with self._database.write() as session:
             row = tenancy.find(session, Monitor, tenant_id, monitor_id, lock="update")
@@ -138,20 +145,26 @@ class Monitors:
                 raise ConflictError(
                     f"{update} of {row.id} has not ended; wait for it or cancel it, then begin an epoch"
                 )
-            known = {each.content: each for each in _epochs(session, row.id)}
-            if (earlier := known.get(content_of(reference))) is not None:
-                raise ConflictError(
-                    f"{called(reference)} was the reference of epoch {earlier.number}: its rows have been used up; "
-                    "give new rows of the same population"
-                )
             before = session.get_one(MonitorEpoch, (row.id, row.epoch))
-            changed = {} if given.tolerance is None else {"tolerance": given.tolerance}
-            options = before.options | changed
+            options = before.options | given.options()
+            if options["confidence"] != before.options["confidence"]:
+                raise InvalidError(
+                    f"the confidence of {row.id} is {before.options['confidence']}: its error is shared by all epochs, "
+                    "and another confidence needs another monitor",
+                    field="confidence",
+                )
+            _refuse_seen(session, row, reference)
             check_reference(reference, options)
-            if given.thresholds is not None:
+            row.name = given.name if "name" in given.model_fields_set else row.name
+            if "thresholds" in given.model_fields_set:
                 row.thresholds = given.thresholds.model_dump()
-            row.epoch += 1
+            check_thresholds(reference, Thresholds.model_validate(row.thresholds))
             row.alarms, row.alarms_on, row.series_lower_bound = [], 0, None
+            if _is_begun(session, row):
+                row.epoch += 1
+            else:  # nothing was said of it, and its share of the error is left
+                session.delete(before)
+                session.flush()
             session.add(_epoch(row, reference, options, time.time()))
             size = _bytes(row)
             admit_bytes(session, tenant_id, quota, size - row.stored_bytes, time.time())
@@ -216,6 +229,20 @@ def check_reference(row: SampleSet, options: dict[str, Any]) -> None:
         raise InvalidError(error.detail, field=where) from error
 
 
+def check_thresholds(reference: SampleSet, thresholds: Thresholds) -> None:
+    """Raise InvalidError for a threshold of a column that the reference does not have."""
+    if not thresholds.columns:
+        return
+    is_table = len(reference.shape) == 2
+    columns = (names_of(reference) or [str(number) for number in range(reference.shape[1])]) if is_table else []
+    for name in thresholds.columns:
+        if name not in columns:
+            known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
+            raise InvalidError(
+                f"there is no column {name!r}; {called(reference)} has {known or 'none'}", field="thresholds.columns"
+            )
+
+
 def content_of(row: SampleSet) -> str:
     """What tells a set from others by its rows: those with other names have the same content."""
     return sha256(json.dumps([row.sha256, row.table_schema], sort_keys=True).encode()).hexdigest()
@@ -229,8 +256,28 @@ def _epoch(monitor: Monitor, reference: SampleSet, options: dict[str, Any], now:
     )  # fmt: skip
 
 
-def _epochs(session: Session, monitor_id: str) -> list[MonitorEpoch]:
-    return list(session.scalars(select(MonitorEpoch).where(MonitorEpoch.monitor_id == monitor_id)))
+def _is_begun(session: Session, row: Monitor) -> bool:
+    """Whether the current epoch has a successful update."""
+    query = select(MonitorUpdate.id).where(MonitorUpdate.monitor_id == row.id, MonitorUpdate.epoch == row.epoch)
+    return session.execute(query.where(MonitorUpdate.number.is_not(None)).limit(1)).first() is not None
+
+
+def _refuse_seen(session: Session, row: Monitor, reference: SampleSet) -> None:
+    """Raise ConflictError for a reference with rows that the monitor has seen: its test rows must be fresh."""
+    content = content_of(reference)
+    of_epochs = select(MonitorEpoch.number).where(MonitorEpoch.monitor_id == row.id, MonitorEpoch.content == content)
+    if (number := session.scalars(of_epochs.limit(1)).first()) is not None:
+        raise ConflictError(
+            f"{called(reference)} was the reference of epoch {number}: earlier figures were made from its rows; give "
+            "new rows of the same population",
+            field="reference",
+        )
+    seen = MonitorUpdate.content == content, MonitorUpdate.number.is_not(None)
+    batches = select(MonitorUpdate.id).where(MonitorUpdate.monitor_id == row.id, *seen)
+    if (update := session.scalars(batches.limit(1)).first()) is not None:
+        raise ConflictError(
+            f"{called(reference)} has the rows of {update}, an earlier batch; give new rows", field="reference"
+        )
 
 
 def _label(session: Session, row: Monitor) -> None:

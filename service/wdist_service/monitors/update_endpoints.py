@@ -19,7 +19,7 @@ from wdist_service.http.routes import BoundedRoute
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.http.text import check_body
 from wdist_service.keys.caller import Caller, CallerDep
-from wdist_service.monitors.schemas import At, MonitorUpdateView, UpdateRequest, update_view
+from wdist_service.monitors.schemas import AtAsText, MonitorUpdateView, UpdateRequest, update_view
 from wdist_service.monitors.service import Monitors
 from wdist_service.monitors.updates import Updates, find
 from wdist_service.sample_sets.bodies import Sent, receive_set
@@ -45,7 +45,9 @@ _STORED = {
 class SendingBatch(Sending):
     """How a body is to be read as a batch, and of what time it is."""
 
-    at: At | None = Field(None, description="Time of the batch, if the body is a file.")
+    at: AtAsText | None = Field(
+        None, description="Time of a batch that is sent as a file: a number, or an ISO 8601 date or time."
+    )
 
 
 @router.post(

@@ -7,7 +7,8 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wdist.definitions.times import refuse_time
+from wdist.definitions.times import checked_time
+from wdist.errors import OptionError
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError
@@ -88,9 +89,13 @@ class Updates:
             raise ConflictError(
                 f"{called(batch)} has the rows of the reference of epoch {epoch.number}; give new rows", field="batch"
             )
-        last = session.scalars(accepted).first()
-        if last is not None and (reason := refuse_time(given.at, last.at)) is not None:
-            raise ConflictError(f"{reason} ({last.id})", field="at")
+        # JSON keeps None as SQL's NULL.
+        timed = session.scalars(accepted.where(MonitorUpdate.at.is_not(None))).first()
+        try:
+            checked_time(given.at, None if timed is None else timed.at)
+        except OptionError as error:
+            which = "" if timed is None else f" ({timed.id})"
+            raise ConflictError(f"{error}{which}", field="at") from error
 
     def _check_batch(self, session: Session, tenant_id: str, epoch: MonitorEpoch, batch: SampleSet) -> float:
         """Raise InvalidError for a batch that cannot be compared. Returns the estimated seconds of the update."""
