@@ -49,9 +49,9 @@ def begin(open_page: OpenPage, server: ServerProcess, batches: Batches, name: st
     page = open_page("/#/monitors", base=server.url, **more)
     zone(page, "Reference").locator("input[type=file]").set_input_files(batches["reference"])
     expect(zone(page, "Reference").get_by_role("button", name="Choose another")).to_be_visible(timeout=PATIENCE_MS)
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Kind of critic").select_option("affine")
-    page.get_by_label("Tolerance").fill("0.2")
+    page.get_by_label("Tolerance", exact=True).fill("0.2")
     page.get_by_role("button", name="Begin").click()
     expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE_MS)
     return page
