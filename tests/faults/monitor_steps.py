@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 QUICK: Any = {"critic": "affine", "upper": "none"}
-UPDATES, IN_FIRST_EPOCH = 5, 3
+UPDATES, IN_FIRST_EPOCH = 3, 2
 _WRITES = ("fsync", "replace", "unlink", "ftruncate")
 
 
@@ -29,7 +29,7 @@ def update(folder: str, number: int | str) -> None:
 
 
 def go_on(folder: str) -> None:
-    """Do what is left to do: create, three updates, other thresholds, a new epoch, two updates."""
+    """Do what is left to do: create, two updates, other thresholds, a new epoch, one more update."""
     from wdist import Monitor
     from wdist.monitoring.folder import COMMIT
 

@@ -99,7 +99,7 @@ def test_a_kill_at_any_write_of_a_monitors_life_changes_nothing_that_it_says(
             break
         assert ended(processes, go_on, str(folder)) == 0
         assert told(folder) == expected
-    assert at > 40
+    assert at > 30
 
 
 @pytest.mark.slow
@@ -130,15 +130,15 @@ def kill(process: BaseProcess) -> None:
 def test_two_processes_that_update_at_once_wait_for_each_other(processes: ForkServerContext, tmp_path: Path) -> None:
     folder = tmp_path / "monitor"
     Monitor(rows(1), folder=folder, **QUICK)
-    both = [processes.Process(target=update, args=(str(folder), number)) for number in range(4)]
+    both = [processes.Process(target=update, args=(str(folder), number)) for number in range(2)]
     for process in both:
         process.start()
     for process in both:
         process.join()
-    assert [process.exitcode for process in both] == [0] * 4
+    assert [process.exitcode for process in both] == [0, 0]
     history = Monitor.open(folder).history
-    assert [each.number for each in history] == [1, 2, 3, 4]
-    assert len({each.sha256 for each in history}) == 4
+    assert [each.number for each in history] == [1, 2]
+    assert len({each.sha256 for each in history}) == 2
 
 
 def test_a_power_cut_at_any_moment_loses_no_update_that_was_answered(tmp_path: Path) -> None:
@@ -163,6 +163,7 @@ def test_a_power_cut_at_any_moment_loses_no_update_that_was_answered(tmp_path: P
                 monitor.update(rows(7))
 
 
+@pytest.mark.slow
 def test_steps_of_the_clock_change_nothing(tmp_path: Path) -> None:
     clock, folder = Clock(tmp_path), tmp_path / "monitor"
     Monitor(rows(1), folder=folder, **QUICK)

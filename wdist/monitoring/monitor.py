@@ -168,15 +168,13 @@ class Monitor:
             OptionError: `at` is not later than that of the batch before, or of the other kind.
             WdistError: another process has been changing the folder for ten minutes, or a file of it is damaged.
         """
-        from wdist.estimate import called
         from wdist.monitoring.update import update
         from wdist.training.progress_line import ProgressLine
 
         with self._alone():
             state, reference = self._current()
-            given = name if name is not None else called(batch, "") or None
             with ProgressLine(progress or False) as tell:
-                state, figures = update(state, reference, batch, at=at, name=given, progress=tell)
+                state, figures = update(state, reference, batch, at=at, name=name, progress=tell)
             self._keep((state, reference), figures)
             return Update(**vars(figures))
 

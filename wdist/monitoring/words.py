@@ -118,7 +118,7 @@ def _row(update: UpdateFigures) -> tuple[str, ...]:
         f"{update.value:.4g}",
         f"{update.series_lower_bound:.4g}",
         "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}",
-        f"{update.evidence / update.evidence_limit:.0%}",
+        "reached" if update.evidence >= update.evidence_limit else f"{update.evidence / update.evidence_limit:.1%}",
         alarms,
     )
 
