@@ -180,11 +180,12 @@ class Monitors:
     def _delete(self, tenant_id: str, monitor_id: str) -> tuple[list[str], list[tuple[str, int]]]:
         with self._database.write() as session:
             row = tenancy.find(session, Monitor, tenant_id, monitor_id, lock="update")
-            query = select(MonitorUpdate.id, MonitorUpdate.attempt, MonitorUpdate.status)
+            query = select(MonitorUpdate.id, MonitorUpdate.attempt, MonitorUpdate.status, MonitorUpdate.waits_for)
             updates = session.execute(query.where(MonitorUpdate.monitor_id == row.id)).all()
-            hashes = owners.delete_jobs(session, [update.id for update in updates])
+            hashes = owners.delete_jobs(session, self._queue, [each.id for each in updates])
             session.delete(row)
-            return hashes, [(each.id, each.attempt) for each in updates if each.status == Status.QUEUED]
+            first = [each for each in updates if each.status == Status.QUEUED and each.waits_for is None]
+            return hashes, [(each.id, each.attempt) for each in first]
 
     def reading_of(self, tenant_id: str, sample_set_id: str, kind: Format) -> Selection:
         """How a file of this format is read as a set was, as far as the format can be read so."""
