@@ -43,9 +43,9 @@ for number in range(2):
 
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
-    """Makes processes that have torch from their start."""
+    """Makes processes that have all modules from their start, also those that torch imports at its first use."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wdist.monitoring.update", "wdist.monitoring.monitor"])
+    context.set_forkserver_preload(["wdist.monitoring.update", "wdist.monitoring.monitor", "torch._refs"])
     return context
 
 
