@@ -86,6 +86,7 @@ def test_a_kill_at_any_write_of_an_update_leaves_before_or_after(processes: Fork
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some 45 kills, each followed by the rest of that life
 def test_a_kill_at_any_write_of_a_monitors_life_changes_nothing_that_it_says(
     processes: ForkServerContext, tmp_path: Path
 ) -> None:
