@@ -224,7 +224,7 @@ def test_batches_that_cannot_be_used_leave_the_monitor_as_it_was() -> None:
         assert refused.value.number == 1
     with pytest.raises(SampleError, match="rows of the reference"):
         update(state, reference, rows[::-1].copy())
-    with pytest.raises(SampleError, match="99 rows are too few"):
+    with pytest.raises(SampleError, match="batch 2: 99 rows are too few"):
         update(state, reference, normal(99, 3))
     with pytest.raises(SampleError, match="2 columns and batch 2 has 3"):
         update(state, reference, normal(200, 3, columns=3))
