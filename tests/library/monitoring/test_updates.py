@@ -208,7 +208,9 @@ def test_a_tolerated_distance_raises_no_alarm() -> None:
     state, history = run(reference, state, [normal(1_000, 10 + k, 0.5) for k in range(3)])
     assert all(figures.series_lower_bound > 0.2 and not figures.alarms for figures in history)
     assert history[-1].evidence < 1
+    assert "more than the tolerance, 0.6, is not shown" in history[-1].meaning
     _, (figures,) = run(reference, state, [normal(1_000, 20, 1.5)])
+    assert "further from the reference than the tolerance, 0.6" in figures.meaning
     assert {alarm.kind for alarm in figures.alarms} == {"distance", "evidence"}
 
 
