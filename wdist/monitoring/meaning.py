@@ -11,10 +11,7 @@ def meaning_of(figures: UpdateFigures, state: MonitorState) -> str:
     """What a batch says, in a sentence or two."""
     said = _of_the_distance(figures, state)
     if figures.evidence >= figures.evidence_limit:
-        said += (
-            " The evidence of the series has reached its limit: some batch since the epoch began was further from the "
-            f"reference than {_tolerance(state)}."
-        )
+        said += f" The evidence of the series has reached its limit: some batch of this epoch {_differs(state)}."
     return f"{said} Unit: {state.reference.units}."
 
 
@@ -24,7 +21,7 @@ def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
         return (
             f"The batch has moved away from the reference: their distance is at least {figures.series_lower_bound:.4g}"
             f"{_at_most(figures.series_upper_bound, ' and')} ({series}, together with all other bounds of the series); "
-            f"held-out rows show {figures.value:.4g}."
+            f"held-out rows show {figures.value:.4g}.{_within(figures, state)}"
         )
     if figures.lower_bound > 0:
         return (
@@ -44,6 +41,15 @@ def _at_most(upper: float | None, joined: str = "") -> str:
     return f"{joined} at most {upper:.4g} (approximate)" if joined else f" The distance is at most {upper:.4g}."
 
 
-def _tolerance(state: MonitorState) -> str:
+def _within(figures: UpdateFigures, state: MonitorState) -> str:
     tolerance = state.options.tolerance
-    return f"the tolerance, {tolerance:.4g}" if tolerance else "0"
+    if figures.series_lower_bound > tolerance:
+        return ""
+    return f" That it is more than the tolerance, {tolerance:.4g}, is not shown."
+
+
+def _differs(state: MonitorState) -> str:
+    tolerance = state.options.tolerance
+    if not tolerance:
+        return "differs from the reference"
+    return f"is further from the reference than the tolerance, {tolerance:.4g}"

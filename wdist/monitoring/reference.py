@@ -66,8 +66,6 @@ def open_reference(
     """
     options, reading = options or MonitorOptions(), reading or Reading()
     samples = open_rows(reference, name or called(reference, "the reference"), options, reading)
-    if samples.n < MINIMUM_ROWS:
-        raise SampleError(f"{samples.name}: {samples.n} rows are too few; at least {MINIMUM_ROWS} are needed")
     opened = Reference(samples, reading)
     for column in options.thresholds.columns:
         check_column(column, opened.columns)
@@ -75,8 +73,14 @@ def open_reference(
 
 
 def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -> SampleSet:
-    """A reference or a batch, with a schema if missing values are levels."""
-    return with_table(open_samples(rows, name, options.layout, take=Selection.of(reading)))
+    """A reference or a batch, with a schema if missing values are levels. Raises SampleError for too few rows."""
+    samples = with_table(open_samples(rows, name, options.layout, take=Selection.of(reading)))
+    if samples.n < MINIMUM_ROWS:
+        raise SampleError(
+            f"{samples.name}: {samples.n} rows are too few; at least {MINIMUM_ROWS} are needed to train on some and "
+            "certify on others"
+        )
+    return samples
 
 
 def check_column(column: str, columns: list[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import safetensors.numpy
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -242,8 +243,6 @@ def _of(arrays: Arrays, group: str) -> Arrays:
 
 
 def _tensors(arrays: Arrays, group: str) -> dict[str, Any]:
-    import torch
-
     return {name: torch.from_numpy(array) for name, array in _of(arrays, group).items()}
 
 

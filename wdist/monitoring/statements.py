@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -126,10 +125,11 @@ class Statements:
 
     def _unusual(self) -> list[UnusualRow]:
         """The test rows of the batch with the highest scores, not clipped, above the mean of the reference."""
-        (scores,) = (self.pair.scores(self.chosen, "test")[1],)
+        target, test = self.pair.target, self.pair.target_split.test
+        scores = np.concatenate([self.chosen.scores(self.pair.scaling.apply(rows)) for rows in target.blocks(test)])
         middle = float(self.fx.values.mean())
         order = np.argsort(-scores, kind="stable")[:UNUSUAL]
-        rows = self.pair.target_split.test[order]
+        rows = test[order]
         return [
             UnusualRow(row=int(row), score=float((score - middle) / self.bound))
             for row, score in zip(rows, scores[order], strict=True)
@@ -154,11 +154,6 @@ class Statements:
         samples = self.state.frame.framed(previous.opened())
         return scores_of(self.critic, samples, self.pair.scaling, np.arange(samples.n))
 
-    @cached_property
-    def reference_prior(self) -> tuple[float, float]:
-        """Mean and deviation that the critic's scores of the reference are expected to have, from its select rows."""
-        return self.prior[0]
-
 
 def scores_of(critic: Critic, samples: SampleSet, scaling: Scaling, order: NDArray[np.int64]) -> SeededScores:
     """Scores of rows and their rounding; order: the numbers of the rows, as a seeded permutation lists them."""
@@ -179,7 +174,7 @@ def evidence_after(state: MonitorState, pair: SamplePair, statements: Statements
     if state.collector is None or is_replacement(state.updates_in_epoch + 1):
         low, high = statements.low, statements.high
         evidence = state.evidence.replaced(
-            statements.fx, low, high, statements.bound, statements.reference_prior
+            statements.fx, low, high, statements.bound, statements.prior[0]
         ).added(statements.fy)  # fmt: skip
         return evidence, statements.critic
     split = pair.target_split

@@ -12,7 +12,14 @@ import torch
 from wdist.certify import unit_in_words
 from wdist.critics.base import CriticConfig, FittedConfig
 from wdist.critics.cost import default_steps
-from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, reading_warnings
+from wdist.data.checks import (
+    check_pair,
+    check_scaled,
+    duplicate_warnings,
+    reading_warnings,
+    recurrence_warnings,
+    scale_warnings,
+)
 from wdist.data.content import content_sha256
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet
@@ -94,7 +101,8 @@ def update(
 ) -> tuple[MonitorState, UpdateFigures]:
     """Compare a batch with the reference, and return the monitor after that and what the batch says.
 
-    The state that is given stays as it is; the same arguments give the same bits (`seconds` apart).
+    The state that is given stays as it is; the same arguments give the same bits (`seconds` apart). What is stated of
+    the series holds if no batch is left out after its figures are known, and no row occurs in two batches.
 
     Args:
         state: of the monitor before this batch.
@@ -112,64 +120,67 @@ def update(
         Stopped: should_stop() returned true.
     """
     reporter = Reporter(progress, should_stop)
-    started = reporter.started
-    number, t = state.updates + 1, state.updates_in_epoch + 1
-    opened, content = _open(state, reference, batch, name, number)
+    opened, content = _open(state, reference, batch, name)
     moment = checked_time(at, state.last_at)
-    split = split_rows(opened.n, state.options.seed, state.split_of_reference + t)
-    pair, warnings = _pair(state, reference, opened, split, t)
+    number_of_split = state.split_of_reference + state.updates_in_epoch + 1
+    split = split_rows(opened.n, state.options.seed, number_of_split)
+    pair, warnings = _pair(state, reference, opened, split, number_of_split)
     selection = _trained(state, pair, reporter)
     candidates = selection.candidates()
     chosen = max(_competing(candidates, state.options.critic), key=lambda candidate: candidate.select_value)
     statements = Statements(state, reference.samples, opened, pair, chosen.critic)
     evidence, collector = evidence_after(state, pair, statements)
-    figures = UpdateFigures(
-        number=number,
-        epoch=state.epoch,
-        at=moment,
-        name=opened.name if name is None else name,
-        sha256=content,
-        rows={"train": len(split.train), "select": len(split.select), "test": len(split.test)},
-        **statements.figures(),
-        evidence=evidence.value,
-        evidence_limit=evidence.limit,
-        critic=chosen.critic.family,
-        steps=sum(candidate.record.step for candidate in candidates),
-        seconds=0.0,
-        warnings=[*warnings, *([PAUSED] if state.was_paused else []), *statements.warnings]
-        + [warning for candidate in candidates for warning in candidate.record.warnings],
-        meaning="",
-    )
-    alarms = next_alarms(state.alarms, figures, state.options.thresholds, state.options.tolerance)
-    figures = figures.model_copy(update={"alarms": alarms})
-    figures = figures.model_copy(
-        update={"meaning": meaning_of(figures, state), "seconds": time.perf_counter() - started}
-    )  # fmt: skip
-    warm = selection.trained_weights()
-    after = replace(
+    figures = _with_alarms(
         state,
-        updates=number,
-        updates_in_epoch=t,
-        evidence=evidence,
-        collector=collector,
-        warm=None if warm is None else WarmCritic(warm[0], {name: each.numpy() for name, each in warm[1].items()}),
-        previous=PreviousRows.of(opened, split.test),
-        batches={**state.batches, content: number},
-        last_at=state.last_at if moment is None else moment,
-        alarms=tuple(alarms),
+        UpdateFigures(
+            number=state.updates + 1,
+            epoch=state.epoch,
+            at=moment,
+            name=opened.name if name is None else name,
+            sha256=content,
+            rows={"train": len(split.train), "select": len(split.select), "test": len(split.test)},
+            **statements.figures(),
+            evidence=evidence.value,
+            evidence_limit=evidence.limit,
+            critic=chosen.critic.family,
+            steps=sum(candidate.record.step for candidate in candidates),
+            seconds=time.perf_counter() - reporter.started,
+            warnings=[*warnings, *([PAUSED] if state.was_paused else []), *statements.warnings]
+            + [warning for candidate in candidates for warning in candidate.record.warnings],
+            meaning="",
+        ),
     )
-    return after, figures
+    after = replace(_after(state, figures), evidence=evidence, collector=collector, warm=_warm(selection))
+    return replace(after, previous=PreviousRows.of(opened, split.test)), figures
 
 
-def _open(
-    state: MonitorState, reference: Reference, batch: Any, name: str | None, number: int
-) -> tuple[SampleSet, str]:
+def _with_alarms(state: MonitorState, figures: UpdateFigures) -> UpdateFigures:
+    """The same with the alarms that are on, and in words."""
+    alarms = next_alarms(state.alarms, figures, state.options.thresholds, state.options.tolerance)
+    return figures.model_copy(update={"alarms": alarms, "meaning": meaning_of(figures, state)})
+
+
+def _after(state: MonitorState, figures: UpdateFigures) -> MonitorState:
+    """The state after an update, as far as its figures tell it."""
+    return replace(
+        state, updates=figures.number, updates_in_epoch=state.updates_in_epoch + 1, alarms=tuple(figures.alarms),
+        batches={**state.batches, figures.sha256: figures.number},
+        last_at=state.last_at if figures.at is None else figures.at,
+    )  # fmt: skip
+
+
+def _warm(selection: CriticSelection) -> WarmCritic | None:
+    found = selection.trained_weights()
+    return None if found is None else WarmCritic(found[0], {name: each.numpy() for name, each in found[1].items()})
+
+
+def _open(state: MonitorState, reference: Reference, batch: Any, name: str | None) -> tuple[SampleSet, str]:
     """The rows of a batch and the digest of what they are. Raises for a batch or a reference that was not meant."""
     if reference.sha256 != state.reference.sha256:
         raise SampleError(
             f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
         )
-    opened = open_rows(batch, name or called(batch, f"batch {number}"), state.options, state.reading)
+    opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
     content = content_sha256(opened)
     if (earlier := state.batches.get(content)) is not None:
         raise RepeatedBatchError(
@@ -191,7 +202,7 @@ def _refuse_seen_reference(reference: Reference, after: MonitorState) -> None:
 
 
 def _pair(
-    state: MonitorState, reference: Reference, opened: SampleSet, split: Split, t: int
+    state: MonitorState, reference: Reference, opened: SampleSet, split: Split, number: int
 ) -> tuple[SamplePair, list[str]]:
     """Reference and batch as one pair to train on, and what to mind about them."""
     options, frame = state.options, state.frame
@@ -202,8 +213,9 @@ def _pair(
     source_split = split_rows(source.n, options.seed, state.split_of_reference)
     tested = len(source_split.test), len(split.test)
     check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
-    warnings += duplicate_warnings(reference.samples, opened, source_split, split)
-    number = state.split_of_reference + t
+    warnings += duplicate_warnings(source, target, source_split, split) + scale_warnings(source, target, frame.scaling)
+    if state.previous is not None:
+        warnings += recurrence_warnings(frame.framed(state.previous.opened()), target)
     seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
     pair = SamplePair(
         source, target, source_split, split, frame.scaling, seed, chosen_device(options.device), numbers=(0, number),

@@ -208,7 +208,9 @@ def test_a_tolerated_distance_raises_no_alarm() -> None:
     state, history = run(reference, state, [normal(1_000, 10 + k, 0.5) for k in range(3)])
     assert all(figures.series_lower_bound > 0.2 and not figures.alarms for figures in history)
     assert history[-1].evidence < 1
+    assert "more than the tolerance, 0.6, is not shown" in history[-1].meaning
     _, (figures,) = run(reference, state, [normal(1_000, 20, 1.5)])
+    assert "further from the reference than the tolerance, 0.6" in figures.meaning
     assert {alarm.kind for alarm in figures.alarms} == {"distance", "evidence"}
 
 
@@ -224,7 +226,7 @@ def test_batches_that_cannot_be_used_leave_the_monitor_as_it_was() -> None:
         assert refused.value.number == 1
     with pytest.raises(SampleError, match="rows of the reference"):
         update(state, reference, rows[::-1].copy())
-    with pytest.raises(SampleError, match="99 rows are too few"):
+    with pytest.raises(SampleError, match="batch 2: 99 rows are too few"):
         update(state, reference, normal(99, 3))
     with pytest.raises(SampleError, match="2 columns and batch 2 has 3"):
         update(state, reference, normal(200, 3, columns=3))
@@ -266,6 +268,22 @@ def test_after_a_pause_each_update_of_the_epoch_says_so() -> None:
     _, after = run(reference, state.paused(), [normal(200, 3), normal(200, 4)])
     assert PAUSED not in before.warnings
     assert all(PAUSED in figures.warnings for figures in after)
+
+
+def test_files_that_grow_are_warned_of() -> None:
+    rows = normal(900, 2)
+    reference, state = opened(normal(400, 1))
+    _, history = run(reference, state, [rows[:300], rows[300:600], rows[300:]])
+    said = [[warning for warning in figures.warnings if "batch before" in warning] for figures in history]
+    assert said[:2] == [[], []]
+    assert "150 of 150 held-out rows of the batch before" in said[2][0]
+
+
+def test_a_column_that_was_constant_in_the_reference_is_warned_of() -> None:
+    reference, state = opened(normal(400, 1) * [1.0, 0.0], scale="standardize")
+    read = MonitorState.from_bytes(state.to_bytes())
+    _, (figures,) = run(reference, read, [normal(300, 2)])
+    assert any("column 1 varies" in warning and "the reference" in warning for warning in figures.warnings)
 
 
 def test_figures_are_those_of_one_unit() -> None:
