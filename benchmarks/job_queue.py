@@ -201,8 +201,8 @@ def table(folder: Path, _jobs: int) -> list[Row]:
 
         settings = Settings(data=server.data)
         database, storage = Database(settings), open_storage(settings)
-        queue = dispatch.Queue(database)
-        attempts = Attempts(database, queue, storage, KINDS, new_id("wrk"))
+        queue = dispatch.Queue(database, KINDS)
+        attempts = Attempts(database, queue, storage, new_id("wrk"))
         attempts.leases.declare("benchmark", 1, ["cpu"])
         for _ in range(50):
             estimate, _is_new = Estimates(database, queue, storage).submit(

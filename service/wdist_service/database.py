@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.settings import Settings, SettingsError
 
-HEAD = "0014"  # newest revision in migrations/versions; a test compares
+HEAD = "0017"  # newest revision in migrations/versions; a test compares
 log = logging.getLogger("wdist.database")
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2)  # seconds before each new try of a transaction that lost a race, at most
@@ -96,7 +96,7 @@ class Database:
 
     def now(self, session: Session) -> float:
         """Seconds since the epoch on the database's clock: the one clock that all workers share."""
-        return float(session.execute(text(_CLOCK_SQLITE if self.is_sqlite else _CLOCK_POSTGRESQL)).scalar_one())
+        return clock_of(session)
 
     def hold(self, session: Session, *hashes: str) -> None:
         """Until the transaction ends, nobody else places or discards this content. Later reads see its rows."""
@@ -136,8 +136,15 @@ class Database:
         self.engine.dispose()
 
 
-_CLOCK_SQLITE = "SELECT (julianday('now') - 2440587.5) * 86400.0"
-_CLOCK_POSTGRESQL = "SELECT extract(epoch from clock_timestamp())"
+_CLOCKS = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT extract(epoch from clock_timestamp())",
+}
+
+
+def clock_of(session: Session) -> float:
+    """As `Database.now`, for those who have the session alone."""
+    return float(session.execute(text(_CLOCKS[session.get_bind().dialect.name])).scalar_one())
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -37,6 +38,9 @@ class Status(StrEnum):
 
 ACTIVE = (Status.QUEUED, Status.RUNNING, Status.CANCELING)
 TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+_READY = text("status = 'queued' AND waits_for IS NULL AND due_at IS NULL")
+_TIMED = text("status = 'queued' AND due_at IS NOT NULL")
+_BEHIND = text("waits_for IS NOT NULL")
 
 
 class Base(DeclarativeBase):
@@ -136,7 +140,12 @@ class Job(OwnedRow):
         # Without these two, a page of 100,000 estimates took 500 ms: all of a tenant's rows were read and sorted.
         Index("ix_jobs_list", "tenant_id", "kind", "id"),
         Index("ix_jobs_list_status", "tenant_id", "kind", "status", "id"),
-        Index("ix_jobs_waiting", "tenant_id", "status", "priority", "created_at", "id"),
+        Index("ix_jobs_active", "tenant_id", "status", "due_at", "cost_seconds"),  # what quotas count
+        Index(
+            "ix_jobs_ready", "tenant_id", "priority", "created_at", "id", sqlite_where=_READY, postgresql_where=_READY
+        ),
+        Index("ix_jobs_due", "due_at", "id", sqlite_where=_TIMED, postgresql_where=_TIMED),
+        Index("ix_jobs_waits_for", "waits_for", sqlite_where=_BEHIND, postgresql_where=_BEHIND),
         Index("ix_jobs_worker", "worker_id", "status"),
         Index("ix_jobs_stored", "tenant_id", "stored_bytes"),
         Index("ix_jobs_finished", "finished_at", "id"),  # events of ended jobs are compacted in this order
@@ -162,6 +171,11 @@ class Job(OwnedRow):
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cost_seconds: Mapped[float | None]  # its expected duration when it was accepted
+    waits_for: Mapped[str | None] = mapped_column(String(40))  # the job that must end before this one has a turn
+    # Of an errand, on the database's clock: when its next try is due, and when that was decided. queue/errands.py
+    due_at: Mapped[float | None]
+    dated_at: Mapped[float | None]
+    lane: Mapped[str | None] = mapped_column(String(64))  # few errands of one lane run at a time
     finish_asked_at: Mapped[float | None]  # when its owner asked to end it with what it has
     together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
     idempotency_key: Mapped[str | None] = mapped_column(String(255))

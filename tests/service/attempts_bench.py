@@ -18,7 +18,8 @@ from wdist_service.jobs import KINDS
 from wdist_service.keys.quotas import Quota
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch
-from wdist_service.queue.attempts import Attempts, Claim
+from wdist_service.queue.attempts import Attempts
+from wdist_service.queue.transitions import Claim
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
@@ -38,7 +39,7 @@ class Bench:
     sets: tuple[str, str]
 
     def worker(self, name: str) -> Attempts:
-        attempts = Attempts(self.database, self.queue, self.storage, KINDS, new_id("wrk"))
+        attempts = Attempts(self.database, self.queue, self.storage, new_id("wrk"))
         attempts.leases.declare(name, 1, ["cpu"])
         return attempts
 
@@ -85,7 +86,7 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
     database, storage = Database(settings), open_storage(settings)
     database.migrate()
     dispatch.migrate(database)
-    queue = dispatch.Queue(database)
+    queue = dispatch.Queue(database, KINDS)
     sets = []
     with database.write() as session:
         ensure_tenant(session, "local")

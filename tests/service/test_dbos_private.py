@@ -23,6 +23,7 @@ from wdist_service.database import Database
 from wdist_service.ids import new_id
 from wdist_service.queue import dispatch
 from wdist_service.queue.dbos_private import Entries
+from wdist_service.queue.kinds import Kinds
 from wdist_service.settings import Settings
 
 SERVICE = Path(dispatch.__file__).parents[1]
@@ -51,7 +52,7 @@ def settings(tmp_path: Path, stores: Stores) -> Settings:
 def queue(settings: Settings) -> Iterator[dispatch.Queue]:
     database = Database(settings)
     dispatch.migrate(database)
-    made = dispatch.Queue(database)
+    made = dispatch.Queue(database, Kinds())
     made.open()
     yield made
     made.close()

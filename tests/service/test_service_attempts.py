@@ -167,7 +167,7 @@ def test_cancel_wins_over_every_end(bench: Bench, tmp_path: Path) -> None:
         worker = bench.worker("host/0")
         assert claim_one(worker, estimate, 1)
         bench.jobs.cancel("local", estimate)
-        assert worker.watch()[estimate] == (1, "canceling", False)
+        assert worker.watch()[estimate] == (1, "canceling", False, False)
         assert end(worker, estimate)
         row = bench.row(estimate)
         assert (row.status, row.result, row.error) == ("canceled", None, None)

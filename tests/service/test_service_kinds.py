@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from stores import Stores
-from toy_kind.job import Count
+from toy_kind.job import COUNT, Count
 
 from wdist_service.database import Database
 from wdist_service.ids import new_id
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch, owners
+from wdist_service.queue.kinds import Kinds
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
@@ -33,7 +34,7 @@ import wdist_service.jobs as jobs
 from toy_kind.job import COUNT
 from wdist_service.queue.kinds import Kinds
 
-jobs.KINDS = Kinds(*jobs.KINDS, COUNT)
+jobs.KINDS = Kinds(*jobs.KINDS, COUNT, followers=jobs.KINDS.followers)
 from wdist.cli.main import main
 
 raise SystemExit(main(["worker", "--data", sys.argv[1]]))
@@ -93,7 +94,7 @@ def bench(tmp_path: Path, stores: Stores) -> Iterator[Bench]:
     database = Database(Settings(data=tmp_path, **stores.settings()))
     database.migrate()
     dispatch.migrate(database)
-    queue = dispatch.Queue(database)
+    queue = dispatch.Queue(database, Kinds(COUNT))
     with database.write() as session:
         ensure_tenant(session, "local")
     yield Bench(tmp_path, os.environ | given | {"PYTHONPATH": str(Path(__file__).parent)}, database, queue)
@@ -114,7 +115,7 @@ def test_a_further_kind_succeeds_fails_and_is_canceled(bench: Bench, stores: Sto
         bench.until(endless, lambda job: job.progress)
         for job_id in (endless, waiting):
             with bench.database.write() as session:
-                was_queued = owners.cancel(session, session.get_one(Job, job_id))
+                was_queued = owners.cancel(session, bench.queue, session.get_one(Job, job_id))
             assert was_queued == (job_id == waiting)
         assert bench.until_done(endless).status == "canceled"
         assert bench.story(endless) == ["queued", "running", "canceling", "canceled"]
@@ -123,7 +124,7 @@ def test_a_further_kind_succeeds_fails_and_is_canceled(bench: Bench, stores: Sto
     with bench.database.write() as session:
         (file,) = session.execute(select(Artifact).where(Artifact.job_id == counted)).scalars()
         assert storage.path(file.sha256).read_text() == "0 1 2 3 4"
-        hashes = owners.delete_jobs(session, [counted, bad, endless, waiting])
+        hashes = owners.delete_jobs(session, bench.queue, [counted, bad, endless, waiting])
     assert hashes == [file.sha256]
     discard_unused(bench.database, storage, hashes)
     with bench.database.read() as session:

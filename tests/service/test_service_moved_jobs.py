@@ -17,7 +17,7 @@ from wdist_service.database import Database
 from wdist_service.jobs import KINDS
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts
-from wdist_service.queue.owners import delete_jobs
+from wdist_service.queue.owners import delete_ended
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Artifact, Base, Estimate, Evaluation, Event, Job
@@ -131,8 +131,8 @@ def nothing_is_lost(revision: str, database: Database) -> None:
 
 def evaluations_are_jobs(database: Database, settings: Settings) -> None:
     dispatch.migrate(database)
-    queue = dispatch.Queue(database)
-    worker = Attempts(database, queue, open_storage(settings), KINDS, "wrk_2")
+    queue = dispatch.Queue(database, KINDS)
+    worker = Attempts(database, queue, open_storage(settings), "wrk_2")
     worker.leases.declare("new", 1, ["cpu"])
     assert worker.take_over(60.0) == 2
     with database.read() as session:
@@ -155,7 +155,7 @@ def evaluations_are_jobs(database: Database, settings: Settings) -> None:
 def deleting_one_deletes_what_belongs_to_it(revision: str, database: Database) -> None:
     names = [row["id"] for row in (EVALUATIONS if revision >= "0005" else [])]
     with database.write() as session:
-        hashes = delete_jobs(session, names) + delete_jobs(session, ["est_succeeded"])
+        hashes = delete_ended(session, [*names, "est_succeeded"])
     assert set(hashes) == ({"c" * 64, "e" * 64} if names else {"c" * 64})
     with database.read() as session:
         assert set(session.execute(select(Job.id)).scalars()) == {

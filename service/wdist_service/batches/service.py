@@ -182,7 +182,7 @@ class Batches:
             estimates = list(session.execute(query).scalars())
             if estimates and batch.canceled_at is None:
                 batch.canceled_at = time.time()
-            withdrawn = [(job.id, job.attempt) for job in estimates if owners.cancel(session, job)]
+            withdrawn = owners.cancel_all(session, self._queue, estimates)
         self._queue.withdraw(withdrawn)
         return batch
 

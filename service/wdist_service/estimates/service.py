@@ -105,7 +105,7 @@ class Estimates:
         """Stop an estimate: at once when queued, within seconds when running. A finished one is left unchanged."""
         with self._database.write() as session:
             estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
-            was_queued = owners.cancel(session, estimate)
+            was_queued = owners.cancel(session, self._queue, estimate)
         if was_queued:
             self._queue.withdraw([(estimate.id, estimate.attempt)])
         return estimate
@@ -134,6 +134,6 @@ class Estimates:
                 raise ConflictError(f"{estimate_id} is {estimate.status}; cancel it first")
             evaluations = session.execute(select(Evaluation.id).where(Evaluation.estimate_id == estimate_id)).scalars()
             remember_uses(session, [estimate_id])
-            return owners.delete_jobs(session, list(evaluations)) + owners.delete_jobs(session, [estimate_id])
+            return owners.delete_jobs(session, self._queue, [*evaluations, estimate_id])
 
         delete_with_files(self._database, self._storage, rows)

@@ -77,17 +77,17 @@ class Evaluations:
 
     def delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> None:
         """Delete an evaluation. The worker that runs it stops."""
-        row, hashes = self._delete(tenant_id, evaluation_id, estimate_id)
-        if row.status == Status.QUEUED:
-            self._queue.withdraw([(row.id, row.attempt)])
+        turns, hashes = self._delete(tenant_id, evaluation_id, estimate_id)
+        self._queue.withdraw(turns)
         discard_unused(self._database, self._storage, hashes)
 
     @retried_after_races
-    def _delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> tuple[Evaluation, list[str]]:
-        """Delete the row. Returns it, and the sha256 of the files, as `owners.delete_jobs` does."""
+    def _delete(self, tenant_id: str, evaluation_id: str, estimate_id: str) -> tuple[list[tuple[str, int]], list[str]]:
+        """Delete the row. Returns the turns to withdraw, and the sha256 of the files."""
         with self._database.write() as session:
             row = find(session, tenant_id, evaluation_id, estimate_id, lock="update")
-            return row, owners.delete_jobs(session, [row.id])
+            turns = owners.cancel_all(session, self._queue, [row])
+            return turns, owners.delete_jobs(session, self._queue, [row.id])
 
 
 def find(

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
+from wdist_service.monitor_tables import Monitor
 from wdist_service.settings import Settings
 from wdist_service.tables import (
     ACTIVE,
@@ -188,14 +189,14 @@ def _bytes(session: Session, tenant_id: str, now: float) -> int:
     )
     stored = [
         select(func.coalesce(func.sum(table.stored_bytes), 0)).where(table.tenant_id == tenant_id)
-        for table in (SampleSet, Job, Batch)
+        for table in (SampleSet, Job, Batch, Monitor)
     ]
     return sum(int(session.execute(query).scalar_one()) for query in (*stored, promised, values))
 
 
 def _queued(session: Session, tenant_id: str) -> tuple[int, float]:
-    """Jobs that wait, and what those that wait or run were estimated to take."""
-    waiting = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED)
+    """Jobs that wait, and what those that wait or run were estimated to take; errands are not the tenant's doing."""
+    waiting = select(func.count()).where(Job.tenant_id == tenant_id, Job.status == Status.QUEUED, Job.due_at.is_(None))
     cost = select(func.sum(Job.cost_seconds)).where(Job.tenant_id == tenant_id, Job.status.in_(ACTIVE))
     return session.execute(waiting).scalar_one(), float(session.execute(cost).scalar_one() or 0)
 

@@ -4,44 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, event, func, select, update
+from sqlalchemy import event, select, update
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
+from wdist_service.errors import StorageUnavailableError
 from wdist_service.queue.dispatch import Queue, Turn
-from wdist_service.queue.fairness import add_turns, next_job
-from wdist_service.queue.kinds import Kinds, UnworkableError, Work
+from wdist_service.queue.fairness import next_job
 from wdist_service.queue.leases import Leases
-from wdist_service.queue.records import record, record_status
+from wdist_service.queue.records import record
+from wdist_service.queue.transitions import HELD, UNSEEN, Claim, Transitions
 from wdist_service.storage.files import Storage, seal_all
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Job, Role, Status
 
 log = logging.getLogger("wdist.queue")
-_HELD = (Status.RUNNING, Status.CANCELING)
 _CAP = 5
-# No row that a session has read is compared or read again: what these statements change is read after them, or not.
-_UNSEEN = {"synchronize_session": False}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One attempt that this worker now holds."""
-
-    job_id: str
-    attempt: int
-    runner: str  # the module that does the work
-    work: Work
-    cost_seconds: float  # its estimated duration
-    is_to_finish: bool = False  # its owner wanted it to end with what it has before it began
+_AGAIN_SECONDS = 1.0  # until an errand whose worker died is tried again
 
 
 class Held(NamedTuple):
@@ -50,6 +36,7 @@ class Held(NamedTuple):
     attempt: int
     status: str
     is_to_finish: bool
+    is_errand: bool
 
 
 @dataclass(frozen=True)
@@ -60,15 +47,12 @@ class Finished:
     files: Mapping[str, Path]
 
 
-class Attempts:
+class Attempts(Transitions):
     """A worker's view of the tables."""
 
-    def __init__(self, database: Database, queue: Queue, storage: Storage, kinds: Kinds, worker_id: str) -> None:
-        self._database = database
-        self._queue = queue
+    def __init__(self, database: Database, queue: Queue, storage: Storage, worker_id: str) -> None:
+        super().__init__(database, queue, worker_id)
         self._storage = storage
-        self._kinds = kinds
-        self.worker_id = worker_id
         self.leases = Leases(database, worker_id, Role.WORKER)
 
     def claim(self, turn: Turn, most: int) -> list[Claim]:
@@ -92,33 +76,10 @@ class Attempts:
             claims = [first, *(claim for each in others if (claim := self._claim(session, each, 1)) is not None)]
             if len(claims) > 1:
                 taken = Job.id.in_([claim.job_id for claim in claims])
-                session.execute(update(Job).where(taken).values(together=len(claims)), execution_options=_UNSEEN)
+                session.execute(update(Job).where(taken).values(together=len(claims)), execution_options=UNSEEN)
         with contextlib.suppress(DatabaseError):
             self._queue.withdraw((claim.job_id, claim.attempt) for claim in claims[1:])
         return claims
-
-    def _claim(self, session: Session, job_id: str, attempt: int) -> Claim | None:
-        values = {"status": Status.RUNNING, "worker_id": self.worker_id, "progress": None, "together": None}
-        started_at = func.coalesce(Job.started_at, time.time())
-        if not self._change(session, job_id, attempt, (Status.QUEUED,), started_at=started_at, **values):
-            return None
-        record_status(session, job_id, Status.RUNNING, attempt)
-        try:
-            kind = self._kinds.of(job_id)
-            row = self._row(session, job_id)
-            work = kind.work(session, row)
-        except DatabaseError:
-            raise
-        except UnworkableError as error:
-            self._fail(session, job_id, attempt, {"type": "invalid", "message": str(error)})
-            return None
-        except Exception as error:  # else it would stay the first of its tenant, and none of the others would start
-            log.exception("the tables do not have what a job needs", extra={"estimate": job_id})
-            message = f"what this server stored of it cannot be read ({type(error).__name__}): submit it again"
-            self._fail(session, job_id, attempt, {"type": "internal_error", "message": message})
-            return None
-        cost = math.inf if row.cost_seconds is None else row.cost_seconds
-        return Claim(job_id, attempt, kind.runner, work, cost, row.finish_asked_at is not None)
 
     def _companions(self, session: Session, job_id: str, most: int) -> list[str]:
         """Jobs to run together with a claimed one; none if what is stored of one of them cannot be read."""
@@ -134,9 +95,12 @@ class Attempts:
     def watch(self) -> dict[str, Held]:
         """Every job that this worker holds according to the tables, by its id."""
         with self._database.read() as session:
-            query = select(Job.id, Job.attempt, Job.status, Job.finish_asked_at)
-            rows = session.execute(query.where(Job.worker_id == self.worker_id, Job.status.in_(_HELD)))
-            return {row.id: Held(row.attempt, row.status, row.finish_asked_at is not None) for row in rows}
+            query = select(Job.id, Job.attempt, Job.status, Job.finish_asked_at, Job.due_at)
+            rows = session.execute(query.where(Job.worker_id == self.worker_id, Job.status.in_(HELD)))
+            return {
+                row.id: Held(row.attempt, row.status, row.finish_asked_at is not None, row.due_at is not None)
+                for row in rows
+            }
 
     def report(self, progress: Mapping[tuple[str, int], dict[str, Any]]) -> None:
         """Store the latest progress of running attempts, in one transaction."""
@@ -144,7 +108,7 @@ class Attempts:
             return
         with self._database.write() as session:
             for (job_id, attempt), data in sorted(progress.items()):  # every transaction locks rows in this order
-                if self._change(session, job_id, attempt, _HELD, progress=data):
+                if self._change(session, job_id, attempt, HELD, progress=data):
                     record(session, job_id, "progress", data)
 
     def succeed(self, job_id: str, attempt: int, finished: Finished) -> bool:
@@ -161,34 +125,17 @@ class Attempts:
                 self._storage.send(file)
             with self._database.write() as session:
                 size = sum(file.bytes for file in incoming.values())
-                if (status := self._end_trained(session, job_id, attempt, size)) != Status.SUCCEEDED:
+                if (status := self._end_done(session, job_id, attempt, size)) != Status.SUCCEEDED:
                     return status is not None
-                self._kinds.of(job_id).succeed(session, self._row(session, job_id), finished.values)
+                unused = self._kinds.of(job_id).succeed(session, self._row(session, job_id), finished.values)
                 self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
                     session.add(Artifact(job_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
-                return True
-
-    def _end_trained(self, session: Session, job_id: str, attempt: int, size: int) -> Status | None:
-        """End an attempt whose trainer is done, in one statement; returns how, None if fenced. size: of its files."""
-        is_canceled = Job.status == Status.CANCELING
-        values = {
-            "status": case((is_canceled, Status.CANCELED), else_=Status.SUCCEEDED),
-            "stored_bytes": case((is_canceled, Job.stored_bytes), else_=Job.stored_bytes + size),
-        }
-        held = Job.id == job_id, Job.attempt == attempt, Job.status.in_(_HELD)
-        ended = update(Job).where(*held).values(finished_at=time.time(), worker_id=None, **values)
-        status = session.execute(ended.returning(Job.status), execution_options=_UNSEEN).scalar()
-        if status is None:
-            return None
-        record_status(session, job_id, status, attempt)
-        return Status(status)
-
-    def _row(self, session: Session, job_id: str) -> Job:
-        """The row of a job as its kind has it, without what belongs to it: that is read when it is used."""
-        row: Job = session.get_one(self._kinds.of(job_id).table, job_id, options=[lazyload("*")])
-        return row
+                self._follow(session, job_id)
+        with contextlib.suppress(DatabaseError, StorageUnavailableError):  # a sweep removes them
+            discard_unused(self._database, self._storage, list(unused))
+        return True
 
     def fail(self, job_id: str, attempt: int, error: dict[str, str]) -> bool:
         """End a job as failed, with an error message; False when fenced."""
@@ -210,7 +157,7 @@ class Attempts:
             if (row := session.execute(held).first()) is None:
                 return False
             failures = row.failures + alone
-            if not self._change(session, job_id, attempt, _HELD, failures=failures):
+            if not self._change(session, job_id, attempt, HELD, failures=failures):
                 return False
             noun = self._kinds.of(job_id).table.noun
             if alone and row.status == Status.RUNNING and failures >= cap:
@@ -226,17 +173,6 @@ class Attempts:
         with self._database.write() as session:
             return self._hand_over(session, job_id, attempt)
 
-    def _hand_over(self, session: Session, job_id: str, attempt: int) -> bool:
-        if self._end_canceled(session, job_id, attempt):
-            return True
-        values = {"attempt": attempt + 1, "status": Status.QUEUED, "worker_id": None, "progress": None}
-        if not self._change(session, job_id, attempt, (Status.QUEUED, Status.RUNNING), **values):
-            return False
-        record_status(session, job_id, Status.QUEUED, attempt + 1)
-        tenant_id = session.execute(select(Job.tenant_id).where(Job.id == job_id)).scalar_one()
-        add_turns(session, self._queue, tenant_id, [(job_id, attempt + 1)], waiting=0)
-        return True
-
     def take_over(self, lease_seconds: float, still_seconds: float = 0.0, cap: int = _CAP) -> int:
         """Hand over every attempt of dead workers, and put back the turns that they had; returns how many attempts.
 
@@ -249,18 +185,23 @@ class Attempts:
         with self._database.write() as session:
             if not self.leases.bury(session, dead):
                 return 0  # one of them came back in the meantime; check again next time
-            held = select(Job.id, Job.attempt).where(Job.worker_id.in_(dead), Job.status.in_(_HELD)).order_by(Job.id)
+            held = select(Job.id, Job.attempt).where(Job.worker_id.in_(dead), Job.status.in_(HELD)).order_by(Job.id)
             return sum(self._bereave(session, job_id, attempt, cap) for job_id, attempt in session.execute(held).all())
 
     def _bereave(self, session: Session, job_id: str, attempt: int, cap: int) -> bool:
-        """Hand over an attempt whose worker died, or fail the job at the cap."""
-        query = select(Job.progress, Job.furthest, Job.worker_deaths).where(Job.id == job_id)
-        progress, furthest, deaths = session.execute(query).one()
+        """Hand over an attempt whose worker died, or fail the job at the cap.
+
+        Errands have no cap. What they are to tell somebody would be lost.
+        """
+        query = select(Job.progress, Job.furthest, Job.worker_deaths, Job.due_at).where(Job.id == job_id)
+        progress, furthest, deaths, due_at = session.execute(query).one()
+        if due_at is not None:
+            return self._hand_over(session, job_id, attempt, _AGAIN_SECONDS)
         kind = self._kinds.of(job_id)
         reached = None if progress is None else kind.reached(progress)
         if reached is not None and (furthest is None or reached > furthest):
             deaths, furthest = 0, reached
-        if not self._change(session, job_id, attempt, _HELD, worker_deaths=deaths + 1, furthest=furthest):
+        if not self._change(session, job_id, attempt, HELD, worker_deaths=deaths + 1, furthest=furthest):
             return False
         if deaths + 1 >= cap:
             message = (
@@ -269,30 +210,3 @@ class Attempts:
             )
             return self._fail(session, job_id, attempt, {"type": "worker_died", "message": message})
         return self._hand_over(session, job_id, attempt)
-
-    def _change(
-        self, session: Session, job_id: str, attempt: int, statuses: Iterable[Status], /, **values: Any
-    ) -> bool:
-        """UPDATE an attempt if it is in one of these states; False (fenced) if it is not."""
-        held = Job.id == job_id, Job.attempt == attempt, Job.status.in_(list(statuses))
-        changed = update(Job).where(*held).values(**values).returning(Job.id)
-        return session.execute(changed, execution_options=_UNSEEN).first() is not None
-
-    def _end_as(self, session: Session, job_id: str, attempt: int, held: Status, status: Status, **values: Any) -> bool:
-        """End an attempt that is in the state `held`; False (fenced) if it is not."""
-        if not self._change(session, job_id, attempt, (held,), **_end(status), **values):
-            return False
-        record_status(session, job_id, status, attempt)
-        return True
-
-    def _end_canceled(self, session: Session, job_id: str, attempt: int) -> bool:
-        return self._end_as(session, job_id, attempt, Status.CANCELING, Status.CANCELED)
-
-    def _fail(self, session: Session, job_id: str, attempt: int, error: dict[str, str]) -> bool:
-        return self._end_canceled(session, job_id, attempt) or self._end_as(
-            session, job_id, attempt, Status.RUNNING, Status.FAILED, error=error
-        )
-
-
-def _end(status: Status) -> dict[str, Any]:
-    return {"status": status, "finished_at": time.time(), "worker_id": None}

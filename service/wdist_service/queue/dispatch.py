@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
 from wdist_service.queue.dbos_private import SHORTEST_PAUSE, Entries, Pace
+from wdist_service.queue.kinds import Kinds
 
 QUEUE = "estimates"
 WORKFLOW = "attempt"
@@ -65,7 +66,8 @@ def migrate(database: Database) -> None:
 class Queue:
     """Where turns wait. Enqueueing happens inside the caller's transaction: both row and queue entry, or neither."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kinds: Kinds) -> None:
+        self.kinds = kinds
         self._engine = database.engine_for_queue()
         self._client = DBOSClient(
             system_database_engine=self._engine, serializer=JsonSerializer(), application_name=APPLICATION

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
+from wdist_service.settings import Settings
 from wdist_service.tables import Job
 
+log = logging.getLogger("wdist.queue")
 Row = TypeVar("Row", bound=Job)
+Follower = Callable[[Session, Job], None]
 
 
 class UnworkableError(Exception):
@@ -50,20 +55,86 @@ class JobKind(ABC, Generic[Row]):
         """How far a job has come, from what it reported: more is further."""
         return float(progress.get("step", progress.get("done", 0)))
 
-    def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> None:
-        """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns."""
+    def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> Sequence[str]:
+        """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns.
+
+        Returns the sha256 of files that a row named until now and that are needed no more.
+        """
         for name, value in values.items():
             setattr(job, name, value)
+        return ()
+
+    def ended(self, session: Session, job: Row) -> None:
+        """Called once, in the transaction that ends a job, after `succeed`: `job.status` says how it ended.
+
+        A job that is deleted before its end is canceled first. Nothing follows unless a kind says otherwise.
+        """
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One try of an errand: what a thread of the worker is given."""
+
+    job_id: str
+    attempt: int
+    options: dict[str, Any]  # those of `Work`
+    settings: Settings
+    should_stop: Callable[[], bool]  # its owner canceled it, or the worker shuts down
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a try ended: it succeeded unless there is an error.
+
+    values: for `succeed`, and for what `tried` notes. error: its `type` and `message`. again_after: seconds until the
+    next try; None: there is none, so that an error is the end.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+    again_after: float | None = None
+
+
+class ErrandKind(JobKind[Row]):
+    """Jobs that a thread of a worker does at the time they name, and tries again later. No trainer sees them."""
+
+    runner: ClassVar[str] = ""
+
+    @abstractmethod
+    def run_here(self, errand: Errand) -> Outcome:
+        """Try once, in seconds. It may be tried twice: the worker may die before it has stored the outcome."""
+
+    def tried(self, session: Session, job: Row, outcome: Outcome) -> None:
+        """Note a try, in the transaction that stores its outcome; nothing is noted unless a kind says otherwise."""
 
 
 class Kinds:
-    """The kinds of jobs, found by the prefix of a job's id."""
+    """The kinds of jobs, found by the prefix of a job's id. Followers hear of the end of every job, whatever its kind.
 
-    def __init__(self, *kinds: JobKind[Any]) -> None:
+    A follower runs in the transaction that ends the job, after `JobKind.ended`.
+    """
+
+    def __init__(self, *kinds: JobKind[Any], followers: Sequence[Follower] = ()) -> None:
         self._by_prefix = {kind.table.prefix: kind for kind in kinds}
+        self.followers = tuple(followers)
 
     def __iter__(self) -> Iterator[JobKind[Any]]:
         return iter(self._by_prefix.values())
 
     def of(self, job_id: str) -> JobKind[Any]:
         return self._by_prefix[job_id.partition("_")[0]]
+
+    def ended(self, session: Session, job: Job) -> None:
+        """Tell the job's kind and the followers that it has ended.
+
+        One that fails loses what it would have written, and is logged: with its error, the job could never end.
+        """
+        kind = self._by_prefix.get(job.id.partition("_")[0])
+        for follow in (*([] if kind is None else [kind.ended]), *self.followers):
+            try:
+                with session.begin_nested():
+                    follow(session, job)
+            except DatabaseError:
+                raise
+            except Exception:
+                log.exception("what follows the end of a job failed", extra={"estimate": job.id})

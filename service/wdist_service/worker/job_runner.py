@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wdist_service.queue.attempts import Claim
+from wdist_service.queue.transitions import Claim
 from wdist_service.worker.trainer_pool import TrainerProcess
 
 _STOP_SECONDS = 10.0  # from the request to SIGKILL

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from wdist_service.queue.kinds import JobKind, Work
+from wdist_service.queue.kinds import JobKind, UnworkableError, Work
 from wdist_service.tables import Job
 
 
@@ -22,10 +23,14 @@ class CountKind(JobKind[Count]):
     runner = "toy_kind.runner"
 
     def work(self, session: Session, job: Count) -> Work:
-        return Work(job.payload or {}, {})
+        payload = job.payload or {}
+        if "to" not in payload:
+            raise UnworkableError("nobody knows how far to count")
+        return Work(payload, {})
 
-    def succeed(self, session: Session, job: Count, values: dict[str, Any]) -> None:
+    def succeed(self, session: Session, job: Count, values: dict[str, Any]) -> Sequence[str]:
         job.payload = {**(job.payload or {}), **values}
+        return ()
 
 
 COUNT = CountKind()
