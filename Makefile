@@ -7,13 +7,14 @@
 #   make check    format, lint, types, import contracts    make docs       the documentation as a site, in site/
 #   make bench    times and values (an hour)               make bench-calibration   are bounds right as often as they say?
 #   make bench-funnels   estimates where W1 is known        make bench-scale         ten million rows
+#   make bench-monitors  alarms of monitors and other tools
 #   make audit    known vulnerabilities                     make sbom        what a server is made of, as CycloneDX
 #   make clean    remove .venv and caches
 #
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-scale docs generate audit sbom constraints clean
+.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-monitors bench-scale docs generate audit sbom constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -28,7 +29,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,13s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -90,7 +91,7 @@ bench: $(VENV)/.dev-stamp
 	@for b in threads layers orthogonality value_per_second estimates service api job_queue gpu; do \
 	  echo "== benchmarks/$$b.py"; $(BIN)/python "benchmarks/$$b.py" || exit 1; done
 
-# Three that take an hour and more. What the first two have done stays in build/ and is not repeated.
+# Four that take an hour and more. What the first two have done stays in build/ and is not repeated.
 bench-calibration: $(VENV)/.dev-stamp
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.calibration --results build/calibration.jsonl --out build/calibration.json
@@ -100,6 +101,14 @@ bench-funnels: $(VENV)/.dev-stamp
 	$(BIN)/python benchmarks/funnels.py --rows 50000 --seconds 10 --out build/funnels.jsonl
 	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 40 --dims 2 4 8 16 --out build/funnels.jsonl
 	$(BIN)/python benchmarks/funnels.py --rows 1000000 --seconds 90 --dims 32 64 128 --out build/funnels.jsonl
+
+# Years of monitors without drift and with it, and the same series for other tools, in an environment of its own.
+bench-monitors: $(VENV)/.dev-stamp
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.monitors null
+	$(BIN)/python -m benchmarks.monitors drift
+	$(BIN)/python -m benchmarks.monitors upper
+	$(BIN)/python -m benchmarks.peers --results build/peers.jsonl
 
 bench-scale: $(VENV)/.dev-stamp
 	$(BIN)/python benchmarks/scale.py

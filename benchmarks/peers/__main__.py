@@ -55,12 +55,14 @@ def monitored(kind: str, seed: int) -> list[int]:
 
 
 def environment() -> Path:
-    """The Python of the environment of the other tools, which is made at first."""
+    """The Python of the environment of the other tools, which is made if it is not there."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / "requirements.txt"]
-    subprocess.run(command, check=True)
+        part = ENVIRONMENT.with_name("peers.part")  # renamed when it is complete
+        subprocess.run([sys.executable, "-m", "venv", "--clear", part], check=True)
+        pip = [part / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", HERE / "requirements.txt"], check=True)
+        part.rename(ENVIRONMENT)
     return python
 
 

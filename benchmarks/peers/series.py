@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 WEEKS, START = 52, 20  # the first drifted week
-REFERENCE, BATCH, COLUMNS = 5_000, 1_000, 8
+REFERENCE, BATCH, COLUMNS = 10_000, 1_000, 8
 SHIFT = 0.3  # of the first column, in standard deviations, once the drift is complete
 GRADUAL, SEASON = 12, 26  # weeks until it is complete; weeks from one peak to the next
 KINDS = ("none", "sudden", "gradual", "seasonal")
@@ -16,7 +16,7 @@ NAMES = [f"c{k}" for k in range(COLUMNS)]
 
 
 def reference(seed: int) -> np.ndarray:
-    """(5,000, 8): columns that depend on each other, half of them with heavy tails."""
+    """(10,000, 8): columns that depend on each other, half of them with heavy tails."""
     return _rows(np.random.default_rng([seed, 0]), REFERENCE, 0.0)
 
 
