@@ -55,8 +55,8 @@ def _follow_batch(session: Session, batch_id: str) -> None:
     batch = session.execute(lock).scalar_one_or_none()
     if batch is None or _has_active(session, batch):
         return
-    query = select(Job.status, func.count()).join(Estimate, Estimate.job_id == Job.id)
-    counts = dict(session.execute(query.where(Estimate.batch_id == batch_id).group_by(Job.status)).tuples().all())
+    query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch_id).group_by(Estimate.status)
+    counts = dict(session.execute(query).tuples().all())
     data = {
         "id": batch.id, "object": "batch", "status": "finished" if batch.canceled_at is None else "canceled",
         "kind": batch.kind, "metadata": batch.labels, "created_at": rfc3339(batch.created_at),
@@ -66,9 +66,9 @@ def _follow_batch(session: Session, batch_id: str) -> None:
 
 
 def _has_active(session: Session, batch: Batch) -> bool:
-    query = select(Job.id).where(Job.tenant_id == batch.tenant_id, Job.kind == "estimate", Job.status.in_(ACTIVE))
-    if batch.first_id is not None and batch.last_id is not None:  # then an index has the answer
-        query = query.where(Job.id >= batch.first_id, Job.id <= batch.last_id)
-    else:
-        query = query.join(Estimate, Estimate.job_id == Job.id).where(Estimate.batch_id == batch.id)
+    if batch.first_id is None or batch.last_id is None:  # of an earlier version
+        query = select(Estimate.id).where(Estimate.batch_id == batch.id, Estimate.status.in_(ACTIVE))
+    else:  # an index has the answer
+        owned = select(Job.id).where(Job.tenant_id == batch.tenant_id, Job.kind == "estimate", Job.status.in_(ACTIVE))
+        query = owned.where(Job.id >= batch.first_id, Job.id <= batch.last_id)
     return session.execute(query.limit(1)).first() is not None
