@@ -42,6 +42,8 @@ class RetentionLimits(BaseModel):
     sets_days: float | None = Field(default=None, gt=0)
     sets_count: int | None = Field(default=None, ge=0)
     sets_bytes: int | None = Field(default=None, ge=0)
+    monitor_batches_days: float | None = Field(default=None, gt=0)
+    monitor_batches_count: int | None = Field(default=None, ge=0)
     events_days: float | None = Field(default=None, gt=0)
     events_count: int | None = Field(default=None, ge=0)
 
@@ -170,6 +172,9 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings,
         description="What is forgotten, as a TOML table or JSON (see Retention); default: nothing.",
+    )
+    monitor_gauges: int = Field(
+        default=100, ge=0, le=10_000, description="Monitors that /metrics has gauges of: first those with an alarm."
     )
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
     maintenance_seconds: float = Field(

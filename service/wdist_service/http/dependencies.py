@@ -60,6 +60,8 @@ LimitQuery = Annotated[int, Query(ge=1, le=100, description="Entries per page.")
 AfterSampleSet = Annotated[str | None, _cursor("ss")]
 AfterEstimate = Annotated[str | None, _cursor("est")]
 AfterBatch = Annotated[str | None, _cursor("batch")]
+AfterMonitor = Annotated[str | None, _cursor("mon")]
+AfterUpdate = Annotated[str | None, _cursor("mu")]
 AfterEvaluation = Annotated[str | None, _cursor("ev")]
 AfterWebhook = Annotated[str | None, _cursor("wh")]
 AfterDelivery = Annotated[str | None, _cursor("dlv")]
