@@ -4,49 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import mmap
 import os
-import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from errands_bench import Bells
 from service_process import Server, normal, npy
+from stepping_clock import Clock
 
 LONG = {"critic": "groupsort", "steps": 1_000_000}
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
-SOURCE = Path(__file__).with_name("stepping_clock.c")
 pytestmark = [pytest.mark.slow, pytest.mark.local_stores]  # there the database's clock is the machine's
-
-
-class Clock:
-    """The clock of the processes that are started with `environment`."""
-
-    def __init__(self, folder: Path) -> None:
-        if (compiler := shutil.which("cc")) is None:
-            pytest.skip("no C compiler on this machine")
-        library = folder / "stepping_clock.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
-        self._file = folder / "clock"
-        self._file.write_bytes(struct.pack("l", 0))
-        self.environment: dict[str, str | None] = {
-            "LD_PRELOAD": str(library), "WDIST_TEST_CLOCK": str(self._file),
-        }  # fmt: skip
-
-    def step(self, seconds: int) -> None:
-        with self._file.open("r+b") as file, mmap.mmap(file.fileno(), 0) as page:
-            page[:8] = struct.pack("l", struct.unpack("l", page[:8])[0] + seconds)
 
 
 def test_steps_of_an_hour(tmp_path: Path) -> None:
@@ -80,6 +60,24 @@ def test_steps_of_an_hour(tmp_path: Path) -> None:
         for estimate in running:
             server.client.post(f"/v1/estimates/{estimate}/cancel")
         assert [server.until_done(estimate)["status"] for estimate in running] == ["canceled"] * 2
+
+
+def test_steps_of_an_hour_while_errands_wait_for_their_next_try(tmp_path: Path, bells: Bells) -> None:
+    """They come when they were meant to, and not more often."""
+    clock = Clock(tmp_path)
+    bells.environment |= {name: str(value) for name, value in clock.environment.items()}
+    with bells.worker():
+        job_id = bells.ring(fails=1_000, again_after=3.0)
+        for step in (-3600, 7200, -3600):
+            count = len(bells.times(job_id))
+            bells.until(job_id, lambda job, count=count: job.attempt > count + 1)  # dated by the clock as it is now
+            clock.step(step)
+            time.sleep(12)
+        times = bells.times(job_id)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert max(pauses) < 3 + 2, pauses  # a look, and a claim on a busy machine
+    assert sorted(pauses)[1] > 2.5, pauses  # one at most comes early, when the clock is set forward
+    assert sum(pauses) > 30
 
 
 def test_steps_of_an_hour_while_an_upload_comes_in(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from wdist.critics.base import CriticConfig, FittedConfig
 from wdist.critics.cost import default_steps
 from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, reading_warnings
 from wdist.data.content import content_sha256
-from wdist.data.frame import Frame
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
@@ -25,6 +24,7 @@ from wdist.errors import OptionError, RepeatedBatchError, SampleError
 from wdist.estimate import called, chosen_device
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.series.evidence import Evidence
+from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
 from wdist.monitoring.reference import Reference, open_rows

@@ -20,6 +20,8 @@ from wdist.data.tables.encoding import Encoding
 from wdist.data.tables.schema import TableSchema
 from wdist.errors import SampleError
 
+OTHERS = "any other level"
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -30,7 +32,7 @@ class Frame:
 
     Attributes:
         encoding: of tables with categories, dates, booleans or missing values; else None. Its levels are those of the
-            reference's train rows: every other level is one point, at the same distance from all of them.
+            reference's train rows, and one for all others.
         scaling: of framed rows, fitted on the reference's select rows.
         training: the units of training, from the reference's train rows.
     """
@@ -43,14 +45,14 @@ class Frame:
     def of(cls, reference: SampleSet, split: Split, scale: Any, category_cost: float) -> Self:
         """The frame of a reference and its split; scale, category_cost: as in `wdist.options.Options`."""
         encoding = None if reference.table is None else Encoding.of([_seen(reference, reference.table, split)])
-        framed = reference if encoding is None else reference.encoded(encoding)
+        framed = reference if encoding is None else _with_others(reference, encoding).encoded(encoding)
         scaling = Scaling.fit(scale, framed, framed, split, split, (framed, split), category_cost)
         return cls(encoding, scaling, training_units(scaling, [(framed, split)]))
 
     def framed(self, samples: SampleSet) -> SampleSet:
         """The rows of a set as critics see them. Raises SampleError for other columns or kinds of columns."""
         if self.encoding is not None:
-            return samples.encoded(self.encoding)
+            return _with_others(samples, self.encoding).encoded(self.encoding)
         if samples.table is not None and samples.table.has_levels_of_missing:
             raise SampleError(
                 f"{samples.name} has missing values as levels, and the reference has none: read the reference with "
@@ -110,14 +112,11 @@ def with_table(samples: SampleSet) -> SampleSet:
     if samples.take.missing != "level" or samples.array.ndim != 2:
         return samples
     table = samples.table or TableSchema.of_numbers(samples.columns)
-    return SampleSet(
-        samples.array, samples.name, None, samples.names, table=replace(table, has_levels_of_missing=True),
-        notes=samples.notes, take=samples.take, file=samples.file,
-    )  # fmt: skip
+    return _of_schema(samples, replace(table, has_levels_of_missing=True))
 
 
 def _seen(samples: SampleSet, table: TableSchema, split: Split) -> TableSchema:
-    """The schema with the levels of train rows only: which levels the test rows have, no critic may know."""
+    """The schema with the levels of train rows, and one for all others: no critic may know those of test rows."""
     categories = [k for k, column in enumerate(table.columns) if column.kind == "category"]
     if not categories:
         return table
@@ -125,5 +124,24 @@ def _seen(samples: SampleSet, table: TableSchema, split: Split) -> TableSchema:
     columns = list(table.columns)
     for k, own in zip(categories, codes.T, strict=True):
         places = np.unique(own[~np.isnan(own)]).astype(int)
-        columns[k] = replace(columns[k], levels=tuple(columns[k].levels[place] for place in places))
+        columns[k] = replace(columns[k], levels=(*(columns[k].levels[place] for place in places), OTHERS))
     return replace(table, columns=tuple(columns))
+
+
+def _with_others(samples: SampleSet, encoding: Encoding) -> SampleSet:
+    """The same set, with one name for all levels that the encoding lacks."""
+    if samples.table is None:
+        return samples
+    columns = list(samples.table.columns)
+    for k, known in enumerate(encoding.schema.columns[: len(columns)]):
+        if columns[k].kind == known.kind == "category":
+            levels = tuple(level if level in known.levels else OTHERS for level in columns[k].levels)
+            columns[k] = replace(columns[k], levels=levels)
+    return _of_schema(samples, replace(samples.table, columns=tuple(columns)))
+
+
+def _of_schema(samples: SampleSet, table: TableSchema) -> SampleSet:
+    return SampleSet(
+        samples.array, samples.name, None, samples.names, table=table, notes=samples.notes, take=samples.take,
+        file=samples.file,
+    )  # fmt: skip
