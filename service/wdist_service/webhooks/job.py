@@ -84,7 +84,7 @@ def _sent(errand: Errand, server_secret: bytes) -> Outcome:
     given, at = errand.options, time.time()
     secrets = [secret_of(server_secret, given["webhook"], salt) for salt in given["salts"]]
     headers = {
-        "User-Agent": f"wdist/{__version__}", "Content-Type": "application/json", "webhook-id": given["event"],
+        "User-Agent": "wdist/" + __version__, "Content-Type": "application/json", "webhook-id": given["event"],
         "webhook-timestamp": str(int(at)),
         "webhook-signature": signature(secrets, given["event"], int(at), given["body"]),
     }  # fmt: skip
