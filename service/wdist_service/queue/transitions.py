@@ -86,7 +86,6 @@ class Transitions:
 
         It is read anew, as statements have changed it since the session saw it.
         """
-        session.flush()
         table = self._kinds.of(job_id).table
         row: Job = session.get_one(table, job_id, options=[lazyload("*")], populate_existing=True)
         return row
@@ -153,4 +152,5 @@ class Transitions:
         )
 
     def _follow(self, session: Session, job_id: str) -> None:
+        session.flush()
         follow(session, self._queue, [self._row(session, job_id)])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import DatabaseError
 
@@ -26,6 +26,7 @@ from wdist_service.maintenance.schedule import Schedule, Task
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
 from wdist_service.queue.dispatch import Turn
+from wdist_service.queue.errands import Errands
 from wdist_service.queue.fairness import adopt_turns, requeue_stranded
 from wdist_service.queue.leases import STILL_BEATS, take_name
 from wdist_service.settings import Settings
@@ -34,7 +35,9 @@ from wdist_service.storage.files import DiskFullError
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import said_of
 from wdist_service.tables import Role, Status
+from wdist_service.worker.errands import ErrandRunner
 from wdist_service.worker.job_runner import JobRunner, Run
+from wdist_service.worker.timing import Interval, until_stored
 from wdist_service.worker.trainer_pool import TakenSlot, TrainerDied, TrainerPool
 
 log = logging.getLogger("wdist.worker")
@@ -45,7 +48,6 @@ _SHORT_SECONDS = 2.0
 _SETTLE_SECONDS = 0.15
 _PURGE_SECONDS = 30.0
 _PUBLISH_SECONDS = 2.0
-Answer = TypeVar("Answer")
 
 
 class Worker:
@@ -59,7 +61,7 @@ class Worker:
         self._runs: dict[tuple[str, int], Run] = {}
         self._strays: dict[tuple[str, int], float] = {}
         self._storing, self._storing_lock = 0, threading.Lock()
-        self._idle_watch = _Interval(_IDLE_WATCH_SECONDS)
+        self._idle_watch = Interval(_IDLE_WATCH_SECONDS)
         self._stopping = threading.Event()
         self._lock, self._name = take_name(settings.data, Role.WORKER)
         self.id = new_id("wrk")
@@ -70,15 +72,17 @@ class Worker:
             wait_for(self._database, seconds=30)
             self._database.migrate()
             dispatch.migrate(self._database)
-            _until_stored(lambda: check_storage(self._database, self._storage))
+            until_stored(lambda: check_storage(self._database, self._storage))
         self._queue = dispatch.Queue(self._database, KINDS)
         self._attempts = Attempts(self._database, self._queue, self._storage, self.id)
+        self._errands = ErrandRunner(Errands(self._database, self._queue, self.id), self._settings, self._stopping)
         self._leases = self._attempts.leases
         self._leases.declare(self._name, len(self._pool), self._pool.devices)
         self._queue.open()
         adopt_turns(self._database, self._queue)
         dispatch.Consumer(self._database, self.id, self._take_turn, self._at_once)
         threading.Thread(target=self._publish_all, name="checkpoints", daemon=True).start()
+        self._errands.start()
         Schedule(self._database, self._maintenance(), self._stopping).start()
         log.info("worker ready", extra={"worker": self._name, "slots": len(self._pool)})
         try:
@@ -96,12 +100,12 @@ class Worker:
 
     def _control(self) -> None:
         purge = lambda: self._queue.purge(older_than_seconds=_PURGE_SECONDS)  # noqa: E731 - one of a list
-        tasks: list[tuple[_Interval, Callable[[], object]]] = [
-            (_Interval(_TICK_SECONDS), self._watch),
-            (_Interval(_TICK_SECONDS), self._pool.tend),
-            (_Interval(self._settings.beat_seconds), self._beat),
-            (_Interval(self._settings.beat_seconds / 2), self._take_over),
-            (_Interval(_PURGE_SECONDS), purge),
+        tasks: list[tuple[Interval, Callable[[], object]]] = [
+            (Interval(_TICK_SECONDS), self._watch),
+            (Interval(_TICK_SECONDS), self._pool.tend),
+            (Interval(self._settings.beat_seconds), self._beat),
+            (Interval(self._settings.beat_seconds / 2), self._take_over),
+            (Interval(_PURGE_SECONDS), purge),
         ]
         while not self._stop.has_come:
             time.sleep(_TICK_SECONDS)
@@ -127,10 +131,11 @@ class Worker:
 
     def _watch(self) -> None:
         """Compare what runs here with the tables: stop what was canceled or is not ours, finish what is to."""
-        runs = dict(self._runs)
-        if not (runs or self._strays or self._idle_watch.is_due()):
+        runs, errands = dict(self._runs), self._errands.running
+        if not (runs or errands or self._strays or self._idle_watch.is_due()):
             return
         ours = self._attempts.watch()
+        self._errands.watch(ours)
         for (job_id, attempt), run in runs.items():
             held = ours.get(job_id)
             if held is None or held.attempt != attempt:
@@ -144,16 +149,20 @@ class Worker:
             if run.progress is not None:
                 latest[key], run.progress = run.progress, None
         self._attempts.report(latest)
-        self._give_up_strays({(job_id, held.attempt) for job_id, held in ours.items()} - runs.keys())
+        held_here = {(job_id, held.attempt): held.is_errand for job_id, held in ours.items()}
+        self._give_up_strays({key: held_here[key] for key in held_here.keys() - runs.keys() - errands})
 
-    def _give_up_strays(self, strays: set[tuple[str, int]]) -> None:
+    def _give_up_strays(self, strays: dict[tuple[str, int], bool]) -> None:
         """Give up attempts that this worker holds but does not run, because a thread ended unexpectedly."""
         now = time.monotonic()
         self._strays = {key: self._strays.get(key, now) for key in strays}
         for key, since in self._strays.items():
             if now - since > _STRAY_SECONDS:
                 log.error("nothing runs this attempt; handing it over", extra={"estimate": key[0], "attempt": key[1]})
-                self._attempts.died(*key, "the worker lost it", self._settings.max_attempts)
+                if strays[key]:
+                    self._attempts.hand_over(*key)
+                else:
+                    self._attempts.died(*key, "the worker lost it", self._settings.max_attempts)
 
     def _leave(self) -> NoReturn:
         """Shut down gracefully: running attempts go back to the queue, for any worker to go on with.
@@ -166,8 +175,9 @@ class Worker:
         for run in list(self._runs.values()):
             run.stop()
         deadline = time.monotonic() + self._settings.stop_seconds
-        while self._runs and time.monotonic() < deadline:
+        while (self._runs or self._errands.running) and time.monotonic() < deadline:
             time.sleep(0.05)
+        self._errands.leave()
         for key, run in list(self._runs.items()):  # too busy to write a checkpoint
             self._attempts.hand_over(*key)
             run.fence()
@@ -198,7 +208,7 @@ class Worker:
             threading.Event().wait()  # until the process ends: on return, DBOS would record the attempt as done
         with self._pool.taken() as slot:
             most = self._settings.together
-            claims = _until_stored(lambda: self._attempts.claim(turn, most))
+            claims = until_stored(lambda: self._attempts.claim(turn, most))
             if not claims:
                 slot.give_back(is_reusable=True)
                 return
@@ -253,7 +263,7 @@ class Worker:
         try:
             (run.directory / "data").mkdir(parents=True)
             (run.directory / "result").mkdir()
-            return _until_stored(lambda: self._job(run), lambda: run.is_stopped)
+            return until_stored(lambda: self._job(run), lambda: run.is_stopped)
         except (DamagedError, DiskFullError, OSError) as error:
             run.end()
             reason = {"type": "storage_incomplete", "message": self._unreadable(run, error)}
@@ -317,13 +327,13 @@ class Worker:
     def _hand_over(self, run: Run) -> None:
         """Give back an attempt that stopped because the worker shuts down; the next one goes on from its checkpoint."""
         self._publish(run)
-        _until_stored(lambda: self._attempts.hand_over(*run.key))
+        until_stored(lambda: self._attempts.hand_over(*run.key))
 
     def _finish(
         self, run: Run, write: Callable[[], bool], how: str, or_else: Callable[[Run], None] = lambda _: None
     ) -> None:
         """Write the end of an attempt with `write`, or call `or_else` if that was refused, and clean up."""
-        if done := _until_stored(write):
+        if done := until_stored(write):
             with contextlib.suppress(StorageUnavailableError):  # a sweep removes it
                 self._storage.checkpoints.forget(run.claim.job_id)
         else:
@@ -339,7 +349,7 @@ class Worker:
             self._publish(run)
             log.warning("trainer died", extra={"estimate": run.key[0], "attempt": run.key[1], "how": reason})
             cap, alone = self._settings.max_attempts, not run.runner.is_shared
-            _until_stored(lambda: self._attempts.died(*run.key, reason, cap, alone=alone))
+            until_stored(lambda: self._attempts.died(*run.key, reason, cap, alone=alone))
         self._clear(run)
 
     def _clear(self, run: Run) -> None:
@@ -349,36 +359,6 @@ class Worker:
 
 def _seconds_left(runner: JobRunner) -> float:
     return sum(run.claim.cost_seconds for run in runner.runs.values() if not run.is_over)
-
-
-class _Interval:
-    """Says when something that is done every `seconds` seconds is to be done again."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def is_due(self) -> bool:
-        """Whether the interval has passed; if so, the next one begins."""
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True
-
-
-def _until_stored(write: Callable[[], Answer], is_over: Callable[[], bool] = lambda: False) -> Answer:
-    """Repeat a write until database and storage accept it: no outcome is lost because one of them was unavailable."""
-    pause = 0.1
-    while True:
-        try:
-            return write()
-        except (DatabaseError, StorageUnavailableError) as error:
-            if is_over():
-                raise TrainerDied("it was stopped before it began") from error
-            log.warning("trying again: %s", error.orig if isinstance(error, DatabaseError) else error)
-            time.sleep(pause)
-            pause = min(pause * 2, 2.0)
 
 
 def main(settings: Settings, pool: TrainerPool) -> None:
