@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from wdist.data.seeded import SeededScores
 from wdist.errors import OptionError
 from wdist.inference.base import Moments, check_draws, unit_draws
-from wdist.inference.betting import Betting
 from wdist.inference.series.budget import Shares, share_of
+from wdist.inference.target_stakes import TargetStakes
 from wdist.rounding import UNIT_ROUNDOFF
 
 # Shares of the capital that are lost on a row with the lowest score. The evidence is the average over them.
@@ -107,7 +107,7 @@ class Evidence:
         if width == 0:  # a constant critic
             return replace(self, critics=k, interval=(low, high), ceiling=1.0)
         scaled_prior = None if prior is None else ((prior[0] - low) / width, prior[1] / width)
-        mean = Betting().mean_upper_bound(reference.to_unit(low, high), 0.0, 1.0, alpha, scaled_prior)
+        mean = TargetStakes().mean_upper_bound(reference.to_unit(low, high), 0.0, 1.0, alpha, scaled_prior)
         slack = self.tolerance * (lipschitz_bound / width)
         ceiling = (mean + slack) * (1 + 8 * UNIT_ROUNDOFF)
         return replace(self, critics=k, interval=(low, high), ceiling=ceiling)

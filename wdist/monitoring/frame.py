@@ -20,6 +20,9 @@ from wdist.data.tables.encoding import Encoding
 from wdist.data.tables.schema import TableSchema
 from wdist.errors import SampleError
 
+OTHERS = "any other level"
+_BLOCK_ROWS = 1 << 16
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -30,7 +33,7 @@ class Frame:
 
     Attributes:
         encoding: of tables with categories, dates, booleans or missing values; else None. Its levels are those of the
-            reference's train rows: every other level is one point, at the same distance from all of them.
+            reference's train rows, and one for all others.
         scaling: of framed rows, fitted on the reference's select rows.
         training: the units of training, from the reference's train rows.
     """
@@ -43,14 +46,14 @@ class Frame:
     def of(cls, reference: SampleSet, split: Split, scale: Any, category_cost: float) -> Self:
         """The frame of a reference and its split; scale, category_cost: as in `wdist.options.Options`."""
         encoding = None if reference.table is None else Encoding.of([_seen(reference, reference.table, split)])
-        framed = reference if encoding is None else reference.encoded(encoding)
+        framed = reference if encoding is None else _with_others(reference, encoding).encoded(encoding)
         scaling = Scaling.fit(scale, framed, framed, split, split, (framed, split), category_cost)
         return cls(encoding, scaling, training_units(scaling, [(framed, split)]))
 
     def framed(self, samples: SampleSet) -> SampleSet:
         """The rows of a set as critics see them. Raises SampleError for other columns or kinds of columns."""
         if self.encoding is not None:
-            return samples.encoded(self.encoding)
+            return _with_others(samples, self.encoding).encoded(self.encoding)
         if samples.table is not None and samples.table.has_levels_of_missing:
             raise SampleError(
                 f"{samples.name} has missing values as levels, and the reference has none: read the reference with "
@@ -90,6 +93,8 @@ class Frame:
         return {
             "encoding": None if self.encoding is None else self.encoding.to_json(),
             "scaling": self.scaling.to_json(),
+            "is_constant": self.scaling.is_constant.tolist(),
+            "fitted_on": self.scaling.fitted_on,
             "shift": self.training.shift.tolist(),
             "unit": self.training.unit,
         }
@@ -100,7 +105,11 @@ class Frame:
         encoding = stored["encoding"]
         return cls(
             None if encoding is None else Encoding.from_json(encoding),
-            Scaling.from_json(stored["scaling"]),
+            replace(
+                Scaling.from_json(stored["scaling"]),
+                is_constant=np.array(stored["is_constant"], dtype=np.bool_),
+                fitted_on=str(stored["fitted_on"]),
+            ),
             TrainingUnits(np.array(stored["shift"], dtype=np.float64), float(stored["unit"])),
         )
 
@@ -110,20 +119,40 @@ def with_table(samples: SampleSet) -> SampleSet:
     if samples.take.missing != "level" or samples.array.ndim != 2:
         return samples
     table = samples.table or TableSchema.of_numbers(samples.columns)
-    return SampleSet(
-        samples.array, samples.name, None, samples.names, table=replace(table, has_levels_of_missing=True),
-        notes=samples.notes, take=samples.take, file=samples.file,
-    )  # fmt: skip
+    return _of_schema(samples, replace(table, has_levels_of_missing=True))
 
 
 def _seen(samples: SampleSet, table: TableSchema, split: Split) -> TableSchema:
-    """The schema with the levels of train rows only: which levels the test rows have, no critic may know."""
+    """The schema with the levels of train rows, and one for all others: no critic may know those of test rows."""
     categories = [k for k, column in enumerate(table.columns) if column.kind == "category"]
     if not categories:
         return table
-    codes = np.asarray(samples.array[np.sort(split.train)])[:, categories]
+    seen: dict[int, set[int]] = {k: set() for k in categories}
+    train = np.sort(split.train)
+    for start in range(0, len(train), _BLOCK_ROWS):
+        codes = np.asarray(samples.array[train[start : start + _BLOCK_ROWS]])
+        for k in categories:
+            seen[k].update(np.unique(codes[~np.isnan(codes[:, k]), k]).astype(int).tolist())
     columns = list(table.columns)
-    for k, own in zip(categories, codes.T, strict=True):
-        places = np.unique(own[~np.isnan(own)]).astype(int)
-        columns[k] = replace(columns[k], levels=tuple(columns[k].levels[place] for place in places))
+    for k, places in seen.items():
+        columns[k] = replace(columns[k], levels=(*(columns[k].levels[place] for place in sorted(places)), OTHERS))
     return replace(table, columns=tuple(columns))
+
+
+def _with_others(samples: SampleSet, encoding: Encoding) -> SampleSet:
+    """The same set, with one name for all levels that the encoding lacks."""
+    if samples.table is None:
+        return samples
+    columns = list(samples.table.columns)
+    for k, known in enumerate(encoding.schema.columns[: len(columns)]):
+        if columns[k].kind == known.kind == "category":
+            levels = tuple(level if level in known.levels else OTHERS for level in columns[k].levels)
+            columns[k] = replace(columns[k], levels=levels)
+    return _of_schema(samples, replace(samples.table, columns=tuple(columns)))
+
+
+def _of_schema(samples: SampleSet, table: TableSchema) -> SampleSet:
+    return SampleSet(
+        samples.array, samples.name, None, samples.names, table=table, notes=samples.notes, take=samples.take,
+        file=samples.file,
+    )  # fmt: skip
