@@ -323,5 +323,5 @@ def _found(session: Session, tenant_id: str, rows: Sequence[Monitor]) -> list[Fo
         .where(MonitorUpdate.monitor_id.in_(ids), *active)
         .group_by(MonitorUpdate.monitor_id)
     )
-    counts: dict[str, int] = dict(session.execute(waiting).tuples().all())
+    counts = {row[0]: row[1] for row in session.execute(waiting)}
     return [Found(row, epochs[row.id, row.epoch], counts.get(row.id, 0)) for row in rows]
