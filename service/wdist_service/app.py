@@ -67,6 +67,8 @@ from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT, Role
 from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
+from wdist_service.webhooks import endpoints as webhooks
+from wdist_service.webhooks.service import Webhooks
 
 _UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate|/v1/monitors/[^/]+/updates")
 _RETENTION_INTERVALS = 10  # limits are in days, and looking at all that is stored takes a second or two
@@ -125,6 +127,7 @@ def build_services(settings: Settings) -> Services:
         Updates(database, queue),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
+        Webhooks(database, queue, settings),
     )
 
 
@@ -135,6 +138,7 @@ def maintenance(services: Services) -> list[Task]:
         *host_tasks(services.database, services.storage, seconds),
         content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("log of webhooks", _RETENTION_INTERVALS * seconds, services[Webhooks].forget_ended, is_shared=True),
         Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 
@@ -181,6 +185,7 @@ def create_app(services: Services) -> FastAPI:
         monitors.router,
         monitor_updates.router,
         keys.router,
+        webhooks.router,
         operations.router,
         page.router,
         api_browser.router,
@@ -266,6 +271,9 @@ _NEXT = {
         parameter="monitor_id",
     ),
     ("create_key", "201"): _links("revoke_key", parameter="key_id"),
+    ("create_webhook", "201"): _links(
+        "get_webhook", "change_webhook", "rotate_webhook_secret", "delete_webhook", parameter="webhook_id"
+    ),
 }
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from wdist.definitions.arguments import MonitorArguments
+from wdist.definitions.docstrings import shows_fields
 from wdist.definitions.forms import words
 from wdist.definitions.monitoring import Thresholds
 from wdist.definitions.reading import Reading
 from wdist.definitions.refusals import checked
 from wdist.errors import OptionError
 from wdist.options import PLAIN, Family, Method, Number, Options, Scale, Steps, Whole
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _REFUSED = {
     "groups": "its rows must be independent draws; give one row of each group, drawn at random",
@@ -97,3 +101,11 @@ def monitor_options(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:
     fields = Reading.model_fields
     reading = Reading.checked(**{name: value for name, value in given.items() if name in fields})
     return MonitorOptions.checked(**{name: value for name, value in given.items() if name not in fields}), reading
+
+
+def takes_monitor_options(function: F) -> F:
+    """Shows options and reading in the signature and the docstring of a function that takes them as keyword arguments.
+
+    The lines `{options}` and `{reading}` of the docstring become one entry a field.
+    """
+    return shows_fields(function, MonitorArguments, options=MonitorOptions, reading=Reading)

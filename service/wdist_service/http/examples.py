@@ -127,6 +127,20 @@ def _page(entry: dict[str, Any]) -> dict[str, Any]:
     return {"data": [entry], "has_more": True, "next": entry["id"]}
 
 
+_webhook: dict[str, Any] = {
+    "id": "wh_01jd3v9f4g6h8k0m2n4p6q8r0s", "object": "webhook", "url": "https://example.org/hooks/wdist",
+    "events": ["monitor.alarm_raised", "monitor.alarm_cleared"], "description": "on-call", "include_rows": False,
+    "status": "enabled", "disabled_at": None, "disabled_reason": None, "failing_since": None, "failures": 0,
+    "last_success_at": "2026-11-22T12:00:03.000Z", "previous_secret_until": None,
+    "created_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
+_delivery: dict[str, Any] = {
+    "id": "dlv_01jd3va0b1c2d3e4f5g6h7j8k9", "object": "webhook_delivery", "webhook": _webhook["id"],
+    "event": "monitor.alarm_raised", "event_id": "evt_jd3va0b1c2d3e4f5g6h7j2k3mn", "status": "queued", "attempts": 1,
+    "next_attempt_at": "2026-11-22T12:00:08.000Z", "response_status": 503,
+    "reason": "the receiver answered 503", "created_at": "2026-11-22T12:00:02.000Z", "finished_at": None,
+}  # fmt: skip
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
     "LevelsView": {"object": "list", "by": "cut", "data": [_level]},
@@ -148,5 +162,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Page_MonitorUpdateView_": _page(_update),
     "EvaluationJobView": _evaluation,
     "Page_EvaluationJobView_": _page(_evaluation),
+    "WebhookRequest": {"url": _webhook["url"], "events": _webhook["events"], "description": "on-call"},
+    "WebhookView": _webhook,
+    "NewWebhookView": {**_webhook, "secret": "whsec_shown-this-once"},
+    "DeliveryView": _delivery,
+    "Page_WebhookView_": _page(_webhook),
+    "Page_DeliveryView_": _page(_delivery),
     "Page_KeyView_": {"data": [_key], "has_more": False, "next": None},
 }
