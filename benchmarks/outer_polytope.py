@@ -23,10 +23,10 @@ import torch
 from convex_adversarial import robust_loss
 from torch import nn
 
+from wdist.durable import replace_file
 from wdist.paper.attack import attack
 from wdist.paper.result_files import provenance, write_figures
 from wdist.paper.robustness_table import SETTINGS, VALIDATION_IMAGES, images_of
-from wdist.training.checkpoint import replace_file
 
 SAVE_EVERY = 500  # steps
 CERTIFIED_AT_ONCE = 1  # 0.08 s per image on one core; 0.18 s in blocks of 4, which outgrow the cache

@@ -2,7 +2,8 @@
 
     make generate
 
-wdist/definitions/arguments.py: the keyword arguments of estimate_w1, from wdist/options.py and definitions/reading.py.
+wdist/definitions/arguments.py: the keyword arguments of estimate_w1 and of Monitor, from wdist/options.py,
+    wdist/monitoring/options.py and definitions/reading.py.
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
@@ -23,6 +24,7 @@ import client_contract
 from pydantic import BaseModel
 
 from wdist.definitions.reading import Reading, Selection
+from wdist.monitoring.options import MonitorOptions
 from wdist.options import Options
 from wdist_service.app import contract
 
@@ -32,13 +34,19 @@ TABLE_START, TABLE_END = "<!-- options, made by `make generate` -->", "<!-- end 
 READING_START, READING_END = "<!-- readings, made by `make generate` -->", "<!-- end of readings -->"
 
 
+GIVEN = {"thresholds": "Thresholds | Mapping[str, Any] | float | None"}
+"""Arguments that may be given in simpler forms than their fields have."""
+
+
 def arguments() -> str:
     """Options and reading as TypedDicts, so that type checkers and editors know the keyword arguments."""
     lines = [
-        '"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""',
+        '"""Keyword arguments; made from the options and from definitions/reading.py by `make generate`."""',
         "",
-        "from collections.abc import Collection",
+        "from collections.abc import Collection, Mapping",
         "from typing import Any, Literal, TypedDict",
+        "",
+        "from wdist.definitions.monitoring import Thresholds",
         "",
         "",
         "class OptionArguments(TypedDict, total=False):",
@@ -55,6 +63,12 @@ def arguments() -> str:
         "",
         "class Arguments(OptionArguments, ReadingArguments, total=False):",
         '    """The keyword arguments of `estimate_w1` that are defined by options and reading."""',
+        "",
+        "",
+        "class MonitorArguments(ReadingArguments, total=False):",
+        '    """The keyword arguments of `Monitor` that are options: see `wdist.monitoring.options.MonitorOptions`."""',
+        "",
+        *_fields(MonitorOptions, array="Any"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -62,7 +76,7 @@ def arguments() -> str:
 def _fields(model: type[BaseModel], array: str) -> Iterator[str]:
     """The fields of a TypedDict."""
     for name, prop in model.model_json_schema()["properties"].items():
-        yield f"    {name}: {client_contract.annotation(prop, array=array)}"
+        yield f"    {name}: {GIVEN.get(name) or client_contract.annotation(prop, array=array)}"
 
 
 def flags() -> str:
@@ -83,22 +97,28 @@ def flags() -> str:
         f"Status = {status}",
         "",
         "",
-        "@dataclass(frozen=True)",
-        "class OptionFlags:",
-        '    """How to estimate. Omitted options get the server\'s defaults."""',
-        "",
     ]
-    for name, prop in schemas["EstimateRequest"]["properties"].items():
-        if name not in client_contract.OWN_ARGUMENTS | {"metadata"}:  # which has a form of its own in a command line
-            kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
-            about = f"help={prop['description']!r}"
-            about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
-            if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
-                # a list that begins with a negative number is no flag: --ranges -1,1
-                about += ", allow_leading_hyphen=True" if kind == "Any" else ""
-                kind, about = "Any", about + ", converter=numbers, n_tokens=1"
-            lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
+    estimate, monitor = (schemas[name]["properties"] for name in ("EstimateRequest", "MonitorRequest"))
+    # Labels have a form of their own in a command line.
+    lines += _option_flags("OptionFlags", "How to estimate.", estimate, client_contract.OWN_ARGUMENTS | {"metadata"})
+    lines += _option_flags("MonitorFlags", "How a monitor compares.", monitor, client_contract.OF_MONITORS)
     return "\n".join([*lines, *_reading_flags()]) + "\n"
+
+
+def _option_flags(name: str, about: str, options: dict[str, Any], left_out: set[str]) -> Iterator[str]:
+    """A class of flags, one for each option."""
+    yield f'\n\n@dataclass(frozen=True)\nclass {name}:\n    """{about} Omitted options get the server\'s defaults."""\n'
+    for option, prop in options.items():
+        if option in left_out:
+            continue
+        kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
+        said = f"help={prop['description']!r}"
+        said += "" if kind.startswith("Literal") else f", metavar={option.rpartition('_')[2].upper()!r}"
+        if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
+            # a list that begins with a negative number is no flag: --ranges -1,1
+            said += ", allow_leading_hyphen=True" if kind == "Any" else ""
+            kind, said = "Any", said + ", converter=numbers, n_tokens=1"
+        yield f"    {option}: Annotated[{kind} | None, Parameter({said})] = None"
 
 
 def _reading_flags() -> Iterator[str]:

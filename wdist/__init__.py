@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from wdist.critics.critic import load_critic as load_critic
     from wdist.data.samples import open_samples as open_samples
     from wdist.errors import OptionError as OptionError
+    from wdist.errors import RepeatedBatchError as RepeatedBatchError
     from wdist.errors import SampleError as SampleError
     from wdist.errors import WdistError as WdistError
     from wdist.estimate import estimate_w1 as estimate_w1
     from wdist.matrix import Matrix as Matrix
     from wdist.matrix import matrix_w1 as matrix_w1
+    from wdist.monitoring.monitor import Monitor as Monitor
+    from wdist.monitoring.monitor import Update as Update
     from wdist.planning.plan import RowPlan as RowPlan
     from wdist.planning.plan import plan_w1 as plan_w1
     from wdist.result import Result as Result
@@ -33,11 +36,14 @@ _HOME = {
     "open_samples": "wdist.data.samples",
     "Comparison": "wdist.comparison",
     "Matrix": "wdist.matrix",
+    "Monitor": "wdist.monitoring.monitor",
+    "Update": "wdist.monitoring.monitor",
     "Result": "wdist.result",
     "RowPlan": "wdist.planning.plan",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",
     "SampleError": "wdist.errors",
+    "RepeatedBatchError": "wdist.errors",
     "OptionError": "wdist.errors",
 }
 __all__ = sorted(_HOME)

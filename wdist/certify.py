@@ -59,7 +59,7 @@ def certify(
 
     started: the value of `time.perf_counter()` when the estimate began.
     """
-    critic, (low, high), prior = _clipped(pair, chosen.critic, options.alpha, options.method)
+    critic, (low, high), prior = clipped_critic(pair, chosen.critic, options.alpha, options.method)
     bound = critic.lipschitz_bound
     scores = pair.test_scores(critic)
     units = _units_of_chance(pair, *scores)
@@ -103,7 +103,7 @@ def certify(
         seed=pair.seed,
         n=sizes,
         scale=None if pair.scaling.kind == "none" and pair.source.encoding is None else pair.scaling.to_json(),
-        units=_units(pair.source, pair.scaling),
+        units=unit_in_words(pair.source, pair.scaling),
         trivial={
             "mean_difference": mean_difference,
             "max_sliced": _max_sliced(pair) if pair.groups is None else None,  # it ignores groups
@@ -297,7 +297,7 @@ def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]
     return [replace(column, lower_bound=None) for column in columns]
 
 
-class _Rescaled:
+class Rescaled:
     """The rows of a sample set, rescaled as the estimate measures distances."""
 
     def __init__(self, samples: SampleSet, scale: Scaling) -> None:
@@ -307,12 +307,14 @@ class _Rescaled:
         return self.scale.apply(self.samples.rows(index))
 
 
-def rescaled(pair: SamplePair) -> tuple[_Rescaled, _Rescaled]:
+def rescaled(pair: SamplePair) -> tuple[Rescaled, Rescaled]:
     """Both sets, rescaled as the estimate measures distances."""
-    return _Rescaled(pair.source, pair.scaling), _Rescaled(pair.target, pair.scaling)
+    return Rescaled(pair.source, pair.scaling), Rescaled(pair.target, pair.scaling)
 
 
-def _clipped(pair: SamplePair, critic: Critic, alpha: float, method: str) -> tuple[Critic, tuple[float, float], Prior]:
+def clipped_critic(
+    pair: SamplePair, critic: Critic, alpha: float, method: str
+) -> tuple[Critic, tuple[float, float], Prior]:
     """The clipped critic, the interval it is clipped to, and the score moments that the bets start from.
 
     The interval is chosen on train and select rows. The moments come from select rows alone, because scores of train
@@ -346,7 +348,7 @@ def _max_sliced(pair: SamplePair) -> float:
     return one_dimensional_w1(on_x, on_y)
 
 
-def _units(source: SampleSet, scale: Scaling) -> str:
+def unit_in_words(source: SampleSet, scale: Scaling) -> str:
     """The unit of the distance, in words."""
     of_columns = {
         "standardize": "standard deviations of each column (of the select rows)",

@@ -192,7 +192,8 @@ def told_apart(names: tuple[str, str]) -> tuple[str, str]:
     return names if names[0] != names[1] else (f"{names[0]} (source)", f"{names[1]} (target)")
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """The device of this name; auto is a GPU if there is one. Raises OptionError for one that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -216,7 +217,7 @@ def _open(
     shared: Shared | None,
 ) -> tuple[SamplePair, list[str]]:
     """Read, check and split both sets."""
-    device = _device(options.device)
+    device = chosen_device(options.device)
     one, other = told_apart(names)
     take = Selection.of(reading, groups=groups if isinstance(groups, str) else None)
     source, target = encode_together(

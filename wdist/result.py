@@ -155,7 +155,7 @@ class Result(Figures):
         Raises:
             WdistError: if matplotlib is not installed.
         """
-        from wdist.plot import draw_result
+        from wdist.export.plot import draw_result
 
         return draw_result(self)
 

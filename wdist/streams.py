@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     PAIRS_OF_GROUPS = 10
     BASELINE = 11
     PLAN = 12
+    UPDATE = 13
+    SUBSET = 14
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -49,6 +49,11 @@ from wdist_service.keys.service import Keys, ensure_tenant
 from wdist_service.maintenance.content import content_task
 from wdist_service.maintenance.host import host_tasks
 from wdist_service.maintenance.schedule import Schedule, Task
+from wdist_service.monitors import endpoints as monitors
+from wdist_service.monitors import update_endpoints as monitor_updates
+from wdist_service.monitors.metrics import MonitorMetrics
+from wdist_service.monitors.service import Monitors
+from wdist_service.monitors.updates import Updates
 from wdist_service.operations import endpoints as operations
 from wdist_service.page import endpoints as page
 from wdist_service.queue import dispatch
@@ -62,8 +67,10 @@ from wdist_service.storage.objects import open_storage
 from wdist_service.tables import LOCAL_TENANT, Role
 from wdist_service.uploads import endpoints as uploads
 from wdist_service.uploads.service import Uploads
+from wdist_service.webhooks import endpoints as webhooks
+from wdist_service.webhooks.service import Webhooks
 
-_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate")
+_UPLOADS = re.compile(r"/v1/sample-sets|/v1/uploads/[^/]+|/v1/estimates/[^/]+/evaluate|/v1/monitors/[^/]+/updates")
 _RETENTION_INTERVALS = 10  # limits are in days, and looking at all that is stored takes a second or two
 _DESCRIPTION = """Bounds on the Wasserstein-1 distance that can be trusted.
 
@@ -92,6 +99,7 @@ def build_services(settings: Settings) -> Services:
     metrics = CollectorRegistry()  # a plain one: a replica has one API process
     http_metrics = HttpMetrics(metrics)
     metrics.register(JobMetrics(database, settings.lease_seconds))
+    metrics.register(MonitorMetrics(database, settings.monitor_gauges))
     executors = Executors(settings.decoders)
     api_keys.is_open()  # from here on, requests ask KnownKeys, which may be a second behind
     return Services(
@@ -115,8 +123,11 @@ def build_services(settings: Settings) -> Services:
         Peers(settings, http_metrics),
         evaluator,
         Evaluations(database, queue, storage, settings),
+        Monitors(database, queue, storage),
+        Updates(database, queue),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
+        Webhooks(database, queue, settings),
     )
 
 
@@ -127,6 +138,7 @@ def maintenance(services: Services) -> list[Task]:
         *host_tasks(services.database, services.storage, seconds),
         content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("log of webhooks", _RETENTION_INTERVALS * seconds, services[Webhooks].forget_ended, is_shared=True),
         Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 
@@ -170,7 +182,10 @@ def create_app(services: Services) -> FastAPI:
         events.router,
         evaluate.router,
         batches.router,
+        monitors.router,
+        monitor_updates.router,
         keys.router,
+        webhooks.router,
         operations.router,
         page.router,
         api_browser.router,
@@ -246,7 +261,19 @@ _NEXT = {
     ("create_batch", "202"): _links(
         "get_batch", "cancel_batch", "get_batch_results", "get_batch_matrix", parameter="batch_id"
     ),
+    ("create_monitor", "201"): _links(
+        "get_monitor",
+        "change_monitor",
+        "delete_monitor",
+        "update_monitor",
+        "list_updates",
+        "export_monitor",
+        parameter="monitor_id",
+    ),
     ("create_key", "201"): _links("revoke_key", parameter="key_id"),
+    ("create_webhook", "201"): _links(
+        "get_webhook", "change_webhook", "rotate_webhook_secret", "delete_webhook", parameter="webhook_id"
+    ),
 }
 
 

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 PREFIX = "WDIST_SERVER_"
 GIBIBYTE = 1 << 30
-_JSON_EXAMPLES = {"allowed_hosts": '["wdist.example.org"]', "retention": '{"estimates_days": 90}'}
+_JSON_EXAMPLES = {
+    "allowed_hosts": '["wdist.example.org"]',
+    "retention": '{"estimates_days": 90}',
+    "webhook_private": '["10.1.0.0/16"]',
+}
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -38,6 +42,8 @@ class RetentionLimits(BaseModel):
     sets_days: float | None = Field(default=None, gt=0)
     sets_count: int | None = Field(default=None, ge=0)
     sets_bytes: int | None = Field(default=None, ge=0)
+    monitor_batches_days: float | None = Field(default=None, gt=0)
+    monitor_batches_count: int | None = Field(default=None, ge=0)
     events_days: float | None = Field(default=None, gt=0)
     events_count: int | None = Field(default=None, ge=0)
 
@@ -167,6 +173,9 @@ class Settings(BaseSettings):
         default_factory=RetentionSettings,
         description="What is forgotten, as a TOML table or JSON (see Retention); default: nothing.",
     )
+    monitor_gauges: int = Field(
+        default=100, ge=0, le=10_000, description="Monitors that /metrics has gauges of: first those with an alarm."
+    )
     min_free_bytes: int = Field(default=64 << 20, ge=0, description="Free disk space below which uploads are refused.")
     maintenance_seconds: float = Field(
         default=60.0, gt=0, description="How often leftovers of dead processes and expired uploads are removed."
@@ -178,6 +187,16 @@ class Settings(BaseSettings):
     )
     sweep_share: float = Field(
         default=0.2, gt=0, le=1, description="Largest part of the stored files that one sweep may put into quarantine."
+    )
+    webhook_private: list[IPvAnyNetwork] = Field(
+        default_factory=list,
+        description="Networks that webhooks may reach although they are not public, also by http; default: none.",
+    )
+    webhook_overlap_seconds: float = Field(
+        default=86_400.0, ge=0, description="How long the old secret of a webhook goes on signing beside a new one."
+    )
+    webhook_log_days: float = Field(
+        default=30.0, gt=0, description="How long deliveries of webhooks are kept once they have ended."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import mmap
 import os
-import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -24,31 +21,12 @@ import httpx
 import pytest
 from errands_bench import Bells
 from service_process import Server, normal, npy
+from stepping_clock import Clock
 
 LONG = {"critic": "groupsort", "steps": 1_000_000}
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
-SOURCE = Path(__file__).with_name("stepping_clock.c")
 pytestmark = [pytest.mark.slow, pytest.mark.local_stores]  # there the database's clock is the machine's
-
-
-class Clock:
-    """The clock of the processes that are started with `environment`."""
-
-    def __init__(self, folder: Path) -> None:
-        if (compiler := shutil.which("cc")) is None:
-            pytest.skip("no C compiler on this machine")
-        library = folder / "stepping_clock.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
-        self._file = folder / "clock"
-        self._file.write_bytes(struct.pack("l", 0))
-        self.environment: dict[str, str | None] = {
-            "LD_PRELOAD": str(library), "WDIST_TEST_CLOCK": str(self._file),
-        }  # fmt: skip
-
-    def step(self, seconds: int) -> None:
-        with self._file.open("r+b") as file, mmap.mmap(file.fileno(), 0) as page:
-            page[:8] = struct.pack("l", struct.unpack("l", page[:8])[0] + seconds)
 
 
 def test_steps_of_an_hour(tmp_path: Path) -> None:

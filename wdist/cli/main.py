@@ -2,8 +2,8 @@
 
 Data goes to standard output, progress and remarks to standard error. Exit status: 0 done; 1 the answer is no (a
 certificate that does not hold, a bound above --fail-above, a problem found by `doctor`); 2 wrong usage, or the data or
-an option is refused; 69, 73, 78 a server that cannot start (its port, its disk, its settings), 73 also output that
-cannot be written; 70 a bug in wdist; 130 Ctrl-C.
+an option is refused; 3 an alarm of a monitor is on; 69, 73, 78 a server that cannot start (its port, its disk, its
+settings), 73 also output that cannot be written; 70 a bug in wdist; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ app = App(
     name="wdist",
     version=f"wdist {__version__}",
     help="Bounds on the Wasserstein-1 distance that can be trusted.",
-    help_epilogue="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 69, 73, 78 a server that "
-    "cannot start; 130 Ctrl-C.",
+    help_epilogue="Exit status: 0 done; 1 the answer is no; 2 wrong usage or refused data; 3 an alarm of a monitor is "
+    "on; 69, 73, 78 a server that cannot start; 130 Ctrl-C.",
     help_format="plaintext",
     help_formatter=PLAIN,
     default_parameter=SHARED,
@@ -63,6 +63,9 @@ app.command(
     "difference and distance, a ranking, and how many rows would decide what these do not show.",
     usage="Usage: wdist compare [OPTIONS] REFERENCE SET SET...",
     help_epilogue="Exit status: 0 done; 2 the data or an option is refused.",
+)
+app.command(
+    "wdist.cli.monitor.commands:monitor", help="Compare batch after batch with one reference, in a local folder."
 )
 app.command("wdist.cli.verify:verify", help="Check a certificate against the two sets of rows.")
 app.command(

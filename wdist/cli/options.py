@@ -13,15 +13,19 @@ from wdist.definitions.reading import Reading
 from wdist.options import Options
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 Command = TypeVar("Command", bound=Callable[..., int])
 READING = Group("Reading files", sort_key=1)  # after the command's own flags
 
 
-def options_as_flags(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """A decorator: the command gets the options of an estimate, except some, among its `**arguments`."""
-    return _with([_flag(name, field) for name, field in Options.model_fields.items() if name not in without])
+def options_as_flags(
+    model: type[BaseModel] = Options, *, without: Sequence[str] = (), show_default: bool = True
+) -> Callable[[Command], Command]:
+    """A decorator: the command gets the options of an estimate or a monitor, except some, among its `**arguments`."""
+    fields = {name: field for name, field in model.model_fields.items() if name not in without}
+    return _with([_flag(name, field, show_default=show_default) for name, field in fields.items()])
 
 
 def readings_as_flags() -> Callable[[Command], Command]:
@@ -41,11 +45,12 @@ def _with(flags: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
     return decorate
 
 
-def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+def _flag(name: str, field: FieldInfo, *, show_default: bool) -> inspect.Parameter:
     """The library checks what is given: its message is the same as for a call from Python."""
     kind: Any = field.annotation
     kinds = set(_origins(kind))
-    about = Parameter(help=field.description, metavar=None if Literal in kinds else name.rpartition("_")[2].upper())
+    metavar = None if Literal in kinds else name.rpartition("_")[2].upper()
+    about = Parameter(help=field.description, metavar=metavar, show_default=show_default)
     if kinds & {list, int, float}:
         # a list that begins with a negative number is no flag: --ranges -1,1
         own = Parameter(converter=numbers, n_tokens=1, allow_leading_hyphen=list in kinds)

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-EX_NO, EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 70, 73, 78
+EX_NO, EX_USAGE, EX_ALARM, EX_SOFTWARE, EX_CANTCREAT, EX_CONFIG = 1, 2, 3, 70, 73, 78
 
 
 def write_to_any_terminal() -> None:

@@ -64,13 +64,22 @@ class Shared:
             raise OptionError(f"a pair of the sets {self.numbers[0]} and {self.numbers[1]} is none")
 
 
+@dataclass(frozen=True)
+class TrainingUnits:
+    """Rows are trained on as (row - shift) / unit; shift has the shape of a row."""
+
+    shift: NDArray[np.float64]
+    unit: float
+
+
 @dataclass
 class SamplePair:
     """Two sample sets, their splits, and the column scaling they share.
 
     seed: seeds the order of batches and the search for a direction; device: where batches are put; groups: the group
     codes of the rows of both sets, or None if rows are independent; group_counts: as in `GroupOrder`; numbers: of the
-    two sets, as in `Shared`.
+    two sets, as in `Shared`; fixed: training units that earlier pairs of a series had, whose critics take all columns;
+    by default those of this pair's own rows.
     """
 
     source: SampleSet
@@ -83,19 +92,12 @@ class SamplePair:
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     group_counts: tuple[int, int] | None = None
     numbers: tuple[int, int] = (0, 1)
+    fixed: TrainingUnits | None = None
 
     def __post_init__(self) -> None:
-        means, squares = [], []
-        for samples, split in self._sides():
-            rows = self.scaling.apply(samples.rows(np.sort(split.train[:MOMENT_ROWS])))
-            means.append(rows.mean(axis=0))
-            squares.append(rows)
-        centre = (means[0] + means[1]) / 2
-        spread = np.mean([np.square(rows - centre).reshape(len(rows), -1).sum(axis=1).mean() for rows in squares])
-        self.shift: NDArray[np.float64] = np.asarray(centre)
         self._fed: dict[tuple[str, int], Batches] = {}
-        # Training rows get a root mean square norm of 1, so a learning rate means the same for every data set.
-        self.unit = float(np.sqrt(spread)) or 1.0
+        units = self.fixed or training_units(self.scaling, self._sides())
+        self.shift, self.unit = units.shift, units.unit
 
     def _sides(self) -> list[tuple[SampleSet, Split]]:
         return [(self.source, self.source_split), (self.target, self.target_split)]
@@ -182,7 +184,7 @@ class SamplePair:
         without; transport sees all levels.
         """
         encoding = self.source.encoding
-        if encoding is None:
+        if encoding is None or self.fixed is not None:
             return None
         taken = encoding.is_number.copy()
         for samples, split in self._sides():
@@ -208,3 +210,11 @@ class SamplePair:
                 total += (self.scaling.apply(rows) - self.shift).sum(axis=0)
             means.append(self.shift + total / len(split.train))
         return means[0], means[1]
+
+
+def training_units(scaling: Scaling, sets: Sequence[tuple[SampleSet, Split]]) -> TrainingUnits:
+    """The units in which train rows have mean 0 and root mean square norm 1: a learning rate means the same for all."""
+    rows = [scaling.apply(samples.rows(np.sort(split.train[:MOMENT_ROWS]))) for samples, split in sets]
+    centre = sum(side.mean(axis=0) for side in rows) / len(rows)
+    spread = np.mean([np.square(side - centre).reshape(len(side), -1).sum(axis=1).mean() for side in rows])
+    return TrainingUnits(np.asarray(centre), float(np.sqrt(spread)) or 1.0)

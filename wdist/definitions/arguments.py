@@ -1,7 +1,9 @@
-"""Keyword arguments; made from wdist/options.py and wdist/definitions/reading.py by `make generate`."""
+"""Keyword arguments; made from the options and from definitions/reading.py by `make generate`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypedDict
+
+from wdist.definitions.monitoring import Thresholds
 
 
 class OptionArguments(TypedDict, total=False):
@@ -50,3 +52,22 @@ class ReadingArguments(TypedDict, total=False):
 
 class Arguments(OptionArguments, ReadingArguments, total=False):
     """The keyword arguments of `estimate_w1` that are defined by options and reading."""
+
+
+class MonitorArguments(ReadingArguments, total=False):
+    """The keyword arguments of `Monitor` that are options: see `wdist.monitoring.options.MonitorOptions`."""
+
+    name: str
+    confidence: float
+    tolerance: float
+    thresholds: Thresholds | Mapping[str, Any] | float | None
+    critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
+    seed: int
+    steps: int | None
+    update_steps: int | None
+    scale: Any
+    category_cost: float
+    layout: Literal["nhwc", "nchw"] | None
+    device: str
+    method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
+    upper: Literal["standard", "tight", "none"]

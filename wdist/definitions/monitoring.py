@@ -22,7 +22,7 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     distance: float | None = Field(
-        None,
+        default=None,
         ge=0,
         allow_inf_nan=False,
         description="Alarm when the distance of a batch from the reference is shown to be above this; None: the "
@@ -41,11 +41,11 @@ class Alarm(BaseModel):
         description="distance: series_lower_bound is above the threshold. column: that of a column. evidence: the "
         "evidence of the series has reached its limit; it stays on until a new epoch begins."
     )
-    column: str | None = Field(None, description="The column, of kind column.")
-    bound: float | None = Field(None, description="The bound that is above the threshold; None for evidence.")
-    threshold: float | None = Field(None, description="What it is compared with; None for evidence.")
+    column: str | None = Field(default=None, description="The column, of kind column.")
+    bound: float | None = Field(default=None, description="The bound that is above the threshold; None for evidence.")
+    threshold: float | None = Field(default=None, description="What it is compared with; None for evidence.")
     since: int = Field(description="Number of the update from which on it has been on without a break.")
-    since_at: When | None = Field(None, description="Time of the batch of that update.")
+    since_at: When | None = Field(default=None, description="Time of the batch of that update.")
 
 
 class MonitoredColumn(BaseModel):
@@ -79,8 +79,8 @@ class UpdateFigures(BaseModel):
 
     number: int = Field(description="Of this update among all of its monitor, from 1.")
     epoch: int = Field(description="From 1; a new reference begins a new epoch.")
-    at: When | None = Field(None, description="Time of the batch, as it was given.")
-    name: str | None = Field(None, description="What the batch is called.")
+    at: When | None = Field(default=None, description="Time of the batch, as it was given.")
+    name: str | None = Field(default=None, description="What the batch is called.")
     sha256: str = Field(description="Of the batch's content; one that was seen before is refused.")
     rows: dict[str, int] = Field(description="Rows of the batch in train, select and test.")
     value: float = Field(description="What the critic shows on held-out rows: low on average.")
@@ -91,7 +91,10 @@ class UpdateFigures(BaseModel):
         description="The distance is at least this. All bounds of the series hold together, however long it gets, with "
         "half of the monitor's error."
     )
-    series_upper_bound: float | None = Field(description="It is at most this, together with all bounds of the series.")
+    series_upper_bound: float | None = Field(
+        description="It is at most this, together with all bounds of the series. Approximate: with heavy tails it is "
+        "too low more often than the other bounds are wrong. It raises no alarm."
+    )
     evidence: float = Field(
         description="Of the whole series since its epoch began: that some batch was further from the reference than "
         "the tolerance. An e-process: 1 / `evidence_limit` bounds the probability that it ever reaches the limit "
@@ -100,7 +103,9 @@ class UpdateFigures(BaseModel):
     evidence_limit: float = Field(
         description="The evidence at which an alarm is raised, with the other half of the error."
     )
-    change: Change | None = Field(None, description="Compared with the batch before; None for the first of an epoch.")
+    change: Change | None = Field(
+        default=None, description="Compared with the batch before; None for the first of an epoch."
+    )
     columns: list[MonitoredColumn] = Field(
         default_factory=list, description="Of tables, the most different ones first."
     )
@@ -127,6 +132,6 @@ class MonitorFigures(BaseModel):
     units: str = Field(description="The units of all figures.")
     epoch: int = Field(description="The current epoch, from 1.")
     updates: int = Field(description="How many updates there are.")
-    last: UpdateFigures | None = Field(None, description="The last update.")
+    last: UpdateFigures | None = Field(default=None, description="The last update.")
     alarms: list[Alarm] = Field(default_factory=list, description="Alarms that are on.")
     options: dict[str, Any] = Field(default_factory=dict, description="Other options that were given.")

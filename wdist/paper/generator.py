@@ -19,11 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wdist.durable import replace_file
 from wdist.errors import OptionError, Stopped
 from wdist.nn.torch_state import own_torch_state
 from wdist.paper.result_files import checkpoint_to_go_on_from, make_folder, provenance, write_figures
 from wdist.paper.robustness_table import check_device, images_of
-from wdist.training.checkpoint import replace_file, write_checkpoint
+from wdist.training.checkpoint import write_checkpoint
 
 SIZES = {"small": 16, "full": 64}  # channels at the finest grid; they double as it is halved
 NOISE = 128

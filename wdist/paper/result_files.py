@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from wdist import __version__
+from wdist.durable import replace_file
 from wdist.errors import OptionError
-from wdist.training.checkpoint import read_checkpoint, replace_file
+from wdist.training.checkpoint import read_checkpoint
 
 
 def provenance(device: str = "cpu") -> dict[str, str]:

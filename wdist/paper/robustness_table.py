@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from wdist.durable import replace_file
 from wdist.errors import OptionError, SampleError
 from wdist.paper.attack import attack
 from wdist.paper.datasets import load_images, unpublished_files
@@ -29,7 +30,6 @@ from wdist.paper.robustness import (
     certified_radii,
     train_robust_classifier,
 )
-from wdist.training.checkpoint import replace_file
 
 VALIDATION_IMAGES = 5_000  # held out of the training images: nothing is chosen on test images
 ATTACK_STEPS, ATTACK_RESTARTS = 100, 10

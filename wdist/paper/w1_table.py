@@ -33,6 +33,7 @@ from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, rows_with_test, split_rows
+from wdist.durable import replace_file
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
 from wdist.nn.torch_state import own_torch_state
@@ -42,7 +43,6 @@ from wdist.paper.result_files import make_folder, provenance, write_figures
 from wdist.paper.robustness import ACTIVATIONS, CONVOLUTIONS, ClassifierConfig, build_net, clip_singular_values
 from wdist.result import Result
 from wdist.stiefel.optimizer import polish
-from wdist.training.checkpoint import replace_file
 from wdist.training.halving import Budget
 from wdist.training.selection import Candidate, CriticSelection
 from wdist.training.trainer import Schedule, Trainer

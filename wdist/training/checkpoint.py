@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from wdist.durable import replace_file
 
 VERSION = 1
 
@@ -21,31 +22,6 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], document: dict[str,
     text = json.dumps({"version": VERSION} | document)
     kept = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     replace_file(path, save(kept, metadata={"document": text, "sha256": _digest(text, kept)}))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace `path` atomically and durably: after a crash, the disk holds either the old file or the new one."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, so there is nothing to sync there
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    """Put a folder's entries on the disk: after a power cut, a renamed file is found under its new name."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -52,7 +52,8 @@ class Candidate:
 class CriticSelection:
     """Trains critics of several configurations on a pair of sample sets within a budget, as candidates to select from.
 
-    The candidate with the best select value wins.
+    The candidate with the best select value wins. warm: weights from which the only trained configuration goes on,
+    those that `trained_weights` returned for an earlier pair with the same training units.
     """
 
     pair: SamplePair
@@ -60,6 +61,7 @@ class CriticSelection:
     budget: Budget
     reporter: Reporter = field(default_factory=Reporter)
     checkpoint: Path | None = None
+    warm: dict[str, Tensor] | None = None
 
     def __post_init__(self) -> None:
         self.takes = CriticInput.of(self.pair.source, self.pair.target, self.pair.scaling)
@@ -115,6 +117,13 @@ class CriticSelection:
         """All candidates, the mean difference first; the last had the largest share of the budget."""
         return self._fitted + [self._frozen(i) for i in range(len(self.stages))]
 
+    def trained_weights(self) -> tuple[TrainedConfig, dict[str, Tensor]] | None:
+        """Configuration and weights of the trained candidate with the best select value; None if nothing is trained."""
+        if not self.stages:
+            return None
+        best = max(range(len(self.stages)), key=lambda i: self.records[i].value)
+        return self.stages[best].config, self.weights[best]
+
     def _evaluated(self, config: FittedConfig) -> Candidate:
         critic = Critic(config, config.fit(self.pair).eval().requires_grad_(False), self.takes)
         fx, fy = self.pair.scores(critic, "select", SELECT_ROWS)
@@ -133,11 +142,12 @@ class CriticSelection:
 
     def _module(self, config: TrainedConfig, weights_of: int | None) -> nn.Sequential:
         """A net of this configuration, fresh or with the weights at the end of an earlier stage."""
-        start = config.start(self.pair) if weights_of is None else None
+        weights = self.warm if weights_of is None else self.weights[weights_of]
+        start = config.start(self.pair) if weights is None else None
         with threads_for(ONE_THREAD):
             module = config.build(self.pair.net_shape, self.pair.seed, start)
-        if weights_of is not None:
-            module.load_state_dict(self.weights[weights_of])
+        if weights is not None:
+            module.load_state_dict(weights)
         return module.to(self.pair.device)
 
     def _prepared(self, stage: Stage, pending: tuple[dict[str, Tensor], dict[str, Any]] | None) -> Training:

@@ -30,10 +30,10 @@ def run(
     files = {name: Path(path) for name, path in job["files"].items()}
     options = {name: value for name, value in job["options"].items() if value is not None}
     labels = [open_npy(files[name], "groups").reshape(-1) for name in sorted(files, key=_number) if _number(name) >= 0]
-    source, target = (_rows(job, side) for side in ("source", "target"))
+    source, target = (stored_rows(job, side) for side in ("source", "target"))
     shared = None
     if (numbers := job["more"].get("numbers")) is not None:
-        first = _rows(job, "first") if "first" in files else None
+        first = stored_rows(job, "first") if "first" in files else None
         shared = Shared((numbers[0], numbers[1]), first, job["more"].get("name", ""), labels or None)
     groups = (labels[0], labels[1]) if labels and shared is None else None
     last: Progress | None = None
@@ -41,7 +41,7 @@ def run(
     def tell(progress: Progress) -> None:
         nonlocal last
         last = progress
-        on_progress(_told(progress))
+        on_progress(told(progress))
 
     estimation = Estimation(
         source, target, Options.checked(**options), groups=groups, shared=shared,
@@ -54,7 +54,7 @@ def run(
     return {"result": result.to_dict(), "curve": result.curve, "progress": _completed(result, last)}
 
 
-def _rows(job: dict[str, Any], name: str) -> FileRows:
+def stored_rows(job: dict[str, Any], name: str) -> FileRows:
     known = job["described"][name]
     table = None if known["table"] is None else TableSchema.from_json(known["table"])
     return FileRows(
@@ -68,7 +68,7 @@ def _number(name: str) -> int:
     return int(name.removeprefix("groups_")) if name.startswith("groups_") else -1
 
 
-def _told(progress: Progress) -> dict[str, Any]:
+def told(progress: Progress) -> dict[str, Any]:
     return {
         "step": progress.step, "steps": progress.steps, "seconds": progress.seconds, "value": _finite(progress.value),
         "eta_seconds": _finite(progress.eta_seconds), "trying": progress.trying,

@@ -90,6 +90,33 @@ _evaluation = {
     "sample_set": _SETS[0], "gradient": False, "rows": 1000000, "done": 201000, "bytes": None, "error": None,
     "created_at": "2026-11-22T12:00:00.000Z", "finished_at": None,
 }  # fmt: skip
+_alarm = {"kind": "distance", "column": None, "bound": 0.131, "threshold": 0.1, "since": 7, "since_at": "2026-11-16"}
+_figures: dict[str, Any] = {
+    "number": 9, "epoch": 1, "at": "2026-11-30", "name": "week-48",
+    "rows": {"train": 3000, "select": 500, "test": 1500},
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "value": 0.21, "lower_bound": 0.158,
+    "upper_bound": 0.39, "p_value": 0.0001, "series_lower_bound": 0.131, "series_upper_bound": 0.47, "evidence": 3.4,
+    "evidence_limit": 131.6, "change": {"value": 0.04, "lower_bound": 0.0},
+    "columns": [{"name": "price", "value": 0.19, "lower_bound": 0.11, "attribution": 0.83}],
+    "unusual": [{"row": 4127, "score": 2.31}], "alarms": [_alarm], "critic": "groupsort", "steps": 200, "seconds": 2.4,
+    "warnings": [],
+    "meaning": "The batch is at least 0.13 away from the reference, together with all other bounds of the series.",
+}  # fmt: skip
+_monitor: dict[str, Any] = {
+    "id": "mon_01jd3vc7j9m1p3r5t7w9y1a3c5", "object": "monitor", "status": "active", "name": "orders",
+    "reference": "orders-2025", "reference_set": _SETS[0], "reference_rows": 50000, "confidence": 0.95,
+    "tolerance": 0.05, "thresholds": {"distance": 0.1, "columns": {"price": 0.2}}, "epoch": 1, "updates": 9,
+    "units": "Euclidean distance after dividing each column by its standard deviation", "waiting": 0,
+    "last": _figures, "alarms": [_alarm], "options": {"critic": "auto", "seed": 0, "scale": "standardize"},
+    "metadata": {"team": "shop"}, "created_at": "2026-09-29T08:00:00.000Z", "updated_at": "2026-11-30T08:00:05.000Z",
+}  # fmt: skip
+_update: dict[str, Any] = {
+    "id": "mu_01jd3vd8k0n2q4s6v8x0z2b4d6", "object": "monitor_update", "status": "succeeded", "monitor": _monitor["id"],
+    "epoch": 1, "number": 9, "batch": _SETS[1], "name": "week-48", "at": "2026-11-30",
+    "created_at": "2026-11-30T08:00:01.000Z", "started_at": "2026-11-30T08:00:01.300Z",
+    "finished_at": "2026-11-30T08:00:05.000Z", "attempt": 1, "progress": {"step": 200, "steps": 200, "seconds": 2.4},
+    "figures": _figures, "raised": [], "cleared": [], "error": None,
+}  # fmt: skip
 _key = {
     "id": "key_01jd3vaf5g7j9m1p3r5t7w9y1a", "object": "api_key", "name": "laptop", "role": "user", "tenant": "local",
     "created_at": "2026-11-22T12:00:00.000Z", "revoked_at": None, "quota": {"bytes": 10737418240, "queued_jobs": 1000},
@@ -99,6 +126,20 @@ _key = {
 def _page(entry: dict[str, Any]) -> dict[str, Any]:
     return {"data": [entry], "has_more": True, "next": entry["id"]}
 
+
+_webhook: dict[str, Any] = {
+    "id": "wh_01jd3v9f4g6h8k0m2n4p6q8r0s", "object": "webhook", "url": "https://example.org/hooks/wdist",
+    "events": ["monitor.alarm_raised", "monitor.alarm_cleared"], "description": "on-call", "include_rows": False,
+    "status": "enabled", "disabled_at": None, "disabled_reason": None, "failing_since": None, "failures": 0,
+    "last_success_at": "2026-11-22T12:00:03.000Z", "previous_secret_until": None,
+    "created_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
+_delivery: dict[str, Any] = {
+    "id": "dlv_01jd3va0b1c2d3e4f5g6h7j8k9", "object": "webhook_delivery", "webhook": _webhook["id"],
+    "event": "monitor.alarm_raised", "event_id": "evt_jd3va0b1c2d3e4f5g6h7j2k3mn", "status": "queued", "attempts": 1,
+    "next_attempt_at": "2026-11-22T12:00:08.000Z", "response_status": 503,
+    "reason": "the receiver answered 503", "created_at": "2026-11-22T12:00:02.000Z", "finished_at": None,
+}  # fmt: skip
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
@@ -115,7 +156,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Page_SampleSetView_": _page(_sample_set),
     "Page_EstimateView_": _page(_estimate),
     "Page_BatchView_": _page(_batch),
+    "MonitorView": _monitor,
+    "MonitorUpdateView": _update,
+    "Page_MonitorView_": _page(_monitor),
+    "Page_MonitorUpdateView_": _page(_update),
     "EvaluationJobView": _evaluation,
     "Page_EvaluationJobView_": _page(_evaluation),
+    "WebhookRequest": {"url": _webhook["url"], "events": _webhook["events"], "description": "on-call"},
+    "WebhookView": _webhook,
+    "NewWebhookView": {**_webhook, "secret": "whsec_shown-this-once"},
+    "DeliveryView": _delivery,
+    "Page_WebhookView_": _page(_webhook),
+    "Page_DeliveryView_": _page(_delivery),
     "Page_KeyView_": {"data": [_key], "has_more": False, "next": None},
 }

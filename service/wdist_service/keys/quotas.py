@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
+from wdist_service.monitor_tables import Monitor
 from wdist_service.settings import Settings
 from wdist_service.tables import (
     ACTIVE,
@@ -188,7 +189,7 @@ def _bytes(session: Session, tenant_id: str, now: float) -> int:
     )
     stored = [
         select(func.coalesce(func.sum(table.stored_bytes), 0)).where(table.tenant_id == tenant_id)
-        for table in (SampleSet, Job, Batch)
+        for table in (SampleSet, Job, Batch, Monitor)
     ]
     return sum(int(session.execute(query).scalar_one()) for query in (*stored, promised, values))
 

@@ -15,12 +15,14 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database
+from wdist_service.errors import StorageUnavailableError
 from wdist_service.queue.dispatch import Queue, Turn
 from wdist_service.queue.fairness import next_job
 from wdist_service.queue.leases import Leases
 from wdist_service.queue.records import record
 from wdist_service.queue.transitions import HELD, UNSEEN, Claim, Transitions
 from wdist_service.storage.files import Storage, seal_all
+from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Job, Role, Status
 
 log = logging.getLogger("wdist.queue")
@@ -125,13 +127,15 @@ class Attempts(Transitions):
                 size = sum(file.bytes for file in incoming.values())
                 if (status := self._end_done(session, job_id, attempt, size)) != Status.SUCCEEDED:
                     return status is not None
-                self._kinds.of(job_id).succeed(session, self._row(session, job_id), finished.values)
+                unused = self._kinds.of(job_id).succeed(session, self._row(session, job_id), finished.values)
                 self._database.hold(session, *(file.sha256 for file in incoming.values()))
                 for name, file in incoming.items():
                     session.add(Artifact(job_id=job_id, name=name, sha256=file.sha256, bytes=file.bytes))
                     self._storage.place(file)
                 self._follow(session, job_id)
-                return True
+        with contextlib.suppress(DatabaseError, StorageUnavailableError):  # a sweep removes them
+            discard_unused(self._database, self._storage, list(unused))
+        return True
 
     def fail(self, job_id: str, attempt: int, error: dict[str, str]) -> bool:
         """End a job as failed, with an error message; False when fenced."""

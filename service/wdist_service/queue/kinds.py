@@ -56,10 +56,14 @@ class JobKind(ABC, Generic[Row]):
         """How far a job has come, from what it reported: more is further."""
         return float(progress.get("step", progress.get("done", 0)))
 
-    def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> None:
-        """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns."""
+    def succeed(self, session: Session, job: Row, values: dict[str, Any]) -> Sequence[str]:
+        """Store what the runner returned; unless a kind says otherwise, it is values of the row's columns.
+
+        Returns the sha256 of files that a row named until now and that are needed no more.
+        """
         for name, value in values.items():
             setattr(job, name, value)
+        return ()
 
     def ended(self, session: Session, job: Row) -> None:
         """Called once, in the transaction that ends a job, after `succeed`: `job.status` says how it ended.

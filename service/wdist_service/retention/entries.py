@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from wdist_service.monitor_tables import MonitorUpdate
 from wdist_service.retention.rules import Entry
 from wdist_service.sample_sets.service import is_in_use
 from wdist_service.tables import ACTIVE, TERMINAL, Artifact, Batch, Estimate, Evaluation, Job, SampleSet
@@ -68,7 +69,8 @@ def _last_uses(session: Session, *only: ColumnElement[bool]) -> dict[str, float]
     """The latest end of what used each sample set; `only` these estimates, and these evaluations."""
     used: dict[str, float] = {}
     of_queries = (row for query in _uses(*only) for row in session.execute(query))
-    for key, at in chain(of_queries, _label_uses(session, *only[:1])):
+    of_monitors = session.execute(_monitor_uses()).tuples() if not only else ()
+    for key, at in chain(of_queries, of_monitors, _label_uses(session, *only[:1])):
         used[key] = max(at or 0.0, used.get(key, 0.0))
     return used
 
@@ -97,6 +99,11 @@ def _uses(*only: ColumnElement[bool]) -> Iterator[Select[str, float | None]]:
         yield query.group_by(column)
     query = select(Evaluation.sample_set_id, func.max(Evaluation.finished_at))
     yield query.where(Evaluation.finished_at.is_not(None), *of_evaluations).group_by(Evaluation.sample_set_id)
+
+
+def _monitor_uses() -> Select[str, float | None]:
+    query = select(MonitorUpdate.sample_set_id, func.max(MonitorUpdate.finished_at))
+    return query.where(MonitorUpdate.finished_at.is_not(None)).group_by(MonitorUpdate.sample_set_id)
 
 
 def _label_uses(session: Session, *only: ColumnElement[bool]) -> Iterable[tuple[str, float]]:

@@ -18,6 +18,7 @@ from wdist_service.queue import owners
 from wdist_service.retention import entries
 from wdist_service.retention.entries import AT_ONCE
 from wdist_service.retention.events import Compaction
+from wdist_service.retention.monitored import surplus_of_monitors
 from wdist_service.retention.rules import DAY, Entry, Limits, Removal, by_tenant, surplus
 from wdist_service.sample_sets.service import SampleSets
 from wdist_service.settings import RetentionLimits, RetentionSettings
@@ -48,17 +49,35 @@ class Retention:
     def plan(self) -> Forgotten:
         """What `apply` would remove now; changes nothing."""
         now = time.time()
-        found = [each for kind in _KINDS for each in self._surplus(kind, now)]
-        return Forgotten(found, len(self._compact(now, is_dry=True).gone))
+        found = self._surplus_of_monitors(now)
+        found += [each for kind in _KINDS for each in self._surplus(kind, now)]
+        return Forgotten(
+            list({each.entry.id: each for each in reversed(found)}.values())[::-1],
+            len(self._compact(now, is_dry=True).gone),
+        )
 
     def apply(self) -> Forgotten:
         """Remove what goes beyond the limits. Returns what went; what came into use meanwhile stays."""
         now = time.time()
         # Kind by kind, so that sets are judged by the estimates that are left and by what was noted of the others.
-        went = [each for kind in _KINDS for each in self._surplus(kind, now) if self._remove(each)]
+        went = [each for each in self._surplus_of_monitors(now) if self._remove(each)]
+        went += [each for kind in _KINDS for each in self._surplus(kind, now) if self._remove(each)]
         for kind, count in sorted(Counter(each.entry.kind for each in went).items()):
             log.info("removed %s %s beyond the limits", count, f"{kind}s" if kind != "batch" else "batches")
         return Forgotten(went, len(self._compact(now, is_dry=False).gone))
+
+    def _surplus_of_monitors(self, now: float) -> list[Removal]:
+        """The sets of old updates of monitors, which go before other sets are counted."""
+        given = self._settings
+
+        def limits_of(tenant_id: str) -> list[RetentionLimits]:
+            return [given.tenants.get(tenant_id, given), given.server]
+
+        every = (given, given.server, *given.tenants.values())
+        if all(each.monitor_batches_days is None and each.monitor_batches_count is None for each in every):
+            return []
+        with self._database.read() as session:
+            return surplus_of_monitors(session, limits_of, now)
 
     def _surplus(self, kind: _Kind, now: float) -> list[Removal]:
         own = {tenant: kind.limits(limits) for tenant, limits in self._settings.tenants.items()}

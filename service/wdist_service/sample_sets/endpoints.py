@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -18,18 +13,18 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError
 from wdist_service import tenancy
 from wdist_service.decoding import formats
-from wdist_service.decoding.formats import Format, check_selection, is_kept_as_sent
+from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.decoding.runner import LevelsOf
-from wdist_service.errors import InvalidError, TooLargeError
+from wdist_service.errors import InvalidError
 from wdist_service.http.bodies import incoming, pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, Services, ServicesDep, require_json
-from wdist_service.http.executors import Executor
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.keys.quotas import Room
+from wdist_service.sample_sets.bodies import Sent, admit, check_digest, limited, parse_digest, receive_set
 from wdist_service.sample_sets.columns import called
 from wdist_service.sample_sets.receiving import Receiving
 from wdist_service.sample_sets.schemas import (
@@ -41,9 +36,7 @@ from wdist_service.sample_sets.schemas import (
     SendingLevels,
     sample_set_view,
 )
-from wdist_service.sample_sets.service import DigestError, NpyReceiver, SampleSets
-from wdist_service.settings import Settings
-from wdist_service.storage.files import Incoming
+from wdist_service.sample_sets.service import SampleSets
 from wdist_service.tables import SampleSet
 
 router = APIRouter(
@@ -52,9 +45,8 @@ router = APIRouter(
     responses=responses(401, 403, 503),
     route_class=BoundedRoute,
 )
-_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{1,64}):")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_BODIES = {
+BODIES = {
     **dict.fromkeys(BY_MEDIA_TYPE, _BINARY),
     "text/csv": {"schema": {"type": "string"}, "example": "carat,price\n0.23,326\n0.31,335\n"},
     "application/json": {
@@ -63,7 +55,7 @@ _BODIES = {
     },
 }
 
-_TABLES = {kind: _BODIES[kind] for kind, each in BY_MEDIA_TYPE.items() if each.has_columns}
+_TABLES = {kind: BODIES[kind] for kind, each in BY_MEDIA_TYPE.items() if each.has_columns}
 
 
 @router.post(
@@ -74,7 +66,7 @@ _TABLES = {kind: _BODIES[kind] for kind, each in BY_MEDIA_TYPE.items() if each.h
         201: {"headers": {"Location": {"schema": {"type": "string"}}}},
         **responses(400, 408, 409, 413, 415, 422, 507),
     },
-    openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
+    openapi_extra={"requestBody": {"required": True, "content": BODIES}},
 )
 async def create_sample_set(
     request: Request,
@@ -86,29 +78,8 @@ async def create_sample_set(
 ) -> SampleSetView:
     """Store an array, sent as the raw bytes of a file; other formats than .npy are converted to it."""
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
-    name, take = sending.name, sending.selection
-    check_selection(take, kind)
-    expected = _parse_digest(repr_digest)
-
-    room = Room(caller.tenant_id, caller.quota)
-    bodies, sets = services.executors["bodies"], services[SampleSets]
-    storing = services.executors["storage" if is_kept_as_sent(kind, take) else "decoding"]
-    left = await _admit(request, services, room, storing)
-    async with incoming(services.storage, bodies) as file:
-        if is_kept_as_sent(kind, take):
-            receiver = NpyReceiver(file, check=partial(_check_room, room, left))
-            with services[Receiving].within(room, left, receiver.feed) as feed:
-                await pump(request.stream(), feed, bodies)
-            row = await bodies.go_on(receiver.finish, caller.tenant_id, name)
-            add = partial(sets.add, file, row, room)
-        else:
-            with services[Receiving].within(room, left, _limited(file, services.settings, kind)) as feed:
-                await pump(request.stream(), feed, bodies)
-            await bodies.go_on(file.seal)
-            add = partial(sets.add_decoded, room, name, file, kind, take)
-        _check_digest(expected, file)
-        await check_still_allowed(services, caller)
-        row, is_new = await storing.run(add)
+    sent = Sent(kind, sending.name, sending.selection, repr_digest)
+    row, is_new = await receive_set(request, services, caller, sent)
     response.headers["Location"] = f"/v1/sample-sets/{row.id}"
     response.status_code = 201 if is_new else 200
     return sample_set_view(row)
@@ -134,14 +105,14 @@ async def create_sample_sets_by(
     """Store the rows of each level of one column as a set of its own, named `NAME: LEVEL`: all of them, or none."""
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
     take, levels_of = _reading_of_levels(sending, kind)
-    expected = _parse_digest(repr_digest)
+    expected = parse_digest(repr_digest)
     room = Room(caller.tenant_id, caller.quota)
     bodies, decoding = services.executors["bodies"], services.executors["decoding"]
-    left = await _admit(request, services, room, decoding)
+    left = await admit(request, services, room, decoding)
     async with incoming(services.storage, bodies) as file:
-        with services[Receiving].within(room, left, _limited(file, services.settings, kind)) as feed:
+        with services[Receiving].within(room, left, limited(file, services.settings, kind)) as feed:
             await pump(request.stream(), feed, bodies)
-        _check_digest(expected, file)
+        check_digest(expected, file)
         await bodies.go_on(file.seal)
         await check_still_allowed(services, caller)
         add = services[SampleSets].add_levels
@@ -163,57 +134,6 @@ def _reading_of_levels(sending: SendingLevels, kind: Format) -> tuple[Selection,
         raise InvalidError(str(error), field="by") from error
     check_selection(take, kind)
     return take, LevelsOf(sending.by, sending.levels)
-
-
-async def _admit(request: Request, services: Services, room: Room, storing: Executor) -> int | None:
-    """Refuse a body before it comes if it exceeds the quota, or if too many others wait for what would come next.
-
-    Returns how long one without a declared length may become; None: any length.
-    """
-    storing.check()
-    declared = request.headers.get("content-length")
-    return await services.executors["reads"].run(_admit_declared, services, room, declared)
-
-
-def _admit_declared(services: Services, room: Room, declared: str | None) -> int | None:
-    with services.database.read() as session:
-        room.admit(session, int(declared) if declared and declared.isdigit() else 0)
-        return room.left(session)
-
-
-def _check_room(room: Room, left: int | None, _shape: tuple[int, ...], declared: int) -> None:
-    """Reject an .npy file whose header declares more bytes than are left."""
-    if left is not None and declared > left:
-        raise room.refusal(left)
-
-
-def _limited(file: Incoming, settings: Settings, kind: Format) -> Callable[[memoryview], None]:
-    """A writer that enforces the size limit. The limit of inline JSON is low because it is parsed in memory."""
-    limit = settings.max_json_bytes if kind == "json" else settings.max_upload_bytes
-
-    def write(data: memoryview) -> None:
-        if file.bytes + len(data) > limit:
-            raise TooLargeError(
-                f"the body ({kind}) is longer than {limit:,} bytes; send the array as .npy", field="body"
-            )
-        file.write(data)
-
-    return write
-
-
-def _check_digest(expected: str | None, file: Incoming) -> None:
-    if expected is not None and expected != file.sha256:
-        raise DigestError("the body's sha256 is not the one in Repr-Digest; send it again", field="Repr-Digest")
-
-
-def _parse_digest(header: str | None) -> str | None:
-    """The hexadecimal sha256 of a Repr-Digest header (RFC 9530)."""
-    if header is None or not (match := _DIGEST.search(header)):
-        return None
-    try:
-        return base64.b64decode(match[1], validate=True).hex()
-    except binascii.Error:
-        raise DigestError("Repr-Digest is not base64", field="Repr-Digest") from None
 
 
 @router.get("", response_model=Page[SampleSetView], responses=responses(422))

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Text, cast, or_, select
+from sqlalchemy import Text, and_, cast, or_, select
 from sqlalchemy.orm import Session
 
 from wdist.data.tables.schema import TableSchema
@@ -24,6 +24,7 @@ from wdist_service.decoding.runner import Decoders, LevelsOf, NoRoomError, Repor
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Room, bytes_beside_files
+from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.coded import CodedStatistics
 from wdist_service.sample_sets.columns import called, checked_names, name_columns
@@ -262,8 +263,8 @@ class SampleSets:
             row = tenancy.find(session, SampleSet, tenant_id, sample_set_id, lock="update")
             if (row.used_at or 0.0) > unless_used_after:
                 raise ConflictError(f"{called(row)} was used again")
-            if is_in_use(session, row.id):
-                raise ConflictError(f"{called(row)} is used by a queued or running estimate; wait for it or cancel it")
+            if (use := use_of(session, row.id)) is not None:
+                raise ConflictError(f"{called(row)} is {use}")
             session.delete(row)
             return [row.sha256]
 
@@ -289,10 +290,39 @@ def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
 
 
 def is_in_use(session: Session, sample_set_id: str) -> bool:
-    """Whether a queued or running estimate or evaluation needs the set."""
+    """Whether a monitor, or a job that is queued or running, needs the set."""
+    return use_of(session, sample_set_id) is not None
+
+
+def use_of(session: Session, sample_set_id: str) -> str | None:
+    """What needs a set, as in "it is `used by ...`"; None if nothing does."""
+    if (monitored := _monitor_use(session, sample_set_id)) is not None:
+        return monitored
     evaluated = select(Evaluation.id).where(Evaluation.sample_set_id == sample_set_id)
     if session.execute(evaluated.where(Evaluation.status.in_(ACTIVE)).limit(1)).first():
-        return True
+        return "used by a queued or running evaluation; wait for it or delete it"
+    if _is_estimated(session, sample_set_id):
+        return "used by a queued or running estimate; wait for it or cancel it"
+    return None
+
+
+def _monitor_use(session: Session, sample_set_id: str) -> str | None:
+    """A monitor needs the reference of its current epoch, and an update its batch until it has ended."""
+    current = (
+        select(Monitor.id)
+        .join(MonitorEpoch, and_(MonitorEpoch.monitor_id == Monitor.id, MonitorEpoch.number == Monitor.epoch))
+        .where(MonitorEpoch.reference_id == sample_set_id)
+    )
+    if (monitor := session.scalars(current.limit(1)).first()) is not None:
+        return f"the reference of {monitor}; delete the monitor, or begin an epoch with another reference"
+    updates = select(MonitorUpdate.id).where(MonitorUpdate.sample_set_id == sample_set_id)
+    if (update := session.scalars(updates.where(MonitorUpdate.status.in_(ACTIVE)).limit(1)).first()) is not None:
+        return f"the batch of {update}, which has not ended; wait for it or cancel it"
+    return None
+
+
+def _is_estimated(session: Session, sample_set_id: str) -> bool:
+    """Whether a queued or running estimate needs the set."""
     for column in (Estimate.source_id, Estimate.target_id):
         query = select(Estimate.id).where(column == sample_set_id, Estimate.status.in_(ACTIVE)).limit(1)
         if session.execute(query).first() is not None:

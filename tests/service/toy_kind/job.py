@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -27,8 +28,9 @@ class CountKind(JobKind[Count]):
             raise UnworkableError("nobody knows how far to count")
         return Work(payload, {})
 
-    def succeed(self, session: Session, job: Count, values: dict[str, Any]) -> None:
+    def succeed(self, session: Session, job: Count, values: dict[str, Any]) -> Sequence[str]:
         job.payload = {**(job.payload or {}), **values}
+        return ()
 
 
 COUNT = CountKind()

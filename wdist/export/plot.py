@@ -1,4 +1,4 @@
-"""Plots of a result with matplotlib."""
+"""Plots with matplotlib."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 def draw_result(result: Result) -> Figure:
     """Plot the bound beside simpler estimates, the training curve, and both sets' scores. See `Result.plot`."""
+    figure = picture((12, 3.2))
+    interval, curve, histogram = figure.subplots(1, 3, width_ratios=(4, 3, 3))
+    _interval(interval, result)
+    _curve(curve, result)
+    _histogram(histogram, result)
+    return figure
+
+
+def picture(size: tuple[float, float]) -> Figure:
+    """An empty figure of this size in inches. Raises WdistError if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -29,12 +39,7 @@ def draw_result(result: Result) -> Figure:
             self.savefig(file, format="png", dpi=100)
             return file.getvalue()
 
-    figure = Picture(figsize=(12, 3.2), layout="constrained")
-    interval, curve, histogram = figure.subplots(1, 3, width_ratios=(4, 3, 3))
-    _interval(interval, result)
-    _curve(curve, result)
-    _histogram(histogram, result)
-    return figure
+    return Picture(figsize=size, layout="constrained")
 
 
 def _interval(axes: Any, result: Result) -> None:

@@ -1,0 +1,1 @@
+"""`wdist monitor`: batch after batch compared with one reference, in a local folder."""

@@ -1,0 +1,58 @@
+"""What a set holds, whatever its file format, its types and the order of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wdist.data.samples import SampleSet
+from wdist.data.tables.schema import TableColumn
+
+_BLOCK_NUMBERS = 1 << 20
+
+
+def content_sha256(samples: SampleSet) -> str:
+    """A digest that is equal for sets of the same rows in any order, stored in any type and file format.
+
+    SHA-256 of the sorted SHA-256 digests (their first 16 bytes) of the rows, each of float64 values in the user's
+    units; levels of a category and their codes do not matter, but their names do. Column names do not count.
+    """
+    table = samples.table
+    digests, step = [], max(1, _BLOCK_NUMBERS // max(1, samples.dimension))
+    names = [] if table is None else [_digests_of_levels(column) for column in table.columns]
+    for start in range(0, samples.n, step):
+        block = _numbers(samples, slice(start, start + step)) + 0.0  # -0.0 becomes 0.0
+        block[np.isnan(block)] = np.nan  # one pattern of bits
+        for k, levels in enumerate(names):
+            if levels is not None:
+                present = ~np.isnan(block[:, k])
+                block[present, k] = levels[block[present, k].astype(np.intp)]
+        digests += [hashlib.sha256(row.tobytes()).digest()[:16] for row in np.ascontiguousarray(block, dtype="<f8")]
+    whole = hashlib.sha256(f"wdist content 1 {samples.n}x{samples.dimension}\n".encode("ascii"))
+    whole.update(b"".join(sorted(digests)))
+    return whole.hexdigest()
+
+
+def _numbers(samples: SampleSet, part: slice) -> NDArray[np.float64]:
+    """Rows as numbers, flat, (n, d); those of a table as codes, before they are encoded."""
+    if samples.is_image:
+        rows = samples.rows(part)
+        return rows.reshape(len(rows), -1)
+    block = np.asarray(samples.array[part], dtype=np.float64)
+    return block.reshape(len(block), -1)
+
+
+def _digests_of_levels(column: TableColumn) -> NDArray[np.float64] | None:
+    """A number for each level of a category, from its name; None for other columns."""
+    if column.kind != "category":
+        return None
+    return np.array([_number_of(level) for level in column.levels] or [0.0])
+
+
+def _number_of(level: Any) -> float:
+    digest = hashlib.sha256(json.dumps(level).encode()).digest()
+    return float(int.from_bytes(digest[:6], "big"))

@@ -1,0 +1,308 @@
+"""A monitor on the disk: a folder in which one small file says what counts of the others.
+
+monitor.json          format, figures, and names, sizes and digests of the other files; replacing it is the commit
+state-K.safetensors   what the next update needs: written whole before the commit that names it
+reference-K.npy       rows of the reference, as they were read, so that the folder needs no other file
+history.jsonl         one line for each update; bytes beyond those that the commit counts do not count
+lock                  held during a change
+
+A process that is killed, or a power cut, leaves the folder as it was before a change or as it is after it. What such an
+end leaves behind is removed by the next change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import wdist
+from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
+from wdist.definitions.reading import Reading, Selection
+from wdist.durable import replace_file, sync_folder
+from wdist.errors import OptionError, WdistError
+from wdist.monitoring.lock import PATIENCE, locked
+
+if TYPE_CHECKING:
+    from wdist.data.sources.files import FileRows
+
+FORMAT = 1
+COMMIT, HISTORY, LOCK = "monitor.json", "history.jsonl", "lock"
+_OURS = ("state-", "reference-", COMMIT, HISTORY, LOCK)
+_BLOCK_BYTES = 1 << 24
+_RESTORE = "restore the folder from a backup, or create the monitor again"
+
+S = TypeVar("S")
+
+
+class Kept(Protocol):
+    """What `write` puts into a file."""
+
+    def write(self, path: Path) -> None: ...
+
+
+class KeptFile(BaseModel):
+    """A file that does not change: its name and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class KeptReference(KeptFile):
+    """The rows of a reference, what is known of them, and how they were read. See `FileRows`."""
+
+    given: str
+    columns: list[str] | None = None
+    table: dict[str, Any] | None = None
+    notes: list[str] = []
+    reading: Reading = Reading()
+
+
+class Commit(BaseModel):
+    """The content of monitor.json."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wdist_monitor: int
+    library: str
+    generation: int
+    figures: MonitorFigures
+    state: KeptFile
+    reference: KeptReference
+    history_bytes: int = 0
+    history_sha256: str = ""
+
+
+class MonitorFolder:
+    """A folder that holds a monitor.
+
+    Attributes:
+        commit: what counted when it was last read: see `refresh`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises WdistError if there is no monitor, if it is damaged, or if a later version of wdist wrote it."""
+        self.path = Path(path)
+        self.commit = self._read()
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        state: Kept,
+        reference: FileRows,
+        reading: Reading,
+        figures: MonitorFigures,
+        history: Sequence[UpdateFigures] = (),
+    ) -> MonitorFolder:
+        """Make the folder with a monitor.
+
+        Raises OptionError if it holds a monitor already, or anything else.
+        """
+        folder = cls.__new__(cls)
+        folder.path = Path(path)
+        refuse_full(folder.path)
+        is_new = not folder.path.exists()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if is_new:
+            sync_folder(folder.path.parent)
+        with locked(folder.path / LOCK):
+            refuse_full(folder.path)
+            folder._clear({LOCK})
+            kept = folder._write_reference(reference, reading, 1)
+            empty = KeptFile(file="", sha256="")
+            folder.commit = _commit(0, figures=figures, state=empty, reference=kept)
+            folder.save(state, figures, history)
+        return folder
+
+    @contextmanager
+    def locked(self, seconds: float = PATIENCE) -> Iterator[None]:
+        """Alone with the folder, of which the last commit is read: for a change. Waits for others; see `locked`."""
+        with locked(self.path / LOCK, seconds):
+            self.refresh()
+            yield
+
+    def refresh(self) -> bool:
+        """Read what counts now; whether it is another commit than before."""
+        before, self.commit = self.commit.generation, self._read()
+        return before != self.commit.generation
+
+    def save(
+        self,
+        state: Kept,
+        figures: MonitorFigures,
+        updates: Sequence[UpdateFigures] = (),
+        reference: tuple[FileRows, Reading] | None = None,
+    ) -> None:
+        """Commit a state, the updates that led to it, and perhaps a new reference. The lock is held."""
+        before = self.commit
+        generation = before.generation + 1
+        kept = before.reference if reference is None else self._write_reference(*reference, generation)
+        path = self.path / f"state-{generation}.safetensors"
+        state.write(path)
+        size, digest = self._append(updates)
+        self.commit = _commit(
+            generation,
+            figures=figures,
+            state=KeptFile(file=path.name, sha256=_sha256(path)),
+            reference=kept,
+            history_bytes=size,
+            history_sha256=digest,
+        )
+        try:
+            replace_file(self.path / COMMIT, (self.commit.model_dump_json(indent=1) + "\n").encode())
+        except BaseException:
+            self.commit = before
+            raise
+        self._clear({COMMIT, HISTORY, LOCK, path.name, kept.file})
+
+    def state(self, read: Callable[[Path], S]) -> S:
+        """The state, by its reader. The lock is held. Raises WdistError if it is damaged."""
+        return read(self._checked(self.commit.state))
+
+    def reference(self) -> FileRows:
+        """The rows of the reference, mapped into memory.
+
+        Raises WdistError if they are damaged.
+        """
+        from wdist.data.sources.files import FileRows
+        from wdist.data.tables.schema import TableSchema
+
+        kept = self.commit.reference
+        array = np.load(self._checked(kept), mmap_mode="r", allow_pickle=False)
+        table = None if kept.table is None else TableSchema.from_json(kept.table)
+        return FileRows(kept.given, array, kept.columns, table, tuple(kept.notes), Selection.of(kept.reading))
+
+    def history(self) -> list[UpdateFigures]:
+        """All updates, oldest first. Raises WdistError if their file is damaged."""
+        path, size = self.path / HISTORY, self.commit.history_bytes
+        try:
+            with path.open("rb") as file:
+                content = file.read(size)
+        except OSError as error:
+            raise WdistError(f"{path} cannot be read: {error.strerror or error}; {_RESTORE}") from error
+        lines = content.splitlines(keepends=True)
+        digest = ""
+        for line in lines:
+            digest = _chained(digest, line)
+        if len(content) != size or digest != self.commit.history_sha256:
+            raise WdistError(f"{path} is damaged: {_RESTORE}")
+        return [UpdateFigures.model_validate_json(line) for line in lines]
+
+    def _read(self) -> Commit:
+        path = self.path / COMMIT
+        try:
+            document = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise WdistError(f"{self.path} holds no monitor: create one there, or name another folder") from None
+        except OSError as error:
+            raise WdistError(f"{path} cannot be read: {error.strerror or error}") from error
+        except ValueError:
+            raise WdistError(f"{path} is damaged: {_RESTORE}") from None
+        version = document.get("wdist_monitor") if isinstance(document, dict) else None
+        if isinstance(version, int) and version > FORMAT:
+            by = document.get("library", "a later version")
+            raise WdistError(
+                f"{self.path} holds a monitor of format {version}, written by wdist {by}; this is wdist "
+                f"{wdist.__version__}, which reads format {FORMAT}: update wdist"
+            )
+        try:
+            return Commit.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise WdistError(f"{path} is damaged ({where}: {first['msg']}): {_RESTORE}") from None
+
+    def _checked(self, kept: KeptFile) -> Path:
+        """The path of a file with the content that was committed."""
+        path = self.path / kept.file
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            raise WdistError(f"{path} cannot be read: {error.strerror or error}; {_RESTORE}") from error
+        if digest != kept.sha256:
+            raise WdistError(f"{path} is damaged: {_RESTORE}")
+        return path
+
+    def _append(self, updates: Sequence[UpdateFigures]) -> tuple[int, str]:
+        """Write further lines behind those that count; the number of bytes and the digest of all."""
+        size, digest = self.commit.history_bytes, self.commit.history_sha256
+        path = self.path / HISTORY
+        if size and (not path.is_file() or path.stat().st_size < size):
+            raise WdistError(f"{path} is damaged: {_RESTORE}")
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            file.truncate(size)
+            file.seek(size)
+            for update in updates:
+                line = update.model_dump_json().encode() + b"\n"
+                size, digest = size + len(line), _chained(digest, line)
+                file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self.path)
+        return size, digest
+
+    def _write_reference(self, rows: FileRows, reading: Reading, number: int) -> KeptReference:
+        """Write rows in blocks; the file is on the disk when this returns."""
+        path = self.path / f"reference-{number}.npy"
+        array = rows.array
+        with path.open("wb") as file:
+            dtype = np.dtype(array.dtype)
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(array.shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            bytes_a_row = max(1, dtype.itemsize * int(np.prod(array.shape[1:])))
+            step = max(1, _BLOCK_BYTES // bytes_a_row)
+            for start in range(0, len(array), step):
+                file.write(np.ascontiguousarray(array[start : start + step]).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self.path)
+        return KeptReference(
+            file=path.name,
+            sha256=_sha256(path),
+            given=rows.given,
+            columns=rows.columns,
+            table=None if rows.table is None else rows.table.to_json(),
+            notes=list(rows.notes),
+            reading=reading,
+        )
+
+    def _clear(self, kept: set[str]) -> None:
+        """Remove what earlier commits and interrupted changes left."""
+        for path in self.path.iterdir():
+            if path.name.startswith(_OURS) and path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+def refuse_full(path: Path) -> None:
+    """Raise OptionError unless a monitor can be created here: where nothing is, in an empty folder, or in one that a
+    killed creation left."""
+    if (path / COMMIT).exists():
+        raise OptionError(f"{path} holds a monitor already: open it, or name another folder")
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"{path} is a file: name a new folder for the monitor")
+    if path.is_dir():
+        other = next((entry.name for entry in path.iterdir() if not entry.name.startswith(_OURS)), None)
+        if other is not None:
+            raise OptionError(f"{path} holds other files, such as {other}: name a new folder for the monitor")
+
+
+def _commit(generation: int, **kept: Any) -> Commit:
+    return Commit(wdist_monitor=FORMAT, library=wdist.__version__, generation=generation, **kept)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _chained(digest: str, line: bytes) -> str:
+    """The digest of a history that is one line longer."""
+    return hashlib.sha256(digest.encode() + line).hexdigest()

@@ -1,0 +1,340 @@
+"""`Monitor`: one reference, and batch after batch compared with it, in memory or in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack, get_args
+
+from wdist.definitions.alarms import alarms_after
+from wdist.definitions.arguments import MonitorArguments
+from wdist.definitions.docstrings import entries
+from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures, When
+from wdist.definitions.reading import Reading, Selection
+from wdist.definitions.refusals import checked
+from wdist.definitions.updates import ExportFormat, exported
+from wdist.durable import replace_file
+from wdist.errors import OptionError
+from wdist.monitoring.folder import MonitorFolder, refuse_full
+from wdist.monitoring.options import monitor_options, takes_monitor_options
+from wdist.monitoring.words import monitor_html, monitor_text, update_html, update_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wdist.data.sources.files import FileRows
+    from wdist.monitoring.options import MonitorOptions
+    from wdist.monitoring.reference import Reference
+    from wdist.monitoring.state import MonitorState
+    from wdist.training.progress import Progress
+
+
+class Update(UpdateFigures):
+    """What one batch says: by itself, and as a part of its monitor's series.
+
+    Attributes:
+        {figures}
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return f"<Update {self.number}: {self.meaning}>"
+
+    def __str__(self) -> str:
+        return update_text(self)
+
+    def _repr_html_(self) -> str:
+        return update_html(self)
+
+
+Update.__doc__ = (Update.__doc__ or "").replace("{figures}", entries(UpdateFigures).strip())
+
+
+class Monitor:
+    """Compares batch after batch with one reference, and raises an alarm when the distance is shown to be too large.
+
+    The reference is split once. Each batch trains the last critic on, and is tested on rows of its own. With
+    probability `confidence`, all bounds of the series hold and no alarm is ever false, however many batches there are.
+
+    With a folder, each update is saved as a whole before it is answered: after a crash, the folder is as it was before
+    an update or as it is after it. Processes that update one folder wait for each other.
+    """
+
+    def __init__(
+        self, reference: Any, *, folder: str | Path | None = None, **arguments: Unpack[MonitorArguments]
+    ) -> None:
+        """Begin with a reference; nothing is trained before the first update.
+
+        Args:
+            reference: rows, as `estimate_w1` takes them: independent draws, none of which a batch will have.
+            folder: a new folder for the monitor and a copy of the reference; None keeps both in memory.
+            {options}
+            {reading}
+
+        thresholds may be one number, that of the distance. name is by default that of the folder.
+
+        Raises:
+            SampleError: the reference cannot be used; the message names the row and the column.
+            OptionError: an option is unknown or out of range, or the folder holds something.
+        """
+        given: dict[str, Any] = dict(arguments)
+        if folder is not None:
+            refuse_full(Path(folder))  # now, not after the reference was read
+            given.setdefault("name", Path(folder).resolve().name)
+        options, reading = _checked(given)
+        self._folder: MonitorFolder | None = None
+        self._history: list[Update] = []
+        self._rows, self._reading = _rows_of(reference, reading), reading
+        state, opened = _begun(self._rows, options, reading)
+        self._parts: tuple[MonitorState, Reference] | None = (state, opened)
+        self._figures = state.figures(None)
+        if folder is not None:
+            self.save(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Monitor:
+        """The monitor in a folder.
+
+        Raises WdistError if there is none, if a file is damaged, or if a later version of wdist wrote it.
+        """
+        monitor = cls.__new__(cls)
+        monitor._folder = MonitorFolder(folder)
+        monitor._figures = monitor._folder.commit.figures
+        monitor._history, monitor._parts = [], None
+        return monitor
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the monitor is kept; None for one in memory."""
+        return None if self._folder is None else self._folder.path
+
+    @property
+    def figures(self) -> MonitorFigures:
+        """What the monitor compares with, its error budget, and where it stands."""
+        self._catch_up()
+        return self._figures
+
+    @property
+    def reading(self) -> Reading:
+        """How the reference was read, and batches are."""
+        return self._reading if self._folder is None else self._folder.commit.reference.reading
+
+    @property
+    def name(self) -> str:
+        return self._figures.name
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return self.figures.thresholds
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """The alarms that are on."""
+        return self.figures.alarms
+
+    @property
+    def history(self) -> list[Update]:
+        """All updates, oldest first, those of earlier epochs included."""
+        self._catch_up()
+        if self._folder is not None and len(self._history) != self._figures.updates:
+            self._history = [Update(**vars(update)) for update in self._folder.history()]
+        return list(self._history)
+
+    def update(
+        self,
+        batch: Any,
+        at: When | date | None = None,
+        name: str | None = None,
+        progress: bool | Callable[[Progress], object] | None = None,
+    ) -> Update:
+        """Compare one more batch with the reference.
+
+        Args:
+            batch: rows with the columns of the reference, read as it was; at least 100, and none that an earlier batch
+                or the reference had.
+            at: time of the batch, a number or a date or time (ISO 8601), later than that of the batch before. A monitor
+                takes one of the two, or none.
+            name: what the batch is called; by default its file.
+            progress: True shows a line on standard error; a function is called with each `Progress`.
+
+        Raises:
+            RepeatedBatchError: a batch with this content was seen before.
+            SampleError: the batch cannot be used.
+            OptionError: `at` is not later than that of the batch before, or of the other kind.
+            WdistError: another process has been changing the folder for ten minutes, or a file of it is damaged.
+        """
+        from wdist.monitoring.update import update
+        from wdist.training.progress_line import ProgressLine
+
+        with self._alone():
+            state, reference = self._current()
+            with ProgressLine(progress or False) as tell:
+                state, figures = update(state, reference, batch, at=at, name=name, progress=tell)
+            self._keep((state, reference), figures)
+            return Update(**vars(figures))
+
+    def set_thresholds(self, *, distance: float | None = None, columns: Mapping[str, float] | None = None) -> None:
+        """Say when an alarm is raised from now on. What is left out goes back to its default.
+
+        Args:
+            distance: alarm when the distance is shown to be above this; None: above the tolerance.
+            columns: alarm when the distance of a column by itself is shown to be above this, by its name.
+
+        The alarms that are on become those that these thresholds would have raised. No error is spent by a change.
+        """
+        thresholds = checked(Thresholds, {"distance": distance, "columns": dict(columns or {})})
+        with self._alone():
+            state, reference = self._current()
+            alarms = alarms_after(self.history, thresholds, self._figures.tolerance)
+            self._keep((state.with_thresholds(thresholds, alarms), reference))
+
+    @takes_monitor_options
+    def new_epoch(self, reference: Any, **arguments: Unpack[MonitorArguments]) -> None:
+        """Begin again with a new reference: after a drift that is there to stay, or a change of options.
+
+        Args:
+            reference: rows that were no reference of this monitor before.
+            {reading}
+            {options}
+
+        Options that are left out stay as they are. The error of the monitor is shared with the epochs before and to
+        come, so that all bounds of all epochs hold together.
+        """
+        with self._alone():
+            state, _ = self._current()
+            given = {**dict(state.options), **self.reading.model_dump(exclude_defaults=True), **arguments}
+            options, reading = _checked(given)
+            rows = _rows_of(reference, reading)
+            self._keep(_begun(rows, options, reading, after=state), reference=(rows, reading))
+            self._rows, self._reading = rows, reading
+
+    def save(self, folder: str | Path) -> None:
+        """Keep a monitor in a new folder, together with its reference, from now on. Later updates are saved there.
+
+        Raises OptionError if the folder holds something, or if the monitor has a folder already.
+        """
+        if self._folder is not None:
+            raise OptionError(f"this monitor is kept in {self._folder.path} already: copy that folder")
+        state, _ = self._current()
+        self._folder = MonitorFolder.create(folder, state, self._rows, self._reading, self._figures, self._history)
+
+    def export(self, path: str | Path | None = None, *, format: ExportFormat | None = None) -> str:  # noqa: A002
+        """All updates as CSV, one row for each, or as JSON lines with all figures; written to `path` if there is one.
+
+        Args:
+            path: of the file; its ending, .csv or .jsonl, says the format.
+            format: "csv" or "jsonl"; by default by the ending of `path`, else CSV.
+
+        Returns the text. Text in CSV that a spreadsheet would compute begins with an apostrophe.
+        """
+        if format is None:
+            format = "jsonl" if str(path).endswith((".jsonl", ".ndjson")) else "csv"  # noqa: A001
+        if format not in get_args(ExportFormat):
+            raise OptionError(f"format is {format!r}; it must be 'csv' or 'jsonl'")
+        text = "".join(exported(self.history, format))
+        if path is not None:
+            replace_file(Path(path), text.encode())
+        return text
+
+    def plot(self) -> Figure:
+        """Plot both ends and the value of each update, the alarm line, and the evidence of the series.
+
+        Returns a matplotlib Figure. Updates of earlier epochs are grey; those with an alarm are red.
+
+        Raises:
+            WdistError: if matplotlib is not installed.
+        """
+        from wdist.monitoring.timeline import draw_timeline
+
+        return draw_timeline(self.figures, self.history)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The monitor and its history as plain JSON types."""
+        figures = self.figures.model_dump(mode="json")
+        return figures | {"history": [update.to_dict() for update in self.history]}
+
+    def __repr__(self) -> str:
+        return f"<Monitor {self.name!r}: {self._figures.updates} updates{', ALARM' if self._figures.alarms else ''}>"
+
+    def __str__(self) -> str:
+        return monitor_text(self.figures, self.history)
+
+    def _repr_html_(self) -> str:
+        return monitor_html(self.figures, self.history)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no other process change the folder meanwhile; what others changed before is read."""
+        if self._folder is None:
+            yield
+            return
+        with self._folder.locked():
+            self._catch_up()
+            yield
+
+    def _catch_up(self) -> None:
+        """Read what other processes committed."""
+        if self._folder is not None and self._folder.refresh():
+            self._figures, self._history, self._parts = self._folder.commit.figures, [], None
+
+    def _current(self) -> tuple[MonitorState, Reference]:
+        """The state and the reference, which a monitor in a folder reads when they are needed."""
+        from wdist.monitoring.reference import open_reference
+        from wdist.monitoring.state import MonitorState
+
+        if self._parts is None:
+            assert self._folder is not None  # noqa: S101 - one in memory has its parts
+            state = self._folder.state(MonitorState.read)
+            rows = self._folder.reference()
+            self._parts = state, open_reference(rows, state.reference.name, state.options, state.reading)
+        return self._parts
+
+    def _keep(
+        self,
+        parts: tuple[MonitorState, Reference],
+        update: UpdateFigures | None = None,
+        reference: tuple[FileRows, Reading] | None = None,
+    ) -> None:
+        """What counts from now on; in a folder, it is on the disk when this returns. reference: a new one."""
+        figures = parts[0].figures(self._figures.last if update is None else update)
+        updates = [] if update is None else [update]
+        if self._folder is not None:
+            self._folder.save(parts[0], figures, updates, reference)
+        if self._folder is None or len(self._history) == self._figures.updates:
+            self._history += [Update(**vars(each)) for each in updates]
+        self._parts, self._figures = parts, figures
+
+
+Monitor.__init__ = takes_monitor_options(Monitor.__init__)  # type: ignore[method-assign]
+
+
+def _checked(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:
+    """Options and reading; thresholds may be a number, that of the distance, or a mapping. Raises OptionError."""
+    wanted = given.get("thresholds")
+    if not isinstance(wanted, Thresholds):
+        wanted = wanted if isinstance(wanted, Mapping) else {"distance": wanted}
+        wanted = checked(Thresholds, wanted)
+    return monitor_options({**given, "thresholds": wanted})
+
+
+def _begun(
+    rows: FileRows, options: MonitorOptions, reading: Reading, after: MonitorState | None = None
+) -> tuple[MonitorState, Reference]:
+    """The first epoch of a monitor, or the next one."""
+    from wdist.monitoring.reference import open_reference
+    from wdist.monitoring.update import begin
+
+    opened = open_reference(rows, None, options, reading)
+    return begin(opened, options, after=after), opened
+
+
+def _rows_of(reference: Any, reading: Reading) -> FileRows:
+    from wdist.data.sources.rows import rows_of
+
+    name = str(reference) if isinstance(reference, str | Path) else "the reference"
+    return rows_of(reference, name, Selection.of(reading))

@@ -1,0 +1,90 @@
+"""The reference of a monitor, opened: rows, digests, and the split of an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from wdist.data.content import content_sha256
+from wdist.data.samples import SampleSet, open_samples
+from wdist.data.splits import MINIMUM_ROWS
+from wdist.definitions.reading import Reading, Selection
+from wdist.errors import OptionError, SampleError
+from wdist.estimate import called
+from wdist.monitoring.frame import with_table
+from wdist.monitoring.options import MonitorOptions
+from wdist.witness import WITNESS_COLUMNS
+
+
+@dataclass
+class Reference:
+    """A reference: what batches are compared with.
+
+    samples: its rows. reading: how they were read, as batches will be.
+    """
+
+    samples: SampleSet
+    reading: Reading
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.samples.name
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table, which thresholds may name; none of images and of wide tables."""
+        if self.samples.is_image:
+            return []
+        names = self.samples.columns if self.samples.table is None else self.samples.table.names
+        return names if len(names) <= WITNESS_COLUMNS else []
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of rows, their order and what they mean, by which an update knows the reference of its monitor."""
+        table = None if self.samples.table is None else self.samples.table.to_json()
+        return hashlib.sha256(f"{self.samples.sha256}\n{json.dumps(table)}".encode()).hexdigest()
+
+    @cached_property
+    def content(self) -> str:
+        """Digest of the rows in any order, by which a monitor knows rows that it has used before."""
+        return content_sha256(self.samples)
+
+
+def open_reference(
+    reference: Any, name: str | None = None, options: MonitorOptions | None = None, reading: Reading | None = None
+) -> Reference:
+    """Open the reference of a monitor.
+
+    reference: rows, as `wdist.estimate_w1` takes them. name: what messages call it; by default its file, or "the
+    reference". options: of the monitor, for the layout of images. reading: how its files and those of batches are read.
+
+    Raises SampleError if it cannot be used, OptionError if an option does not fit it.
+    """
+    options, reading = options or MonitorOptions(), reading or Reading()
+    samples = open_rows(reference, name or called(reference, "the reference"), options, reading)
+    if samples.n < MINIMUM_ROWS:
+        raise SampleError(f"{samples.name}: {samples.n} rows are too few; at least {MINIMUM_ROWS} are needed")
+    opened = Reference(samples, reading)
+    for column in options.thresholds.columns:
+        check_column(column, opened.columns)
+    return opened
+
+
+def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -> SampleSet:
+    """A reference or a batch, with a schema if missing values are levels."""
+    return with_table(open_samples(rows, name, options.layout, take=Selection.of(reading)))
+
+
+def check_column(column: str, columns: list[str]) -> None:
+    """Raise OptionError for a threshold of a column that is none of the reference's."""
+    if column not in columns:
+        if not columns:
+            raise OptionError(
+                f"thresholds: {column!r} cannot have one: columns have figures in tables of at most {WITNESS_COLUMNS}"
+            )
+        known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known}")

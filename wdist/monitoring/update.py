@@ -1,0 +1,241 @@
+"""One update of a monitor: train on from the last critic, look at the test rows once, and say what they show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from wdist.certify import unit_in_words
+from wdist.critics.base import CriticConfig, FittedConfig
+from wdist.critics.cost import default_steps
+from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, reading_warnings
+from wdist.data.content import content_sha256
+from wdist.data.pair import SamplePair
+from wdist.data.samples import SampleSet
+from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
+from wdist.definitions.alarms import next_alarms
+from wdist.definitions.monitoring import UpdateFigures
+from wdist.definitions.times import checked_time
+from wdist.errors import OptionError, RepeatedBatchError, SampleError
+from wdist.estimate import called, chosen_device
+from wdist.inference.mean_bounds import check_confidence
+from wdist.inference.series.evidence import Evidence
+from wdist.monitoring.frame import Frame
+from wdist.monitoring.meaning import meaning_of
+from wdist.monitoring.options import MonitorOptions
+from wdist.monitoring.reference import Reference, open_rows
+from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, WarmCritic
+from wdist.monitoring.statements import Statements, evidence_after
+from wdist.nn.torch_state import own_torch_state
+from wdist.streams import Purpose, stream
+from wdist.training.halving import Budget, contenders
+from wdist.training.progress import Progress, Reporter
+from wdist.training.selection import Candidate, CriticSelection
+
+WARM_SHARE = 4  # an update takes a quarter of the steps of a critic that is trained from its start
+PAUSED = (
+    "the monitor was paused in this epoch: the bounds of the series hold if its results did not decide the pause; else "
+    "begin a new epoch"
+)
+
+
+def begin(reference: Reference, options: MonitorOptions, after: MonitorState | None = None) -> MonitorState:
+    """A monitor before its first update; with `after`, the next epoch of that one.
+
+    The reference is split once for the whole epoch. Its select rows fix the unit, its train rows train every critic,
+    and its test rows score every one. An epoch is for a new reference: its rows must be none that the monitor has seen,
+    because the test rows of an epoch are fresh. It may change every option but the confidence.
+
+    Raises SampleError for a reference that was one before, or a batch, OptionError for another confidence.
+    """
+    epoch, stream_number = 1, 0
+    if after is not None:
+        if options.confidence != after.options.confidence:
+            raise OptionError(
+                f"confidence is {options.confidence:g}, and the monitor has {after.options.confidence:g}: all epochs "
+                "share one error; leave it out"
+            )
+        epoch, stream_number = after.epoch + 1, after.split_of_reference + after.updates_in_epoch + 1
+        _refuse_seen_reference(reference, after)
+    split = split_rows(reference.samples.n, options.seed, stream_number)
+    frame = Frame.of(reference.samples, split, options.scale, options.category_cost)
+    framed = frame.framed(reference.samples)
+    contenders(options.critic, framed.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
+    units = unit_in_words(framed, frame.scaling)
+    record = ReferenceRecord(
+        reference.name, reference.samples.n, reference.sha256, units, tuple(reference.columns)
+    )  # fmt: skip
+    state = MonitorState(
+        options, reference.reading, epoch, 0, 0, stream_number, record, frame,
+        Evidence.begin(options.alpha, epoch, options.tolerance), references=(reference.content,),
+    )  # fmt: skip
+    if after is None:
+        return state
+    return replace(
+        state, updates=after.updates, references=(*after.references, reference.content), batches=after.batches,
+        last_at=after.last_at,
+    )  # fmt: skip
+
+
+@own_torch_state()
+def update(
+    state: MonitorState,
+    reference: Reference,
+    batch: Any,
+    *,
+    at: Any = None,
+    name: str | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> tuple[MonitorState, UpdateFigures]:
+    """Compare a batch with the reference, and return the monitor after that and what the batch says.
+
+    The state that is given stays as it is; the same arguments give the same bits (`seconds` apart).
+
+    Args:
+        state: of the monitor before this batch.
+        reference: of its epoch.
+        batch: its rows, as `wdist.estimate_w1` takes them: independent draws, none of which is in another batch.
+        at: time of the batch: a number, or a date or time; later than that of the batch before.
+        name: what the batch is called; by default its file, or its number.
+        progress: called with a `Progress` during training.
+        should_stop: called before each step of training; once it returns true, there is no update.
+
+    Raises:
+        RepeatedBatchError: a batch of the same rows was seen before.
+        SampleError: the batch cannot be used; the message names the row and the column.
+        OptionError: `at` is no time, or not later than the last one.
+        Stopped: should_stop() returned true.
+    """
+    reporter = Reporter(progress, should_stop)
+    started = reporter.started
+    number, t = state.updates + 1, state.updates_in_epoch + 1
+    opened, content = _open(state, reference, batch, name, number)
+    moment = checked_time(at, state.last_at)
+    split = split_rows(opened.n, state.options.seed, state.split_of_reference + t)
+    pair, warnings = _pair(state, reference, opened, split, t)
+    selection = _trained(state, pair, reporter)
+    candidates = selection.candidates()
+    chosen = max(_competing(candidates, state.options.critic), key=lambda candidate: candidate.select_value)
+    statements = Statements(state, reference.samples, opened, pair, chosen.critic)
+    evidence, collector = evidence_after(state, pair, statements)
+    figures = UpdateFigures(
+        number=number,
+        epoch=state.epoch,
+        at=moment,
+        name=opened.name if name is None else name,
+        sha256=content,
+        rows={"train": len(split.train), "select": len(split.select), "test": len(split.test)},
+        **statements.figures(),
+        evidence=evidence.value,
+        evidence_limit=evidence.limit,
+        critic=chosen.critic.family,
+        steps=sum(candidate.record.step for candidate in candidates),
+        seconds=0.0,
+        warnings=[*warnings, *([PAUSED] if state.was_paused else []), *statements.warnings]
+        + [warning for candidate in candidates for warning in candidate.record.warnings],
+        meaning="",
+    )
+    alarms = next_alarms(state.alarms, figures, state.options.thresholds, state.options.tolerance)
+    figures = figures.model_copy(update={"alarms": alarms})
+    figures = figures.model_copy(
+        update={"meaning": meaning_of(figures, state), "seconds": time.perf_counter() - started}
+    )  # fmt: skip
+    warm = selection.trained_weights()
+    after = replace(
+        state,
+        updates=number,
+        updates_in_epoch=t,
+        evidence=evidence,
+        collector=collector,
+        warm=None if warm is None else WarmCritic(warm[0], {name: each.numpy() for name, each in warm[1].items()}),
+        previous=PreviousRows.of(opened, split.test),
+        batches={**state.batches, content: number},
+        last_at=state.last_at if moment is None else moment,
+        alarms=tuple(alarms),
+    )
+    return after, figures
+
+
+def _open(
+    state: MonitorState, reference: Reference, batch: Any, name: str | None, number: int
+) -> tuple[SampleSet, str]:
+    """The rows of a batch and the digest of what they are. Raises for a batch or a reference that was not meant."""
+    if reference.sha256 != state.reference.sha256:
+        raise SampleError(
+            f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
+        )
+    opened = open_rows(batch, name or called(batch, f"batch {number}"), state.options, state.reading)
+    content = content_sha256(opened)
+    if (earlier := state.batches.get(content)) is not None:
+        raise RepeatedBatchError(
+            f"{opened.name} holds the rows of update {earlier}: no row may occur in two batches, so that nothing was "
+            "changed",
+            earlier,
+        )
+    if content in state.references:
+        raise SampleError(f"{opened.name} holds the rows of the reference: give other rows as a batch")
+    return opened, content
+
+
+def _refuse_seen_reference(reference: Reference, after: MonitorState) -> None:
+    again = "the test rows of an epoch must be fresh, because earlier figures were made from those of before"
+    if reference.content in after.references:
+        raise SampleError(f"{reference.name} was a reference of this monitor before: {again}; give new rows")
+    if (number := after.batches.get(reference.content)) is not None:
+        raise SampleError(f"{reference.name} holds the rows of update {number}: {again}; give new rows")
+
+
+def _pair(
+    state: MonitorState, reference: Reference, opened: SampleSet, split: Split, t: int
+) -> tuple[SamplePair, list[str]]:
+    """Reference and batch as one pair to train on, and what to mind about them."""
+    options, frame = state.options, state.frame
+    source, target = frame.framed(reference.samples), frame.framed(opened)
+    # The schemas of the sets as they were given tell which levels only one of them has.
+    warnings = reading_warnings(reference.samples, opened) + check_pair(source, target)
+    check_scaled(source, target, frame.scaling)
+    source_split = split_rows(source.n, options.seed, state.split_of_reference)
+    tested = len(source_split.test), len(split.test)
+    check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
+    warnings += duplicate_warnings(reference.samples, opened, source_split, split)
+    number = state.split_of_reference + t
+    seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
+    pair = SamplePair(
+        source, target, source_split, split, frame.scaling, seed, chosen_device(options.device), numbers=(0, number),
+        fixed=frame.training,
+    )  # fmt: skip
+    return pair, warnings
+
+
+def _trained(state: MonitorState, pair: SamplePair, reporter: Reporter) -> CriticSelection:
+    """All candidates of this update, trained: fresh ones in the first of an epoch, else the last critic once more."""
+    options, warm = state.options, state.warm
+    rows = min(len(pair.source_split.train), len(pair.target_split.train))
+    configs = _configs(options.critic, pair.net_shape, rows)
+    if warm is None:
+        selection = CriticSelection(pair, configs, Budget(options.steps, None), reporter)
+    else:
+        fitted = [config for config in configs if isinstance(config, FittedConfig)]
+        steps = options.update_steps or max(1, default_steps(rows) // WARM_SHARE)
+        weights = {name: torch.from_numpy(each) for name, each in warm.weights.items()}
+        selection = CriticSelection(pair, [*fitted, warm.config], Budget(steps, None), reporter, warm=weights)
+    selection.run()
+    return selection
+
+
+def _configs(critic: str, row_shape: tuple[int, ...], rows: int) -> list[CriticConfig]:
+    """What is tried. auto: the closed forms, and the net that can learn whatever comes.
+
+    Cones are placed at the rows of one batch, so that a later drift elsewhere would find none.
+    """
+    configs = contenders(critic, row_shape, rows)
+    return [each for each in configs if critic != "auto" or each.family != "cone"]
+
+
+def _competing(candidates: list[Candidate], wanted: str) -> list[Candidate]:
+    return [candidate for candidate in candidates if wanted in ("auto", candidate.critic.family)]

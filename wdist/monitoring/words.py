@@ -1,0 +1,155 @@
+"""A monitor and its updates as text and as HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from wdist.definitions.figures import percent
+from wdist.definitions.monitoring import Alarm, MonitorFigures, UpdateFigures, When
+from wdist.definitions.updates import alarm_name
+
+SHOWN = 10  # updates in the table of a monitor
+COLUMNS = 5  # columns named with an update
+
+_HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")
+
+
+def update_text(update: UpdateFigures) -> str:
+    """An update for a terminal."""
+    lines = [update.meaning, ""]
+    width = max(len(name) for name, _, _ in _figures(update))
+    lines += [f"  {name:<{width}}  {figure:>10}   {about}" for name, figure, about in _figures(update)]
+    lines += _columns(update)
+    trained = f"{update.steps} steps" if update.steps else "closed form"
+    lines.append(f"  critic {update.critic}, {trained}, {update.seconds:.1f} s")
+    lines += [f"  warning: {warning}" for warning in update.warnings]
+    lines += [f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms]
+    return "\n".join(lines)
+
+
+def monitor_text(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> str:
+    """A monitor and its last updates for a terminal."""
+    lines = [*_about(figures), ""]
+    if not history:
+        return "\n".join([*lines, "no update yet"])
+    rows = [_HEAD, *(_row(update) for update in history[-SHOWN:])]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEAD))]
+    for row in rows:
+        cells = [
+            f"{text:<{width}}" if k in (1, len(row) - 1) else f"{text:>{width}}"
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    if len(history) > SHOWN:
+        lines.append(f"({len(history) - SHOWN:,} earlier updates are not shown)")
+    return "\n".join([*lines, "", *_standing(figures)])
+
+
+def update_html(update: UpdateFigures) -> str:
+    """An update for a notebook."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(figure)}</td>"
+        f"<td style='text-align:left'>{html.escape(about)}</td></tr>"
+        for name, figure, about in _figures(update)
+    )
+    notes = [f"Alarm: {alarm_text(alarm)}" for alarm in update.alarms]
+    notes += [f"Warning: {warning}" for warning in update.warnings]
+    said = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    return f"<p>{html.escape(update.meaning)}</p><table>{rows}</table>{said}"
+
+
+def monitor_html(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> str:
+    """A monitor and its last updates for a notebook."""
+    about = "".join(f"<p>{html.escape(line)}</p>" for line in [*_about(figures), *_standing(figures)])
+    head = "".join(f"<th>{name}</th>" for name in _HEAD)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _row(update)) + "</tr>"
+        for update in history[-SHOWN:]
+    )
+    return f"{about}<table><tr>{head}</tr>{rows}</table>" if history else f"{about}<p>no update yet</p>"
+
+
+def alarm_text(alarm: Alarm) -> str:
+    """An alarm that is on, in words."""
+    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
+    if alarm.bound is None or alarm.threshold is None:
+        return f"the evidence of drift reached its limit, {since}; it stays on until a new epoch"
+    what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
+    return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
+
+
+def when(at: When | None) -> str:
+    """The time of a batch as it was given."""
+    if at is None:
+        return ""
+    return at if isinstance(at, str) else f"{at:.15g}"
+
+
+def _about(figures: MonitorFigures) -> list[str]:
+    first = f"{figures.name}: {_counted(figures.updates, 'update')}, epoch {figures.epoch}"
+    distance = figures.tolerance if figures.thresholds.distance is None else figures.thresholds.distance
+    limits = [
+        f"distance above {distance:g}",
+        *(f"{name} above {at:g}" for name, at in figures.thresholds.columns.items()),
+    ]
+    return [
+        first,
+        f"reference {figures.reference}, {_counted(figures.reference_rows, 'row')}; unit: {figures.units}",
+        f"no alarm is ever false with {percent(figures.confidence)} confidence, a distance up to {figures.tolerance:g} "
+        f"being no drift; alarms: {', '.join(limits)}, evidence",
+    ]
+
+
+def _standing(figures: MonitorFigures) -> list[str]:
+    return [f"ALARM: {alarm_text(alarm)}" for alarm in figures.alarms] or ["no alarm is on"]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _row(update: UpdateFigures) -> tuple[str, ...]:
+    alarms = ", ".join(alarm_name(alarm) for alarm in update.alarms)
+    named = when(update.at) or update.name or ""
+    return (
+        f"{update.number}",
+        named,
+        f"{update.value:.4g}",
+        f"{update.series_lower_bound:.4g}",
+        "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}",
+        "reached" if update.evidence >= update.evidence_limit else f"{update.evidence / update.evidence_limit:.1%}",
+        alarms,
+    )
+
+
+def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
+    """(name, figure, what it says) of each line of an update."""
+    lines = [
+        ("at least", update.series_lower_bound, "the distance, together with all bounds of the series"),
+        ("at most", update.series_upper_bound, "the same"),
+        ("alone, at least", update.lower_bound, "this batch by itself"),
+        ("alone, at most", update.upper_bound, "the same"),
+        ("value", update.value, "what the critic shows on held-out rows: low on average"),
+    ]
+    shown = [(name, f"{figure:.4g}", about) for name, figure, about in lines if figure is not None]
+    if update.p_value is not None:
+        shown.append(("p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"))
+    shown.append(
+        ("evidence", f"{update.evidence:.3g}", f"of drift in the whole series; alarm at {update.evidence_limit:.3g}")
+    )
+    if update.change is not None:
+        about = f"from the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
+        shown.append(("change", f"{update.change.value:+.4g}", about))
+    return shown
+
+
+def _columns(update: UpdateFigures) -> list[str]:
+    named = update.columns[:COLUMNS]
+    if not named:
+        return []
+    width = max(len(column.name) for column in named)
+    return [
+        "  columns that differ most, each by itself:",
+        *(f"    {each.name:<{width}}  {each.value:.4g}, at least {each.lower_bound:.4g}" for each in named),
+    ]
