@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.times import checked_time
@@ -21,6 +21,7 @@ from wdist_service.monitors.schemas import UpdateRequest
 from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
+from wdist_service.queue.ends import last_in_chain
 from wdist_service.sample_sets.columns import called
 from wdist_service.tables import ACTIVE, SampleSet, Status
 
@@ -64,7 +65,7 @@ class Updates:
                 id=new_id(MonitorUpdate.prefix), tenant_id=tenant_id, status=Status.QUEUED, priority="normal",
                 created_at=time.time(), attempt=1, failures=0, monitor_id=monitor.id, epoch=monitor.epoch,
                 sample_set_id=batch.id, name=batch.name, content=content, at=given.at, cost_seconds=cost,
-                idempotency_key=key, request_digest=digest, waits_for=_last_active(session, monitor.id),
+                idempotency_key=key, request_digest=digest, waits_for=last_in_chain(session, _updates_of(monitor)),
             )  # fmt: skip
             owners.submit(session, self._queue, [row])
             return row
@@ -145,7 +146,5 @@ def find(
     return row
 
 
-def _last_active(session: Session, monitor_id: str) -> str | None:
-    """The newest update of a monitor that has not ended, for which the next one waits."""
-    query = select(MonitorUpdate.id).where(MonitorUpdate.monitor_id == monitor_id, MonitorUpdate.status.in_(ACTIVE))
-    return session.scalars(query.order_by(MonitorUpdate.id.desc()).limit(1)).first()
+def _updates_of(monitor: Monitor) -> Select[str]:
+    return select(MonitorUpdate.job_id).where(MonitorUpdate.monitor_id == monitor.id)
