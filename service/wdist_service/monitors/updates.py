@@ -54,8 +54,7 @@ class Updates:
             # Requests for one monitor wait for each other here, whichever replica they came to.
             monitor = tenancy.find(session, Monitor, tenant_id, monitor_id, lock="update")
             batch = tenancy.find(session, SampleSet, tenant_id, given.batch, "batch", "share")
-            if monitor.paused_at is not None:
-                raise ConflictError(f"{monitor.id} is paused: resume it, then send the batch")
+            self.check_open(monitor)
             content = content_of(batch)
             self._check_order(session, monitor, batch, content, given)
             epoch = session.get_one(MonitorEpoch, (monitor.id, monitor.epoch))
@@ -69,6 +68,11 @@ class Updates:
             )  # fmt: skip
             owners.submit(session, self._queue, [row])
             return row
+
+    def check_open(self, monitor: Monitor) -> None:
+        """Raise ConflictError for a monitor that takes no batches."""
+        if monitor.paused_at is not None:
+            raise ConflictError(f"{monitor.id} is paused: resume it, then send the batch")
 
     def _check_order(
         self, session: Session, monitor: Monitor, batch: SampleSet, content: str, given: UpdateRequest
