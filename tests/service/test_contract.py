@@ -38,7 +38,7 @@ def contract(keyed: tuple[Server, str]) -> dict[str, Any]:
 
 
 def existing(server: Server, key: dict[str, str]) -> dict[str, list[str]]:
-    """Ids of two sample sets, an estimate, a batch and an upload, by the name that a path has for them."""
+    """Ids of what a path may name, by the name that it has there: two sample sets, and one of the others."""
 
     def made(path: str, **given: Any) -> httpx.Response:
         answer = server.client.post(path, headers={**key, **given.pop("headers", {})}, **given)
@@ -48,7 +48,11 @@ def existing(server: Server, key: dict[str, str]) -> dict[str, list[str]]:
     sets = [made("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
     pair = {"source": sets[0], "target": sets[1]}
     begun = made("/v1/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "2528"})
+    wanted = {"url": "https://receiver.invalid/", "events": ["batch.finished"]}
+    webhook = made("/v1/webhooks", json=wanted).json()["id"]
     return {
+        "webhook_id": [webhook],
+        "delivery_id": [made(f"/v1/webhooks/{webhook}/test").json()["id"]],
         "sample_set_id": sets,
         "estimate_id": [made("/v1/estimates", json=pair).json()["id"]],
         "batch_id": [made("/v1/batches", json={"pairs": [pair]}).json()["id"]],

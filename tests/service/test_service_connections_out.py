@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 from server_process import ServerProcess
 from stores import Stores
+from webhook_receiver import Receiver
 
 _OPTIONS = "-f --seccomp-bpf -qq -s 400 -e signal=none -e trace=execve,connect,sendto,sendmsg"
 _ADDRESS = re.compile(
@@ -105,6 +107,27 @@ def test_nothing_connects_elsewhere(trace: Callable[[str], Trace], stores: Store
     }
     stores_at = {("127.0.0.1", urlsplit(str(url)).port) for url in named}
     assert service.addresses() - {own} == stores_at
+
+
+@pytest.mark.slow
+@pytest.mark.local_stores
+def test_a_webhook_is_the_one_address_that_is_added(
+    trace: Callable[[str], Trace], stores: Stores, tmp_path: Path
+) -> None:
+    service = trace("service")
+    environment = {**stores.environment(), "WDIST_SERVER_WEBHOOK_PRIVATE": '["127.0.0.0/8"]'}
+    command = service.program(str(Path(sys.executable).with_name("wdist")))
+    with (
+        Receiver(tmp_path) as receiver,
+        ServerProcess(service.folder / "data", environment=environment, command=command) as running,
+        httpx.Client(base_url=running.url) as client,
+    ):
+        wanted = {"url": receiver.url("/redirect"), "events": ["batch.finished"]}
+        webhook = client.post("/v1/webhooks", json=wanted).json()["id"]
+        assert client.post(f"/v1/webhooks/{webhook}/test").status_code == 202
+        receiver.until("/redirect")
+        added = ("127.0.0.1", receiver.port)
+    assert service.addresses() - {("127.0.0.1", running.port)} == {added}
 
 
 def test_the_library_connects_to_nothing(trace: Callable[[str], Trace]) -> None:

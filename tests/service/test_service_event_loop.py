@@ -145,10 +145,39 @@ def story(client: httpx.Client) -> tuple[dict[str, str], set[tuple[str, str]]]:
     while client.get(f"/v1/batches/{ids['batch_id']}").json()["status"] != "finished":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    tell(client, post, ids)
+    watch_series(post, ids, sets)
     key = post("/v1/api-keys", json={"role": "admin"}).json()
     client.headers["Authorization"] = f"Bearer {key['secret']}"
     ids["key_id"] = post("/v1/api-keys", json={"role": "user"}).json()["id"]
     return ids, done
+
+
+def tell(client: httpx.Client, post: Callable[..., httpx.Response], ids: dict[str, str]) -> None:
+    """All that is done with webhooks."""
+    wanted = {"url": "https://receiver.invalid/", "events": ["batch.finished"]}
+    ids["webhook_id"] = post("/v1/webhooks", json=wanted).json()["id"]
+    post("/v1/webhooks/{webhook_id}", method="PATCH", json={"description": "nobody"})
+    post("/v1/webhooks/{webhook_id}/rotate")
+    ids["delivery_id"] = post("/v1/webhooks/{webhook_id}/test").json()["id"]
+    url = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}".format_map(ids)
+    deadline = time.monotonic() + 60
+    while (found := client.get(url).json())["attempts"] == 0 or found["status"] == "running":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    post("/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry")
+
+
+def watch_series(post: Callable[..., httpx.Response], ids: dict[str, str], sets: list[str]) -> None:
+    """All that is done with monitors."""
+    options = {"critic": "groupsort", "steps": 40, "update_steps": 15}
+    ids["monitor_id"] = post("/v1/monitors", json={"reference": sets[1], **options}).json()["id"]
+    post("/v1/monitors/{monitor_id}", method="PATCH", json={"thresholds": {"distance": 1.0}})
+    sent = post("/v1/monitors/{monitor_id}/updates", json={"batch": sets[2]}, headers={"Prefer": "wait=60"}).json()
+    assert sent["status"] == "succeeded", sent
+    ids["update_id"] = sent["id"]
+    post("/v1/monitors/{monitor_id}/updates/{update_id}/cancel")
+    post("/v1/monitors/{monitor_id}/epochs", json={"reference": sets[3]})
 
 
 def slowest(url: str, seconds: float, headers: dict[str, str] | None = None) -> float:

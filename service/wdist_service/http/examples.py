@@ -140,6 +140,19 @@ _delivery: dict[str, Any] = {
     "next_attempt_at": "2026-11-22T12:00:08.000Z", "response_status": 503,
     "reason": "the receiver answered 503", "created_at": "2026-11-22T12:00:02.000Z", "finished_at": None,
 }  # fmt: skip
+_delivery_detail: dict[str, Any] = _delivery | {
+    "payload": {
+        "type": "monitor.alarm_raised", "timestamp": "2026-11-22T12:00:02.000Z",
+        "data": {"monitor": {"id": "mon_01jd3v9a0b1c2d3e4f5g6h7j8k", "name": "orders"}},
+    },
+    "response_body": "busy",
+    "log": [
+        {
+            "at": "2026-11-22T12:00:02.500Z", "response_status": 503, "reason": "the receiver answered 503",
+            "seconds": 0.041,
+        }
+    ],
+}  # fmt: skip
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
@@ -162,6 +175,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Page_MonitorUpdateView_": _page(_update),
     "EvaluationJobView": _evaluation,
     "Page_EvaluationJobView_": _page(_evaluation),
+    "WebhookChange": {"events": ["batch.finished"], "enabled": True},
+    "DeliveryDetailView": _delivery_detail,
     "WebhookRequest": {"url": _webhook["url"], "events": _webhook["events"], "description": "on-call"},
     "WebhookView": _webhook,
     "NewWebhookView": {**_webhook, "secret": "whsec_shown-this-once"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -25,6 +24,7 @@ SCHEDULE = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _JITTER = 0.1  # of a pause: what failed at one moment is not sent again at one moment
 DISABLED_AFTER = 5 * 86_400.0  # seconds in which nothing has arrived
 _GONE = 410
+_LONGEST_REST = 300.0  # of a receiver that does not answer; Retry-After may ask for more
 _OVERLOADED = frozenset({429, 502, 503, 504})
 _LOG_ENTRIES = 30
 
@@ -48,10 +48,12 @@ class DeliveryKind(ErrandKind[Delivery]):
         return Work(options, {})
 
     def run_here(self, errand: Errand) -> Outcome:
-        """Send the event once, unless its receiver asked for a rest."""
+        """Send the event once, unless its receiver rests."""
         given = errand.options
+        if errand.should_stop():
+            return Outcome({}, _error("the worker is shutting down"), 0.0)
         if given["rest"] > 0:
-            return Outcome({"is_sent": False}, _error("the receiver asked for a pause"), _jittered(given["rest"]))
+            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), _jittered(given["rest"]))
         try:
             server_secret = read_secret(errand.settings, given["secret_print"])
         except SettingsError as error:
@@ -73,16 +75,16 @@ class DeliveryKind(ErrandKind[Delivery]):
             if (webhook := session.execute(lock).scalar_one_or_none()) is not None:
                 _note(session, webhook, values, clock_of(session))
 
-    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> Sequence[str]:
+    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> list[str]:
         """`tried` has noted all of it."""
-        return ()
+        return []
 
 
 def _sent(errand: Errand, server_secret: bytes) -> Outcome:
     given, at = errand.options, time.time()
     secrets = [secret_of(server_secret, given["webhook"], salt) for salt in given["salts"]]
     headers = {
-        "User-Agent": f"wdist/{__version__}", "Content-Type": "application/json", "webhook-id": given["event"],
+        "User-Agent": "wdist/" + __version__, "Content-Type": "application/json", "webhook-id": given["event"],
         "webhook-timestamp": str(int(at)),
         "webhook-signature": signature(secrets, given["event"], int(at), given["body"]),
     }  # fmt: skip
@@ -130,8 +132,9 @@ def _note(session: Session, webhook: Webhook, values: dict[str, Any], now: float
         return
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or now
-    if status in _OVERLOADED:
-        webhook.resting_until = now + max(SCHEDULE[0], values["retry_after"] or 0.0)
+    if status is None or status in _OVERLOADED:  # what waits need not find out one by one
+        pause = min(SCHEDULE[0] * 2.0 ** min(webhook.failures - 1, 10), _LONGEST_REST)
+        webhook.resting_until = now + max(pause, values["retry_after"] or 0.0)
     if webhook.disabled_at is not None:
         return
     if status == _GONE:
