@@ -146,7 +146,7 @@ def test_keys_choose_an_update_and_are_told_what_it_is(
     expect(slider).to_have_attribute("aria-valuenow", "2")
     box = slider.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + box["width"] - 30, box["y"] + 40)
+    slider.click(position={"x": box["width"] - 30, "y": 40})
     expect(slider).to_have_attribute("aria-valuenow", "3")
 
 
