@@ -91,7 +91,9 @@ class UpdateFigures(BaseModel):
         description="The distance is at least this. All bounds of the series hold together, however long it gets, with "
         "half of the monitor's error."
     )
-    series_upper_bound: float | None = Field(description="It is at most this, together with all bounds of the series.")
+    series_upper_bound: float | None = Field(
+        description="It is at most this, together with all bounds of the series. Approximate, as every upper bound."
+    )
     evidence: float = Field(
         description="Of the whole series since its epoch began: that some batch was further from the reference than "
         "the tolerance. An e-process: 1 / `evidence_limit` bounds the probability that it ever reaches the limit "
