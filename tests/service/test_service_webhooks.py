@@ -6,10 +6,13 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
+import monitoring
 import pytest
-from service_process import Server, normal
+from service_process import Server, normal, npy
 from standardwebhooks import Webhook
 from stores import Stores
 from webhook_receiver import Receiver
@@ -117,18 +120,16 @@ def test_a_finished_estimate_is_told_without_what_stands_in_the_data(
     assert len(receiver.requests(plain)) == 1
 
 
-def test_estimates_that_fail_or_are_canceled(server: Server, receiver: Receiver, sets: tuple[str, str]) -> None:
+def test_canceled_estimates_are_told(server: Server, receiver: Receiver, sets: tuple[str, str]) -> None:
     path = unused("/ok")
     register(server, receiver.url(path), "estimate.canceled")
     running = server.submit(*sets, steps=1_000_000, critic="groupsort")
     waiting = server.submit(*sets, steps=10)
-    deleted = server.submit(*sets, steps=10)
     server.until_training(running)
     server.client.post(f"/v1/estimates/{waiting}/cancel")
-    server.client.delete(f"/v1/estimates/{deleted}")
     server.client.post(f"/v1/estimates/{running}/cancel")
-    told = [json.loads(request["body"])["data"] for request in receiver.until(path, 3)]
-    assert sorted(data["id"] for data in told) == sorted([running, waiting, deleted])
+    told = [json.loads(request["body"])["data"] for request in receiver.until(path, 2)]
+    assert sorted(data["id"] for data in told) == sorted([running, waiting])
     assert {data["status"] for data in told} == {"canceled"}
 
 
@@ -147,6 +148,62 @@ def test_a_batch_is_told_once(server: Server, receiver: Receiver, sets: tuple[st
     data = json.loads(receiver.until(path, 2)[1]["body"])["data"]
     assert (data["id"], data["status"], data["counts"]["canceled"]) == (slow, "canceled", 3)
     assert len(receiver.requests(path)) == 2
+
+
+def test_what_happens_to_a_monitor_is_told(server: Server, receiver: Receiver) -> None:
+    path, full = unused("/ok"), unused("/ok")
+    register(server, receiver.url(path), "monitor.updated", "monitor.alarm_raised", "monitor.alarm_cleared")
+    register(server, receiver.url(full), "monitor.updated", include_rows=True)
+    reference = server.upload(normal(900, rows=600))
+    made = monitoring.create(server, reference, name="orders", metadata={"team": "shop"}, tolerance=0.1)
+
+    def updated(seed: int, shift: float) -> dict[str, Any]:
+        sent = monitoring.accepted(monitoring.send(server, made, monitoring.batch(seed, shift)))
+        return monitoring.ended(server, made, sent)
+
+    found = [updated(910, 0.0), updated(911, 2.0)]
+    told = [json.loads(request["body"]) for request in receiver.until(path, 3)]
+    assert sorted(event["type"] for event in told) == ["monitor.alarm_raised", "monitor.updated", "monitor.updated"]
+    (raised,) = [event["data"] for event in told if event["type"] == "monitor.alarm_raised"]
+    assert (raised["update"]["id"], raised["alarms"]) == (found[1]["id"], found[1]["raised"])
+    assert raised["monitor"] == {
+        "id": made, "name": "orders", "metadata": {"team": "shop"}, "alarms": found[1]["figures"]["alarms"]
+    }  # fmt: skip
+    figures = raised["update"]["figures"]
+    assert figures == {name: found[1]["figures"][name] for name in figures}
+    assert figures.keys().isdisjoint({"columns", "unusual", "warnings", "meaning"})
+    # Other thresholds end an alarm and begin it, without an update.
+    for threshold in (100.0, 0.1):
+        body = {"thresholds": {"distance": threshold}}
+        assert server.client.patch(f"/v1/monitors/{made}", json=body).status_code == 200
+    ended, begun = sorted((json.loads(each["body"]) for each in receiver.until(path, 5)[3:]), key=lambda e: e["type"])
+    assert (ended["type"], begun["type"]) == ("monitor.alarm_cleared", "monitor.alarm_raised")
+    assert ended["data"]["update"] is begun["data"]["update"] is None
+    assert [alarm["kind"] for alarm in begun["data"]["alarms"]] == ["distance"]
+    found.append(updated(912, 0.0))
+    told = [json.loads(request["body"]) for request in receiver.until(path, 7)[5:]]
+    (cleared,) = [event["data"] for event in told if event["type"] == "monitor.alarm_cleared"]
+    assert (cleared["update"]["id"], cleared["alarms"]) == (found[2]["id"], found[2]["cleared"])
+    complete = [json.loads(request["body"])["data"]["update"] for request in receiver.until(full, 3)]
+    assert {each["id"]: each["figures"] for each in complete} == {each["id"]: each["figures"] for each in found}
+
+
+@pytest.mark.slow
+def test_a_failed_update_is_told_without_its_message(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server("--workers", "0", webhook_private=LOOPBACK)
+    path, full = unused("/ok"), unused("/ok")
+    register(server, receiver.url(path), "monitor.update_failed")
+    register(server, receiver.url(full), "monitor.update_failed", include_rows=True)
+    made = monitoring.create(server, server.upload(normal(900, rows=600)))
+    rows = server.upload(monitoring.batch(910))
+    sent = monitoring.accepted(monitoring.send(server, made, rows))
+    server.write("UPDATE sample_sets SET shape = '[\"nonsense\"]', table_schema = '{}' WHERE id = :id", id=rows)
+    server.extra_worker()
+    failed = monitoring.ended(server, made, sent)
+    ((short,), (long,)) = receiver.until(path), receiver.until(full)
+    data = json.loads(short["body"])["data"]
+    assert (data["update"]["id"], data["update"]["error"]) == (sent, {"type": failed["error"]["type"]})
+    assert json.loads(long["body"])["data"]["update"]["error"] == failed["error"]
 
 
 def test_a_rotated_secret_signs_beside_the_old_one(server: Server, receiver: Receiver) -> None:
@@ -275,6 +332,107 @@ def test_changes_and_refusals(server: Server, receiver: Receiver) -> None:
     assert server.client.get(f"{path}/deliveries/dlv_none").status_code == 404
     off = server.client.patch(path, json={"enabled": False}).json()
     assert (off["status"], off["disabled_reason"]) == ("disabled", "an admin disabled it")
+
+
+@pytest.mark.slow
+def test_where_nothing_may_be_sent(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server()
+    refused = server.client.post("/v1/webhooks", json={"url": receiver.url("/ok"), "events": ["batch.finished"]})
+    assert refused.status_code == 422
+    before = len(receiver.requests())
+    webhook = register(server, f"https://localhost:{receiver.port}/ok")
+    delivery = ping(server, webhook)
+    failed = until_delivery(server, webhook, delivery, lambda found: found["attempts"] == 1)
+    assert "is not a public address" in failed["reason"]
+    assert len(receiver.requests()) == before
+
+
+def test_tenants_and_roles(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server("--workers", "0", webhook_private=LOOPBACK)
+    first = server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]
+
+    def as_new(**fields: str) -> httpx.Client:
+        made = server.client.post("/v1/api-keys", json=fields, headers={"Authorization": f"Bearer {first}"})
+        return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {made.json()['secret']}"})
+
+    wanted = {"url": receiver.url("/ok"), "events": ["estimate.canceled"]}
+    with as_new(role="admin") as mine, as_new(role="admin", tenant="other") as other, as_new(tenant="other") as user:
+        ids = {"webhook_id": mine.post("/v1/webhooks", json=wanted).json()["id"]}
+        ids["delivery_id"] = mine.post(f"/v1/webhooks/{ids['webhook_id']}/test").json()["id"]
+        theirs = other.post("/v1/webhooks", json=wanted).json()["id"]
+        operations = [
+            (method.upper(), path.format(**ids))
+            for path, methods in mine.get("/openapi.json").json()["paths"].items()
+            for method in methods
+            if path.startswith("/v1/webhooks")
+        ]
+        assert len(operations) == 10
+        for method, path in operations:
+            assert user.request(method, path, json=wanted).status_code == 403, (method, path)
+            if path != "/v1/webhooks":
+                body = {} if method == "PATCH" else None
+                assert other.request(method, path, json=body).status_code == 404, (method, path)
+        assert [entry["id"] for entry in other.get("/v1/webhooks").json()["data"]] == [theirs]
+        # A delivery is found below its own webhook only.
+        assert other.get(f"/v1/webhooks/{theirs}/deliveries/{ids['delivery_id']}").status_code == 404
+        sets = [user.post("/v1/sample-sets", content=npy(normal(seed))).json()["id"] for seed in (1, 2)]
+        estimate = user.post("/v1/estimates", json={"source": sets[0], "target": sets[1]}).json()["id"]
+        user.post(f"/v1/estimates/{estimate}/cancel")
+        told = [entry["event"] for entry in other.get(f"/v1/webhooks/{theirs}/deliveries").json()["data"]]
+        assert told == ["estimate.canceled"]
+        told = [entry["event"] for entry in mine.get(f"/v1/webhooks/{ids['webhook_id']}/deliveries").json()["data"]]
+        assert told == ["webhook.ping"]
+        for _ in range(19):
+            assert mine.post("/v1/webhooks", json=wanted).status_code == 201
+        assert mine.post("/v1/webhooks", json=wanted).status_code == 409
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_sends(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server(webhook_private=LOOPBACK, beat_seconds="0.3", lease_seconds="1.5")
+    slow, quick = unused("/slow/4"), unused("/ok")
+    webhook = register(server, receiver.url(slow))
+    delivery = ping(server, webhook)
+    receiver.until(slow)
+    server.signal("worker")
+    ping(server, register(server, receiver.url(quick)))
+    first, second = receiver.until(slow, 2)
+    assert first["headers"]["webhook-id"] == second["headers"]["webhook-id"]
+    assert first["body"] == second["body"]
+    done = until_delivery(server, webhook, delivery, lambda found: found["status"] == "succeeded")
+    assert done["attempts"] == 1  # the worker that was killed could not tell of the other one
+    assert len(receiver.until(quick)) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_without_the_secret_sends_nothing(own_server: MakeServer, receiver: Receiver, tmp_path: Path) -> None:
+    server = own_server(webhook_private=LOOPBACK)
+    path = unused("/ok")
+    webhook = register(server, receiver.url(path))
+    secret = (server.data / "secret").read_bytes()
+    (server.data / "secret").write_text("x" * 64)
+    delivery = ping(server, webhook)
+    found = until_delivery(server, webhook, delivery, lambda found: found["attempts"] == 1)
+    assert "this worker cannot sign" in found["reason"]
+    assert server.client.get(f"/v1/webhooks/{webhook['id']}").json()["failures"] == 0
+    assert receiver.requests(path) == []
+    (server.data / "secret").write_bytes(secret)
+    until_delivery(server, webhook, delivery, lambda found: found["status"] == "succeeded")
+    Webhook(webhook["secret"]).verify(receiver.requests(path)[0]["body"], receiver.requests(path)[0]["headers"])
+
+
+@pytest.mark.slow
+def test_a_log_is_kept_for_a_time(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server(webhook_private=LOOPBACK, maintenance_seconds="0.1", webhook_log_days="1")
+    webhook = register(server, receiver.url("/ok"))
+    old, young = ping(server, webhook), ping(server, webhook)
+    for delivery in (old, young):
+        until_delivery(server, webhook, delivery, lambda found: found["status"] == "succeeded")
+    server.write("UPDATE jobs SET finished_at = finished_at - 90000 WHERE id = :id", id=old)
+    deadline = time.monotonic() + 20
+    while [entry["id"] for entry in deliveries(server, webhook)] != [young]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_secrets_stand_nowhere(server: Server, receiver: Receiver) -> None:

@@ -24,6 +24,7 @@ SCHEDULE = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _JITTER = 0.1  # of a pause: what failed at one moment is not sent again at one moment
 DISABLED_AFTER = 5 * 86_400.0  # seconds in which nothing has arrived
 _GONE = 410
+_LONGEST_REST = 300.0  # of a receiver that does not answer; Retry-After may ask for more
 _OVERLOADED = frozenset({429, 502, 503, 504})
 _LOG_ENTRIES = 30
 
@@ -47,10 +48,12 @@ class DeliveryKind(ErrandKind[Delivery]):
         return Work(options, {})
 
     def run_here(self, errand: Errand) -> Outcome:
-        """Send the event once, unless its receiver asked for a rest."""
+        """Send the event once, unless its receiver rests."""
         given = errand.options
+        if errand.should_stop():
+            return Outcome({}, _error("the worker is shutting down"), 0.0)
         if given["rest"] > 0:
-            return Outcome({"is_sent": False}, _error("the receiver asked for a pause"), _jittered(given["rest"]))
+            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), _jittered(given["rest"]))
         try:
             server_secret = read_secret(errand.settings, given["secret_print"])
         except SettingsError as error:
@@ -72,8 +75,9 @@ class DeliveryKind(ErrandKind[Delivery]):
             if (webhook := session.execute(lock).scalar_one_or_none()) is not None:
                 _note(session, webhook, values, clock_of(session))
 
-    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> None:
+    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> list[str]:
         """`tried` has noted all of it."""
+        return []
 
 
 def _sent(errand: Errand, server_secret: bytes) -> Outcome:
@@ -128,8 +132,9 @@ def _note(session: Session, webhook: Webhook, values: dict[str, Any], now: float
         return
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or now
-    if status in _OVERLOADED:
-        webhook.resting_until = now + max(SCHEDULE[0], values["retry_after"] or 0.0)
+    if status is None or status in _OVERLOADED:  # what waits need not find out one by one
+        pause = min(SCHEDULE[0] * 2.0 ** min(webhook.failures - 1, 10), _LONGEST_REST)
+        webhook.resting_until = now + max(pause, values["retry_after"] or 0.0)
     if webhook.disabled_at is not None:
         return
     if status == _GONE:

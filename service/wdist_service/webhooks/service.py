@@ -132,7 +132,9 @@ class Webhooks:
     def retry(self, tenant_id: str, webhook_id: str, delivery_id: str) -> Delivery:
         """Send it now: at once if it waits, again if it has ended. The event keeps its id."""
         with self._database.write() as session:
-            _check_enabled(tenancy.find(session, Webhook, tenant_id, webhook_id, lock="share"))
+            webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="update")
+            _check_enabled(webhook)
+            webhook.resting_until = None
             row = _find_delivery(session, tenant_id, webhook_id, delivery_id, lock="update")
             if row.status in ACTIVE and row.status != Status.QUEUED:
                 raise ConflictError(f"{row.id} is being sent at this moment")
