@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from page_steps import PATIENCE_MS, OpenPage, alert, serious_findings, zone
 from playwright.sync_api import Page, expect
@@ -214,7 +215,7 @@ def long_series(server: ServerProcess, batches: Batches) -> str:
         monitor = client.monitors.create(reference, name="a long series " + "of-one-word" * 5, critic="affine")
         for week in range(12):
             rows = random.normal(size=(300, 3)) + np.array([1.5 * (week >= 8), 0, 0])
-            batch = client.sample_sets.create({name: rows[:, i] for i, name in enumerate(COLUMNS)}, name=f"week {week}")
+            batch = client.sample_sets.create(pd.DataFrame(rows, columns=list(COLUMNS)), name=f"week {week}")
             monitor.update(batch, at=f"2026-{week + 1:02}-01")
     return f"/#/monitors/{monitor.id}"
 
