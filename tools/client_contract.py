@@ -20,6 +20,7 @@ Schema = dict[str, Any]
 
 RECORDS = (
     "SampleSetView", "EstimateView", "EvaluationJobView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView",
+    "MonitorView", "MonitorUpdateView", "NewWebhookView", "WebhookView", "DeliveryView", "DeliveryDetailView",
 )  # fmt: skip
 """What the client reads. The schemas that these refer to are written too."""
 
@@ -46,6 +47,15 @@ REQUIRED = {
     "NullBaseline": "rows between within",
     "Withdrawn": "figures reason action",
     "MatrixWithdrawn": "cells reason action",
+    "Alarm": "kind since",
+    "Change": "value lower_bound",
+    "Monitor": "id name status confidence tolerance epoch updates",
+    "MonitoredColumn": "name value lower_bound",
+    "MonitorUpdate": "id status",
+    "UnusualRow": "row score",
+    **dict.fromkeys(("Webhook", "NewWebhook"), "id url events status"),
+    **dict.fromkeys(("Delivery", "DeliveryDetail"), "id webhook event status attempts"),
+    "UpdateFigures": "number epoch value lower_bound series_lower_bound evidence evidence_limit",
 }
 """Fields that every server sends. All others have a default, so that older servers are read: do not add any here."""
 
@@ -60,8 +70,14 @@ LIMITS = {
 }  # fmt: skip
 """Keywords of JSON schemas, and pydantic's names for them."""
 
+_TIMES = ("_at", "_since", "_until")
+"""How names of fields end that are times."""
+
 OWN_ARGUMENTS = {"source", "target", "groups", "pairs", "matrix", "reference", "targets", "compare"}
 """What the client's methods take as arguments of their own, or in another form than the server."""
+
+OF_MONITORS = {"reference", "name", "thresholds", "metadata"}
+"""The same, of monitors."""
 
 _HEAD = '''"""What a server takes and answers; made from its OpenAPI by `make generate`. models.py builds on it."""
 
@@ -88,10 +104,12 @@ def module(contract: Schema) -> str:
     more = {name: prop for name, prop in batch.items() if name not in OWN_ARGUMENTS | common.keys()}
     options = _options("Options(TypedDict, total=False)", "How to estimate. What is left out gets its default.", common)
     batches = _options("BatchOptions(Options, total=False)", "How to estimate each pair of a batch.", more)
+    monitor = {n: prop for n, prop in schemas["MonitorRequest"]["properties"].items() if n not in OF_MONITORS}
+    monitors = _options("MonitorOptions(TypedDict, total=False)", "How a monitor compares each batch.", monitor)
     reading = _options("Reading(TypedDict, total=False)", "How a file is read.", _reading(), array="Collection")
     states = annotation(schemas["EstimateView"]["properties"]["status"], array="Any")
     requests = ["", _request_part(schemas, "PairRequest"), f"Status = {states}", *_requests(estimate, batch)]
-    return "\n".join([_HEAD, *records.values(), options, batches, reading, *requests, *_shown()])
+    return "\n".join([_HEAD, *records.values(), options, batches, monitors, reading, *requests, *_shown()])
 
 
 def annotation(schema: Schema, *, array: str, mapping: str = "dict", is_open: bool = False) -> str:
@@ -193,7 +211,8 @@ def _add_record(records: dict[str, str], schemas: Schema, name: str) -> None:
 def _record_type(record: str, field: str, prop: Schema, records: dict[str, str]) -> str:
     """The type and default of a field."""
     kind = annotation(prop, array="list", is_open=True)
-    kind = kind.replace("str", "datetime") if field.endswith("_at") else kind
+    if field.endswith(_TIMES) and "float" not in kind:  # the time of a batch is what was given, a number or text
+        kind = kind.replace("str", "datetime")
     default = ABSENT.get(field, prop.get("default"))
     if field in REQUIRED.get(record, "").split():
         return kind

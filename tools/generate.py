@@ -97,22 +97,28 @@ def flags() -> str:
         f"Status = {status}",
         "",
         "",
-        "@dataclass(frozen=True)",
-        "class OptionFlags:",
-        '    """How to estimate. Omitted options get the server\'s defaults."""',
-        "",
     ]
-    for name, prop in schemas["EstimateRequest"]["properties"].items():
-        if name not in client_contract.OWN_ARGUMENTS | {"metadata"}:  # which has a form of its own in a command line
-            kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
-            about = f"help={prop['description']!r}"
-            about += "" if kind.startswith("Literal") else f", metavar={name.rpartition('_')[2].upper()!r}"
-            if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
-                # a list that begins with a negative number is no flag: --ranges -1,1
-                about += ", allow_leading_hyphen=True" if kind == "Any" else ""
-                kind, about = "Any", about + ", converter=numbers, n_tokens=1"
-            lines.append(f"    {name}: Annotated[{kind} | None, Parameter({about})] = None")
+    estimate, monitor = (schemas[name]["properties"] for name in ("EstimateRequest", "MonitorRequest"))
+    # Labels have a form of their own in a command line.
+    lines += _option_flags("OptionFlags", "How to estimate.", estimate, client_contract.OWN_ARGUMENTS | {"metadata"})
+    lines += _option_flags("MonitorFlags", "How a monitor compares.", monitor, client_contract.OF_MONITORS)
     return "\n".join([*lines, *_reading_flags()]) + "\n"
+
+
+def _option_flags(name: str, about: str, options: dict[str, Any], left_out: set[str]) -> Iterator[str]:
+    """A class of flags, one for each option."""
+    yield f'\n\n@dataclass(frozen=True)\nclass {name}:\n    """{about} Omitted options get the server\'s defaults."""\n'
+    for option, prop in options.items():
+        if option in left_out:
+            continue
+        kind = client_contract.annotation(prop, array="Any").removesuffix(" | None")
+        said = f"help={prop['description']!r}"
+        said += "" if kind.startswith("Literal") else f", metavar={option.rpartition('_')[2].upper()!r}"
+        if kind in {"Any", "int", "float"}:  # the server says what is wrong with a number
+            # a list that begins with a negative number is no flag: --ranges -1,1
+            said += ", allow_leading_hyphen=True" if kind == "Any" else ""
+            kind, said = "Any", said + ", converter=numbers, n_tokens=1"
+        yield f"    {option}: Annotated[{kind} | None, Parameter({said})] = None"
 
 
 def _reading_flags() -> Iterator[str]:

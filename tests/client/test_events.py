@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from server_process import ServerProcess, free_port
 
-from wdist_client import APIConnectionError, AsyncClient, Client, Event, Job, NotFound
+from wdist_client import APIConnectionError, AsyncClient, Client, Estimate, Event, Job, NotFound
 from wdist_client.flows import Retries
 from wdist_client.handles.events import EventStream
 
@@ -71,7 +71,7 @@ def test_no_server_ends_in_an_error() -> None:
 
 
 def test_lines_become_events() -> None:
-    stream = EventStream("est_1", Retries(), after=None)
+    stream = EventStream("/v1/estimates/est_1", Estimate, Retries(), after=None)
     lines = ["retry: 1000", "", ": ping", "", "id: 7", "event: log", 'data: {"message":', 'data: "a"}', ""]
     events = [event for line in lines if (event := stream.feed(line))]
     assert events == [Event(id="7", type="log", data={"message": "a"})]

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from wdist_client.batches import Matrix as Matrix
     from wdist_client.client import Client as Client
     from wdist_client.client import w1 as w1
+    from wdist_client.contract import Alarm as Alarm
     from wdist_client.contract import Progress as Progress
+    from wdist_client.contract import Thresholds as Thresholds
     from wdist_client.errors import APIConnectionError as APIConnectionError
     from wdist_client.errors import APIStatusError as APIStatusError
     from wdist_client.errors import APITimeoutError as APITimeoutError
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from wdist_client.errors import TooLarge as TooLarge
     from wdist_client.errors import UnexpectedAnswerError as UnexpectedAnswerError
     from wdist_client.errors import UnsupportedFormat as UnsupportedFormat
+    from wdist_client.errors import UpdateCanceled as UpdateCanceled
+    from wdist_client.errors import UpdateFailed as UpdateFailed
     from wdist_client.errors import WaitTimeout as WaitTimeout
     from wdist_client.errors import WdistError as WdistError
     from wdist_client.errors import WithdrawnError as WithdrawnError
@@ -53,12 +57,30 @@ if TYPE_CHECKING:
     from wdist_client.models import Estimate as Estimate
     from wdist_client.models import Evaluation as Evaluation
     from wdist_client.models import Event as Event
+    from wdist_client.models import MonitorState as MonitorState
+    from wdist_client.models import MonitorUpdate as MonitorUpdate
     from wdist_client.models import Result as Result
     from wdist_client.models import SampleSet as SampleSet
+    from wdist_client.models import Update as Update
+    from wdist_client.monitors.asynchronous import AsyncMonitor as AsyncMonitor
+    from wdist_client.monitors.asynchronous import AsyncUpdateJob as AsyncUpdateJob
+    from wdist_client.monitors.synchronous import Monitor as Monitor
+    from wdist_client.monitors.synchronous import UpdateJob as UpdateJob
 
 __version__ = "0.2.0.dev0"
 
 _HOME = {
+    "AsyncMonitor": "monitors.asynchronous",
+    "AsyncUpdateJob": "monitors.asynchronous",
+    "Monitor": "monitors.synchronous",
+    "UpdateJob": "monitors.synchronous",
+    "MonitorState": "models",
+    "MonitorUpdate": "models",
+    "Update": "models",
+    "UpdateCanceled": "errors",
+    "UpdateFailed": "errors",
+    "Alarm": "contract",
+    "Thresholds": "contract",
     "AsyncBatchJob": "handles.asynchronous",
     "AsyncClient": "async_client",
     "AsyncJob": "handles.asynchronous",

@@ -14,10 +14,12 @@ from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
 from wdist_client.handles.asynchronous import AsyncBatchJob, AsyncJob
 from wdist_client.models import Batch, Estimate, Page, SampleSet
+from wdist_client.monitors.asynchronous import AsyncMonitors
 from wdist_client.options import Asked, AskedOfMany, BatchOptions, EstimateOptions, SetOptions, told_apart
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect_async
 from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
+from wdist_client.webhooks.asynchronous import AsyncWebhooks
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -39,6 +41,8 @@ class AsyncClient:
         self.sample_sets = AsyncSampleSets(self)
         self.estimates = AsyncEstimates(self)
         self.batches = AsyncBatches(self)
+        self.monitors = AsyncMonitors(self)
+        self.webhooks = AsyncWebhooks(self)
 
     @property
     def base_url(self) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from wdist_client import contract, requests
 from wdist_client.display.text import percent, watched
-from wdist_client.errors import APIConnectionError, OptionError, ServerError, WaitTimeout, WdistError
-from wdist_client.flows import Flow, Retries, Sleep, send
+from wdist_client.errors import OptionError, WdistError
+from wdist_client.flows import Flow, Retries, send, until_ended
 from wdist_client.models import Batch, Comparison, Estimate, SampleSet
 from wdist_client.options import BatchOptions, given
 from wdist_client.requests import Request
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     Figures = np.ndarray[Any, np.dtype[np.float64]]
-
-PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -260,24 +258,15 @@ def ended(
     """Polls until no estimate is waiting or running; the bar counts estimates. Raises WaitTimeout."""
     from tqdm.auto import tqdm
 
-    started = heard = clock()
-    pause = 0.1
     shown = watched() if progress is None else progress
     with tqdm(total=job.batch.counts.total, desc="estimates", disable=not shown) as bar:
-        while not job.batch.ended:
-            if timeout is not None and clock() - started >= timeout:
-                raise WaitTimeout(job.batch, timeout)
-            yield Sleep(pause)
-            pause = min(pause * 1.3, 2.0)
-            try:
-                answer = yield from send(Request("GET", f"/v1/batches/{job.id}"), retries)
-            except (APIConnectionError, ServerError):
-                if clock() - heard >= PATIENCE_SECONDS:
-                    raise
-                continue
-            heard = clock()
-            job.batch = answer.read(Batch)
-            bar.update(job.batch.counts.ended - bar.n)
+
+        def seen(record: Batch) -> None:
+            job.batch = record
+            bar.update(record.counts.ended - bar.n)
+
+        path = f"/v1/batches/{job.id}"
+        yield from until_ended(path, job.batch, clock, timeout, retries, seen, pauses=(0.1, 2.0))
 
 
 def matrix(job: BatchRecord, retries: Retries) -> Flow[Matrix]:

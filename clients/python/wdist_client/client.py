@@ -14,6 +14,7 @@ from wdist_client.errors import APIConnectionError
 from wdist_client.flows import Compute, Flow, JobRecord, Retries, Sleep
 from wdist_client.handles.synchronous import BatchJob, Job
 from wdist_client.models import Batch, Estimate, Page, Result, SampleSet
+from wdist_client.monitors.synchronous import Monitors
 from wdist_client.options import (
     Asked,
     AskedOfMany,
@@ -26,6 +27,7 @@ from wdist_client.options import (
 from wdist_client.requests import Request, Response
 from wdist_client.transports.connect import connect
 from wdist_client.uploads import Levels, create_all, create_by, create_compared, create_sample_set
+from wdist_client.webhooks.synchronous import Webhooks
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -55,6 +57,8 @@ class Client:
         self.sample_sets = SampleSets(self)
         self.estimates = Estimates(self)
         self.batches = Batches(self)
+        self.monitors = Monitors(self)
+        self.webhooks = Webhooks(self)
 
     @property
     def base_url(self) -> str:

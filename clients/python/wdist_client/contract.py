@@ -547,6 +547,351 @@ class Curve(Model):
     complete: bool = True
 
 
+class Thresholds(Model):
+    """When a monitor raises an alarm. They are compared with lower bounds of the series, never with values.
+
+    Attributes:
+        distance: Alarm when the distance of a batch from the reference is shown to be above this; None: the monitor's
+            tolerance.
+        columns: Alarm when the distance of one column by itself is shown to be above this, by the column's name.
+    """
+
+    distance: float | None = None
+    columns: dict[str, float] = Field(default_factory=dict)
+
+
+class Change(Model):
+    """How far this batch is from the one before, as far as the critic sees it.
+
+    Attributes:
+        value: Difference of the mean scores of both batches; above 0: away from the reference.
+        lower_bound: W1 between this batch and the one before is at least this, together with all other bounds of the
+            series.
+    """
+
+    value: float
+    lower_bound: float
+
+
+class MonitoredColumn(Model):
+    """One column of a batch compared with the same column of the reference.
+
+    Attributes:
+        name: Of the column.
+        value: W1 of this column alone, on held-out rows.
+        lower_bound: It is at least this, together with all other bounds of the series.
+        attribution: Share of the critic's difference that this column carries.
+    """
+
+    name: str
+    value: float
+    lower_bound: float
+    attribution: float | None = None
+
+
+class UnusualRow(Model):
+    """A held-out row of the batch that is least like the reference.
+
+    Attributes:
+        row: Its number in the batch, from 0.
+        score: The critic's score over its Lipschitz bound, above the reference's mean.
+    """
+
+    row: int
+    score: float
+
+
+class Alarm(Model):
+    """An alarm that is on.
+
+    Attributes:
+        kind: distance: series_lower_bound is above the threshold. column: that of a column. evidence: the evidence of
+            the series has reached its limit; it stays on until a new epoch begins.
+        column: The column, of kind column.
+        bound: The bound that is above the threshold; None for evidence.
+        threshold: What it is compared with; None for evidence.
+        since: Number of the update from which on it has been on without a break.
+        since_at: Time of the batch of that update.
+    """
+
+    kind: str
+    column: str | None = None
+    bound: float | None = None
+    threshold: float | None = None
+    since: int
+    since_at: float | str | None = None
+
+
+class UpdateFigures(Model):
+    """What one batch says: by itself, and as a part of its monitor's series.
+
+    Attributes:
+        number: Of this update among all of its monitor, from 1.
+        epoch: From 1; a new reference begins a new epoch.
+        at: Time of the batch, as it was given.
+        name: What the batch is called.
+        sha256: Of the batch's content; one that was seen before is refused.
+        rows: Rows of the batch in train, select and test.
+        value: What the critic shows on held-out rows: low on average.
+        lower_bound: The distance is at least this, of this batch alone, at `confidence`.
+        upper_bound: It is at most this, of this batch alone, at `confidence`.
+        p_value: Of reference and batch being equal, for this batch alone.
+        series_lower_bound: The distance is at least this. All bounds of the series hold together, however long it gets,
+            with half of the monitor's error.
+        series_upper_bound: It is at most this, together with all bounds of the series. Approximate: with heavy tails it
+            is too low more often than the other bounds are wrong. It raises no alarm.
+        evidence: Of the whole series since its epoch began: that some batch was further from the reference than the
+            tolerance. An e-process: 1 / `evidence_limit` bounds the probability that it ever reaches the limit without
+            such drift.
+        evidence_limit: The evidence at which an alarm is raised, with the other half of the error.
+        change: Compared with the batch before; None for the first of an epoch.
+        columns: Of tables, the most different ones first.
+        unusual: The most unusual held-out rows of the batch.
+        alarms: Alarms that are on after this update.
+        critic: Family of the critic that was chosen for this batch.
+        steps: Steps of training for this update.
+        seconds: Duration of this update.
+        warnings: What to mind about this update.
+        meaning: The update in one sentence.
+    """
+
+    number: int
+    epoch: int
+    at: float | str | None = None
+    name: str | None = None
+    sha256: str | None = None
+    rows: dict[str, int] = Field(default_factory=dict)
+    value: float
+    lower_bound: float
+    upper_bound: float | None = None
+    p_value: float | None = None
+    series_lower_bound: float
+    series_upper_bound: float | None = None
+    evidence: float
+    evidence_limit: float
+    change: Change | None = None
+    columns: list[MonitoredColumn] = Field(default_factory=list)
+    unusual: list[UnusualRow] = Field(default_factory=list)
+    alarms: list[Alarm] = Field(default_factory=list)
+    critic: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    warnings: list[str] = Field(default_factory=list)
+    meaning: str = ""
+
+
+class Monitor(Model):
+    """A monitor: what it compares with, its budget of error, and where it stands.
+
+    Attributes:
+        name: Of the monitor.
+        reference: What the reference is called.
+        reference_rows: Number of its rows.
+        confidence: With this probability, no alarm is ever false, however long the monitor runs.
+        tolerance: A distance up to this is no drift. Fixed when an epoch begins.
+        thresholds: When an alarm is raised; may be changed at any time.
+        units: The units of all figures; null before the first update of the epoch.
+        epoch: The current epoch, from 1.
+        updates: How many updates there are.
+        last: The last update.
+        alarms: Alarms that are on.
+        options: Other options that were given.
+        status: A paused monitor takes no updates.
+        reference_set: The sample set that is the reference of the current epoch.
+        waiting: Updates that are queued or running.
+        updated_at: When the last update succeeded.
+    """
+
+    name: str
+    reference: str | None = None
+    reference_rows: int | None = None
+    confidence: float
+    tolerance: float
+    thresholds: Thresholds = Thresholds()
+    units: str | None = None
+    epoch: int
+    updates: int
+    last: UpdateFigures | None = None
+    alarms: list[Alarm] = Field(default_factory=list)
+    options: dict[str, Any] = Field(default_factory=dict)
+    id: str
+    status: str
+    reference_set: str | None = None
+    waiting: int | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class UpdateProgress(Model):
+    """How far a running update is.
+
+    Attributes:
+        value: On select rows, not certified.
+    """
+
+    step: int | None = 0
+    steps: int | None = None
+    seconds: float | None = None
+    value: float | None = None
+    eta_seconds: float | None = None
+    trying: str | None = None
+
+
+class MonitorUpdate(Model):
+    """A job that compares one batch with the reference, and what it found.
+
+    Attributes:
+        number: Among the successful updates of the monitor, from 1.
+        batch: The sample set that is the batch; its rows may have been deleted since.
+        name: Of the batch.
+        at: Time of the batch, as it was given.
+        figures: What the batch says, once the update has succeeded.
+        raised: Alarms that are on since this update.
+        cleared: Alarms that were on until this update.
+    """
+
+    id: str
+    status: str
+    monitor: str | None = None
+    epoch: int | None = None
+    number: int | None = None
+    batch: str | None = None
+    name: str | None = None
+    at: float | str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    progress: UpdateProgress | None = None
+    figures: UpdateFigures | None = None
+    raised: list[Alarm] = Field(default_factory=list)
+    cleared: list[Alarm] = Field(default_factory=list)
+    error: Error | None = None
+
+
+class NewWebhook(Model):
+    """A webhook with its secret, which is shown when it is created or rotated, and never again.
+
+    Attributes:
+        disabled_reason: Why nothing is sent to it, in words.
+        failing_since: The first failure since its last success; null: none.
+        failures: Requests that failed since its last success.
+        previous_secret_until: Until when the old secret signs, too; null: no longer.
+        secret: Verifies signatures: whsec_ and 32 bytes in base64.
+    """
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None = None
+    include_rows: bool | None = None
+    status: str
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    failures: int | None = None
+    last_success_at: datetime | None = None
+    previous_secret_until: datetime | None = None
+    created_at: datetime | None = None
+    secret: str | None = None
+
+
+class Webhook(Model):
+    """A webhook, without its secret.
+
+    Attributes:
+        disabled_reason: Why nothing is sent to it, in words.
+        failing_since: The first failure since its last success; null: none.
+        failures: Requests that failed since its last success.
+        previous_secret_until: Until when the old secret signs, too; null: no longer.
+    """
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None = None
+    include_rows: bool | None = None
+    status: str
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    failures: int | None = None
+    last_success_at: datetime | None = None
+    previous_secret_until: datetime | None = None
+    created_at: datetime | None = None
+
+
+class Delivery(Model):
+    """One event on its way to one webhook.
+
+    Attributes:
+        event: The type of the event.
+        event_id: The header webhook-id: the same in every request of this event.
+        status: queued: it waits for its next request.
+        attempts: Requests that were made.
+        response_status: Of the last request.
+        reason: Why the last request failed, in words.
+    """
+
+    id: str
+    webhook: str
+    event: str
+    event_id: str | None = None
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class DeliveryAttempt(Model):
+    """One request of a delivery.
+
+    Attributes:
+        response_status: Of HTTP; null: there was no answer.
+        reason: Why it failed, in words; null: it succeeded.
+    """
+
+    at: str | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    seconds: float | None = None
+
+
+class DeliveryDetail(Model):
+    """A delivery with its payload and its requests.
+
+    Attributes:
+        event: The type of the event.
+        event_id: The header webhook-id: the same in every request of this event.
+        status: queued: it waits for its next request.
+        attempts: Requests that were made.
+        response_status: Of the last request.
+        reason: Why the last request failed, in words.
+        payload: What is sent: type, timestamp and data.
+        response_body: The first 500 characters of the last answer's body.
+        log: The last 30 requests, oldest first.
+    """
+
+    id: str
+    webhook: str
+    event: str
+    event_id: str | None = None
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None = None
+    response_status: int | None = None
+    reason: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    payload: dict[str, Any] = Field(default_factory=dict)
+    response_body: str | None = None
+    log: list[DeliveryAttempt] = Field(default_factory=list)
+
+
 class Options(TypedDict, total=False):
     """How to estimate. What is left out gets its default.
 
@@ -620,6 +965,48 @@ class BatchOptions(Options, total=False):
     """
 
     simultaneous: bool
+
+
+class MonitorOptions(TypedDict, total=False):
+    """How a monitor compares each batch.
+
+    Attributes:
+        confidence: 1 - alpha. Half of alpha is for all bounds of the series, and half for its evidence. The bounds of a
+            batch alone hold at this confidence, too. Default: 0.95.
+        tolerance: A distance up to this is no drift. It is fixed when an epoch begins. Default: 0.0.
+        critic: Family of critics. auto tries several and chooses on the select rows. Default: 'auto'.
+        seed: Seeds the split, training and the permutation test. Fix it before you look at a result. Default: 0.
+        steps: Training steps of the first update of an epoch; by default as many as an estimate takes.
+        update_steps: Training steps of each later update, which go on from the last critic; by default a quarter of
+            what an estimate takes.
+        scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
+            each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
+            or a factor for each column. Of mixed tables only numbers and times are rescaled.
+        category_cost: How far apart two levels of a category are, or a missing value and any other, after scale. With
+            standardize, 1 is as far as one standard deviation of a number. Default: 1.0.
+        layout: Axes of images, where the shape leaves them open.
+        device: Device of the worker. auto takes a free GPU. Default: 'auto'.
+        method: Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not
+            independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and
+            Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs
+            independent sets. target_stakes: A bet on differences of rows whose stakes aim at the threshold, with the
+            smallest margin; it needs independent sets, except for groups. Default: 'target_stakes'.
+        upper: How much work the upper bound gets. tight: a better transport plan, for several times the seconds. none:
+            no upper bound. Default: 'standard'.
+    """
+
+    confidence: float
+    tolerance: float
+    critic: Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"]
+    seed: int
+    steps: int | None
+    update_steps: int | None
+    scale: Literal["none", "standardize", "robust"] | float | Sequence[float] | None
+    category_cost: float
+    layout: Literal["nhwc", "nchw"] | None
+    device: Literal["auto", "cpu", "cuda"]
+    method: Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"]
+    upper: Literal["standard", "tight", "none"]
 
 
 class Reading(TypedDict, total=False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wdist_client.models import Batch, Estimate
+    from wdist_client.models import Batch, Estimate, MonitorUpdate
 
 from wdist_client.advice import in_python
 
@@ -168,13 +168,46 @@ class EstimateCanceled(EstimateFailed):
         return "was canceled"
 
 
-class WaitTimeout(WdistError, TimeoutError):
-    """`wait(timeout=...)` ran out. The job goes on; `estimate` is its last known record, or the batch's."""
+class UpdateFailed(WdistError):
+    """The update of a monitor failed, and its series is as it was. `update` is its record; the message says why."""
 
-    def __init__(self, job: Estimate | Batch, seconds: float) -> None:
+    def __init__(self, update: MonitorUpdate) -> None:
+        self.update = update
+        super().__init__(f"update {update.id} {self._why(update)}; the monitor's series is as it was before")
+
+    @staticmethod
+    def _why(update: MonitorUpdate) -> str:
+        return f"failed: {update.error.message.rstrip('.') if update.error else 'the server gives no reason'}"
+
+
+class UpdateCanceled(UpdateFailed):
+    """The update of a monitor was canceled before it had figures."""
+
+    @staticmethod
+    def _why(update: MonitorUpdate) -> str:
+        return "was canceled"
+
+
+class WaitTimeout(WdistError, TimeoutError):
+    """Waiting took longer than `timeout`. The job goes on.
+
+    Attributes:
+        estimate: the last known record of the estimate, the batch or the update.
+    """
+
+    def __init__(self, job: Estimate | Batch | MonitorUpdate, seconds: float) -> None:
         self.estimate = job
-        what, where = ("batch", "batches") if hasattr(job, "counts") else ("estimate", "estimates")
+        kind, place = whereabouts(job)
         super().__init__(
-            f"{what} {job.id} is still {job.status} after {seconds:g} s; it goes on: "
-            f'wait again, or come back with client.{where}.get("{job.id}")'
+            f"{kind} {job.id} is still {job.status} after {seconds:g} s; it goes on: "
+            f"wait again, or come back with {place}"
         )
+
+
+def whereabouts(job: Any) -> tuple[str, str]:
+    """What the record of an estimate, a batch or an update is called, and the call that finds it again."""
+    if hasattr(job, "counts"):
+        return "batch", f'client.batches.get("{job.id}")'
+    if hasattr(job, "figures"):
+        return "update", f'client.monitors.get("{job.monitor}").get_update("{job.id}")'
+    return "estimate", f'client.estimates.get("{job.id}")'

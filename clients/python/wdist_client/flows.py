@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wdist_client import requests
+from wdist_client.base import Model
 from wdist_client.contract import Progress
 from wdist_client.display.text import EvaluationBar, JobBar
 from wdist_client.errors import (
@@ -26,7 +27,7 @@ from wdist_client.errors import (
     WaitTimeout,
     WdistError,
 )
-from wdist_client.models import Estimate, Evaluation, Result, SampleSet
+from wdist_client.models import Batch, Estimate, Evaluation, MonitorUpdate, Result, SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.arrays import as_array, check_values
 from wdist_client.rows.columns import check_names, names_of
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+J = TypeVar("J", Estimate, Batch, MonitorUpdate)
+PATIENCE_SECONDS = 60.0  # how long a server may be silent before waiting is given up
 EVALUATION_SECONDS = 0.5  # between polls of a running evaluation
 
 
@@ -145,43 +149,66 @@ def send(request: Request, retries: Retries) -> Flow[Response]:
         attempt += 1
 
 
-def get_estimate(identifier: str, retries: Retries) -> Flow[Estimate]:
-    answer = yield from send(Request("GET", f"/v1/estimates/{identifier}"), retries)
-    return answer.read(Estimate)
+def fetched(path: str, model: type[M], retries: Retries) -> Flow[M]:
+    """The record at this path."""
+    answer = yield from send(Request("GET", path), retries)
+    return answer.read(model)
+
+
+def until_ended(
+    path: str,
+    record: J,
+    clock: Callable[[], float],
+    timeout: float | None,
+    retries: Retries,
+    seen: Callable[[J], object],
+    silent: Callable[[], object] = lambda: None,
+    pauses: tuple[float, float] = (0.05, 1.0),
+) -> Flow[J]:
+    """Polls the record of a job until it has ended, more often at first. Survives a restart of the server.
+
+    Args:
+        seen, silent: called with each record, and whenever the server does not answer.
+        pauses: the first and the longest, in seconds.
+
+    Raises WaitTimeout.
+    """
+    started = heard = clock()
+    pause = pauses[0]
+    seen(record)
+    while not record.ended:
+        left = float("inf") if timeout is None else started + timeout - clock()
+        if timeout is not None and left <= 0:
+            raise WaitTimeout(record, timeout)
+        yield Sleep(min(pause, left))
+        pause = min(pause * 1.3, pauses[1])
+        try:
+            record = yield from fetched(path, type(record), retries)
+        except (APIConnectionError, ServerError):
+            if clock() - heard >= PATIENCE_SECONDS:
+                raise
+            silent()
+            continue
+        heard = clock()
+        seen(record)
+    return record
 
 
 def wait(
-    job: JobRecord,
-    clock: Callable[[], float],
-    timeout: float | None,
-    progress: ShowProgress,
-    retries: Retries,
-    patience_seconds: float = 60.0,
+    job: JobRecord, clock: Callable[[], float], timeout: float | None, progress: ShowProgress, retries: Retries
 ) -> Flow[Result]:
-    """Polls until the job has ended, more often at first. Survives a restart of the server.
+    """The result, once the job has ended.
 
     Raises EstimateFailed, EstimateCanceled, WaitTimeout; KeyboardInterrupt leaves the job running and says so.
     """
-    started = heard = clock()
-    pause = 0.05
     bar = JobBar(job.estimate, progress)
+
+    def seen(record: Estimate) -> None:
+        job.estimate = record
+        bar.show(record)
+
     try:
-        bar.show(job.estimate)
-        while not job.estimate.ended:
-            left = float("inf") if timeout is None else started + timeout - clock()
-            if timeout is not None and left <= 0:
-                raise WaitTimeout(job.estimate, timeout)
-            yield Sleep(min(pause, left))
-            pause = min(pause * 1.3, 1.0)
-            try:
-                job.estimate = yield from get_estimate(job.id, retries)
-            except (APIConnectionError, ServerError):
-                if clock() - heard >= patience_seconds:
-                    raise
-                bar.say("the server does not answer, trying again")
-                continue
-            heard = clock()
-            bar.show(job.estimate)
+        yield from until_ended(f"/v1/estimates/{job.id}", job.estimate, clock, timeout, retries, seen, bar.no_answer)
     except KeyboardInterrupt:
         bar.leave(job.estimate)
         raise

@@ -5,7 +5,7 @@ A record without a docstring here has that of its base.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -217,6 +217,44 @@ class Comparison(contract.ComparisonFigures):
         from wdist_client.display.comparison import comparison_html
 
         return comparison_html(self)
+
+
+class Update(contract.UpdateFigures):
+    """What one batch of a monitor says: by itself, and as a part of the monitor's series."""
+
+    def __str__(self) -> str:
+        from wdist_client.display.monitor import update_text
+
+        return update_text(self)
+
+    def _repr_html_(self) -> str:
+        from wdist_client.display.monitor import update_html
+
+        return update_html(self)
+
+
+class MonitorUpdate(contract.MonitorUpdate):
+    """The record of a job that compares a batch with a monitor's reference; `figures` once it has succeeded."""
+
+    figures: Update | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.status in ENDED
+
+
+class MonitorState(contract.Monitor):
+    """The record of a monitor: what it compares with, its error budget, and where it stands."""
+
+    last: Update | None = None
+
+
+class NewWebhook(contract.NewWebhook):
+    """A webhook with its `secret`, which the server shows once; neither `repr` nor a notebook shows it."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, value) for name, value in super().__repr_args__() if name != "secret"]
 
 
 class Page(Model, Generic[T]):

@@ -33,6 +33,16 @@ class SetOptions(contract.Reading, total=False):
     labels: str | None
 
 
+class UpdateOptions(SetOptions, total=False):
+    """How a batch is read, and how its update is told from another."""
+
+    idempotency_key: str
+
+
+class MonitorOptions(contract.MonitorOptions, UpdateOptions, total=False):
+    """Options of a monitor, and how its reference is read."""
+
+
 class Asked(EstimateOptions, SetOptions, total=False):
     """The keyword arguments of what sends two sets and compares them."""
 
@@ -52,9 +62,12 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+_DESCRIBED = {"{options}": contract.Options, "{reading}": contract.Reading, "{monitor}": contract.MonitorOptions}
+
+
 def describes_options(function: F) -> F:
-    """Replaces the lines `{options}` and `{reading}` of the docstring by one entry for each option."""
-    for place, arguments in (("{options}", contract.Options), ("{reading}", contract.Reading)):
+    """Replaces lines of the docstring, such as `{options}`, by one entry for each option."""
+    for place, arguments in _DESCRIBED.items():
         entries = (arguments.__doc__ or "").partition("Attributes:\n")[2].rstrip()
         function.__doc__ = (function.__doc__ or "").replace(place, textwrap.indent(entries, " " * 4).lstrip())
     return function

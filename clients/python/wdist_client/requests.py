@@ -233,6 +233,11 @@ def names_of_pair(source: SampleSet | str, target: SampleSet | str) -> tuple[str
     return (names[0], names[1]) if len(set(names)) == 2 else None
 
 
+def patch(path: str, body: Mapping[str, Any]) -> Request:
+    """A JSON request that sets fields. It is safe to repeat because it has an idempotency key."""
+    return replace(post(path, body), method="PATCH")
+
+
 def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Request:
     """A JSON request that is safe to repeat because it has an idempotency key."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
@@ -240,6 +245,12 @@ def post(path: str, body: Mapping[str, Any] | None = None, key: str | None = Non
         return Request("POST", path, {}, headers)
     written = ", ".join(f"{json.dumps(name)}: {_written(name, value)}" for name, value in body.items())
     return Request("POST", path, {}, {**headers, "Content-Type": "application/json"}, f"{{{written}}}".encode())
+
+
+def once(path: str, body: Mapping[str, Any] | None = None) -> Request:
+    """A JSON request that is sent only once, as each time it does something more."""
+    request = post(path, body)
+    return replace(request, headers={n: v for n, v in request.headers.items() if n != "Idempotency-Key"})
 
 
 def _written(name: str, value: Any) -> str:

@@ -4,6 +4,7 @@ Data goes to standard output, progress and remarks to standard error. Exit statu
   0   done
   1   the answer is no: the estimate failed or was canceled, or its bound is above --fail-above
   2   wrong usage, or the data or an option is refused
+  3   an alarm of the monitor is on
   69  no server answers
   75  try again later: the server is busy, or --timeout ran out (the job goes on)
   77  the key is missing, wrong, or may not do this
@@ -27,6 +28,7 @@ from wdist_client.advice import in_flags
 from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
+from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
 from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -34,6 +36,7 @@ from wdist_client.errors import (
     PermissionDenied,
     RateLimited,
     ServerError,
+    UpdateFailed,
     WaitTimeout,
     WdistError,
 )
@@ -43,6 +46,7 @@ __all__ = ["main"]
 # The numbers are those of sysexits.h.
 _STATUS: tuple[tuple[type[WdistError], int], ...] = (
     (EstimateFailed, 1),
+    (UpdateFailed, 1),
     (APIConnectionError, 69),
     (WaitTimeout, 75),
     (RateLimited, 75),
@@ -102,14 +106,23 @@ def commands(prog: str) -> App:
         help="Work with a wdist server.",
         help_epilogue="The server is --url, else WDIST_BASE_URL, else http://127.0.0.1:8000; the key is --key-file, "
         "else WDIST_API_KEY. Exit status: 0 done; 1 the estimate failed, was canceled, or is above --fail-above; 2 "
-        "wrong usage or refused; 69 no server; 75 busy or timed out; 77 not allowed; 130 Ctrl-C.",
+        "wrong usage or refused; 3 an alarm is on; 69 no server; 75 busy or timed out; 77 not allowed; 130 Ctrl-C.",
         help_format="plaintext",
         help_formatter=PLAIN,
         default_parameter=Parameter(allow_repeating=True),  # a value that is given twice replaces the first one
         suppress_keyboard_interrupt=False,
     )
-    for name, command in COMMANDS.items():
-        app.command(command, name=name)
+    monitor = App(
+        name="monitor",
+        help="Compare batch after batch with one reference.",
+        help_format="plaintext",
+        help_formatter=PLAIN,
+        default_parameter=Parameter(allow_repeating=True),
+    )
+    for group, listed in ((app, COMMANDS), (monitor, MONITOR_COMMANDS)):
+        for name, command in listed.items():
+            group.command(command, name=name)
+    app.command(monitor)
 
     @app.meta.default
     def run(

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from wdist_client.advice import in_flags
 from wdist_client.errors import NotFound, OptionError
+from wdist_client.options import told_apart
 
 if TYPE_CHECKING:
     from cyclopts import Token
@@ -56,6 +57,11 @@ class Session:
                 found = None
             self.names[identifier] = found or identifier
         return self.names[identifier]
+
+    def read_as(self, identifier: str | None) -> dict[str, Any]:
+        """How the file of a stored set was read."""
+        stored = None if identifier is None else self.client.sample_sets.get(identifier)
+        return dict(told_apart((stored and stored.reading) or {})[0])
 
     def remark_notes(self, stored: SampleSet) -> None:
         """Tell what was left out when a set was read."""

@@ -155,6 +155,98 @@ class OptionFlags:
 
 
 @dataclass(frozen=True)
+class MonitorFlags:
+    """How a monitor compares. Omitted options get the server's defaults."""
+
+    confidence: Annotated[
+        Any | None,
+        Parameter(
+            help="1 - alpha. Half of alpha is for all bounds of the series, and half for its evidence. The bounds of a batch alone hold at this confidence, too.",
+            metavar="CONFIDENCE",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    tolerance: Annotated[
+        Any | None,
+        Parameter(
+            help="A distance up to this is no drift. It is fixed when an epoch begins.",
+            metavar="TOLERANCE",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    critic: Annotated[
+        Literal["auto", "affine", "sliced", "groupsort", "cone", "bcop"] | None,
+        Parameter(help="Family of critics. auto tries several and chooses on the select rows."),
+    ] = None
+    seed: Annotated[
+        Any | None,
+        Parameter(
+            help="Seeds the split, training and the permutation test. Fix it before you look at a result.",
+            metavar="SEED",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    steps: Annotated[
+        Any | None,
+        Parameter(
+            help="Training steps of the first update of an epoch; by default as many as an estimate takes.",
+            metavar="STEPS",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    update_steps: Annotated[
+        Any | None,
+        Parameter(
+            help="Training steps of each later update, which go on from the last critic; by default a quarter of what an estimate takes.",
+            metavar="STEPS",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    scale: Annotated[
+        Any | None,
+        Parameter(
+            help="Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by, or a factor for each column. Of mixed tables only numbers and times are rescaled.",
+            metavar="SCALE",
+            allow_leading_hyphen=True,
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    category_cost: Annotated[
+        Any | None,
+        Parameter(
+            help="How far apart two levels of a category are, or a missing value and any other, after scale. With standardize, 1 is as far as one standard deviation of a number.",
+            metavar="COST",
+            converter=numbers,
+            n_tokens=1,
+        ),
+    ] = None
+    layout: Annotated[
+        Literal["nhwc", "nchw"] | None, Parameter(help="Axes of images, where the shape leaves them open.")
+    ] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Device of the worker. auto takes a free GPU.")
+    ] = None
+    method: Annotated[
+        Literal["betting", "empirical_bernstein", "paired_betting", "target_stakes"] | None,
+        Parameter(
+            help="Method of the lower bound. betting: A bet on each mean (Waudby-Smith and Ramdas), for sets that are not independent of each other. empirical_bernstein: A closed form for each mean, from its variance (Maurer and Pontil). paired_betting: A bet on differences of rows, whose margin is about a third smaller; it needs independent sets. target_stakes: A bet on differences of rows whose stakes aim at the threshold, with the smallest margin; it needs independent sets, except for groups."
+        ),
+    ] = None
+    upper: Annotated[
+        Literal["standard", "tight", "none"] | None,
+        Parameter(
+            help="How much work the upper bound gets. tight: a better transport plan, for several times the seconds. none: no upper bound."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class ReadingFlags:
     """How files are read. Omitted options get the server's defaults."""
 

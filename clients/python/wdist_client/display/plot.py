@@ -1,4 +1,4 @@
-"""A result drawn with matplotlib."""
+"""Results and monitors drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wdist_client.display.monitor import alarm_line
 from wdist_client.display.text import names_text, percent, range_of
 from wdist_client.errors import WdistError
 
@@ -13,31 +14,61 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from wdist_client.contract import CurvePoint
-    from wdist_client.models import Result
+    from wdist_client.models import MonitorState, Result, Update
 
 
-def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:
-    """The certified interval from 0 on a line, what it is compared with below it, and the training curve beside it."""
+def picture(width: float, height: float) -> Figure:
+    """A figure of its own, not pyplot's. Raises WdistError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise WdistError('plot() needs matplotlib: pip install "wdist-client[plot]"') from error
 
     class Picture(Figure):
-        """A figure of its own, not pyplot's: programs need no display, and a notebook shows it by this method."""
+        """Programs need no display, and a notebook shows it by this method."""
 
         def _repr_png_(self) -> bytes:
             file = io.BytesIO()
             self.savefig(file, format="png", dpi=100)
             return file.getvalue()
 
-    figure = Picture(figsize=(10, 2.8) if curve else (7, 2.8), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:
+    """The certified interval from 0 on a line, what it is compared with below it, and the training curve beside it."""
+    figure = picture(10 if curve else 7, 2.8)
     if curve:
         interval, progress = figure.subplots(1, 2, width_ratios=(3, 2))
         _draw_curve(progress, result, curve)
     else:
         interval = figure.subplots()
     _draw_interval(interval, result)
+    return figure
+
+
+def plot_monitor(record: MonitorState, history: Sequence[Update]) -> Figure:
+    """Both ends of each update, its value as a dot, and the alarm line; updates of earlier epochs are pale."""
+    figure = picture(9, 3.2)
+    from matplotlib.ticker import MaxNLocator
+
+    axes = figure.subplots()
+    line = alarm_line(record)
+    ends = [each for u in history for each in (u.value, u.series_lower_bound, u.series_upper_bound) if each is not None]
+    top = 1.1 * max([1e-12, line, *ends])
+    for each in history:
+        upper = top if each.series_upper_bound is None else each.series_upper_bound
+        opacity = 1.0 if each.epoch == record.epoch else 0.3
+        color = "tab:red" if each.alarms else "tab:blue"
+        axes.plot([each.number] * 2, [each.series_lower_bound, upper], color=color, linewidth=4, alpha=0.5 * opacity)
+        axes.plot(each.number, max(each.value, 0.0), "o", color="black", markersize=4, alpha=opacity)
+    axes.axhline(line, color="tab:red", linestyle="--", label=f"alarm above {line:.4g}")
+    axes.set_ylim(0, top)
+    axes.set_xlabel("update")
+    axes.set_ylabel(record.units or "distance")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"{record.name}: distance from {record.reference or 'the reference'}", loc="left")
+    axes.legend(loc="upper left")
     return figure
 
 

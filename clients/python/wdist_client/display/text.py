@@ -7,15 +7,17 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wdist_client.advice import in_python
 from wdist_client.contract import SHOWN
-from wdist_client.errors import WdistError
+from wdist_client.errors import WdistError, whereabouts
 
 if TYPE_CHECKING:
     from wdist_client.contract import CurvePoint
-    from wdist_client.models import Estimate, Evaluation, Result
+    from wdist_client.models import Estimate, Evaluation, MonitorUpdate, Result
+
+J = TypeVar("J", "Estimate", "MonitorUpdate")
 
 
 def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
@@ -36,11 +38,11 @@ def watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-class JobBar:
-    """Shows the progress of one job: a bar over its steps, the caller's function, or nothing."""
+class JobBar(Generic[J]):
+    """Shows the progress of an estimate or an update: a bar over its steps, the caller's function, or nothing."""
 
-    def __init__(self, estimate: Estimate, progress: bool | Callable[[Estimate], object] | None) -> None:
-        self._tell = progress if callable(progress) else None
+    def __init__(self, estimate: J, progress: bool | Callable[[J], object] | None) -> None:
+        self._tell: Callable[[J], object] | None = progress if callable(progress) else None
         self._bar: Any = None
         if not callable(progress) and (watched() if progress is None else progress):
             from tqdm.auto import tqdm
@@ -49,18 +51,18 @@ class JobBar:
             self._bar = tqdm(total=1, desc=estimate.status, bar_format=layout)
             self._bar.n = 0
 
-    def show(self, estimate: Estimate) -> None:
+    def show(self, estimate: J) -> None:
         if self._tell is not None:
             self._tell(estimate)
         if self._bar is None:
             return
         at = estimate.progress
         doing = f" {at.trying}" if at and at.trying and not estimate.ended else ""
-        if at and at.steps and at.step >= at.steps and not estimate.ended:
+        if at and at.steps and (at.step or 0) >= at.steps and not estimate.ended:
             doing = " the proof"  # training is over: held-out scores, Lipschitz bound, exact transport beside it
         self._bar.set_description_str(f"{estimate.status}{doing}", refresh=False)
         if at is not None:
-            self._bar.total, self._bar.n = at.steps, at.step
+            self._bar.total, self._bar.n = at.steps, at.step or 0
             notes = [] if at.value is None else [f"so far {at.value:.4g}, not certified"]
             if at.eta_seconds is not None and not estimate.ended:
                 notes.append(f"{at.eta_seconds:.0f} s left")
@@ -69,16 +71,17 @@ class JobBar:
             self._bar.n = self._bar.total = self._bar.total or 1
         self._bar.refresh()
 
-    def say(self, message: str) -> None:
+    def no_answer(self) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(message)
+            self._bar.set_postfix_str("the server does not answer, trying again")
 
-    def leave(self, estimate: Estimate) -> None:
+    def leave(self, job: J) -> None:
         """After Ctrl-C: says that the job goes on, and how to come back to it."""
         self.close()
+        kind, place = whereabouts(job)
         print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
-            f"\nEstimate {estimate.id} goes on without you. Come back to it with\n"
-            f'    client.estimates.get("{estimate.id}").wait()\n'
+            f"\n{kind.capitalize()} {job.id} goes on without you. Come back to it with\n"
+            f"    {place}.wait()\n"
             f"or stop it with .cancel().",
             file=sys.stderr,
         )

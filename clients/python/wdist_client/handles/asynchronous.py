@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from os import PathLike
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.contract import Curve, CurvePoint
-from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.flows import JobRecord, ShowProgress
-from wdist_client.handles.events import EventStream
+from wdist_client.handles.events import EventStream, followed_async
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
 
@@ -86,17 +84,10 @@ class AsyncJob(JobRecord):
 
     async def events(self, after: str | None = None) -> AsyncIterator[Event]:
         """As `Job.events`, for `async for`."""
-        stream = EventStream(self.id, self._client._retries, after)
-        while stream.completed is None:
-            try:
-                async for line in self._client._transport.lines(stream.request()):
-                    if event := stream.feed(line):
-                        self.estimate = stream.completed or self.estimate
-                        yield event
-                if stream.completed is None:
-                    raise APIConnectionError("the server ended the stream of events early")
-            except (APIConnectionError, APIStatusError) as error:
-                await asyncio.sleep(stream.pause(error))
+        stream = EventStream(f"/v1/estimates/{self.id}", Estimate, self._client._retries, after)
+        async for event in followed_async(self._client._transport, stream):
+            self.estimate = stream.completed or self.estimate
+            yield event
 
     async def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
         """As `Job.evaluate`; cancelling the task leaves the evaluation running."""

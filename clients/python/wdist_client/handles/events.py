@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wdist_client.errors import APIConnectionError, APIStatusError, WdistError
 from wdist_client.flows import Retries
-from wdist_client.models import Estimate, Event
+from wdist_client.models import Estimate, Event, MonitorUpdate
 from wdist_client.requests import Request
 
+if TYPE_CHECKING:
+    from wdist_client.transports.http import AsyncTransport, Transport
+    from wdist_client.transports.local.asynchronous import AsyncLocalTransport
+    from wdist_client.transports.local.transport import LocalTransport
 
-class EventStream:
+J = TypeVar("J", Estimate, MonitorUpdate)
+
+
+class EventStream(Generic[J]):
     """Parses the event stream of one job. The sync and the async client share it, and only feed it lines.
 
     The format is that of WHATWG server-sent events: fields until an empty line; comments begin with a colon.
     """
 
-    def __init__(self, identifier: str, retries: Retries, after: str | None) -> None:
-        self._path = f"/v1/estimates/{identifier}/events"
+    def __init__(self, path: str, model: type[J], retries: Retries, after: str | None) -> None:
+        """path, model: of the job's record."""
+        self._path = f"{path}/events"
+        self._model: type[J] = model
         self._retries = retries
         self._last = after
         self._failures = 0
         self._fields: dict[str, str] = {}
-        self.completed: Estimate | None = None
+        self.completed: J | None = None
 
     def request(self) -> Request:
         """The request for all events after the last one received."""
@@ -46,7 +59,7 @@ class EventStream:
         self._last = fields.get("id", self._last)
         event = Event(id=self._last, type=fields.get("event", "message"), data=json.loads(fields["data"]))
         if event.type == "completed":
-            self.completed = Estimate.model_validate(event.data)
+            self.completed = self._model.model_validate(event.data)
         return event
 
     def pause(self, error: WdistError) -> float:
@@ -60,3 +73,34 @@ class EventStream:
             raise error
         self._failures += 1
         return seconds
+
+
+def followed(transport: Transport | LocalTransport, stream: EventStream[J]) -> Iterator[Event]:
+    """The events of a job until it has ended. A broken connection resumes where it stopped."""
+    while stream.completed is None:
+        try:
+            for line in transport.lines(stream.request()):
+                if event := stream.feed(line):
+                    yield event
+            if stream.completed is None:
+                raise APIConnectionError(_EARLY_END)
+        except (APIConnectionError, APIStatusError) as error:
+            time.sleep(stream.pause(error))
+
+
+async def followed_async(
+    transport: AsyncTransport | AsyncLocalTransport, stream: EventStream[J]
+) -> AsyncIterator[Event]:
+    """As `followed`, for `async for`."""
+    while stream.completed is None:
+        try:
+            async for line in transport.lines(stream.request()):
+                if event := stream.feed(line):
+                    yield event
+            if stream.completed is None:
+                raise APIConnectionError(_EARLY_END)
+        except (APIConnectionError, APIStatusError) as error:
+            await asyncio.sleep(stream.pause(error))
+
+
+_EARLY_END = "the server ended the stream of events early"

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.contract import Curve, CurvePoint
-from wdist_client.errors import APIConnectionError, APIStatusError
 from wdist_client.flows import JobRecord, ShowProgress
-from wdist_client.handles.events import EventStream
+from wdist_client.handles.events import EventStream, followed
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
 
@@ -110,17 +109,10 @@ class Job(JobRecord):
 
         A broken connection resumes where it stopped. The last event is `completed`; the job then has its final record.
         """
-        stream = EventStream(self.id, self._client._retries, after)
-        while stream.completed is None:
-            try:
-                for line in self._client._transport.lines(stream.request()):
-                    if event := stream.feed(line):
-                        self.estimate = stream.completed or self.estimate
-                        yield event
-                if stream.completed is None:
-                    raise APIConnectionError("the server ended the stream of events early")
-            except (APIConnectionError, APIStatusError) as error:
-                time.sleep(stream.pause(error))
+        stream = EventStream(f"/v1/estimates/{self.id}", Estimate, self._client._retries, after)
+        for event in followed(self._client._transport, stream):
+            self.estimate = stream.completed or self.estimate
+            yield event
 
     def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.

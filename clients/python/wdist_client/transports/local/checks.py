@@ -80,3 +80,15 @@ def _model(*, is_batch: bool) -> Any:
     return create_model(
         "Request", __base__=Options, __validators__={"can_be_split": field_validator("groups")(can_be_split)}, **fields
     )
+
+
+def check_monitor(body: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """The library's options of a monitor, and its labels. Raises RefusalError, which names every field at fault."""
+    from wdist.definitions.refusals import refusals
+    from wdist.monitoring.options import MonitorOptions
+
+    given = {name: value for name, value in body.items() if name not in ("reference", "metadata")}
+    try:
+        return MonitorOptions(**given), dict(body.get("metadata") or {})
+    except ValidationError as error:
+        raise RefusalError.of(refusals(error.errors(), given, list(MonitorOptions.model_fields))) from error

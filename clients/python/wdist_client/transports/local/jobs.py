@@ -1,41 +1,46 @@
-"""Estimates of a local client: a queue, and the thread that works through it."""
+"""Estimates of a local client."""
 
 from __future__ import annotations
 
 import io
 import json
-import queue
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response, Upload
 from wdist_client.transports.local.checks import check_estimate, check_status
-from wdist_client.transports.local.records import RefusalError, SharedSets, StoredJob, find, new_id, now
+from wdist_client.transports.local.records import (
+    KeysSeen,
+    RefusalError,
+    SharedSets,
+    StoredJob,
+    find,
+    has_labels,
+    new_id,
+    now,
+    progress_record,
+)
 from wdist_client.transports.local.sets import LocalSets
+from wdist_client.transports.local.worker import LocalWorker
 
 
 class LocalJobs:
     """Jobs by id, run one after the other. Their records are changed under `lock`."""
 
-    def __init__(self, sets: LocalSets, lock: threading.RLock) -> None:
-        self._sets, self._lock = sets, lock
+    def __init__(self, sets: LocalSets, worker: LocalWorker, lock: threading.RLock) -> None:
+        self._sets, self._worker, self._lock = sets, worker, lock
         self._stored: dict[str, StoredJob] = {}
-        self._keys: dict[str, tuple[Any, str]] = {}
-        self._waiting: queue.SimpleQueue[StoredJob | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._keys = KeysSeen()
 
-    def close(self) -> None:
+    def cancel_all(self) -> None:
         """Cancels the running and waiting jobs, which cannot outlive the client."""
-        with self._lock:
-            for job in self._stored.values():
-                self.cancel(job)
-            self._waiting.put(None)
-        if self._thread is not None:
-            self._thread.join()
+        for job in self._stored.values():
+            self.cancel(job)
 
     def find(self, name: str) -> StoredJob:
         """Raises RefusalError 404."""
@@ -46,12 +51,10 @@ class LocalJobs:
         """The records with the requested status and labels. Raises RefusalError for an unknown status."""
         if (status := params.get("status")) is not None:
             check_status(status)
-        labels = [label.partition(":")[::2] for label in params.get("metadata", ())]
         return [
             job.record
             for job in self._stored.values()
-            if status in (None, job.record["status"])
-            and all(job.record["metadata"].get(key) == value for key, value in labels)
+            if status in (None, job.record["status"]) and has_labels(job.record, params)
         ]
 
     def using(self, sample_set: str) -> str | None:
@@ -69,19 +72,14 @@ class LocalJobs:
         """The record of a new job, or of the earlier one with the same idempotency key."""
         assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
         body = json.loads(request.content)
-        key = request.headers.get("Idempotency-Key", "")
-        if key in self._keys:
-            before, name = self._keys[key]
-            if before != body:
-                detail = "this Idempotency-Key came with another body"
-                raise RefusalError(422, "Key used before", detail, "Idempotency-Key")
-            return self.find(name).record
+        if (earlier := self._keys.find(request)) is not None:
+            return self.find(earlier).record
         check_estimate(body)
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
         source, target = body.pop("source"), body.pop("target")
         self.check_pair(source, target, body)
         record = self.submit(source, target, body, priority, metadata).record
-        self._keys[key] = (json.loads(request.content), record["id"])
+        self._keys.add(request, record["id"])
         return record
 
     def submit(
@@ -93,7 +91,7 @@ class LocalJobs:
         metadata: Any,
         shared: SharedSets | None = None,
     ) -> StoredJob:
-        """Queues one estimate that was checked. The first one starts the worker thread."""
+        """Queues one estimate that was checked."""
         name = new_id("est_")
         record = {
             "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
@@ -101,10 +99,7 @@ class LocalJobs:
             "finished_at": None, "attempt": 0, "finishing": False, "progress": None, "result": None, "error": None,
         }  # fmt: skip
         job = self._stored[name] = StoredJob(record, options, shared=shared)
-        self._waiting.put(job)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="wdist-local", daemon=True)
-            self._thread.start()
+        self._worker.put(partial(self._run, job))
         return job
 
     def check_pair(self, source: str, target: str, options: dict[str, Any]) -> None:
@@ -199,18 +194,17 @@ class LocalJobs:
             raise RefusalError(409, "Conflict", detail)
         return job.result
 
-    def _work(self) -> None:
-        """The thread: one job after the other."""
-        while (job := self._waiting.get()) is not None:
-            with self._lock:
-                if job.record["status"] != "queued":
-                    continue
-                job.record |= {"status": "running", "started_at": now(), "attempt": 1}
-                source, target = (self._sets.find(job.record[side]).rows for side in ("source", "target"))
-                options = {**job.options, **self._labels(job)}
-            ended = self._estimate(job, source, target, options)
-            with self._lock:
-                job.record |= {**ended, "finished_at": now()}
+    def _run(self, job: StoredJob) -> None:
+        """Does one job, unless it was canceled."""
+        with self._lock:
+            if job.record["status"] != "queued":
+                return
+            job.record |= {"status": "running", "started_at": now(), "attempt": 1}
+            source, target = (self._sets.find(job.record[side]).rows for side in ("source", "target"))
+            options = {**job.options, **self._labels(job)}
+        ended = self._estimate(job, source, target, options)
+        with self._lock:
+            job.record |= {**ended, "finished_at": now()}
 
     def _labels(self, job: StoredJob) -> dict[str, Any]:
         """The arguments `groups` and `shared` of the library's `Estimation`."""
@@ -240,10 +234,7 @@ class LocalJobs:
 
         def tell(progress: Any) -> None:
             with self._lock:
-                job.record["progress"] = {
-                    name: getattr(progress, name)
-                    for name in ("step", "steps", "seconds", "value", "eta_seconds", "trying")
-                }
+                job.record["progress"] = progress_record(progress)
 
         try:
             estimation = Estimation(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from wdist_client.models import ENDED
-from wdist_client.requests import Response
+from wdist_client.requests import Request, Response
 
 if TYPE_CHECKING:
     from wdist.data.samples import SampleSet as LibrarySet
@@ -134,6 +134,36 @@ def statistics(opened: LibrarySet) -> dict[str, Any]:
         "constant": bool((found.minimum == found.maximum).all()),
         "columns": by_column if not opened.is_image and opened.dimension <= MAX_DESCRIBED_COLUMNS else None,
     }  # fmt: skip
+
+
+class KeysSeen:
+    """The idempotency keys of requests that created something, each with the body and what it made."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Any, str]] = {}
+
+    def find(self, request: Request) -> str | None:
+        """The id of what an earlier request with this key made. Raises RefusalError if it had another body."""
+        if (found := self._made.get(request.headers.get("Idempotency-Key", ""))) is None:
+            return None
+        if found[0] != (request.path, request.content):
+            detail = "this Idempotency-Key came with another body"
+            raise RefusalError(422, "Key used before", detail, "Idempotency-Key")
+        return found[1]
+
+    def add(self, request: Request, identifier: str) -> None:
+        self._made[request.headers.get("Idempotency-Key", "")] = ((request.path, request.content), identifier)
+
+
+def has_labels(record: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether a record has the labels that a list asks for."""
+    labels = (label.partition(":")[::2] for label in params.get("metadata", ()))
+    return all(record["metadata"].get(key) == value for key, value in labels)
+
+
+def progress_record(progress: Any) -> dict[str, Any]:
+    """How far the library is, in the form of the API."""
+    return {name: getattr(progress, name) for name in ("step", "steps", "seconds", "value", "eta_seconds", "trying")}
 
 
 def json_answer(status: int, content: Any) -> Response:

@@ -14,8 +14,10 @@ from wdist_client.requests import Request, Response
 from wdist_client.transports.address import LOCAL
 from wdist_client.transports.local.batches import LocalBatches
 from wdist_client.transports.local.jobs import LocalJobs
+from wdist_client.transports.local.monitors import LocalMonitors
 from wdist_client.transports.local.records import RefusalError, json_answer, page_answer
 from wdist_client.transports.local.sets import LocalSets
+from wdist_client.transports.local.worker import LocalWorker
 
 POLL_SECONDS = 0.05
 
@@ -34,8 +36,10 @@ class LocalTransport:
             ) from error
         self._lock = threading.RLock()
         self._sets = LocalSets()
-        self._jobs = LocalJobs(self._sets, self._lock)
+        self._worker = LocalWorker()
+        self._jobs = LocalJobs(self._sets, self._worker, self._lock)
         self._batches = LocalBatches(self._sets, self._jobs)
+        self._monitors = LocalMonitors(self._sets, self._worker, self._lock)
 
     def perform(self, request: Request) -> Response:
         """Answers as the server would, problem details included."""
@@ -47,14 +51,14 @@ class LocalTransport:
 
     def lines(self, request: Request) -> Iterator[str]:
         """The events of a job as a server streams them: its changes of state and its progress."""
-        name = request.path.split("/")[3]
+        path = request.path.removesuffix("/events")
         number, told = 0, {"status": "", "progress": ""}
         while True:
-            answer = self.perform(Request("GET", f"/v1/estimates/{name}"))
+            answer = self.perform(Request("GET", path))
             if answer.status >= 400:
                 raise answer.error()
             record = answer.json()
-            status = {"status": record["status"]} | ({"finishing": True} if record["finishing"] else {})
+            status = {"status": record["status"]} | ({"finishing": True} if record.get("finishing") else {})
             for kind, data in (("status", status), ("progress", record["progress"])):
                 line = json.dumps(data)
                 if data is not None and line != told[kind]:
@@ -67,7 +71,10 @@ class LocalTransport:
 
     def close(self) -> None:
         """Stops the running job, which cannot outlive the client."""
-        self._jobs.close()
+        with self._lock:
+            self._jobs.cancel_all()
+            self._monitors.cancel_all()
+        self._worker.close()
 
     def _answer(self, request: Request) -> Response:
         match request.method, request.path.strip("/").split("/"):
@@ -90,6 +97,8 @@ class LocalTransport:
                 return json_answer(*self._of_jobs(request, rest))
             case _, ["v1", "batches", *_]:
                 return self._batches.answer(request)
+            case _, ["v1", "monitors", *_]:
+                return self._monitors.answer(request)
         raise _unknown(request)
 
     def _of_sets(self, request: Request, rest: list[str]) -> tuple[int, Any]:
@@ -107,6 +116,8 @@ class LocalTransport:
             case "DELETE", [name]:
                 if job := self._jobs.using(name):
                     raise RefusalError(409, "Conflict", f"{name} is used by {job}, which has not ended")
+                if monitor := self._monitors.using(name):
+                    raise RefusalError(409, "Conflict", f"{name} is used by {monitor}, which needs its rows")
                 self._sets.delete(name)
                 return 204, None
         raise _unknown(request)

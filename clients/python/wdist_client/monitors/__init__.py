@@ -1,0 +1,1 @@
+"""Monitors: the batches that come in, one after the other, compared with one reference."""
