@@ -109,6 +109,7 @@ def test_a_drift_is_seen_with_its_column_and_its_rows(
     expect(page.get_by_role("row", name=re.compile("orders.*alarm since 2026-01-12"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_thresholds_decide_which_alarms_are_on(open_page: OpenPage, server: ServerProcess, batches: Batches) -> None:
     page = begin(open_page, server, batches, "thresholds")
     update(page, batches["risen"], 1)
@@ -191,6 +192,7 @@ def test_pause_export_and_deletion(open_page: OpenPage, server: ServerProcess, b
     expect(page.get_by_role("link", name="errands")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_new_epoch_keeps_the_history(open_page: OpenPage, server: ServerProcess, batches: Batches) -> None:
     page = begin(open_page, server, batches, "epochs")
     update(page, batches["risen"], 1)
@@ -220,7 +222,7 @@ def long_series(server: ServerProcess, batches: Batches) -> str:
     return f"/#/monitors/{monitor.id}"
 
 
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_monitors_are_accessible_and_fit_a_small_screen(
     open_page: OpenPage, server: ServerProcess, long_series: str, color_scheme: str
 ) -> None:
