@@ -92,9 +92,8 @@ def test_a_drift_is_seen_with_its_column_and_its_rows(
     expect(page.get_by_text("alarm since 2026-01-12")).to_be_visible(timeout=PATIENCE_MS)
     last = record(server, page)["last"]
     detail = page.get_by_role("region", name="Chosen update")
-    expect(detail.get_by_role("note", name="Alarms after this update")).to_contain_text(
-        f"at least {last['series_lower_bound']:#.4g}, above 0.2"
-    )
+    bound = f"at least {last['series_lower_bound']:#.4g}, above 0.2"
+    expect(page.get_by_role("note", name="Alarms that are on")).to_contain_text(bound)
     first = detail.get_by_role("region", name="Columns of this update").locator("tbody tr").first
     assert first.locator("th").inner_text() == "price"
     assert 0 < float(first.locator("td").first.inner_text()) <= DRIFT + 0.1  # a finite file: not exactly 2

@@ -14,8 +14,9 @@ const SHOWN_COLUMNS = 10;
 /** Elements about `figures`, the figures of the update in `record`. */
 export function updateView(monitor, record) {
   const { figures } = record;
+  const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
   return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
-    h("p", { class: "meaning" }, figures.meaning), alarmList("Alarms after this update", figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
+    h("p", { class: "meaning" }, figures.meaning), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
     figures.warnings.length > 0 && h("ul", { class: "warnings" }, figures.warnings.map((warning) => h("li", null, warning)))].filter(Boolean);
 }
 
