@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ from wdist.monitoring.words import when
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SHOWN_EVIDENCE = 1e-3, 10.0
+
 
 def draw_timeline(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> Figure:
     """Plot the distance and the evidence of each update. See `Monitor.plot`."""
@@ -24,7 +25,7 @@ def draw_timeline(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> 
         _interval(distance, update, place, is_past=update.epoch != figures.epoch)
     threshold = figures.tolerance if figures.thresholds.distance is None else figures.thresholds.distance
     distance.axhline(threshold, color="tab:red", linestyle="dashed", linewidth=1, label=f"alarm above {threshold:g}")
-    distance.set_ylim(bottom=min(0.0, *(update.value for update in history)) if history else 0.0)
+    distance.margins(y=0.05)
     distance.set_ylabel(figures.units)
     distance.set_title(f"{figures.name}: distance from {figures.reference}", loc="left")
     distance.legend(frameon=False)
@@ -47,13 +48,16 @@ def _interval(axes: Any, update: UpdateFigures, place: Any, *, is_past: bool) ->
 
 
 def _evidence(axes: Any, history: Sequence[UpdateFigures], places: Sequence[Any]) -> None:
-    """Powers of ten on the way to the limit, 1."""
-    heights = [math.log10(max(update.evidence / update.evidence_limit, 1e-6)) for update in history]
+    """Its share of the limit; how far it is beyond the limit says nothing more."""
+    low, high = _SHOWN_EVIDENCE
+    heights = [min(max(update.evidence / update.evidence_limit, low), high) for update in history]
     for epoch in dict.fromkeys(update.epoch for update in history):
         own = [k for k, update in enumerate(history) if update.epoch == epoch]
         axes.plot([places[k] for k in own], [heights[k] for k in own], ".-", color="black", linewidth=1)
-    axes.axhline(0, color="tab:red", linestyle="dashed", linewidth=1)
-    axes.set_ylabel("evidence,\nlog10 of its\nshare of the limit", fontsize="small")
+    axes.axhline(1, color="tab:red", linestyle="dashed", linewidth=1)
+    axes.set_yscale("log")
+    axes.set_ylim(low / 2, high * 2)
+    axes.set_ylabel("evidence\n/ its limit")
 
 
 def _are_numbers(history: Sequence[UpdateFigures]) -> bool:
