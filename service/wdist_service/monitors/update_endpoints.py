@@ -134,6 +134,7 @@ async def _received(
     """Store the body as a sample set, and name it as the batch."""
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
     found = await services.executors["reads"].run(services[Monitors].get, caller.tenant_id, monitor_id)
+    services[Updates].check_open(found.row)  # before a body comes that could only be refused
     take = sending.selection
     if not sending.model_fields_set & set(Selection.model_fields):
         reading = services[Monitors].reading_of

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database, retried_after_races
+from wdist_service.monitor_tables import MonitorUpdate
 from wdist_service.storage.damage import AGAIN, DamagedError
 from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Artifact, Job, SampleSet, UploadPart
@@ -73,7 +74,12 @@ def said_of(session: Session, job_id: str, error: DamagedError) -> str:
         return error.of(f"sample set {sample_set}", f"{AGAIN}, then submit the job again").detail
     files = select(Artifact).join(Job, Job.id == Artifact.job_id).where(Artifact.sha256 == error.sha256)
     if (file := session.scalars(files.where(Job.tenant_id == owner).limit(1)).first()) is not None:
-        return error.of(f"{file.name} of {file.job_id}", "run the estimate again").detail
+        again = (
+            "create the monitor again"
+            if file.job_id.startswith(f"{MonitorUpdate.prefix}_")
+            else "run the estimate again"
+        )
+        return error.of(f"{file.name} of {file.job_id}", again).detail
     return error.detail
 
 
