@@ -1,17 +1,22 @@
 """Draw the screenshots again: `.venv/bin/python docs/screenshots/make.py` (a minute; needs Chromium).
 
-It starts a server of its own with an empty data directory, compares two cuts of diamonds, and asks for a small matrix.
+It starts a server of its own with an empty data directory, compares two cuts of diamonds, asks for a small matrix, and
+watches orders whose price rises after eleven weeks.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from wdist_client import Client
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -46,6 +51,7 @@ def main() -> None:
         expect(dark.locator(".hill.source")).to_be_visible(timeout=PATIENCE_MS)
         keep(dark, "small-dark", full_page=False)
         matrix(page, server.url, Path(folder))
+        monitor(page, server.url)
         browser.close()
 
 
@@ -73,7 +79,35 @@ def matrix(page: Page, url: str, folder: Path) -> None:
     keep(page, "matrix")
 
 
-def keep(page: Page, name: str, *, full_page: bool = True) -> None:
+def monitor(page: Page, url: str) -> None:
+    random = np.random.default_rng(6)
+
+    def orders(rows: int, rise: float = 0.0) -> pd.DataFrame:
+        columns = {
+            "price": random.normal(rise, 1, rows),
+            "items": random.poisson(3, rows),
+            "weight": random.gamma(2, 1, rows),
+        }
+        return pd.DataFrame(columns)
+
+    with Client(url) as client:
+        made = client.monitors.create(
+            client.sample_sets.create(orders(3000), name="spring"), name="orders", tolerance=0.2, critic="affine"
+        )
+        for week in range(18):
+            batch = client.sample_sets.create(orders(600, 0.12 * max(0, week - 10)), name=f"week {week + 1}")
+            made.update(batch, at=str(date(2026, 6, 1) + timedelta(weeks=week)))
+    page.goto(f"{url}/#/monitors/{made.id}")
+    page.get_by_role("button", name="Show its most unusual rows").click()
+    expect(page.get_by_role("region", name="Unusual target rows")).to_be_visible(timeout=PATIENCE_MS)
+    page.evaluate("scrollTo(0, 0)")
+    keep(page, "monitor", full_page=False, height=1500)
+
+
+def keep(page: Page, name: str, *, full_page: bool = True, height: int | None = None) -> None:
+    if height:
+        page.set_viewport_size({"width": 1100, "height": height})
+        page.wait_for_timeout(300)
     page.evaluate("document.activeElement.blur()")
     path = HERE / f"{name}.png"
     page.screenshot(path=path, full_page=full_page)

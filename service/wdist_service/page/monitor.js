@@ -12,7 +12,7 @@ import { stateBadge } from "./monitors.js";
 import { ReadingForm } from "./reading.js";
 import { thresholdsForm } from "./thresholds.js";
 import { betweenText, timeline, updateName } from "./timeline.js";
-import { updateView } from "./update.js";
+import { alarmList, updateView } from "./update.js";
 
 const POLL_SECONDS = { busy: 1, idle: 10 };
 const PAGE = 100; // updates that are fetched at once
@@ -32,7 +32,7 @@ export async function showMonitor(main, signal, id) {
 class MonitorView {
   constructor(main, id, contract, reference, sets) {
     Object.assign(this, { id, reference, monitor: null, isBusy: false, isStale: true, shown: null });
-    [this.title, this.state, this.actions, this.message, this.detail, this.controls] = ["span", "span", "div", "div", "section", "div"].map((tag) => h(tag));
+    [this.title, this.state, this.alarms, this.actions, this.message, this.detail, this.controls] = ["span", "span", "div", "div", "div", "section", "div"].map((tag) => h(tag));
     this.actions.className = "row-end";
     this.detail.className = "card";
     this.detail.setAttribute("aria-label", "Chosen update");
@@ -41,7 +41,7 @@ class MonitorView {
     this.list.element.classList.add("updates");
     const { load } = this.list;
     this.list.load = async (after) => (await load.call(this.list, after), this.#draw());
-    main.append(h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, this.title), this.actions), h("p", { class: "soft" }, this.state)), this.message,
+    main.append(h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, this.title), this.actions), h("p", { class: "soft" }, this.state)), this.alarms, this.message,
       h("section", { class: "card", "aria-label": "Series" }, this.timeline.box), this.detail, this.#nextBatch(contract, sets), h("section", { class: "card" }, this.controls), this.list.element);
   }
 
@@ -63,6 +63,7 @@ class MonitorView {
     document.title = `${monitor.name} · wdist`;
     this.title.textContent = monitor.name;
     this.state.replaceChildren(...stateBadge(monitor).flat().filter(Boolean), ` against ${monitor.reference}, ${plural(monitor.reference_rows, "row")} · ${percent(monitor.confidence)} confidence for all updates together · tolerance ${figure(monitor.tolerance, 3)} · epoch ${whole(monitor.epoch)}${monitor.units ? ` · units: ${monitor.units}` : ""}`);
+    this.alarms.replaceChildren(...[alarmList("Alarms that are on", monitor.alarms)].filter(Boolean));
     const button = (words, work) => h("button", { type: "button", class: "quiet", onclick: () => this.#act(work) }, words);
     const isPaused = monitor.status === "paused";
     const keep = (words, format) => button(words, async () => save(await api.exported(this.id, format), `${monitor.name}.${format}`));

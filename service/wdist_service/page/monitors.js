@@ -21,7 +21,7 @@ export function stateBadge({ alarms, status, updates }) {
 }
 
 export async function showMonitors(main, signal) {
-  const listing = new Listing("Monitors", ["Monitor", "State", "Last distance", "Updates", "Begun"], api.monitors, line, "None yet. Begin one below.");
+  const listing = new Listing("All monitors", ["Monitor", "State", "Last distance", "Updates", "Begun"], api.monitors, line, "None yet. Begin one below.");
   main.append(h("section", { class: "stack" }, h("h1", null, "Monitors"),
     h("p", { class: "lead" }, "A monitor keeps one reference and compares every new batch with it. All of its statements hold together, so that the chance of a false alarm does not grow with the weeks.")),
   listing.element, h("p", null, h("a", { href: "#/webhooks" }, "Send alarms to an address"), h("span", { class: "soft" }, " (webhooks, for administrators)")));

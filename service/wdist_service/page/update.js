@@ -14,8 +14,9 @@ const SHOWN_COLUMNS = 10;
 /** Elements about `figures`, the figures of the update in `record`. */
 export function updateView(monitor, record) {
   const { figures } = record;
+  const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
   return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
-    h("p", { class: "meaning" }, figures.meaning), alarmList(figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
+    h("p", { class: "meaning" }, figures.meaning), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
     figures.warnings.length > 0 && h("ul", { class: "warnings" }, figures.warnings.map((warning) => h("li", null, warning)))].filter(Boolean);
 }
 
@@ -25,10 +26,11 @@ const ALARM_WORDS = {
   evidence: () => "The evidence of the series has reached its limit",
 };
 
-function alarmList(alarms) {
+/** The alarms and since when each is on, as a box with this label; null if there are none. */
+export function alarmList(label, alarms) {
   if (alarms.length === 0) return null;
   const since = ({ since: number, since_at: at = null }) => `since update ${number}${at === null ? "" : `, ${timeText(at)}`}`;
-  return h("div", { class: "alert alarms", role: "note", "aria-label": "Alarms" }, alarms.map((alarm) => h("p", null, h("strong", null, `${ALARM_WORDS[alarm.kind](alarm)}, `), since(alarm), ".")));
+  return h("div", { class: "alert alarms", role: "note", "aria-label": label }, alarms.map((alarm) => h("p", null, h("strong", null, `${ALARM_WORDS[alarm.kind](alarm)}, `), since(alarm), ".")));
 }
 
 function numbers({ confidence }, figures) {

@@ -41,7 +41,7 @@ async function poll(signal, refresh) {
 const secretBox = ({ secret }) => h("section", { class: "note", role: "note", "aria-label": "Secret" }, h("p", null, "The secret that signs what is sent. It is shown only now: put it where the receiver can read it."), h("code", { class: "secret" }, secret));
 
 export async function showWebhooks(main, signal) {
-  const listing = new Listing("Addresses", ["Address", "State", "Events", "Made"], api.webhooks, (webhook) => h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/webhooks/${webhook.id}` }, webhook.url), webhook.description && h("span", { class: "small soft block" }, webhook.description)),
+  const listing = new Listing("All addresses", ["Address", "State", "Events", "Made"], api.webhooks, (webhook) => h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/webhooks/${webhook.id}` }, webhook.url), webhook.description && h("span", { class: "small soft block" }, webhook.description)),
     cell("State", stateBadge(webhook)), cell("Events", webhook.events.join(", ")), cell("Made", when(webhook.created_at))), "None yet. Add one below.");
   const refresh = () => listing.load().then(() => listing.draw());
   const { message, act } = acting(refresh);
