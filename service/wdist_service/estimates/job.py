@@ -41,8 +41,8 @@ class EstimateKind(JobKind[Estimate]):
             del rows["first"]
         if "first" in rows:
             more["name"] = rows["first"].name or NAME_OF_FIRST
-        described = {name: described(row) for name, row in rows.items()}
-        return Work(options, {name: row.sha256 for name, row in rows.items()}, described, more)
+        known = {name: described(row) for name, row in rows.items()}
+        return Work(options, {name: row.sha256 for name, row in rows.items()}, known, more)
 
     def companions(self, session: Session, first: Estimate, most: int) -> list[str]:
         """Small estimates that wait behind `first` in its batch, at most its slot's share of them.
