@@ -74,13 +74,9 @@ class Updates:
         self, session: Session, monitor: Monitor, batch: SampleSet, content: str, given: UpdateRequest
     ) -> None:
         """Raise ConflictError for content that the monitor knows, and for a time that is not the latest."""
-        accepted = (
-            select(MonitorUpdate)
-            .where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.status.in_((*ACTIVE, Status.SUCCEEDED)))
-            .order_by(MonitorUpdate.id.desc())
-            .limit(1)
-        )
-        if (same := session.scalars(accepted.where(MonitorUpdate.content == content)).first()) is not None:
+        known = select(MonitorUpdate).where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.content == content)
+        accepted = known.where(MonitorUpdate.status.in_((*ACTIVE, Status.SUCCEEDED)))
+        if (same := session.scalars(accepted.limit(1)).first()) is not None:
             raise ConflictError(
                 f"{called(batch)} has the rows of {same.id}, an earlier update of {monitor.id}: each batch counts once",
                 field="batch",
@@ -90,13 +86,22 @@ class Updates:
             raise ConflictError(
                 f"{called(batch)} has the rows of the reference of epoch {epoch.number}; give new rows", field="batch"
             )
-        # JSON keeps None as SQL's NULL.
-        timed = session.scalars(accepted.where(MonitorUpdate.at.is_not(None))).first()
-        try:
-            checked_time(given.at, None if timed is None else timed.at)
-        except OptionError as error:
-            which = "" if timed is None else f" ({timed.id})"
-            raise ConflictError(f"{error}{which}", field="at") from error
+        self._check_time(session, monitor, given)
+
+    def _check_time(self, session: Session, monitor: Monitor, given: UpdateRequest) -> None:
+        """Raise ConflictError for a time that is not later than those of all accepted updates.
+
+        Numbers say which of those that succeeded was the last; ids do not, if the clock was set back.
+        """
+        timed = select(MonitorUpdate).where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.at.is_not(None))
+        done = timed.where(MonitorUpdate.number.is_not(None)).order_by(MonitorUpdate.number.desc()).limit(1)
+        waiting = timed.where(MonitorUpdate.status.in_(ACTIVE))
+        for earlier in (None, *session.scalars(done), *session.scalars(waiting)):
+            try:
+                checked_time(given.at, None if earlier is None else earlier.at)
+            except OptionError as error:
+                which = "" if earlier is None else f" ({earlier.id})"
+                raise ConflictError(f"{error}{which}", field="at") from error
 
     def _check_batch(self, session: Session, tenant_id: str, epoch: MonitorEpoch, batch: SampleSet) -> float:
         """Raise InvalidError for a batch that cannot be compared. Returns the estimated seconds of the update."""
