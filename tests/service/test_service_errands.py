@@ -9,6 +9,7 @@ import time
 from errands_bench import Bells
 from sqlalchemy import select, update
 
+from wdist_service.http.metrics import JobMetrics
 from wdist_service.keys.quotas import _queued, device_seconds
 from wdist_service.queue import owners
 from wdist_service.queue.errands import LANE_AT_ONCE
@@ -144,6 +145,21 @@ def test_a_clock_that_was_set_back_delays_nothing_and_brings_nothing_twice(bells
     assert [claim.job_id for claim, _ in one.claim(5, {})] == [soon, later]
     assert one.store(soon, 1, Outcome({}, UNHEARD, again_after=5.0))
     assert 3 < bells.due_in(soon) <= 5
+
+
+def test_an_errand_that_waits_for_its_time_is_not_late(bells: Bells) -> None:
+    bells.ring(HOUR)
+    assert age(bells) == 0
+    bells.ring(-20.0)
+    assert 20 <= age(bells) < 60
+
+
+def age(bells: Bells) -> float:
+    """What `/metrics` says of the oldest ring."""
+    (family,) = [
+        each for each in JobMetrics(bells.database, 10.0).collect() if each.name == "wdist_queue_oldest_seconds"
+    ]
+    return next(sample.value for sample in family.samples if sample.labels["kind"] == "ring")
 
 
 def test_real_workers_try_again_until_somebody_hears(bells: Bells) -> None:
