@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from server_process import ServerProcess
 
+from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
+from wdist.monitoring.words import monitor_text, update_text
 from wdist_client import (
     APIStatusError,
     AsyncClient,
@@ -296,3 +298,17 @@ def test_a_monitor_is_shown(monitor: Monitor) -> None:
     axes = monitor.plot().axes[0]
     assert axes.get_title(loc="left").startswith("orders")
     assert json.loads(monitor.record.model_dump_json())["alarms"]
+
+
+def test_the_client_says_what_the_library_says(monitor: Monitor) -> None:
+    for k in range(2):
+        monitor.update(table(130 + k, shift=k), at=f"2026-02-0{k + 1}")
+    found = monitor.last
+    assert found is not None
+    assert str(found) == update_text(UpdateFigures.model_validate(found.model_dump()))
+    monitor.set_thresholds(distance=0.25, columns={"a": 0.1})
+    own = MonitorFigures.model_validate(
+        monitor.record.model_dump(include=set(MonitorFigures.model_fields), exclude={"last"})
+    )
+    history = [UpdateFigures.model_validate(each.model_dump()) for each in monitor.history()]
+    assert str(monitor).split() == monitor_text(own, history).split()

@@ -638,7 +638,8 @@ class UpdateFigures(Model):
         p_value: Of reference and batch being equal, for this batch alone.
         series_lower_bound: The distance is at least this. All bounds of the series hold together, however long it gets,
             with half of the monitor's error.
-        series_upper_bound: It is at most this, together with all bounds of the series.
+        series_upper_bound: It is at most this, together with all bounds of the series. Approximate: with heavy tails it
+            is too low more often than the other bounds are wrong. It raises no alarm.
         evidence: Of the whole series since its epoch began: that some batch was further from the reference than the
             tolerance. An e-process: 1 / `evidence_limit` bounds the probability that it ever reaches the limit without
             such drift.
