@@ -26,6 +26,7 @@ from wdist_client import (
     MonitorUpdate,
     NotFound,
     OptionError,
+    Thresholds,
     Update,
     UpdateCanceled,
     WaitTimeout,
@@ -162,7 +163,7 @@ def test_an_epoch_begins_with_a_new_reference(monitor: Monitor) -> None:
     monitor.update(table(60, shift=1.0), at=1)
     assert monitor.alarms
     assert isinstance(refused(lambda: monitor.new_epoch(table(0, 800))), Conflict)
-    monitor.new_epoch(table(61, 800, shift=1.0), tolerance=0.1, thresholds={"distance": 0.3})
+    monitor.new_epoch(table(61, 800, shift=1.0), tolerance=0.1, thresholds=Thresholds(distance=0.3))
     assert (monitor.record.epoch, monitor.record.tolerance, monitor.alarms) == (2, 0.1, [])
     assert monitor.thresholds.distance == 0.3
     found = monitor.update(table(62, shift=1.0), at=2)
@@ -172,7 +173,8 @@ def test_an_epoch_begins_with_a_new_reference(monitor: Monitor) -> None:
 
 
 def test_names_labels_and_lists(client: Client) -> None:
-    first = client.monitors.create(table(0, 400), metadata={"team": "shop"}, thresholds={"distance": 0.05}, **QUICK)
+    first = client.monitors.create(table(0, 400), metadata={"team": "shop"}, thresholds=0.05, **QUICK)
+    assert first.thresholds == Thresholds(distance=0.05)
     second = client.monitors.create(table(0, 400), name="other", metadata={"team": "mail"}, **QUICK)
     first.update(table(70, shift=1.0))
     assert [each.id for each in client.monitors.list()][:2] == [second.id, first.id]

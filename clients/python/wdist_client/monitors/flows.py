@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wdist_client import requests
+from wdist_client.contract import Thresholds
 from wdist_client.display.text import JobBar
 from wdist_client.errors import OptionError, UpdateCanceled, UpdateFailed
 from wdist_client.flows import Flow, Retries, fetched, send, until_ended
@@ -17,10 +18,11 @@ from wdist_client.requests import Request
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
-    from wdist_client.contract import Alarm, Thresholds
+    from wdist_client.contract import Alarm
     from wdist_client.options import SetOptions
 
 When = float | str
+AnyThresholds = Thresholds | Mapping[str, Any] | float | None
 ExportFormat = Literal["csv", "jsonl"]
 ShowUpdate = bool | Callable[[MonitorUpdate], object] | None
 MonitorPage = Page[MonitorState]
@@ -244,6 +246,13 @@ def change(monitor: str, fields: Mapping[str, Any], retries: Retries) -> Flow[Mo
 
 def thresholds_of(distance: float | None, columns: Mapping[str, float] | None) -> dict[str, Any]:
     return {"thresholds": {"distance": distance, "columns": dict(columns or {})}}
+
+
+def thresholds_from(given_as: AnyThresholds) -> Any:
+    """Thresholds in the form of the API: of a number, which is that of the distance, a mapping, or a record."""
+    if given_as is None or isinstance(given_as, Mapping):
+        return given_as
+    return given_as.model_dump() if isinstance(given_as, Thresholds) else {"distance": given_as}
 
 
 def export(monitor: str, path: str | os.PathLike[str] | None, kind: ExportFormat | None, retries: Retries) -> Flow[str]:
