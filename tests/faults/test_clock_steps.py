@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from errands_bench import Bells
 from service_process import Server, normal, npy
 from stepping_clock import Clock
 
@@ -58,6 +60,24 @@ def test_steps_of_an_hour(tmp_path: Path) -> None:
         for estimate in running:
             server.client.post(f"/v1/estimates/{estimate}/cancel")
         assert [server.until_done(estimate)["status"] for estimate in running] == ["canceled"] * 2
+
+
+def test_steps_of_an_hour_while_errands_wait_for_their_next_try(tmp_path: Path, bells: Bells) -> None:
+    """They come when they were meant to, and not more often."""
+    clock = Clock(tmp_path)
+    bells.environment |= {name: str(value) for name, value in clock.environment.items()}
+    with bells.worker():
+        job_id = bells.ring(fails=1_000, again_after=3.0)
+        for step in (-3600, 7200, -3600):
+            count = len(bells.times(job_id))
+            bells.until(job_id, lambda job, count=count: job.attempt > count + 1)  # dated by the clock as it is now
+            clock.step(step)
+            time.sleep(12)
+        times = bells.times(job_id)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert max(pauses) < 3 + 2, pauses  # a look, and a claim on a busy machine
+    assert sorted(pauses)[1] > 2.5, pauses  # one at most comes early, when the clock is set forward
+    assert sum(pauses) > 30
 
 
 def test_steps_of_an_hour_while_an_upload_comes_in(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""No job that waits is left without a turn, whatever dies when; the seed of a failure is printed.
+"""No job is left without a turn, its place in a chain or its next try, whatever dies when; and each end is told once.
+
+The seed of a failure is printed.
 
 WDIST_TURNS_SEED=7 pytest tests/faults/test_turns.py
 """
@@ -13,25 +15,28 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from service_process import normal, npy
 from sqlalchemy import func, select
 from stores import Stores, rows
+from toy_kind.errand import Ring
+from toy_kind.job import Count
+from toy_kind.kinds import KINDS, NOTE
 
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.ids import new_id
-from wdist_service.jobs import KINDS
 from wdist_service.keys.quotas import Quota
 from wdist_service.keys.service import ensure_tenant
-from wdist_service.queue import dispatch
-from wdist_service.queue.fairness import PRIORITIES, requeue_stranded
+from wdist_service.queue import dispatch, owners
+from wdist_service.queue.fairness import PRIORITIES, READY, requeue_stranded
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
-from wdist_service.tables import ACTIVE, Estimate, Job, Status
+from wdist_service.tables import ACTIVE, Estimate, Event, Job, Property, Status
 
 TAKER = Path(__file__).parents[1] / "service" / "turn_taker.py"
 TENANTS = ("local", "second", "third")
@@ -50,6 +55,7 @@ class Crowd:
         self.estimates = Estimates(self.database, self.queue, self.storage)
         self.sets = {tenant: (self._set(tenant, 1), self._set(tenant, 2)) for tenant in TENANTS}
         self.workers: list[subprocess.Popen[str]] = []
+        self.submitted: set[str] = set()
 
     def _set(self, tenant: str, seed: int) -> str:
         with self.database.write() as session, self.storage.incoming() as file:
@@ -72,6 +78,32 @@ class Crowd:
         self.workers.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
 
     def submit(self) -> None:
+        self.dice.choices([self.submit_estimates, self.extend_chain, self.submit_errands], [4, 2, 1])[0]()
+
+    def extend_chain(self) -> None:
+        """Jobs that run one after the other, behind those of the tenant's chain that have not ended."""
+        tenant, priority = self.dice.choice(TENANTS), self.dice.choice(PRIORITIES)
+        for _ in range(self.dice.randrange(1, 6)):
+            with self.database.write() as session:
+                active = select(Count.id).where(Count.tenant_id == tenant, Count.status.in_(ACTIVE))
+                last = session.execute(active.order_by(Count.id.desc()).limit(1)).scalar()
+                job = Count(
+                    id=new_id("cnt"), tenant_id=tenant, payload={"to": 1}, priority=priority, waits_for=last
+                )  # fmt: skip
+                owners.submit(session, self.queue, [job])
+            self.submitted.add(job.id)
+
+    def submit_errands(self) -> None:
+        tenant = self.dice.choice(TENANTS)
+        for _ in range(self.dice.randrange(1, 5)):
+            given = {"file": os.devnull, "seconds": self.dice.uniform(0.0, 0.1), "fails": self.dice.randrange(3)}
+            given["again_after"] = self.dice.uniform(0.0, 0.5)
+            job = Ring(id=new_id("ring"), tenant_id=tenant, payload=given, lane=self.dice.choice(["a", "b", "c"]))
+            with self.database.write() as session:
+                owners.submit_errands(session, [job], self.dice.uniform(0.0, 1.0))
+            self.submitted.add(job.id)
+
+    def submit_estimates(self) -> None:
         tenant, priority = self.dice.choice(TENANTS), self.dice.choice(PRIORITIES)
         if self.dice.random() < 0.7:
             given = Submission(*self.sets[tenant], options={}, priority=priority)
@@ -90,9 +122,21 @@ class Crowd:
             active = session.execute(select(Job.id, Job.tenant_id).where(Job.status.in_(ACTIVE))).all()
         if active:
             job_id, tenant = self.dice.choice(active)
+            if job_id in self.submitted:
+                self.withdraw(job_id, is_deleted=self.dice.random() < 0.5)
+                return
             self.estimates.cancel(tenant, job_id)
             if self.dice.random() < 0.5 and self.status(job_id) == Status.CANCELED:
                 self.estimates.delete(tenant, job_id)
+
+    @retried_after_races
+    def withdraw(self, job_id: str, *, is_deleted: bool) -> None:
+        with self.database.write() as session:
+            query = select(Job).where(Job.id == job_id).with_for_update(of=Job)
+            turns = owners.cancel_all(session, self.queue, list(session.execute(query).scalars()))
+            if is_deleted:
+                owners.delete_jobs(session, self.queue, [job_id])
+        self.queue.withdraw(turns)
 
     def status(self, job_id: str) -> str:
         with self.database.read() as session:
@@ -110,10 +154,10 @@ class Crowd:
             worker.send_signal(signal.SIGCONT)
 
     def lacking(self) -> dict[str, int]:
-        """Tenants with more jobs that wait than turns, in the queue or in somebody's hands."""
+        """Tenants with more jobs that are ready than turns, in the queue or in somebody's hands."""
         table = "workflow_status" if self.database.is_sqlite else "dbos.workflow_status"
         with self.database.read() as session:  # the jobs first: what is added later adds a turn too
-            query = select(Job.tenant_id, func.count()).where(Job.status == Status.QUEUED).group_by(Job.tenant_id)
+            query = select(Job.tenant_id, func.count()).where(READY).group_by(Job.tenant_id)
             waiting = session.execute(query).all()
         query = f"SELECT authenticated_user FROM {table} WHERE status IN ('ENQUEUED', 'PENDING')"
         turns = Counter(user for (user,) in rows(self.settings.url, query))
@@ -122,6 +166,27 @@ class Crowd:
     def unfinished(self) -> int:
         with self.database.read() as session:
             return session.execute(select(func.count()).select_from(Job).where(Job.status.in_(ACTIVE))).scalar_one()
+
+    def out_of_order(self) -> list[tuple[str, str]]:
+        """Neighbours in a tenant's chain of which the second began before the first had ended."""
+        said: dict[str, dict[str, list[tuple[int, str]]]] = {tenant: {} for tenant in TENANTS}
+        with self.database.read() as session:
+            query = select(Job.tenant_id, Job.id, Event.id, Event.data).join(Event, Event.job_id == Job.id)
+            counts = query.where(Job.kind == "count", Event.type == "status").order_by(Job.id, Event.id)
+            for tenant, job_id, number, data in session.execute(counts):
+                said[tenant].setdefault(job_id, []).append((number, data["status"]))
+        found = []
+        for chain in said.values():
+            for (one, first), (other, second) in pairwise(chain.items()):
+                begun = [number for number, status in second if status == Status.RUNNING]
+                if begun and begun[0] < first[-1][0]:
+                    found.append((one, other))
+        return found
+
+    def ends_told(self) -> set[str]:
+        with self.database.read() as session:
+            query = select(Property.name).where(Property.name.startswith(NOTE))
+            return {name.removeprefix(NOTE) for name in session.execute(query).scalars()}
 
     def close(self) -> None:
         for worker in self.workers:
@@ -166,6 +231,10 @@ def run(crowd: Crowd, rounds: int) -> None:
         states = Counter(session.execute(select(Job.status)).scalars())
         assert states.keys() <= {Status.SUCCEEDED, Status.CANCELED}
         assert states[Status.SUCCEEDED] > rounds
+        ended = set(session.execute(select(Job.id)).scalars())
+    assert crowd.out_of_order() == []
+    told = crowd.ends_told()  # also those of deleted jobs; a second end would have collided with the first
+    assert ended | crowd.submitted <= told
 
 
 def test_every_job_gets_a_turn_while_workers_die(crowd: Crowd) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,14 +144,16 @@ def test_a_batch_is_refused_whose_rows_or_time_the_series_cannot_take(
     fresh = server.upload(batch(950))
     for at, words in (("2026-01-26", "not later"), ("2025-01-01T00:00:00", "not later"), (7, "all times as numbers")):
         late = send(server, made, fresh, at)
-        assert late.status_code == 409 and words in late.json()["detail"], late.text
+        assert late.status_code == 409, late.text
+        assert words in late.json()["detail"]
     assert send(server, made, reference, "2026-03-02").status_code == 409
     for rows, words in (
         (normal(951, rows=99), "99 rows"),
         (normal(952, rows=200, columns=4), "columns"),
     ):
         refused = send(server, made, server.upload(rows), "2026-03-02")
-        assert refused.status_code == 422 and words in refused.json()["detail"], refused.text
+        assert refused.status_code == 422, refused.text
+        assert words in refused.json()["detail"]
         assert refused.json()["errors"][0]["field"] == "batch"
     for body in (
         {"batch": fresh, "when": 1},
@@ -281,58 +284,54 @@ def test_an_epoch_has_a_new_reference_and_begins_without_alarms(server: Server, 
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
 
-def test_a_monitor_is_forgotten_with_its_updates(own_server: Callable[..., Server]) -> None:
-    server = own_server()
-    reference = server.upload(normal(900, rows=600))
-    made = create(server, reference, metadata={"team": "shop"})
-    succeeded(server, made, accepted(send(server, made, batch(1020), 1)))
-    state = state_of(server, made)
-    waiting = [accepted(send(server, made, batch(1021 + k), 2 + k)) for k in range(3)]
+def test_one_state_is_stored_and_counted_and_goes_with_the_monitor(server: Server, reference: str) -> None:
+    made = create(server, reference, metadata={"team": "forgotten"})
+    of_monitor = "FROM {} WHERE job_id IN (SELECT id FROM monitor_updates WHERE monitor_id = :id)"
+    states, sizes = [], []
+    for t in range(3):
+        succeeded(server, made, accepted(send(server, made, batch(1030 + t), t)))
+        ((count, size),) = server.rows(f"SELECT count(*), sum(bytes) {of_monitor.format('artifacts')}", id=made)
+        counted = (
+            "SELECT sum(stored_bytes) FROM jobs WHERE id IN (SELECT id FROM monitor_updates WHERE monitor_id = :id)"
+        )
+        assert (count, server.rows(counted, id=made)[0][0]) == (1, size)
+        states.append(state_of(server, made))
+        sizes.append(size)
+    assert max(sizes[1:]) - min(sizes[1:]) < 1000
+    stored = {path.name for path in server.data.rglob("*") if path.name in states}
+    assert stored == {states[-1]}
+    waiting = [accepted(send(server, made, batch(1021 + k), 3 + k)) for k in range(3)]
     assert server.client.delete(f"/v1/monitors/{made}").status_code == 204
     assert server.client.get(f"/v1/monitors/{made}").status_code == 404
     assert server.client.get(f"/v1/monitors/{made}/updates/{waiting[0]}").status_code == 404
-    for table in ("monitors", "monitor_epochs", "monitor_labels", "monitor_updates", "jobs", "artifacts"):
-        assert server.rows(f"SELECT count(*) FROM {table}")[0][0] == 0
-    assert not list(server.data.rglob(state))
-    assert server.client.delete(f"/v1/sample-sets/{reference}").status_code == 204
-    estimate = server.submit(server.upload(normal(1)), server.upload(normal(2)), critic="affine")
-    assert server.until_done(estimate)["status"] == "succeeded"
-
-
-def test_one_state_is_stored_and_counted_however_many_updates_there_are(own_server: Callable[..., Server]) -> None:
-    server = own_server()
-    made = create(server, server.upload(normal(900, rows=600)))
-    sizes = []
-    for t in range(3):
-        succeeded(server, made, accepted(send(server, made, batch(1030 + t), t)))
-        ((count, size),) = server.rows("SELECT count(*), sum(bytes) FROM artifacts")
-        ((counted,),) = server.rows("SELECT sum(stored_bytes) FROM jobs")
-        assert (count, counted) == (1, size)
-        sizes.append(size)
-    assert max(sizes[1:]) - min(sizes[1:]) < 1000
-    blobs = [path for path in server.data.rglob("*") if path.is_file() and re.fullmatch("[0-9a-f]{64}", path.name)]
-    assert len(blobs) == 1 + 3 + 1  # the reference, the batches, the state
+    for table in ("monitor_epochs", "monitor_labels", "monitor_updates"):
+        assert server.rows(f"SELECT count(*) FROM {table} WHERE monitor_id = :id", id=made)[0][0] == 0
+    assert server.rows("SELECT count(*) FROM jobs WHERE kind = 'monitor_update' AND finished_at IS NULL")[0][0] == 0
+    assert not list(server.data.rglob(states[-1]))
 
 
 def test_gauges_show_alarms_first_and_no_more_monitors_than_the_setting(own_server: Callable[..., Server]) -> None:
-    server = own_server(monitor_gauges="2")
+    server = own_server("--workers", "0", monitor_gauges="2")
     reference = server.upload(normal(900, rows=600))
-    alarmed = create(server, reference)
-    succeeded(server, alarmed, accepted(send(server, alarmed, batch(1040, 2.0), 1)))
-    for _ in range(3):
-        create(server, reference)
+    made = [create(server, reference) for _ in range(4)]
+    server.write(
+        "UPDATE monitors SET alarms_on = 2, series_lower_bound = 0.25, updated_at = :at WHERE id = :id",
+        id=made[1], at=time.time() - 1000,
+    )  # fmt: skip
+    server.client.patch(f"/v1/monitors/{made[3]}", json={"paused": True})
     text = server.client.get("/metrics").text
-    shown = re.findall(r'^wdist_monitor_alarms\{monitor="(\w+)"\} (\S+)$', text, re.MULTILINE)
-    assert len(shown) == 2
-    assert shown[0][0] == alarmed
-    assert float(shown[0][1]) >= 1
-    figures = monitor(server, alarmed)["last"]
-    bound = re.findall(r'^wdist_monitor_series_lower_bound\{monitor="(\w+)"\} (\S+)$', text, re.MULTILINE)
-    assert [(key, float(value)) for key, value in bound] == [(alarmed, figures["series_lower_bound"])]
-    assert re.findall(r"^wdist_monitors (\S+)$", text, re.MULTILINE) == ["4.0"]
-    assert re.findall(r"^wdist_monitors_with_alarm (\S+)$", text, re.MULTILINE) == ["1.0"]
-    (age,) = re.findall(rf'^wdist_monitor_update_age_seconds\{{monitor="{alarmed}"\}} (\S+)$', text, re.MULTILINE)
-    assert 0 <= float(age) < 90
+
+    def gauge(name: str) -> list[tuple[str, float]]:
+        found = re.findall(rf"^{name}(?:\{{monitor=\"(\w+)\"\}})? (\S+)$", text, re.MULTILINE)
+        return [(key, float(value)) for key, value in found]
+
+    assert gauge("wdist_monitors") == [("", 4.0)]
+    assert gauge("wdist_monitors_with_alarm") == [("", 1.0)]
+    assert gauge("wdist_monitor_alarms") == [(made[1], 2.0), (made[0], 0.0)]
+    assert gauge("wdist_monitor_series_lower_bound") == [(made[1], 0.25)]
+    ((key, age),) = gauge("wdist_monitor_update_age_seconds")
+    assert key == made[1]
+    assert 1000 <= age < 1100
 
 
 def test_another_tenant_sees_no_monitor(own_server: Callable[..., Server]) -> None:

@@ -278,3 +278,44 @@ def test_a_set_that_is_sent_again_is_new_again(own_server: Callable[..., Server]
     assert server.upload(normal(0)) == again
     assert ids(tidy(server, {"sets_days": 30})) == [idle]
     assert [status(server, name) for name in (again, idle)] == [200, 404]
+
+
+def test_batches_of_monitors_go_and_what_they_said_stays(own_server: Callable[..., Server]) -> None:
+    server = own_server()
+    reference, kept = server.upload(normal(0, rows=600)), server.upload(normal(1, rows=600))
+    options = {"critic": "affine", "confidence": 0.9}
+    made = server.client.post("/v1/monitors", json={"reference": reference, **options}).json()["id"]
+    other = server.client.post("/v1/monitors", json={"reference": kept, **options}).json()["id"]
+    sets = [server.upload(normal(20 + t, rows=200)) for t in range(5)]
+    for at, batch_id in enumerate(sets):
+        update(server, made, batch_id, at)
+    update(server, other, sets[1], 0)
+    run(server, sets[2], kept)
+    for table in ("jobs", "sample_sets"):
+        server.write(f"UPDATE {table} SET created_at = created_at - {2 * DAY}")
+    server.write(f"UPDATE jobs SET finished_at = finished_at - {2 * DAY}")
+    # Another monitor keeps the second, an estimate used the third, and two are the newest.
+    assert ids(tidy(server, {"monitor_batches_count": 2}, dry=True)) == [sets[0]]
+    assert ids(tidy(server, {"monitor_batches_days": 3}, dry=True)) == []
+    assert ids(tidy(server, {"monitor_batches_count": 3, "tenants": {"local": {}}}, dry=True)) == []
+    assert ids(tidy(server, {"server": {"monitor_batches_count": 3}}, dry=True)) == [sets[0]]
+    assert ids(tidy(server, {"monitor_batches_days": 1})) == sorted([sets[0], sets[1], sets[3], sets[4]])
+    assert [status(server, name) for name in (*sets, reference, kept)] == [404, 404, 200, 404, 404, 200, 200]
+    found = server.client.get(f"/v1/monitors/{made}/updates").json()["data"]
+    assert [each["figures"]["number"] for each in found] == [5, 4, 3, 2, 1]
+    again = server.client.post(
+        f"/v1/monitors/{made}/updates", json={"batch": server.upload(normal(20, rows=200)), "at": 9}
+    )
+    assert again.status_code == 409, again.text
+    # The reference is needed, however long it has not been used.
+    assert ids(tidy(server, {"sets_days": 1})) == sorted([sets[2]])
+
+
+def update(server: Server, monitor_id: str, batch_id: str, at: float) -> None:
+    answer = server.client.post(
+        f"/v1/monitors/{monitor_id}/updates",
+        json={"batch": batch_id, "at": at},
+        headers={"Prefer": "wait=60"},
+        timeout=90,
+    )
+    assert answer.json()["status"] == "succeeded", answer.text

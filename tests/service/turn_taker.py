@@ -1,4 +1,4 @@
-"""A worker without trainers: it claims jobs by turns, and ends each after a moment. A process of its own, to be killed.
+"""A worker without trainers: it ends each job a moment after its claim, and does errands. A process, to be killed.
 
     python turn_taker.py NAME SLOTS SECONDS
 
@@ -16,15 +16,17 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import DatabaseError
+from toy_kind.kinds import KINDS
 
 from wdist_service.database import Database
 from wdist_service.ids import new_id
-from wdist_service.jobs import KINDS
 from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.queue.errands import Errands
 from wdist_service.queue.leases import STILL_BEATS
 from wdist_service.settings import load
 from wdist_service.storage.objects import open_storage
+from wdist_service.worker.errands import ErrandRunner
 
 Answer = TypeVar("Answer")
 DONE = Finished({"result": {"value": 1.0}, "curve": []}, {})
@@ -53,6 +55,7 @@ def main(name: str, slots: int, seconds: float) -> None:
 
     until_stored(lambda: attempts.leases.declare(name, slots, ["cpu"] * slots))
     queue.open()
+    ErrandRunner(Errands(database, queue, attempts.worker_id), settings, threading.Event()).start()
     dispatch.Consumer(database, attempts.worker_id, take, lambda: slots + 1)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

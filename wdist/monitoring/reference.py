@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from wdist.data.content import content_sha256
-from wdist.data.frame import with_table
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import called
+from wdist.monitoring.frame import with_table
 from wdist.monitoring.options import MonitorOptions
 from wdist.witness import WITNESS_COLUMNS
 

@@ -21,7 +21,6 @@ from safetensors import SafetensorError
 from wdist.critics.base import TrainedConfig
 from wdist.critics.critic import Critic, critic_from
 from wdist.critics.registry import find_family
-from wdist.data.frame import Frame
 from wdist.data.samples import Layout, SampleSet
 from wdist.data.tables.schema import TableSchema
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures, When
@@ -29,6 +28,7 @@ from wdist.definitions.reading import Reading
 from wdist.durable import replace_file
 from wdist.errors import WdistError
 from wdist.inference.series.evidence import Evidence
+from wdist.monitoring.frame import Frame
 from wdist.monitoring.options import MonitorOptions
 from wdist.monitoring.reference import check_column
 

@@ -12,9 +12,15 @@ import torch
 from wdist.certify import unit_in_words
 from wdist.critics.base import CriticConfig, FittedConfig
 from wdist.critics.cost import default_steps
-from wdist.data.checks import check_pair, check_scaled, duplicate_warnings, reading_warnings
+from wdist.data.checks import (
+    check_pair,
+    check_scaled,
+    duplicate_warnings,
+    reading_warnings,
+    recurrence_warnings,
+    scale_warnings,
+)
 from wdist.data.content import content_sha256
-from wdist.data.frame import Frame
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet
 from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
@@ -25,6 +31,7 @@ from wdist.errors import OptionError, RepeatedBatchError, SampleError
 from wdist.estimate import called, chosen_device
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.series.evidence import Evidence
+from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
 from wdist.monitoring.reference import Reference, open_rows
@@ -94,7 +101,8 @@ def update(
 ) -> tuple[MonitorState, UpdateFigures]:
     """Compare a batch with the reference, and return the monitor after that and what the batch says.
 
-    The state that is given stays as it is; the same arguments give the same bits (`seconds` apart).
+    The state that is given stays as it is; the same arguments give the same bits (`seconds` apart). What is stated of
+    the series holds if no batch is left out after its figures are known, and no row occurs in two batches.
 
     Args:
         state: of the monitor before this batch.
@@ -202,7 +210,9 @@ def _pair(
     source_split = split_rows(source.n, options.seed, state.split_of_reference)
     tested = len(source_split.test), len(split.test)
     check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
-    warnings += duplicate_warnings(reference.samples, opened, source_split, split)
+    warnings += duplicate_warnings(source, target, source_split, split) + scale_warnings(source, target, frame.scaling)
+    if state.previous is not None:
+        warnings += recurrence_warnings(frame.framed(state.previous.opened()), target)
     number = state.split_of_reference + t
     seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
     pair = SamplePair(

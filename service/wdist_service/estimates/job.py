@@ -41,7 +41,7 @@ class EstimateKind(JobKind[Estimate]):
             del rows["first"]
         if "first" in rows:
             more["name"] = rows["first"].name or NAME_OF_FIRST
-        described = {name: described(row) for name, row in rows.items()}
+        described = {name: description_of(row) for name, row in rows.items()}
         return Work(options, {name: row.sha256 for name, row in rows.items()}, described, more)
 
     def companions(self, session: Session, first: Estimate, most: int) -> list[str]:
@@ -82,7 +82,7 @@ def _needs_first(options: Mapping[str, Any], rows: Iterable[SampleSet]) -> bool:
     return options.get("scale") in ("standardize", "robust") or has_missing
 
 
-def described(row: SampleSet) -> dict[str, Any]:
+def description_of(row: SampleSet) -> dict[str, Any]:
     """What the trainer is told of a set, as `wdist.data.sources.files.FileRows` has it.
 
     The set of a level is a part of its file, which the file's digest and its reading do not give again.

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import Alarm, Thresholds, UpdateFigures
-from wdist_service.estimates.job import described
+from wdist_service.estimates.job import description_of
 from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.monitors import STATE
 from wdist_service.queue.kinds import JobKind, UnworkableError, Work
@@ -42,7 +42,7 @@ class MonitorUpdateKind(JobKind[MonitorUpdate]):
             "alarms": monitor.alarms,
             "paused": monitor.paused_in == job.epoch,
         }
-        return Work(options, files, {name: described(row) for name, row in rows.items()}, more)
+        return Work(options, files, {name: description_of(row) for name, row in rows.items()}, more)
 
     def succeed(self, session: Session, job: MonitorUpdate, values: dict[str, Any]) -> list[str]:
         """Make the update the last one of its monitor. Returns the file of the state before, which is needed no more.

@@ -268,6 +268,22 @@ def test_after_a_pause_each_update_of_the_epoch_says_so() -> None:
     assert all(PAUSED in figures.warnings for figures in after)
 
 
+def test_files_that_grow_are_warned_of() -> None:
+    rows = normal(900, 2)
+    reference, state = opened(normal(400, 1))
+    _, history = run(reference, state, [rows[:300], rows[300:600], rows[300:]])
+    said = [[warning for warning in figures.warnings if "batch before" in warning] for figures in history]
+    assert said[:2] == [[], []]
+    assert "150 of 150 held-out rows of the batch before" in said[2][0]
+
+
+def test_a_column_that_was_constant_in_the_reference_is_warned_of() -> None:
+    reference, state = opened(normal(400, 1) * [1.0, 0.0], scale="standardize")
+    read = MonitorState.from_bytes(state.to_bytes())
+    _, (figures,) = run(reference, read, [normal(300, 2)])
+    assert any("column 1 varies" in warning and "the reference" in warning for warning in figures.warnings)
+
+
 def test_figures_are_those_of_one_unit() -> None:
     rows = normal(2_000, 1) * [100.0, 1.0]
     reference, state = opened(rows, scale="standardize", upper="standard")

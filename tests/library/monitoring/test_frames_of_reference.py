@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from wdist.data.content import content_sha256
-from wdist.data.frame import Frame, with_table
 from wdist.data.samples import SampleSet, encode_together, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import split_rows
 from wdist.definitions.reading import Selection
+from wdist.monitoring.frame import Frame, with_table
 
 LEVEL = Selection(categories=["kind"], missing="level")
 

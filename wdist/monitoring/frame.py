@@ -21,6 +21,7 @@ from wdist.data.tables.schema import TableSchema
 from wdist.errors import SampleError
 
 OTHERS = "any other level"
+_BLOCK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Frame:
         return {
             "encoding": None if self.encoding is None else self.encoding.to_json(),
             "scaling": self.scaling.to_json(),
+            "is_constant": self.scaling.is_constant.tolist(),
+            "fitted_on": self.scaling.fitted_on,
             "shift": self.training.shift.tolist(),
             "unit": self.training.unit,
         }
@@ -102,7 +105,11 @@ class Frame:
         encoding = stored["encoding"]
         return cls(
             None if encoding is None else Encoding.from_json(encoding),
-            Scaling.from_json(stored["scaling"]),
+            replace(
+                Scaling.from_json(stored["scaling"]),
+                is_constant=np.array(stored["is_constant"], dtype=np.bool_),
+                fitted_on=str(stored["fitted_on"]),
+            ),
             TrainingUnits(np.array(stored["shift"], dtype=np.float64), float(stored["unit"])),
         )
 
@@ -120,11 +127,15 @@ def _seen(samples: SampleSet, table: TableSchema, split: Split) -> TableSchema:
     categories = [k for k, column in enumerate(table.columns) if column.kind == "category"]
     if not categories:
         return table
-    codes = np.asarray(samples.array[np.sort(split.train)])[:, categories]
+    seen: dict[int, set[int]] = {k: set() for k in categories}
+    train = np.sort(split.train)
+    for start in range(0, len(train), _BLOCK_ROWS):
+        codes = np.asarray(samples.array[train[start : start + _BLOCK_ROWS]])
+        for k in categories:
+            seen[k].update(np.unique(codes[~np.isnan(codes[:, k]), k]).astype(int).tolist())
     columns = list(table.columns)
-    for k, own in zip(categories, codes.T, strict=True):
-        places = np.unique(own[~np.isnan(own)]).astype(int)
-        columns[k] = replace(columns[k], levels=(*(columns[k].levels[place] for place in places), OTHERS))
+    for k, places in seen.items():
+        columns[k] = replace(columns[k], levels=(*(columns[k].levels[place] for place in sorted(places)), OTHERS))
     return replace(table, columns=tuple(columns))
 
 
