@@ -127,7 +127,7 @@ def build_services(settings: Settings) -> Services:
         Updates(database, queue),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
-        Webhooks(database, settings),
+        Webhooks(database, queue, settings),
     )
 
 
@@ -138,6 +138,7 @@ def maintenance(services: Services) -> list[Task]:
         *host_tasks(services.database, services.storage, seconds),
         content_task(services.database, services.storage, services.settings),
         Task("expired uploads", seconds, services[Uploads].expire, is_shared=True),
+        Task("log of webhooks", _RETENTION_INTERVALS * seconds, services[Webhooks].forget_ended, is_shared=True),
         Task("retention", _RETENTION_INTERVALS * seconds, services[Retention].apply, is_shared=True),
     ]
 

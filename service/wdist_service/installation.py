@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
@@ -122,7 +122,7 @@ def load_secret(database: Database, settings: Settings) -> bytes:
             write_durably(path, secrets.token_hex(_MIN_SECRET).encode())
             known = None
         secret = _read_secret(path)
-        print_ = hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
+        print_ = _print_of(secret)
         if known is None:
             _set(session, "secret", print_)
         elif known != print_:
@@ -133,12 +133,31 @@ def load_secret(database: Database, settings: Settings) -> bytes:
         return secret
 
 
+def secret_print(session: Session) -> str | None:
+    """What tells the secret that belongs to the database from others."""
+    return _value(session, "secret")
+
+
+def read_secret(settings: Settings, print_: str | None) -> bytes:
+    """The secret that belongs to the database, by its print. Raises SettingsError if this host does not have it."""
+    secret = _read_secret(settings.secret_file or settings.data / "secret")
+    if _print_of(secret) != print_:
+        raise SettingsError("the secret of the key hashes on this host is not the one that belongs to the database")
+    return secret
+
+
+def _print_of(secret: bytes) -> str:
+    return hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
+
+
 def _check_replaceable(session: Session, settings: Settings, path: Path) -> None:
-    """Raise SettingsError if a lost secret may not be made anew: there are keys, or other hosts have it."""
+    """Raise SettingsError if a lost secret may not be made anew: there are keys or webhooks, or other hosts have it."""
     if _value(session, "secret") is None:
         return
-    has_keys = session.execute(select(ApiKey.id).limit(1)).first() is not None
-    if has_keys or file_of(settings) is None:
+    # Signatures of webhooks are made with the secret, too; the table is a resource's, and only named here.
+    webhooks = text("SELECT id FROM webhooks LIMIT 1")
+    is_used = any(session.execute(each).first() is not None for each in (select(ApiKey.id).limit(1), webhooks))
+    if is_used or file_of(settings) is None:
         raise SettingsError(
             f"{path} does not have the secret of the key hashes that belongs to the database: put the file back from "
             "the backup, or give this host the file of the others (WDIST_SERVER_SECRET_FILE)"

@@ -84,8 +84,9 @@ WITH_CODE = [page for page in PAGES if program(page).strip() or any(map(is_run, 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real server with an empty data directory."""
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as running:
+    """Address of a real server with an empty data directory. Its webhooks may reach receivers on this machine."""
+    allowed = {"WDIST_SERVER_WEBHOOK_PRIVATE": '["127.0.0.0/8"]'}
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data", environment=allowed) as running:
         yield running.url
 
 

@@ -103,7 +103,8 @@ def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
             (method.upper(), path.format(**ids))
             for path, methods in one.get("/openapi.json").json()["paths"].items()
             for method in methods
-            if "{" in path and "key_id" not in path  # keys are the admin's, of all tenants
+            # Keys are the admin's, of all tenants; webhooks have a test of their own, for admins.
+            if "{" in path and "key_id" not in path and "webhook_id" not in path
         ]
         assert len(operations) >= 23
         for stranger in (two, other_tenant):

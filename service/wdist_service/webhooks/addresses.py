@@ -22,19 +22,12 @@ _FIRST_FREE_PORT = 1024
 # Ports above it on which other protocols than HTTP listen; browsers refuse them, too (the "bad ports" of Fetch).
 _OTHER_PROTOCOLS = frozenset({1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6679, 6697, 10080})
 _IRC = range(6665, 6670)
-_EMBEDS_IPV4 = {  # networks of IPv6 that lead to an address of IPv4: the bits on the right of it that are not its own
-    ip_network("::ffff:0:0/96"): 0,
-    ip_network("::ffff:0:0:0/96"): 0,
-    ip_network("::/96"): 0,
-    ip_network("64:ff9b::/96"): 0,
-    ip_network("64:ff9b:1::/48"): 0,
-    ip_network("2002::/16"): 80,
-}
+_NAT64 = ip_network("64:ff9b::/96")  # how a host without IPv4 reaches an address of IPv4, on its right
 # Beside what Python's is_global knows. 168.63.129.16: Azure's host, with the metadata of virtual machines.
 _NEVER_PUBLIC = tuple(
     ip_network(each)
     for each in ("0.0.0.0/8", "100.64.0.0/10", "168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15",
-                 "224.0.0.0/3", "::/8", "64:ff9b::/32", "100::/64", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16",
+                 "224.0.0.0/3", "::/8", "100::/64", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16",
                  "fc00::/7", "fe80::/9", "ff00::/8")
 )  # fmt: skip
 
@@ -124,14 +117,12 @@ def resolve(target: Target, private: Sequence[Network], seconds: float) -> list[
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public Internet, and what it embeds does."""
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:
-            return False
-        for network, shift in _EMBEDS_IPV4.items():
-            if address in network and not is_public(IPv4Address(int(address) >> shift & 0xFFFFFFFF)):
-                return False
-    in_refused = any(address.version == network.version and address in network for network in _NEVER_PUBLIC)
+    """Whether an address belongs to the public Internet. One of IPv6 that stands for one of IPv4 does not."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return False
+    if address in _NAT64:
+        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+    in_refused = any(address in network for network in _NEVER_PUBLIC)
     return address.is_global and not address.is_multicast and not in_refused
 
 

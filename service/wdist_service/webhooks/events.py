@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from wdist_service.http.schemas import rfc3339
 from wdist_service.ids import new_id
-from wdist_service.queue.records import record_status
-from wdist_service.tables import Delivery, Status, Webhook
+from wdist_service.queue.owners import submit_errands
 from wdist_service.text import mended
+from wdist_service.webhooks.tables import Delivery, Webhook
 
 MOST_BYTES = 256 * 1024  # of a body with rows; without them it is a few kilobytes
 
@@ -42,25 +41,30 @@ class Occurrence:
         return "evt_" + base64.b32encode(digest).decode().lower()[:26]
 
 
-def listeners(session: Session, tenant_id: str, types: Sequence[str]) -> list[Webhook]:
-    """The tenant's webhooks that want events of one of these types."""
-    found = session.execute(
-        select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.disabled_at.is_(None)).order_by(Webhook.id)
-    )
-    return [webhook for webhook in found.scalars() if not set(types).isdisjoint(webhook.events)]
+def listeners(session: Session, tenant_id: str) -> list[Webhook]:
+    """The tenant's webhooks that are enabled. Until the transaction ends, none of them is deleted.
+
+    They are read once in a transaction, which may end thousands of jobs.
+    """
+    known: dict[str, list[Webhook]] = session.info.setdefault("webhooks", {})
+    if tenant_id not in known:
+        query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.disabled_at.is_(None))
+        locked = query.order_by(Webhook.id).with_for_update(read=True, key_share=True)
+        known[tenant_id] = list(session.execute(locked).scalars())
+    return known[tenant_id]
 
 
-def announce(session: Session, webhooks: Sequence[Webhook], occurrence: Occurrence, now: float) -> None:
-    """Make a delivery of it for each of these webhooks that wants it. now: on the database's clock."""
+def announce(session: Session, tenant_id: str, occurrence: Occurrence) -> None:
+    """Make a delivery of it for each webhook of the tenant that wants it."""
     happened_at = time.time()
-    for webhook in webhooks:
+    for webhook in listeners(session, tenant_id):
         if occurrence.type not in webhook.events or _has(session, webhook, occurrence.id):
             continue
         body = body_of(occurrence.type, happened_at, occurrence.data)
         if webhook.include_rows:
             full = body_of(occurrence.type, happened_at, occurrence.data | occurrence.rows)
             body = full if len(full) <= MOST_BYTES else body
-        deliver(session, webhook, occurrence.id, occurrence.type, body, now)
+        deliver(session, webhook, occurrence.id, occurrence.type, body)
 
 
 def body_of(type_: str, seconds: float, data: dict[str, Any]) -> str:
@@ -69,15 +73,13 @@ def body_of(type_: str, seconds: float, data: dict[str, Any]) -> str:
     return json.dumps(mended(event), separators=(",", ":"), allow_nan=False)
 
 
-def deliver(session: Session, webhook: Webhook, event_id: str, type_: str, body: str, now: float) -> Delivery:
-    """Queue one event for one webhook."""
+def deliver(session: Session, webhook: Webhook, event_id: str, type_: str, body: str) -> Delivery:
+    """Queue one event for one webhook. One that answers slowly holds up no other: it has a lane of its own."""
     row = Delivery(
         id=new_id(Delivery.prefix), tenant_id=webhook.tenant_id, webhook_id=webhook.id, event_id=event_id,
-        event_type=type_, body=body, place=0, requests=0, log=[], status=Status.QUEUED, due_at=now,
+        event_type=type_, body=body, place=0, requests=0, log=[], lane=webhook.id,
     )  # fmt: skip
-    session.add(row)
-    session.flush()
-    record_status(session, row.id, row.status, 1)
+    submit_errands(session, [row])
     return row
 
 

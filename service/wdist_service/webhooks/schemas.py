@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from wdist_service.http.schemas import Name, View, maybe_rfc3339, rfc3339
-from wdist_service.tables import Delivery, Status, Webhook
+from wdist_service.tables import Status
 from wdist_service.text import LINE
+from wdist_service.webhooks.tables import Delivery, Webhook
 
 EventType = Literal[
     "monitor.updated",
@@ -29,7 +30,7 @@ Address = Annotated[str, StringConstraints(min_length=8, max_length=2000, patter
 _ADDRESS = "Where events are sent: https, a public address, no user or password in it."
 _EVENTS = "The types of events that are sent."
 _ROWS = (
-    "Whether payloads may carry what stands in the data: unusual rows, names of columns and levels, warnings, messages "
+    "Whether payloads may carry what stands in the data: unusual rows, figures of columns, warnings, messages "
     "of errors."
 )
 

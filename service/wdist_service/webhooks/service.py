@@ -6,37 +6,44 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from wdist_service import tenancy
-from wdist_service.database import Database
+from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError
 from wdist_service.ids import new_id
 from wdist_service.installation import load_secret
 from wdist_service.queue import owners
+from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.records import record_status
 from wdist_service.settings import Settings
-from wdist_service.tables import ACTIVE, Delivery, Job, Status, Tenant, Webhook
+from wdist_service.tables import ACTIVE, TERMINAL, Job, Status, Tenant
 from wdist_service.webhooks.addresses import RefusedAddressError, target_of
+from wdist_service.webhooks.disabling import disable
 from wdist_service.webhooks.events import body_of, deliver
 from wdist_service.webhooks.schemas import PING, WebhookChange, WebhookRequest
 from wdist_service.webhooks.secrets import new_salt, secret_of
+from wdist_service.webhooks.tables import Delivery, Webhook
 
 MOST = 20  # webhooks of a tenant
+_AT_ONCE = 500
+_KIND = inspect(Delivery).polymorphic_identity
 
 
 class Webhooks:
     """The webhooks of all tenants."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, queue: Queue, settings: Settings) -> None:
         self._database = database
+        self._queue = queue
         self._private = settings.webhook_private
         self._overlap_seconds = settings.webhook_overlap_seconds
+        self._log_seconds = settings.webhook_log_days * 86_400
         self._server_secret = load_secret(database, settings)
 
     def secret(self, webhook: Webhook) -> str:
-        return secret_of(self._server_secret, webhook)
+        return secret_of(self._server_secret, webhook.id, webhook.salt)
 
     def create(self, tenant_id: str, given: WebhookRequest) -> Webhook:
         """Register an address. Raises InvalidError for one that is not allowed, and ConflictError at the limit."""
@@ -58,6 +65,7 @@ class Webhooks:
         with self._database.read() as session:
             return tenancy.find(session, Webhook, tenant_id, webhook_id)
 
+    @retried_after_races
     def change(self, tenant_id: str, webhook_id: str, given: WebhookChange) -> Webhook:
         """Change what is given. One that is enabled again, or gets another address, starts without failures."""
         if given.url is not None:
@@ -79,12 +87,13 @@ class Webhooks:
                 disable(session, webhook, "an admin disabled it", self._database.now(session))
             return webhook
 
+    @retried_after_races
     def delete(self, tenant_id: str, webhook_id: str) -> None:
         """Forget a webhook and its deliveries; those that are under way end without a trace."""
         with self._database.write() as session:
             webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="update")
             ids = session.execute(select(Delivery.job_id).where(Delivery.webhook_id == webhook_id)).scalars().all()
-            owners.delete_jobs(session, ids)
+            owners.delete_jobs(session, self._queue, ids)
             session.delete(webhook)
 
     def rotate(self, tenant_id: str, webhook_id: str) -> Webhook:
@@ -102,7 +111,7 @@ class Webhooks:
             webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="share")
             _check_enabled(webhook)
             body = body_of(PING, time.time(), {"webhook": webhook.id})
-            return deliver(session, webhook, new_id("evt"), PING, body, self._database.now(session))
+            return deliver(session, webhook, new_id("evt"), PING, body)
 
     def deliveries(
         self, tenant_id: str, webhook_id: str, status: str | None, limit: int, after: str | None
@@ -119,10 +128,13 @@ class Webhooks:
         with self._database.read() as session:
             return _find_delivery(session, tenant_id, webhook_id, delivery_id)
 
+    @retried_after_races
     def retry(self, tenant_id: str, webhook_id: str, delivery_id: str) -> Delivery:
         """Send it now: at once if it waits, again if it has ended. The event keeps its id."""
         with self._database.write() as session:
-            _check_enabled(tenancy.find(session, Webhook, tenant_id, webhook_id, lock="share"))
+            webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="update")
+            _check_enabled(webhook)
+            webhook.resting_until = None
             row = _find_delivery(session, tenant_id, webhook_id, delivery_id, lock="update")
             if row.status in ACTIVE and row.status != Status.QUEUED:
                 raise ConflictError(f"{row.id} is being sent at this moment")
@@ -130,22 +142,26 @@ class Webhooks:
                 row.status, row.finished_at, row.error = Status.QUEUED, None, None
                 row.attempt, row.place = row.attempt + 1, 0
                 record_status(session, row.id, row.status, row.attempt)
-            row.due_at = self._database.now(session)
+            owners.hurry(session, row)
             return row
+
+    def forget_ended(self) -> None:
+        """Remove the deliveries from the log that ended too long ago."""
+        with self._database.read() as session:
+            before = self._database.now(session) - self._log_seconds
+        query = select(Job.id).where(Job.kind == _KIND, Job.status.in_(TERMINAL), Job.finished_at < before)
+        while True:
+            with self._database.write() as session:
+                ids = session.execute(query.order_by(Job.id).limit(_AT_ONCE)).scalars().all()
+                owners.delete_ended(session, ids)
+            if len(ids) < _AT_ONCE:
+                return
 
     def _check(self, url: str) -> None:
         try:
             target_of(url, self._private)
         except RefusedAddressError as error:
             raise InvalidError(f"url cannot be used: {error}", field="url") from None
-
-
-def disable(session: Session, webhook: Webhook, reason: str, now: float) -> None:
-    """Send nothing more to a webhook; what waits is canceled."""
-    webhook.disabled_at, webhook.disabled_reason = now, reason
-    query = select(Delivery).where(Delivery.webhook_id == webhook.id, Delivery.status == Status.QUEUED)
-    for row in session.execute(query.order_by(Delivery.id).with_for_update(of=Job)).scalars().all():
-        owners.cancel(session, row)
 
 
 def _find_delivery(
