@@ -19,6 +19,7 @@ from pydantic import BaseModel
 import wdist
 import wdist_client
 from names import source
+from wdist.monitoring.folder import COMMIT
 from wdist.testing import assert_same_distribution
 
 
@@ -66,6 +67,13 @@ def _results() -> tuple[wdist.Result, ...]:
     )
 
 
+def _monitor(folder: Path | None = None) -> wdist.Monitor:
+    """A monitor with an update."""
+    monitor = wdist.Monitor(_rows(1), folder=folder, critic="affine", upper="none")
+    monitor.update(_rows(2, 1.0))
+    return monitor
+
+
 def _public(thing: object) -> list[str]:
     """Without what every pydantic model has."""
     models = dir(BaseModel) if isinstance(thing, BaseModel) else ()
@@ -105,6 +113,8 @@ def library() -> set[str]:
     found |= {f"Result.curve.{key}" for point in curve for key in point}
     for name in ("estimate_w1", "load_critic", "verify_certificate"):
         found |= _arguments(f"wdist.{name}", getattr(wdist, name))
+    found |= _members("wdist.Monitor", wdist.Monitor) | _arguments("wdist.Monitor", wdist.Monitor.__init__)
+    found |= {f"wdist.Update.{name}" for name in _public(_monitor().history[0])}
     return found | _arguments("wdist.testing.assert_same_distribution", assert_same_distribution)
 
 
@@ -154,7 +164,10 @@ def formats() -> set[str]:
             wdist.estimate_w1(_rows(1), _rows(2), should_stop=lambda: next(stop), **options)
         header = _header(folder / "checkpoint")
         found |= _described("checkpoint", json.loads(header["__metadata__"]["document"]), 1)
-        return found | {f"checkpoint metadata {name}" for name in header["__metadata__"]}
+        found |= {f"checkpoint metadata {name}" for name in header["__metadata__"]}
+        _monitor(folder / "monitor")
+        commit = json.loads((folder / "monitor" / COMMIT).read_text())
+        return found | _described(COMMIT, commit, 1) | {f"{COMMIT}.wdist_monitor={commit['wdist_monitor']}"}
 
 
 def _described(name: str, document: dict[str, Any], depth: int = 2) -> set[str]:
