@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "page")]
 
 from page_steps import ARGUMENTS, PATIENCE_MS, choose, find_chromium, result_of, start  # noqa: E402
 from server_process import ServerProcess  # noqa: E402

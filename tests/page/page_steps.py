@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 ARGUMENTS = (
@@ -54,3 +55,12 @@ def result_of(page: Page) -> Locator:
 
 def alert(page: Page) -> Locator:
     return page.get_by_role("alert")
+
+
+def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds that keeps people from using the page: rules, and the elements that break them."""
+    serious = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+    return [
+        (each["id"], [node["html"][:120] + " " + node["failureSummary"][:200] for node in each["nodes"][:3]])
+        for each in serious
+    ]

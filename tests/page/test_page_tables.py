@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from page_steps import PATIENCE_MS, OpenPage, choose, result_of, start, zone
+from page_steps import PATIENCE_MS, OpenPage, choose, result_of, serious_findings, start, zone
 from playwright.sync_api import Locator, Page, expect
 from server_process import ServerProcess
 
@@ -80,23 +79,17 @@ def test_a_refusal_offers_what_it_advises(open_page: OpenPage, server: ServerPro
     }  # fmt: skip
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds that keeps somebody from using the page."""
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")]
-
-
 def test_refusals_and_columns_can_be_used_by_everybody(open_page: OpenPage, tables: dict[str, Path]) -> None:
     page = open_page(width=390, expected=("422", "Trusted"))  # axe's own
     page.get_by_text("How the files are read").click()
     give(page, "Source", tables["north whole"])
     take = remedy(zone(page, "Source"), "Take cut as a category")
     expect(take).to_be_visible(timeout=PATIENCE_MS)
-    assert serious(page) == []
+    assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     take.click()
     zone(page, "Source").get_by_text("2 columns", exact=True).click(timeout=PATIENCE_MS)
-    assert serious(page) == []
+    assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import monitoring
 import pytest
 from service_process import Server, normal, npy
 from standardwebhooks import Webhook
@@ -147,6 +148,62 @@ def test_a_batch_is_told_once(server: Server, receiver: Receiver, sets: tuple[st
     data = json.loads(receiver.until(path, 2)[1]["body"])["data"]
     assert (data["id"], data["status"], data["counts"]["canceled"]) == (slow, "canceled", 3)
     assert len(receiver.requests(path)) == 2
+
+
+def test_what_happens_to_a_monitor_is_told(server: Server, receiver: Receiver) -> None:
+    path, full = unused("/ok"), unused("/ok")
+    register(server, receiver.url(path), "monitor.updated", "monitor.alarm_raised", "monitor.alarm_cleared")
+    register(server, receiver.url(full), "monitor.updated", include_rows=True)
+    reference = server.upload(normal(900, rows=600))
+    made = monitoring.create(server, reference, name="orders", metadata={"team": "shop"}, tolerance=0.1)
+
+    def updated(seed: int, shift: float) -> dict[str, Any]:
+        sent = monitoring.accepted(monitoring.send(server, made, monitoring.batch(seed, shift)))
+        return monitoring.ended(server, made, sent)
+
+    found = [updated(910, 0.0), updated(911, 2.0)]
+    told = [json.loads(request["body"]) for request in receiver.until(path, 3)]
+    assert sorted(event["type"] for event in told) == ["monitor.alarm_raised", "monitor.updated", "monitor.updated"]
+    (raised,) = [event["data"] for event in told if event["type"] == "monitor.alarm_raised"]
+    assert (raised["update"]["id"], raised["alarms"]) == (found[1]["id"], found[1]["raised"])
+    assert raised["monitor"] == {
+        "id": made, "name": "orders", "metadata": {"team": "shop"}, "alarms": found[1]["figures"]["alarms"]
+    }  # fmt: skip
+    figures = raised["update"]["figures"]
+    assert figures == {name: found[1]["figures"][name] for name in figures}
+    assert figures.keys().isdisjoint({"columns", "unusual", "warnings", "meaning"})
+    # Other thresholds end an alarm and begin it, without an update.
+    for threshold in (100.0, 0.1):
+        body = {"thresholds": {"distance": threshold}}
+        assert server.client.patch(f"/v1/monitors/{made}", json=body).status_code == 200
+    ended, begun = sorted((json.loads(each["body"]) for each in receiver.until(path, 5)[3:]), key=lambda e: e["type"])
+    assert (ended["type"], begun["type"]) == ("monitor.alarm_cleared", "monitor.alarm_raised")
+    assert ended["data"]["update"] is begun["data"]["update"] is None
+    assert [alarm["kind"] for alarm in begun["data"]["alarms"]] == ["distance"]
+    found.append(updated(912, 0.0))
+    told = [json.loads(request["body"]) for request in receiver.until(path, 7)[5:]]
+    (cleared,) = [event["data"] for event in told if event["type"] == "monitor.alarm_cleared"]
+    assert (cleared["update"]["id"], cleared["alarms"]) == (found[2]["id"], found[2]["cleared"])
+    complete = [json.loads(request["body"])["data"]["update"] for request in receiver.until(full, 3)]
+    assert {each["id"]: each["figures"] for each in complete} == {each["id"]: each["figures"] for each in found}
+
+
+@pytest.mark.slow
+def test_a_failed_update_is_told_without_its_message(own_server: MakeServer, receiver: Receiver) -> None:
+    server = own_server("--workers", "0", webhook_private=LOOPBACK)
+    path, full = unused("/ok"), unused("/ok")
+    register(server, receiver.url(path), "monitor.update_failed")
+    register(server, receiver.url(full), "monitor.update_failed", include_rows=True)
+    made = monitoring.create(server, server.upload(normal(900, rows=600)))
+    rows = server.upload(monitoring.batch(910))
+    sent = monitoring.accepted(monitoring.send(server, made, rows))
+    server.write("UPDATE sample_sets SET shape = '[\"nonsense\"]', table_schema = '{}' WHERE id = :id", id=rows)
+    server.extra_worker()
+    failed = monitoring.ended(server, made, sent)
+    ((short,), (long,)) = receiver.until(path), receiver.until(full)
+    data = json.loads(short["body"])["data"]
+    assert (data["update"]["id"], data["update"]["error"]) == (sent, {"type": failed["error"]["type"]})
+    assert json.loads(long["body"])["data"]["update"]["error"] == failed["error"]
 
 
 def test_a_rotated_secret_signs_beside_the_old_one(server: Server, receiver: Receiver) -> None:

@@ -33,6 +33,7 @@ from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import ACTIVE, Job, SampleSet, Status
+from wdist_service.webhooks.following import alarms_changed
 
 _AT_ONCE = 100  # updates that are read together
 
@@ -122,8 +123,9 @@ class Monitors:
                 epoch = session.get_one(MonitorEpoch, (row.id, row.epoch))
                 reference = tenancy.find(session, SampleSet, tenant_id, epoch.reference_id)
                 check_thresholds(reference, given.thresholds)
-                row.thresholds = given.thresholds.model_dump()
+                row.thresholds, before = given.thresholds.model_dump(), row.alarms
                 _alarm(session, row, given.thresholds)
+                alarms_changed(session, row, before)
             size = _bytes(row)
             admit_bytes(session, tenant_id, quota, size - row.stored_bytes, time.time())
             row.stored_bytes = size
@@ -159,7 +161,8 @@ class Monitors:
             if "thresholds" in given.model_fields_set:
                 row.thresholds = given.thresholds.model_dump()
             check_thresholds(reference, Thresholds.model_validate(row.thresholds))
-            row.alarms, row.alarms_on, row.series_lower_bound = [], 0, None
+            alarms, row.alarms, row.alarms_on, row.series_lower_bound = row.alarms, [], 0, None
+            alarms_changed(session, row, alarms)
             if _is_begun(session, row):
                 row.epoch += 1
             else:  # nothing was said of it, and its share of the error is left

@@ -181,3 +181,25 @@ export async function estimatesOf(id, { rows, columns }) {
 }
 export const batches = (after) => get(`/v1/batches?${query({ limit: 20, after })}`);
 export const cancelBatch = (id) => post(`/v1/batches/${encodeURIComponent(id)}/cancel`);
+
+const place = (list, id, rest = "") => `/v1/${list}/${encodeURIComponent(id)}${rest}`;
+export const monitors = (after) => get(`/v1/monitors?${query({ limit: 50, after })}`);
+export const monitor = (id, signal) => get(place("monitors", id), { signal });
+export const createMonitor = (body) => post("/v1/monitors", body, { headers: { "Idempotency-Key": newKey() } });
+export const changeMonitor = async (id, changes) => (await send("PATCH", place("monitors", id), { json: changes })).json();
+export const deleteMonitor = (id) => send("DELETE", place("monitors", id));
+export const beginEpoch = (id, reference) => post(place("monitors", id, "/epochs"), { reference });
+export const exported = (id, format) => download(place("monitors", id, `/export?format=${format}`));
+export const updates = (id, after, limit) => get(`${place("monitors", id, "/updates")}?${query({ limit, after })}`);
+export const createUpdate = (id, body) => post(place("monitors", id, "/updates"), body, { headers: { "Idempotency-Key": newKey() } });
+export const cancelUpdate = (id, update) => post(place("monitors", id, `/updates/${update}/cancel`));
+
+export const webhooks = (after) => get(`/v1/webhooks?${query({ limit: 50, after })}`);
+export const webhook = (id, signal) => get(place("webhooks", id), { signal });
+export const createWebhook = (body) => post("/v1/webhooks", body);
+export const changeWebhook = (id, changes) => send("PATCH", place("webhooks", id), { json: changes });
+export const deleteWebhook = (id) => send("DELETE", place("webhooks", id));
+export const rotateSecret = (id) => post(place("webhooks", id, "/rotate"));
+export const testWebhook = (id) => post(place("webhooks", id, "/test"));
+export const deliveries = (id, after) => get(`${place("webhooks", id, "/deliveries")}?${query({ limit: 20, after })}`);
+export const retryDelivery = (id, delivery) => post(place("webhooks", id, `/deliveries/${delivery}/retry`));

@@ -5,6 +5,7 @@ import { badge } from "./badge.js";
 import { alertBox, announce, h, save } from "./dom.js";
 import { hasEnded } from "./events.js";
 import { bytes, when, whole } from "./format.js";
+import { cell, lineButton } from "./listing.js";
 import { nameOf } from "./sets.js";
 
 const POLL_SECONDS = 1;
@@ -47,8 +48,7 @@ export function evaluationsView(id, signal) {
 }
 
 function line(id, job, name, act) {
-  const cell = (label, ...content) => h("td", { "data-label": label }, content);
-  const button = (words, work) => h("button", { type: "button", class: "quiet", "data-action": `${words} ${job.id}`, onclick: () => act(work) }, words, h("span", { class: "visually-hidden" }, ` ${name}`));
+  const button = (words, work) => lineButton(words, name, () => act(work), { "data-action": `${words} ${job.id}` });
   const fetchScores = async () => save(await api.evaluationContent(id, job.id), `${job.id}.npy`);
   const remove = async (words) => {
     await api.deleteEvaluation(id, job.id);

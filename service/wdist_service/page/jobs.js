@@ -5,6 +5,7 @@ import { alertBox, announce, h } from "./dom.js";
 import { badge } from "./badge.js";
 import { hasEnded } from "./events.js";
 import { bytes, duration, figure, plural, typeName, when } from "./format.js";
+import { cell, lineButton, Listing } from "./listing.js";
 import { columnNames, describeSet, nameOf } from "./sets.js";
 import { isWithdrawn, runAgain, struck, withdrawnBadge } from "./withdrawn.js";
 
@@ -48,67 +49,13 @@ export async function showJobs(main, signal) {
   }
 }
 
-/** A table of one of the API's lists, one page at a time. Only changed rows are redrawn, which keeps the focus. */
-class Listing {
-  constructor(title, head, fetchPage, row) {
-    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null, asked: 0, answered: 0 });
-    this.body = h("tbody");
-    this.count = h("span", { class: "soft small" });
-    this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
-    this.empty = h("p", { class: "soft", hidden: true }, "None yet. ", h("a", { href: "#/" }, "Compare two sample sets"));
-    this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
-      h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || h("span", { class: "visually-hidden" }, "Actions"))))), this.body));
-    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, this.more);
-  }
-
-  async load(after) {
-    const number = ++this.asked;
-    const page = await this.fetchPage(after);
-    if (number < this.answered) return; // asked before something was deleted, say, and answered late
-    this.answered = number;
-    const fresh = new Map(page.data.map((entry) => [entry.id, entry]));
-    if (after) this.entries = new Map([...this.entries, ...fresh]);
-    else {
-      // Ids are in order of time: what is older than this page stays, and what is missing on it was deleted.
-      const last = page.data.at(-1)?.id;
-      this.entries = new Map([...fresh, ...[...this.entries].filter(([id]) => page.has_more && id < last)]);
-    }
-    if (after || this.entries.size === fresh.size) this.next = page.next;
-  }
-
-  draw() {
-    for (const [id, row] of this.rows) {
-      if (this.entries.has(id)) continue;
-      row.remove();
-      this.rows.delete(id);
-    }
-    [...this.entries.values()].forEach((entry, i) => {
-      const version = JSON.stringify(entry);
-      const old = this.rows.get(entry.id);
-      if (old?.version !== version) {
-        const row = Object.assign(this.row(entry), { version });
-        if (old) old.replaceWith(row);
-        this.rows.set(entry.id, row);
-      }
-      const row = this.rows.get(entry.id);
-      if (this.body.children[i] !== row) this.body.insertBefore(row, this.body.children[i] ?? null);
-    });
-    this.count.textContent = this.entries.size ? `${plural(this.entries.size, "entry").replace("entrys", "entries")}${this.next ? ", more below" : ""}` : "";
-    this.table.hidden = this.entries.size === 0;
-    this.empty.hidden = this.entries.size > 0;
-    this.more.hidden = !this.next;
-  }
-}
-
-const cell = (label, ...content) => h("td", { "data-label": label }, content);
-
 function jobRow(job, names, act) {
   const title = `${names.get(job.source) ?? job.source} and ${names.get(job.target) ?? job.target}`;
   const seconds = job.started_at && job.finished_at ? (new Date(job.finished_at) - new Date(job.started_at)) / 1000 : null;
   const share = job.progress && !hasEnded(job) ? ` ${Math.round((100 * job.progress.step) / (job.progress.steps || 1))} %` : "";
   const button = hasEnded(job)
-    ? h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${title}`))
-    : h("button", { type: "button", class: "quiet", "aria-disabled": job.status === "canceling" || null, onclick: () => act("The estimate stops.", () => api.cancelEstimate(job.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`));
+    ? lineButton("Delete", title, () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id)))
+    : lineButton("Stop", title, () => act("The estimate stops.", () => api.cancelEstimate(job.id)), { "aria-disabled": job.status === "canceling" || null });
   return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${job.id}` }, title)), cell("State", badge(job.status), share), cell("Bound", boundOf(job, title, names, act)),
     cell("Started", when(job.created_at)), cell("Took", duration(seconds)), h("td", { class: "number" }, button));
 }
@@ -119,7 +66,7 @@ function boundOf(job, title, names, act) {
   const bound = struck(`≥ ${figure(job.result.lower_bound)}`, isWithdrawn(job.result, "lower_bound"));
   if (!job.result.withdrawn) return bound;
   const isGone = [job.source, job.target].some((id) => names.get(id) === DELETED);
-  const again = !isGone && h("button", { type: "button", class: "quiet", onclick: () => act("The estimate runs again.", () => runAgain(job)) }, "Run again", h("span", { class: "visually-hidden" }, ` ${title}`));
+  const again = !isGone && lineButton("Run again", title, () => act("The estimate runs again.", () => runAgain(job)));
   return [bound, " ", withdrawnBadge(), " ", again];
 }
 
@@ -136,7 +83,7 @@ function batchRow(batch, names, act) {
   const name = batch.kind === "pairs" ? title : h("a", { href: `#/batches/${batch.id}` }, title);
   const failed = counts.failed ? `, ${counts.failed} failed` : "";
   return h("tr", null, h("th", { scope: "row" }, name, setsOf(batch, names)), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
-    cell("Started", when(batch.created_at)), h("td", { class: "number" }, !isOver && h("button", { type: "button", class: "quiet", onclick: () => act("The batch stops.", () => api.cancelBatch(batch.id)) }, "Stop", h("span", { class: "visually-hidden" }, ` ${title}`))));
+    cell("Started", when(batch.created_at)), h("td", { class: "number" }, !isOver && lineButton("Stop", title, () => act("The batch stops.", () => api.cancelBatch(batch.id)))));
 }
 
 /** The names of a batch's sets, the first few of them. */
@@ -150,5 +97,5 @@ function setRow(set, act) {
   const name = nameOf(set);
   const columns = columnNames(set);
   return h("tr", null, h("th", { scope: "row" }, name), cell("Content", describeSet(set), set.table ? ", of several kinds" : `, ${typeName(set.dtype)}`, columns && h("span", { class: "small soft block" }, columns)), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
-    h("td", { class: "number" }, h("button", { type: "button", class: "quiet", onclick: () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)) }, "Delete", h("span", { class: "visually-hidden" }, ` ${name}`))));
+    h("td", { class: "number" }, lineButton("Delete", name, () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)))));
 }

@@ -6,6 +6,9 @@ import { showCompare } from "./compare.js";
 import { showEstimate } from "./estimate.js";
 import { showJobs } from "./jobs.js";
 import { showBatch, showMatrix } from "./matrix.js";
+import { showMonitor } from "./monitor.js";
+import { showMonitors } from "./monitors.js";
+import { showWebhook, showWebhooks } from "./webhooks.js";
 
 // Path pattern, title, view(main, signal, id). A view stops working when its signal is aborted.
 const ROUTES = [
@@ -14,6 +17,10 @@ const ROUTES = [
   [/^\/jobs$/, "Jobs", showJobs],
   [/^\/matrix$/, "Matrix of distances", showMatrix],
   [/^\/batches\/(\w+)$/, "Matrix of distances", showBatch],
+  [/^\/monitors$/, "Monitors", showMonitors],
+  [/^\/monitors\/(mon_\w+)$/, "Monitor", showMonitor],
+  [/^\/webhooks$/, "Webhooks", showWebhooks],
+  [/^\/webhooks\/(\w+)$/, "Webhook", showWebhook],
 ];
 
 let leaving = new AbortController();

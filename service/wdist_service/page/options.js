@@ -12,7 +12,7 @@ const SCALES = { null: "the data’s own units", none: "the data’s own units",
 
 /** The form's fields. read() returns the values by API name; show(fields) marks what the server rejected. */
 export class OptionsForm {
-  /** `request`: the name of its schema in the contract. `more`: another sentence, of words and [name, label, words of its values]. */
+  /** `request`: the name of its schema in the contract. `more`: another sentence, of words and [name, label, words of its values if it has only some]. */
   constructor(contract, request, more = []) {
     this.options = optionsOf(contract, request);
     this.fields = new Map();
@@ -21,8 +21,9 @@ export class OptionsForm {
   }
 
   #sentence() {
+    const time = this.options.has("max_seconds") && ["; train for ", this.#presets("max_seconds", "Training time", Object.keys(TIMES).filter(Number).map(Number), TIMES)];
     return ["State the distance in ", this.#scale(), " with ", this.#presets("confidence", "Confidence", CONFIDENCES, Object.fromEntries(CONFIDENCES.map((share) => [share, percent(share)]))),
-      " confidence; train for ", this.#presets("max_seconds", "Training time", Object.keys(TIMES).filter(Number).map(Number), TIMES), " and use ", this.#choice("critic", "Kind of critic", CRITICS), ". "];
+      " confidence", time, " and use ", this.#choice("critic", "Kind of critic", CRITICS), ". "];
   }
 
   #add(name, field) {
@@ -31,8 +32,9 @@ export class OptionsForm {
   }
 
   #choice(name, label, words) {
-    const option = this.options.get(name);
-    return this.#add(name, choiceField({ ...option, label }, valuesOf(option.kinds[0]), words));
+    const option = { ...this.options.get(name), label };
+    const values = valuesOf(option.kinds[0]);
+    return this.#add(name, values ? choiceField(option, values, words) : fieldOf(option));
   }
 
   /** A choice among some values of a number: those within its bounds, and its default. */

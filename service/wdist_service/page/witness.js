@@ -39,10 +39,13 @@ async function load(estimate, source, target) {
     const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
     const isTied = entries.length > 1 && entries[0].score === entries.at(-1).score;
     const note = isTied ? h("p", { class: "small soft" }, "Scores are cut off at a limit, and these rows are all beyond it.") : null;
-    parts.push(h("div", { class: "stack" }, title, note ?? "", image ? gallery(entries, image, sets) : table(entries, side, sets)));
+    parts.push(h("div", { class: "stack" }, title, note ?? "", unusualRows(entries, side, sets, image)));
   }
   return parts;
 }
+
+/** Rows {index, score, values} of one side, as pictures if `image` says how they are images, else as a table. */
+export const unusualRows = (entries, side, sets, image) => (image ? gallery(entries, image, sets) : table(entries, side, sets));
 
 /** {scores, indices}; indices is null if every row was scored. */
 async function score(id, set) {

@@ -75,8 +75,9 @@ class DeliveryKind(ErrandKind[Delivery]):
             if (webhook := session.execute(lock).scalar_one_or_none()) is not None:
                 _note(session, webhook, values, clock_of(session))
 
-    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> None:
+    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> list[str]:
         """`tried` has noted all of it."""
+        return []
 
 
 def _sent(errand: Errand, server_secret: bytes) -> Outcome:

@@ -1,0 +1,77 @@
+// One update of a monitor: what it says, which alarms are on, the columns behind them, and the most unusual rows.
+
+import * as api from "./api.js";
+import { alertBox, h } from "./dom.js";
+import { figure, percent } from "./format.js";
+import { fetchRows, imageShape } from "./rows.js";
+import { nameOf } from "./sets.js";
+import { betweenText, timeText, updateName } from "./timeline.js";
+import { unusualRows } from "./witness.js";
+
+const SHOWN_ROWS = 12;
+const SHOWN_COLUMNS = 10;
+
+/** Elements about `figures`, the figures of the update in `record`. */
+export function updateView(monitor, record) {
+  const { figures } = record;
+  return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
+    h("p", { class: "meaning" }, figures.meaning), alarmList("Alarms after this update", figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
+    figures.warnings.length > 0 && h("ul", { class: "warnings" }, figures.warnings.map((warning) => h("li", null, warning)))].filter(Boolean);
+}
+
+const ALARM_WORDS = {
+  distance: ({ bound, threshold }) => `The distance is at least ${figure(bound)}, above ${figure(threshold)}`,
+  column: ({ column, bound, threshold }) => `The distance of the column ${column} is at least ${figure(bound)}, above ${figure(threshold)}`,
+  evidence: () => "The evidence of the series has reached its limit",
+};
+
+/** The alarms and since when each is on, as a box with this label; null if there are none. */
+export function alarmList(label, alarms) {
+  if (alarms.length === 0) return null;
+  const since = ({ since: number, since_at: at = null }) => `since update ${number}${at === null ? "" : `, ${timeText(at)}`}`;
+  return h("div", { class: "alert alarms", role: "note", "aria-label": label }, alarms.map((alarm) => h("p", null, h("strong", null, `${ALARM_WORDS[alarm.kind](alarm)}, `), since(alarm), ".")));
+}
+
+function numbers({ confidence }, figures) {
+  const { lower_bound: lower, upper_bound: upper, p_value: p, value, evidence, evidence_limit: limit, change } = figures;
+  const line = (name, shown, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, shown), h("td", { class: "soft" }, note));
+  return h("div", { class: "table-box" }, h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
+    line("all updates", betweenText(figures), "the distance, together with every other update of this monitor"),
+    line("this batch", upper === null ? `at least ${figure(lower, 3)}` : `${figure(lower, 3)} to ${figure(upper, 3)}`, `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
+    line("value", figure(value), "what the critic shows on held-out rows"),
+    p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
+    line("evidence", `${figure(evidence, 3)} of ${figure(limit, 3)}`, "of the whole series; an alarm at its limit"),
+    change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${figure(change.lower_bound, 3)}`))));
+}
+
+/** The columns, those that differ most first; a bound above its threshold is bold. */
+function columnTable({ thresholds }, { columns }) {
+  if (columns.length === 0) return null;
+  const isAbove = ({ name, lower_bound: bound }) => bound > (thresholds.columns[name] ?? 0);
+  const shown = columns.slice(0, SHOWN_COLUMNS);
+  return h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Columns of this update" }, h("table", null,
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Column"), ["At least", "Value", "Share", "Threshold"].map((text) => h("th", { scope: "col", class: "number" }, text)))),
+    h("tbody", null, shown.map((column) => h("tr", null, h("th", { scope: "row" }, column.name), h("td", { class: isAbove(column) ? "number striking" : "number" }, figure(column.lower_bound, 3)),
+      [figure(column.value, 3), percent(+column.attribution.toPrecision(2)), figure(thresholds.columns[column.name], 3)].map((text) => h("td", { class: "number" }, text)))))));
+}
+
+/** A button that shows the rows that are least like the reference. */
+function rowsOf(monitor, { batch, figures }) {
+  if (figures.unusual.length === 0) return null;
+  const box = h("div", { class: "stack" });
+  const show = async () => {
+    try {
+      const [source, target] = await Promise.all([monitor.reference_set, batch].map(api.sampleSet));
+      const chosen = figures.unusual.slice(0, SHOWN_ROWS);
+      const values = await fetchRows(target, chosen.map(({ row }) => row));
+      const entries = chosen.map(({ row, score }, i) => ({ index: row, score, values: values?.[i] }));
+      box.replaceChildren(h("h3", null, `Rows of ${nameOf(target)} least like the reference`),
+        values ? unusualRows(entries, "target", { source, target }, imageShape(target.shape, monitor.options.layout)) : h("p", null, `Rows ${entries.map(({ index }) => index).join(", ")}.`));
+    } catch (error) {
+      const isGone = error.status === 404;
+      box.replaceChildren(isGone ? h("p", { class: "note" }, "The rows of this batch were deleted; its figures stay.") : alertBox(error, show));
+    }
+  };
+  box.append(h("button", { type: "button", onclick: show }, "Show its most unusual rows"));
+  return box;
+}
