@@ -1,4 +1,4 @@
-"""python -m benchmarks.monitors null | drift | speed [options]; each says more with --help."""
+"""python -m benchmarks.monitors null | drift | upper | speed [options]; each says more with --help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-MEASUREMENTS = ("null", "drift", "speed")
+MEASUREMENTS = ("null", "drift", "upper", "speed")
 
 
 def main(arguments: list[str]) -> int:

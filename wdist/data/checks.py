@@ -282,8 +282,9 @@ def recurrence_warnings(earlier: SampleSet, samples: SampleSet) -> list[str]:
     if shared <= SHARED_SHARE * earlier.n or _distinct(known) < DISTINCT_SHARE * earlier.n:
         return []
     return [
-        f"{shared:,} of {earlier.n:,} held-out rows of {earlier.name} also occur in {samples.name}: the evidence of "
-        "the series counts them twice and does not hold; give each row in one batch only"
+        f"{shared:,} of {earlier.n:,} held-out rows of {earlier.name} also occur in {samples.name}: critics of "
+        "this series were trained on such rows, so that its bounds and its evidence do not hold; give each row in one "
+        "batch only"
     ]
 
 

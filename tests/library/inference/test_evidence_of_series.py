@@ -114,7 +114,7 @@ def test_a_steeper_critic_counts_for_less() -> None:
     assert begun(0.1, lipschitz_bound=3.0).added(batch).value < begun(0.1).added(batch).value
 
 
-@pytest.mark.parametrize(("low", "high", "tolerance"), [(1.0, 1.0, 0.0), (-3.0, 3.0, 50.0)])
+@pytest.mark.parametrize(("low", "high", "tolerance"), [(1.0, 1.0, 0.0), (-3.0, 3.0, 50.0), (0.0, 5e-324, 0.0)])
 def test_a_critic_that_cannot_show_drift_bets_nothing(low: float, high: float, tolerance: float) -> None:
     evidence = Evidence.begin(0.05, 1, tolerance)
     evidence = evidence.replaced(scores(200, 0).clip(low, high), low, high, 1.0)
@@ -122,6 +122,7 @@ def test_a_critic_that_cannot_show_drift_bets_nothing(low: float, high: float, t
         evidence = evidence.added(scores(200, seed, mean=2.0).clip(low, high))
     assert evidence.value == pytest.approx(1.0)
     assert evidence.value <= 1.0
+    json.dumps(evidence.to_json(), allow_nan=False)
 
 
 def test_what_is_stored_goes_on_to_the_bit() -> None:

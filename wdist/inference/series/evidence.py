@@ -51,7 +51,7 @@ class Evidence:
         error_reference, error_batches: a_ref and a_batches.
         critics, updates: how many of them there have been in this epoch.
         interval: (low, high) of the present critic; None before the first one.
-        ceiling: (U_k + L tolerance - low) / (high - low). From 1 on, no score is above it and no bet is made.
+        ceiling: (U_k + L tolerance - low) / (high - low), at most 1: then no score is above it, and no bet is made.
         log_started: log S_t for each of RISKS, less rounding; () before the first update.
     """
 
@@ -110,7 +110,8 @@ class Evidence:
         mean = TargetStakes().mean_upper_bound(reference.to_unit(low, high), 0.0, 1.0, alpha, scaled_prior)
         slack = self.tolerance * (lipschitz_bound / width)
         ceiling = (mean + slack) * (1 + 8 * UNIT_ROUNDOFF)
-        return replace(self, critics=k, interval=(low, high), ceiling=ceiling)
+        # Written so that what overflowed is 1, too.
+        return replace(self, critics=k, interval=(low, high), ceiling=ceiling if ceiling < 1 else 1.0)
 
     def added(self, batch: SeededScores) -> Evidence:
         """Add a batch.
