@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ from wdist_client import (
     UpdateCanceled,
     WaitTimeout,
 )
+from wdist_client.display.text import JobBar
+from wdist_client.monitors.flows import when
 
 pytestmark = pytest.mark.timeout(240)
 QUICK = {"critic": "affine", "seed": 3}
@@ -135,8 +137,9 @@ def test_what_does_not_fit_is_refused(client: Client, monitor: Monitor) -> None:
     assert isinstance(refused(lambda: monitor.get_update("mu_none")), NotFound)
     with pytest.raises(OptionError, match="critic: options are those of the monitor"):
         monitor.update(table(1), critic="affine")
-    with pytest.raises(OptionError, match="at is a list"):
-        monitor.update(table(1), at=[1])
+    for at in ([1], True, np.arange(2)):
+        with pytest.raises(OptionError, match="give a number, or a date or time"):
+            monitor.update(table(1), at=at)
     assert list(monitor.updates()) == []
 
 
@@ -287,6 +290,32 @@ def test_async_does_the_same(address: str, tmp_path: Path) -> None:
                 await client.monitors.get(monitor.id)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("at", "sent"),
+    [
+        (date(2026, 1, 5), "2026-01-05"),
+        (datetime(2026, 1, 5, 8, tzinfo=UTC), "2026-01-05T08:00:00+00:00"),
+        (pd.Timestamp("2026-01-05"), "2026-01-05T00:00:00"),
+        (np.datetime64("2026-01-05"), "2026-01-05"),
+        (np.datetime64("2026-01-05", "ns"), "2026-01-05T00:00:00.000000000"),
+        (np.float32(2.5), 2.5),
+        (np.array(3), 3.0),
+        (7, 7),
+        ("2026-W02", "2026-W02"),
+    ],
+)
+def test_a_time_is_sent_as_a_number_or_as_text(at: object, sent: float | str) -> None:
+    assert when(at) == sent
+
+
+def test_ctrl_c_says_how_to_come_back(capsys: pytest.CaptureFixture[str]) -> None:
+    record = MonitorUpdate.model_validate({"id": "mu_1", "monitor": "mon_1", "status": "running"})
+    JobBar(record, False).leave(record)
+    told = capsys.readouterr().err
+    assert "Update mu_1 goes on without you" in told
+    assert 'client.monitors.get("mon_1").get_update("mu_1").wait()' in told
 
 
 def test_a_monitor_is_shown(monitor: Monitor) -> None:

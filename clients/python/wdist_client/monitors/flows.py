@@ -197,14 +197,17 @@ def filters(alarm: bool | None, metadata: Mapping[str, str] | None) -> dict[str,
 
 def when(at: Any) -> When | None:
     """The time of a batch as JSON has it: a number, or ISO 8601 of a date or time."""
-    if at is None or isinstance(at, str | int | float):
+    if at is None or (isinstance(at, str | int | float) and not isinstance(at, bool)):
         return at
     if hasattr(at, "isoformat"):  # of datetime and pandas
-        text: str = at.isoformat()
-        return text
-    if hasattr(at, "dtype") and getattr(at, "ndim", 1) == 0:  # numpy
-        return str(at) if at.dtype.kind == "M" else float(at)
-    raise OptionError(f"at is a {type(at).__name__}; give a number, or a date or time (ISO 8601)")
+        return str(at.isoformat())
+    if (
+        getattr(getattr(at, "dtype", None), "kind", "") == "M" and at.ndim == 0
+    ):  # NumPy's; item() of one may be a number
+        return str(at)
+    if hasattr(at, "item") and getattr(at, "ndim", None) == 0:
+        return float(at.item())
+    raise OptionError(f"at is {at!r:.40}; give a number, or a date or time (ISO 8601)")
 
 
 def wait(
