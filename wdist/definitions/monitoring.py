@@ -92,8 +92,8 @@ class UpdateFigures(BaseModel):
         "half of the monitor's error."
     )
     series_upper_bound: float | None = Field(
-        description="It is at most this, together with all bounds of the series. Approximate: with heavy tails it is too "
-        "low more often than the other bounds are wrong. It raises no alarm."
+        description="It is at most this, together with all bounds of the series. Approximate: with heavy tails it is "
+        "too low more often than the other bounds are wrong. It raises no alarm."
     )
     evidence: float = Field(
         description="Of the whole series since its epoch began: that some batch was further from the reference than "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -75,9 +76,9 @@ class DeliveryKind(ErrandKind[Delivery]):
             if (webhook := session.execute(lock).scalar_one_or_none()) is not None:
                 _note(session, webhook, values, clock_of(session))
 
-    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> list[str]:
+    def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> Sequence[str]:
         """`tried` has noted all of it."""
-        return []
+        return ()
 
 
 def _sent(errand: Errand, server_secret: bytes) -> Outcome:
