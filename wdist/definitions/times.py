@@ -43,9 +43,10 @@ def checked_time(at: Any, last: When | None = None) -> When | None:
 def _plain(at: Any) -> When:
     if hasattr(at, "isoformat"):
         return str(at.isoformat())
-    if hasattr(at, "item") and getattr(at, "ndim", None) == 0:  # a scalar of NumPy; datetime64 becomes a date or time
-        item = at.item()
-        return str(item.isoformat()) if hasattr(item, "isoformat") else _plain_number(item, at)
+    if getattr(at, "ndim", None) == 0 and hasattr(at, "item"):  # a scalar of NumPy or torch
+        if getattr(at.dtype, "kind", None) == "M":
+            return str(at)  # item() of datetime64 in nanoseconds is a number
+        return _plain_number(at.item(), at)
     return at if isinstance(at, str) else _plain_number(at, at)
 
 
