@@ -9,6 +9,7 @@
 - submit      POST /v1/estimates, SQLite with synchronous=FULL, 4 connections (goals: 80/s, p99 150 ms)
 - lists       pages, label filters and submissions beside 20,000 queued and 100,000 finished estimates and 5,000 sets
               (goals: page of 100 p99 60 ms, label p50 30 ms, submit p99 25 ms)
+- monitors    pages of 1,000 monitors with 52 updates of 20 columns each, and /metrics (goal: p99 50 ms)
 - batch       1,000 pairs in one request (goal: 5 s)
 - hostile     10,000 hostile requests and 500 malformed files (goals: no 500, nothing stored, memory 150 MB)
 """
@@ -41,6 +42,7 @@ from wdist_service.estimates.labels import digest_of  # noqa: E402
 
 BLOCK = 1 << 20
 QUEUED, FINISHED, SETS = 20_000, 100_000, 5_000
+MONITORS, WEEKS = 1_000, 52
 
 
 def make_file(path: Path, gigabytes: float, seed: int = 0) -> Path:
@@ -258,6 +260,21 @@ def fill(server: Server, estimate: str, sample_set: str) -> None:
     )
 
 
+def timed_pages(client: httpx.Client, path: str, count: int = 100, **query: str) -> list[float]:
+    """Seconds of each page of a list, which begins anew at its end."""
+    after: dict[str, str] = {}
+    seconds = []
+    for _ in range(count):
+        started = time.perf_counter()
+        answer = client.get(path, params={"limit": "100", **query, **after})
+        seconds.append(time.perf_counter() - started)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert page["data"], (path, query)
+        after = {"after": page["next"]} if page["has_more"] else {}
+    return seconds
+
+
 def lists(folder: Path, _: float) -> list[str]:
     with Server(folder / "data") as server:
         body = pair(server)
@@ -271,18 +288,8 @@ def lists(folder: Path, _: float) -> list[str]:
             pairs = {"pairs": [body] * 5000, "metadata": {"nightly": str(k), "team": "red"}}
             assert client.post("/v1/batches", json=pairs, timeout=120).status_code == 202
 
-        def pages(path: str, count: int = 100, **query: str) -> list[float]:
-            after: dict[str, str] = {}
-            seconds = []
-            for _ in range(count):
-                started = time.perf_counter()
-                answer = client.get(path, params={"limit": "100", **query, **after})
-                seconds.append(time.perf_counter() - started)
-                assert answer.status_code == 200, answer.text
-                page = answer.json()
-                assert page["data"], (path, query)
-                after = {"after": page["next"]} if page["has_more"] else {}
-            return seconds
+        def pages(path: str, **query: str) -> list[float]:
+            return timed_pages(client, path, **query)
 
         one = {"limit": "100", "metadata": "run:first"}
         measured = {
@@ -303,6 +310,58 @@ def lists(folder: Path, _: float) -> list[str]:
         f"{name:<26} p50 {quantile(seconds, 0.5):6.1f} ms, p99 {quantile(seconds, 0.99):6.1f} ms"
         for name, seconds in measured.items()
     ] + [f"{QUEUED:,} queued, {FINISHED:,} finished, {SETS:,} sets; {goals}"]
+
+
+def fill_monitors(server: Server, monitor: str, update: str) -> None:
+    """Copy a monitor 1,000 times, and its update 52 times for each; in each tenth monitor an alarm is on."""
+    numbers = "WITH RECURSIVE n(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n WHERE k < {count} - 1) "
+    copies = {"monitors": "'mon_00' || printf('%024d', k)", "jobs": "'mu_00' || printf('%024d', k)"}
+    of_monitor = f"'mon_00' || printf('%024d', k / {WEEKS})"
+    for table, key, count, made in (
+        ("monitors", monitor, MONITORS, {"id": copies["monitors"], "alarms_on": "k % 10 = 0"}),
+        ("monitor_epochs", monitor, MONITORS, {"monitor_id": copies["monitors"]}),
+        ("jobs", update, MONITORS * WEEKS, {"id": copies["jobs"]}),
+        ("monitor_updates", update, MONITORS * WEEKS, {"id": copies["jobs"], "monitor_id": of_monitor}),
+    ):
+        known = [row[1] for row in server.rows(f"PRAGMA table_info({table})")]
+        quoted = [f'"{name}"' for name in known]
+        taken = [made.get(name, f"{table}.{own}") for name, own in zip(known, quoted, strict=True)]
+        where = "monitor_id" if table == "monitor_epochs" else "id"
+        server.write(
+            f"{numbers.format(count=count)} INSERT INTO {table} ({', '.join(quoted)}) "
+            f"SELECT {', '.join(taken)} FROM n, {table} WHERE {table}.{where} = :key",
+            key=key,
+        )
+
+
+def monitors(folder: Path, _: float) -> list[str]:
+    with Server(folder / "data") as server:
+        reference = server.upload(normal(1, rows=2_000, columns=20))
+        options = {"critic": "affine", "metadata": {"team": "shop"}}
+        made = server.client.post("/v1/monitors", json={"reference": reference, **options}).json()["id"]
+        batch_id = server.upload(normal(2, rows=500, columns=20, shift=0.5))
+        wait = {"Prefer": "wait=60"}
+        url = f"/v1/monitors/{made}/updates"
+        update = server.client.post(url, json={"batch": batch_id}, headers=wait, timeout=90).json()
+        assert update["status"] == "succeeded", update
+        server.stop()
+    with Server(folder / "data", ["--workers", "0"]) as server:
+        fill_monitors(server, made, update["id"])
+        client, one = server.client, "mon_00" + f"{7:024}"
+        measured = {
+            "for comparison, /version": timed(lambda: client.get("/version"), 300, {200}),
+            "page of 20 monitors": timed(lambda: client.get("/v1/monitors"), 100, {200}),
+            "page of 100 monitors": timed_pages(client, "/v1/monitors"),
+            "page of 100 with an alarm": timed_pages(client, "/v1/monitors", alarm="true"),
+            "one monitor": timed(lambda: client.get(f"/v1/monitors/{one}"), 100, {200}),
+            "its 52 updates": timed(lambda: client.get(f"/v1/monitors/{one}/updates?limit=100"), 100, {200}),
+            "its updates as CSV": timed(lambda: client.get(f"/v1/monitors/{one}/export"), 100, {200}),
+            "/metrics": timed(lambda: client.get("/metrics"), 50, {200}),
+        }
+    return [
+        f"{name:<26} p50 {quantile(seconds, 0.5):6.1f} ms, p99 {quantile(seconds, 0.99):6.1f} ms"
+        for name, seconds in measured.items()
+    ] + [f"{MONITORS:,} monitors with {WEEKS} updates of 20 columns each; goal of pages: p99 50 ms"]
 
 
 def batch(folder: Path, _: float) -> list[str]:
@@ -343,8 +402,8 @@ def hostile(folder: Path, _: float) -> list[str]:
 
 
 BENCHMARKS = {
-    "upload": upload, "memory": memory, "training": training, "submit": submit, "lists": lists, "batch": batch,
-    "hostile": hostile,
+    "upload": upload, "memory": memory, "training": training, "submit": submit, "lists": lists, "monitors": monitors,
+    "batch": batch, "hostile": hostile,
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Status(StrEnum):
 ACTIVE = (Status.QUEUED, Status.RUNNING, Status.CANCELING)
 TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 _READY = text("status = 'queued' AND waits_for IS NULL AND due_at IS NULL")
-_TIMED = text("status = 'queued' AND due_at IS NOT NULL")
+_TIMED = text("due_at IS NOT NULL")
 _BEHIND = text("waits_for IS NOT NULL")
 
 
@@ -144,7 +144,7 @@ class Job(OwnedRow):
         Index(
             "ix_jobs_ready", "tenant_id", "priority", "created_at", "id", sqlite_where=_READY, postgresql_where=_READY
         ),
-        Index("ix_jobs_due", "due_at", "id", sqlite_where=_TIMED, postgresql_where=_TIMED),
+        Index("ix_jobs_due", "status", "due_at", "id", sqlite_where=_TIMED, postgresql_where=_TIMED),
         Index("ix_jobs_waits_for", "waits_for", sqlite_where=_BEHIND, postgresql_where=_BEHIND),
         Index("ix_jobs_worker", "worker_id", "status"),
         Index("ix_jobs_stored", "tenant_id", "stored_bytes"),

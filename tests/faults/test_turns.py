@@ -32,6 +32,7 @@ from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch, owners
+from wdist_service.queue.ends import last_in_chain
 from wdist_service.queue.fairness import PRIORITIES, READY, requeue_stranded
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
@@ -85,8 +86,7 @@ class Crowd:
         tenant, priority = self.dice.choice(TENANTS), self.dice.choice(PRIORITIES)
         for _ in range(self.dice.randrange(1, 6)):
             with self.database.write() as session:
-                active = select(Count.id).where(Count.tenant_id == tenant, Count.status.in_(ACTIVE))
-                last = session.execute(active.order_by(Count.id.desc()).limit(1)).scalar()
+                last = last_in_chain(session, select(Count.id).where(Count.tenant_id == tenant, Count.kind == "count"))
                 job = Count(
                     id=new_id("cnt"), tenant_id=tenant, payload={"to": 1}, priority=priority, waits_for=last
                 )  # fmt: skip

@@ -48,9 +48,9 @@ class Bench:
     database: Database
     queue: dispatch.Queue
 
-    def submit(self, **payload: Any) -> str:
+    def submit(self, waits_for: str | None = None, **payload: Any) -> str:
         with self.database.write() as session:
-            job = Count(id=new_id("cnt"), tenant_id="local", payload=payload)
+            job = Count(id=new_id("cnt"), tenant_id="local", payload=payload, waits_for=waits_for)
             owners.submit(session, self.queue, [job])
             return job.id
 
@@ -142,3 +142,26 @@ def test_a_further_kind_goes_on_after_its_host_was_killed(bench: Bench) -> None:
     assert done.payload is not None
     assert done.payload["began"] >= 5
     assert bench.story(job_id) == ["queued", "running", "queued", "running", "succeeded"]
+
+
+def test_a_chain_goes_on_in_order_after_its_host_was_killed(bench: Bench) -> None:
+    """With slots for two of them at once: it is the chain that keeps them apart."""
+    bench.environment["WDIST_SERVER_SLOTS"] = "2"
+    first = bench.submit(to=30)
+    second = bench.submit(first, to=5, bad=2)
+    third = bench.submit(second, to=5)
+    fourth = bench.submit(third, to=5)
+    with bench.worker() as worker:
+        bench.until(first, lambda job: job.progress and job.progress["number"] >= 5)
+        with bench.database.write() as session:
+            assert not owners.cancel(session, bench.queue, session.get_one(Job, third)), "it has no turn yet"
+        with bench.worker():
+            os.kill(worker.pid, signal.SIGKILL)
+            bench.until_done(fourth)
+    with bench.database.read() as session:
+        said = session.execute(select(Event.job_id, Event.data).where(Event.type == "status").order_by(Event.id)).all()
+    story = [(job_id, data["status"]) for job_id, data in said if data["status"] != "queued"]
+    assert story == [
+        (first, "running"), (third, "canceled"), (first, "running"), (first, "succeeded"),
+        (second, "running"), (second, "failed"), (fourth, "running"), (fourth, "succeeded"),
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ from wdist_service.ids import new_id
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch, owners
 from wdist_service.queue.attempts import Attempts, Finished
+from wdist_service.queue.ends import last_in_chain
 from wdist_service.queue.fairness import requeue_stranded
 from wdist_service.queue.kinds import Kinds
 from wdist_service.settings import Settings
@@ -54,6 +55,15 @@ class Lanes:
         for _ in range(length):
             ids.append(self.submit(ids[-1] if ids else None))
         return ids
+
+    @retried_after_races
+    def join(self) -> str:
+        """Submit a job behind all others, as those of a monitor are, under a lock that nobody else takes here."""
+        with self.database.write() as session:
+            last = last_in_chain(session, select(Count.id).where(Count.kind == "count"))
+            job = Count(id=new_id("cnt"), tenant_id="local", payload={"to": 1}, waits_for=last)
+            owners.submit(session, self.queue, [job])
+            return job.id
 
     @retried_after_races
     def cancel(self, *ids: str) -> None:
@@ -251,6 +261,41 @@ def meet(lanes: Lanes) -> None:
     for job_id in (ids[3], late[0]):
         assert lanes.next(worker) == job_id
         assert lanes.next(worker) is None
+        worker.succeed(job_id, 1, DONE)
+
+
+@pytest.mark.both_stores
+def test_a_new_member_waits_for_the_last_one_while_that_is_canceled(lanes: Lanes) -> None:
+    """Whoever comes first, the new one does not run beside the first."""
+    for _ in range(8):
+        ids, worker = lanes.chain(3), lanes.worker()
+        assert lanes.next(worker) == ids[0]
+        added: list[str] = []
+        threads = [
+            threading.Thread(target=lanes.cancel, args=(ids[2],)),
+            threading.Thread(target=lambda added=added: added.append(lanes.join())),
+            threading.Thread(target=lanes.cancel, args=(ids[1],)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert lanes.next(worker) is None
+        worker.succeed(ids[0], 1, DONE)
+        assert lanes.next(worker) == added[0]
+        worker.succeed(added[0], 1, DONE)
+
+
+def test_the_last_of_a_chain_is_known_although_a_clock_was_set_back(lanes: Lanes) -> None:
+    ids, worker = lanes.chain(2), lanes.worker()
+    early = "cnt_" + "0" * 25
+    with lanes.database.write() as session:
+        job = Count(id=early + "1", tenant_id="local", payload={"to": 1}, waits_for=ids[1])
+        owners.submit(session, lanes.queue, [job])
+    last = lanes.join()
+    assert lanes.row(last).waits_for == early + "1"
+    for job_id in (*ids, early + "1", last):
+        assert lanes.next(worker) == job_id
         worker.succeed(job_id, 1, DONE)
 
 

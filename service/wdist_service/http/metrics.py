@@ -86,6 +86,10 @@ class JobMetrics(Collector):
                 sums[kind] = [one + (more or 0.0) for one, more in zip(sums[kind], spent, strict=True)]
                 if status == Status.QUEUED:
                     oldest[kind] = max(oldest[kind], now - since)
+            # An errand that waits for its time is not late.
+            timed = select(Job.kind, func.min(Job.due_at)).where(Job.status == Status.QUEUED, Job.due_at.is_not(None))
+            for name, due_at in session.execute(timed.group_by(Job.kind)):
+                oldest[name if name in sums else _OTHER] = max(0.0, now - (due_at or now))
             is_fresh = Holder.role == Role.WORKER, Holder.beat_at > now - self._lease_seconds
             fresh = select(func.count(), func.sum(Holder.slots)).where(*is_fresh)
             workers, slots = session.execute(fresh).one()
@@ -94,7 +98,8 @@ class JobMetrics(Collector):
         spent_on = {kind: dict(zip(_SUMS, values, strict=True)) for kind, values in sums.items()}
         for name, text in _SUMS.items():
             yield _family(name, text, {kind: values[name] for kind, values in spent_on.items()})
-        yield _family("wdist_queue_oldest_seconds", "Age of the oldest queued job, 0 without one.", oldest)
+        waited = "Age of the oldest queued job, or since when the oldest errand has been due; 0 without one."
+        yield _family("wdist_queue_oldest_seconds", waited, oldest)
         yield GaugeMetricFamily("wdist_workers", "Workers whose lease is fresh.", workers)
         yield GaugeMetricFamily("wdist_slots", "Jobs that fresh workers can run at once.", slots or 0)
         yield GaugeMetricFamily("wdist_sample_sets", "Sample sets stored.", sets)

@@ -319,12 +319,10 @@ def _found(session: Session, tenant_id: str, rows: Sequence[Monitor]) -> list[Fo
         (epoch.monitor_id, epoch.number): epoch
         for epoch in session.scalars(select(MonitorEpoch).where(MonitorEpoch.monitor_id.in_(ids)))
     }
-    # By the tenant's active jobs, which are few: a monitor may have thousands of updates.
-    active = Job.tenant_id == tenant_id, Job.kind == "monitor_update", Job.status.in_(ACTIVE)
-    waiting = (
-        select(MonitorUpdate.monitor_id, func.count())
-        .where(MonitorUpdate.monitor_id.in_(ids), *active)
-        .group_by(MonitorUpdate.monitor_id)
-    )
-    counts: dict[str, int] = dict(session.execute(waiting).tuples().all())
+    # All of the tenant's jobs that have not ended, which are few. Asked for by its monitors, SQLite read all updates of
+    # a page: 40 of 56 ms.
+    updates = MonitorUpdate.__table__
+    active = select(Job.id).where(Job.tenant_id == tenant_id, Job.kind == "monitor_update", Job.status.in_(ACTIVE))
+    waiting = select(updates.c.monitor_id, func.count()).where(updates.c.id.in_(active)).group_by(updates.c.monitor_id)
+    counts = {row[0]: row[1] for row in session.execute(waiting)}
     return [Found(row, epochs[row.id, row.epoch], counts.get(row.id, 0)) for row in rows]

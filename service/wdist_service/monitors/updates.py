@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.times import checked_time
@@ -21,6 +21,7 @@ from wdist_service.monitors.schemas import UpdateRequest
 from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
+from wdist_service.queue.ends import last_in_chain
 from wdist_service.sample_sets.columns import called
 from wdist_service.tables import ACTIVE, SampleSet, Status
 
@@ -64,7 +65,7 @@ class Updates:
                 id=new_id(MonitorUpdate.prefix), tenant_id=tenant_id, status=Status.QUEUED, priority="normal",
                 created_at=time.time(), attempt=1, failures=0, monitor_id=monitor.id, epoch=monitor.epoch,
                 sample_set_id=batch.id, name=batch.name, content=content, at=given.at, cost_seconds=cost,
-                idempotency_key=key, request_digest=digest, waits_for=_last_active(session, monitor.id),
+                idempotency_key=key, request_digest=digest, waits_for=last_in_chain(session, _updates_of(monitor)),
             )  # fmt: skip
             owners.submit(session, self._queue, [row])
             return row
@@ -73,13 +74,9 @@ class Updates:
         self, session: Session, monitor: Monitor, batch: SampleSet, content: str, given: UpdateRequest
     ) -> None:
         """Raise ConflictError for content that the monitor knows, and for a time that is not the latest."""
-        accepted = (
-            select(MonitorUpdate)
-            .where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.status.in_((*ACTIVE, Status.SUCCEEDED)))
-            .order_by(MonitorUpdate.id.desc())
-            .limit(1)
-        )
-        if (same := session.scalars(accepted.where(MonitorUpdate.content == content)).first()) is not None:
+        known = select(MonitorUpdate).where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.content == content)
+        accepted = known.where(MonitorUpdate.status.in_((*ACTIVE, Status.SUCCEEDED)))
+        if (same := session.scalars(accepted.limit(1)).first()) is not None:
             raise ConflictError(
                 f"{called(batch)} has the rows of {same.id}, an earlier update of {monitor.id}: each batch counts once",
                 field="batch",
@@ -89,13 +86,22 @@ class Updates:
             raise ConflictError(
                 f"{called(batch)} has the rows of the reference of epoch {epoch.number}; give new rows", field="batch"
             )
-        # JSON keeps None as SQL's NULL.
-        timed = session.scalars(accepted.where(MonitorUpdate.at.is_not(None))).first()
-        try:
-            checked_time(given.at, None if timed is None else timed.at)
-        except OptionError as error:
-            which = "" if timed is None else f" ({timed.id})"
-            raise ConflictError(f"{error}{which}", field="at") from error
+        self._check_time(session, monitor, given)
+
+    def _check_time(self, session: Session, monitor: Monitor, given: UpdateRequest) -> None:
+        """Raise ConflictError for a time that is not later than those of all accepted updates.
+
+        Numbers say which of those that succeeded was the last; ids do not, if the clock was set back.
+        """
+        timed = select(MonitorUpdate).where(MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.at.is_not(None))
+        done = timed.where(MonitorUpdate.number.is_not(None)).order_by(MonitorUpdate.number.desc()).limit(1)
+        waiting = timed.where(MonitorUpdate.status.in_(ACTIVE))
+        for earlier in (None, *session.scalars(done), *session.scalars(waiting)):
+            try:
+                checked_time(given.at, None if earlier is None else earlier.at)
+            except OptionError as error:
+                which = "" if earlier is None else f" ({earlier.id})"
+                raise ConflictError(f"{error}{which}", field="at") from error
 
     def _check_batch(self, session: Session, tenant_id: str, epoch: MonitorEpoch, batch: SampleSet) -> float:
         """Raise InvalidError for a batch that cannot be compared. Returns the estimated seconds of the update."""
@@ -145,7 +151,5 @@ def find(
     return row
 
 
-def _last_active(session: Session, monitor_id: str) -> str | None:
-    """The newest update of a monitor that has not ended, for which the next one waits."""
-    query = select(MonitorUpdate.id).where(MonitorUpdate.monitor_id == monitor_id, MonitorUpdate.status.in_(ACTIVE))
-    return session.scalars(query.order_by(MonitorUpdate.id.desc()).limit(1)).first()
+def _updates_of(monitor: Monitor) -> Select[str]:
+    return select(MonitorUpdate.job_id).where(MonitorUpdate.monitor_id == monitor.id)

@@ -36,7 +36,11 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
             now = services.database.now(session)
             fresh = Holder.role == Role.WORKER, Holder.beat_at > now - services.settings.lease_seconds
             workers, newest = session.execute(select(func.count(), func.max(Holder.beat_at)).where(*fresh)).one()
-            queued = session.execute(select(func.count()).where(Job.status == Status.QUEUED)).scalar_one()
+            waiting = (
+                Job.status == Status.QUEUED,
+                Job.due_at.is_(None),
+            )  # an errand waits for its time, not for a worker
+            queued = session.execute(select(func.count()).where(*waiting)).scalar_one()
             is_stopped = sweep_problem(session) is not None
         if is_stopped:  # it needs a person, and the server works all the same
             checks["sweep"] = "stopped; `wdist doctor` says why"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from wdist_service.queue.dispatch import Queue
@@ -37,6 +37,19 @@ def still_active(session: Session, ids: Collection[str]) -> set[str]:
         return set()
     query = select(Job.id).where(Job.id.in_(ids), Job.status.in_(ACTIVE)).order_by(Job.id)
     return set(session.execute(query.with_for_update(read=True)).scalars())
+
+
+def last_in_chain(session: Session, members: Select[str]) -> str | None:
+    """Of the jobs of a chain, the one for which a new member waits; None if all have ended.
+
+    It is the one that no other waits for, not the one with the highest id: ids follow the clocks of hosts. `members`
+    selects the ids. The caller holds a lock that keeps others from adding members; none ends before the transaction
+    does.
+    """
+    active = select(Job.id, Job.waits_for).where(Job.id.in_(members), Job.status.in_(ACTIVE)).order_by(Job.id)
+    rows = session.execute(active.with_for_update(read=True)).all()
+    followed = {row.waits_for for row in rows}
+    return max((row.id for row in rows if row.id not in followed), default=None)
 
 
 def _release(session: Session, queue: Queue, ended: Sequence[str]) -> None:

@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 
+from wdist_service.database import clock_in
 from wdist_service.queue.fairness import QUEUED
 from wdist_service.queue.kinds import ErrandKind, Outcome
 from wdist_service.queue.records import record
@@ -43,8 +44,9 @@ class Errands(Transitions):
     def look(self, running: Mapping[str, int]) -> Due:
         """Whether anything is due in a lane that has room; `running`: how many of each lane run here."""
         with self._database.read() as session:
-            now = self._database.now(session)
-            return Due(now, session.execute(_due(now, _full(running)).limit(1)).first() is not None)
+            now = clock_in(session)
+            first = _due(now, _full(running)).with_only_columns(Job.id).order_by(Job.due_at).limit(1)
+            return Due(*session.execute(select(now, first.scalar_subquery().is_not(None))).one())
 
     def claim(self, most: int, running: Mapping[str, int]) -> list[tuple[Claim, str]]:
         """Claim what is due, the oldest first, in one transaction; returns each with its lane."""
@@ -119,7 +121,7 @@ class Errands(Transitions):
         return kind
 
 
-def _due(now: float, full: Collection[str]) -> Select[str, int, str | None]:
+def _due(now: float | ColumnElement[float], full: Collection[str]) -> Select[str, int, str | None]:
     query = select(Job.id, Job.attempt, Job.lane).where(QUEUED, Job.due_at.is_not(None), Job.due_at <= now)
     return query.where(Job.lane.not_in(full)) if full else query
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
+from wdist_service.database import is_race
 from wdist_service.settings import Settings
 from wdist_service.tables import Job
 
@@ -127,14 +128,16 @@ class Kinds:
     def ended(self, session: Session, job: Job) -> None:
         """Tell the job's kind and the followers that it has ended.
 
-        One that fails loses what it would have written, and is logged: with its error, the job could never end.
+        One that fails loses what it would have written, and is logged: with its error, the job could never end. Races
+        and outages are raised, as the whole transaction is tried again after them.
         """
         kind = self._by_prefix.get(job.id.partition("_")[0])
-        for follow in (*([] if kind is None else [kind.ended]), *self.followers):
+        own = [] if kind is None or type(kind).ended is JobKind.ended else [kind.ended]
+        for follow in (*own, *self.followers):
             try:
                 with session.begin_nested():
                     follow(session, job)
-            except DatabaseError:
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error, DatabaseError) and (isinstance(error, OperationalError) or is_race(error)):
+                    raise
                 log.exception("what follows the end of a job failed", extra={"estimate": job.id})

@@ -68,9 +68,9 @@ def remember_uses(session: Session, ids: Sequence[str]) -> None:
 def _last_uses(session: Session, *only: ColumnElement[bool]) -> dict[str, float]:
     """The latest end of what used each sample set; `only` these estimates, and these evaluations."""
     used: dict[str, float] = {}
-    of_queries = (row for query in _uses(*only) for row in session.execute(query))
-    of_monitors = session.execute(_monitor_uses()).tuples() if not only else ()
-    for key, at in chain(of_queries, of_monitors, _label_uses(session, *only[:1])):
+    queries = _uses(*only) if only else chain(_uses(), [_monitor_uses()])
+    of_queries = (row for query in queries for row in session.execute(query))
+    for key, at in chain(of_queries, _label_uses(session, *only[:1])):
         used[key] = max(at or 0.0, used.get(key, 0.0))
     return used
 

@@ -49,12 +49,11 @@ class Retention:
     def plan(self) -> Forgotten:
         """What `apply` would remove now; changes nothing."""
         now = time.time()
-        found = self._surplus_of_monitors(now)
-        found += [each for kind in _KINDS for each in self._surplus(kind, now)]
-        return Forgotten(
-            list({each.entry.id: each for each in reversed(found)}.values())[::-1],
-            len(self._compact(now, is_dry=True).gone),
-        )
+        found = {each.entry.id: each for each in self._surplus_of_monitors(now)}
+        for kind in _KINDS:
+            for each in self._surplus(kind, now):
+                found.setdefault(each.entry.id, each)
+        return Forgotten(list(found.values()), len(self._compact(now, is_dry=True).gone))
 
     def apply(self) -> Forgotten:
         """Remove what goes beyond the limits. Returns what went; what came into use meanwhile stays."""

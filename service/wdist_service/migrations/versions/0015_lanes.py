@@ -15,7 +15,7 @@ def upgrade() -> None:
     op.drop_index("ix_jobs_waiting", table_name="jobs")
     op.create_index("ix_jobs_active", "jobs", ["tenant_id", "status", "due_at", "cost_seconds"])
     _index("ix_jobs_ready", "status = 'queued' AND waits_for IS NULL AND due_at IS NULL", *_ORDER)
-    _index("ix_jobs_due", "status = 'queued' AND due_at IS NOT NULL", "due_at", "id")
+    _index("ix_jobs_due", "due_at IS NOT NULL", "status", "due_at", "id")
     _index("ix_jobs_waits_for", "waits_for IS NOT NULL", "waits_for")
 
 
