@@ -23,6 +23,8 @@ LINES = [
     (["wdist", "plan", "x.npy", "--det"], "--detect"),
     (["wdist", "estimate", "x.npy", "--layout", "n"], "nchw"),
     (["wdist", "remote", "certi"], "certificate"),
+    (["wdist", "remote", "monitor", "thr"], "thresholds"),
+    (["wdist", "remote", "monitor", "update", "--if"], "--if-new"),
     (["wdist", "remote", "matrix", "--key"], "--key-file"),
     (["wdist", "remote", "list", "--status", "f"], "failed"),
     (["wdist", "keys", "rev"], "revoke"),

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from server_process import ServerProcess
 
+from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
+from wdist.monitoring.words import monitor_text, update_text
 from wdist_client import (
     APIStatusError,
     AsyncClient,
@@ -24,10 +26,13 @@ from wdist_client import (
     MonitorUpdate,
     NotFound,
     OptionError,
+    Thresholds,
     Update,
     UpdateCanceled,
     WaitTimeout,
 )
+from wdist_client.display.text import JobBar
+from wdist_client.monitors.flows import when
 
 pytestmark = pytest.mark.timeout(240)
 QUICK = {"critic": "affine", "seed": 3}
@@ -132,8 +137,9 @@ def test_what_does_not_fit_is_refused(client: Client, monitor: Monitor) -> None:
     assert isinstance(refused(lambda: monitor.get_update("mu_none")), NotFound)
     with pytest.raises(OptionError, match="critic: options are those of the monitor"):
         monitor.update(table(1), critic="affine")
-    with pytest.raises(OptionError, match="at is a list"):
-        monitor.update(table(1), at=[1])
+    for at in ([1], True, np.arange(2)):
+        with pytest.raises(OptionError, match="give a number, or a date or time"):
+            monitor.update(table(1), at=at)
     assert list(monitor.updates()) == []
 
 
@@ -160,7 +166,7 @@ def test_an_epoch_begins_with_a_new_reference(monitor: Monitor) -> None:
     monitor.update(table(60, shift=1.0), at=1)
     assert monitor.alarms
     assert isinstance(refused(lambda: monitor.new_epoch(table(0, 800))), Conflict)
-    monitor.new_epoch(table(61, 800, shift=1.0), tolerance=0.1, thresholds={"distance": 0.3})
+    monitor.new_epoch(table(61, 800, shift=1.0), tolerance=0.1, thresholds=Thresholds(distance=0.3))
     assert (monitor.record.epoch, monitor.record.tolerance, monitor.alarms) == (2, 0.1, [])
     assert monitor.thresholds.distance == 0.3
     found = monitor.update(table(62, shift=1.0), at=2)
@@ -170,7 +176,8 @@ def test_an_epoch_begins_with_a_new_reference(monitor: Monitor) -> None:
 
 
 def test_names_labels_and_lists(client: Client) -> None:
-    first = client.monitors.create(table(0, 400), metadata={"team": "shop"}, thresholds={"distance": 0.05}, **QUICK)
+    first = client.monitors.create(table(0, 400), metadata={"team": "shop"}, thresholds=0.05, **QUICK)
+    assert first.thresholds == Thresholds(distance=0.05)
     second = client.monitors.create(table(0, 400), name="other", metadata={"team": "mail"}, **QUICK)
     first.update(table(70, shift=1.0))
     assert [each.id for each in client.monitors.list()][:2] == [second.id, first.id]
@@ -285,6 +292,32 @@ def test_async_does_the_same(address: str, tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    ("at", "sent"),
+    [
+        (date(2026, 1, 5), "2026-01-05"),
+        (datetime(2026, 1, 5, 8, tzinfo=UTC), "2026-01-05T08:00:00+00:00"),
+        (pd.Timestamp("2026-01-05"), "2026-01-05T00:00:00"),
+        (np.datetime64("2026-01-05"), "2026-01-05"),
+        (np.datetime64("2026-01-05", "ns"), "2026-01-05T00:00:00.000000000"),
+        (np.float32(2.5), 2.5),
+        (np.array(3), 3.0),
+        (7, 7),
+        ("2026-W02", "2026-W02"),
+    ],
+)
+def test_a_time_is_sent_as_a_number_or_as_text(at: object, sent: float | str) -> None:
+    assert when(at) == sent
+
+
+def test_ctrl_c_says_how_to_come_back(capsys: pytest.CaptureFixture[str]) -> None:
+    record = MonitorUpdate.model_validate({"id": "mu_1", "monitor": "mon_1", "status": "running"})
+    JobBar(record, False).leave(record)
+    told = capsys.readouterr().err
+    assert "Update mu_1 goes on without you" in told
+    assert 'client.monitors.get("mon_1").get_update("mu_1").wait()' in told
+
+
 def test_a_monitor_is_shown(monitor: Monitor) -> None:
     found = [monitor.update(table(120 + k, shift=k), at=f"2026-02-0{k + 1}") for k in range(2)]
     assert found[1].meaning in str(found[1])
@@ -296,3 +329,17 @@ def test_a_monitor_is_shown(monitor: Monitor) -> None:
     axes = monitor.plot().axes[0]
     assert axes.get_title(loc="left").startswith("orders")
     assert json.loads(monitor.record.model_dump_json())["alarms"]
+
+
+def test_the_client_says_what_the_library_says(monitor: Monitor) -> None:
+    for k in range(2):
+        monitor.update(table(130 + k, shift=k), at=f"2026-02-0{k + 1}")
+    found = monitor.last
+    assert found is not None
+    assert str(found) == update_text(UpdateFigures.model_validate(found.model_dump()))
+    monitor.set_thresholds(distance=0.25, columns={"a": 0.1})
+    own = MonitorFigures.model_validate(
+        monitor.record.model_dump(include=set(MonitorFigures.model_fields), exclude={"last"})
+    )
+    history = [UpdateFigures.model_validate(each.model_dump()) for each in monitor.history()]
+    assert str(monitor).split() == monitor_text(own, history).split()

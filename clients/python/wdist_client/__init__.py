@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from wdist_client.client import Client as Client
     from wdist_client.client import w1 as w1
     from wdist_client.contract import Alarm as Alarm
+    from wdist_client.contract import Delivery as Delivery
+    from wdist_client.contract import DeliveryDetail as DeliveryDetail
     from wdist_client.contract import Progress as Progress
     from wdist_client.contract import Thresholds as Thresholds
+    from wdist_client.contract import Webhook as Webhook
     from wdist_client.errors import APIConnectionError as APIConnectionError
     from wdist_client.errors import APIStatusError as APIStatusError
     from wdist_client.errors import APITimeoutError as APITimeoutError
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from wdist_client.models import Event as Event
     from wdist_client.models import MonitorState as MonitorState
     from wdist_client.models import MonitorUpdate as MonitorUpdate
+    from wdist_client.models import NewWebhook as NewWebhook
     from wdist_client.models import Result as Result
     from wdist_client.models import SampleSet as SampleSet
     from wdist_client.models import Update as Update
@@ -70,26 +74,16 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOME = {
-    "AsyncMonitor": "monitors.asynchronous",
-    "AsyncUpdateJob": "monitors.asynchronous",
-    "Monitor": "monitors.synchronous",
-    "UpdateJob": "monitors.synchronous",
-    "MonitorState": "models",
-    "MonitorUpdate": "models",
-    "Update": "models",
-    "UpdateCanceled": "errors",
-    "UpdateFailed": "errors",
-    "Alarm": "contract",
-    "Thresholds": "contract",
-    "AsyncBatchJob": "handles.asynchronous",
     "AsyncClient": "async_client",
-    "AsyncJob": "handles.asynchronous",
     "Matrix": "batches",
-    "BatchJob": "handles.synchronous",
     "Client": "client",
-    "Job": "handles.synchronous",
     "w1": "client",
+    "Alarm": "contract",
+    "Delivery": "contract",
+    "DeliveryDetail": "contract",
     "Progress": "contract",
+    "Thresholds": "contract",
+    "Webhook": "contract",
     "APIConnectionError": "errors",
     "APIStatusError": "errors",
     "APITimeoutError": "errors",
@@ -110,17 +104,31 @@ _HOME = {
     "TooLarge": "errors",
     "UnexpectedAnswerError": "errors",
     "UnsupportedFormat": "errors",
+    "UpdateCanceled": "errors",
+    "UpdateFailed": "errors",
     "WaitTimeout": "errors",
     "WdistError": "errors",
     "WithdrawnError": "errors",
     "WithdrawnWarning": "errors",
+    "AsyncBatchJob": "handles.asynchronous",
+    "AsyncJob": "handles.asynchronous",
+    "BatchJob": "handles.synchronous",
+    "Job": "handles.synchronous",
     "Batch": "models",
     "Comparison": "models",
     "Estimate": "models",
     "Evaluation": "models",
     "Event": "models",
+    "MonitorState": "models",
+    "MonitorUpdate": "models",
+    "NewWebhook": "models",
     "Result": "models",
     "SampleSet": "models",
+    "Update": "models",
+    "AsyncMonitor": "monitors.asynchronous",
+    "AsyncUpdateJob": "monitors.asynchronous",
+    "Monitor": "monitors.synchronous",
+    "UpdateJob": "monitors.synchronous",
 }
 __all__ = sorted(_HOME)
 

@@ -126,9 +126,13 @@ def client() -> set[str]:
         found |= _members(name, kind)
         for group in (part for part in vars(made) if not part.startswith("_")):
             found |= _members(f"{name}.{group}", type(getattr(made, group)))
-    for name in ("Job", "BatchJob", "AsyncJob", "AsyncBatchJob", "Matrix"):
+    handles = ("Job", "BatchJob", "Monitor", "UpdateJob")
+    for name in (*handles, *(f"Async{handle}" for handle in handles), "Matrix"):
         found |= _members(f"wdist_client.{name}", getattr(wdist_client, name))
-    for name in ("SampleSet", "Estimate", "Result", "Progress", "Event", "Batch"):
+    for name in (
+        "SampleSet", "Estimate", "Result", "Progress", "Event", "Batch", "MonitorState", "MonitorUpdate", "Update",
+        "NewWebhook", "Delivery", "DeliveryDetail",
+    ):  # fmt: skip
         found |= {f"wdist_client.{name}.{field}" for field in getattr(wdist_client, name).model_fields}
     return found
 

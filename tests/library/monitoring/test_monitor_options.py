@@ -60,6 +60,7 @@ def test_what_makes_no_sense_is_refused_in_words(given: dict[str, Any], words: s
         (pd.Timestamp("2026-03-31 10:00"), "2026-03-31T10:00:00"),
         (np.datetime64("2026-03-31"), "2026-03-31"),
         (np.datetime64("2026-03-31T10:00", "ns"), "2026-03-31T10:00:00.000000000"),
+        (np.datetime64("2026-03-31", "ns"), "2026-03-31T00:00:00.000000000"),
         (None, None),
     ],
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wdist_client.monitors.synchronous import Monitor
 
 EX_ALARM = 3  # while an alarm is on
+REPEATED = "repeated_batch_error"  # the type of the error of an update whose rows an earlier one had
 
 Name = Annotated[str | None, Parameter(metavar="NAME", help="what it is called (default: its file)")]
 AlarmAbove = Annotated[
@@ -113,7 +114,7 @@ def update(
 def is_repeated(error: Conflict | UpdateFailed) -> bool:
     """Whether a batch was refused because an earlier update had its rows: at once, or in another order when it ran."""
     if isinstance(error, UpdateFailed):
-        return error.update.error is not None and error.update.error.type == "RepeatedBatchError"
+        return error.update.error is not None and error.update.error.type == REPEATED
     return "batch" in (each.get("field") for each in error.errors) and re.search(r"\bmu_\w+", error.detail) is not None
 
 

@@ -137,7 +137,8 @@ def cells(update: Update) -> tuple[str, ...]:
     upper = "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}"
     alarms = ", ".join(alarm.kind if alarm.column is None else f"column {alarm.column}" for alarm in update.alarms)
     bounds = f"{update.value:.4g}", f"{update.series_lower_bound:.4g}", upper
-    evidence = f"{update.evidence / update.evidence_limit:.0%}"
+    share = update.evidence / update.evidence_limit
+    evidence = "reached" if share >= 1 else f"{share:.1%}"
     return f"{update.number}", when(update.at) or update.name or "", *bounds, evidence, alarms
 
 

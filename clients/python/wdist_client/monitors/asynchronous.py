@@ -12,7 +12,7 @@ from wdist_client import requests
 from wdist_client.handles.events import EventStream, followed_async
 from wdist_client.models import Event, MonitorState, MonitorUpdate, Update
 from wdist_client.monitors import flows
-from wdist_client.monitors.flows import ExportFormat, MonitorRecord, ShowUpdate, UpdateRecord, When
+from wdist_client.monitors.flows import AnyThresholds, ExportFormat, MonitorRecord, ShowUpdate, UpdateRecord, When
 from wdist_client.options import MonitorOptions, UpdateOptions
 from wdist_client.requests import Request
 
@@ -33,13 +33,13 @@ class AsyncMonitors:
         reference: Any,
         *,
         name: str | None = None,
-        thresholds: Mapping[str, Any] | None = None,
+        thresholds: AnyThresholds = None,
         metadata: Mapping[str, str] | None = None,
         progress: bool | None = None,
         **options: Unpack[MonitorOptions],
     ) -> AsyncMonitor:
         """As `Monitors.create`."""
-        own = {"name": name, "thresholds": thresholds, "metadata": metadata}
+        own = {"name": name, "thresholds": flows.thresholds_from(thresholds), "metadata": metadata}
         flow = flows.create(reference, own, options, progress, self._client._retries)
         return AsyncMonitor(self._client, await self._client._run(flow))
 
@@ -143,12 +143,12 @@ class AsyncMonitor(MonitorRecord):
         reference: Any,
         *,
         tolerance: float | None = None,
-        thresholds: Mapping[str, Any] | None = None,
+        thresholds: AnyThresholds = None,
         progress: bool | None = None,
         **reading: Unpack[UpdateOptions],
     ) -> Self:
         """As `Monitor.new_epoch`."""
-        own = {"tolerance": tolerance, "thresholds": thresholds}
+        own = {"tolerance": tolerance, "thresholds": flows.thresholds_from(thresholds)}
         flow = flows.begin_epoch(self.record, reference, own, reading, progress, self._client._retries)
         self.record = await self._client._run(flow)
         return self

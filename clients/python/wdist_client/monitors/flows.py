@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wdist_client import requests
+from wdist_client.contract import Thresholds
 from wdist_client.display.text import JobBar
 from wdist_client.errors import OptionError, UpdateCanceled, UpdateFailed
 from wdist_client.flows import Flow, Retries, fetched, send, until_ended
@@ -17,10 +18,11 @@ from wdist_client.requests import Request
 from wdist_client.uploads import create_sample_set
 
 if TYPE_CHECKING:
-    from wdist_client.contract import Alarm, Thresholds
+    from wdist_client.contract import Alarm
     from wdist_client.options import SetOptions
 
 When = float | str
+AnyThresholds = Thresholds | Mapping[str, Any] | float | None
 ExportFormat = Literal["csv", "jsonl"]
 ShowUpdate = bool | Callable[[MonitorUpdate], object] | None
 MonitorPage = Page[MonitorState]
@@ -195,14 +197,17 @@ def filters(alarm: bool | None, metadata: Mapping[str, str] | None) -> dict[str,
 
 def when(at: Any) -> When | None:
     """The time of a batch as JSON has it: a number, or ISO 8601 of a date or time."""
-    if at is None or isinstance(at, str | int | float):
+    if at is None or (isinstance(at, str | int | float) and not isinstance(at, bool)):
         return at
     if hasattr(at, "isoformat"):  # of datetime and pandas
-        text: str = at.isoformat()
-        return text
-    if hasattr(at, "dtype") and getattr(at, "ndim", 1) == 0:  # numpy
-        return str(at) if at.dtype.kind == "M" else float(at)
-    raise OptionError(f"at is a {type(at).__name__}; give a number, or a date or time (ISO 8601)")
+        return str(at.isoformat())
+    if (
+        getattr(getattr(at, "dtype", None), "kind", "") == "M" and at.ndim == 0
+    ):  # NumPy's; item() of one may be a number
+        return str(at)
+    if hasattr(at, "item") and getattr(at, "ndim", None) == 0:
+        return float(at.item())
+    raise OptionError(f"at is {at!r:.40}; give a number, or a date or time (ISO 8601)")
 
 
 def wait(
@@ -244,6 +249,13 @@ def change(monitor: str, fields: Mapping[str, Any], retries: Retries) -> Flow[Mo
 
 def thresholds_of(distance: float | None, columns: Mapping[str, float] | None) -> dict[str, Any]:
     return {"thresholds": {"distance": distance, "columns": dict(columns or {})}}
+
+
+def thresholds_from(given_as: AnyThresholds) -> Any:
+    """Thresholds in the form of the API: of a number, which is that of the distance, a mapping, or a record."""
+    if given_as is None or isinstance(given_as, Mapping):
+        return given_as
+    return given_as.model_dump() if isinstance(given_as, Thresholds) else {"distance": given_as}
 
 
 def export(monitor: str, path: str | os.PathLike[str] | None, kind: ExportFormat | None, retries: Retries) -> Flow[str]:

@@ -14,7 +14,7 @@ from wdist_client.errors import WdistError
 from wdist_client.handles.events import EventStream, followed
 from wdist_client.models import Event, MonitorState, MonitorUpdate, Update
 from wdist_client.monitors import flows
-from wdist_client.monitors.flows import ExportFormat, MonitorRecord, ShowUpdate, UpdateRecord, When
+from wdist_client.monitors.flows import AnyThresholds, ExportFormat, MonitorRecord, ShowUpdate, UpdateRecord, When
 from wdist_client.options import MonitorOptions, UpdateOptions, describes_options
 from wdist_client.requests import Request
 
@@ -38,7 +38,7 @@ class Monitors:
         reference: Any,
         *,
         name: str | None = None,
-        thresholds: Mapping[str, Any] | None = None,
+        thresholds: AnyThresholds = None,
         metadata: Mapping[str, str] | None = None,
         progress: bool | None = None,
         **options: Unpack[MonitorOptions],
@@ -48,8 +48,8 @@ class Monitors:
         Args:
             reference: a sample set, its id, or data as `sample_sets.create` takes it.
             name: what people call the monitor.
-            thresholds: when an alarm is raised: {"distance": 0.2, "columns": {"price": 0.1}}. By default, when the
-                distance of a batch is shown to be above the monitor's tolerance.
+            thresholds: when an alarm is raised: a distance, or {"distance": 0.2, "columns": {"price": 0.1}} with those
+                of columns, too. By default, when a distance above the tolerance is shown.
             metadata: labels of your own.
             progress: show a bar while a large reference is sent.
             {monitor}
@@ -58,7 +58,7 @@ class Monitors:
 
         Raises InvalidRequest for an option that the server refuses, NotFound for an unknown set.
         """
-        own = {"name": name, "thresholds": thresholds, "metadata": metadata}
+        own = {"name": name, "thresholds": flows.thresholds_from(thresholds), "metadata": metadata}
         flow = flows.create(reference, own, options, progress, self._client._retries)
         return Monitor(self._client, self._client._run(flow))
 
@@ -184,7 +184,7 @@ class Monitor(MonitorRecord):
         reference: Any,
         *,
         tolerance: float | None = None,
-        thresholds: Mapping[str, Any] | None = None,
+        thresholds: AnyThresholds = None,
         progress: bool | None = None,
         **reading: Unpack[UpdateOptions],
     ) -> Self:
@@ -200,7 +200,7 @@ class Monitor(MonitorRecord):
             progress: show a bar while a large reference is sent.
             {reading}
         """
-        own = {"tolerance": tolerance, "thresholds": thresholds}
+        own = {"tolerance": tolerance, "thresholds": flows.thresholds_from(thresholds)}
         flow = flows.begin_epoch(self.record, reference, own, reading, progress, self._client._retries)
         self.record = self._client._run(flow)
         return self
