@@ -348,6 +348,9 @@ def monitors(folder: Path, _: float) -> list[str]:
     with Server(folder / "data", ["--workers", "0"]) as server:
         fill_monitors(server, made, update["id"])
         client, one = server.client, "mon_00" + f"{7:024}"
+        used = processor_seconds(server)
+        timed_pages(client, "/v1/monitors")
+        used = 10 * (processor_seconds(server) - used)
         measured = {
             "for comparison, /version": timed(lambda: client.get("/version"), 300, {200}),
             "page of 20 monitors": timed(lambda: client.get("/v1/monitors"), 100, {200}),
@@ -361,7 +364,10 @@ def monitors(folder: Path, _: float) -> list[str]:
     return [
         f"{name:<26} p50 {quantile(seconds, 0.5):6.1f} ms, p99 {quantile(seconds, 0.99):6.1f} ms"
         for name, seconds in measured.items()
-    ] + [f"{MONITORS:,} monitors with {WEEKS} updates of 20 columns each; goal of pages: p99 50 ms"]
+    ] + [
+        f"{MONITORS:,} monitors with {WEEKS} updates of 20 columns each; a page of 100 takes {used:.1f} ms of a "
+        "processor; goal of pages: p99 50 ms"
+    ]
 
 
 def batch(folder: Path, _: float) -> list[str]:
