@@ -9,8 +9,7 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, NotFoundError
-from wdist_service.monitor_tables import Monitor, MonitorUpdate
-from wdist_service.tables import Batch, Estimate, Job, OwnedRow
+from wdist_service.tables import Batch, Estimate, Job, Monitor, MonitorUpdate, OwnedRow
 
 Owned = TypeVar("Owned", bound=OwnedRow)
 Accepted = TypeVar("Accepted", Estimate, Batch, Monitor, MonitorUpdate)

@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wdist_service.errors import InvalidError, RequestError
-from wdist_service.monitor_tables import Monitor
 from wdist_service.settings import Settings
 from wdist_service.tables import (
     ACTIVE,
@@ -22,6 +21,7 @@ from wdist_service.tables import (
     DeviceUse,
     Evaluation,
     Job,
+    Monitor,
     SampleSet,
     Status,
     Tenant,

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import Alarm, Thresholds, UpdateFigures
 from wdist_service.estimates.job import description_of
-from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.monitors import STATE
 from wdist_service.queue.kinds import JobKind, UnworkableError, Work
-from wdist_service.tables import Artifact, Job, SampleSet
+from wdist_service.tables import Artifact, Job, Monitor, MonitorEpoch, MonitorUpdate, SampleSet
 
 
 class MonitorUpdateKind(JobKind[MonitorUpdate]):

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from wdist_service.database import Database
-from wdist_service.monitor_tables import Monitor
+from wdist_service.tables import Monitor
 
 _LABEL = ["monitor"]
 

@@ -15,7 +15,7 @@ from wdist.errors import OptionError
 from wdist.monitoring.options import MonitorOptions
 from wdist_service.estimates.schemas import Metadata, SetId, StatusName
 from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
-from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
+from wdist_service.tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.text import LINE
 
 _REFERENCE, _BATCH = "ss_01jd3v5q3k8e9x7w2m4n6p8r0t", "ss_01jd3v5zz0c2e4g6j8m0p2r4t6"

@@ -25,14 +25,13 @@ from wdist_service.estimates.checks import check_pair
 from wdist_service.estimates.labels import digest_of
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_bytes, bytes_beside_files
-from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorLabel, MonitorUpdate
 from wdist_service.monitors.schemas import EpochRequest, MonitorChange, MonitorRequest
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.storage.files import Storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import ACTIVE, Job, SampleSet, Status
+from wdist_service.tables import ACTIVE, Job, Monitor, MonitorEpoch, MonitorLabel, MonitorUpdate, SampleSet, Status
 from wdist_service.webhooks.following import alarms_changed
 
 _AT_ONCE = 100  # updates that are read together

@@ -16,14 +16,13 @@ from wdist_service.estimates.checks import check_pair
 from wdist_service.estimates.cost import job_seconds
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
-from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.monitors.schemas import UpdateRequest
 from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.ends import last_in_chain
 from wdist_service.sample_sets.columns import called
-from wdist_service.tables import ACTIVE, SampleSet, Status
+from wdist_service.tables import ACTIVE, Monitor, MonitorEpoch, MonitorUpdate, SampleSet, Status
 
 LEAST_ROWS = 100
 

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from wdist_service.monitor_tables import MonitorUpdate
 from wdist_service.retention.rules import Entry
 from wdist_service.sample_sets.service import is_in_use
-from wdist_service.tables import ACTIVE, TERMINAL, Artifact, Batch, Estimate, Evaluation, Job, SampleSet
+from wdist_service.tables import ACTIVE, TERMINAL, Artifact, Batch, Estimate, Evaluation, Job, MonitorUpdate, SampleSet
 
 AT_ONCE = 200  # ids in one statement: SQLite limits the variables, and a transaction holds its write lock
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from wdist_service.monitor_tables import MonitorEpoch, MonitorUpdate
 from wdist_service.retention.rules import DAY, GRACE_SECONDS, Entry, Removal
 from wdist_service.settings import RetentionLimits
-from wdist_service.tables import Estimate, Evaluation, SampleSet
+from wdist_service.tables import Estimate, Evaluation, MonitorEpoch, MonitorUpdate, SampleSet
 
 LimitsOf = Callable[[str], Sequence[RetentionLimits]]
 

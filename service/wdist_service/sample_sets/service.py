@@ -24,7 +24,6 @@ from wdist_service.decoding.runner import Decoders, LevelsOf, NoRoomError, Repor
 from wdist_service.errors import ConflictError, InvalidError, RequestError
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Room, bytes_beside_files
-from wdist_service.monitor_tables import Monitor, MonitorEpoch, MonitorUpdate
 from wdist_service.sample_sets import npy
 from wdist_service.sample_sets.coded import CodedStatistics
 from wdist_service.sample_sets.columns import called, checked_names, name_columns
@@ -32,7 +31,7 @@ from wdist_service.sample_sets.identity import complete, identity_of, name_of_le
 from wdist_service.sample_sets.statistics import Statistics
 from wdist_service.storage.files import Incoming, Storage
 from wdist_service.storage.references import delete_with_files
-from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, SampleSet
+from wdist_service.tables import ACTIVE, Batch, Estimate, Evaluation, Monitor, MonitorEpoch, MonitorUpdate, SampleSet
 
 _BLOCK_BYTES = 1 << 20
 _pool = ThreadPoolExecutor(8, "statistics")

@@ -8,10 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist_service.database import Database, retried_after_races
-from wdist_service.monitor_tables import MonitorUpdate
 from wdist_service.storage.damage import AGAIN, DamagedError
 from wdist_service.storage.files import Storage
-from wdist_service.tables import ACTIVE, Artifact, Job, SampleSet, UploadPart
+from wdist_service.tables import ACTIVE, Artifact, Job, MonitorUpdate, SampleSet, UploadPart
 
 _NAMING = (SampleSet, Artifact, UploadPart)
 _AT_ONCE = 500  # SQLite limits the variables of a statement

@@ -8,8 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from wdist_service.queue.records import record_status
-from wdist_service.tables import Job, Status
-from wdist_service.webhooks.tables import Delivery, Webhook
+from wdist_service.tables import Delivery, Job, Status, Webhook
 
 log = logging.getLogger("wdist.webhooks")
 _MOST_REASON = 200

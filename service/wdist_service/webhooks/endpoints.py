@@ -20,6 +20,7 @@ from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import AdminDep
+from wdist_service.tables import Webhook
 from wdist_service.webhooks.schemas import (
     DeliveryDetailView,
     DeliveryStatus,
@@ -34,7 +35,6 @@ from wdist_service.webhooks.schemas import (
     webhook_view,
 )
 from wdist_service.webhooks.service import Webhooks
-from wdist_service.webhooks.tables import Webhook
 
 router = APIRouter(
     prefix="/v1/webhooks", tags=["webhooks"], responses=responses(401, 403, 503), route_class=BoundedRoute

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from wdist_service.http.schemas import rfc3339
 from wdist_service.ids import new_id
 from wdist_service.queue.owners import submit_errands
+from wdist_service.tables import Delivery, Webhook
 from wdist_service.text import mended
-from wdist_service.webhooks.tables import Delivery, Webhook
 
 MOST_BYTES = 256 * 1024  # of a body with rows; without them it is a few kilobytes
 

@@ -14,8 +14,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.http.schemas import maybe_rfc3339, rfc3339
 from wdist_service.ids import new_id
-from wdist_service.monitor_tables import Monitor, MonitorUpdate
-from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, Job, Status
+from wdist_service.tables import ACTIVE, TERMINAL, Batch, Estimate, Job, Monitor, MonitorUpdate, Status
 from wdist_service.webhooks.events import Occurrence, announce, listeners
 
 _FIGURES = ("value", "lower_bound", "upper_bound", "confidence", "p_value", "units")

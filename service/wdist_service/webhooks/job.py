@@ -14,10 +14,10 @@ from wdist_service.database import clock_of
 from wdist_service.installation import read_secret, secret_print
 from wdist_service.queue.kinds import Errand, ErrandKind, Outcome, UnworkableError, Work
 from wdist_service.settings import SettingsError
+from wdist_service.tables import Delivery, Webhook
 from wdist_service.webhooks.disabling import disable
 from wdist_service.webhooks.secrets import secret_of, signature, valid_salts
 from wdist_service.webhooks.sending import SECONDS, SendingError, post
-from wdist_service.webhooks.tables import Delivery, Webhook
 
 # Seconds from one request to the next, as Standard Webhooks proposes: ten requests in three days.
 SCHEDULE = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from wdist_service.http.schemas import Name, View, maybe_rfc3339, rfc3339
-from wdist_service.tables import Status
+from wdist_service.tables import Delivery, Status, Webhook
 from wdist_service.text import LINE
-from wdist_service.webhooks.tables import Delivery, Webhook
 
 EventType = Literal[
     "monitor.updated",

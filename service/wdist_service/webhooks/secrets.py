@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook as Signer
 
-from wdist_service.webhooks.tables import Webhook
+from wdist_service.tables import Webhook
 
 PREFIX = "whsec_"
 

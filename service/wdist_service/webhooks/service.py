@@ -18,13 +18,12 @@ from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.records import record_status
 from wdist_service.settings import Settings
-from wdist_service.tables import ACTIVE, TERMINAL, Job, Status, Tenant
+from wdist_service.tables import ACTIVE, TERMINAL, Delivery, Job, Status, Tenant, Webhook
 from wdist_service.webhooks.addresses import RefusedAddressError, target_of
 from wdist_service.webhooks.disabling import disable
 from wdist_service.webhooks.events import body_of, deliver
 from wdist_service.webhooks.schemas import PING, WebhookChange, WebhookRequest
 from wdist_service.webhooks.secrets import new_salt, secret_of
-from wdist_service.webhooks.tables import Delivery, Webhook
 
 MOST = 20  # webhooks of a tenant
 _AT_ONCE = 500

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from wdist_service.tables import Base, Job, OwnedRow
+from wdist_service.tables.base import Base, OwnedRow
+from wdist_service.tables.jobs import Job
 
 
 class Monitor(OwnedRow):

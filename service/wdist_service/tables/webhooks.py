@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from wdist_service.tables import Job, OwnedRow
+from wdist_service.tables.base import OwnedRow
+from wdist_service.tables.jobs import Job
 
 
 class Webhook(OwnedRow):

@@ -1,0 +1,31 @@
+"""The tables. Times are seconds since the epoch."""
+
+from wdist_service.tables.base import LOCAL_TENANT as LOCAL_TENANT
+from wdist_service.tables.base import ApiKey as ApiKey
+from wdist_service.tables.base import Base as Base
+from wdist_service.tables.base import OwnedRow as OwnedRow
+from wdist_service.tables.base import Property as Property
+from wdist_service.tables.base import Tenant as Tenant
+from wdist_service.tables.estimates import Batch as Batch
+from wdist_service.tables.estimates import Estimate as Estimate
+from wdist_service.tables.estimates import Evaluation as Evaluation
+from wdist_service.tables.estimates import JobLabel as JobLabel
+from wdist_service.tables.jobs import ACTIVE as ACTIVE
+from wdist_service.tables.jobs import DEVICE_SECONDS as DEVICE_SECONDS
+from wdist_service.tables.jobs import TERMINAL as TERMINAL
+from wdist_service.tables.jobs import Artifact as Artifact
+from wdist_service.tables.jobs import DeviceUse as DeviceUse
+from wdist_service.tables.jobs import Event as Event
+from wdist_service.tables.jobs import Holder as Holder
+from wdist_service.tables.jobs import Job as Job
+from wdist_service.tables.jobs import Role as Role
+from wdist_service.tables.jobs import Status as Status
+from wdist_service.tables.monitors import Monitor as Monitor
+from wdist_service.tables.monitors import MonitorEpoch as MonitorEpoch
+from wdist_service.tables.monitors import MonitorLabel as MonitorLabel
+from wdist_service.tables.monitors import MonitorUpdate as MonitorUpdate
+from wdist_service.tables.sample_sets import SampleSet as SampleSet
+from wdist_service.tables.sample_sets import Upload as Upload
+from wdist_service.tables.sample_sets import UploadPart as UploadPart
+from wdist_service.tables.webhooks import Delivery as Delivery
+from wdist_service.tables.webhooks import Webhook as Webhook
