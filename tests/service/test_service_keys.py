@@ -92,7 +92,10 @@ def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
         pair = {"source": mine[0], "target": mine[1]}
         tus = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
         begun = one.post("/v1/uploads", headers={**tus, "Upload-Length": "100"}).headers["location"]
+        monitor = one.post("/v1/monitors", json={"reference": mine[0]}).json()["id"]
         ids = {
+            "monitor_id": monitor,
+            "update_id": one.post(f"/v1/monitors/{monitor}/updates", json={"batch": mine[1]}).json()["id"],
             "sample_set_id": mine[0],
             "estimate_id": estimate,
             "batch_id": one.post("/v1/batches", json={"pairs": [pair]}).json()["id"],
@@ -110,7 +113,11 @@ def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
         for stranger in (two, other_tenant):
             for method, path in operations:
                 headers = {**tus, "X-HTTP-Method-Override": "PATCH"} if "/uploads/" in path else {}
-                body = {"columns": ["x"]} if method == "PUT" else None
+                body: dict[str, object] | None = {"columns": ["x"]} if method == "PUT" else None
+                if path.startswith("/v1/monitors/") and method in {"PATCH", "POST"}:
+                    body = {"epochs": {"reference": mine[0]}, "updates": {"batch": mine[1]}}.get(
+                        path.split("/")[-1], {}
+                    )
                 answer = stranger.request(method, path, headers=headers, json=body)
                 assert answer.status_code == 404, (method, path)
             assert stranger.post("/v1/estimates", json={"source": mine[0], "target": mine[1]}).status_code == 404
