@@ -43,7 +43,7 @@ def monitor_text(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> s
         ]
         lines.append("  ".join(cells).rstrip())
     if len(history) > SHOWN:
-        lines.append(f"({len(history) - SHOWN:,} earlier updates are not shown)")
+        lines.append(f"({_counted(len(history) - SHOWN, 'earlier update')} not shown)")
     return "\n".join([*lines, "", *_standing(figures)])
 
 

@@ -163,7 +163,8 @@ def monitor_text(record: MonitorState, history: Sequence[Update] = ()) -> str:
             for row in rows
         ]
         if len(shown) < record.updates:
-            table.append(f"({record.updates - len(shown):,} earlier updates are not shown)")
+            left = record.updates - len(shown)
+            table.append(f"({left:,} earlier update{'' if left == 1 else 's'} not shown)")
     return "\n".join([*about(record), "", *(table or ["no update yet"]), "", *standing(record)])
 
 
