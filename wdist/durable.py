@@ -15,8 +15,10 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
+    except OSError as error:
         part.unlink(missing_ok=True)
+        if error.filename is not None:  # messages name the file that was asked for
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 

@@ -76,7 +76,7 @@ def test_thresholds_are_printed_set_and_reset(capsys: pytest.CaptureFixture[str]
     assert (code, json.loads(said)) == (3, default)
     code, said, errors = wdist(capsys, "thresholds", "m", "--alarm-above", "9", "--column-above", "price=8")
     assert json.loads(said) == {"distance": 9.0, "columns": {"price": 8.0}}
-    assert "the evidence of drift" in errors
+    assert "the evidence of the series has reached its limit" in errors
     assert "the distance" not in errors
     assert json.loads(wdist(capsys, "thresholds", "m", "--reset")[1]) == default
     for wrong, words in (

@@ -62,24 +62,32 @@ def check_names(
     other: str = "target",
     *,
     by_position: bool = False,
+    is_fixed: bool = False,
     naming: str = "as in pandas.DataFrame(rows, columns=[...])",
 ) -> None:
     """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
 
     `one` and `other` are what messages call the tables. None stands for columns without names: they match names only
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
-    those sent to a critic. naming: how a table without names gets some.
+    those sent to a critic. is_fixed: the columns of `one` cannot be chosen any more. naming: how a
+    table without names gets some.
     """
-    can_choose = not by_position and source is not None and target is not None
+    can_choose = not by_position and not is_fixed and source is not None and target is not None
     source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
             return
         named, bare = (one, other) if target is None else (other, one)
+        way = f"name those of {bare}, {naming}, or give both without names, as arrays or .npy files"
+        if is_fixed:
+            way = (
+                f"name those of {other}, {naming}"
+                if bare == other
+                else f"give {other} without names, as an array or .npy"
+            )
         raise SampleError(
             f"{named} names its columns ({_listed(source or target or ())}) and {bare} does not, so that nothing tells "
-            f"whether they are in the same order: name those of {bare}, {naming}, "
-            "or give both without names, as arrays or .npy files"
+            f"whether they are in the same order: {way}"
         )
     source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]
     if source == target:
@@ -92,7 +100,7 @@ def check_names(
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
-    way = f"give both {_listed(source)}, in that order"
+    way = f"give {f'{other} the columns' if is_fixed else 'both'} {_listed(source)}, in that order"
     if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")

@@ -64,6 +64,12 @@ def alarm_name(alarm: Alarm) -> str:
     return alarm.kind if alarm.column is None else f"{alarm.kind} {alarm.column}"
 
 
+def evidence_share(update: UpdateFigures) -> str:
+    """The evidence as a share of its limit. How far it is beyond the limit says nothing more."""
+    share = update.evidence / update.evidence_limit
+    return "reached" if share >= 1 else f"{share:.1%}".replace("%", " %")
+
+
 def _line(cells: Sequence[Any]) -> str:
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerow([_cell(cell) for cell in cells])

@@ -201,7 +201,9 @@ class MonitorFolder:
         try:
             document = json.loads(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
-            raise WdistError(f"{self.path} holds no monitor: create one there, or name another folder") from None
+            raise WdistError(
+                f"{self.path} holds no monitor: name the folder of one, or create one there first"
+            ) from None
         except OSError as error:
             raise WdistError(f"{path} cannot be read: {error.strerror or error}") from error
         except ValueError:
@@ -285,7 +287,7 @@ def refuse_full(path: Path) -> None:
     """Raise OptionError unless a monitor can be created here: where nothing is, in an empty folder, or in one that a
     killed creation left."""
     if (path / COMMIT).exists():
-        raise OptionError(f"{path} holds a monitor already: open it, or name another folder")
+        raise OptionError(f"{path} holds a monitor already: go on with that one, or name another folder")
     if path.exists() and not path.is_dir():
         raise OptionError(f"{path} is a file: name a new folder for the monitor")
     if path.is_dir():

@@ -53,7 +53,10 @@ class Frame:
     def framed(self, samples: SampleSet) -> SampleSet:
         """The rows of a set as critics see them. Raises SampleError for other columns or kinds of columns."""
         if self.encoding is not None:
-            return _with_others(samples, self.encoding).encoded(self.encoding)
+            known = _with_others(samples, self.encoding)
+            if known.table is not None:
+                self.encoding.check(known.table, samples.name, "the reference")
+            return known.encoded(self.encoding)
         if samples.table is not None and samples.table.has_levels_of_missing:
             raise SampleError(
                 f"{samples.name} has missing values as levels, and the reference has none: read the reference with "

@@ -16,29 +16,34 @@ def meaning_of(figures: UpdateFigures, state: MonitorState) -> str:
 
 
 def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
-    alone, series = percent(state.options.confidence), percent(1 - state.options.alpha / 2)
+    alone = percent(state.options.confidence)
     if figures.series_lower_bound > 0:
+        upper = figures.series_upper_bound
+        at_most = "" if upper is None else f" and at most {upper:.4g} (approximate)"
         return (
             f"The batch has moved away from the reference: their distance is at least {figures.series_lower_bound:.4g}"
-            f"{_at_most(figures.series_upper_bound, ' and')} ({series}, together with all other bounds of the series); "
+            f"{at_most} ({_together(state)}); "
             f"held-out rows show {figures.value:.4g}.{_within(figures, state)}"
         )
     if figures.lower_bound > 0:
         return (
             f"By itself, the batch is at least {figures.lower_bound:.4g} away from the reference ({alone}), but among "
             "all batches of the series this may be chance: the bound of the series is 0."
-            f"{_at_most(figures.upper_bound)}"
+            f"{_at_most(figures, state)}"
         )
     return (
-        f"No drift is shown: held-out rows show {figures.value:.4g}, which may be chance. This does not show that "
-        f"there is none.{_at_most(figures.upper_bound)}"
+        f"This batch alone shows no drift: its held-out rows show {figures.value:.4g}, which may be chance. This does "
+        f"not show that there is none.{_at_most(figures, state)}"
     )
 
 
-def _at_most(upper: float | None, joined: str = "") -> str:
-    if upper is None:
-        return ""
-    return f"{joined} at most {upper:.4g} (approximate)" if joined else f" The distance is at most {upper:.4g}."
+def _at_most(figures: UpdateFigures, state: MonitorState) -> str:
+    upper = figures.series_upper_bound
+    return "" if upper is None else f" The distance is at most {upper:.4g} (approximate; {_together(state)})."
+
+
+def _together(state: MonitorState) -> str:
+    return f"{percent(1 - state.options.alpha / 2)}, together with all other bounds of the series"
 
 
 def _within(figures: UpdateFigures, state: MonitorState) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from wdist.data.content import content_sha256
 from wdist.data.samples import SampleSet, open_samples
+from wdist.data.sources.advice import in_flags
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
@@ -81,6 +84,20 @@ def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -
             "certify on others"
         )
     return samples
+
+
+@contextmanager
+def read_as_reference() -> Iterator[None]:
+    """Where a batch is opened: a message that names options of reading says where a monitor takes them."""
+    try:
+        yield
+    except SampleError as error:
+        said = str(error)
+        if in_flags(said) == said:
+            raise
+        raise SampleError(
+            f"{said}. Batches are read as the reference was: mend this one, or begin a new epoch with other options"
+        ) from error
 
 
 def check_column(column: str, columns: list[str]) -> None:

@@ -20,6 +20,7 @@ from wdist.data.checks import (
     recurrence_warnings,
     scale_warnings,
 )
+from wdist.data.columns import check_names
 from wdist.data.content import content_sha256
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet
@@ -34,7 +35,7 @@ from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
-from wdist.monitoring.reference import Reference, open_rows
+from wdist.monitoring.reference import Reference, open_rows, read_as_reference
 from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, WarmCritic
 from wdist.monitoring.statements import Statements, evidence_after
 from wdist.nn.torch_state import own_torch_state
@@ -180,11 +181,12 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
         raise SampleError(
             f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
         )
-    opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
+    with read_as_reference():
+        opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
     content = content_sha256(opened)
     if (earlier := state.batches.get(content)) is not None:
         raise RepeatedBatchError(
-            f"{opened.name} holds the rows of update {earlier}: no row may occur in two batches, so that nothing was "
+            f"{opened.name} holds the rows of update {earlier}: no row may occur in two batches, so nothing was "
             "changed",
             earlier,
         )
@@ -206,6 +208,7 @@ def _pair(
 ) -> tuple[SamplePair, list[str]]:
     """Reference and batch as one pair to train on, and what to mind about them."""
     options, frame = state.options, state.frame
+    check_names(reference.samples.names, opened.names, "the reference", opened.name, is_fixed=True)
     source, target = frame.framed(reference.samples), frame.framed(opened)
     # The schemas of the sets as they were given tell which levels only one of them has.
     warnings = reading_warnings(reference.samples, opened) + check_pair(source, target)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from wdist.definitions.figures import percent
 from wdist.definitions.monitoring import Alarm, MonitorFigures, UpdateFigures, When
-from wdist.definitions.updates import alarm_name
+from wdist.definitions.updates import alarm_name, evidence_share
 
 SHOWN = 10  # updates in the table of a monitor
 COLUMNS = 5  # columns named with an update
 
 _HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")
+_TEXTS = ("at", "alarms")  # the others are numbers
 
 
 def update_text(update: UpdateFigures) -> str:
@@ -33,16 +34,16 @@ def monitor_text(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> s
     lines = [*_about(figures), ""]
     if not history:
         return "\n".join([*lines, "no update yet"])
-    rows = [_HEAD, *(_row(update) for update in history[-SHOWN:])]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEAD))]
+    rows = _table(figures, history)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     for row in rows:
         cells = [
-            f"{text:<{width}}" if k in (1, len(row) - 1) else f"{text:>{width}}"
-            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+            f"{text:<{width}}" if name in _TEXTS else f"{text:>{width}}"
+            for name, text, width in zip(rows[0], row, widths, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
     if len(history) > SHOWN:
-        lines.append(f"({len(history) - SHOWN:,} earlier updates are not shown)")
+        lines.append(f"({_counted(len(history) - SHOWN, 'earlier update')} not shown)")
     return "\n".join([*lines, "", *_standing(figures)])
 
 
@@ -62,11 +63,9 @@ def update_html(update: UpdateFigures) -> str:
 def monitor_html(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> str:
     """A monitor and its last updates for a notebook."""
     about = "".join(f"<p>{html.escape(line)}</p>" for line in [*_about(figures), *_standing(figures)])
-    head = "".join(f"<th>{name}</th>" for name in _HEAD)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _row(update)) + "</tr>"
-        for update in history[-SHOWN:]
-    )
+    names, *updates = _table(figures, history)
+    head = "".join(f"<th>{name}</th>" for name in names)
+    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in updates)
     return f"{about}<table><tr>{head}</tr>{rows}</table>" if history else f"{about}<p>no update yet</p>"
 
 
@@ -74,7 +73,7 @@ def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in words."""
     since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
-        return f"the evidence of drift reached its limit, {since}; it stays on until a new epoch"
+        return f"the evidence of the series has reached its limit, {since}; the alarm stays on until a new epoch"
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
     return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 
@@ -91,13 +90,13 @@ def _about(figures: MonitorFigures) -> list[str]:
     distance = figures.tolerance if figures.thresholds.distance is None else figures.thresholds.distance
     limits = [
         f"distance above {distance:g}",
-        *(f"{name} above {at:g}" for name, at in figures.thresholds.columns.items()),
+        *(f"column {name} above {at:g}" for name, at in figures.thresholds.columns.items()),
     ]
     return [
         first,
         f"reference {figures.reference}, {_counted(figures.reference_rows, 'row')}; unit: {figures.units}",
-        f"no alarm is ever false with {percent(figures.confidence)} confidence, a distance up to {figures.tolerance:g} "
-        f"being no drift; alarms: {', '.join(limits)}, evidence",
+        f"with {percent(figures.confidence)} confidence, no alarm is ever false; tolerance {figures.tolerance:g}; "
+        f"alarms: {', '.join(limits)}, evidence",
     ]
 
 
@@ -109,6 +108,15 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def _table(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> list[tuple[str, ...]]:
+    """The last updates below the names of their figures; with the epoch of each once there is a second one."""
+    rows = [_HEAD, *(_row(update) for update in history[-SHOWN:])]
+    if figures.epoch == 1:
+        return rows
+    epochs = ["epoch", *(f"{update.epoch}" for update in history[-SHOWN:])]
+    return [(number, epoch, *rest) for epoch, (number, *rest) in zip(epochs, rows, strict=True)]
+
+
 def _row(update: UpdateFigures) -> tuple[str, ...]:
     alarms = ", ".join(alarm_name(alarm) for alarm in update.alarms)
     named = when(update.at) or update.name or ""
@@ -118,7 +126,7 @@ def _row(update: UpdateFigures) -> tuple[str, ...]:
         f"{update.value:.4g}",
         f"{update.series_lower_bound:.4g}",
         "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}",
-        "reached" if update.evidence >= update.evidence_limit else f"{update.evidence / update.evidence_limit:.1%}",
+        evidence_share(update),
         alarms,
     )
 
@@ -135,13 +143,16 @@ def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
     shown = [(name, f"{figure:.4g}", about) for name, figure, about in lines if figure is not None]
     if update.p_value is not None:
         shown.append(("p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"))
-    shown.append(
-        ("evidence", f"{update.evidence:.3g}", f"of drift in the whole series; alarm at {update.evidence_limit:.3g}")
-    )
+    shown.append(("evidence", evidence_share(update), _of_its_limit(update)))
     if update.change is not None:
-        about = f"from the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
+        about = f"since the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
         shown.append(("change", f"{update.change.value:+.4g}", about))
     return shown
+
+
+def _of_its_limit(update: UpdateFigures) -> str:
+    of = "its limit" if update.evidence >= update.evidence_limit else "of its limit"
+    return f"{of}, over all updates of this epoch"
 
 
 def _columns(update: UpdateFigures) -> list[str]:

@@ -7,8 +7,9 @@ import time
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from wdist.data.columns import check_names
 from wdist.definitions.times import checked_time
-from wdist.errors import OptionError
+from wdist.errors import OptionError, SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError
@@ -21,7 +22,7 @@ from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.ends import last_in_chain
-from wdist_service.sample_sets.columns import called
+from wdist_service.sample_sets.columns import called, names_of
 from wdist_service.tables import ACTIVE, Monitor, MonitorEpoch, MonitorUpdate, SampleSet, Status
 
 LEAST_ROWS = 100
@@ -111,8 +112,14 @@ class Updates:
         reference = tenancy.find(session, SampleSet, tenant_id, epoch.reference_id, "reference")
         if batch.rows < LEAST_ROWS:
             raise InvalidError(f"{called(batch)} has {batch.rows} rows; a batch needs {LEAST_ROWS}", field="batch")
+        naming = f"by PUT /v1/sample-sets/{batch.id}/columns"
         try:
+            check_names(
+                names_of(reference), names_of(batch), "the reference", called(batch), is_fixed=True, naming=naming
+            )
             check_pair(reference, batch, epoch.options)
+        except SampleError as error:
+            raise InvalidError(str(error), field="batch") from error
         except InvalidError as error:
             raise InvalidError(error.detail, field="batch") from error
         return job_seconds(reference, batch, epoch.options)

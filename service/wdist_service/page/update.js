@@ -41,7 +41,7 @@ function numbers({ confidence }, figures) {
     line("this batch", upper === null ? `at least ${figure(lower, 3)}` : `${figure(lower, 3)} to ${figure(upper, 3)}`, `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
     p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
-    line("evidence", `${figure(evidence, 3)} of ${figure(limit, 3)}`, "of the whole series; an alarm at its limit"),
+    line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of its limit" : "its limit"}, over all updates of this epoch`),
     change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${figure(change.lower_bound, 3)}`))));
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -113,10 +114,12 @@ def update(
     After a crash the monitor is as it was before the update or as it is after it: give the command again with --if-new.
     """
     from wdist.monitoring.monitor import Monitor
+    from wdist.monitoring.reference import read_as_reference
 
     opened = Monitor.open(folder)
     shown = sys.stderr.isatty() if progress is None else progress
-    (rows,) = open_inputs([batch], opened.reading)
+    with read_as_reference():
+        (rows,) = open_inputs([batch], opened.reading)
     try:
         found = opened.update(
             rows.rows, at=None if at is None else _number_or_text(at), name=name or batch, progress=shown
@@ -244,7 +247,18 @@ def _thresholds(distance: float | None, columns: tuple[str, ...]) -> Thresholds:
         if not name:
             raise OptionError(f"--column-above takes NAME=W, such as price=0.5, not {text!r}")
         found[name] = _number_or_text(limit)
+        _limit(f"--column-above {name}", found[name])
+    if distance is not None:
+        _limit("--alarm-above", distance)
     return checked(Thresholds, {"distance": distance, "columns": found})
+
+
+def _limit(flag: str, limit: float | str) -> None:
+    """Raise OptionError, by the name of the flag, for what cannot be a distance."""
+    if isinstance(limit, str):
+        raise OptionError(f"{flag} is {limit!r}; it must be a number")
+    if not 0 <= limit < math.inf:
+        raise OptionError(f"{flag} is {limit:g}; it must be a distance, of at least 0")
 
 
 def _number_or_text(text: str) -> float | str:

@@ -63,9 +63,12 @@ class Encoding:
         )
         return cls(TableSchema(columns, any(each.has_levels_of_missing for each in schemas)))
 
-    def check(self, schema: TableSchema, name: str) -> None:
-        """Raise SampleError unless a set of this schema can be encoded; its levels may be others. `name`: the set's."""
-        _check_agreement(self.schema, schema, "the encoding", name)
+    def check(self, schema: TableSchema, name: str, called: str = "the encoding") -> None:
+        """Raise SampleError unless a set of this schema can be encoded; its levels may be others.
+
+        name: of the set in messages; called: of the encoding.
+        """
+        _check_agreement(self.schema, schema, called, name, is_fixed=True)
 
     @cached_property
     def columns(self) -> tuple[EncodedColumn, ...]:
@@ -226,16 +229,22 @@ class EncodedRows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def _check_agreement(first: TableSchema, other: TableSchema, one: str, two: str) -> None:
-    """Raise SampleError unless two tables have the same columns of the same kinds, in the same order."""
-    check_names(first.names, other.names, one, two)
+def _check_agreement(first: TableSchema, other: TableSchema, one: str, two: str, *, is_fixed: bool = False) -> None:
+    """Raise SampleError unless two tables have the same columns of the same kinds, in the same order.
+
+    is_fixed: it is the other one that has to be changed.
+    """
+    check_names(first.names, other.names, one, two, is_fixed=is_fixed)
     for a, b in zip(first.columns, other.columns, strict=True):
         if a.kind != b.kind:
-            raise SampleError(f"column {a.name!r} holds {_said(a)} in {one} and {_said(b)} in {two}: {_advice(a, b)}")
+            raise SampleError(
+                f"column {a.name!r} holds {_said(a)} in {one} and {_said(b)} in {two}: "
+                + (f"give {two} {_said(a)} there" if is_fixed else _advice(a, b))
+            )
         if (a.unit, _instant(a)) != (b.unit, _instant(b)):
             raise SampleError(
                 f"column {a.name!r} holds times in {a.unit} since {a.start} in {one}, and in {b.unit} since {b.start} "
-                f"in {two}: read both with the same unit and start"
+                f"in {two}: read {two if is_fixed else 'both'} with the same unit and start"
             )
 
 

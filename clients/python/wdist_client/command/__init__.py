@@ -29,6 +29,7 @@ from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
 from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
+from wdist_client.command.webhook import COMMANDS as WEBHOOK_COMMANDS
 from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -112,17 +113,10 @@ def commands(prog: str) -> App:
         default_parameter=Parameter(allow_repeating=True),  # a value that is given twice replaces the first one
         suppress_keyboard_interrupt=False,
     )
-    monitor = App(
-        name="monitor",
-        help="Compare batch after batch with one reference.",
-        help_format="plaintext",
-        help_formatter=PLAIN,
-        default_parameter=Parameter(allow_repeating=True),
-    )
-    for group, listed in ((app, COMMANDS), (monitor, MONITOR_COMMANDS)):
-        for name, command in listed.items():
-            group.command(command, name=name)
-    app.command(monitor)
+    for name, command in COMMANDS.items():
+        app.command(command, name=name)
+    app.command(_group("monitor", "Compare batch after batch with one reference.", MONITOR_COMMANDS))
+    app.command(_group("webhook", "Say where events are sent, and see what was sent.", WEBHOOK_COMMANDS))
 
     @app.meta.default
     def run(
@@ -141,6 +135,17 @@ def commands(prog: str) -> App:
             return run_command(*bound.args, **bound.kwargs, session=Session(client, files, as_json)) or 0
 
     return app
+
+
+def _group(name: str, about: str, listed: dict[str, Callable[..., int]]) -> App:
+    """Commands of one kind of thing."""
+    group = App(
+        name=name, help=about, help_format="plaintext", help_formatter=PLAIN,
+        default_parameter=Parameter(allow_repeating=True),
+    )  # fmt: skip
+    for each, command in listed.items():
+        group.command(command, name=each)
+    return group
 
 
 def _shared_first(app: App, tokens: Sequence[str]) -> list[str]:

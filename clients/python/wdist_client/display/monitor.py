@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLUMNS_SHOWN = 5
 UPDATES_SHOWN = 10  # in the table of a monitor
 _HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")
+_TEXTS = ("at", "alarms")  # the others are numbers
 
 
 def when(at: float | str | None) -> str:
@@ -43,7 +44,7 @@ def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in the library's words."""
     since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
-        return f"the evidence of drift reached its limit, {since}; it stays on until a new epoch"
+        return f"the evidence of the series has reached its limit, {since}; the alarm stays on until a new epoch"
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
     return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 
@@ -62,11 +63,17 @@ def figures(update: Update) -> Iterator[tuple[str, str, str]]:
             yield name, f"{figure:.4g}", meaning
     if update.p_value is not None:
         yield "p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"
-    limit = f"of drift in the whole series; alarm at {update.evidence_limit:.3g}"
-    yield "evidence", f"{update.evidence:.3g}", limit
+    of = "its limit" if update.evidence >= update.evidence_limit else "of its limit"
+    yield "evidence", evidence_share(update), f"{of}, over all updates of this epoch"
     if update.change is not None:
-        at_least = f"from the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
+        at_least = f"since the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
         yield "change", f"{update.change.value:+.4g}", at_least
+
+
+def evidence_share(update: Update) -> str:
+    """The evidence as a share of its limit, in the library's words."""
+    share = update.evidence / update.evidence_limit
+    return "reached" if share >= 1 else f"{share:.1%}".replace("%", " %")
 
 
 def columns(update: Update) -> list[str]:
@@ -116,14 +123,14 @@ def about(record: MonitorState) -> list[str]:
     units = "" if record.units is None else f"; unit: {record.units}"
     limits = [
         f"distance above {alarm_line(record):g}",
-        *(f"{name} above {limit:g}" for name, limit in record.thresholds.columns.items()),
+        *(f"column {name} above {limit:g}" for name, limit in record.thresholds.columns.items()),
     ]
     count = f"{record.updates:,} update" + ("" if record.updates == 1 else "s")
     return [
         f"{record.name}: {count}, epoch {record.epoch}{state}",
         f"reference {record.reference or record.reference_set}{rows}{units}",
-        f"no alarm is ever false with {percent(record.confidence)} confidence, a distance up to {record.tolerance:g} "
-        f"being no drift; alarms: {', '.join(limits)}, evidence",
+        f"with {percent(record.confidence)} confidence, no alarm is ever false; tolerance {record.tolerance:g}; "
+        f"alarms: {', '.join(limits)}, evidence",
     ]
 
 
@@ -137,9 +144,7 @@ def cells(update: Update) -> tuple[str, ...]:
     upper = "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}"
     alarms = ", ".join(alarm.kind if alarm.column is None else f"column {alarm.column}" for alarm in update.alarms)
     bounds = f"{update.value:.4g}", f"{update.series_lower_bound:.4g}", upper
-    share = update.evidence / update.evidence_limit
-    evidence = "reached" if share >= 1 else f"{share:.1%}"
-    return f"{update.number}", when(update.at) or update.name or "", *bounds, evidence, alarms
+    return f"{update.number}", when(update.at) or update.name or "", *bounds, evidence_share(update), alarms
 
 
 def monitor_text(record: MonitorState, history: Sequence[Update] = ()) -> str:
@@ -148,10 +153,18 @@ def monitor_text(record: MonitorState, history: Sequence[Update] = ()) -> str:
     table = []
     if shown:
         rows = [_HEAD, *map(cells, shown)]
+        if record.epoch > 1:
+            epochs = ["epoch", *(f"{each.epoch}" for each in shown)]
+            rows = [(number, epoch, *rest) for epoch, (number, *rest) in zip(epochs, rows, strict=True)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        aligned = [str.ljust if name in _TEXTS else str.rjust for name in rows[0]]
+        table = [
+            "  ".join(align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
         if len(shown) < record.updates:
-            table.append(f"({record.updates - len(shown):,} earlier updates are not shown)")
+            left = record.updates - len(shown)
+            table.append(f"({left:,} earlier update{'' if left == 1 else 's'} not shown)")
     return "\n".join([*about(record), "", *(table or ["no update yet"]), "", *standing(record)])
 
 
