@@ -38,7 +38,11 @@ def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
 def _at_most(upper: float | None, joined: str = "") -> str:
     if upper is None:
         return ""
-    return f"{joined} at most {upper:.4g} (approximate)" if joined else f" The distance is at most {upper:.4g}."
+    return (
+        f"{joined} at most {upper:.4g} (approximate)"
+        if joined
+        else f" The distance is at most {upper:.4g} (approximate)."
+    )
 
 
 def _within(figures: UpdateFigures, state: MonitorState) -> str:

@@ -83,6 +83,11 @@ def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -
     return samples
 
 
+def printable(text: str) -> str:
+    r"""Text that every file keeps: half a surrogate, as in names of files that are not UTF-8, becomes \udcff."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def check_column(column: str, columns: list[str]) -> None:
     """Raise OptionError for a threshold of a column that is none of the reference's."""
     if column not in columns:

@@ -22,7 +22,7 @@ from wdist.data.checks import (
 )
 from wdist.data.content import content_sha256
 from wdist.data.pair import SamplePair
-from wdist.data.samples import SampleSet
+from wdist.data.samples import SampleSet, encode_together
 from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import UpdateFigures
@@ -34,7 +34,7 @@ from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
-from wdist.monitoring.reference import Reference, open_rows
+from wdist.monitoring.reference import Reference, open_rows, printable
 from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, WarmCritic
 from wdist.monitoring.statements import Statements, evidence_after
 from wdist.nn.torch_state import own_torch_state
@@ -71,10 +71,13 @@ def begin(reference: Reference, options: MonitorOptions, after: MonitorState | N
     split = split_rows(reference.samples.n, options.seed, stream_number)
     frame = Frame.of(reference.samples, split, options.scale, options.category_cost)
     framed = frame.framed(reference.samples)
+    _ = framed.statistics  # raises for values that no update could use
+    check_scaled(framed, framed, frame.scaling)
+    chosen_device(options.device)  # raises for one that there is none of
     contenders(options.critic, framed.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     units = unit_in_words(framed, frame.scaling)
     record = ReferenceRecord(
-        reference.name, reference.samples.n, reference.sha256, units, tuple(reference.columns)
+        printable(reference.name), reference.samples.n, reference.sha256, units, tuple(reference.columns)
     )  # fmt: skip
     state = MonitorState(
         options, reference.reading, epoch, 0, 0, stream_number, record, frame,
@@ -136,7 +139,7 @@ def update(
             number=state.updates + 1,
             epoch=state.epoch,
             at=moment,
-            name=opened.name if name is None else name,
+            name=printable(opened.name if name is None else name),
             sha256=content,
             rows={"train": len(split.train), "select": len(split.select), "test": len(split.test)},
             **statements.figures(),
@@ -145,8 +148,15 @@ def update(
             critic=chosen.critic.family,
             steps=sum(candidate.record.step for candidate in candidates),
             seconds=time.perf_counter() - reporter.started,
-            warnings=[*warnings, *([PAUSED] if state.was_paused else []), *statements.warnings]
-            + [warning for candidate in candidates for warning in candidate.record.warnings],
+            warnings=[
+                printable(warning)
+                for warning in [
+                    *warnings,
+                    *([PAUSED] if state.was_paused else []),
+                    *statements.warnings,
+                    *(warning for candidate in candidates for warning in candidate.record.warnings),
+                ]
+            ],
             meaning="",
         ),
     )
@@ -180,6 +190,8 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
         raise SampleError(
             f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
         )
+    if name is not None and not isinstance(name, str):
+        raise OptionError(f"name is {name!r:.60}; it must be text")
     opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
     content = content_sha256(opened)
     if (earlier := state.batches.get(content)) is not None:
@@ -206,7 +218,9 @@ def _pair(
 ) -> tuple[SamplePair, list[str]]:
     """Reference and batch as one pair to train on, and what to mind about them."""
     options, frame = state.options, state.frame
-    source, target = frame.framed(reference.samples), frame.framed(opened)
+    source = frame.framed(reference.samples)
+    encode_together(reference.samples, opened)  # raises for columns of other names and kinds
+    target = frame.framed(opened)
     # The schemas of the sets as they were given tell which levels only one of them has.
     warnings = reading_warnings(reference.samples, opened) + check_pair(source, target)
     check_scaled(source, target, frame.scaling)

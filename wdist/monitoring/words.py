@@ -96,8 +96,8 @@ def _about(figures: MonitorFigures) -> list[str]:
     return [
         first,
         f"reference {figures.reference}, {_counted(figures.reference_rows, 'row')}; unit: {figures.units}",
-        f"no alarm is ever false with {percent(figures.confidence)} confidence, a distance up to {figures.tolerance:g} "
-        f"being no drift; alarms: {', '.join(limits)}, evidence",
+        f"no alarm is ever false with {percent(figures.confidence)} confidence; alarms: {', '.join(limits)}, evidence "
+        f"of a distance above {figures.tolerance:g}",
     ]
 
 

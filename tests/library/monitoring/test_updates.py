@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from series_of_batches import normal, opened, run, without_seconds
 
+from wdist.data.sources.rows import rows_of
 from wdist.data.splits import split_rows
 from wdist.definitions.monitoring import Thresholds
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, RepeatedBatchError, SampleError, Stopped
 from wdist.monitoring.state import MonitorState
 from wdist.monitoring.update import PAUSED, begin, update
@@ -176,6 +178,41 @@ def test_missing_values_that_the_reference_was_not_read_for_are_refused() -> Non
     batch.loc[0, "v"] = np.nan
     with pytest.raises(SampleError, match="missing"):
         update(state, reference, batch)
+
+
+@pytest.mark.parametrize("kind", [["x", "y"], [True, False]])
+def test_codes_are_never_compared_with_numbers(kind: list[Any]) -> None:
+    reference, state = opened(pd.DataFrame(normal(300, 1), columns=["a", "b"]))
+    batch = pd.DataFrame(normal(200, 2), columns=["a", "b"])
+    batch["b"] = pd.Categorical(kind * 100) if isinstance(kind[0], str) else kind * 100
+    with pytest.raises(SampleError, match=r"column 'b' holds numbers in the reference and .* in batch 1"):
+        update(state, reference, batch)
+
+
+def test_missing_levels_that_the_reference_lacks_are_refused_in_coded_rows() -> None:
+    rows = pd.DataFrame({"v": normal(300, 1)[:, 0], "kind": ["a", "b", "b"] * 100})
+    reference, state = opened(rows, categories=["kind"])
+    batch = rows.iloc[:200].assign(kind=["a", None] * 100)
+    coded = rows_of(batch, "coded", Selection.checked(categories=["kind"], missing="level"))
+    with pytest.raises(SampleError, match="coded has missing values as levels, and the reference has none"):
+        update(state, reference, coded)
+
+
+def test_what_no_update_could_use_is_refused_at_the_beginning() -> None:
+    rows = normal(200, 1)
+    rows[5, 1] = np.nan
+    with pytest.raises(SampleError, match="nan in row 5, column 1"):
+        opened(rows)
+    with pytest.raises(OptionError, match="device 'tpu' is unknown"):
+        opened(normal(200, 1), device="tpu")
+
+
+def test_names_of_batches_are_text_that_every_file_keeps() -> None:
+    reference, state = opened(normal(200, 1), critic="affine")
+    with pytest.raises(OptionError, match="name is 5; it must be text"):
+        update(state, reference, normal(200, 2), name=5)  # type: ignore[arg-type]
+    _, figures = update(state, reference, normal(200, 2), name="\udcff.csv")
+    assert figures.name == "\\udcff.csv"
 
 
 def test_images() -> None:
