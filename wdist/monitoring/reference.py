@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from wdist.data.content import content_sha256
+from wdist.data.content import Content, content_of
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.reading import Reading, Selection
@@ -51,7 +51,12 @@ class Reference:
     @cached_property
     def content(self) -> str:
         """Digest of the rows in any order, by which a monitor knows rows that it has used before."""
-        return content_sha256(self.samples)
+        return self.rows.sha256
+
+    @cached_property
+    def rows(self) -> Content:
+        """What the rows are, in any order."""
+        return content_of(self.samples)
 
 
 def open_reference(

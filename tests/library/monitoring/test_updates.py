@@ -311,9 +311,38 @@ def test_files_that_grow_are_warned_of() -> None:
     rows = normal(900, 2)
     reference, state = opened(normal(400, 1))
     _, history = run(reference, state, [rows[:300], rows[300:600], rows[300:]])
-    said = [[warning for warning in figures.warnings if "batch before" in warning] for figures in history]
+    said = [[warning for warning in figures.warnings if "saw before" in warning] for figures in history]
     assert said[:2] == [[], []]
-    assert "150 of 150 held-out rows of the batch before" in said[2][0]
+    assert "also occur in batch 3 (about 100% of update 2)" in said[2][0]
+
+
+def test_rows_of_any_earlier_set_are_known_again() -> None:
+    rows, fresh = normal(900, 2), normal(300, 3)
+    reference, state = opened(normal(400, 1), critic="affine")
+    state, _ = run(reference, state, [rows[:300], rows[300:600], normal(300, 4)])
+    state = MonitorState.from_bytes(state.to_bytes())
+    _, (half, few, new) = run(
+        reference,
+        state,
+        [np.concatenate([rows[:150], fresh[:150]]), np.concatenate([rows[300:309], fresh[150:]]), rows[600:]],
+    )
+    assert any("of update 1" in warning and "update 2" not in warning for warning in half.warnings)
+    assert not any("saw before" in warning for warning in (*few.warnings, *new.warnings))
+    # A reference that was made of batches, and one that differs from the first in a row.
+    for used, words in (
+        (rows[:600], "100% of update 1, 100% of update 2"),
+        (normal(400, 1)[1:], "of the reference of epoch 1"),
+    ):
+        again, _ = opened(used, critic="affine")
+        _, (figures,) = run(again, begin(again, state.options, state), [rows[600:]])
+        assert any(words in warning for warning in figures.warnings)
+
+
+def test_equal_rows_of_discrete_values_are_no_recurrence() -> None:
+    generator = np.random.default_rng(0)
+    reference, state = opened(generator.integers(0, 3, (400, 2)).astype(float), critic="affine")
+    _, history = run(reference, state, [generator.integers(0, 3, (300, 2)).astype(float) for _ in range(2)])
+    assert not any("saw before" in warning for figures in history for warning in figures.warnings)
 
 
 def test_a_column_that_was_constant_in_the_reference_is_warned_of() -> None:
