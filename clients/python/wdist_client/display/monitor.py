@@ -122,8 +122,8 @@ def about(record: MonitorState) -> list[str]:
     return [
         f"{record.name}: {count}, epoch {record.epoch}{state}",
         f"reference {record.reference or record.reference_set}{rows}{units}",
-        f"no alarm is ever false with {percent(record.confidence)} confidence, a distance up to {record.tolerance:g} "
-        f"being no drift; alarms: {', '.join(limits)}, evidence",
+        f"no alarm is ever false with {percent(record.confidence)} confidence; alarms: {', '.join(limits)}, evidence "
+        f"of a distance above {record.tolerance:g}",
     ]
 
 
