@@ -275,19 +275,6 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
     return warnings
 
 
-def recurrence_warnings(earlier: SampleSet, samples: SampleSet) -> list[str]:
-    """Warn if many rows of an earlier batch occur in this one, as in files that grow; not of discrete values."""
-    known, own = row_hashes(earlier), row_hashes(samples)
-    shared = _repeated(own, known)
-    if shared <= SHARED_SHARE * earlier.n or _distinct(known) < DISTINCT_SHARE * earlier.n:
-        return []
-    return [
-        f"{shared:,} of {earlier.n:,} held-out rows of {earlier.name} also occur in {samples.name}: critics of "
-        "this series were trained on such rows, so that its bounds and its evidence do not hold; give each row in one "
-        "batch only"
-    ]
-
-
 def _distinct(hashes: Hashes) -> int:
     """Number of distinct hashes. Sorts them in place."""
     hashes.sort()

@@ -27,18 +27,16 @@ class Observed(Protocol):
     def evidence_limit(self) -> float: ...
 
 
-def alarms_after(history: Iterable[Observed], thresholds: Thresholds, tolerance: float) -> list[Alarm]:
+def alarms_after(history: Iterable[Observed], thresholds: Thresholds, tolerance: float, *, epoch: int) -> list[Alarm]:
     """The alarms that are on after a history of updates, oldest first.
 
-    Only the last epoch counts. After a change of thresholds, this says which alarms are on and since when, as if the
-    thresholds had always been these.
+    Only updates of this epoch, the present one, count: it may have none yet. After a change of thresholds, this says
+    which alarms are on and since when, as if the thresholds had always been these.
     """
     alarms: list[Alarm] = []
-    epoch = None
     for update in history:
-        if update.epoch != epoch:
-            alarms, epoch = [], update.epoch
-        alarms = next_alarms(alarms, update, thresholds, tolerance)
+        if update.epoch == epoch:
+            alarms = next_alarms(alarms, update, thresholds, tolerance)
     return alarms
 
 

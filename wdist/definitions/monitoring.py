@@ -6,12 +6,14 @@ these definitions. Nothing here needs torch or the server.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 When = float | str
 """The time of a batch: a number, or an ISO 8601 date or time; a monitor takes one of the two."""
+
+Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 AlarmKind = Literal["distance", "column", "evidence"]
 
@@ -21,14 +23,12 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    distance: float | None = Field(
+    distance: Distance | None = Field(
         default=None,
-        ge=0,
-        allow_inf_nan=False,
         description="Alarm when the distance of a batch from the reference is shown to be above this; None: the "
         "monitor's tolerance.",
     )
-    columns: dict[str, float] = Field(
+    columns: dict[str, Distance] = Field(
         default_factory=dict,
         description="Alarm when the distance of one column by itself is shown to be above this, by the column's name.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -51,9 +52,20 @@ def _plain(at: Any) -> When:
 
 
 def _plain_number(number: Any, given: Any) -> float:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-        raise OptionError(f"at is {given!r}; it must be a finite number, or a date or time in ISO 8601")
-    return float(number)
+    found = math.nan
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        with suppress(OverflowError):  # a whole number beyond float64
+            found = float(number)
+    if not math.isfinite(found):
+        raise OptionError(f"at is {_shown(given)}; it must be a finite number, or a date or time in ISO 8601")
+    return found
+
+
+def _shown(given: Any) -> str:
+    try:
+        return repr(given)[:LONGEST]
+    except Exception:  # an int of more than 4,300 digits, or an object of the caller's own
+        return f"of type {type(given).__name__}"
 
 
 def _moment(at: When) -> float | datetime:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 COMMIT, HISTORY, LOCK = "monitor.json", "history.jsonl", "lock"
-_OURS = ("state-", "reference-", COMMIT, HISTORY, LOCK)
+_DIGEST = "sha256"  # of monitor.json, in itself
+_OURS = re.compile(r"(state-\d+\.safetensors|reference-\d+\.npy|monitor\.json)(\.part)?|history\.jsonl|lock")
 _BLOCK_BYTES = 1 << 24
 _RESTORE = "restore the folder from a backup, or create the monitor again"
 
@@ -79,6 +81,11 @@ class Commit(BaseModel):
     history_bytes: int = 0
     history_sha256: str = ""
 
+    def to_bytes(self) -> bytes:
+        """The content of monitor.json: these fields, and a digest of them."""
+        document = self.model_dump(mode="json")
+        return (json.dumps(document | {_DIGEST: _digest_of(document)}, indent=1, allow_nan=False) + "\n").encode()
+
 
 class MonitorFolder:
     """A folder that holds a monitor.
@@ -104,19 +111,21 @@ class MonitorFolder:
     ) -> MonitorFolder:
         """Make the folder with a monitor.
 
-        Raises OptionError if it holds a monitor already, or anything else.
+        Raises OptionError if it holds a monitor already, or anything else; WdistError if it cannot be written.
         """
         folder = cls.__new__(cls)
         folder.path = Path(path)
         refuse_full(folder.path)
         is_new = not folder.path.exists()
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if is_new:
-            sync_folder(folder.path.parent)
+        with _saying(folder.path, "no monitor was made"):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                sync_folder(folder.path.parent)
         with locked(folder.path / LOCK):
             refuse_full(folder.path)
             folder._clear({LOCK})
-            kept = folder._write_reference(reference, reading, 1)
+            with _saying(folder.path, "no monitor was made"):
+                kept = folder._write_reference(reference, reading, 1)
             empty = KeptFile(file="", sha256="")
             folder.commit = _commit(0, figures=figures, state=empty, reference=kept)
             folder.save(state, figures, history)
@@ -125,14 +134,14 @@ class MonitorFolder:
     @contextmanager
     def locked(self, seconds: float = PATIENCE) -> Iterator[None]:
         """Alone with the folder, of which the last commit is read: for a change. Waits for others; see `locked`."""
+        self._read()  # a lock makes its file, and is to make none where no monitor is
         with locked(self.path / LOCK, seconds):
             self.refresh()
             yield
 
-    def refresh(self) -> bool:
-        """Read what counts now; whether it is another commit than before."""
-        before, self.commit = self.commit.generation, self._read()
-        return before != self.commit.generation
+    def refresh(self) -> None:
+        """Read what counts now."""
+        self.commit = self._read()
 
     def save(
         self,
@@ -141,7 +150,21 @@ class MonitorFolder:
         updates: Sequence[UpdateFigures] = (),
         reference: tuple[FileRows, Reading] | None = None,
     ) -> None:
-        """Commit a state, the updates that led to it, and perhaps a new reference. The lock is held."""
+        """Commit a state, the updates that led to it, and perhaps a new reference. The lock is held.
+
+        Raises WdistError if it cannot be written.
+        """
+        with _saying(self.path, "make room or give the right to write there, and try again"):
+            self._save(state, figures, updates, reference)
+        self._clear({COMMIT, HISTORY, LOCK, self.commit.state.file, self.commit.reference.file})
+
+    def _save(
+        self,
+        state: Kept,
+        figures: MonitorFigures,
+        updates: Sequence[UpdateFigures],
+        reference: tuple[FileRows, Reading] | None,
+    ) -> None:
         before = self.commit
         generation = before.generation + 1
         kept = before.reference if reference is None else self._write_reference(*reference, generation)
@@ -157,11 +180,10 @@ class MonitorFolder:
             history_sha256=digest,
         )
         try:
-            replace_file(self.path / COMMIT, (self.commit.model_dump_json(indent=1) + "\n").encode())
+            replace_file(self.path / COMMIT, self.commit.to_bytes())
         except BaseException:
             self.commit = before
             raise
-        self._clear({COMMIT, HISTORY, LOCK, path.name, kept.file})
 
     def state(self, read: Callable[[Path], S]) -> S:
         """The state, by its reader. The lock is held. Raises WdistError if it is damaged."""
@@ -216,11 +238,14 @@ class MonitorFolder:
                 f"{wdist.__version__}, which reads format {FORMAT}: update wdist"
             )
         try:
-            return Commit.model_validate(document)
+            commit = Commit.model_validate(document)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise WdistError(f"{path} is damaged ({where}: {first['msg']}): {_RESTORE}") from None
+        if document.get(_DIGEST) != _digest_of(document):
+            raise WdistError(f"{path} is damaged, or was edited: {_RESTORE}")
+        return commit
 
     def _checked(self, kept: KeptFile) -> Path:
         """The path of a file with the content that was committed."""
@@ -277,27 +302,65 @@ class MonitorFolder:
         )
 
     def _clear(self, kept: set[str]) -> None:
-        """Remove what earlier commits and interrupted changes left."""
-        for path in self.path.iterdir():
-            if path.name.startswith(_OURS) and path.name not in kept:
-                path.unlink(missing_ok=True)
+        """Remove what earlier commits and interrupted changes left, as far as the system lets us: it does not count."""
+        with suppress(OSError):
+            for path in self.path.iterdir():
+                if _OURS.fullmatch(path.name) and path.name not in kept:
+                    with suppress(OSError):
+                        path.unlink()
+
+
+def folder_path(given: Any) -> Path:
+    """The path of a folder. Raises OptionError for what can be none."""
+    if not isinstance(given, str | os.PathLike):
+        raise OptionError(f"folder is {given!r:.60}; it must be the path of a folder")
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        raise OptionError(f"folder is {text!r:.60}; it must be the path of a folder")
+    return Path(text)
 
 
 def refuse_full(path: Path) -> None:
     """Raise OptionError unless a monitor can be created here: where nothing is, in an empty folder, or in one that a
-    killed creation left."""
+    killed creation left, which has its lock."""
+    try:
+        _refuse_full(path)
+    except OSError as error:
+        shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}..."
+        raise OptionError(f"{shown} can be no folder: {error.strerror or error}; name another one") from None
+
+
+def _refuse_full(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise OptionError(f"{path} is a link to nothing: name a new folder for the monitor")
     if (path / COMMIT).exists():
         raise OptionError(f"{path} holds a monitor already: go on with that one, or name another folder")
     if path.exists() and not path.is_dir():
         raise OptionError(f"{path} is a file: name a new folder for the monitor")
     if path.is_dir():
-        other = next((entry.name for entry in path.iterdir() if not entry.name.startswith(_OURS)), None)
+        names = [entry.name for entry in path.iterdir()]
+        other = next((name for name in names if LOCK not in names or not _OURS.fullmatch(name)), None)
         if other is not None:
             raise OptionError(f"{path} holds other files, such as {other}: name a new folder for the monitor")
 
 
+@contextmanager
+def _saying(path: Path, advice: str) -> Iterator[None]:
+    """Says which folder cannot be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise WdistError(f"{path} cannot be written: {error.strerror or error}; {advice}") from error
+
+
 def _commit(generation: int, **kept: Any) -> Commit:
     return Commit(wdist_monitor=FORMAT, library=wdist.__version__, generation=generation, **kept)
+
+
+def _digest_of(document: dict[str, Any]) -> str:
+    """SHA-256 of all that monitor.json says, but for this digest."""
+    said = {name: value for name, value in document.items() if name != _DIGEST}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

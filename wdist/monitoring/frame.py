@@ -52,17 +52,13 @@ class Frame:
 
     def framed(self, samples: SampleSet) -> SampleSet:
         """The rows of a set as critics see them. Raises SampleError for other columns or kinds of columns."""
-        if self.encoding is not None:
-            known = _with_others(samples, self.encoding)
-            if known.table is not None:
-                self.encoding.check(known.table, samples.name, "the reference")
-            return known.encoded(self.encoding)
-        if samples.table is not None and samples.table.has_levels_of_missing:
+        has_missing = self.encoding is not None and self.encoding.schema.has_levels_of_missing
+        if samples.table is not None and samples.table.has_levels_of_missing and not has_missing:
             raise SampleError(
                 f"{samples.name} has missing values as levels, and the reference has none: read the reference with "
                 "missing='level', too"
             )
-        return samples
+        return samples if self.encoding is None else _with_others(samples, self.encoding).encoded(self.encoding)
 
     def together(self, reference: SampleSet, samples: SampleSet) -> tuple[SampleSet, SampleSet, Scaling]:
         """Reference and set as transport measures them, and their scaling: levels that the frame lacks are apart."""

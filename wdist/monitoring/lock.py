@@ -21,9 +21,10 @@ _POLL = 0.05
 def locked(path: Path, seconds: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of this file, which is made if it is missing.
 
-    Waits while another process or thread holds it. Raises WdistError after `seconds`, with the process that holds it.
+    Waits while another process or thread holds it. Raises WdistError after `seconds`, with the process that holds it,
+    and if the file cannot be written.
     """
-    with path.open("a+b") as file:
+    with _opened(path) as file:
         end = time.monotonic() + seconds
         while not _is_taken(file):
             if time.monotonic() >= end:
@@ -34,6 +35,16 @@ def locked(path: Path, seconds: float = PATIENCE) -> Iterator[None]:
             yield
         finally:
             _release(file)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("a+b")
+    except OSError as error:
+        raise WdistError(
+            f"{path.parent} cannot be changed: {error.strerror or error}; give the right to write there, or copy it "
+            "to where you have it"
+        ) from error
 
 
 def _sign(file: IO[bytes]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Unpack, get_args
+
+import numpy as np
 
 from wdist.definitions.alarms import alarms_after
 from wdist.definitions.arguments import MonitorArguments
@@ -16,8 +20,8 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.refusals import checked
 from wdist.definitions.updates import ExportFormat, exported
 from wdist.durable import replace_file
-from wdist.errors import OptionError
-from wdist.monitoring.folder import MonitorFolder, refuse_full
+from wdist.errors import OptionError, WdistError
+from wdist.monitoring.folder import MonitorFolder, folder_path, refuse_full
 from wdist.monitoring.options import monitor_options, takes_monitor_options
 from wdist.monitoring.words import monitor_html, monitor_text, update_html, update_text
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from wdist.monitoring.reference import Reference
     from wdist.monitoring.state import MonitorState
     from wdist.training.progress import Progress
+
+
+_FORMATS: dict[str, ExportFormat] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 class Update(UpdateFigures):
@@ -84,11 +91,14 @@ class Monitor:
         """
         given: dict[str, Any] = dict(arguments)
         if folder is not None:
-            refuse_full(Path(folder))  # now, not after the reference was read
-            given.setdefault("name", Path(folder).resolve().name)
+            folder = folder_path(folder)
+            refuse_full(folder)  # now, not after the reference was read
+            given.setdefault("name", folder.resolve().name or "monitor")
         options, reading = _checked(given)
+        self._lock = RLock()
         self._folder: MonitorFolder | None = None
         self._history: list[Update] = []
+        self._generation = 0  # of the folder, from which parts and figures are
         self._rows, self._reading = _rows_of(reference, reading), reading
         state, opened = _begun(self._rows, options, reading)
         self._parts: tuple[MonitorState, Reference] | None = (state, opened)
@@ -103,9 +113,9 @@ class Monitor:
         Raises WdistError if there is none, if a file is damaged, or if a later version of wdist wrote it.
         """
         monitor = cls.__new__(cls)
-        monitor._folder = MonitorFolder(folder)
-        monitor._figures = monitor._folder.commit.figures
-        monitor._history, monitor._parts = [], None
+        monitor._lock = RLock()
+        monitor._folder = MonitorFolder(folder_path(folder))
+        monitor._take()
         return monitor
 
     @property
@@ -117,7 +127,7 @@ class Monitor:
     def figures(self) -> MonitorFigures:
         """What the monitor compares with, its error budget, and where it stands."""
         self._catch_up()
-        return self._figures
+        return self._figures.model_copy(deep=True)
 
     @property
     def reading(self) -> Reading:
@@ -190,7 +200,7 @@ class Monitor:
         thresholds = checked(Thresholds, {"distance": distance, "columns": dict(columns or {})})
         with self._alone():
             state, reference = self._current()
-            alarms = alarms_after(self.history, thresholds, self._figures.tolerance)
+            alarms = alarms_after(self.history, thresholds, state.options.tolerance, epoch=state.epoch)
             self._keep((state.with_thresholds(thresholds, alarms), reference))
 
     @takes_monitor_options
@@ -220,25 +230,33 @@ class Monitor:
         """
         if self._folder is not None:
             raise OptionError(f"this monitor is kept in {self._folder.path} already: copy that folder")
-        state, _ = self._current()
-        self._folder = MonitorFolder.create(folder, state, self._rows, self._reading, self._figures, self._history)
+        with self._lock:
+            state, _ = self._current()
+            kept = MonitorFolder.create(
+                folder_path(folder), state, self._rows, self._reading, self._figures, self._history
+            )
+            self._folder, self._generation = kept, kept.commit.generation
 
     def export(self, path: str | Path | None = None, *, format: ExportFormat | None = None) -> str:  # noqa: A002
         """All updates as CSV, one row for each, or as JSON lines with all figures; written to `path` if there is one.
 
         Args:
             path: of the file; its ending, .csv or .jsonl, says the format.
-            format: "csv" or "jsonl"; by default by the ending of `path`, else CSV.
+            format: "csv" or "jsonl"; by default by the ending of `path`, and CSV without a path.
 
         Returns the text. Text in CSV that a spreadsheet would compute begins with an apostrophe.
+
+        Raises OptionError for another ending or format, WdistError if the file cannot be written.
         """
-        if format is None:
-            format = "jsonl" if str(path).endswith((".jsonl", ".ndjson")) else "csv"  # noqa: A001
-        if format not in get_args(ExportFormat):
-            raise OptionError(f"format is {format!r}; it must be 'csv' or 'jsonl'")
-        text = "".join(exported(self.history, format))
+        wanted = _format_of(path) if format is None else format
+        if wanted not in get_args(ExportFormat):
+            raise OptionError(f"format is {wanted!r}; it must be 'csv' or 'jsonl'")
+        text = "".join(exported(self.history, wanted))
         if path is not None:
-            replace_file(Path(path), text.encode())
+            try:
+                replace_file(Path(path), text.encode())
+            except OSError as error:
+                raise WdistError(f"{path} cannot be written: {error.strerror or error}; name another file") from error
         return text
 
     def plot(self) -> Figure:
@@ -269,18 +287,36 @@ class Monitor:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let no other process change the folder meanwhile; what others changed before is read."""
-        if self._folder is None:
-            yield
-            return
-        with self._folder.locked():
-            self._catch_up()
-            yield
+        """Let no other thread or process change the monitor meanwhile; what others changed before is read."""
+        with self._lock:
+            if self._folder is None:
+                yield
+                return
+            with self._folder.locked():
+                self._catch_up()
+                yield
 
     def _catch_up(self) -> None:
-        """Read what other processes committed."""
-        if self._folder is not None and self._folder.refresh():
-            self._figures, self._history, self._parts = self._folder.commit.figures, [], None
+        """Read what was committed since: by other processes, or by a change of our own that was interrupted."""
+        with self._lock:
+            if self._folder is not None:
+                self._folder.refresh()
+                if self._generation != self._folder.commit.generation:
+                    self._take()
+
+    def _take(self) -> None:
+        """Take what the folder says; state and history are read when they are needed."""
+        assert self._folder is not None  # noqa: S101 - its callers know
+        commit = self._folder.commit
+        self._figures, self._history, self._parts = commit.figures, [], None
+        self._generation = commit.generation
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = RLock()
 
     def _current(self) -> tuple[MonitorState, Reference]:
         """The state and the reference, which a monitor in a folder reads when they are needed."""
@@ -303,22 +339,34 @@ class Monitor:
         """What counts from now on; in a folder, it is on the disk when this returns. reference: a new one."""
         figures = parts[0].figures(self._figures.last if update is None else update)
         updates = [] if update is None else [update]
+        generation = 0
         if self._folder is not None:
             self._folder.save(parts[0], figures, updates, reference)
-        if self._folder is None or len(self._history) == self._figures.updates:
-            self._history += [Update(**vars(each)) for each in updates]
-        self._parts, self._figures = parts, figures
+            generation = self._folder.commit.generation
+        history = self._history
+        if self._folder is None or len(history) == self._figures.updates:
+            history = [*history, *(Update(**vars(each)) for each in updates)]
+        # One statement: Ctrl-C comes before it or after it.
+        self._parts, self._figures, self._history, self._generation = parts, figures, history, generation
 
 
 Monitor.__init__ = takes_monitor_options(Monitor.__init__)  # type: ignore[method-assign]
 
 
+def _format_of(path: str | Path | None) -> ExportFormat:
+    """The format that the ending of a file says. Raises OptionError for another one."""
+    ending = ".csv" if path is None else Path(path).suffix.casefold()
+    if ending not in _FORMATS:
+        raise OptionError(f"{path}: the ending must be .csv or .jsonl; or give format='csv' or 'jsonl'")
+    return _FORMATS[ending]
+
+
 def _checked(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:
     """Options and reading; thresholds may be a number, that of the distance, or a mapping. Raises OptionError."""
     wanted = given.get("thresholds")
-    if not isinstance(wanted, Thresholds):
-        wanted = wanted if isinstance(wanted, Mapping) else {"distance": wanted}
-        wanted = checked(Thresholds, wanted)
+    if isinstance(wanted, Thresholds):
+        wanted = vars(wanted)
+    wanted = checked(Thresholds, wanted if isinstance(wanted, Mapping) else {"distance": wanted})
     return monitor_options({**given, "thresholds": wanted})
 
 
@@ -337,4 +385,8 @@ def _rows_of(reference: Any, reading: Reading) -> FileRows:
     from wdist.data.sources.rows import rows_of
 
     name = str(reference) if isinstance(reference, str | Path) else "the reference"
-    return rows_of(reference, name, Selection.of(reading))
+    rows = rows_of(reference, name, Selection.of(reading))
+    if rows is not reference and isinstance(rows.array, np.ndarray) and not isinstance(rows.array, np.memmap):
+        # The user's own array may be changed in place between two updates.
+        rows = replace(rows, array=rows.array.copy())
+    return rows

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from wdist.data.content import content_sha256
+from wdist.data.content import Content, content_of
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.sources.advice import in_flags
 from wdist.data.splits import MINIMUM_ROWS
@@ -54,7 +54,12 @@ class Reference:
     @cached_property
     def content(self) -> str:
         """Digest of the rows in any order, by which a monitor knows rows that it has used before."""
-        return content_sha256(self.samples)
+        return self.rows.sha256
+
+    @cached_property
+    def rows(self) -> Content:
+        """What the rows are, in any order."""
+        return content_of(self.samples)
 
 
 def open_reference(
@@ -98,6 +103,11 @@ def read_as_reference() -> Iterator[None]:
         raise SampleError(
             f"{said}. Batches are read as the reference was: mend this one, or begin a new epoch with other options"
         ) from error
+
+
+def printable(text: str) -> str:
+    r"""Text that every file keeps: half a surrogate, as in names of files that are not UTF-8, becomes \udcff."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def check_column(column: str, columns: list[str]) -> None:

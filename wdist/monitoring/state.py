@@ -1,6 +1,6 @@
 """The memory of a monitor: all that an update needs to know of earlier ones, in one file of constant size.
 
-Beside the digest of each batch, nothing of it grows with the number of updates.
+Beside the digests of each batch and of some of its rows, nothing of it grows with the number of updates.
 """
 
 from __future__ import annotations
@@ -42,13 +42,28 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class ReferenceRecord:
-    """What is remembered of the reference of an epoch: name, number of rows, digest, units and columns."""
+    """What is remembered of the reference of an epoch.
+
+    warnings: what is to be minded about it in each update.
+    """
 
     name: str
     rows: int
     sha256: str
     units: str
     columns: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SeenRows:
+    """Some rows of a set that the monitor has seen, (64,), by which it is known again in part: see `Content.sample`.
+
+    name: what messages call the set.
+    """
+
+    name: str
+    sample: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ class MonitorState:
         warm: None before the first update, and if no critic is trained.
         previous: None before the first update of an epoch.
         references, batches: content of all references and batches so far; of a batch with the number of its update.
+        seen: some rows of each of them, in the order in which they came.
         last_at: time of the last batch that had one.
         alarms: that are on.
         was_paused: whether the monitor was paused in this epoch.
@@ -114,6 +130,7 @@ class MonitorState:
     previous: PreviousRows | None = None
     references: tuple[str, ...] = ()
     batches: Mapping[str, int] = field(default_factory=dict)
+    seen: tuple[SeenRows, ...] = ()
     last_at: When | None = None
     alarms: tuple[Alarm, ...] = ()
     was_paused: bool = False
@@ -157,10 +174,11 @@ class MonitorState:
             "updates": self.updates,
             "updates_in_epoch": self.updates_in_epoch,
             "split_of_reference": self.split_of_reference,
-            "reference": vars(self.reference) | {"columns": list(self.reference.columns)},
+            "reference": vars(self.reference),
             "frame": self.frame.to_json(),
             "evidence": self.evidence.to_json(),
             "references": list(self.references),
+            "seen": [each.name for each in self.seen],
             "batches": dict(self.batches),
             "last_at": self.last_at,
             "alarms": [alarm.model_dump(mode="json") for alarm in self.alarms],
@@ -169,6 +187,8 @@ class MonitorState:
             "warm": None,
             "previous": None,
         }
+        if self.seen:
+            arrays["seen"] = np.stack([each.sample for each in self.seen])
         if self.collector is not None:
             document["collector"], tensors = self.collector.described()
             arrays |= {f"collector.{name}": tensor.numpy() for name, tensor in tensors.items()}
@@ -212,13 +232,14 @@ def _state(arrays: Arrays, stored: Mapping[str, Any], where: str) -> MonitorStat
         updates=stored["updates"],
         updates_in_epoch=stored["updates_in_epoch"],
         split_of_reference=stored["split_of_reference"],
-        reference=ReferenceRecord(**{**record, "columns": tuple(record["columns"])}),
+        reference=ReferenceRecord(**record | {name: tuple(record[name]) for name in ("columns", "warnings")}),
         frame=Frame.from_json(stored["frame"]),
         evidence=Evidence.from_json(stored["evidence"]),
         collector=None if collector is None else critic_from(collector, _tensors(arrays, "collector"), where),
         warm=None if warm is None else _warm(warm, _of(arrays, "warm")),
         previous=None if previous is None else _previous(previous, arrays["previous"]),
         references=tuple(stored["references"]),
+        seen=tuple(SeenRows(name, arrays["seen"][k]) for k, name in enumerate(stored["seen"])),
         batches=stored["batches"],
         last_at=stored["last_at"],
         alarms=tuple(Alarm.model_validate(each) for each in stored["alarms"]),

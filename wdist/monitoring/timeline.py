@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
@@ -64,12 +64,17 @@ def _are_numbers(history: Sequence[UpdateFigures]) -> bool:
     return not history or history[0].at is None
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """Without its zone, of which two may have several, as before and after the end of summer time."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
 def _places(history: Sequence[UpdateFigures]) -> list[Any]:
     """Where updates stand: at the times of their batches if all have some of one kind, else at their numbers."""
     if history and all(isinstance(update.at, str) for update in history):
         try:
-            return [datetime.fromisoformat(when(update.at)).replace(tzinfo=None) for update in history]
-        except ValueError:
+            return [_in_utc(datetime.fromisoformat(when(update.at))) for update in history]
+        except (ValueError, OverflowError):
             return [update.number for update in history]
     if history and all(isinstance(update.at, float | int) for update in history):
         return [update.at for update in history]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,12 @@ from wdist.data.checks import (
     check_scaled,
     duplicate_warnings,
     reading_warnings,
-    recurrence_warnings,
     scale_warnings,
 )
 from wdist.data.columns import check_names
-from wdist.data.content import content_sha256
+from wdist.data.content import Content, content_of
 from wdist.data.pair import SamplePair
-from wdist.data.samples import SampleSet
+from wdist.data.samples import SampleSet, encode_together
 from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import UpdateFigures
@@ -35,8 +34,8 @@ from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
-from wdist.monitoring.reference import Reference, open_rows, read_as_reference
-from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, WarmCritic
+from wdist.monitoring.reference import Reference, open_rows, printable, read_as_reference
+from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, SeenRows, WarmCritic
 from wdist.monitoring.statements import Statements, evidence_after
 from wdist.nn.torch_state import own_torch_state
 from wdist.streams import Purpose, stream
@@ -44,6 +43,7 @@ from wdist.training.halving import Budget, contenders
 from wdist.training.progress import Progress, Reporter
 from wdist.training.selection import Candidate, CriticSelection
 
+RECURRING, MOST_SHOWN = 0.1, 3  # share of an earlier set's rows that is told; how many sets are named
 WARM_SHARE = 4  # an update takes a quarter of the steps of a critic that is trained from its start
 PAUSED = (
     "the monitor was paused in this epoch: the bounds of the series hold if its results did not decide the pause; else "
@@ -72,20 +72,25 @@ def begin(reference: Reference, options: MonitorOptions, after: MonitorState | N
     split = split_rows(reference.samples.n, options.seed, stream_number)
     frame = Frame.of(reference.samples, split, options.scale, options.category_cost)
     framed = frame.framed(reference.samples)
+    _ = framed.statistics  # raises for values that no update could use
+    check_scaled(framed, framed, frame.scaling)
+    chosen_device(options.device)  # raises for one that there is none of
     contenders(options.critic, framed.row_shape, MINIMUM_ROWS)  # raises for a family that does not fit the rows
     units = unit_in_words(framed, frame.scaling)
     record = ReferenceRecord(
-        reference.name, reference.samples.n, reference.sha256, units, tuple(reference.columns)
+        printable(reference.name), reference.samples.n, reference.sha256, units, tuple(reference.columns),
+        () if after is None else tuple(_recurring(after.seen, reference.rows, reference.name)),
     )  # fmt: skip
     state = MonitorState(
         options, reference.reading, epoch, 0, 0, stream_number, record, frame,
         Evidence.begin(options.alpha, epoch, options.tolerance), references=(reference.content,),
+        seen=(SeenRows(f"the reference of epoch {epoch}", reference.rows.sample),),
     )  # fmt: skip
     if after is None:
         return state
     return replace(
         state, updates=after.updates, references=(*after.references, reference.content), batches=after.batches,
-        last_at=after.last_at,
+        seen=(*after.seen, *state.seen), last_at=after.last_at,
     )  # fmt: skip
 
 
@@ -126,6 +131,9 @@ def update(
     number_of_split = state.split_of_reference + state.updates_in_epoch + 1
     split = split_rows(opened.n, state.options.seed, number_of_split)
     pair, warnings = _pair(state, reference, opened, split, number_of_split)
+    present = f"the reference of epoch {state.epoch}"  # it is compared with all rows of the batch
+    warnings += _recurring([each for each in state.seen if each.name != present], content, opened.name)
+    warnings += state.reference.warnings
     selection = _trained(state, pair, reporter)
     candidates = selection.candidates()
     chosen = max(_competing(candidates, state.options.critic), key=lambda candidate: candidate.select_value)
@@ -137,8 +145,8 @@ def update(
             number=state.updates + 1,
             epoch=state.epoch,
             at=moment,
-            name=opened.name if name is None else name,
-            sha256=content,
+            name=printable(opened.name if name is None else name),
+            sha256=content.sha256,
             rows={"train": len(split.train), "select": len(split.select), "test": len(split.test)},
             **statements.figures(),
             evidence=evidence.value,
@@ -146,12 +154,22 @@ def update(
             critic=chosen.critic.family,
             steps=sum(candidate.record.step for candidate in candidates),
             seconds=time.perf_counter() - reporter.started,
-            warnings=[*warnings, *([PAUSED] if state.was_paused else []), *statements.warnings]
-            + [warning for candidate in candidates for warning in candidate.record.warnings],
+            warnings=[
+                printable(warning)
+                for warning in [
+                    *warnings,
+                    *([PAUSED] if state.was_paused else []),
+                    *statements.warnings,
+                    *(warning for candidate in candidates for warning in candidate.record.warnings),
+                ]
+            ],
             meaning="",
         ),
     )
-    after = replace(_after(state, figures), evidence=evidence, collector=collector, warm=_warm(selection))
+    seen = SeenRows(f"update {figures.number}", content.sample)
+    after = replace(
+        _after(state, figures), seen=(*state.seen, seen), evidence=evidence, collector=collector, warm=_warm(selection)
+    )
     return replace(after, previous=PreviousRows.of(opened, split.test)), figures
 
 
@@ -175,24 +193,39 @@ def _warm(selection: CriticSelection) -> WarmCritic | None:
     return None if found is None else WarmCritic(found[0], {name: each.numpy() for name, each in found[1].items()})
 
 
-def _open(state: MonitorState, reference: Reference, batch: Any, name: str | None) -> tuple[SampleSet, str]:
+def _open(state: MonitorState, reference: Reference, batch: Any, name: str | None) -> tuple[SampleSet, Content]:
     """The rows of a batch and the digest of what they are. Raises for a batch or a reference that was not meant."""
     if reference.sha256 != state.reference.sha256:
         raise SampleError(
             f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
         )
+    if name is not None and not isinstance(name, str):
+        raise OptionError(f"name is {name!r:.60}; it must be text")
     with read_as_reference():
         opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
-    content = content_sha256(opened)
-    if (earlier := state.batches.get(content)) is not None:
+    content = content_of(opened)
+    if (earlier := state.batches.get(content.sha256)) is not None:
         raise RepeatedBatchError(
             f"{opened.name} holds the rows of update {earlier}: no row may occur in two batches, so nothing was "
             "changed",
             earlier,
         )
-    if content in state.references:
+    if content.sha256 in state.references:
         raise SampleError(f"{opened.name} holds the rows of the reference: give other rows as a batch")
     return opened, content
+
+
+def _recurring(seen: Sequence[SeenRows], content: Content, name: str) -> list[str]:
+    """Warns if rows of a batch or a reference were seen in earlier sets, as in files that grow."""
+    found = [(each.name, share) for each in seen if (share := content.share_of(each.sample)) > RECURRING]
+    if not found:
+        return []
+    shown = ", ".join(f"{share:.0%} of {earlier}" for earlier, share in found[:MOST_SHOWN])
+    more = f" and of {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+    return [
+        f"rows that the monitor saw before also occur in {name} (about {shown}{more}): bounds and evidence of the "
+        "series hold for fresh rows only; give each row in one batch or one reference"
+    ]
 
 
 def _refuse_seen_reference(reference: Reference, after: MonitorState) -> None:
@@ -209,7 +242,9 @@ def _pair(
     """Reference and batch as one pair to train on, and what to mind about them."""
     options, frame = state.options, state.frame
     check_names(reference.samples.names, opened.names, "the reference", opened.name, is_fixed=True)
-    source, target = frame.framed(reference.samples), frame.framed(opened)
+    source = frame.framed(reference.samples)
+    encode_together(reference.samples, opened)  # raises for columns of other names and kinds
+    target = frame.framed(opened)
     # The schemas of the sets as they were given tell which levels only one of them has.
     warnings = reading_warnings(reference.samples, opened) + check_pair(source, target)
     check_scaled(source, target, frame.scaling)
@@ -217,8 +252,6 @@ def _pair(
     tested = len(source_split.test), len(split.test)
     check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
     warnings += duplicate_warnings(source, target, source_split, split) + scale_warnings(source, target, frame.scaling)
-    if state.previous is not None:
-        warnings += recurrence_warnings(frame.framed(state.previous.opened()), target)
     seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
     pair = SamplePair(
         source, target, source_split, split, frame.scaling, seed, chosen_device(options.device), numbers=(0, number),

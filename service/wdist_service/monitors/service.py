@@ -299,7 +299,7 @@ def _alarm(session: Session, row: Monitor, thresholds: Thresholds) -> None:
     history: list[UpdateFigures] = []
     while some := list(_figures(session, row.id, history[-1].number if history else 0, row.epoch)):
         history += some
-    row.alarms = [alarm.model_dump() for alarm in alarms_after(history, thresholds, tolerance)]
+    row.alarms = [alarm.model_dump() for alarm in alarms_after(history, thresholds, tolerance, epoch=row.epoch)]
     row.alarms_on = len(row.alarms)
 
 

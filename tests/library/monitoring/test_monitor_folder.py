@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wdist import Monitor, OptionError, RepeatedBatchError, SampleError, Update, WdistError
+from wdist.definitions.monitoring import Thresholds
 from wdist.monitoring.folder import FORMAT, MonitorFolder
 from wdist.monitoring.lock import locked
 
@@ -181,6 +186,121 @@ def test_a_damaged_file_is_named(folder: Path, name: str, change: Any) -> None:
     with pytest.raises(WdistError, match=path.name) as refused:
         used(folder)
     assert "backup" in str(refused.value)
+
+
+def test_an_edited_figure_is_no_figure(folder: Path) -> None:
+    path = folder / "monitor.json"
+    document = json.loads(path.read_text())
+    document["figures"]["last"]["value"] += 0.001
+    path.write_text(json.dumps(document))
+    with pytest.raises(WdistError, match=r"monitor\.json is damaged, or was edited.*backup"):
+        Monitor.open(folder)
+
+
+def test_files_of_the_user_stay(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "data"
+    own.mkdir()
+    np.save(own / "reference-1.npy", rows(0))
+    with pytest.raises(OptionError, match=r"holds other files, such as reference-1\.npy"):
+        Monitor(own / "reference-1.npy", folder=own, **QUICK)
+    assert (own / "reference-1.npy").exists()
+    names = ["reference-2026.csv", "state-of-things.txt", "history.jsonl.bak", "monitor.json.orig", "lock.txt"]
+    for name in names:
+        (folder / name).touch()
+    (folder / "state-1.safetensors").mkdir()  # and what cannot be removed is no failure of an update
+    Monitor.open(folder).update(rows(5))
+    assert {entry.name for entry in folder.iterdir()} >= set(names)
+
+
+def test_what_was_interrupted_after_its_commit_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = Monitor.open(folder)
+
+    def interrupted(folder: MonitorFolder, kept: set[str]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MonitorFolder, "_clear", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            monitor.update(rows(5))
+    assert [update.number for update in monitor.history] == [1, 2, 3]
+    with pytest.raises(RepeatedBatchError, match="update 3"):
+        monitor.update(rows(5))
+    assert monitor.update(rows(6)).number == 4
+    assert [update.number for update in Monitor.open(folder).history] == [1, 2, 3, 4]
+
+
+def test_a_new_epoch_has_no_alarm_of_the_one_before(folder: Path) -> None:
+    monitor = Monitor.open(folder)
+    monitor.new_epoch(rows(10, shift=2.0))
+    monitor.set_thresholds(distance=0.1)
+    assert monitor.alarms == []
+    assert monitor.update(rows(11, shift=2.0)).alarms == []
+
+
+def test_threads_take_turns(in_memory: Monitor) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(in_memory.update, [rows(seed) for seed in (5, 6, 7)]))
+    assert sorted(update.number for update in found) == [2, 3, 4]
+    assert [update.number for update in in_memory.history] == [1, 2, 3, 4]
+
+
+def test_what_a_caller_changes_in_place_changes_no_monitor() -> None:
+    given, thresholds = rows(0), Thresholds(columns={"0": 1.0})
+    monitor = Monitor(given, thresholds=thresholds, **QUICK)
+    given += 5
+    thresholds.columns["0"] = monitor.thresholds.columns["0"] = 0.0
+    assert monitor.update(rows(1)).series_lower_bound == 0
+    assert monitor.thresholds.columns == {"0": 1.0}
+
+
+def test_a_folder_that_cannot_be_used_is_named(folder: Path, tmp_path: Path) -> None:
+    monitor = Monitor.open(folder)
+    folder.rename(tmp_path / "moved")
+    with pytest.raises(WdistError, match="week holds no monitor"):
+        monitor.update(rows(5))
+    assert not folder.exists()
+    assert Monitor.open(tmp_path / "moved").update(rows(5)).number == 3
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for wrong, words in (
+        (5, "folder is 5"),
+        ("", "folder is ''"),
+        ("a\0b", "folder is"),
+        (tmp_path / ("x" * 300), "can be no folder"),
+        (tmp_path / "link", "is a link to nothing"),
+        (tmp_path / "moved" / "lock" / "x", "Not a directory"),
+    ):
+        with pytest.raises(WdistError, match=words):
+            Monitor(rows(0), folder=wrong, **QUICK)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can be made longer than 2,000 bytes, which is an error of the system as a full disk is."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_monitor_as_it_was(folder: Path) -> None:
+    monitor = Monitor.open(folder)
+    with full_disk(), pytest.raises(WdistError, match=r"week cannot be written: .*; make room"):
+        monitor.update(rows(9))
+    assert len(monitor.history) == 2
+    assert monitor.update(rows(9)).number == 3
+
+
+def test_an_export_goes_where_it_can(folder: Path, tmp_path: Path) -> None:
+    monitor = Monitor.open(folder)
+    for wrong, words in (
+        (tmp_path / "x.xlsx", r"x\.xlsx: the ending must be \.csv or \.jsonl"),
+        (tmp_path / "none" / "x.csv", r"x\.csv cannot be written: No such file"),
+    ):
+        with pytest.raises(WdistError, match=words):
+            monitor.export(wrong)
+    assert monitor.export(tmp_path / "x.JSONL").startswith("{")
 
 
 def test_a_folder_of_a_later_version_is_refused(folder: Path) -> None:

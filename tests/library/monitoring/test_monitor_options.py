@@ -68,7 +68,7 @@ def test_times_are_numbers_or_dates(given: Any, kept: Any) -> None:
     assert checked_time(given) == kept
 
 
-@pytest.mark.parametrize("given", ["yesterday", "", "2026-13-01", float("nan"), float("inf"), True, [1], b"2026-01-01"])
+@pytest.mark.parametrize("given", ["yesterday", "", "2026-13-01", float("nan"), float("inf"), True, [1], 10**400])
 def test_what_is_no_time_is_refused(given: Any) -> None:
     with pytest.raises(OptionError, match="at is"):
         checked_time(given)

@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from series_of_batches import normal, opened, run, without_seconds
 
+from wdist.data.sources.rows import rows_of
 from wdist.data.splits import split_rows
 from wdist.definitions.monitoring import Thresholds
+from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, RepeatedBatchError, SampleError, Stopped
 from wdist.monitoring.state import MonitorState
 from wdist.monitoring.update import PAUSED, begin, update
@@ -178,6 +180,41 @@ def test_missing_values_that_the_reference_was_not_read_for_are_refused() -> Non
         update(state, reference, batch)
 
 
+@pytest.mark.parametrize("kind", [["x", "y"], [True, False]])
+def test_codes_are_never_compared_with_numbers(kind: list[Any]) -> None:
+    reference, state = opened(pd.DataFrame(normal(300, 1), columns=["a", "b"]))
+    batch = pd.DataFrame(normal(200, 2), columns=["a", "b"])
+    batch["b"] = pd.Categorical(kind * 100) if isinstance(kind[0], str) else kind * 100
+    with pytest.raises(SampleError, match=r"column 'b' holds numbers in the reference and .* in batch 1"):
+        update(state, reference, batch)
+
+
+def test_missing_levels_that_the_reference_lacks_are_refused_in_coded_rows() -> None:
+    rows = pd.DataFrame({"v": normal(300, 1)[:, 0], "kind": ["a", "b", "b"] * 100})
+    reference, state = opened(rows, categories=["kind"])
+    batch = rows.iloc[:200].assign(kind=["a", None] * 100)
+    coded = rows_of(batch, "coded", Selection.checked(categories=["kind"], missing="level"))
+    with pytest.raises(SampleError, match="coded has missing values as levels, and the reference has none"):
+        update(state, reference, coded)
+
+
+def test_what_no_update_could_use_is_refused_at_the_beginning() -> None:
+    rows = normal(200, 1)
+    rows[5, 1] = np.nan
+    with pytest.raises(SampleError, match="nan in row 5, column 1"):
+        opened(rows)
+    with pytest.raises(OptionError, match="device 'tpu' is unknown"):
+        opened(normal(200, 1), device="tpu")
+
+
+def test_names_of_batches_are_text_that_every_file_keeps() -> None:
+    reference, state = opened(normal(200, 1), critic="affine")
+    with pytest.raises(OptionError, match="name is 5; it must be text"):
+        update(state, reference, normal(200, 2), name=5)  # type: ignore[arg-type]
+    _, figures = update(state, reference, normal(200, 2), name="\udcff.csv")
+    assert figures.name == "\\udcff.csv"
+
+
 def test_images() -> None:
     generator = np.random.default_rng(0)
     reference, state = opened(generator.integers(0, 200, (300, 6, 6), dtype=np.uint8), upper="standard")
@@ -274,9 +311,38 @@ def test_files_that_grow_are_warned_of() -> None:
     rows = normal(900, 2)
     reference, state = opened(normal(400, 1))
     _, history = run(reference, state, [rows[:300], rows[300:600], rows[300:]])
-    said = [[warning for warning in figures.warnings if "batch before" in warning] for figures in history]
+    said = [[warning for warning in figures.warnings if "saw before" in warning] for figures in history]
     assert said[:2] == [[], []]
-    assert "150 of 150 held-out rows of the batch before" in said[2][0]
+    assert "also occur in batch 3 (about 100% of update 2)" in said[2][0]
+
+
+def test_rows_of_any_earlier_set_are_known_again() -> None:
+    rows, fresh = normal(900, 2), normal(300, 3)
+    reference, state = opened(normal(400, 1), critic="affine")
+    state, _ = run(reference, state, [rows[:300], rows[300:600], normal(300, 4)])
+    state = MonitorState.from_bytes(state.to_bytes())
+    _, (half, few, new) = run(
+        reference,
+        state,
+        [np.concatenate([rows[:150], fresh[:150]]), np.concatenate([rows[300:309], fresh[150:]]), rows[600:]],
+    )
+    assert any("of update 1" in warning and "update 2" not in warning for warning in half.warnings)
+    assert not any("saw before" in warning for warning in (*few.warnings, *new.warnings))
+    # A reference that was made of batches, and one that differs from the first in a row.
+    for used, words in (
+        (rows[:600], "100% of update 1, 100% of update 2"),
+        (normal(400, 1)[1:], "of the reference of epoch 1"),
+    ):
+        again, _ = opened(used, critic="affine")
+        _, (figures,) = run(again, begin(again, state.options, state), [rows[600:]])
+        assert any(words in warning for warning in figures.warnings)
+
+
+def test_equal_rows_of_discrete_values_are_no_recurrence() -> None:
+    generator = np.random.default_rng(0)
+    reference, state = opened(generator.integers(0, 3, (400, 2)).astype(float), critic="affine")
+    _, history = run(reference, state, [generator.integers(0, 3, (300, 2)).astype(float) for _ in range(2)])
+    assert not any("saw before" in warning for figures in history for warning in figures.warnings)
 
 
 def test_a_column_that_was_constant_in_the_reference_is_warned_of() -> None:

@@ -162,8 +162,8 @@ class LocalMonitors:
             raise RefusalError.of([(name, f"{name} cannot be changed") for name in unknown])
         if body.get("thresholds") is not None:
             thresholds = check_monitor({"thresholds": body["thresholds"]})[0].thresholds
-            history = [each for each in monitor.history if each.epoch == monitor.state.epoch]
-            alarms = alarms_after(history, thresholds, monitor.state.options.tolerance)
+            state = monitor.state
+            alarms = alarms_after(monitor.history, thresholds, state.options.tolerance, epoch=state.epoch)
             with _refused("thresholds"):
                 monitor.state = monitor.state.with_thresholds(thresholds, alarms)
         if body.get("paused") is not None:
