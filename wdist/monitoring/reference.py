@@ -11,12 +11,12 @@ from typing import Any
 from wdist.data.content import content_sha256
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.splits import MINIMUM_ROWS
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.reading import Reading, Selection
-from wdist.errors import OptionError, SampleError
+from wdist.errors import SampleError
 from wdist.estimate import called
 from wdist.monitoring.frame import with_table
-from wdist.monitoring.options import MonitorOptions
-from wdist.witness import WITNESS_COLUMNS
+from wdist.monitoring.options import MonitorOptions, check_column
 
 
 @dataclass
@@ -81,14 +81,3 @@ def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -
             "certify on others"
         )
     return samples
-
-
-def check_column(column: str, columns: list[str]) -> None:
-    """Raise OptionError for a threshold of a column that is none of the reference's."""
-    if column not in columns:
-        if not columns:
-            raise OptionError(
-                f"thresholds: {column!r} cannot have one: columns have figures in tables of at most {WITNESS_COLUMNS}"
-            )
-        known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
-        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known}")

@@ -13,10 +13,12 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from wdist.definitions.alarms import alarms_after
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.monitoring import Thresholds, UpdateFigures
 from wdist.definitions.reading import Selection
 from wdist.definitions.updates import ExportFormat, exported
-from wdist.monitoring.options import MonitorOptions
+from wdist.errors import OptionError
+from wdist.monitoring.options import MonitorOptions, check_column
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding.formats import Format, check_selection
@@ -225,25 +227,20 @@ def check_reference(row: SampleSet, options: dict[str, Any]) -> None:
     """Raise InvalidError if a set cannot be a reference with these options. Reads no values."""
     if row.statistics["constant"]:
         raise InvalidError(f"every row of {called(row)} is the same; nothing can be learned from it", field="reference")
-    try:
-        check_pair(row, row, options)
-    except InvalidError as error:
-        where = "reference" if error.field in ("source", "target") else error.field
-        raise InvalidError(error.detail, field=where) from error
+    check_pair(row, row, options, ("reference", "reference"))
 
 
 def check_thresholds(reference: SampleSet, thresholds: Thresholds) -> None:
-    """Raise InvalidError for a threshold of a column that the reference does not have."""
+    """Raise InvalidError for a threshold of a column that the reference does not have, or that has no figures."""
     if not thresholds.columns:
         return
     is_table = len(reference.shape) == 2
     columns = (names_of(reference) or [str(number) for number in range(reference.shape[1])]) if is_table else []
     for name in thresholds.columns:
-        if name not in columns:
-            known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
-            raise InvalidError(
-                f"there is no column {name!r}; {called(reference)} has {known or 'none'}", field="thresholds.columns"
-            )
+        try:
+            check_column(name, columns if len(columns) <= WITNESS_COLUMNS else [])
+        except OptionError as error:
+            raise InvalidError(str(error), field="thresholds.columns") from error
 
 
 def content_of(row: SampleSet) -> str:
