@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Text, cast, delete, exists, func, select
+from sqlalchemy.orm import Session, defer
 
 from wdist.definitions.alarms import alarms_after
 from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.monitoring import Thresholds, UpdateFigures
 from wdist.definitions.reading import Selection
-from wdist.definitions.updates import ExportFormat, exported
+from wdist.definitions.updates import ExportFormat, columns_of, csv_lines, json_lines
 from wdist.errors import OptionError
 from wdist.monitoring.options import MonitorOptions, check_column
 from wdist_service import tenancy
@@ -46,6 +47,8 @@ class Found:
     row: Monitor
     epoch: MonitorEpoch
     waiting: int
+    last: str | None = None
+    """On a page, the figures of its last update as they are stored; `row` has none then."""
 
 
 class Monitors:
@@ -103,8 +106,12 @@ class Monitors:
             has = MonitorLabel.label == digest_of(tenant_id, key, value), MonitorLabel.monitor_id == Monitor.id
             query = query.where(exists().where(*has))
         with self._database.read() as session:
+            # Figures are not read into objects: pages show what is stored.
+            query = query.options(defer(Monitor.figures, raiseload=True))
             rows, following = tenancy.page(session, query, Monitor, limit, after)
-            return _found(session, tenant_id, rows), following
+            stored = select(Monitor.id, cast(Monitor.figures, Text)).where(Monitor.id.in_([row.id for row in rows]))
+            last = {row[0]: row[1] for row in session.execute(stored)}
+            return [replace(each, last=last[each.row.id]) for each in _found(session, tenant_id, rows)], following
 
     @retried_after_races
     def change(self, tenant_id: str, monitor_id: str, given: MonitorChange, quota: Quota) -> None:
@@ -205,12 +212,13 @@ class Monitors:
         return take
 
     def exported(self, monitor_id: str, format: ExportFormat) -> Iterator[str]:  # noqa: A002
-        """The successful updates of a monitor as text, oldest first, part by part."""
+        """The successful updates of a monitor as text, oldest first, part by part. Never are all of them in memory."""
         if format == "csv":  # its first line names the columns of all updates
-            yield "".join(exported(list(self._history(monitor_id)), format))
-            return
-        for figures in self._history(monitor_id):
-            yield from exported([figures], format)
+            lines = csv_lines(self._history(monitor_id), columns_of(self._history(monitor_id)))
+        else:
+            lines = json_lines(self._history(monitor_id))
+        while part := "".join(islice(lines, _AT_ONCE)):
+            yield part
 
     def _history(self, monitor_id: str) -> Iterator[UpdateFigures]:
         number = 0
@@ -293,11 +301,16 @@ def _bytes(row: Monitor) -> int:
 def _alarm(session: Session, row: Monitor, thresholds: Thresholds) -> None:
     """Find the alarms that are on under new thresholds, and since when."""
     tolerance = session.get_one(MonitorEpoch, (row.id, row.epoch)).options["tolerance"]
-    history: list[UpdateFigures] = []
-    while some := list(_figures(session, row.id, history[-1].number if history else 0, row.epoch)):
-        history += some
-    row.alarms = [alarm.model_dump() for alarm in alarms_after(history, thresholds, tolerance)]
+    row.alarms = [alarm.model_dump() for alarm in alarms_after(_all_figures(session, row), thresholds, tolerance)]
     row.alarms_on = len(row.alarms)
+
+
+def _all_figures(session: Session, row: Monitor) -> Iterator[UpdateFigures]:
+    """Those of all updates of the current epoch, oldest first."""
+    number = 0
+    while some := list(_figures(session, row.id, number, row.epoch)):
+        yield from some
+        number = some[-1].number
 
 
 def _figures(session: Session, monitor_id: str, after: int, epoch: int | None = None) -> Iterator[UpdateFigures]:
