@@ -173,11 +173,31 @@ def test_a_batch_is_refused_whose_rows_or_time_the_series_cannot_take(
     assert monitor(server, made)["updates"] == 4
 
 
-def test_rows_that_came_before_in_another_order_fail_in_words(server: Server, reference: str) -> None:
-    made, rows = create(server, reference), batch(955)
+@pytest.mark.both_stores
+def test_rows_that_came_before_in_another_order_or_type_are_refused_at_once(server: Server, reference: str) -> None:
+    made, rows = create(server, reference), batch(955).astype(np.float32)
+    again = rows[::-1].astype(np.float64)
     first = accepted(send(server, made, rows, 1))
+    while_it_runs = send(server, made, again, 2)
     succeeded(server, made, first)
-    failed = ended(server, made, accepted(send(server, made, rows[::-1].astype(np.float64), 2)))
+    for refused in (while_it_runs, send(server, made, again, 2)):
+        assert refused.status_code == 409, refused.text
+        assert f"the rows of {first}" in refused.json()["detail"]
+    of_reference = send(server, made, normal(900, rows=600)[::-1], 2)
+    assert of_reference.status_code == 409
+    assert "the rows of the reference" in of_reference.json()["detail"]
+    alike = rows.copy()
+    inner = np.argsort(rows[:, 0])[1:-1]
+    alike[inner, 0] = alike[inner[::-1], 0]  # the extremes of every column stay
+    succeeded(server, made, accepted(send(server, made, alike, 2)))
+    assert monitor(server, made)["updates"] == 2
+
+
+def test_rows_that_only_the_trainer_can_know_again_fail_in_words(server: Server, reference: str) -> None:
+    made, rows = create(server, reference), batch(956)
+    succeeded(server, made, accepted(send(server, made, rows, 1)))
+    server.write("UPDATE monitor_updates SET outline = 'another' WHERE monitor_id = :id", id=made)
+    failed = ended(server, made, accepted(send(server, made, rows[::-1], 2)))
     assert (failed["status"], failed["error"]["type"]) == ("failed", "repeated_batch_error")
     assert "update 1" in failed["error"]["message"]
     assert monitor(server, made)["updates"] == 1

@@ -84,6 +84,7 @@ async def update_monitor(
         given = await _named(request, sending)
     else:
         given = await _received(request, services, caller, monitor_id, sending, repr_digest, idempotency_key)
+    await services.executors["storage"].run(services[Updates].check_rows, caller.tenant_id, monitor_id, given)
     submit = services[Updates].submit
     update = await services.executors["writes"].run(
         submit, caller.tenant_id, monitor_id, given, idempotency_key, caller.quota

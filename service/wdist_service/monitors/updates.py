@@ -19,12 +19,14 @@ from wdist_service.estimates.checks import check_pair
 from wdist_service.estimates.cost import job_seconds
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.monitors.repeats import outline_of, refuse_repeated
 from wdist_service.monitors.schemas import UpdateRequest
 from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.ends import last_in_chain
 from wdist_service.sample_sets.columns import called
+from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Monitor, MonitorEpoch, MonitorUpdate, SampleSet, Status
 
 LEAST_ROWS = 100
@@ -33,9 +35,10 @@ LEAST_ROWS = 100
 class Updates:
     """The updates of all monitors."""
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
         self._database = database
         self._queue = queue
+        self._storage = storage
 
     @retried_after_races
     def submit(
@@ -72,11 +75,16 @@ class Updates:
             row = MonitorUpdate(
                 id=new_id(MonitorUpdate.prefix), tenant_id=tenant_id, status=Status.QUEUED, priority="normal",
                 created_at=time.time(), attempt=1, failures=0, monitor_id=monitor.id, epoch=monitor.epoch,
-                sample_set_id=batch.id, name=batch.name, content=content, at=given.at, cost_seconds=cost,
+                sample_set_id=batch.id, name=batch.name, content=content, outline=outline_of(batch),
+                at=given.at, cost_seconds=cost,
                 idempotency_key=key, request_digest=digest, waits_for=last_in_chain(session, _updates_of(monitor)),
             )  # fmt: skip
             owners.submit(session, self._queue, [row])
             return row
+
+    def check_rows(self, tenant_id: str, monitor_id: str, given: UpdateRequest) -> None:
+        """Raise ConflictError for rows that the monitor has seen in another order. It may read files."""
+        refuse_repeated(self._database, self._storage, tenant_id, monitor_id, given.batch)
 
     def check_open(self, monitor: Monitor) -> None:
         """Raise ConflictError for a monitor that takes no batches."""
