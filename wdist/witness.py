@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.inference.simultaneous import column_lower_bounds
 from wdist.rounding import UNIT_ROUNDOFF
 from wdist.transport.exact import one_dimensional_w1
@@ -26,8 +27,6 @@ Indices = NDArray[np.int64]
 BINS = 40
 COLUMN_ROWS = 100_000  # rows a side for the one-dimensional distances of the columns
 SLOPE_ROWS = 5_000  # test rows a side for the attribution to columns
-# Wider tables get no figures per column: each bound needs a fit of its own, and at error / 200 it says little.
-WITNESS_COLUMNS = 200
 
 Coordinate = Callable[[Values], Values]
 """A 1-Lipschitz function of rows, (n, D) -> (n,), that depends on one column of a table."""

@@ -124,7 +124,7 @@ def build_services(settings: Settings) -> Services:
         evaluator,
         Evaluations(database, queue, storage, settings),
         Monitors(database, queue, storage),
-        Updates(database, queue),
+        Updates(database, queue, storage),
         Retention(database, storage, sets, settings.retention),
         RateLimiter(),
         Webhooks(database, queue, settings),

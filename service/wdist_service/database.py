@@ -156,7 +156,7 @@ def _sqlite_engine(url: str) -> Engine:
     # isolation_level None: the driver begins no transactions by itself; `_begin` below does.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
-        pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=_json,
+        pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=read_json,
     )  # fmt: skip
 
     event.listen(engine, "connect", _set_pragmas)
@@ -200,12 +200,12 @@ def _server_engine(url: str, idle: int = 3) -> Engine:
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
     return create_engine(
-        url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, json_deserializer=_json,
+        url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, json_deserializer=read_json,
         connect_args={"options": options},
     )  # fmt: skip
 
 
-def _json(stored: str) -> Any:
+def read_json(stored: str) -> Any:
     """What a JSON column holds; None, and an error in the log, if that is no JSON: one damaged row blocks no list."""
     try:
         return json.loads(stored)

@@ -70,3 +70,28 @@ def test_an_update_that_is_canceled_while_it_runs_leaves_its_place(
     assert (monitor(server, made)["updates"], monitor(server, made)["waiting"]) == (0, 0)
     assert accepted(send(server, made, batch(1200), 0))
     assert server.client.delete(f"/v1/monitors/{made}").status_code == 204
+
+
+@pytest.mark.slow
+def test_an_update_that_kills_its_trainer_every_time_fails_and_the_next_goes_on(
+    own_server: Callable[..., Server],
+) -> None:
+    server = own_server()
+    made = create(server, server.upload(normal(900, rows=600)), update_steps=1_000_000)
+    sent = [accepted(send(server, made, batch(1300 + t), t)) for t in range(3)]
+    succeeded(server, made, sent[0])
+    deadline = time.monotonic() + 180
+    killed: set[int] = set()
+    while (found := update(server, made, sent[1]))["status"] != "failed":
+        assert time.monotonic() < deadline, f"{found}; log: {server.log_end()}"
+        if found["progress"] and found["attempt"] not in killed:
+            killed.add(found["attempt"])
+            server.signal("trainer")
+        time.sleep(0.05)
+    assert found["error"]["type"] == "trainer_died"
+    while update(server, made, sent[2])["status"] != "running":
+        assert time.monotonic() < deadline, server.log_end()
+        time.sleep(0.05)
+    server.client.post(f"/v1/monitors/{made}/updates/{sent[2]}/cancel")
+    assert ended(server, made, sent[2])["status"] == "canceled"
+    assert monitor(server, made)["updates"] == 1

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import pytest
 from errands_bench import Bells
 from sqlalchemy import select, update
 
@@ -185,6 +186,7 @@ def test_real_workers_try_again_until_somebody_hears(bells: Bells) -> None:
     assert bells.rings().count((job_id, 3)) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_no_errand_and_an_ending_one_gives_them_back(bells: Bells) -> None:
     with bells.worker() as first:
         held = bells.ring(seconds=60)

@@ -16,6 +16,14 @@ def default_steps(train_rows: int) -> int:
     return int(min(2000, max(200, 45 * train_rows / BATCH_ROWS)))
 
 
+WARM_SHARE = 4  # an update of a monitor takes a quarter of the steps of a critic that is trained from its start
+
+
+def warm_steps(train_rows: int) -> int:
+    """Steps of training on from the last critic of a monitor, when the caller sets none."""
+    return max(1, default_steps(train_rows) // WARM_SHARE)
+
+
 def dense_size(dimension: int) -> tuple[int, int]:
     """Width and depth of a dense net for rows of this dimension: narrow and deep for tables, wide for everything else.
 

@@ -18,6 +18,9 @@ from typing_extensions import TypedDict  # pydantic cannot read typing's before 
 METHOD_VERSION = 2
 """The version of the statistics: what is computed from scores, and in which order. docs/stability.md says more."""
 
+WITNESS_COLUMNS = 200
+"""Wider tables get no figures by column: each bound needs a fit of its own, and at error / 200 it says little."""
+
 
 def _figure(
     description: str,

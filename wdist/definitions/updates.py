@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def exported(updates: Sequence[UpdateFigures], format: ExportFormat) -> Iterator[str]:  # noqa: A002 - as users call it
     """The updates as text, line by line, each with its end: CSV has one row for each update, JSON lines an object."""
-    return csv_lines(updates) if format == "csv" else json_lines(updates)
+    return csv_lines(updates, columns_of(updates)) if format == "csv" else json_lines(updates)
 
 
 def json_lines(updates: Iterable[UpdateFigures]) -> Iterator[str]:
@@ -33,13 +33,17 @@ def json_lines(updates: Iterable[UpdateFigures]) -> Iterator[str]:
         yield json.dumps(update.model_dump(mode="json"), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def csv_lines(updates: Sequence[UpdateFigures]) -> Iterator[str]:
-    """A header, and one row for each update (RFC 4180, but for LF at the ends of lines).
+def columns_of(updates: Iterable[UpdateFigures]) -> list[str]:
+    """The columns that any of the updates lists."""
+    return list(dict.fromkeys(column.name for update in updates for column in update.columns))
+
+
+def csv_lines(updates: Iterable[UpdateFigures], columns: Sequence[str]) -> Iterator[str]:
+    """A header, and one row for each update (RFC 4180, but for LF at the ends of lines). columns: of `columns_of`.
 
     Each column of the monitored table has a column here, with the lower bound of its own distance; where an update
     does not list it, the cell is empty. Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    columns = list(dict.fromkeys(column.name for update in updates for column in update.columns))
     yield _line([
         *_PLAIN, "train_rows", "select_rows", "test_rows", *_FIGURES, "change", "change_lower_bound", "alarms", *_LAST,
         "warnings", *(_COLUMN + name for name in columns),

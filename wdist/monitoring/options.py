@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from wdist.definitions.arguments import MonitorArguments
 from wdist.definitions.docstrings import shows_fields
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.forms import words
 from wdist.definitions.monitoring import Thresholds
 from wdist.definitions.reading import Reading
@@ -109,3 +110,14 @@ def takes_monitor_options(function: F) -> F:
     The lines `{options}` and `{reading}` of the docstring become one entry a field.
     """
     return shows_fields(function, MonitorArguments, options=MonitorOptions, reading=Reading)
+
+
+def check_column(column: str, columns: list[str]) -> None:
+    """Raise OptionError for a threshold of a column that is none of the reference's."""
+    if column not in columns:
+        if not columns:
+            raise OptionError(
+                f"thresholds: {column!r} cannot have one: columns have figures in tables of at most {WITNESS_COLUMNS}"
+            )
+        known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
+        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known}")

@@ -14,12 +14,12 @@ from wdist.data.content import Content, content_of
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.sources.advice import in_flags
 from wdist.data.splits import MINIMUM_ROWS
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.reading import Reading, Selection
-from wdist.errors import OptionError, SampleError
+from wdist.errors import SampleError
 from wdist.estimate import called
 from wdist.monitoring.frame import with_table
-from wdist.monitoring.options import MonitorOptions
-from wdist.witness import WITNESS_COLUMNS
+from wdist.monitoring.options import MonitorOptions, check_column
 
 
 @dataclass
@@ -108,14 +108,3 @@ def read_as_reference() -> Iterator[None]:
 def printable(text: str) -> str:
     r"""Text that every file keeps: half a surrogate, as in names of files that are not UTF-8, becomes \udcff."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def check_column(column: str, columns: list[str]) -> None:
-    """Raise OptionError for a threshold of a column that is none of the reference's."""
-    if column not in columns:
-        if not columns:
-            raise OptionError(
-                f"thresholds: {column!r} cannot have one: columns have figures in tables of at most {WITNESS_COLUMNS}"
-            )
-        known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
-        raise OptionError(f"thresholds: there is no column {column!r}; the reference has {known}")

@@ -30,8 +30,7 @@ from wdist.durable import replace_file
 from wdist.errors import WdistError
 from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
-from wdist.monitoring.options import MonitorOptions
-from wdist.monitoring.reference import check_column
+from wdist.monitoring.options import MonitorOptions, check_column
 
 FORMAT: Final = 1
 PREVIOUS_ROWS: Final = 20_000

@@ -11,7 +11,7 @@ import torch
 
 from wdist.certify import unit_in_words
 from wdist.critics.base import CriticConfig, FittedConfig
-from wdist.critics.cost import default_steps
+from wdist.critics.cost import warm_steps
 from wdist.data.checks import (
     check_pair,
     check_scaled,
@@ -44,7 +44,6 @@ from wdist.training.progress import Progress, Reporter
 from wdist.training.selection import Candidate, CriticSelection
 
 RECURRING, MOST_SHOWN = 0.1, 3  # share of an earlier set's rows that is told; how many sets are named
-WARM_SHARE = 4  # an update takes a quarter of the steps of a critic that is trained from its start
 PAUSED = (
     "the monitor was paused in this epoch: the bounds of the series hold if its results did not decide the pause; else "
     "begin a new epoch"
@@ -269,7 +268,7 @@ def _trained(state: MonitorState, pair: SamplePair, reporter: Reporter) -> Criti
         selection = CriticSelection(pair, configs, Budget(options.steps, None), reporter)
     else:
         fitted = [config for config in configs if isinstance(config, FittedConfig)]
-        steps = options.update_steps or max(1, default_steps(rows) // WARM_SHARE)
+        steps = options.update_steps or warm_steps(rows)
         weights = {name: torch.from_numpy(each) for name, each in warm.weights.items()}
         selection = CriticSelection(pair, [*fitted, warm.config], Budget(steps, None), reporter, warm=weights)
     selection.run()

@@ -51,9 +51,14 @@ def _schema(row: SampleSet, other: SampleSet) -> TableSchema:
     return TableSchema.of_numbers(names_of(row) or coded.names)
 
 
-def check_pair(source: SampleSet, target: SampleSet, options: dict[str, Any]) -> None:
-    """Raise InvalidError if two sets cannot be compared with these options. Reads no values."""
-    for side, row in (("source", source), ("target", target)):
+def check_pair(
+    source: SampleSet, target: SampleSet, options: dict[str, Any], sides: tuple[str, str] = ("source", "target"),
+) -> None:  # fmt: skip
+    """Raise InvalidError if two sets cannot be compared with these options. Reads no values.
+
+    sides: what the request calls the two. Errors about both of them name the second.
+    """
+    for side, row in zip(sides, (source, target), strict=True):
         if row.rows < MINIMUM_ROWS:
             raise InvalidError(
                 f"{called(row)} has {row.rows} rows; at least {MINIMUM_ROWS} are needed to train on some and "
@@ -63,26 +68,26 @@ def check_pair(source: SampleSet, target: SampleSet, options: dict[str, Any]) ->
     try:
         encoding = encoding_of(source, target)
     except SampleError as error:
-        raise InvalidError(str(error), field="target") from error
-    one = _opened("source", source, encoding, options)
-    other = _opened("target", target, encoding, options)
+        raise InvalidError(str(error), field=sides[1]) from error
+    one = _opened(sides[0], source, encoding, options)
+    other = _opened(sides[1], target, encoding, options)
     if one.row_shape != other.row_shape:
         raise InvalidError(
-            f"source has rows of shape {one.row_shape} and target of {other.row_shape}; give both the same columns "
-            "in the same order",
-            field="target",
+            f"{sides[0]} has rows of shape {one.row_shape} and {sides[1]} of {other.row_shape}; give both the same "
+            "columns in the same order",
+            field=sides[1],
         )
     _check_options(one, encoding, options)
     if one.is_image and (one.divisor != other.divisor):
         raise InvalidError(
-            f"source is {one.dtype} and target is {other.dtype}: uint8 images are divided by 255 and others are "
-            "not; convert both to the same type and range",
-            field="target",
+            f"{sides[0]} is {one.dtype} and {sides[1]} is {other.dtype}: uint8 images are divided by 255 and others "
+            "are not; convert both to the same type and range",
+            field=sides[1],
         )
     if source.statistics["constant"] and target.statistics["constant"] and (
         source.statistics["columns"] == target.statistics["columns"]
     ) and source.statistics["mean"] == target.statistics["mean"]:  # fmt: skip
-        raise InvalidError("every row of both sets is the same; there is nothing to compare", field="target")
+        raise InvalidError("every row of both sets is the same; there is nothing to compare", field=sides[1])
 
 
 def _opened(side: str, row: SampleSet, encoding: Encoding | None, options: dict[str, Any]) -> OpenedSet:

@@ -14,6 +14,7 @@ from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
+from wdist_service.monitors.listing import monitor_json
 from wdist_service.monitors.schemas import EpochRequest, MonitorChange, MonitorRequest, MonitorView, monitor_view
 from wdist_service.monitors.service import Monitors
 
@@ -64,8 +65,7 @@ def list_monitors(
     pairs = [(key, value) for key, _, value in (label.partition(":") for label in metadata or ())]
     found, following = services[Monitors].page(caller.tenant_id, pairs, alarm, limit, after)
     known = {each.row.id: each for each in found}
-    rows = [each.row for each in found]
-    return page_of(rows, lambda row: monitor_view.json(row, known[row.id].epoch, known[row.id].waiting), following)
+    return page_of([each.row for each in found], lambda row: monitor_json(known[row.id]), following)
 
 
 @router.get("/{monitor_id}", responses=responses(404, 422))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from wdist_service.text import LINE
 
 _REFERENCE, _BATCH = "ss_01jd3v5q3k8e9x7w2m4n6p8r0t", "ss_01jd3v5zz0c2e4g6j8m0p2r4t6"
 _MAX_THRESHOLDS = 1_000
+_ZONE = re.compile(r" (\d\d:?\d\d)$")
 GivenName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE)]
 
 
@@ -28,15 +30,23 @@ def _time(given: Any) -> float | str | None:
 
 
 def _time_as_text(given: Any) -> float | str | None:
-    """The time in a parameter, where all is text: a number, unless it is a date as 20261130."""
+    """The time in a parameter, where all is text: a number, unless it is a date as 20261130.
+
+    A plus sign that was not encoded has become a space, as in 2026-11-30T08:00 01:00.
+    """
     try:
         return checked_time(given)
     except OptionError:
-        try:
-            return checked_time(float(given))
-        except (TypeError, ValueError):
-            pass
+        for meant in (float, _with_plus):
+            try:
+                return checked_time(meant(given))
+            except (TypeError, ValueError, OptionError):
+                continue
         raise
+
+
+def _with_plus(given: str) -> str:
+    return _ZONE.sub(r"+\1", given)
 
 
 At = Annotated[float | str, BeforeValidator(_time)]

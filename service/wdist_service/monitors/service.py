@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Text, cast, delete, exists, func, select
+from sqlalchemy.orm import Session, defer
 
 from wdist.definitions.alarms import alarms_after
+from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.monitoring import Thresholds, UpdateFigures
 from wdist.definitions.reading import Selection
-from wdist.definitions.updates import ExportFormat, exported
-from wdist.monitoring.options import MonitorOptions
+from wdist.definitions.updates import ExportFormat, columns_of, csv_lines, json_lines
+from wdist.errors import OptionError
+from wdist.monitoring.options import MonitorOptions, check_column
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.decoding.formats import Format, check_selection
@@ -44,6 +47,8 @@ class Found:
     row: Monitor
     epoch: MonitorEpoch
     waiting: int
+    last: str | None = None
+    """On a page, the figures of its last update as they are stored; `row` has none then."""
 
 
 class Monitors:
@@ -101,8 +106,12 @@ class Monitors:
             has = MonitorLabel.label == digest_of(tenant_id, key, value), MonitorLabel.monitor_id == Monitor.id
             query = query.where(exists().where(*has))
         with self._database.read() as session:
+            # Figures are not read into objects: pages show what is stored.
+            query = query.options(defer(Monitor.figures, raiseload=True))
             rows, following = tenancy.page(session, query, Monitor, limit, after)
-            return _found(session, tenant_id, rows), following
+            stored = select(Monitor.id, cast(Monitor.figures, Text)).where(Monitor.id.in_([row.id for row in rows]))
+            last = {row[0]: row[1] for row in session.execute(stored)}
+            return [replace(each, last=last[each.row.id]) for each in _found(session, tenant_id, rows)], following
 
     @retried_after_races
     def change(self, tenant_id: str, monitor_id: str, given: MonitorChange, quota: Quota) -> None:
@@ -203,12 +212,13 @@ class Monitors:
         return take
 
     def exported(self, monitor_id: str, format: ExportFormat) -> Iterator[str]:  # noqa: A002
-        """The successful updates of a monitor as text, oldest first, part by part."""
+        """The successful updates of a monitor as text, oldest first, part by part. Never are all of them in memory."""
         if format == "csv":  # its first line names the columns of all updates
-            yield "".join(exported(list(self._history(monitor_id)), format))
-            return
-        for figures in self._history(monitor_id):
-            yield from exported([figures], format)
+            lines = csv_lines(self._history(monitor_id), columns_of(self._history(monitor_id)))
+        else:
+            lines = json_lines(self._history(monitor_id))
+        while part := "".join(islice(lines, _AT_ONCE)):
+            yield part
 
     def _history(self, monitor_id: str) -> Iterator[UpdateFigures]:
         number = 0
@@ -225,25 +235,20 @@ def check_reference(row: SampleSet, options: dict[str, Any]) -> None:
     """Raise InvalidError if a set cannot be a reference with these options. Reads no values."""
     if row.statistics["constant"]:
         raise InvalidError(f"every row of {called(row)} is the same; nothing can be learned from it", field="reference")
-    try:
-        check_pair(row, row, options)
-    except InvalidError as error:
-        where = "reference" if error.field in ("source", "target") else error.field
-        raise InvalidError(error.detail, field=where) from error
+    check_pair(row, row, options, ("reference", "reference"))
 
 
 def check_thresholds(reference: SampleSet, thresholds: Thresholds) -> None:
-    """Raise InvalidError for a threshold of a column that the reference does not have."""
+    """Raise InvalidError for a threshold of a column that the reference does not have, or that has no figures."""
     if not thresholds.columns:
         return
     is_table = len(reference.shape) == 2
     columns = (names_of(reference) or [str(number) for number in range(reference.shape[1])]) if is_table else []
     for name in thresholds.columns:
-        if name not in columns:
-            known = ", ".join(map(repr, columns[:10])) + (", ..." if len(columns) > 10 else "")
-            raise InvalidError(
-                f"there is no column {name!r}; {called(reference)} has {known or 'none'}", field="thresholds.columns"
-            )
+        try:
+            check_column(name, columns if len(columns) <= WITNESS_COLUMNS else [])
+        except OptionError as error:
+            raise InvalidError(str(error), field="thresholds.columns") from error
 
 
 def content_of(row: SampleSet) -> str:
@@ -296,11 +301,17 @@ def _bytes(row: Monitor) -> int:
 def _alarm(session: Session, row: Monitor, thresholds: Thresholds) -> None:
     """Find the alarms that are on under new thresholds, and since when."""
     tolerance = session.get_one(MonitorEpoch, (row.id, row.epoch)).options["tolerance"]
-    history: list[UpdateFigures] = []
-    while some := list(_figures(session, row.id, history[-1].number if history else 0, row.epoch)):
-        history += some
+    history = _all_figures(session, row)
     row.alarms = [alarm.model_dump() for alarm in alarms_after(history, thresholds, tolerance, epoch=row.epoch)]
     row.alarms_on = len(row.alarms)
+
+
+def _all_figures(session: Session, row: Monitor) -> Iterator[UpdateFigures]:
+    """Those of all updates of the current epoch, oldest first."""
+    number = 0
+    while some := list(_figures(session, row.id, number, row.epoch)):
+        yield from some
+        number = some[-1].number
 
 
 def _figures(session: Session, monitor_id: str, after: int, epoch: int | None = None) -> Iterator[UpdateFigures]:

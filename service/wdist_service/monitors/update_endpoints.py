@@ -83,7 +83,8 @@ async def update_monitor(
     if _kind_of(request) == _JSON and sending.format is None:
         given = await _named(request, sending)
     else:
-        given = await _received(request, services, caller, monitor_id, sending, repr_digest)
+        given = await _received(request, services, caller, monitor_id, sending, repr_digest, idempotency_key)
+    await services.executors["storage"].run(services[Updates].check_rows, caller.tenant_id, monitor_id, given)
     submit = services[Updates].submit
     update = await services.executors["writes"].run(
         submit, caller.tenant_id, monitor_id, given, idempotency_key, caller.quota
@@ -129,12 +130,19 @@ async def _named(request: Request, sending: SendingBatch) -> UpdateRequest:
 
 
 async def _received(
-    request: Request, services: Services, caller: Caller, monitor_id: str, sending: SendingBatch, digest: str | None
+    request: Request,
+    services: Services,
+    caller: Caller,
+    monitor_id: str,
+    sending: SendingBatch,
+    digest: str | None,
+    key: str | None,
 ) -> UpdateRequest:
     """Store the body as a sample set, and name it as the batch."""
     kind = formats.choose(request.headers.get("content-type"), sending.format, sending.filename)
     found = await services.executors["reads"].run(services[Monitors].get, caller.tenant_id, monitor_id)
-    services[Updates].check_open(found.row)  # before a body comes that could only be refused
+    if key is None:  # with one, this may be a request that was accepted before
+        services[Updates].check_open(found.row)  # before a body comes that could only be refused
     take = sending.selection
     if not sending.model_fields_set & set(Selection.model_fields):
         reading = services[Monitors].reading_of

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from wdist.critics.cost import warm_steps
 from wdist.data.columns import check_names
+from wdist.data.splits import TRAIN_SHARE
 from wdist.definitions.times import checked_time
 from wdist.errors import OptionError, SampleError
 from wdist_service import tenancy
@@ -17,12 +20,14 @@ from wdist_service.estimates.checks import check_pair
 from wdist_service.estimates.cost import job_seconds
 from wdist_service.ids import new_id
 from wdist_service.keys.quotas import Quota, admit_jobs
+from wdist_service.monitors.repeats import outline_of, refuse_repeated
 from wdist_service.monitors.schemas import UpdateRequest
 from wdist_service.monitors.service import content_of
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.ends import last_in_chain
 from wdist_service.sample_sets.columns import called, names_of
+from wdist_service.storage.files import Storage
 from wdist_service.tables import ACTIVE, Monitor, MonitorEpoch, MonitorUpdate, SampleSet, Status
 
 LEAST_ROWS = 100
@@ -31,9 +36,10 @@ LEAST_ROWS = 100
 class Updates:
     """The updates of all monitors."""
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, queue: Queue, storage: Storage) -> None:
         self._database = database
         self._queue = queue
+        self._storage = storage
 
     @retried_after_races
     def submit(
@@ -49,25 +55,37 @@ class Updates:
         with self._database.write() as session:
             digest = given.digest(monitor_id) if key is not None else None
             digests = () if digest is None else (digest,)
-            if (earlier := tenancy.accepted_before(session, MonitorUpdate, tenant_id, key, digests)) is not None:
+
+            def accepted() -> MonitorUpdate | None:
+                return tenancy.accepted_before(session, MonitorUpdate, tenant_id, key, digests)
+
+            if (earlier := accepted()) is not None:
                 return earlier
-            # Requests for one monitor wait for each other here, whichever replica they came to.
+            # Requests for one monitor wait for each other here, whichever replica they came to. So the same request may
+            # have been accepted in the meantime.
             monitor = tenancy.find(session, Monitor, tenant_id, monitor_id, lock="update")
+            if (earlier := accepted()) is not None:
+                return earlier
             batch = tenancy.find(session, SampleSet, tenant_id, given.batch, "batch", "share")
             self.check_open(monitor)
             content = content_of(batch)
             self._check_order(session, monitor, batch, content, given)
             epoch = session.get_one(MonitorEpoch, (monitor.id, monitor.epoch))
-            cost = self._check_batch(session, tenant_id, epoch, batch)
+            cost = self._check_batch(session, monitor, epoch, batch)
             admit_jobs(session, tenant_id, quota, [cost], time.time())
             row = MonitorUpdate(
                 id=new_id(MonitorUpdate.prefix), tenant_id=tenant_id, status=Status.QUEUED, priority="normal",
                 created_at=time.time(), attempt=1, failures=0, monitor_id=monitor.id, epoch=monitor.epoch,
-                sample_set_id=batch.id, name=batch.name, content=content, at=given.at, cost_seconds=cost,
+                sample_set_id=batch.id, name=batch.name, content=content, outline=outline_of(batch),
+                at=given.at, cost_seconds=cost,
                 idempotency_key=key, request_digest=digest, waits_for=last_in_chain(session, _updates_of(monitor)),
             )  # fmt: skip
             owners.submit(session, self._queue, [row])
             return row
+
+    def check_rows(self, tenant_id: str, monitor_id: str, given: UpdateRequest) -> None:
+        """Raise ConflictError for rows that the monitor has seen in another order. It may read files."""
+        refuse_repeated(self._database, self._storage, tenant_id, monitor_id, given.batch)
 
     def check_open(self, monitor: Monitor) -> None:
         """Raise ConflictError for a monitor that takes no batches."""
@@ -107,9 +125,9 @@ class Updates:
                 which = "" if earlier is None else f" ({earlier.id})"
                 raise ConflictError(f"{error}{which}", field="at") from error
 
-    def _check_batch(self, session: Session, tenant_id: str, epoch: MonitorEpoch, batch: SampleSet) -> float:
+    def _check_batch(self, session: Session, monitor: Monitor, epoch: MonitorEpoch, batch: SampleSet) -> float:
         """Raise InvalidError for a batch that cannot be compared. Returns the estimated seconds of the update."""
-        reference = tenancy.find(session, SampleSet, tenant_id, epoch.reference_id, "reference")
+        reference = tenancy.find(session, SampleSet, monitor.tenant_id, epoch.reference_id, "reference")
         if batch.rows < LEAST_ROWS:
             raise InvalidError(f"{called(batch)} has {batch.rows} rows; a batch needs {LEAST_ROWS}", field="batch")
         naming = f"by PUT /v1/sample-sets/{batch.id}/columns"
@@ -117,12 +135,10 @@ class Updates:
             check_names(
                 names_of(reference), names_of(batch), "the reference", called(batch), is_fixed=True, naming=naming
             )
-            check_pair(reference, batch, epoch.options)
         except SampleError as error:
             raise InvalidError(str(error), field="batch") from error
-        except InvalidError as error:
-            raise InvalidError(error.detail, field="batch") from error
-        return job_seconds(reference, batch, epoch.options)
+        check_pair(reference, batch, epoch.options, ("reference", "batch"))
+        return job_seconds(reference, batch, _budget(session, monitor, epoch, reference, batch))
 
     def find(self, tenant_id: str, monitor_id: str, update_id: str) -> MonitorUpdate:
         """One update of one monitor. Raises NotFoundError."""
@@ -159,6 +175,20 @@ def find(
     if row.monitor_id != monitor_id:
         raise tenancy.missing(MonitorUpdate, update_id)
     return row
+
+
+def _budget(
+    session: Session, monitor: Monitor, epoch: MonitorEpoch, reference: SampleSet, batch: SampleSet
+) -> dict[str, Any]:  # fmt: skip
+    """The options with the steps that an update will take: all but the first of an epoch train on from the last."""
+    earlier = select(MonitorUpdate.job_id).where(
+        MonitorUpdate.monitor_id == monitor.id, MonitorUpdate.epoch == epoch.number,
+        MonitorUpdate.status.in_((*ACTIVE, Status.SUCCEEDED)),
+    )  # fmt: skip
+    if session.execute(earlier.limit(1)).first() is None:
+        return epoch.options
+    rows = int(TRAIN_SHARE * min(reference.rows, batch.rows))
+    return epoch.options | {"steps": epoch.options.get("update_steps") or warm_steps(rows)}
 
 
 def _updates_of(monitor: Monitor) -> Select[str]:

@@ -76,6 +76,7 @@ class MonitorUpdate(Job):
     __table_args__ = (
         Index("ix_monitor_updates_monitor", "monitor_id", "id"),
         Index("ix_monitor_updates_content", "monitor_id", "content"),
+        Index("ix_monitor_updates_outline", "monitor_id", "outline"),
         Index("ix_monitor_updates_sample_set", "sample_set_id"),
     )
 
@@ -85,6 +86,7 @@ class MonitorUpdate(Job):
     sample_set_id: Mapped[str] = mapped_column(String(40))
     name: Mapped[str | None] = mapped_column(String(200))  # of the batch
     content: Mapped[str] = mapped_column(String(64))  # of the batch: one that was accepted before is refused
+    outline: Mapped[str] = mapped_column(String(64))  # of the batch (monitors/repeats.py)
     at: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)  # a number, ISO 8601 text, or None
     number: Mapped[int | None]  # once it has succeeded
     figures: Mapped[dict[str, Any] | None]

@@ -75,6 +75,7 @@ def _create_updates(json: sa.JSON) -> None:
         sa.Column("sample_set_id", sa.String(40), nullable=False),
         sa.Column("name", sa.String(200), nullable=True),
         sa.Column("content", sa.String(64), nullable=False),
+        sa.Column("outline", sa.String(64), nullable=False),
         sa.Column("at", json, nullable=True),
         sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("figures", json, nullable=True),
@@ -86,4 +87,5 @@ def _create_updates(json: sa.JSON) -> None:
     )
     op.create_index("ix_monitor_updates_monitor", "monitor_updates", ["monitor_id", "id"])
     op.create_index("ix_monitor_updates_content", "monitor_updates", ["monitor_id", "content"])
+    op.create_index("ix_monitor_updates_outline", "monitor_updates", ["monitor_id", "outline"])
     op.create_index("ix_monitor_updates_sample_set", "monitor_updates", ["sample_set_id"])
