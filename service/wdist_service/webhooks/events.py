@@ -16,11 +16,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wdist_service.database import clock_of
 from wdist_service.http.schemas import rfc3339
 from wdist_service.ids import new_id
 from wdist_service.queue.owners import submit_errands
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.text import mended
+from wdist_service.webhooks.resting import rest_of
 
 MOST_BYTES = 256 * 1024  # of a body with rows; without them it is a few kilobytes
 
@@ -74,12 +76,15 @@ def body_of(type_: str, seconds: float, data: dict[str, Any]) -> str:
 
 
 def deliver(session: Session, webhook: Webhook, event_id: str, type_: str, body: str) -> Delivery:
-    """Queue one event for one webhook. One that answers slowly holds up no other: it has a lane of its own."""
+    """Queue one event for one webhook, for now or for the end of its rest.
+
+    One that answers slowly holds up no other: it has a lane of its own.
+    """
     row = Delivery(
         id=new_id(Delivery.prefix), tenant_id=webhook.tenant_id, webhook_id=webhook.id, event_id=event_id,
         event_type=type_, body=body, place=0, requests=0, log=[], lane=webhook.id,
     )  # fmt: skip
-    submit_errands(session, [row])
+    submit_errands(session, [row], rest_of(webhook, clock_of(session)))
     return row
 
 

@@ -16,6 +16,7 @@ from wdist_service.queue.kinds import Errand, ErrandKind, Outcome, UnworkableErr
 from wdist_service.settings import SettingsError
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.webhooks.disabling import disable
+from wdist_service.webhooks.resting import rest, rest_of, wake
 from wdist_service.webhooks.secrets import secret_of, signature, valid_salts
 from wdist_service.webhooks.sending import SECONDS, SendingError, post
 
@@ -26,6 +27,7 @@ DISABLED_AFTER = 5 * 86_400.0  # seconds in which nothing has arrived
 _GONE = 410
 _LONGEST_REST = 300.0  # of a receiver that does not answer; Retry-After may ask for more
 _OVERLOADED = frozenset({429, 502, 503, 504})
+_MOST_FAILURES = 5  # in a row, before a receiver rests whatever it answers
 _LOG_ENTRIES = 30
 
 
@@ -43,7 +45,7 @@ class DeliveryKind(ErrandKind[Delivery]):
         options = {
             "url": webhook.url, "webhook": webhook.id, "salts": valid_salts(webhook, now),
             "secret_print": secret_print(session), "event": job.event_id, "body": job.body, "place": job.place,
-            "rest": max(0.0, (webhook.resting_until or 0.0) - now),
+            "rest": rest_of(webhook, now), "claimed_at": now,
         }  # fmt: skip
         return Work(options, {})
 
@@ -53,13 +55,15 @@ class DeliveryKind(ErrandKind[Delivery]):
         if errand.should_stop():
             return Outcome({}, _error("the worker is shutting down"), 0.0)
         if given["rest"] > 0:
-            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), _jittered(given["rest"]))
+            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), given["rest"])
         try:
             server_secret = read_secret(errand.settings, given["secret_print"])
         except SettingsError as error:
             reason = f"this worker cannot sign: {error} (WDIST_SERVER_SECRET_FILE)"
             return _failed(given["place"], _entry(time.time(), 0.0, None, reason), is_receivers=False)
-        return _sent(errand, server_secret)
+        outcome = _sent(errand, server_secret)
+        outcome.values["claimed_at"] = given["claimed_at"]
+        return outcome
 
     def tried(self, session: Session, job: Delivery, outcome: Outcome) -> None:
         """Note a request in the log of the delivery, and what it says of the receiver."""
@@ -125,16 +129,19 @@ def _noted(
 
 def _note(session: Session, webhook: Webhook, values: dict[str, Any], now: float) -> None:
     """Note on a webhook what a request to it says of its receiver, and disable it where nothing arrives any more."""
+    claimed_at = values["claimed_at"]
     status, reason = values["entry"]["status"], values["entry"]["reason"]
     if reason is None:
-        webhook.failing_since, webhook.failures, webhook.resting_until = None, 0, None
-        webhook.succeeded_at = now
+        webhook.failing_since, webhook.failures, webhook.succeeded_at = None, 0, now
+        if claimed_at >= (webhook.resting_from or 0.0):  # else the receiver asked for the rest since
+            wake(session, webhook, now)
         return
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or now
-    if status is None or status in _OVERLOADED:  # what waits need not find out one by one
+    # One event that a receiver cannot take holds up no other. Where many fail, the receiver does.
+    if status is None or status in _OVERLOADED or webhook.failures > _MOST_FAILURES:
         pause = min(SCHEDULE[0] * 2.0 ** min(webhook.failures - 1, 10), _LONGEST_REST)
-        webhook.resting_until = now + max(pause, values["retry_after"] or 0.0)
+        rest(session, webhook, now, max(pause, values["retry_after"] or 0.0))
     if webhook.disabled_at is not None:
         return
     if status == _GONE:

@@ -22,6 +22,7 @@ from wdist_service.tables import ACTIVE, TERMINAL, Delivery, Job, Status, Tenant
 from wdist_service.webhooks.addresses import RefusedAddressError, target_of
 from wdist_service.webhooks.disabling import disable
 from wdist_service.webhooks.events import body_of, deliver
+from wdist_service.webhooks.resting import wake
 from wdist_service.webhooks.schemas import PING, WebhookChange, WebhookRequest
 from wdist_service.webhooks.secrets import new_salt, secret_of
 
@@ -79,7 +80,8 @@ class Webhooks:
                 webhook.include_rows = given.include_rows
             if given.url not in {None, webhook.url} or (given.enabled and webhook.disabled_at is not None):
                 webhook.url = given.url or webhook.url
-                webhook.failing_since, webhook.failures, webhook.resting_until = None, 0, None
+                webhook.failing_since, webhook.failures = None, 0
+                wake(session, webhook, self._database.now(session))
             if given.enabled:
                 webhook.disabled_at, webhook.disabled_reason = None, None
             elif given.enabled is False and webhook.disabled_at is None:
@@ -133,13 +135,13 @@ class Webhooks:
         with self._database.write() as session:
             webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="update")
             _check_enabled(webhook)
-            webhook.resting_until = None
+            wake(session, webhook, self._database.now(session))
             row = _find_delivery(session, tenant_id, webhook_id, delivery_id, lock="update")
             if row.status in ACTIVE and row.status != Status.QUEUED:
                 raise ConflictError(f"{row.id} is being sent at this moment")
             if row.status != Status.QUEUED:
                 row.status, row.finished_at, row.error = Status.QUEUED, None, None
-                row.attempt, row.place = row.attempt + 1, 0
+                row.attempt, row.place, row.failures = row.attempt + 1, 0, 0
                 record_status(session, row.id, row.status, row.attempt)
             owners.hurry(session, row)
             return row

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("disabled_reason", sa.String(200), nullable=True),
         sa.Column("failing_since", sa.Float(53), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("resting_from", sa.Float(53), nullable=True),
         sa.Column("resting_until", sa.Float(53), nullable=True),
         sa.Column("succeeded_at", sa.Float(53), nullable=True),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_webhooks_tenant_id")),
