@@ -172,7 +172,7 @@ def test_many_failures_in_a_row_are_the_receivers_whatever_it_answers(
 @pytest.mark.slow
 def test_a_clock_that_is_set_back_prolongs_no_rest(office: Post, tmp_path: Path) -> None:
     dead = closed(tmp_path)
-    webhook = office.register(dead.url("/ok"))
+    office.register(dead.url("/ok"))
     office.happen(3)
     ((claim, _),) = office.errands.claim(1, {})
     outcome = DELIVERY.run_here(Errand(claim.job_id, 1, claim.work.options, office.settings, lambda: False))

@@ -27,7 +27,6 @@ from wdist_service.tables import Job, Status
 
 LANE_AT_ONCE = 2  # errands of one lane that a worker runs at a time: a receiver that does not answer delays its own
 _CLOCK_SECONDS = 1.0  # a time this far in the future was decided before the clock was set back
-_MOST_CRASHES = 10
 _CRASH_SECONDS, _LONGEST_SECONDS = 5.0, 3600.0  # after the first crash, twice as much after each further one, at most
 
 
@@ -88,9 +87,10 @@ class Errands(Transitions):
                 return False
             failures = session.execute(select(Job.failures).where(Job.id == job_id)).scalar_one()
             record(session, job_id, "log", {"level": "error", "message": reason})
-            if failures >= _MOST_CRASHES:
+            most = self.kind_of(job_id).most_crashes
+            if most is not None and failures >= most:
                 return self._fail(session, job_id, attempt, {"type": "internal_error", "message": reason})
-            after_seconds = min(_CRASH_SECONDS * 2 ** (failures - 1), _LONGEST_SECONDS)
+            after_seconds = min(_CRASH_SECONDS * 2.0 ** min(failures - 1, 20), _LONGEST_SECONDS)
             return self._hand_over(session, job_id, attempt, after_seconds)
 
     def hand_over(self, job_id: str, attempt: int) -> bool:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from wdist_service.database import clock_of
 from wdist_service.http.schemas import rfc3339
 from wdist_service.ids import new_id
-from wdist_service.queue.owners import submit_errands
+from wdist_service.queue.records import submit_errands
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.text import mended
 from wdist_service.webhooks.resting import rest_of
@@ -35,6 +35,7 @@ class Occurrence:
     subject: str  # id of the thing that it happened to, once in its life
     data: dict[str, Any]
     rows: dict[str, Any] = field(default_factory=dict)
+    at: float | None = None  # when, on the host's clock; None: now
 
     @property
     def id(self) -> str:
@@ -58,7 +59,7 @@ def listeners(session: Session, tenant_id: str) -> list[Webhook]:
 
 def announce(session: Session, tenant_id: str, occurrence: Occurrence) -> None:
     """Make a delivery of it for each webhook of the tenant that wants it."""
-    happened_at = time.time()
+    happened_at = occurrence.at or time.time()
     for webhook in listeners(session, tenant_id):
         if occurrence.type not in webhook.events or _has(session, webhook, occurrence.id):
             continue

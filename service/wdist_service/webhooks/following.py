@@ -42,7 +42,7 @@ def alarms_changed(session: Session, monitor: Monitor, before: Sequence[dict[str
 def _follow_estimate(session: Session, job: Estimate) -> None:
     wanted = _wanted(session, job.tenant_id)
     if (type_ := f"estimate.{job.status}") in wanted:
-        announce(session, job.tenant_id, Occurrence(type_, job.id, _estimate_data(job), _details(job)))
+        announce(session, job.tenant_id, Occurrence(type_, job.id, _estimate_data(job), _details(job), job.finished_at))
     if job.batch_id is not None and "batch.finished" in wanted:
         _follow_batch(session, job.batch_id)
 
@@ -101,10 +101,10 @@ def _follow_update(session: Session, job: MonitorUpdate) -> None:
     data = {"monitor": _monitor_data(monitor), "update": update}
     if job.status == Status.FAILED:
         details = {"update": update | {"error": job.error}}
-        announce(session, job.tenant_id, Occurrence("monitor.update_failed", job.id, data, details))
+        announce(session, job.tenant_id, Occurrence("monitor.update_failed", job.id, data, details, job.finished_at))
         return
     details = {"update": update | {"figures": job.figures}}
-    announce(session, job.tenant_id, Occurrence("monitor.updated", job.id, data, details))
+    announce(session, job.tenant_id, Occurrence("monitor.updated", job.id, data, details, job.finished_at))
     _announce_alarms(session, monitor, job.raised or [], job.cleared or [], job.id, update)
 
 

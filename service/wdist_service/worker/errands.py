@@ -104,12 +104,11 @@ class ErrandRunner:
             given = Errand(*key, claim.work.options, self._settings, lambda: is_stopped.is_set() or self._is_ending())
             try:
                 outcome = kind.run_here(given)
+                until_stored(lambda: self._errands.store(*key, outcome))
             except Exception as error:
                 log.exception("an errand met an unexpected error", extra={"estimate": claim.job_id})
                 reason = f"the server met an unexpected {type(error).__name__}"
                 until_stored(lambda: self._errands.crashed(*key, reason))
-            else:
-                until_stored(lambda: self._errands.store(*key, outcome))
         except Exception:  # the worker finds that nothing runs it any more, and hands it over
             log.exception("the outcome of an errand cannot be stored", extra={"estimate": claim.job_id})
         finally:
