@@ -162,6 +162,7 @@ class Holder(Base):
     devices: Mapped[list[Any]]
     started_at: Mapped[float]
     beat_at: Mapped[float]
+    problems: Mapped[list[Any] | None]  # what it leaves to others, and why, in words that anybody may read
 
 
 class DeviceUse(Base):

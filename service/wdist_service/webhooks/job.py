@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import Any
@@ -11,15 +12,16 @@ from sqlalchemy.orm import Session
 
 from wdist import __version__
 from wdist_service.database import clock_of
-from wdist_service.installation import read_secret, secret_print
+from wdist_service.installation import read_secret, secret_print, secret_problem
 from wdist_service.queue.kinds import Errand, ErrandKind, Outcome, UnworkableError, Work
-from wdist_service.settings import SettingsError
+from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.webhooks.disabling import disable
 from wdist_service.webhooks.resting import rest, rest_of, wake
 from wdist_service.webhooks.secrets import secret_of, signature, valid_salts
 from wdist_service.webhooks.sending import SECONDS, SendingError, post
 
+log = logging.getLogger("wdist.webhooks")
 # Seconds from one request to the next, as Standard Webhooks proposes: ten requests in three days.
 SCHEDULE = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _JITTER = 0.1  # of a pause: what failed at one moment is not sent again at one moment
@@ -35,6 +37,13 @@ class DeliveryKind(ErrandKind[Delivery]):
     """Deliveries of events to webhooks."""
 
     table = Delivery
+
+    def obstacle(self, session: Session, settings: Settings) -> str | None:
+        """Whoever sends must sign, so it needs the secret. A worker needs it for nothing else."""
+        if (problem := secret_problem(session, settings)) is None:
+            return None
+        log.warning("this worker cannot sign: %s", problem)
+        return "a worker sends no webhooks, as its host lacks the server's secret (WDIST_SERVER_SECRET_FILE)"
 
     def work(self, session: Session, job: Delivery) -> Work:
         webhook = session.get(Webhook, job.webhook_id)

@@ -8,6 +8,7 @@ down_revision = "0016"
 
 
 def upgrade() -> None:
+    op.add_column("workers", sa.Column("problems", sa.JSON(), nullable=True))
     op.create_table(
         "webhooks",
         sa.Column("id", sa.String(40), nullable=False),
