@@ -122,7 +122,9 @@ def bells(tmp_path: Path, stores: Stores) -> Iterator[Bells]:
     database.migrate()
     dispatch.migrate(database)
     heard: list[tuple[str, str]] = []
-    queue = dispatch.Queue(database, Kinds(RING, followers=[lambda _, job: heard.append((job.id, job.status))]))
+    queue = dispatch.Queue(
+        database, Kinds(RING, followers=[lambda _, jobs: heard.extend((job.id, job.status) for job in jobs)])
+    )
     with database.write() as session:
         ensure_tenant(session, "local")
     environment = os.environ | settings.environment() | {"PYTHONPATH": str(Path(__file__).parent)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import pytest
 from errands_bench import Bells
@@ -136,15 +137,16 @@ def test_what_follows_an_end_is_tried_until_it_succeeds(bells: Bells, *, is_dele
     told: list[tuple[str, str, float | None]] = []
     faults: list[Exception] = [ZeroDivisionError(), KeyError("of damaged data")]
 
-    def fragile(session: Session, job: Job) -> None:
+    def fragile(session: Session, jobs: Sequence[Job]) -> None:
+        (job,) = jobs
         session.add(Property(name=f"told:{job.id}", value="x" if faults else job.status))
         session.flush()
         if faults:
             raise faults.pop()
         told.append((job.id, job.status, job.finished_at))
 
-    def collides(session: Session, job: Job) -> None:
-        session.add(Property(name=f"told:{job.id}", value="again"))
+    def collides(session: Session, jobs: Sequence[Job]) -> None:
+        session.add_all(Property(name=f"told:{job.id}", value="again") for job in jobs)
 
     bells.queue.kinds.followers = (fragile, *bells.queue.kinds.followers)
     (_, errands), job_id = bells.hold(), bells.ring()
@@ -187,7 +189,7 @@ def test_what_follows_an_end_is_tried_until_it_succeeds(bells: Bells, *, is_dele
 
 
 def test_a_follow_up_is_never_given_up(bells: Bells) -> None:
-    def broken(session: Session, job: Job) -> None:
+    def broken(session: Session, jobs: Sequence[Job]) -> None:
         raise RuntimeError("until the next version")
 
     bells.queue.kinds.followers = (broken,)

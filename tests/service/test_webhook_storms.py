@@ -51,8 +51,13 @@ class Post:
 
     def happen(self, count: int, start: int = 0) -> None:
         with self.database.write() as session:
-            for number in range(start, start + count):
-                announce(session, "local", Occurrence("batch.finished", f"batch_{number}", {"number": number}))
+            announce(
+                session,
+                [
+                    Occurrence("local", "batch.finished", f"batch_{number}", {"number": number})
+                    for number in range(start, start + count)
+                ],
+            )
 
     def row(self, webhook: Webhook) -> Webhook:
         return self.webhooks.find("local", webhook.id)

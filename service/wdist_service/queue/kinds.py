@@ -21,7 +21,7 @@ from wdist_service.text import mended
 
 log = logging.getLogger("wdist.queue")
 Row = TypeVar("Row", bound=Job)
-Follower = Callable[[Session, Job], None]
+Follower = Callable[[Session, Sequence[Job]], None]
 _FOLLOW_UP_SECONDS = 5.0
 _REFUSALS = (IntegrityError, DataError, ProgrammingError)  # they say nothing of the rest of the transaction
 
@@ -77,6 +77,11 @@ class JobKind(ABC, Generic[Row]):
         A job that is deleted before its end is canceled first. Nothing follows unless a kind says otherwise. What
         fails is tried again later, also when the job is gone by then.
         """
+
+    def all_ended(self, session: Session, jobs: Sequence[Row]) -> None:
+        """As `ended`, for several jobs."""
+        for job in jobs:
+            self.ended(session, job)
 
 
 @dataclass(frozen=True)
@@ -143,37 +148,41 @@ class Kinds:
     def errands(self) -> list[ErrandKind[Any]]:
         return [kind for kind in self if isinstance(kind, ErrandKind)]
 
-    def ended(self, session: Session, job: Job) -> None:
-        """Tell the job's kind and the followers that it has ended.
+    def ended(self, session: Session, jobs: Sequence[Job]) -> None:
+        """Tell the kinds of these jobs and the followers that they have ended.
 
-        With the error of one of them, the job could never end. So it is logged, and a follow-up tries again. Deadlocks
+        With the error of one of them, a job could never end. So it is logged, and a follow-up tries again. Deadlocks
         and outages are raised, as the whole transaction is tried again after them.
         """
-        for name, follow in self._followers_of(job.id).items():
-            try:
-                with session.begin_nested():
-                    follow(session, job)
-            except Exception as error:
-                if isinstance(error, DatabaseError) and not isinstance(error, _REFUSALS):
-                    raise
-                log.exception("what follows the end of a job failed, trying again", extra={"estimate": job.id})
-                given = {"job": job.id, "follower": name, "values": _values_of(job)}
-                follow_up = FollowUp(id=new_id(FollowUp.prefix), tenant_id=job.tenant_id, payload=given)
-                submit_errands(session, [follow_up], _FOLLOW_UP_SECONDS)
+        by_name: dict[str, tuple[Follower, list[Job]]] = {}
+        for job in jobs:
+            for name, follow in self._followers_of(job.id).items():
+                by_name.setdefault(name, (follow, []))[1].append(job)
+        for name, (follow, its) in by_name.items():
+            if len(its) > 1 and _succeeds(session, follow, its):
+                continue  # else those that fail are found one by one
+            for job in its:
+                if not _succeeds(session, follow, [job]):
+                    given = {"job": job.id, "follower": name, "values": _values_of(job)}
+                    follow_up = FollowUp(id=new_id(FollowUp.prefix), tenant_id=job.tenant_id, payload=given)
+                    submit_errands(session, [follow_up], _FOLLOW_UP_SECONDS)
 
     def follow_up(self, session: Session, given: dict[str, Any]) -> None:
         """Do what failed before. The job may have been deleted since; then it is as it was when it ended."""
         table = self.of(given["job"]).table
         job = session.get(table, given["job"]) or table(**given["values"])
         if (follow := self._followers_of(job.id).get(given["follower"])) is not None:
-            follow(session, job)
+            follow(session, [job])
 
     def _followers_of(self, job_id: str) -> dict[str, Follower]:
         """Who hears of the job's end, by names that stay the same from one process to the next."""
         kind = self._by_prefix.get(job_id.partition("_")[0])
-        own = [] if kind is None or type(kind).ended is JobKind.ended else [kind.ended]
-        others = () if isinstance(kind, FollowUpKind) else self.followers
-        return {f"{each.__module__}.{each.__qualname__}": each for each in (*own, *others)}
+        found: dict[str, Follower] = {}
+        if kind is not None and type(kind).ended is not JobKind.ended:
+            found[f"{type(kind).__module__}.{type(kind).__qualname__}"] = kind.all_ended
+        if not isinstance(kind, FollowUpKind):
+            found |= {f"{each.__module__}.{each.__qualname__}": each for each in self.followers}
+        return found
 
 
 class FollowUpKind(ErrandKind[FollowUp]):
@@ -202,6 +211,19 @@ class FollowUpKind(ErrandKind[FollowUp]):
     def ended(self, session: Session, job: FollowUp) -> None:
         """Nobody asks for it any more."""
         session.execute(delete(Job).where(Job.id == job.id), execution_options={"synchronize_session": False})
+
+
+def _succeeds(session: Session, follow: Follower, jobs: Sequence[Job]) -> bool:
+    """Do what follows the end of jobs; if it fails, nothing of it is written."""
+    try:
+        with session.begin_nested():
+            follow(session, jobs)
+    except Exception as error:
+        if isinstance(error, DatabaseError) and not isinstance(error, _REFUSALS):
+            raise
+        log.exception("what follows the end of a job failed, trying again", extra={"estimate": jobs[0].id})
+        return False
+    return True
 
 
 def _values_of(job: Job) -> dict[str, Any]:

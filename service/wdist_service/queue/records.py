@@ -22,10 +22,14 @@ def record_status(session: Session, job_id: str, status: str, attempt: int) -> N
 
 
 def submit_errands(session: Session, jobs: Sequence[Job], after_seconds: float = 0.0) -> None:
-    """Store new errands (queue/errands.py), due so many seconds from now. Those of one lane wait for each other."""
+    """Store new errands (queue/errands.py), due so many seconds from now unless they say when.
+
+    Those of one lane wait for each other.
+    """
     now = clock_of(session)
     for job in jobs:
-        job.due_at, job.dated_at, job.lane = now + after_seconds, now, job.lane or job.tenant_id
+        job.due_at = job.due_at or now + after_seconds
+        job.dated_at, job.lane = now, job.lane or job.tenant_id
     session.add_all(jobs)
     session.flush()
     for job in jobs:
