@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, event, func, select, update
 from stores import Stores
 from webhook_receiver import Receiver
 
 from wdist_service.database import Database
+from wdist_service.ids import new_id
 from wdist_service.installation import load_secret
 from wdist_service.jobs import KINDS
 from wdist_service.keys.service import ensure_tenant
-from wdist_service.queue import dispatch
+from wdist_service.queue import dispatch, owners
 from wdist_service.queue.attempts import Attempts
 from wdist_service.queue.errands import Errands
 from wdist_service.queue.kinds import Errand
 from wdist_service.queue.leases import Leases
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
-from wdist_service.tables import Delivery, Event, Job, Role, Webhook
+from wdist_service.tables import Batch, Delivery, Estimate, Event, Job, Role, Webhook
 from wdist_service.webhooks.events import Occurrence, announce
 from wdist_service.webhooks.job import DELIVERY
 from wdist_service.webhooks.schemas import WebhookChange, WebhookRequest
@@ -40,6 +41,7 @@ class Post:
 
     settings: Settings
     database: Database
+    queue: dispatch.Queue
     webhooks: Webhooks
     errands: Errands
 
@@ -100,7 +102,9 @@ def office(tmp_path: Path, stores: Stores) -> Iterator[Post]:
     Leases(database, "wrk_1", Role.WORKER).declare("host/0", 1, ["cpu"])
     with database.write() as session:
         ensure_tenant(session, "local")
-    yield Post(settings, database, Webhooks(database, queue, settings), Errands(database, queue, attempts.worker_id))
+    yield Post(
+        settings, database, queue, Webhooks(database, queue, settings), Errands(database, queue, attempts.worker_id)
+    )
     queue.close()
     database.close()
 
@@ -142,6 +146,50 @@ def test_ten_thousand_events_for_a_receiver_that_is_down(office: Post, sending: 
     # Two at a time, and once in each rest: of 5, 10, 20, ... seconds.
     assert office.tries(webhook) <= 4 + (time.monotonic() - started)
     assert office.count(webhook, Job.status == "queued") >= 10_000
+
+
+def canceled_together(office: Post, count: int) -> int:
+    """Cancel a batch of estimates in one transaction; returns how many statements it took."""
+    with office.database.write() as session:
+        batch = Batch(
+            id=new_id("batch"), tenant_id="local", kind="pairs", size=count, options={}, labels={}, priority="normal",
+            created_at=time.time(), statements=1, stored_bytes=0, is_split_once=False,
+        )  # fmt: skip
+        rows = [
+            Estimate(
+                id=new_id("est"), tenant_id="local", source_id="ss_1", target_id="ss_2", batch_id=batch.id,
+                position=position, own_options={}, own_labels={},
+            )
+            for position in range(count)
+        ]  # fmt: skip
+        batch.first_id, batch.last_id = rows[0].id, rows[-1].id
+        session.add(batch)
+        session.flush()
+        owners.submit(session, office.queue, rows)
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with office.database.write() as session:
+        jobs = list(session.execute(select(Estimate).where(Estimate.batch_id == batch.id)).scalars())
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            owners.cancel_all(session, office.queue, jobs)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    return len(statements)
+
+
+def test_the_ends_of_a_batch_are_told_together(office: Post) -> None:
+    webhooks = [office.register(f"http://127.0.0.1:9/{number}") for number in range(3)]
+    for webhook in webhooks:
+        office.change(webhook, events=["estimate.canceled", "batch.finished"])
+    few, many = canceled_together(office, 20), canceled_together(office, 220)
+    assert many - few < 40, "as many statements for 200 more estimates"
+    for webhook in webhooks:
+        assert office.count(webhook, Delivery.event_type == "estimate.canceled") == 240
+        assert office.count(webhook, Delivery.event_type == "batch.finished") == 2
 
 
 @pytest.mark.slow

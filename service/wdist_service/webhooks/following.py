@@ -72,7 +72,7 @@ def _of_batch(session: Session, batch_id: str) -> list[Occurrence]:
     if batch is None or _has_active(session, batch):
         return []
     query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch_id).group_by(Estimate.status)
-    counts = dict(session.execute(query).tuples().all())
+    counts = {str(status): number for status, number in session.execute(query)}
     data = {
         "id": batch.id, "object": "batch", "status": "finished" if batch.canceled_at is None else "canceled",
         "kind": batch.kind, "metadata": batch.labels, "created_at": rfc3339(batch.created_at),
