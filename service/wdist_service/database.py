@@ -152,11 +152,12 @@ def clock_of(session: Session) -> float:
     return session.execute(select(clock_in(session))).scalar_one()
 
 
+# hide_parameters, everywhere: errors are logged, and values may be a tenant's data or what secrets are made of.
 def _sqlite_engine(url: str) -> Engine:
     # isolation_level None: the driver begins no transactions by itself; `_begin` below does.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
-        pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=read_json,
+        hide_parameters=True, pool_size=8, max_overflow=56, pool_timeout=30, json_deserializer=read_json,
     )  # fmt: skip
 
     event.listen(engine, "connect", _set_pragmas)
@@ -174,7 +175,7 @@ def _sqlite_engine_for_queue(url: str) -> Engine:
     # DBOS keeps SQLite's defaults of journal_mode and synchronous, and lets the driver begin IMMEDIATE before a change.
     engine = create_engine(
         url, connect_args={"timeout": 30, "isolation_level": "IMMEDIATE", "check_same_thread": False},
-        pool_size=5, max_overflow=20, pool_timeout=30,
+        hide_parameters=True, pool_size=5, max_overflow=20, pool_timeout=30,
     )  # fmt: skip
     event.listen(engine, "connect", _set_pragmas)
     return engine
@@ -201,7 +202,7 @@ def _server_engine(url: str, idle: int = 3) -> Engine:
     options = "-c idle_in_transaction_session_timeout=30000"
     return create_engine(
         url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, json_deserializer=read_json,
-        connect_args={"options": options},
+        connect_args={"options": options}, hide_parameters=True,
     )  # fmt: skip
 
 

@@ -146,6 +146,17 @@ def read_secret(settings: Settings, print_: str | None) -> bytes:
     return secret
 
 
+def secret_problem(session: Session, settings: Settings) -> str | None:
+    """Why this host does not have the secret that belongs to the database; None if it has, or if there is none yet."""
+    if (print_ := secret_print(session)) is None:
+        return None
+    try:
+        read_secret(settings, print_)
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
 def _print_of(secret: bytes) -> str:
     return hmac.new(secret, b"wdist", hashlib.sha256).hexdigest()
 

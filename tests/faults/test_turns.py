@@ -34,6 +34,7 @@ from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch, owners
 from wdist_service.queue.ends import last_in_chain
 from wdist_service.queue.fairness import PRIORITIES, READY, requeue_stranded
+from wdist_service.queue.records import submit_errands
 from wdist_service.sample_sets.service import NpyReceiver
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
@@ -100,7 +101,7 @@ class Crowd:
             given["again_after"] = self.dice.uniform(0.0, 0.5)
             job = Ring(id=new_id("ring"), tenant_id=tenant, payload=given, lane=self.dice.choice(["a", "b", "c"]))
             with self.database.write() as session:
-                owners.submit_errands(session, [job], self.dice.uniform(0.0, 1.0))
+                submit_errands(session, [job], self.dice.uniform(0.0, 1.0))
             self.submitted.add(job.id)
 
     def submit_estimates(self) -> None:

@@ -20,10 +20,11 @@ from toy_kind.errand import RING, Ring
 from wdist_service.database import Database
 from wdist_service.ids import new_id
 from wdist_service.keys.service import ensure_tenant
-from wdist_service.queue import dispatch, owners
+from wdist_service.queue import dispatch
 from wdist_service.queue.attempts import Attempts
 from wdist_service.queue.errands import Errands
 from wdist_service.queue.kinds import Kinds
+from wdist_service.queue.records import submit_errands
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Job
@@ -33,6 +34,7 @@ import sys
 import wdist_service.jobs as jobs
 from toy_kind.errand import RING
 from wdist_service.queue.kinds import Kinds
+from wdist_service.queue.records import submit_errands
 
 jobs.KINDS = Kinds(*jobs.KINDS, RING, followers=jobs.KINDS.followers)
 from wdist.cli.main import main
@@ -63,7 +65,7 @@ class Bells:
         with self.database.write() as session:
             given = {"file": str(self.file), **payload}
             job = Ring(id=new_id("ring"), tenant_id="local", payload=given, lane=lane)
-            owners.submit_errands(session, [job], after_seconds)
+            submit_errands(session, [job], after_seconds)
             return job.id
 
     def row(self, job_id: str) -> Ring:
@@ -120,7 +122,9 @@ def bells(tmp_path: Path, stores: Stores) -> Iterator[Bells]:
     database.migrate()
     dispatch.migrate(database)
     heard: list[tuple[str, str]] = []
-    queue = dispatch.Queue(database, Kinds(RING, followers=[lambda _, job: heard.append((job.id, job.status))]))
+    queue = dispatch.Queue(
+        database, Kinds(RING, followers=[lambda _, jobs: heard.extend((job.id, job.status) for job in jobs)])
+    )
     with database.write() as session:
         ensure_tenant(session, "local")
     environment = os.environ | settings.environment() | {"PYTHONPATH": str(Path(__file__).parent)}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import pytest
 from errands_bench import Bells
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from wdist_service.http.metrics import JobMetrics
 from wdist_service.keys.quotas import _queued, device_seconds
 from wdist_service.queue import owners
 from wdist_service.queue.errands import LANE_AT_ONCE
 from wdist_service.queue.kinds import Outcome
-from wdist_service.tables import Event, Job
+from wdist_service.tables import Event, FollowUp, Job, Property
 
 HOUR = 3600.0
 UNHEARD = {"type": "not_heard", "message": "nobody heard it"}
@@ -128,6 +130,84 @@ def test_unexpected_errors_delay_an_errand_and_fail_it_in_the_end(bells: Bells) 
             delays.append(round(bells.due_in(job_id)))
     assert delays == [5, 10, 20, 40, 80, 160, 320, 640, 1280]
     assert (bells.row(job_id).status, bells.row(job_id).error["type"]) == ("failed", "internal_error")
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_what_follows_an_end_is_tried_until_it_succeeds(bells: Bells, *, is_deleted: bool) -> None:
+    told: list[tuple[str, str, float | None]] = []
+    faults: list[Exception] = [ZeroDivisionError(), KeyError("of damaged data")]
+
+    def fragile(session: Session, jobs: Sequence[Job]) -> None:
+        (job,) = jobs
+        session.add(Property(name=f"told:{job.id}", value="x" if faults else job.status))
+        session.flush()
+        if faults:
+            raise faults.pop()
+        told.append((job.id, job.status, job.finished_at))
+
+    def collides(session: Session, jobs: Sequence[Job]) -> None:
+        session.add_all(Property(name=f"told:{job.id}", value="again") for job in jobs)
+
+    bells.queue.kinds.followers = (fragile, *bells.queue.kinds.followers)
+    (_, errands), job_id = bells.hold(), bells.ring()
+    errands.claim(1, {})
+    assert errands.store(job_id, 1, Outcome())
+    finished_at = bells.row(job_id).finished_at
+    assert (told, bells.heard) == ([], [(job_id, "succeeded")]), "the others have heard of it"
+    if is_deleted:
+        with bells.database.write() as session:
+            owners.delete_jobs(session, bells.queue, [job_id])
+    with bells.database.read() as session:
+        (follow_up,) = session.execute(select(FollowUp.id)).scalars()
+    for crashes in range(2):
+        with bells.database.write() as session:
+            owners.hurry(session, session.get_one(Job, follow_up))
+        ((claim, _),) = errands.claim(5, {})
+        if crashes == 0:
+            with pytest.raises(KeyError if not faults else ZeroDivisionError):
+                errands.store(follow_up, claim.attempt, Outcome())
+            assert errands.crashed(follow_up, claim.attempt, "it failed again")
+            assert told == []
+    assert errands.store(follow_up, claim.attempt, Outcome())
+    assert told == [(job_id, "succeeded", finished_at)]
+    with bells.database.read() as session:
+        assert session.execute(select(FollowUp.id)).first() is None, "nobody asks for it any more"
+        assert session.get_one(Property, f"told:{job_id}").value == "succeeded"
+    # What the database refuses is tried again, too, and does not hold up the thread that tries it.
+    bells.queue.kinds.followers = (collides,)
+    other = bells.ring()
+    with bells.database.write() as session:
+        session.add(Property(name=f"told:{other}", value="taken"))
+    errands.claim(1, {})
+    assert errands.store(other, 1, Outcome())
+    with bells.database.write() as session:
+        (follow_up,) = session.execute(select(FollowUp.id)).scalars()
+        owners.hurry(session, session.get_one(Job, follow_up))
+    ((claim, _),) = errands.claim(5, {})
+    with pytest.raises(RuntimeError, match="the database refuses what follows"):
+        errands.store(follow_up, claim.attempt, Outcome())
+
+
+def test_a_follow_up_is_never_given_up(bells: Bells) -> None:
+    def broken(session: Session, jobs: Sequence[Job]) -> None:
+        raise RuntimeError("until the next version")
+
+    bells.queue.kinds.followers = (broken,)
+    (_, errands), job_id = bells.hold(), bells.ring()
+    errands.claim(1, {})
+    errands.store(job_id, 1, Outcome())
+    with bells.database.read() as session:
+        (follow_up,) = session.execute(select(FollowUp.id)).scalars()
+    for attempt in range(1, 30):
+        with bells.database.write() as session:
+            job = session.get_one(Job, follow_up)
+            owners.hurry(session, job)
+        errands.claim(1, {})
+        assert errands.crashed(follow_up, attempt, "it broke")
+    with bells.database.read() as session:
+        job = session.get_one(Job, follow_up)
+        assert job.status == "queued"
+        assert 3500 < job.due_at - bells.database.now(session) <= 3600
 
 
 def test_a_clock_that_was_set_back_delays_nothing_and_brings_nothing_twice(bells: Bells) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def lanes(tmp_path: Path, stores: Stores) -> Iterator[Lanes]:
     database.migrate()
     dispatch.migrate(database)
     heard: list[tuple[str, str]] = []
-    kinds = Kinds(COUNT, followers=[lambda _session, job: heard.append((job.id, job.status))])
+    kinds = Kinds(COUNT, followers=[lambda _session, jobs: heard.extend((job.id, job.status) for job in jobs)])
     queue = dispatch.Queue(database, kinds)
     with database.write() as session:
         ensure_tenant(session, "local")
@@ -221,8 +221,8 @@ def test_released_jobs_do_not_push_ahead_of_other_tenants(lanes: Lanes) -> None:
 
 
 def test_a_follower_that_fails_does_not_keep_a_job_from_its_end(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(session: Session, job: Job) -> None:
-        session.add(Event(job_id=job.id, type="log", data={}, created_at=0.0))
+    def broken(session: Session, jobs: Sequence[Job]) -> None:
+        session.add_all(Event(job_id=job.id, type="log", data={}, created_at=0.0) for job in jobs)
         raise RuntimeError("a mistake")
 
     lanes.queue.kinds.followers = (broken, *lanes.queue.kinds.followers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -24,7 +26,8 @@ class Receiver:
 
     Paths: /ok · /status/N · /fails/N (503 to the first N requests) · /busy/S (503 and Retry-After) · /redirect ·
     /slow/S · /never · /drip (one byte of a head at a time) · /informational (1xx without end) · /head (a head without
-    end) · /gigabyte · /garbage · /close.
+    end) · /gigabyte · /garbage · /close · /reset · /early (answers 413 and reads no body) · /upgrade (101) · /frames
+    (of HTTP/2) · /patience (100 without end) · /chunks (bad ones) · /short (a body that ends early).
 
     certificate: files of a certificate and its key, for TLS.
     """
@@ -78,7 +81,7 @@ class Receiver:
         self.kill()
 
 
-def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+def self_signed(folder: Path, name: str, *, is_expired: bool = False) -> tuple[Path, Path]:
     """A certificate that signs itself, for one name, and its key."""
     if (program := shutil.which("openssl")) is None:
         pytest.skip("no openssl on this machine; apt-get install openssl")
@@ -86,6 +89,9 @@ def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
     command = [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=receiver", "-addext", f"subjectAltName=DNS:{name}"]
     subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    if is_expired:  # `req` makes none that has
+        again = [program, "x509", "-in", files[0], "-signkey", files[1], "-days", "-1", "-out", files[0]]
+        subprocess.run(again, check=True, capture_output=True)
     return files
 
 
@@ -94,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
     counts: dict[str, Any] = {}  # noqa: RUF012 - of the process
 
     def do_POST(self) -> None:
+        if self.path == "/early":
+            self._answer(413)
+            time.sleep(600)
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.notes.open("a") as notes:
@@ -160,6 +169,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _close(self, _: str) -> None:
         self.close_connection = True
+
+    def _reset(self, _: str) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        raise ConnectionResetError
+
+    def _upgrade(self, _: str) -> None:
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+
+    def _frames(self, _: str) -> None:
+        self.wfile.write(bytes.fromhex("000000040000000000"))
+
+    def _patience(self, _: str) -> None:
+        self._forever(b"HTTP/1.1 100 Continue\r\n\r\n", pause=0.2)
+
+    def _chunks(self, _: str) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!!\r\n")
+
+    def _short(self, _: str) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
 
     def log_message(self, *_: Any) -> None:
         """Nothing: tests read the notes."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from wdist_service.database import HEAD, Database, file_of
-from wdist_service.installation import adopt_storage, check_storage, start_errors
+from wdist_service.installation import adopt_storage, check_storage, secret_problem, start_errors
 from wdist_service.maintenance.content import sweep_problem
+from wdist_service.queue.leases import problems_of_workers
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.storage.damage import DamagedError
 from wdist_service.storage.files import Storage
@@ -53,6 +54,11 @@ def _examine(database: Database, settings: Settings, *, deep: bool, adopt: bool)
     with database.read() as session:
         if (stopped := sweep_problem(session)) is not None:
             yield "fail", "sweep", stopped
+        if (lacking := secret_problem(session, settings)) is not None:
+            told = "a worker on this host sends no webhooks (WDIST_SERVER_SECRET_FILE)"
+            yield "warn", "secret", f"{lacking}; {told}"
+        for problem in problems_of_workers(session, settings.lease_seconds):
+            yield "warn", "workers", problem
     set_aside = list(storage.quarantined())
     damaged = sum(place.is_damaged for place in set_aside)
     if set_aside:

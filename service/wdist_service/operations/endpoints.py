@@ -15,6 +15,7 @@ from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.keys.caller import AdminDep
 from wdist_service.maintenance.content import sweep_problem
+from wdist_service.queue.leases import problems_of_workers
 from wdist_service.tables import Holder, Job, Role, Status
 
 router = APIRouter(tags=["operations"], route_class=BoundedRoute)
@@ -36,6 +37,7 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
             now = services.database.now(session)
             fresh = Holder.role == Role.WORKER, Holder.beat_at > now - services.settings.lease_seconds
             workers, newest = session.execute(select(func.count(), func.max(Holder.beat_at)).where(*fresh)).one()
+            problems = problems_of_workers(session, services.settings.lease_seconds)
             waiting = (
                 Job.status == Status.QUEUED,
                 Job.due_at.is_(None),
@@ -45,6 +47,8 @@ def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
         if is_stopped:  # it needs a person, and the server works all the same
             checks["sweep"] = "stopped; `wdist doctor` says why"
         checks["workers"] = {"fresh": workers, "seconds_since_beat": round(now - newest, 1) if newest else None}
+        if problems:
+            checks["workers"]["problems"] = problems
         checks["queued"] = queued
     except Exception as error:  # whatever went wrong, the server is not ready
         checks["database"] = type(error).__name__

@@ -24,8 +24,7 @@ AT_ONCE = 500  # SQLite limits the variables of a statement
 def follow(session: Session, queue: Queue, jobs: Sequence[Job]) -> None:
     """Do what follows the end of these jobs, whose rows this transaction has locked and changed."""
     session.flush()
-    for job in jobs:
-        queue.kinds.ended(session, job)
+    queue.kinds.ended(session, jobs)
     session.flush()
     for start in range(0, len(jobs), AT_ONCE):
         _release(session, queue, [job.id for job in jobs[start : start + AT_ONCE]])

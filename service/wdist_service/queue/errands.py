@@ -16,18 +16,19 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, inspect, select, update
 
-from wdist_service.database import clock_in
+from wdist_service.database import Database, clock_in
+from wdist_service.queue.dispatch import Queue
 from wdist_service.queue.fairness import QUEUED
 from wdist_service.queue.kinds import ErrandKind, Outcome
 from wdist_service.queue.records import record
 from wdist_service.queue.transitions import HELD, UNSEEN, Claim, Transitions
-from wdist_service.tables import Job, Status
+from wdist_service.settings import Settings
+from wdist_service.tables import Holder, Job, Status
 
 LANE_AT_ONCE = 2  # errands of one lane that a worker runs at a time: a receiver that does not answer delays its own
 _CLOCK_SECONDS = 1.0  # a time this far in the future was decided before the clock was set back
-_MOST_CRASHES = 10
 _CRASH_SECONDS, _LONGEST_SECONDS = 5.0, 3600.0  # after the first crash, twice as much after each further one, at most
 
 
@@ -41,11 +42,29 @@ class Due(NamedTuple):
 class Errands(Transitions):
     """A worker's view of the errands."""
 
+    def __init__(self, database: Database, queue: Queue, worker_id: str) -> None:
+        super().__init__(database, queue, worker_id)
+        self._left: list[str] = []  # kinds that are left to other hosts
+
+    def look_around(self, settings: Settings) -> list[str]:
+        """Find what this host cannot do, leave it to others, and say so beside the lease. Returns it in words."""
+        with self._database.read() as session:
+            found = {kind: kind.obstacle(session, settings) for kind in self._kinds.errands()}
+            problems = [reason for reason in found.values() if reason is not None]
+            self._left = [_identity(kind) for kind, reason in found.items() if reason is not None]
+            row = session.get(Holder, self.worker_id)
+            is_said = row is None or (row.problems or []) == problems
+        if not is_said:
+            with self._database.write() as session:
+                said = update(Holder).where(Holder.id == self.worker_id).values(problems=problems)
+                session.execute(said, execution_options=UNSEEN)
+        return problems
+
     def look(self, running: Mapping[str, int]) -> Due:
         """Whether anything is due in a lane that has room; `running`: how many of each lane run here."""
         with self._database.read() as session:
             now = clock_in(session)
-            first = _due(now, _full(running)).with_only_columns(Job.id).order_by(Job.due_at).limit(1)
+            first = _due(now, _full(running), self._left).with_only_columns(Job.id).order_by(Job.due_at).limit(1)
             return Due(*session.execute(select(now, first.scalar_subquery().is_not(None))).one())
 
     def claim(self, most: int, running: Mapping[str, int]) -> list[tuple[Claim, str]]:
@@ -55,7 +74,7 @@ class Errands(Transitions):
         with self._database.write() as session, session.no_autoflush:
             now = self._database.now(session)
             while len(claims) < most:
-                first = _due(now, _full(counts)).order_by(Job.due_at, Job.id).limit(1)
+                first = _due(now, _full(counts), self._left).order_by(Job.due_at, Job.id).limit(1)
                 if (row := session.execute(first.with_for_update(skip_locked=True)).first()) is None:
                     break
                 if (claim := self._claim(session, row.id, row.attempt, is_errand=True)) is not None:
@@ -88,9 +107,10 @@ class Errands(Transitions):
                 return False
             failures = session.execute(select(Job.failures).where(Job.id == job_id)).scalar_one()
             record(session, job_id, "log", {"level": "error", "message": reason})
-            if failures >= _MOST_CRASHES:
+            most = self.kind_of(job_id).most_crashes
+            if most is not None and failures >= most:
                 return self._fail(session, job_id, attempt, {"type": "internal_error", "message": reason})
-            after_seconds = min(_CRASH_SECONDS * 2 ** (failures - 1), _LONGEST_SECONDS)
+            after_seconds = min(_CRASH_SECONDS * 2.0 ** min(failures - 1, 20), _LONGEST_SECONDS)
             return self._hand_over(session, job_id, attempt, after_seconds)
 
     def hand_over(self, job_id: str, attempt: int) -> bool:
@@ -121,9 +141,16 @@ class Errands(Transitions):
         return kind
 
 
-def _due(now: float | ColumnElement[float], full: Collection[str]) -> Select[str, int, str | None]:
+def _due(
+    now: float | ColumnElement[float], full: Collection[str], left: Collection[str]
+) -> Select[str, int, str | None]:  # fmt: skip
     query = select(Job.id, Job.attempt, Job.lane).where(QUEUED, Job.due_at.is_not(None), Job.due_at <= now)
+    query = query.where(Job.kind.not_in(left)) if left else query
     return query.where(Job.lane.not_in(full)) if full else query
+
+
+def _identity(kind: ErrandKind[Job]) -> str:
+    return str(inspect(kind.table).polymorphic_identity)
 
 
 def _full(running: Mapping[str, int]) -> list[str]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import delete, inspect
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from wdist_service.database import is_race
+from wdist_service.ids import new_id
+from wdist_service.queue.records import submit_errands
 from wdist_service.settings import Settings
-from wdist_service.tables import Job
+from wdist_service.tables import FollowUp, Job
+from wdist_service.text import mended
 
 log = logging.getLogger("wdist.queue")
 Row = TypeVar("Row", bound=Job)
-Follower = Callable[[Session, Job], None]
+Follower = Callable[[Session, Sequence[Job]], None]
+_FOLLOW_UP_SECONDS = 5.0
+_REFUSALS = (IntegrityError, DataError, ProgrammingError)  # they say nothing of the rest of the transaction
 
 
 class UnworkableError(Exception):
@@ -68,8 +74,14 @@ class JobKind(ABC, Generic[Row]):
     def ended(self, session: Session, job: Row) -> None:
         """Called once, in the transaction that ends a job, after `succeed`: `job.status` says how it ended.
 
-        A job that is deleted before its end is canceled first. Nothing follows unless a kind says otherwise.
+        A job that is deleted before its end is canceled first. Nothing follows unless a kind says otherwise. What
+        fails is tried again later, also when the job is gone by then.
         """
+
+    def all_ended(self, session: Session, jobs: Sequence[Row]) -> None:
+        """As `ended`, for several jobs."""
+        for job in jobs:
+            self.ended(session, job)
 
 
 @dataclass(frozen=True)
@@ -97,9 +109,17 @@ class Outcome:
 
 
 class ErrandKind(JobKind[Row]):
-    """Jobs that a thread of a worker does at the time they name, and tries again later. No trainer sees them."""
+    """Jobs that a thread of a worker does at the time they name, and tries again later. No trainer sees them.
+
+    most_crashes: after so many unexpected errors an errand fails; None: it is tried for ever.
+    """
 
     runner: ClassVar[str] = ""
+    most_crashes: ClassVar[int | None] = 10
+
+    def obstacle(self, session: Session, settings: Settings) -> str | None:
+        """Why this host cannot do errands of the kind, in words: it leaves them to others. None if it can."""
+        return None
 
     @abstractmethod
     def run_here(self, errand: Errand) -> Outcome:
@@ -116,7 +136,7 @@ class Kinds:
     """
 
     def __init__(self, *kinds: JobKind[Any], followers: Sequence[Follower] = ()) -> None:
-        self._by_prefix = {kind.table.prefix: kind for kind in kinds}
+        self._by_prefix = {kind.table.prefix: kind for kind in (*kinds, FollowUpKind(self))}
         self.followers = tuple(followers)
 
     def __iter__(self) -> Iterator[JobKind[Any]]:
@@ -125,19 +145,89 @@ class Kinds:
     def of(self, job_id: str) -> JobKind[Any]:
         return self._by_prefix[job_id.partition("_")[0]]
 
-    def ended(self, session: Session, job: Job) -> None:
-        """Tell the job's kind and the followers that it has ended.
+    def errands(self) -> list[ErrandKind[Any]]:
+        return [kind for kind in self if isinstance(kind, ErrandKind)]
 
-        One that fails loses what it would have written, and is logged: with its error, the job could never end. Races
+    def ended(self, session: Session, jobs: Sequence[Job]) -> None:
+        """Tell the kinds of these jobs and the followers that they have ended.
+
+        With the error of one of them, a job could never end. So it is logged, and a follow-up tries again. Deadlocks
         and outages are raised, as the whole transaction is tried again after them.
         """
-        kind = self._by_prefix.get(job.id.partition("_")[0])
-        own = [] if kind is None or type(kind).ended is JobKind.ended else [kind.ended]
-        for follow in (*own, *self.followers):
-            try:
-                with session.begin_nested():
-                    follow(session, job)
-            except Exception as error:
-                if isinstance(error, DatabaseError) and (isinstance(error, OperationalError) or is_race(error)):
-                    raise
-                log.exception("what follows the end of a job failed", extra={"estimate": job.id})
+        by_name: dict[str, tuple[Follower, list[Job]]] = {}
+        for job in jobs:
+            for name, follow in self._followers_of(job.id).items():
+                by_name.setdefault(name, (follow, []))[1].append(job)
+        for name, (follow, its) in by_name.items():
+            if len(its) > 1 and _succeeds(session, follow, its):
+                continue  # else those that fail are found one by one
+            for job in its:
+                if not _succeeds(session, follow, [job]):
+                    given = {"job": job.id, "follower": name, "values": _values_of(job)}
+                    follow_up = FollowUp(id=new_id(FollowUp.prefix), tenant_id=job.tenant_id, payload=given)
+                    submit_errands(session, [follow_up], _FOLLOW_UP_SECONDS)
+
+    def follow_up(self, session: Session, given: dict[str, Any]) -> None:
+        """Do what failed before. The job may have been deleted since; then it is as it was when it ended."""
+        table = self.of(given["job"]).table
+        job = session.get(table, given["job"]) or table(**given["values"])
+        if (follow := self._followers_of(job.id).get(given["follower"])) is not None:
+            follow(session, [job])
+
+    def _followers_of(self, job_id: str) -> dict[str, Follower]:
+        """Who hears of the job's end, by names that stay the same from one process to the next."""
+        kind = self._by_prefix.get(job_id.partition("_")[0])
+        found: dict[str, Follower] = {}
+        if kind is not None and type(kind).ended is not JobKind.ended:
+            found[f"{type(kind).__module__}.{type(kind).__qualname__}"] = kind.all_ended
+        if not isinstance(kind, FollowUpKind):
+            found |= {f"{each.__module__}.{each.__qualname__}": each for each in self.followers}
+        return found
+
+
+class FollowUpKind(ErrandKind[FollowUp]):
+    """Follow-ups: their work is done in the transaction that ends them."""
+
+    table = FollowUp
+    most_crashes: ClassVar[int | None] = None
+
+    def __init__(self, kinds: Kinds) -> None:
+        self._of = kinds
+
+    def work(self, session: Session, job: FollowUp) -> Work:
+        return Work({}, {})
+
+    def run_here(self, errand: Errand) -> Outcome:
+        return Outcome()
+
+    def succeed(self, session: Session, job: FollowUp, values: dict[str, Any]) -> list[str]:
+        try:
+            with session.begin_nested():
+                self._of.follow_up(session, job.payload or {})
+        except _REFUSALS as error:  # the next try is later, not at once
+            raise RuntimeError(f"the database refuses what follows the end of a job: {error.orig}") from error
+        return []
+
+    def ended(self, session: Session, job: FollowUp) -> None:
+        """Nobody asks for it any more."""
+        session.execute(delete(Job).where(Job.id == job.id), execution_options={"synchronize_session": False})
+
+
+def _succeeds(session: Session, follow: Follower, jobs: Sequence[Job]) -> bool:
+    """Do what follows the end of jobs; if it fails, nothing of it is written."""
+    try:
+        with session.begin_nested():
+            follow(session, jobs)
+    except Exception as error:
+        if isinstance(error, DatabaseError) and not isinstance(error, _REFUSALS):
+            raise
+        log.exception("what follows the end of a job failed, trying again", extra={"estimate": jobs[0].id})
+        return False
+    return True
+
+
+def _values_of(job: Job) -> dict[str, Any]:
+    """The columns of a job, as JSON. What JSON has no word for, such as an infinite cost, is null."""
+    values = {each.key: getattr(job, each.key) for each in inspect(type(job)).column_attrs}
+    known: dict[str, Any] = json.loads(json.dumps(mended(values), default=str), parse_constant=lambda _: None)
+    return known

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from wdist_service.database import Database
+from wdist_service.database import Database, clock_of
 from wdist_service.queue.liveness import Liveness
 from wdist_service.storage.durable import close_folder, write_durably
 from wdist_service.tables import Holder, Role
@@ -84,6 +84,13 @@ class Leases:
             return False
         session.execute(delete(Holder).where(Holder.id.in_(dead)))
         return True
+
+
+def problems_of_workers(session: Session, lease_seconds: float) -> list[str]:
+    """What fresh workers leave to others, and why, in words: each once."""
+    fresh = Holder.role == Role.WORKER, Holder.beat_at > clock_of(session) - lease_seconds
+    query = select(Holder.problems).where(*fresh, Holder.problems.is_not(None))
+    return sorted({problem for problems in session.execute(query).scalars() for problem in problems or []})
 
 
 def is_living(holder_id: InstrumentedAttribute[str | None]) -> ColumnElement[bool]:

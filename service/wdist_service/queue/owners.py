@@ -41,17 +41,6 @@ def submit(session: Session, queue: Queue, jobs: Sequence[Job]) -> None:
     add_turns(session, queue, tenant_id, ready, waiting)
 
 
-def submit_errands(session: Session, jobs: Sequence[Job], after_seconds: float = 0.0) -> None:
-    """Store new errands (queue/errands.py), due so many seconds from now. Those of one lane wait for each other."""
-    now = clock_of(session)
-    for job in jobs:
-        job.due_at, job.dated_at, job.lane = now + after_seconds, now, job.lane or job.tenant_id
-    session.add_all(jobs)
-    session.flush()
-    for job in jobs:
-        record_status(session, job.id, job.status, job.attempt)
-
-
 def hurry(session: Session, job: Job) -> None:
     """Have an errand that waits for its time tried now."""
     if job.status == Status.QUEUED:

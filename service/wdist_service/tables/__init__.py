@@ -16,6 +16,7 @@ from wdist_service.tables.jobs import TERMINAL as TERMINAL
 from wdist_service.tables.jobs import Artifact as Artifact
 from wdist_service.tables.jobs import DeviceUse as DeviceUse
 from wdist_service.tables.jobs import Event as Event
+from wdist_service.tables.jobs import FollowUp as FollowUp
 from wdist_service.tables.jobs import Holder as Holder
 from wdist_service.tables.jobs import Job as Job
 from wdist_service.tables.jobs import Role as Role

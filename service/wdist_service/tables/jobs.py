@@ -108,6 +108,13 @@ class Job(OwnedRow):
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class FollowUp(Job):
+    """What was to follow the end of a job and failed, with the job as it was. It is tried until it succeeds."""
+
+    prefix, noun = "fol", "follow-up"
+    __mapper_args__ = {"polymorphic_identity": "follow_up"}  # noqa: RUF012
+
+
 # Device seconds of an ended job: those that a trainer ran together share the time.
 DEVICE_SECONDS = (Job.finished_at - Job.started_at) / func.coalesce(Job.together, 1)
 
@@ -155,6 +162,7 @@ class Holder(Base):
     devices: Mapped[list[Any]]
     started_at: Mapped[float]
     beat_at: Mapped[float]
+    problems: Mapped[list[Any] | None]  # what it leaves to others, and why, in words that anybody may read
 
 
 class DeviceUse(Base):

@@ -30,7 +30,9 @@ class Webhook(OwnedRow):
     disabled_reason: Mapped[str | None] = mapped_column(String(200))
     failing_since: Mapped[float | None]  # the first failure after its last success
     failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row
-    resting_until: Mapped[float | None]  # until then, nothing is sent to it
+    # Nothing is sent to it between these times. `resting_from` is when that was decided.
+    resting_from: Mapped[float | None]
+    resting_until: Mapped[float | None]
     succeeded_at: Mapped[float | None]
 
 

@@ -24,27 +24,28 @@ _UPDATE_FIGURES = (
 )  # fmt: skip
 
 
-def follow(session: Session, job: Job) -> None:
-    """Announce what the end of a job means, in its transaction."""
-    if isinstance(job, Estimate):
-        _follow_estimate(session, job)
-    elif isinstance(job, MonitorUpdate):
-        _follow_update(session, job)
+def follow(session: Session, jobs: Sequence[Job]) -> None:
+    """Announce what the end of these jobs means, in its transaction."""
+    found: list[Occurrence] = []
+    batches: dict[str, None] = {}
+    for job in jobs:
+        wanted = _wanted(session, job.tenant_id)
+        if isinstance(job, Estimate):
+            if (type_ := f"estimate.{job.status}") in wanted:
+                data, rows = _estimate_data(job), {"result": job.result, "error": job.error}
+                found.append(Occurrence(job.tenant_id, type_, job.id, data, rows, job.finished_at))
+            if job.batch_id is not None and "batch.finished" in wanted:
+                batches[job.batch_id] = None
+        elif isinstance(job, MonitorUpdate) and wanted:
+            found += _of_update(session, job)
+    announce(session, [*found, *(each for batch in sorted(batches) for each in _of_batch(session, batch))])
 
 
 def alarms_changed(session: Session, monitor: Monitor, before: Sequence[dict[str, Any]]) -> None:
     """Announce alarms that went on or off without an update, such as by other thresholds. before: that were on."""
     subject = new_id("change")
     raised, cleared = _without(monitor.alarms, before), _without(before, monitor.alarms)
-    _announce_alarms(session, monitor, raised, cleared, subject, None)
-
-
-def _follow_estimate(session: Session, job: Estimate) -> None:
-    wanted = _wanted(session, job.tenant_id)
-    if (type_ := f"estimate.{job.status}") in wanted:
-        announce(session, job.tenant_id, Occurrence(type_, job.id, _estimate_data(job), _details(job)))
-    if job.batch_id is not None and "batch.finished" in wanted:
-        _follow_batch(session, job.batch_id)
+    announce(session, _of_alarms(monitor, raised, cleared, subject, None, None))
 
 
 def _wanted(session: Session, tenant_id: str) -> set[str]:
@@ -62,26 +63,22 @@ def _estimate_data(job: Estimate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _details(job: Estimate) -> dict[str, Any]:
-    return {"result": job.result, "error": job.error}
-
-
-def _follow_batch(session: Session, batch_id: str) -> None:
-    """Announce a batch whose last estimate has ended."""
+def _of_batch(session: Session, batch_id: str) -> list[Occurrence]:
+    """The end of a batch, if its last estimate has ended."""
     session.flush()
     # Two estimates that end at once would each see the other one running: one waits here for the other's commit.
     lock = select(Batch).where(Batch.id == batch_id).with_for_update(key_share=True)
     batch = session.execute(lock).scalar_one_or_none()
     if batch is None or _has_active(session, batch):
-        return
+        return []
     query = select(Estimate.status, func.count()).where(Estimate.batch_id == batch_id).group_by(Estimate.status)
-    counts = dict(session.execute(query).tuples().all())
+    counts = {str(status): number for status, number in session.execute(query)}
     data = {
         "id": batch.id, "object": "batch", "status": "finished" if batch.canceled_at is None else "canceled",
         "kind": batch.kind, "metadata": batch.labels, "created_at": rfc3339(batch.created_at),
         "counts": {"total": batch.size, **{str(status): counts.get(status, 0) for status in TERMINAL}},
     }  # fmt: skip
-    announce(session, batch.tenant_id, Occurrence("batch.finished", batch.id, data))
+    return [Occurrence(batch.tenant_id, "batch.finished", batch.id, data)]
 
 
 def _has_active(session: Session, batch: Batch) -> bool:
@@ -93,28 +90,29 @@ def _has_active(session: Session, batch: Batch) -> bool:
     return session.execute(query.limit(1)).first() is not None
 
 
-def _follow_update(session: Session, job: MonitorUpdate) -> None:
-    if job.status not in {Status.SUCCEEDED, Status.FAILED} or not _wanted(session, job.tenant_id):
-        return
+def _of_update(session: Session, job: MonitorUpdate) -> list[Occurrence]:
+    if job.status not in {Status.SUCCEEDED, Status.FAILED}:
+        return []
     monitor = session.get_one(Monitor, job.monitor_id)
-    update = _update_data(job)
+    update, at = _update_data(job), job.finished_at
     data = {"monitor": _monitor_data(monitor), "update": update}
     if job.status == Status.FAILED:
         details = {"update": update | {"error": job.error}}
-        announce(session, job.tenant_id, Occurrence("monitor.update_failed", job.id, data, details))
-        return
+        return [Occurrence(job.tenant_id, "monitor.update_failed", job.id, data, details, at)]
     details = {"update": update | {"figures": job.figures}}
-    announce(session, job.tenant_id, Occurrence("monitor.updated", job.id, data, details))
-    _announce_alarms(session, monitor, job.raised or [], job.cleared or [], job.id, update)
+    updated = Occurrence(job.tenant_id, "monitor.updated", job.id, data, details, at)
+    return [updated, *_of_alarms(monitor, job.raised or [], job.cleared or [], job.id, update, at)]
 
 
-def _announce_alarms(
-    session: Session, monitor: Monitor, raised: list[Any], cleared: list[Any], subject: str, update: object
-) -> None:
-    for type_, alarms in (("monitor.alarm_raised", raised), ("monitor.alarm_cleared", cleared)):
-        if alarms:
-            data = {"monitor": _monitor_data(monitor), "alarms": alarms, "update": update}
-            announce(session, monitor.tenant_id, Occurrence(type_, subject, data))
+def _of_alarms(
+    monitor: Monitor, raised: list[Any], cleared: list[Any], subject: str, update: object, at: float | None
+) -> list[Occurrence]:
+    told = {"monitor": _monitor_data(monitor), "update": update}
+    return [
+        Occurrence(monitor.tenant_id, type_, subject, {**told, "alarms": alarms}, at=at)
+        for type_, alarms in (("monitor.alarm_raised", raised), ("monitor.alarm_cleared", cleared))
+        if alarms
+    ]
 
 
 def _monitor_data(monitor: Monitor) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import Any
@@ -11,14 +12,16 @@ from sqlalchemy.orm import Session
 
 from wdist import __version__
 from wdist_service.database import clock_of
-from wdist_service.installation import read_secret, secret_print
+from wdist_service.installation import read_secret, secret_print, secret_problem
 from wdist_service.queue.kinds import Errand, ErrandKind, Outcome, UnworkableError, Work
-from wdist_service.settings import SettingsError
+from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.webhooks.disabling import disable
+from wdist_service.webhooks.resting import rest, rest_of, wake
 from wdist_service.webhooks.secrets import secret_of, signature, valid_salts
 from wdist_service.webhooks.sending import SECONDS, SendingError, post
 
+log = logging.getLogger("wdist.webhooks")
 # Seconds from one request to the next, as Standard Webhooks proposes: ten requests in three days.
 SCHEDULE = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _JITTER = 0.1  # of a pause: what failed at one moment is not sent again at one moment
@@ -26,6 +29,7 @@ DISABLED_AFTER = 5 * 86_400.0  # seconds in which nothing has arrived
 _GONE = 410
 _LONGEST_REST = 300.0  # of a receiver that does not answer; Retry-After may ask for more
 _OVERLOADED = frozenset({429, 502, 503, 504})
+_MOST_FAILURES = 5  # in a row, before a receiver rests whatever it answers
 _LOG_ENTRIES = 30
 
 
@@ -33,6 +37,13 @@ class DeliveryKind(ErrandKind[Delivery]):
     """Deliveries of events to webhooks."""
 
     table = Delivery
+
+    def obstacle(self, session: Session, settings: Settings) -> str | None:
+        """Whoever sends must sign, so it needs the secret. A worker needs it for nothing else."""
+        if (problem := secret_problem(session, settings)) is None:
+            return None
+        log.warning("this worker cannot sign: %s", problem)
+        return "a worker sends no webhooks, as its host lacks the server's secret (WDIST_SERVER_SECRET_FILE)"
 
     def work(self, session: Session, job: Delivery) -> Work:
         webhook = session.get(Webhook, job.webhook_id)
@@ -43,7 +54,7 @@ class DeliveryKind(ErrandKind[Delivery]):
         options = {
             "url": webhook.url, "webhook": webhook.id, "salts": valid_salts(webhook, now),
             "secret_print": secret_print(session), "event": job.event_id, "body": job.body, "place": job.place,
-            "rest": max(0.0, (webhook.resting_until or 0.0) - now),
+            "rest": rest_of(webhook, now), "claimed_at": now,
         }  # fmt: skip
         return Work(options, {})
 
@@ -53,13 +64,15 @@ class DeliveryKind(ErrandKind[Delivery]):
         if errand.should_stop():
             return Outcome({}, _error("the worker is shutting down"), 0.0)
         if given["rest"] > 0:
-            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), _jittered(given["rest"]))
+            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), given["rest"])
         try:
             server_secret = read_secret(errand.settings, given["secret_print"])
         except SettingsError as error:
             reason = f"this worker cannot sign: {error} (WDIST_SERVER_SECRET_FILE)"
             return _failed(given["place"], _entry(time.time(), 0.0, None, reason), is_receivers=False)
-        return _sent(errand, server_secret)
+        outcome = _sent(errand, server_secret)
+        outcome.values["claimed_at"] = given["claimed_at"]
+        return outcome
 
     def tried(self, session: Session, job: Delivery, outcome: Outcome) -> None:
         """Note a request in the log of the delivery, and what it says of the receiver."""
@@ -125,16 +138,19 @@ def _noted(
 
 def _note(session: Session, webhook: Webhook, values: dict[str, Any], now: float) -> None:
     """Note on a webhook what a request to it says of its receiver, and disable it where nothing arrives any more."""
+    claimed_at = values["claimed_at"]
     status, reason = values["entry"]["status"], values["entry"]["reason"]
     if reason is None:
-        webhook.failing_since, webhook.failures, webhook.resting_until = None, 0, None
-        webhook.succeeded_at = now
+        webhook.failing_since, webhook.failures, webhook.succeeded_at = None, 0, now
+        if claimed_at >= (webhook.resting_from or 0.0):  # else the receiver asked for the rest since
+            wake(session, webhook, now)
         return
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or now
-    if status is None or status in _OVERLOADED:  # what waits need not find out one by one
+    # One event that a receiver cannot take holds up no other. Where many fail, the receiver does.
+    if status is None or status in _OVERLOADED or webhook.failures > _MOST_FAILURES:
         pause = min(SCHEDULE[0] * 2.0 ** min(webhook.failures - 1, 10), _LONGEST_REST)
-        webhook.resting_until = now + max(pause, values["retry_after"] or 0.0)
+        rest(session, webhook, now, max(pause, values["retry_after"] or 0.0))
     if webhook.disabled_at is not None:
         return
     if status == _GONE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import select
 import socket
 import ssl
 import time
@@ -107,20 +108,12 @@ def _exchange(
         protocol.send(h11.Data(data=body)),
         protocol.send(h11.EndOfMessage()),
     )
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may answer without reading all of it
-        _send(connection, b"".join(part for part in out if part), deadline)
     answer = _Answering(connection, protocol, deadline)
+    answer.send(b"".join(part for part in out if part))
     while not isinstance(event := answer.next_event(), h11.Response):
         if not isinstance(event, h11.InformationalResponse):
             raise ConnectionError("the receiver closed the connection")
     return Answer(event.status_code, answer.body(), _retry_after(event))
-
-
-def _send(connection: socket.socket, data: bytes, deadline: float) -> None:
-    left = memoryview(data)
-    while left:
-        connection.settimeout(_left(deadline))
-        left = left[connection.send(left) :]
 
 
 class _Answering:
@@ -129,16 +122,52 @@ class _Answering:
     def __init__(self, connection: socket.socket, protocol: h11.Connection, deadline: float) -> None:
         self._connection, self._protocol, self._deadline = connection, protocol, deadline
         self._bytes_left = _MOST_BYTES
+        self._early: object = None  # an event that came before all was sent
+
+    def send(self, data: bytes) -> None:
+        """Send a request, or as much of it as the receiver reads before it answers or closes the connection."""
+        left = memoryview(data)
+        self._connection.setblocking(False)
+        while left:
+            wanted = select.POLLIN
+            try:
+                left = left[self._connection.send(left) :]
+                continue
+            except ssl.SSLWantReadError:
+                pass
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                wanted |= select.POLLOUT
+            except OSError:
+                return  # what it has said before can be read still
+            poll = select.poll()
+            poll.register(self._connection, wanted)
+            found = poll.poll(_left(self._deadline) * 1000)
+            if any(event & ~select.POLLOUT for _, event in found) and self._has_answered():
+                return
+
+    def _has_answered(self) -> bool:
+        """Whether there is an answer already, or the end of the connection."""
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            self._receive()
+        while isinstance(event := self._protocol.next_event(), h11.InformationalResponse):
+            pass
+        self._early = None if event is h11.NEED_DATA else event
+        return self._early is not None
 
     def next_event(self) -> object:
-        while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            if self._bytes_left <= 0:
-                raise ConnectionError("the answer's head is too long")
-            self._connection.settimeout(_left(self._deadline))
-            data = self._connection.recv(min(_BODY_BYTES, self._bytes_left))
-            self._bytes_left -= len(data)
-            self._protocol.receive_data(data)
+        event, self._early = self._early, None
+        while event is None or event is h11.NEED_DATA:
+            if (event := self._protocol.next_event()) is h11.NEED_DATA:
+                self._connection.settimeout(_left(self._deadline))
+                self._receive()
         return event
+
+    def _receive(self) -> None:
+        if self._bytes_left <= 0:
+            raise ConnectionError("the answer's head is too long")
+        data = self._connection.recv(min(_BODY_BYTES, self._bytes_left))
+        self._bytes_left -= len(data)
+        self._protocol.receive_data(data)
 
     def body(self) -> str:
         """How the body begins; what goes wrong with it does not matter any more."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import func, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
@@ -16,12 +16,13 @@ from wdist_service.ids import new_id
 from wdist_service.installation import load_secret
 from wdist_service.queue import owners
 from wdist_service.queue.dispatch import Queue
-from wdist_service.queue.records import record_status
+from wdist_service.queue.records import record_status, submit_errands
 from wdist_service.settings import Settings
 from wdist_service.tables import ACTIVE, TERMINAL, Delivery, Job, Status, Tenant, Webhook
 from wdist_service.webhooks.addresses import RefusedAddressError, target_of
 from wdist_service.webhooks.disabling import disable
-from wdist_service.webhooks.events import body_of, deliver
+from wdist_service.webhooks.events import body_of, new_delivery
+from wdist_service.webhooks.resting import wake
 from wdist_service.webhooks.schemas import PING, WebhookChange, WebhookRequest
 from wdist_service.webhooks.secrets import new_salt, secret_of
 
@@ -79,7 +80,8 @@ class Webhooks:
                 webhook.include_rows = given.include_rows
             if given.url not in {None, webhook.url} or (given.enabled and webhook.disabled_at is not None):
                 webhook.url = given.url or webhook.url
-                webhook.failing_since, webhook.failures, webhook.resting_until = None, 0, None
+                webhook.failing_since, webhook.failures = None, 0
+                wake(session, webhook, self._database.now(session))
             if given.enabled:
                 webhook.disabled_at, webhook.disabled_reason = None, None
             elif given.enabled is False and webhook.disabled_at is None:
@@ -109,8 +111,11 @@ class Webhooks:
         with self._database.write() as session:
             webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="share")
             _check_enabled(webhook)
-            body = body_of(PING, time.time(), {"webhook": webhook.id})
-            return deliver(session, webhook, new_id("evt"), PING, body)
+            now = self._database.now(session)
+            body = body_of(PING, now, {"webhook": webhook.id})
+            delivery = new_delivery(webhook, new_id("evt"), PING, body, now)
+            submit_errands(session, [delivery])
+            return delivery
 
     def deliveries(
         self, tenant_id: str, webhook_id: str, status: str | None, limit: int, after: str | None
@@ -121,6 +126,7 @@ class Webhooks:
             query = tenancy.owned(Delivery, tenant_id).where(Delivery.webhook_id == webhook_id)
             if status is not None:
                 query = query.where(Delivery.status == status)
+            query = query.options(defer(Delivery.body), defer(Delivery.response_body))  # up to 256 KiB each, not shown
             return tenancy.page(session, query, Delivery, limit, after)
 
     def delivery(self, tenant_id: str, webhook_id: str, delivery_id: str) -> Delivery:
@@ -133,13 +139,13 @@ class Webhooks:
         with self._database.write() as session:
             webhook = tenancy.find(session, Webhook, tenant_id, webhook_id, lock="update")
             _check_enabled(webhook)
-            webhook.resting_until = None
+            wake(session, webhook, self._database.now(session))
             row = _find_delivery(session, tenant_id, webhook_id, delivery_id, lock="update")
             if row.status in ACTIVE and row.status != Status.QUEUED:
                 raise ConflictError(f"{row.id} is being sent at this moment")
             if row.status != Status.QUEUED:
                 row.status, row.finished_at, row.error = Status.QUEUED, None, None
-                row.attempt, row.place = row.attempt + 1, 0
+                row.attempt, row.place, row.failures = row.attempt + 1, 0, 0
                 record_status(session, row.id, row.status, row.attempt)
             owners.hurry(session, row)
             return row

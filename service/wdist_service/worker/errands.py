@@ -21,7 +21,7 @@ from wdist_service.worker.timing import Interval, until_stored
 log = logging.getLogger("wdist.errands")
 _AT_ONCE = 16  # they wait for others most of the time
 _LOOK_SECONDS = 0.5
-_REDATE_SECONDS = 10.0
+_CHECK_SECONDS = 10.0  # from one look at the clock and at what this host can do to the next
 _CLOCK_SECONDS = 1.0
 _OUTAGE_SECONDS = 2.0
 
@@ -36,7 +36,7 @@ class ErrandRunner:
         self._lock = threading.Lock()
         self._running: dict[tuple[str, int], tuple[str, threading.Event]] = {}  # each with its lane
         self._has_room = threading.Event()
-        self._to_redate = Interval(_REDATE_SECONDS)
+        self._to_check = Interval(_CHECK_SECONDS)
         self._clock = 0.0
         self._pool = ThreadPoolExecutor(_AT_ONCE, "errand")
 
@@ -83,8 +83,10 @@ class ErrandRunner:
             lanes = Counter(lane for lane, _ in self._running.values())
         if (room := _AT_ONCE - lanes.total()) <= 0:
             return False
+        if (is_time := self._to_check.is_due()) and (problems := self._errands.look_around(self._settings)):
+            log.warning("this host leaves errands to others", extra={"problems": problems})
         due = self._errands.look(lanes)
-        if due.now < self._clock - _CLOCK_SECONDS or self._to_redate.is_due():
+        if due.now < self._clock - _CLOCK_SECONDS or is_time:
             self._errands.redate(due.now)
         self._clock = due.now
         if not due.is_any:
@@ -104,12 +106,11 @@ class ErrandRunner:
             given = Errand(*key, claim.work.options, self._settings, lambda: is_stopped.is_set() or self._is_ending())
             try:
                 outcome = kind.run_here(given)
+                until_stored(lambda: self._errands.store(*key, outcome))
             except Exception as error:
                 log.exception("an errand met an unexpected error", extra={"estimate": claim.job_id})
                 reason = f"the server met an unexpected {type(error).__name__}"
                 until_stored(lambda: self._errands.crashed(*key, reason))
-            else:
-                until_stored(lambda: self._errands.store(*key, outcome))
         except Exception:  # the worker finds that nothing runs it any more, and hands it over
             log.exception("the outcome of an errand cannot be stored", extra={"estimate": claim.job_id})
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 from toy_kind.errand import RING
 from toy_kind.job import COUNT
@@ -13,8 +15,8 @@ from wdist_service.tables import Job, Property
 NOTE = "end:"
 
 
-def note_end(session: Session, job: Job) -> None:
-    session.add(Property(name=f"{NOTE}{job.id}", value=job.status))
+def note_end(session: Session, jobs: Sequence[Job]) -> None:
+    session.add_all(Property(name=f"{NOTE}{job.id}", value=job.status) for job in jobs)
 
 
 KINDS = Kinds(*OURS, COUNT, RING, followers=[note_end])

@@ -8,6 +8,7 @@ down_revision = "0016"
 
 
 def upgrade() -> None:
+    op.add_column("workers", sa.Column("problems", sa.JSON(), nullable=True))
     op.create_table(
         "webhooks",
         sa.Column("id", sa.String(40), nullable=False),
@@ -24,6 +25,7 @@ def upgrade() -> None:
         sa.Column("disabled_reason", sa.String(200), nullable=True),
         sa.Column("failing_since", sa.Float(53), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("resting_from", sa.Float(53), nullable=True),
         sa.Column("resting_until", sa.Float(53), nullable=True),
         sa.Column("succeeded_at", sa.Float(53), nullable=True),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_webhooks_tenant_id")),
