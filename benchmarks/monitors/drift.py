@@ -1,17 +1,18 @@
 """How soon is drift found, by the bounds of each batch and by the evidence of the series?
 
-    python -m benchmarks.monitors drift [--series 100] [--kind sudden gradual] [--shifts 0.15 0.2 0.3]
+    python -m benchmarks.monitors drift [--series 100] [--kind sudden gradual seasonal] [--shifts 0.15 0.2 0.3]
 
 Reference (3,750 rows) and batches (1,250) are normal in 20 columns. From a random week between 8 and 40 on, the mean of
-one column is shifted, at once or by a twelfth more each week; the critic of each week is fitted to that week's train
-rows, so that before the drift it is made of noise. Delays are counted in updates: 0 is the first drifted batch; a
-series in which nothing is found within 26 counts as 26. The rules say in which updates the critic that collects
-evidence is replaced.
+one column is shifted: at once, by a twelfth more each week, or up and down with a period of 26 weeks. The critic of
+each week is fitted to that week's train rows, so that before the drift it is made of noise. Delays are counted in
+updates: 0 is the first drifted batch; a series in which nothing is found within 26 counts as 26. The rules say in which
+updates the critic that collects evidence is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from benchmarks.monitors.simulated import Rule, Series
 from wdist.inference.series.schedule import is_replacement
 
-REFERENCE, BATCH, COLUMNS, AFTER, FULL = 3_750, 1_250, 20, 26, 12
+REFERENCE, BATCH, COLUMNS, AFTER, FULL, SEASON = 3_750, 1_250, 20, 26, 12, 26
 
 
 def every(weeks: int) -> Rule:
@@ -37,6 +38,7 @@ RULES: dict[str, Rule] = {
 KINDS: dict[str, Callable[[int], float]] = {
     "sudden": lambda weeks: 1.0,
     "gradual": lambda weeks: min(1.0, (weeks + 1) / FULL),
+    "seasonal": lambda weeks: math.sin(math.pi * (weeks + 1) / SEASON) ** 2,
 }
 
 
