@@ -27,7 +27,7 @@ CONTENTS = {
     "wdist_client": SIDE_FILES | {"wdist_client"},
 }
 PACKAGES = {"wdist": ["wdist", "service/wdist_service"], "wdist_client": ["wdist_client"]}
-SDIST_LIMIT = 1_200_000  # bytes; with fixtures or weights it would have more than ten times as many
+SDIST_LIMIT = 1_300_000  # bytes; with fixtures or weights it would have more than ten times as many
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -17,7 +17,6 @@ from cyclopts import Parameter
 
 from wdist_client.advice import in_flags
 from wdist_client.errors import NotFound, OptionError
-from wdist_client.options import told_apart
 
 if TYPE_CHECKING:
     from cyclopts import Token
@@ -60,6 +59,8 @@ class Session:
 
     def read_as(self, identifier: str | None) -> dict[str, Any]:
         """How the file of a stored set was read."""
+        from wdist_client.options import told_apart  # pydantic, for which --help does not wait
+
         stored = None if identifier is None else self.client.sample_sets.get(identifier)
         return dict(told_apart((stored and stored.reading) or {})[0])
 
