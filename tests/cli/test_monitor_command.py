@@ -6,10 +6,12 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from wdist import Monitor
@@ -113,7 +115,30 @@ def test_export_prints_or_writes(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("all.jsonl").read_text() == monitor.export(format="jsonl")
     code, _, errors = wdist(capsys, "export", "m", "-o", "no/where.csv")
     assert code == 2
-    assert "where.csv" in errors
+    assert errors == "wdist: no/where.csv: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows.rename(columns={rows.columns[0]: "prize"}), "give batch.csv the columns"),
+        (lambda rows: rows.iloc[:, ::-1], "put them into the order"),
+        (
+            lambda rows: pd.concat([rows, pd.DataFrame({"price": ["?"], "weight": ["?"]})]),
+            "Batches are read as the reference was",
+        ),
+    ],
+)
+def test_a_batch_is_refused_with_what_can_be_done(
+    capsys: pytest.CaptureFixture[str], change: Callable[[pd.DataFrame], pd.DataFrame], words: str
+) -> None:
+    wdist(capsys, "create", "m", "reference.csv", *QUICK)
+    change(pd.read_csv("same.csv")).to_csv("batch.csv", index=False)
+    code, said, errors = wdist(capsys, "update", "m", "batch.csv")
+    assert (code, said) == (2, "")
+    assert words in errors
+    assert "both" not in errors  # the reference stays as it is
+    assert Monitor.open("m").history == []
 
 
 def test_standard_input_is_a_batch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +159,8 @@ def test_standard_input_is_a_batch(capsys: pytest.CaptureFixture[str], monkeypat
         (["create", "new", "reference.csv", "--confidence", "2"], "confidence"),
         (["create", "new", "reference.csv", "--drop", "size"], "size"),
         (["create", "new"], "REFERENCE"),
+        (["create", "new", "reference.csv", "--alarm-above", "-1"], "--alarm-above is -1"),
+        (["create", "new", "reference.csv", "--column-above", "price=x"], "--column-above price is 'x'"),
         (["create", "new", "reference.csv", "--max-seconds", "2"], "unknown option"),
         ([], "say which command: "),
         (["updat"], "did you mean update?"),
