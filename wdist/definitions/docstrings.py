@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
@@ -32,8 +33,14 @@ def shows_fields(function: F, arguments: type, **models: type[BaseModel]) -> F:
     ]  # fmt: skip
     function.__signature__ = signature.replace(parameters=[*given, *shown])  # type: ignore[attr-defined]
     for name, model in models.items():
-        function.__doc__ = (function.__doc__ or "").replace(f"{{{name}}}", entries(model).strip())
+        function.__doc__ = _filled(function.__doc__ or "", f"{{{name}}}", textwrap.dedent(entries(model)))
     return function
+
+
+def _filled(text: str, place: str, entries: str) -> str:
+    """The text with entries at the line that is the place, as deep as that line: a method's lie deeper."""
+    depth = re.search(rf"^( *){re.escape(place)}$", text, re.MULTILINE)
+    return text if depth is None else text.replace(depth[0], textwrap.indent(entries, depth[1]))
 
 
 def entries(model: type[BaseModel]) -> str:
