@@ -74,7 +74,7 @@ def test_a_batch_that_was_seen_is_refused_or_no_error(capsys: pytest.CaptureFixt
     assert "mu_" in again.err
     assert Ran(capsys, "monitor", "update", name, "quiet.csv", "--if-new").status == 0
     pd.read_csv("quiet.csv").iloc[::-1].to_csv("reversed.csv", index=False)
-    assert Ran(capsys, "monitor", "update", name, "reversed.csv").status == 1
+    assert Ran(capsys, "monitor", "update", name, "reversed.csv").status == 2
     assert Ran(capsys, "monitor", "update", name, "reversed.csv", "--if-new").status == 0
     reference = Ran(capsys, "monitor", "update", name, "reference.csv", "--if-new")
     assert reference.status == 2  # it is no batch at all
