@@ -85,6 +85,7 @@ def test_the_command_fails_and_names_a_broken_cell(tmp_path: Path) -> None:
     assert f"BROKEN  {QUICK}: paired_betting: {found['paired_betting']} of 100" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on(tmp_path: Path) -> None:
     path, cells = tmp_path / "results.jsonl", ("--cells", QUICK, "two points, 0.3", "--layers", "statement")
     first = subprocess.Popen(

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module", params=TERMINALS)
+def _slow_unless(wanted: str) -> list[Any]:
+    """Every terminal; each takes some 10 s, so that the one that can spell least stands for the others."""
+    return [pytest.param(name, marks=[] if name == wanted else pytest.mark.slow) for name in TERMINALS]
+
+
+@pytest.fixture(scope="module", params=_slow_unless("ASCII"))
 def said(request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, tuple[int, bytes]]]:
     """The terminal, and each command's exit status and output there; of one process, as each would import torch."""
     words: list[str | bytes] = []

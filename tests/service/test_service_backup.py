@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from postgres_process import programs
 from service_process import Server, normal
 from stores import Stores
@@ -53,6 +54,7 @@ def content(server: Server, sample_set: str) -> str:
     return hashlib.sha256(server.client.get(f"/v1/sample-sets/{sample_set}/content").content).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_restored_backup_has_everything(own_server: Callable[..., Server], stores: Stores, tmp_path: Path) -> None:
     server = own_server()
     key = server.client.post("/v1/api-keys", json={"role": "admin"}).json()["secret"]

@@ -238,6 +238,7 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.local_stores
 def test_uploads_that_wait_for_a_decoder_hold_up_nobody(own_server: OwnServer) -> None:
     server = own_server("--workers", "0", decoders="1")
@@ -267,6 +268,7 @@ def test_uploads_that_wait_for_a_decoder_hold_up_nobody(own_server: OwnServer) -
         assert len(accepted) >= 16
 
 
+@pytest.mark.slow
 def test_evaluations_that_wait_hold_up_nobody(own_server: OwnServer) -> None:
     server = own_server()
     estimate = server.submit(server.upload(normal(1)), server.upload(normal(2)), steps=20, critic="groupsort")
