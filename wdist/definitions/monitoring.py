@@ -21,7 +21,7 @@ AlarmKind = Literal["distance", "column", "evidence"]
 class Thresholds(BaseModel):
     """When a monitor raises an alarm. They are compared with lower bounds of the series, never with values."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     distance: Distance | None = Field(
         default=None,

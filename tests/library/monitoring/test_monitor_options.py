@@ -41,6 +41,8 @@ def test_options_and_reading_are_told_apart() -> None:
         ({"confidence": 1.0}, "below 1"),
         ({"thresholds": {"distance": -1}}, "thresholds.distance"),
         ({"thresholds": {"colums": {}}}, "colums"),
+        ({"thresholds": {"distance": True}}, "thresholds.distance is True; it must be a number"),
+        ({"thresholds": {"columns": {"a": "0.1"}}}, "thresholds.columns.a is '0.1'; it must be a number"),
         ({"update_steps": 0}, "at least 1"),
     ],
 )
