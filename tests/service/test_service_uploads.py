@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -313,21 +314,29 @@ def test_a_frozen_request_that_lost_its_lock_changes_nothing(replica: tuple[Serv
     np.testing.assert_array_equal(content(other, url), np.load(io.BytesIO(BODY)))
 
 
+def held(one: Server, other: Server, opened: ExitStack) -> tuple[str, http.client.HTTPConnection]:
+    """An upload, and the silent request at `one` that was seen to hold its lock."""
+    for _ in range(10):  # on a machine that stood still for a lease, `other` takes the lock at its first look
+        url = begin(one, len(BODY))
+        connection = opened.enter_context(closing(open_patch(one, url, 0, 30_000)))
+        connection.send(BODY[:20_000])
+        for _ in range(20):
+            if patch(other, url, 0, b"").status_code == 423:
+                return url, connection
+            time.sleep(0.05)
+    raise AssertionError("no request held its lock")
+
+
 def test_a_silent_request_goes_on_unless_another_one_came(replica: tuple[Server, Server]) -> None:
     one, other = replica
-    urls = [begin(one, len(BODY)) for _ in range(2)]
-    connections = [open_patch(one, url, 0, 30_000) for url in urls]
-    for connection in connections:
-        connection.send(BODY[:20_000])
-    until(lambda: all(patch(other, url, 0, b"").status_code == 423 for url in urls))
-    until(lambda: patch(other, urls[0], 0, b"").status_code == 204)  # an empty one changes nothing
-    time.sleep(5)  # more than a lease, for the second one too
-    for connection in connections:
-        connection.send(BODY[20_000:30_000])
-    assert [connection.getresponse().status for connection in connections] == [423, 204]
-    assert [offset(other, url) for url in urls] == [0, 30_000]
-    for connection in connections:
-        connection.close()
+    with ExitStack() as opened:
+        (lost, first), (kept, second) = held(one, other, opened), held(one, other, opened)
+        until(lambda: patch(other, lost, 0, b"").status_code == 204)  # an empty one changes nothing
+        time.sleep(5)  # more than a lease, for the second one too
+        for connection in (first, second):
+            connection.send(BODY[20_000:30_000])
+        assert [connection.getresponse().status for connection in (first, second)] == [423, 204]
+        assert [offset(other, url) for url in (lost, kept)] == [0, 30_000]
 
 
 @pytest.mark.local_stores
