@@ -129,6 +129,7 @@ def test_thresholds_decide_which_alarms_are_on(open_page: OpenPage, server: Serv
     assert record(server, page)["thresholds"] == {"distance": 5, "columns": {"price": 0.5}}
 
 
+@pytest.mark.slow
 def test_keys_choose_an_update_and_are_told_what_it_is(
     open_page: OpenPage, server: ServerProcess, batches: Batches
 ) -> None:
@@ -167,6 +168,7 @@ def test_what_is_refused_is_said(open_page: OpenPage, server: ServerProcess, bat
     assert record(server, page)["updates"] == 1
 
 
+@pytest.mark.slow
 def test_pause_export_and_deletion(open_page: OpenPage, server: ServerProcess, batches: Batches) -> None:
     page = begin(open_page, server, batches, "errands", expected=("409",))
     update(page, batches["quiet"], 1)

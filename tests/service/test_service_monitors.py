@@ -230,6 +230,7 @@ def test_an_update_that_is_waited_for_comes_with_its_figures_and_events(server: 
     assert server.client.get(f"/v1/monitors/{other}/updates/{answer.json()['id']}").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_file_is_read_as_the_reference_was(server: Server) -> None:
     def table(seed: int, price: str = "price") -> bytes:
         rows = normal(seed, rows=200, columns=2)
