@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist import Result, estimate_w1, plan_w1
-from wdist.planning.sample_size import MARGIN as MARGIN_RATIO
+from wdist.inference.sample_size.design import MARGIN as MARGIN_RATIO
 
 Rows = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Rows]

@@ -19,10 +19,12 @@ from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
-from wdist.definitions.figures import METHOD_VERSION, Empirical, Rows, Sides, Simultaneous, Upper
+from wdist.definitions.figures import METHOD_VERSION, Draws, Empirical, Rows, Sides, Simultaneous, Upper
 from wdist.errors import SampleError
 from wdist.inference.base import Prior
 from wdist.inference.mean_bounds import clip_interval
+from wdist.inference.sample_size.design import Design, held_out_groups, held_out_rows
+from wdist.inference.sample_size.pilot import Pilot
 from wdist.inference.units import (
     Units,
     layout_of,
@@ -36,7 +38,7 @@ from wdist.nn.frozen import Clip
 from wdist.options import Options
 from wdist.result import Later, Result
 from wdist.transport.bracket import empirical_bracket
-from wdist.transport.exact import null_baseline, one_dimensional_w1
+from wdist.transport.exact import null_baseline, one_dimensional_w1, spread_of
 from wdist.transport.upper import UpperEnd, diameter_from_ranges, upper_end_of_groups, upper_end_of_rows
 from wdist.witness import Column, Witness, columns_of
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from wdist.training.selection import Candidate
 
 SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for comparison
+POWER = 0.8  # of the estimate that `rows_needed` is for
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
 
@@ -89,6 +92,7 @@ def certify(
         unclipped = value_of(_units_of_chance(pair, *pair.test_scores(chosen.critic))) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
     warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - least)]
+    p_value = None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed)
     result = Result(
         value=value,
         unclipped=unclipped,
@@ -96,7 +100,8 @@ def certify(
         **_upper_figures(upper, options.alpha),
         confidence=options.confidence,
         simultaneous=simultaneous,
-        p_value=None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed),
+        p_value=p_value,
+        spread=spread_of(source, pair.seed),
         lipschitz_bound=bound,
         score_deviation=_sides(*(float(side.values.std(ddof=1)) / bound for side in (units.fx, units.fy))),
         critic=critic,
@@ -122,11 +127,27 @@ def certify(
         method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
+    if lower_bound == 0 and p_value is not None and p_value <= options.alpha:
+        result.rows_needed = _rows_needed(pair, result, options)
     result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
     result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
     return result
+
+
+def _rows_needed(pair: SamplePair, result: Result, options: Options) -> Draws | None:
+    """Rows or groups of each set with which the lower bound would be above 0; None if that is not known."""
+    units = result._unclipped()
+    if options.method != "target_stakes" or units.layout == "mixed":
+        return None
+    pilot = Pilot.of(units, result.lipschitz_bound, result.value, result.lower_bound)
+    tested = held_out_rows if pair.groups is None else held_out_groups
+    counts = (pair.source.n, pair.target.n) if pair.groups is None else [len(np.unique(each)) for each in pair.groups]
+    ratio = 1.0 if pilot.is_linked else counts[1] / counts[0]
+    design = Design(options.alpha, ratio, tested)
+    _, about, _ = design.to_detect_again(pilot, POWER, options.alpha)
+    return None if about is None else {"source": about, "target": design.target(about)}
 
 
 def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> Units:

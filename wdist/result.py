@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 
 from wdist.critics.critic import Critic
 from wdist.definitions.docstrings import entries
-from wdist.definitions.figures import Figures, percent, summary_lines
+from wdist.definitions.figures import Figures, summary_lines
+from wdist.definitions.verdict import Verdict, verdict
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
@@ -67,57 +68,13 @@ class Result(Figures):
 
     @property
     def meaning(self) -> str:
-        """The result in plain words."""
-        held_out, confidence = self._held_out, f"{percent(self.confidence)} confidence"
-        drawn = ", of which a draw is a group and then a row of it," if self.split == "groups" else ""
-        if self.split == "blocks":
-            confidence = f"approximately {confidence}"
-        shown = f"on {held_out} the critic shows {self.value:.4g}"
-        at_most = "" if self.upper_bound is None else f" Their distance is at most {self._upper_end}."
-        if self.upper_bound is not None and self.upper_bound < self.lower_bound:
-            said = (
-                f"The bounds of the Wasserstein-1 distance between the two populations{drawn} contradict each other: "
-                f"at least {self.lower_bound:.4g} ({percent(self.confidence)}) and at most {self._upper_end}; {shown}. "
-                f"Unit: {self.units}."
-            )
-        elif self.lower_bound > 0 and self.upper_bound is not None:
-            said = (
-                f"The Wasserstein-1 distance between the two populations{drawn} is between {self.lower_bound:.4g} "
-                f"({percent(self.confidence)}) and {self._upper_end}; {shown}. Unit: {self.units}."
-            )
-        elif self.lower_bound > 0:
-            said = (
-                f"With {confidence}, the Wasserstein-1 distance between the two populations{drawn} is at least "
-                f"{self.lower_bound:.4g} ({self.units}); {shown}."
-            )
-        elif self.p_value is not None and self.p_value <= 1 - self.confidence:
-            said = (
-                f"The two populations{drawn} differ (p-value {self.p_value:.2g}), but {held_out} are too "
-                f"few to bound their distance away from 0 at {confidence}; the critic shows {self.value:.4g} "
-                f"({self.units}).{at_most}"
-            )
-        else:
-            said = (
-                f"No evidence of a difference at {confidence}: {shown} ({self.units}). This does not show that the two "
-                f"populations{drawn} are equal.{at_most}"
-            )
-        if self.split == "blocks":
-            said += " Rows ordered in time depend on their neighbours: the true confidence may be far lower."
-        return said
+        """The result in plain words: those of `verdict`."""
+        return self.verdict.text
 
     @property
-    def _upper_end(self) -> str:
-        about = ", approximate" if self.upper_kind == "approximate" else ""
-        return f"{self.upper_bound:.4g} ({percent(self.confidence)}{about})"
-
-    @property
-    def _held_out(self) -> str:
-        """The number of held-out rows or groups, in words."""
-        rows = min(self.n["source"]["test"], self.n["target"]["test"])
-        if self.groups is None:
-            return f"{rows:,} or more held-out rows of each set"
-        groups = min(self.groups["source"], self.groups["target"])
-        return f"{groups:,} or more held-out groups ({rows:,} or more rows) of each set"
+    def verdict(self) -> Verdict:
+        """The answer: do the populations differ, by how much, and is that large?"""
+        return verdict(self._figures())
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -212,9 +169,13 @@ class Result(Figures):
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types."""
+        said = self.verdict
+        return self._figures() | {"verdict": said.model_dump(), "meaning": said.text}
+
+    def _figures(self) -> dict[str, Any]:
         figures = {name: getattr(self, name) for name in Figures.model_fields}
         critic = {"family": self.critic.family, "config": self.critic.config}
-        return figures | {"critic": critic, "warnings": list(self.warnings), "meaning": self.meaning}
+        return figures | {"critic": critic, "warnings": list(self.warnings)}
 
     def __eq__(self, other: object) -> bool:
         """Whether all figures are equal, those of the curve included."""

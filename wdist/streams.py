@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     PLAN = 12
     UPDATE = 13
     SUBSET = 14
+    SPREAD = 15
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -228,6 +228,16 @@ class Figures(BaseModel):
         "Standard deviation of the critic's held-out scores of each set, of groups that of their means, divided by L.",
         default=None,
     )
+    spread: float | None = _figure(
+        "Mean distance of two random rows of the source, in the same units: what to compare a distance with. None for "
+        "an older result, or a source of fewer than two rows.",
+        default=None,
+    )
+    rows_needed: Draws | None = _figure(
+        "Rows of each set, or groups, with which lower_bound would be above 0 in four of five estimates, about, if the "
+        "critic shows the same. Given if the sets differ by the p-value and lower_bound is 0, and if it is known.",
+        default=None,
+    )
     critic: Any = _figure("The trained potential f.")
     seed: int = _figure("Seed of the split, of training and of the permutation test.")
     n: Rows = _figure("Number of rows of each set in the train, select and test parts.")

@@ -25,6 +25,7 @@ class RowSource(Protocol):
 
 
 NEAR = 1e-8  # squared distances below this share of the squared norms are recomputed from differences
+SPREAD_PAIRS = 1_000
 COST_BYTES_LIMIT = 2 << 30  # size of the cost matrix; the solver needs about as much again
 GAP = 1e-8  # of its cost: how far a plan may be from its dual value and still count as exact
 LEAST_MASS = 1e-14  # of a total of 1; less than this on a pair is the rounding of the solver's flows
@@ -244,6 +245,29 @@ def null_baseline(x: RowSource, y: RowSource, rows: int, seed: int) -> NullBasel
     between = exact_w1(x.rows(parts[0]), y.rows(parts[1]))
     within = exact_w1(larger.rows(halves[:size]), larger.rows(halves[size:]))
     return {"rows": size, "between": between, "within": within}
+
+
+def spread_of(x: RowSource, seed: int) -> float | None:
+    """Mean Euclidean distance of two random rows, from pairs without a row in common; None of fewer than two rows.
+
+    Up to 1,000 pairs: the mean of 1,000 is mostly within 3 % of that of all pairs.
+    """
+    pairs = min(SPREAD_PAIRS, x.n // 2)
+    if not pairs:
+        return None
+    chosen = stream(seed, Purpose.SPREAD).choice(x.n, 2 * pairs, replace=False).reshape(2, pairs)
+    chunks = zip(*(np.array_split(side, math.ceil(pairs / 100)) for side in chosen), strict=True)
+    spread = float(np.concatenate([_apart(x.rows(one), x.rows(other)) for one, other in chunks]).mean())
+    return spread if math.isfinite(spread) else None
+
+
+def _apart(x: ArrayLike, y: ArrayLike) -> Values:
+    """Distance of each row of x from the row of y at its place; inf beyond the largest float64."""
+    a, b = flat_rows(x), flat_rows(y)
+    exponent = _exponent(max(np.abs(a).max(), np.abs(b).max()))
+    with np.errstate(over="ignore"):
+        apart: Values = np.linalg.norm(np.ldexp(a, -exponent) - np.ldexp(b, -exponent), axis=1)
+        return np.ldexp(apart, exponent)
 
 
 def one_dimensional_w1(

@@ -187,6 +187,26 @@ class NullBaseline(Model):
     within: float
 
 
+class Verdict(Model):
+    """What an estimate says about two populations, in words.
+
+    Attributes:
+        kind: differ: and the distance has a lower bound above 0. size_unknown: they differ, but the lower bound is 0.
+            no_evidence: of a difference. contradiction: the bounds contradict each other. withdrawn: the bounds of an
+            earlier version must not be used.
+        headline: The answer in one short sentence.
+        distance: Between which bounds the distance lies, or what is known of it.
+        size: What to compare the distance with: how far apart two rows of one set are.
+        caveat: What the confidence takes for granted and is not so here; else null.
+    """
+
+    kind: str | None = None
+    headline: str | None = None
+    distance: str | None = None
+    size: str | None = None
+    caveat: str | None = None
+
+
 class Withdrawn(Model):
     """Which figures of a result are withdrawn, why, and what to do.
 
@@ -229,6 +249,11 @@ class Result(Model):
         lipschitz_bound: L, proven in float64 from the stored weights.
         score_deviation: Standard deviation of the critic's held-out scores of each set, of groups that of their means,
             divided by L.
+        spread: Mean distance of two random rows of the source, in the same units: what to compare a distance with. None
+            for an older result, or a source of fewer than two rows.
+        rows_needed: Rows of each set, or groups, with which lower_bound would be above 0 in four of five estimates,
+            about, if the critic shows the same. Given if the sets differ by the p-value and lower_bound is 0, and if it
+            is known.
         critic: The family of the critic, and its configuration.
         seed: Seed of the split, of training and of the permutation test.
         n: Number of rows of each set in the train, select and test parts.
@@ -249,7 +274,8 @@ class Result(Model):
         seconds: Elapsed time.
         device: Where the critics were trained.
         warnings: Caveats about the data and the bounds.
-        meaning: The result in plain words.
+        verdict: The answer in plain words.
+        meaning: All sentences of the verdict.
         withdrawn: Figures of an earlier version that must not be used any more; null if every figure stands.
     """
 
@@ -265,6 +291,8 @@ class Result(Model):
     p_value: float | None = None
     lipschitz_bound: float
     score_deviation: Sides | None = None
+    spread: float | None = None
+    rows_needed: Draws | None = None
     critic: Critic
     seed: int
     n: Rows
@@ -281,6 +309,7 @@ class Result(Model):
     seconds: float | None = None
     device: str | None = None
     warnings: list[str] = Field(default_factory=list)
+    verdict: Verdict = Verdict()
     meaning: str = ""
     withdrawn: Withdrawn | None = None
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from wdist import options
 from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
+from wdist.definitions.verdict import Verdict, verdict
 from wdist.definitions.withdrawn import Withdrawn, withdrawn
 from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
@@ -142,7 +143,8 @@ class ResultView(Figures):
     model_config = ConfigDict(extra="allow")
 
     critic: CriticView = Field(description="The family of the critic, and its configuration.")
-    meaning: str = Field(description="The result in plain words.")
+    verdict: Verdict = Field(description="The answer in plain words.")
+    meaning: str = Field(description="All sentences of the verdict.")
     withdrawn: Withdrawn | None = Field(
         default=None,
         description="Figures of an earlier version that must not be used any more; null if every figure stands.",
@@ -204,7 +206,13 @@ def estimate_view(row: Estimate) -> EstimateView:
             "attempt": row.attempt,
             "finishing": row.finish_asked_at is not None,
             "progress": row.progress,
-            "result": None if row.result is None else {**row.result, "withdrawn": withdrawn(row.result)},
+            "result": None if row.result is None else _result(row.result),
             "error": row.error,
         }
     )
+
+
+def _result(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored result with what is said of it: of an older one too, whose own words may be others."""
+    said = verdict(stored)
+    return {**stored, "verdict": said, "meaning": said.text, "withdrawn": withdrawn(stored)}

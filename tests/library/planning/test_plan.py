@@ -10,7 +10,7 @@ import pytest
 
 from wdist import OptionError, RowPlan, SampleError, plan_w1
 from wdist.data.splits import part_sizes
-from wdist.planning.sample_size import held_out_groups
+from wdist.inference.sample_size.design import held_out_groups
 
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 1}
 

@@ -13,8 +13,9 @@ from wdist.data.seeded import SeededScores
 from wdist.data.splits import GroupOrder, split_rows
 from wdist.errors import OptionError
 from wdist.inference.mean_bounds import clip_interval
+from wdist.inference.sample_size.design import MARGIN, Design, held_out_groups, held_out_rows
+from wdist.inference.sample_size.pilot import Pilot
 from wdist.inference.units import Layout, Units, lower_bound_of, value_of
-from wdist.planning.sample_size import MARGIN, Design, Pilot, held_out_groups, held_out_rows
 
 ALPHA = 0.05
 Z = NormalDist().inv_cdf(1 - ALPHA)

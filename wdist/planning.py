@@ -12,8 +12,9 @@ from wdist.definitions.arguments import Arguments, OptionArguments
 from wdist.definitions.figures import percent
 from wdist.errors import OptionError
 from wdist.estimate import called, compared
+from wdist.inference.sample_size.design import Counts, Design, Range, held_out_groups, held_out_rows
+from wdist.inference.sample_size.pilot import Pilot
 from wdist.options import Options, options_and_reading, takes_options
-from wdist.planning.sample_size import Counts, Design, Pilot, Range, held_out_groups, held_out_rows
 from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
