@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from wdist.matrix import matrix_w1 as matrix_w1
     from wdist.monitoring.monitor import Monitor as Monitor
     from wdist.monitoring.monitor import Update as Update
-    from wdist.planning import RowPlan as RowPlan
-    from wdist.planning import plan_w1 as plan_w1
+    from wdist.planning.plan import RowPlan as RowPlan
+    from wdist.planning.plan import plan_w1 as plan_w1
     from wdist.result import Result as Result
     from wdist.verify import verify_certificate as verify_certificate
 
@@ -32,14 +32,14 @@ _HOME = {
     "estimate_w1": "wdist.estimate",
     "load_critic": "wdist.critics.critic",
     "matrix_w1": "wdist.matrix",
-    "plan_w1": "wdist.planning",
+    "plan_w1": "wdist.planning.plan",
     "open_samples": "wdist.data.samples",
     "Comparison": "wdist.comparison",
     "Matrix": "wdist.matrix",
     "Monitor": "wdist.monitoring.monitor",
     "Update": "wdist.monitoring.monitor",
     "Result": "wdist.result",
-    "RowPlan": "wdist.planning",
+    "RowPlan": "wdist.planning.plan",
     "verify_certificate": "wdist.verify",
     "WdistError": "wdist.errors",
     "SampleError": "wdist.errors",

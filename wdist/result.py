@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 from wdist.critics.critic import Critic
 from wdist.definitions.docstrings import entries
 from wdist.definitions.figures import Figures, summary_lines
-from wdist.definitions.verdict import Verdict, verdict
+from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:

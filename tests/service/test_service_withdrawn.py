@@ -12,7 +12,7 @@ import pytest
 from service_process import Server, normal
 
 from wdist.definitions.figures import METHOD_VERSION
-from wdist.definitions.withdrawn import withdrawn
+from wdist.definitions.results.withdrawn import withdrawn
 
 pytestmark = pytest.mark.local_stores  # tests/upgrade has what 0.1 left in both stores
 QUICK: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}

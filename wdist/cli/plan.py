@@ -37,7 +37,7 @@ def plan(
     from wdist.definitions.reading import Reading
     from wdist.errors import WdistError
     from wdist.options import options_and_reading
-    from wdist.planning import plan_w1
+    from wdist.planning.plan import plan_w1
 
     shown = sys.stderr.isatty() if progress is None else progress
     try:

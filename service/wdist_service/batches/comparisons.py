@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from wdist.definitions.comparison import ComparisonFigures
-from wdist.definitions.withdrawn import withdrawn
+from wdist.definitions.results.withdrawn import withdrawn
 from wdist.errors import OptionError
 from wdist.inference.comparison import check_delta, compared_figures, set_names
 from wdist_service import tenancy

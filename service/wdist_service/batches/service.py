@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from wdist.definitions.withdrawn import withdrawn
+from wdist.definitions.results.withdrawn import withdrawn
 from wdist.inference.comparison import statements_needed
 from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
 from wdist_service import tenancy

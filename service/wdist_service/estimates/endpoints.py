@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from pydantic import StringConstraints
 from sqlalchemy import select
 
-from wdist.definitions.withdrawn import certificate_note
+from wdist.definitions.results.withdrawn import certificate_note
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.estimates import labels

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from wdist import options
 from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
-from wdist.definitions.verdict import Verdict, verdict
-from wdist.definitions.withdrawn import Withdrawn, withdrawn
+from wdist.definitions.results.verdict import Verdict, verdict
+from wdist.definitions.results.withdrawn import Withdrawn, withdrawn
 from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 from wdist_service.text import TEXT

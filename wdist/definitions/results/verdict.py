@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from wdist.definitions.figures import percent, short
-from wdist.definitions.withdrawn import withdrawn
+from wdist.definitions.results.withdrawn import withdrawn
 
 Kind = Literal["differ", "size_unknown", "no_evidence", "contradiction", "withdrawn"]
 

@@ -1,0 +1,1 @@
+"""How many rows an estimate needs, planned from a pilot."""
