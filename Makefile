@@ -23,6 +23,8 @@ export OMP_WAIT_POLICY ?= passive
 PORT ?= 8000
 ONCE ?=
 PYTEST ?=
+# Two files of tests at a time. Tests wait for servers and browsers much of their time.
+SHARDS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --retries 3 --timeout 60 --log $(VENV)/install.log
@@ -67,10 +69,10 @@ run: $(VENV)/.run-stamp
 	@$(BIN)/python examples/diamonds/run.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist loadfile -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest --stores=both $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist loadfile --stores=both $(PYTEST)
 
 # Processes are killed and frozen at random moments while a queue of estimates drains; the seed is printed.
 ROUNDS ?= 100

@@ -52,7 +52,18 @@ def _note(nodeid: str, longrepr: Any) -> None:
         _unlisted.append(f"{nodeid}: {reason}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Skips of whole modules, which pytest-xdist tells only the process that collected them."""
+    for line in node.workeroutput.get("unlisted", ()):
+        if line not in _unlisted:
+            _unlisted.append(line)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["unlisted"] = _unlisted
     if _unlisted and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

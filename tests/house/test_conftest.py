@@ -10,22 +10,34 @@ import pytest
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 
+ONE_TEST = "import pytest\n\n@pytest.mark.skip(reason={reason!r})\ndef test_two():\n    pass\n"
+WHOLE_MODULE = "import pytest\n\npytest.skip({reason!r}, allow_module_level=True)\n"
+
+
 @pytest.mark.parametrize(
-    ("ci", "reason", "code"),
-    [("1", "too slow today", 1), ("", "too slow today", 0), ("1", "no CUDA device", 0)],
+    ("skipped", "shards", "ci", "reason", "code"),
+    [
+        (ONE_TEST, (), "1", "too slow today", 1),
+        (ONE_TEST, (), "", "too slow today", 0),
+        (ONE_TEST, (), "1", "no CUDA device", 0),
+        (ONE_TEST, ("-n", "2"), "1", "too slow today", 1),
+        (WHOLE_MODULE, ("-n", "2"), "1", "too slow today", 1),
+    ],
+    ids=["in ci", "elsewhere", "listed", "in two processes", "a whole module in two processes"],
 )
-def test_a_skip_nobody_listed_fails_in_ci(tmp_path: Path, ci: str, reason: str, code: int) -> None:
+def test_a_skip_nobody_listed_fails_in_ci(
+    tmp_path: Path, skipped: str, shards: tuple[str, ...], ci: str, reason: str, code: int
+) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
-    (tmp_path / "test_it.py").write_text(
-        "import pytest\n\ndef test_one():\n    pass\n\n"
-        f"@pytest.mark.skip(reason={reason!r})\ndef test_two():\n    pass\n"
-    )
+    (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
+    (tmp_path / "test_two.py").write_text(skipped.format(reason=reason))
     environment = {**os.environ, "CI": ci}
     command = [
         sys.executable,
         "-m",
         "pytest",
         "-q",
+        *shards,
         "-p",
         "no:cacheprovider",
         "--rootdir",
