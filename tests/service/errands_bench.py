@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from sqlalchemy import update
 from stores import Stores
 from toy_kind.errand import RING, Ring
+from toy_kind.worker import running_worker
 
 from wdist_service.database import Database
 from wdist_service.ids import new_id
@@ -28,19 +28,6 @@ from wdist_service.queue.records import submit_errands
 from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.tables import Job
-
-_WORKER = """
-import sys
-import wdist_service.jobs as jobs
-from toy_kind.errand import RING
-from wdist_service.queue.kinds import Kinds
-from wdist_service.queue.records import submit_errands
-
-jobs.KINDS = Kinds(*jobs.KINDS, RING, followers=jobs.KINDS.followers)
-from wdist.cli.main import main
-
-raise SystemExit(main(["worker", "--data", sys.argv[1]]))
-"""
 
 
 @dataclass
@@ -102,16 +89,8 @@ class Bells:
     def _lines(self) -> list[list[str]]:
         return [line.split() for line in self.file.read_text().splitlines()] if self.file.exists() else []
 
-    @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        with (self.settings.data / "worker.log").open("ab") as log:
-            command = [sys.executable, "-c", _WORKER, str(self.settings.data)]
-            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    def worker(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return running_worker(self.settings.data, self.environment)
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from sqlalchemy import select
 from stores import Stores
 from toy_kind.job import COUNT, Count
+from toy_kind.worker import running_worker
 
 from wdist_service.database import Database
 from wdist_service.ids import new_id
@@ -27,18 +27,6 @@ from wdist_service.settings import Settings
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
 from wdist_service.tables import Artifact, Event, Job
-
-_WORKER = """
-import sys
-import wdist_service.jobs as jobs
-from toy_kind.job import COUNT
-from wdist_service.queue.kinds import Kinds
-
-jobs.KINDS = Kinds(*jobs.KINDS, COUNT, followers=jobs.KINDS.followers)
-from wdist.cli.main import main
-
-raise SystemExit(main(["worker", "--data", sys.argv[1]]))
-"""
 
 
 @dataclass
@@ -74,16 +62,8 @@ class Bench:
             events = session.execute(select(Event).where(Event.job_id == job_id).order_by(Event.id)).scalars()
             return [event.data["status"] for event in events if event.type == "status"]
 
-    @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        with (self.data / "worker.log").open("ab") as log:
-            command = [sys.executable, "-c", _WORKER, str(self.data)]
-            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    def worker(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return running_worker(self.data, self.environment)
 
 
 @pytest.fixture
