@@ -1,37 +1,64 @@
 # syntax=docker/dockerfile:1
-# docker build -t wdist .                                     one machine: API and worker; CPU, about 1.2 GB
-# docker build -t wdist-api --target api .                    an API replica: no torch, so about a quarter of that
+# make images                                                 all three below, with docker, podman or buildah
+# docker build -t wdist .                                     one machine: API and worker
+# docker build -t wdist-api --target api .                    an API replica, without torch
 # docker build -t wdist-worker --target worker .              a worker of several hosts (deploy/compose.cluster.yaml)
-# docker build -t wdist:cuda --build-arg TORCH_INDEX_URL=https://download.pytorch.org/whl/cu130 .   run with --gpus all
-# PIP_INDEX_URL and PIP_EXTRA_INDEX_URL choose another package index for everything else (a mirror, a company's own).
+# docker build -t wdist:cuda --build-arg TORCH=cu130 .        for NVIDIA GPUs; run with --gpus all
+#
+# Their sizes are in docs/operations.md. PIP_INDEX_URL and PIP_EXTRA_INDEX_URL choose another package index for all but
+# torch, TORCH_INDEX_URL one for torch, BASE another base image. Without any index: a directory with all wheels, by
+#   docker build --build-context wheels=DIRECTORY --build-arg PIP_NO_INDEX=1 .
 
 # The version that constraints.txt was made with.
 ARG PYTHON_VERSION=3.11
+ARG BASE=python:${PYTHON_VERSION}-slim-bookworm
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS build
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+# An empty directory, unless --build-context names another.
+FROM scratch AS wheels
+
+FROM ${BASE} AS build
+ARG TORCH=cpu
+ARG TORCH_INDEX_URL
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
+ARG PIP_NO_INDEX
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 RUN python -m venv /opt/wdist
 WORKDIR /src
-# torch has a layer of its own: it is nine tenths of the image and changes least.
+# torch has a layer of its own: it is nine tenths of the image and changes least. The plain package index has the build
+# for CUDA, with 5 GB of NVIDIA's packages: so the other indexes are left out, and what came is looked at.
 COPY constraints.txt ./
-RUN grep '^torch==' constraints.txt > torch.txt \
-    && /opt/wdist/bin/pip install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} --requirement torch.txt
+RUN --mount=type=bind,from=wheels,target=/wheels \
+    grep '^torch==' constraints.txt > torch.txt \
+    && env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL /opt/wdist/bin/pip install --find-links /wheels \
+        --index-url "${TORCH_INDEX_URL:-https://download.pytorch.org/whl/$TORCH}" --requirement torch.txt \
+    && case "$TORCH" in cpu) wanted=False;; *) wanted=True;; esac \
+    && /opt/wdist/bin/python -c "import sys, torch; sys.exit(None if (torch.version.cuda is not None) is $wanted else \
+        f'TORCH=$TORCH was asked for, but the index has torch {torch.__version__}: give TORCH_INDEX_URL')"
 COPY pyproject.toml README.md LICENSE ./
 COPY wdist ./wdist
 COPY service ./service
-RUN /opt/wdist/bin/pip install --constraint constraints.txt '.[server]'
+RUN --mount=type=bind,from=wheels,target=/wheels \
+    /opt/wdist/bin/pip install --find-links /wheels --constraint constraints.txt '.[server]'
 
-# What the API imports has no torch in it; tests/house/test_imports.py watches that.
+# What a running server needs of it: nothing is installed or compiled later.
+FROM build AS build-all
+RUN /opt/wdist/bin/pip uninstall --yes --quiet setuptools pip
+COPY deploy/prune.py ./
+RUN python prune.py /opt/wdist
+
+# What the API imports has no torch, SciPy or POT in it; tests/house/test_imports.py watches that.
 FROM build AS build-api
-RUN /opt/wdist/bin/pip uninstall --yes torch sympy mpmath networkx
+RUN /opt/wdist/bin/pip uninstall --yes --quiet torch sympy mpmath networkx scipy POT setuptools pip
+COPY deploy/prune.py ./
+RUN python prune.py /opt/wdist
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS runtime
+FROM ${BASE} AS runtime
+# /data belongs to the group root, too: some hosts give a container any user id, in that group.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin wdist \
-    && install -d -o wdist -g wdist -m 0700 /data
+    && install -d -o wdist -g root -m 0770 /data
 ENV PATH=/opt/wdist/bin:$PATH \
+    HOME=/data \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     WDIST_SERVER_DATA=/data
@@ -39,23 +66,31 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 ENTRYPOINT ["wdist"]
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="wdist" \
+      org.opencontainers.image.description="Wasserstein-1 distance estimation service" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 
 FROM runtime AS worker
-COPY --from=build /opt/wdist /opt/wdist
+COPY --from=build-all /opt/wdist /opt/wdist
 CMD ["worker"]
 
+# No --start-interval below: buildah and podman of Debian 12 refuse it.
 FROM runtime AS api
 COPY --from=build-api /opt/wdist /opt/wdist
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000", "--workers", "0"]
 
 # The last one is what is built when no target is named.
 FROM runtime AS server
-COPY --from=build /opt/wdist /opt/wdist
+COPY --from=build-all /opt/wdist /opt/wdist
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 # Outside 127.0.0.1 the server asks for a key: WDIST_SERVER_BOOTSTRAP_KEY_FILE names the file that holds the first one.
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

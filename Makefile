@@ -8,13 +8,14 @@
 #   make bench    times and values (an hour)               make bench-calibration   are bounds right as often as they say?
 #   make bench-funnels   estimates where W1 is known        make bench-scale         ten million rows
 #   make bench-monitors  alarms of monitors and other tools
+#   make images   the container images            make test-images   build them and run them (buildah, root)
 #   make audit    known vulnerabilities                     make sbom        what a server is made of, as CycloneDX
 #   make clean    remove .venv and caches
 #
 # PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-monitors bench-scale docs generate audit sbom constraints clean
+.PHONY: help setup run test test-all test-faults check images test-images bench bench-calibration bench-funnels bench-monitors bench-scale docs generate audit sbom constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -31,7 +32,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --ret
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,14s/^# \{0,1\}//p' Makefile
+	@sed -n '3,15s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -78,6 +79,14 @@ test-all: $(VENV)/.dev-stamp
 ROUNDS ?= 100
 test-faults: $(VENV)/.dev-stamp
 	WDIST_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/faults/test_random_kills.py $(PYTEST)
+
+# All targets of the Dockerfile, with docker, podman or buildah. IMAGES="--help" tells the options.
+IMAGES ?=
+images:
+	@$(or $(PYTHON),python3) tools/images.py $(IMAGES)
+
+test-images: $(VENV)/.dev-stamp
+	$(BIN)/python -m pytest -s tests/release/test_images.py $(PYTEST)
 
 check: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .

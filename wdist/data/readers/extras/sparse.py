@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from wdist.data.tables.found import DecodeError
 
@@ -58,8 +57,9 @@ class _ByRows(Rows):
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         starts = self._starts[rows.start : rows.stop + 1]
         data, places = self._entries(int(starts[0]), int(starts[-1]), self.shape[1])
-        shape = (len(starts) - 1, self.shape[1])
-        dense: NDArray[Any] = sparse.csr_matrix((data, places, starts - starts[0]), shape=shape).toarray()
+        lines = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        dense = np.zeros((len(starts) - 1, self.shape[1]), dtype=self.dtype)
+        np.add.at(dense, (lines, places), data)  # an entry that stands twice counts twice
         return dense
 
 
