@@ -49,7 +49,8 @@ RUN python prune.py /opt/wdist
 
 # What the API imports has no torch, SciPy or POT in it; tests/house/test_imports.py watches that.
 FROM build AS build-api
-RUN /opt/wdist/bin/pip uninstall --yes --quiet torch sympy mpmath networkx scipy POT setuptools pip
+RUN /opt/wdist/bin/pip uninstall --yes --quiet torch sympy mpmath networkx jinja2 fsspec filelock \
+    scipy POT setuptools pip
 COPY deploy/prune.py ./
 RUN python prune.py /opt/wdist
 

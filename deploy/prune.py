@@ -21,7 +21,10 @@ UNUSED = (
     "networkx/**/tests",
     "pyarrow/tests",
     "torch/test",
-    "torch/bin",
+    "torch/bin/*Test",
+    "torch/bin/test_*",
+    "torch/bin/*.ptl",
+    "torch/bin/protoc*",
     "torch/lib/libtorchbind_test.so",
     "torch/lib/libjitbackend_test.so",
     "torch/lib/libbackend_with_compiler.so",
@@ -34,6 +37,9 @@ UNUSED = (
     "pyarrow/_flight*",
     "pyarrow/_substrait*",
     "pyarrow/_s3fs*",
+    # Further names of a file that is loaded as libarrow_python.so.NUMBER, each a copy of it.
+    "pyarrow/libarrow_python.so",
+    "pyarrow/libarrow_python.so.*.*",
 )
 
 
