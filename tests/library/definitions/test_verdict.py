@@ -44,9 +44,9 @@ def test_the_sentences_of_the_usual_answers() -> None:
         f"standard deviations; the critic shows 0.0431. {apart}"
     )
     assert verdict(result(**NONE, p_value=0.0017, rows_needed=NEEDED)).text == (
-        "They differ (p = 0.0017). There are too few rows to say by how much: the lower bound is 0, and about 2,400 "
-        "rows of each set would do. The distance is at most 0.118 (95 %, approximate) standard deviations; the critic "
-        f"shows 0.0431. {apart}"
+        "They differ (p = 0.0017). There are too few rows to say by how much: the lower bound is 0. About 2,400 rows "
+        "of each set would do, if the distance is what the critic shows. The distance is at most 0.118 (95 %, "
+        f"approximate) standard deviations; the critic shows 0.0431. {apart}"
     )
     assert verdict(result(lower_bound=0.0025, p_value=0.0713, spread=None)).text == (
         "Undecided (p = 0.071): one test says that they differ, the other does not. By the lower bound alone, the "
@@ -67,7 +67,7 @@ def test_the_sentences_of_groups_and_blocks() -> None:
     assert found.headline == "Undecided (p < 0.001): one test says that they differ, the other does not."
     assert found.distance.startswith(
         "By the p-value alone they differ; the lower bound, which decides, is 0. About 61 groups of the source and 120 "
-        "of the target would tell."
+        "of the target would tell, if the distance is what the critic shows."
     )
     blocks = verdict(result(split="blocks", p_value=None, upper_bound=None, no_upper_bound="rows depend on each other"))
     assert blocks.headline == "They differ (approximately 95 % confidence)."

@@ -70,6 +70,18 @@ def verdict(result: Mapping[str, Any]) -> Verdict:
     )
 
 
+def kind_of(ends: Ends, p_value: float | None, split: str) -> Kind:
+    """What bounds and a p-value, None if there is none, say at the error of the bounds. split: that of the result."""
+    if ends.upper is not None and ends.upper < ends.lower:
+        return "contradiction"
+    by_bound, by_p_value = ends.lower > 0, p_value is not None and p_value <= ends.alpha
+    if by_bound == by_p_value:
+        return "differ" if by_bound else "no_evidence"
+    if split == "random" and p_value is not None:
+        return "size_unknown" if by_p_value else "undecided"
+    return "differ" if by_bound else "undecided"
+
+
 class _Words:
     """The sentences about one result. lost: why its upper bound is withdrawn, if it is."""
 
@@ -109,17 +121,8 @@ class _Words:
         return Ends(of["lower_bound"], None if self.lost is not None else of.get("upper_bound"), alpha)
 
     def _kind(self, ends: Ends) -> Kind:
-        if ends.upper is not None and ends.upper < ends.lower:
-            return "contradiction"
-        if self._says_bound(ends):
-            return "differ" if self._says_p_value(ends) or not self._is_p_value_decisive else "undecided"
-        if self._says_p_value(ends):
-            return "size_unknown" if self._is_p_value_decisive else "undecided"
-        return "no_evidence"
-
-    @property
-    def _is_p_value_decisive(self) -> bool:
-        return self.p_value is not None and self.result.get("split", "random") == "random" and not self._has_groups
+        split = "groups" if self._has_groups else self.result.get("split", "random")
+        return kind_of(ends, self.p_value, split)
 
     @property
     def _has_groups(self) -> bool:
@@ -128,26 +131,24 @@ class _Words:
     def _says_p_value(self, ends: Ends) -> bool:
         return self.p_value is not None and self.p_value <= ends.alpha
 
-    @staticmethod
-    def _says_bound(ends: Ends) -> bool:
-        return ends.lower > 0
-
     def _what_is_missing(self) -> str | None:
         """Why the size is not known, or what the two tests say."""
         if self.kind == "size_unknown":
             needed = self._needed()
-            would_do = "" if needed is None else f", and about {needed} would do"
-            return f"There are too few rows to say by how much: the lower bound is 0{would_do}."
+            would_do = "" if needed is None else f" About {needed} would do, {self._if_shown}."
+            return f"There are too few rows to say by how much: the lower bound is 0.{would_do}"
         if self.kind != "undecided":
             return None
-        if self._says_bound(self.ends):
+        if self.ends.lower > 0:
             return (
                 f"By the lower bound alone, the distance is at least {self._least()}{self.unit}; the p-value, which "
                 "decides, does not confirm a difference. More rows may tell."
             )
         needed = self._needed()
-        more = "More groups may tell." if needed is None else f"About {needed} would tell."
+        more = "More groups may tell." if needed is None else f"About {needed} would tell, {self._if_shown}."
         return f"By the p-value alone they differ; the lower bound, which decides, is 0. {more}"
+
+    _if_shown = "if the distance is what the critic shows"
 
     def _how_far(self) -> str:
         ends, shown = self.ends, self._shown()
