@@ -285,11 +285,6 @@ def percent(share: float) -> str:
     return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"
 
 
-def range_of(lower: float, upper: float | None) -> str:
-    """Both ends of a distance, or the lower one, as the title of a picture says it."""
-    return f"W1 is at least {lower:.4g}" if upper is None else f"W1 is between {lower:.4g} and {upper:.4g}"
-
-
 @cache
 def shown_figures() -> list[tuple[int, tuple[str, ...], dict[str, Any]]]:
     """(rank, path, how it is shown) of each figure of the printed summary, in order. The path leads into the result."""

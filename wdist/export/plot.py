@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from wdist.definitions.figures import range_of
+from wdist.definitions.results.numbers import range_of
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
