@@ -184,6 +184,10 @@ class Witness:
         columns = [vars(column) for column in self.columns]
         return {"unusual": unusual, "histogram": self.histogram(), "columns": columns, "units": self.units}
 
+    def __repr__(self) -> str:
+        columns = f", {len(self.columns):,} columns, first {self.columns[0].name[:40]!r}" if self.columns else ""
+        return f"<Witness: scores of {len(self.source_rows):,} and {len(self.target_rows):,} held-out rows{columns}>"
+
     def __str__(self) -> str:
         lines = ["most unusual held-out rows (row: f / L)"]
         for side, rows in self.unusual(5).items():

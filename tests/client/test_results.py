@@ -42,8 +42,8 @@ def test_a_result_leads_to_its_critic_and_its_curve(client: Client) -> None:
 def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path) -> None:
     source, target = client.sample_sets.create(rows(1)), client.sample_sets.create(rows(2, shift=1.0))
     result = client.estimates.create(source, target, critic="groupsort", steps=40, baseline_rows=50).wait(timeout=60)
-    result.save(tmp_path / "r.json")
-    kept = Result.load(tmp_path / "r.json")
+    result.save(tmp_path / "r.wdist")
+    kept = Result.load(tmp_path / "r.wdist")
     assert kept == result
     assert str(kept) == str(result)
     assert list(kept.curve) == list(result.curve)
@@ -56,8 +56,8 @@ def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path)
     with pytest.raises(WdistError, match="lost its job"):
         kept.critic.evaluate(rows(1))
     refused = {
-        "no JSON": "not a result that the client saved",
-        "{}": "not a result that the client saved",
+        "no JSON": "not a result that wdist saved",
+        "{}": "not a result that wdist saved",
         '{"format": "wdist client result", "version": 9}': "result format 9",
         '{"format": "wdist client result", "version": 1, "result": {}, "curve": []}': "damaged",
     }
@@ -75,8 +75,8 @@ def test_the_certificate_verifies(client: Client, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="once it has succeeded"):
         client.estimates.create(source, target, critic="groupsort", steps=100_000).cancel().certificate()
     job.wait(timeout=60)
-    content = job.certificate(tmp_path / "c.cert")
-    assert (tmp_path / "c.cert").read_bytes() == content
+    content, path = job.certificate(), job.certificate(tmp_path / "c.cert")
+    assert (path, path.read_bytes()) == (tmp_path / "c.cert", content)
     assert verify_certificate(tmp_path / "c.cert", tmp_path / "x.npy", tmp_path / "y.npy").valid
 
 
@@ -162,8 +162,8 @@ def test_async_results_lead_to_the_same(server: ServerProcess, tmp_path: Path) -
             job = await client.estimates.create(source, target, metadata={"a": "sync"}, **QUICK)
             result = await job.wait(timeout=60)
             assert (await result.critic.evaluate(rows(13))).shape == (400,)
-            assert len(result.plot(await job.curve() or None).axes) >= 1
-            assert await job.certificate() == await job.certificate(tmp_path / "c.cert")
+            assert len(result.plot(curve=await job.curve()).axes) >= 1
+            assert await job.certificate() == (await job.certificate(tmp_path / "c.cert")).read_bytes()
             assert [found.id async for found in client.estimates.list(metadata={"a": "sync"})] == [job.id]
             batch = await client.batches.pairs([(source, target)], **QUICK)
             assert [record.status for record in await batch.results(wait=True)] == ["succeeded"]

@@ -98,10 +98,11 @@ class Waiting:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Files:
-    """Where a result is written to, beside standard output."""
+    """What is told of a result, and where it is written to beside standard output."""
 
-    save: Annotated[str | None, Parameter(metavar="FILE", help="keep figures and curve as JSON")] = None
+    save: Annotated[str | None, Parameter(metavar="FILE", help="keep the whole result for Result.load")] = None
     report: Annotated[str | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None
+    witness: Annotated[Switch, Parameter(help="print where the sets differ, too: unusual rows and columns")] = False
 
 
 @Parameter(name="*")

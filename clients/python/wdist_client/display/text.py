@@ -72,6 +72,9 @@ class JobBar(Generic[J]):
         self._bar.refresh()
 
     def no_answer(self) -> None:
+        tell = getattr(self._tell, "no_answer", None)
+        if tell is not None:
+            tell()
         if self._bar is not None:
             self._bar.set_postfix_str("the server does not answer, trying again")
 
@@ -168,10 +171,9 @@ def withdrawn_text(result: Result) -> str:
     return f"WITHDRAWN: {names}. {result.withdrawn.reason} {result.withdrawn.action}"
 
 
-def names_text(result: Result) -> str:
+def names_text(names: tuple[str, str]) -> str:
     """Which set is which, if they have names."""
-    one, other = result.names
-    return "" if (one, other) == ("source", "target") else f"{one} (source), {other} (target)"
+    return "" if names == ("source", "target") else f"{names[0]} (source), {names[1]} (target)"
 
 
 def said(result: Result) -> str:
@@ -180,17 +182,19 @@ def said(result: Result) -> str:
 
 
 def result_text(result: Result) -> str:
-    """The result for a terminal."""
-    lines = figures(result)
-    name_width = max(len(name) for name, _, _ in lines)
-    figure_width = max(len(figure) for _, figure, _ in lines)
-    parts = [
-        *filter(None, [withdrawn_text(result), names_text(result)]),
-        said(result),
-        *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines),
-    ]
-    notes = [*no_upper_text(result), *(f"warning: {in_python(warning)}" for warning in result.warnings)]
-    return "\n".join([*parts, *(f"  {note}" for note in notes)])
+    """The result for a terminal, as the library prints its own."""
+    lines = [*filter(None, [withdrawn_text(result), names_text(result.names)]), said(result), ""]
+    lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in figures(result)]
+    lines += [f"  {trained_text(result)}"] if result.seconds is not None else []
+    lines += [f"  {note}" for note in no_upper_text(result)]
+    lines += [f"  warning: {in_python(warning)}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def trained_text(result: Result) -> str:
+    """Which critic was trained, for how long, and where."""
+    trained = f"{result.steps} steps" if result.steps else "closed form"
+    return f"critic {result.critic.family}, {trained}, {result.seconds:.1f} s on {result.device}"
 
 
 def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:
@@ -206,7 +210,8 @@ def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> st
     warnings = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     pictures = interval_svg(result) + curve_svg(result, curve=curve)
     sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
-    named = f"<p>{html.escape(names_text(result))}</p>" if names_text(result) else ""
+    names = names_text(result.names)
+    named = f"<p>{html.escape(names)}</p>" if names else ""
     return f"<div>{notice}{named}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
 
 

@@ -21,6 +21,7 @@ from wdist_client.transports.local.records import (
     StoredJob,
     find,
     has_labels,
+    json_answer,
     new_id,
     now,
     progress_record,
@@ -186,6 +187,10 @@ class LocalJobs:
             path = Path(folder) / "certificate"
             self._result(name, "certificate").certificate.save(path)
             return Response(200, {"content-type": "application/octet-stream"}, path.read_bytes())
+
+    def witness(self, name: str) -> Response:
+        """Where the sets differ."""
+        return json_answer(200, self._result(name, "witness").witness.to_dict())
 
     def _result(self, name: str, what: str) -> Any:
         job = self.find(name)

@@ -93,6 +93,8 @@ class LocalTransport:
                 return self._jobs.critic(name, request.params.get("part", "weights"))
             case "GET", ["v1", "estimates", name, "certificate"]:
                 return self._jobs.certificate(name)
+            case "GET", ["v1", "estimates", name, "witness"]:
+                return self._jobs.witness(name)
             case _, ["v1", "estimates", *rest]:
                 return json_answer(*self._of_jobs(request, rest))
             case _, ["v1", "batches", *_]:
