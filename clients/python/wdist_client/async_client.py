@@ -279,7 +279,14 @@ class AsyncBatches:
         path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return AsyncBatchJob(self._client, (await self._client._send(Request("GET", path))).read(Batch), {})
 
-    async def list(self) -> AsyncIterator[AsyncBatchJob]:
-        """All batches, newest first."""
-        async for record in self._client._pages("/v1/batches", requests.BatchPage):
+    async def rename(self, batch: str | BatchRecord | Batch, name: str | None) -> AsyncBatchJob:
+        """As `Batches.rename`."""
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
+        return AsyncBatchJob(
+            self._client, (await self._client._send(requests.patch(path, {"name": name}))).read(Batch), {}
+        )
+
+    async def list(self, *, search: str | None = None) -> AsyncIterator[AsyncBatchJob]:
+        """As `Batches.list`, for `async for`."""
+        async for record in self._client._pages("/v1/batches", requests.BatchPage, search=search):
             yield AsyncBatchJob(self._client, record, {})

@@ -346,9 +346,14 @@ class Batches:
         path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return BatchJob(self._client, (self._client._send(Request("GET", path))).read(Batch), {})
 
-    def list(self) -> Iterator[BatchJob]:
-        """All batches, newest first."""
-        for record in self._client._pages("/v1/batches", requests.BatchPage):
+    def rename(self, batch: str | BatchRecord | Batch, name: str | None) -> BatchJob:
+        """Gives a batch a name of 1 to 200 characters; None takes it away. Its estimates keep theirs."""
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
+        return BatchJob(self._client, self._client._send(requests.patch(path, {"name": name})).read(Batch), {})
+
+    def list(self, *, search: str | None = None) -> Iterator[BatchJob]:
+        """All batches, or those with this text in a name or at the beginning of the id, newest first."""
+        for record in self._client._pages("/v1/batches", requests.BatchPage, search=search):
             yield BatchJob(self._client, record, {})
 
 

@@ -110,6 +110,11 @@ class JobRecord:
         return self.estimate.id
 
     @property
+    def name(self) -> str | None:
+        """The name that its owner gave it, as last heard."""
+        return getattr(self.estimate, "name", None)
+
+    @property
     def status(self) -> str:
         """queued, running, canceling, succeeded, failed or canceled, as last heard."""
         return self.estimate.status

@@ -21,7 +21,7 @@ from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 if TYPE_CHECKING:
     from wdist_client.base import Model
     from wdist_client.handles.synchronous import Job
-    from wdist_client.models import Result, SampleSet
+    from wdist_client.models import Batch, Estimate, Result, SampleSet
 
 
 def status(*, session: Here) -> int:
@@ -135,9 +135,7 @@ def list_(
     *,
     status: Status | None = None,
     metadata: take.Metadata = None,
-    search: Annotated[
-        str | None, Parameter(metavar="TEXT", help="only those with this in their name, in a set's name or in the id")
-    ] = None,
+    search: take.Search = None,
     limit: Annotated[int, Parameter(help="at most so many")] = 20,
     session: Here,
 ) -> int:
@@ -160,9 +158,14 @@ def rename(
     *,
     session: Here,
 ) -> int:
-    """Give an estimate a name, or without NAME take it away."""
-    job = session.client.estimates.rename(identifier, name)
-    session.say(job.estimate, f"{job.id} is called {name}" if name else f"{job.id} has no name")
+    """Give an estimate or a batch a name, or without NAME take it away."""
+    client = session.client
+    record: Estimate | Batch
+    if is_batch(identifier):
+        record = client.batches.rename(identifier, name).batch
+    else:
+        record = client.estimates.rename(identifier, name).estimate
+    session.say(record, f"{record.id} is called {name}" if name else f"{record.id} has no name")
     return 0
 
 

@@ -55,6 +55,9 @@ Groups = Annotated[
     tuple[str, str] | None, Parameter(negative=(), metavar="LABELS_A LABELS_B", help="labels: groups stay whole")
 ]
 Labels = Annotated[str | None, Parameter(metavar="COLUMN", help="take this column alone, as labels of groups")]
+Search = Annotated[
+    str | None, Parameter(metavar="TEXT", help="only those with this in their name, in a set's name or in the id")
+]
 By = Annotated[
     str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
 ]

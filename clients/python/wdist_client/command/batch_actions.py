@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Here, Session, table
+from wdist_client.command.listing import local
 from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
@@ -165,10 +166,17 @@ def lines_of(session: Session, job: BatchJob, waiting: take.Waiting) -> int:
     return 0 if job.batch.counts.failed == 0 else 1
 
 
-def batches(*, session: Here) -> int:
+def batches(*, search: take.Search = None, session: Here) -> int:
     """List batches, newest first."""
-    found = [job.batch for job in session.client.batches.list()]
-    session.say(found, table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found))
+    found = [job.batch for job in session.client.batches.list(search=search)]
+    rows = (
+        (
+            b.id, b.status, local(b.created_at), b.kind, f"{b.counts.ended} of {b.counts.total} ended",
+            getattr(b, "name", None) or "",
+        )
+        for b in found
+    )  # fmt: skip
+    session.say(found, table(rows) if found else "")
     return 0
 
 

@@ -132,6 +132,8 @@ class LocalTransport:
                 return 202, self._jobs.create(request)
             case "GET", [name]:
                 return 200, self._jobs.find(name).record
+            case "PATCH", [name]:
+                return 200, self._jobs.rename(name, request)
             case "GET", [name, "curve"]:
                 job = self._jobs.find(name)
                 return 200, {"data": job.curve, "complete": job.record["status"] in ENDED}
