@@ -89,7 +89,8 @@ def kept(result: Any, folder: Path) -> list[Any]:
 def reported(result: Any, folder: Path) -> list[bool]:
     result.report(folder / "r.html", names=("one", "other"))
     page = (folder / "r.html").read_text()
-    return [html.escape(result.meaning) in page, "one" in page, "price" in page]
+    said = result.verdict
+    return [*(html.escape(part) in page for part in (said.headline, said.distance)), "one" in page, "price" in page]
 
 
 def drawn(result: Any, folder: Path) -> list[Any]:

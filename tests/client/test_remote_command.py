@@ -85,9 +85,11 @@ def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: 
     assert f"W1 {result['lower_bound']:.4g} .. {result['upper_bound']:.4g}" in listed.out
     record = json.loads(Ran(capsys, "show", name).out)
     assert (record["id"], record["source"], record["target"]) == (name, source, target)
-    assert result["meaning"] in Ran(capsys, "result", name).out
+    said = result["verdict"]
+    parts = [said[part] for part in ("headline", "distance", "size") if said[part]]
+    assert Ran(capsys, "result", name).lines[1:][: len(parts)] == parts
     assert json.loads(Ran(capsys, "watch", name, "--json").lines[-1])["type"] == "completed"
-    assert result["meaning"] in Ran(capsys, "watch", name).out
+    assert Ran(capsys, "watch", name).lines[1:][: len(parts)] == parts
     assert Ran(capsys, "curve", name, "--json").status == 0
     digest = Ran(capsys, "certificate", name, "c.cert").out.strip()
     assert wdist(["verify", "c.cert", "x.npy", "y.npy", "--sha256", digest]) == 0
@@ -408,7 +410,9 @@ def test_the_text_of_a_result_is_that_of_wdist_estimate(capsys: pytest.CaptureFi
     assert without_time(remote.out) == without_time(here)
     with Client() as client:
         found = client.estimates.get(remote.err.split()[0]).wait()
-    assert here.splitlines()[:2] == ["x.npy (source), y.npy (target)", found.verdict.text]
+    assert here.splitlines()[:3] == [
+        "x.npy (source), y.npy (target)", found.verdict.headline, found.verdict.distance,
+    ]  # fmt: skip
 
 
 def test_flags_of_an_estimate_are_called_alike_with_and_without_a_server() -> None:
@@ -467,7 +471,7 @@ def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files:
         out, err = text.communicate(timeout=60)
         lines = [*before[1:], *events.communicate(timeout=60)[0].splitlines()]
         assert (text.returncode, events.returncode) == (0, 0)
-        assert out.splitlines()[1] == job.wait().verdict.text
+        assert out.splitlines()[1] == job.wait().verdict.headline
     assert len(err.splitlines()) <= time.monotonic() - began + 1
     assert all(re.match(r"queued|running|the server does not answer", line) for line in [before[0], *err.splitlines()])
     assert json.loads(lines[-1])["type"] == "completed"

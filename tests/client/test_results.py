@@ -51,7 +51,8 @@ def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path)
     page = (tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2
     assert "last &lt;week&gt; and this" in page
-    assert html.escape(result.meaning) in page
+    assert html.escape(result.verdict.headline or "") in page
+    assert html.escape(result.verdict.distance or "") in page
     assert "http" not in page
     with pytest.raises(WdistError, match="lost its job"):
         kept.critic.evaluate(rows(1))
