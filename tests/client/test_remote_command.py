@@ -21,6 +21,7 @@ from server_process import ServerProcess, free_port
 
 from wdist.cli.main import app as wdist_app
 from wdist.cli.main import main as wdist
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.result import Result as LibraryResult
 from wdist_client import Client, Result
 from wdist_client.command import commands, main
@@ -82,7 +83,7 @@ def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: 
     name = made.err.split()[0]
     listed = Ran(capsys, "list", "--metadata", "night=1")
     assert result["verdict"]["headline"] in listed.out
-    assert f"W1 {result['lower_bound']:.4g} .. {result['upper_bound']:.4g}" in listed.out
+    assert f"W1 {rounded_down(result['lower_bound'])} .. {rounded_up(result['upper_bound'])}" in listed.out
     record = json.loads(Ran(capsys, "show", name).out)
     assert (record["id"], record["source"], record["target"]) == (name, source, target)
     said = result["verdict"]
@@ -445,7 +446,7 @@ def test_json_has_the_witness_on_request(capsys: pytest.CaptureFixture[str]) -> 
     assert set(json.loads(made.out)["witness"]) >= {"unusual", "histogram", "columns", "units", "means"}
     assert json.loads(Ran(capsys, "result", name, "--json", "--witness").out) == json.loads(made.out)
     assert "witness" not in json.loads(Ran(capsys, "result", name, "--json").out)
-    assert "most unusual held-out rows" in Ran(capsys, "result", name, "--witness").out
+    assert "Held-out rows least like the other set" in Ran(capsys, "result", name, "--witness").out
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from wdist_client.display.numbers import rounded_down, rounded_up
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -57,9 +59,9 @@ def answer(estimate: Estimate) -> str:
     """The answer in short: the verdict's headline and both ends, or how far the estimate is, or why there is none."""
     if (result := estimate.result) is not None:
         marks = f" ({', '.join(result.withdrawn.figures)} withdrawn: run again)" if result.withdrawn is not None else ""
-        ends = f"W1 >= {result.lower_bound:.4g}"
+        ends = f"W1 >= {rounded_down(result.lower_bound)}"
         if result.upper_bound is not None:
-            ends = f"W1 {result.lower_bound:.4g} .. {result.upper_bound:.4g}"
+            ends = f"W1 {rounded_down(result.lower_bound)} .. {rounded_up(result.upper_bound)}"
         return f"{result.verdict.headline or ''} {ends}{marks}".strip()
     if estimate.error:
         return estimate.error.message

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wdist_client.display.text import result_html
+from wdist_client.display.witness import columns_html
 
 if TYPE_CHECKING:
     from wdist_client.contract import CurvePoint
@@ -33,7 +34,7 @@ def write_report(
     title = html.escape(f"{names[0]} and {names[1]}")
     n = result.n
     sizes = f"Held out for the result: {n.source.test:,} rows of {names[0]} and {n.target.test:,} of {names[1]}."
-    columns = "" if witness is None or not witness.columns else f"<h2>Columns</h2>{witness.columns_html()}\n"
+    columns = "" if witness is None or not witness.columns else f"<h2>Columns</h2>{columns_html(witness)}\n"
     Path(path).write_text(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
