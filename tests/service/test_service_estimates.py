@@ -189,7 +189,39 @@ def test_idempotency_key(server: Server, pair: tuple[str, str]) -> None:
     other = server.client.post("/v1/estimates", json={**body, "seed": 1}, headers=headers)
     assert other.status_code == 422
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert server.client.post("/v1/estimates", json={**body, "name": "mine"}, headers=headers).status_code == 422
+    server.client.patch(f"/v1/estimates/{first.json()['id']}", json={"name": "renamed since"})
+    again = server.client.post("/v1/estimates", json=body, headers=headers).json()
+    assert (again["id"], again["name"]) == (first.json()["id"], "renamed since")
     server.until_done(first.json()["id"])
+
+
+def test_an_estimate_has_a_name_that_can_be_changed_in_any_state(server: Server) -> None:
+    sets = [server.upload(normal(50), name="prices of May"), server.upload(normal(51))]
+    body = {"source": sets[0], "target": sets[1], "critic": "affine", "steps": 5, "name": "first try"}
+    made = server.client.post("/v1/estimates", json=body).json()
+    assert (made["name"], made["source_name"], made["target_name"]) == ("first try", "prices of May", None)
+    assert "name" not in made["options"]
+    path = f"/v1/estimates/{made['id']}"
+    server.until_done(made["id"])
+    for name in ("Größe", "x" * 200, None):
+        changed = server.client.patch(path, json={"name": name})
+        assert (changed.status_code, changed.json()["name"]) == (200, name), changed.text
+        assert server.client.get(path).json() == changed.json()
+    for refused in ({}, {"name": ""}, {"name": "x" * 201}, {"name": "a\nb"}, {"name": 5}, {"name": "a", "steps": 5}):
+        assert server.client.patch(path, json=refused).status_code == 422, refused
+    assert server.client.patch("/v1/estimates/est_0", json={"name": "a"}).status_code == 404
+
+    def found(text: str) -> list[str]:
+        answer = server.client.get("/v1/estimates", params={"search": text, "status": "succeeded"})
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["data"]]
+
+    assert found("OF MAY") == [made["id"]]
+    assert found("first try") == []  # its name no more
+    assert found(made["id"][:-2].upper())[0] == made["id"]
+    assert server.client.delete(f"/v1/estimates/{made['id']}").status_code == 204
+    assert found("of may") == []
 
 
 def test_list_pages_newest_first(server: Server, pair: tuple[str, str]) -> None:

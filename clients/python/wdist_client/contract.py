@@ -326,14 +326,20 @@ class Estimate(Model):
     """A job comparing two sample sets, and its result.
 
     Attributes:
+        name: Its owner's name for it; null if it has none.
+        source_name: Name of the source; null if it has none, or was deleted.
+        target_name: Name of the target; null if it has none, or was deleted.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
         finishing: It was asked to end training early and state what it has. Default: False.
     """
 
     id: str
+    name: str | None = None
     status: str
     source: str
     target: str
+    source_name: str | None = None
+    target_name: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     priority: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -384,10 +390,12 @@ class Batch(Model):
     """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
 
     Attributes:
+        name: Its owner's name for it; null if it has none.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
     """
 
     id: str
+    name: str | None = None
     status: str
     kind: str
     counts: Counts
@@ -428,6 +436,8 @@ class Matrix(Model):
         units: The units of all cells; null if pairs have other units, or none has a result.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
+        estimates: Ids of the estimates; null on the diagonal, and where one was deleted.
+        statuses: States of the estimates: a pair that failed has no figures.
         withdrawn: Cells of an earlier version that must not be used any more; null if all stand.
     """
 
@@ -445,6 +455,8 @@ class Matrix(Model):
     units: str | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
+    estimates: list[list[str | None]] | None = None
+    statuses: list[list[str | None]] | None = None
     withdrawn: MatrixWithdrawn | None = None
 
 
@@ -1048,6 +1060,7 @@ class Options(TypedDict, total=False):
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
+        name: Your name for it, by which it is found in lists.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
             Default: 'normal'.
         metadata: Your own labels.
@@ -1071,6 +1084,7 @@ class Options(TypedDict, total=False):
     ranges: Sequence[float] | None
     empirical: bool | None
     statements: int
+    name: str | None
     priority: Literal["high", "normal", "low"]
     metadata: Mapping[str, str]
 
@@ -1198,6 +1212,7 @@ COMMON_FIELDS: dict[str, Any] = {
         | None,
         None,
     ),
+    "name": (Annotated[str, Field(pattern="^[^\\x00-\\x1f\\x7f-\\x9f]*$", min_length=1, max_length=200)] | None, None),
     "priority": (Literal["high", "normal", "low"], "normal"),
     "metadata": (
         Annotated[

@@ -18,11 +18,11 @@ from wdist_service.estimates import labels
 from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.estimates.waits import until_ended, wanted_wait
-from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, SearchQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
-from wdist_service.http.schemas import Page, page_of
+from wdist_service.http.schemas import Page, Renaming, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
 
@@ -70,10 +70,10 @@ async def create_estimate(
     ] = None,
 ) -> EstimateView:
     """Compare two sample sets."""
-    options = body.model_dump(exclude={"source", "target", "priority", "metadata"})
+    options = body.model_dump(exclude={"name", "source", "target", "priority", "metadata"})
     submission = Submission(
         source=body.source, target=body.target, options=options, priority=body.priority, labels=body.metadata,
-        idempotency_key=idempotency_key,
+        name=body.name, idempotency_key=idempotency_key,
         digests=body.digests() if idempotency_key else (),
     )  # fmt: skip
     submit = services[Estimates].submit
@@ -106,11 +106,12 @@ def list_estimates(
     metadata: Annotated[
         list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
     ] = None,
+    search: SearchQuery = None,
 ) -> Response:
     """The caller's estimates, newest first."""
     pairs = [(key, value) for key, _, value in (label.partition(":") for label in metadata or ())]
     with services.database.read() as session:
-        rows, following = labels.page(session, caller.tenant_id, pairs, status or (), limit, after)
+        rows, following = labels.page(session, caller.tenant_id, pairs, status or (), limit, after, search or None)
     return page_of(rows, estimate_view.json, following)
 
 
@@ -118,6 +119,12 @@ def list_estimates(
 def get_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
     """Status, progress, and the result once there is one."""
     return estimate_view(_read(services, caller, estimate_id))
+
+
+@router.patch("/{estimate_id}", dependencies=[Depends(require_json)], responses=responses(400, 404, 408, 413, 415, 422))
+def rename_estimate(estimate_id: IdPath, body: Renaming, caller: CallerDep, services: ServicesDep) -> EstimateView:
+    """Give an estimate another name, whether it has ended or not."""
+    return estimate_view(services[Estimates].rename(caller.tenant_id, estimate_id, body.name))
 
 
 @router.post("/{estimate_id}/cancel", responses=responses(404, 422))

@@ -38,7 +38,8 @@ _level: dict[str, Any] = _sample_set | {
     },
 }  # fmt: skip
 _estimate: dict[str, Any] = {
-    "id": _ESTIMATE, "object": "estimate", "status": "running", "source": _SETS[0], "target": _SETS[1],
+    "id": _ESTIMATE, "object": "estimate", "name": "Very good against premium", "status": "running",
+    "source_name": "very-good", "target_name": "premium", "source": _SETS[0], "target": _SETS[1],
     "options": {"confidence": 0.99, "critic": "auto", "seed": 0}, "priority": "normal", "metadata": {"run": "7"},
     "created_at": "2026-11-22T12:00:01.000Z", "started_at": "2026-11-22T12:00:01.300Z", "finished_at": None,
     "attempt": 1, "result": None, "error": None,
@@ -47,7 +48,7 @@ _estimate: dict[str, Any] = {
     },
 }  # fmt: skip
 _batch = {
-    "id": _BATCH, "object": "batch", "status": "finished", "kind": "matrix", "sets": _SETS,
+    "id": _BATCH, "object": "batch", "name": None, "status": "finished", "kind": "matrix", "sets": _SETS,
     "counts": {"total": 1, "queued": 0, "running": 0, "canceling": 0, "succeeded": 1, "failed": 0, "canceled": 0},
     "options": {"confidence": 0.99, "simultaneous": True}, "priority": "normal", "metadata": {},
     "created_at": "2026-11-22T12:00:00.000Z", "canceled_at": None,
@@ -58,6 +59,7 @@ _matrix = {
     "simultaneous_lower_bound": [[0.0, 0.52], [0.52, 0.0]], "upper_bound": [[0.0, 1.31], [1.31, 0.0]],
     "simultaneous_upper_bound": [[0.0, 1.31], [1.31, 0.0]], "upper_kind": "approximate",
     "units": "Euclidean distance in the data's own units",
+    "estimates": [[None, _ESTIMATE], [_ESTIMATE, None]], "statuses": [[None, "succeeded"], ["succeeded", None]],
     "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
     "adjusted_p_value": [[1.0, 0.0001], [0.0001, 1.0]],
 }  # fmt: skip
