@@ -434,8 +434,11 @@ def test_the_list_has_names_dates_and_answers(
     assert Ran(capsys, "list", "--search", name).lines == [line]
     assert json.loads(Ran(capsys, "list", "--json", "--search", "room for").out)[0]["name"] == long
     with monkeypatch.context() as shown:
-        shown.setattr("wdist_client.command.listing.width", lambda: 120)
-        assert max(map(len, Ran(capsys, "list").lines)) == 120
+        shown.setattr("wdist_client.command.listing.width", lambda: 80)
+        narrow = Ran(capsys, "list").lines
+        assert max(map(len, narrow)) <= 80
+        assert narrow[0].split()[0] == name
+        assert narrow[1].split("  ")[2:][0] == "x.npy and y.npy"
     assert Ran(capsys, "rename", name).out == f"{name} has no name\n"
     assert Ran(capsys, "list", "--search", "room for").out == ""
 

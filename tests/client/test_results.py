@@ -11,7 +11,17 @@ from PIL import Image
 from server_process import ServerProcess
 
 from wdist.verify import verify_certificate
-from wdist_client import AsyncClient, Client, Conflict, LeftOutWarning, OptionError, Result, SampleError, WdistError
+from wdist_client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    InvalidRequest,
+    LeftOutWarning,
+    OptionError,
+    Result,
+    SampleError,
+    WdistError,
+)
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
@@ -111,6 +121,23 @@ def test_jobs_are_found_by_their_labels(client: Client) -> None:
     }
     assert [found.id for found in client.estimates.list(metadata={"run": "labels", "n": "2"})] == [made["2"]]
     assert {found.id for found in client.estimates.list(metadata={"run": "labels"})} == set(made.values())
+
+
+def test_jobs_have_names_by_which_they_are_found(client: Client) -> None:
+    source, target = client.sample_sets.create(rows(20), name="Spring 1"), client.sample_sets.create(rows(21))
+    job = client.estimates.create(source, target, name="Orders, first", **QUICK)
+    assert (job.name, job.estimate.source_name, job.estimate.target_name) == ("Orders, first", "Spring 1", None)
+    for text in ("orders, FIRST", "SPRING 1", job.id):
+        assert [found.id for found in client.estimates.list(search=text)] == [job.id]
+    assert client.estimates.rename(job, "second").name == "second"
+    assert list(client.estimates.list(search="orders, first")) == []
+    assert client.estimates.rename(job.id, None).name is None
+    with pytest.raises(InvalidRequest, match="name"):
+        client.estimates.rename(job, "")
+    batch = client.batches.matrix([source, target], name="Both", **QUICK)
+    assert client.batches.rename(batch, "all seasons").batch.name == "all seasons"
+    for text in ("ALL SEASONS", "spring 1", batch.id):
+        assert [found.id for found in client.batches.list(search=text)] == [batch.id]
 
 
 def test_columns_are_dropped_and_labels_taken(server: ServerProcess, tmp_path: Path) -> None:

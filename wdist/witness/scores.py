@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.definitions.figures import short
-from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.results.numbers import rounded_down
+from wdist.definitions.results.reprs import in_a_line
 from wdist.witness.columns import Column
 
 if TYPE_CHECKING:

@@ -112,7 +112,7 @@ class JobRecord:
     @property
     def name(self) -> str | None:
         """The name that its owner gave it, as last heard."""
-        return getattr(self.estimate, "name", None)
+        return self.estimate.name
 
     @property
     def status(self) -> str:

@@ -113,10 +113,11 @@ def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files,
     if files.witness:
         record["witness"] = result.witness.to_dict()
     session.say(record, f"{result}\n\n{result.witness}" if files.witness else result)
-    if files.save is not None:
-        _ = result.certificate
+    if files.save is not None or files.report is not None:
         with suppress(NotFound):  # of an estimate that ran before servers kept it
             _ = result.witness
+    if files.save is not None:
+        _ = result.certificate
         result.save(files.save)
     if files.report is not None:
         result.report(files.report)

@@ -172,7 +172,7 @@ def batches(*, search: take.Search = None, session: Here) -> int:
     rows = (
         (
             b.id, b.status, local(b.created_at), b.kind, f"{b.counts.ended} of {b.counts.total} ended",
-            getattr(b, "name", None) or "",
+            b.name or "",
         )
         for b in found
     )  # fmt: skip

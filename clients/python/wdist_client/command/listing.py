@@ -14,23 +14,29 @@ if TYPE_CHECKING:
 
     from wdist_client.models import Estimate
 
-_NAME, _SETS, _ANSWER = 24, 40, 30  # characters of a name and of a pair of names, at most; of an answer, at least
+_NAME, _SETS = 24, 40  # characters of a name and of a pair of names, at most
+_WIDE = 150  # columns of a terminal that has room for an estimate in one line
 
 
 def listed(estimates: Sequence[Estimate], name_of: Callable[[str], str]) -> str:
-    """A line for each: id, status, date in local time, name, sets, answer. name_of: the name of a stored set."""
-    rows = [
-        (e.id, e.status, local(e.created_at), _cut(name_of_estimate(e), _NAME), _sets(e, name_of), answer(e))
-        for e in estimates
-    ]
-    columns = [column for column in zip(*rows, strict=True) if any(column)]
-    widths = [max(map(len, column)) for column in columns[:-1]]
-    left = width() - sum(widths) - 2 * len(widths)
-    lines = []
-    for *cells, last in zip(*columns, strict=True):
-        start = "  ".join(map(str.ljust, cells, widths))
-        lines.append(f"{start}  {_cut(last, max(left, _ANSWER))}".rstrip())
-    return "\n".join(lines)
+    """Id, status, date in local time, name, sets and answer of each: in a line, in two on a narrow terminal.
+
+    name_of: the name of a stored set.
+    """
+    columns = width()
+    jobs = [(e.id, e.status, local(e.created_at), _cut(e.name or "", _NAME)) for e in estimates]
+    said = [(_sets(e, name_of), answer(e)) for e in estimates]
+    if columns >= _WIDE:
+        return "\n".join(_aligned([(*job, *each) for job, each in zip(jobs, said, strict=True)], columns))
+    lines = zip(_aligned(jobs, columns), _aligned(said, columns - 4), strict=True)
+    return "\n".join(f"{first}\n    {second}" for first, second in lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """Lines that are cut where the terminal ends; a column that is empty in all of them is left out."""
+    kept = [column for column in zip(*rows, strict=True) if any(column)]
+    widths = [max(map(len, column)) for column in kept]
+    return [_cut("  ".join(map(str.ljust, cells, widths)).rstrip(), columns) for cells in zip(*kept, strict=True)]
 
 
 def width() -> int:
@@ -43,15 +49,9 @@ def local(time: datetime | None) -> str:
     return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
-def name_of_estimate(estimate: Estimate) -> str:
-    return getattr(estimate, "name", None) or ""
-
-
 def _sets(estimate: Estimate, name_of: Callable[[str], str]) -> str:
     """What is compared with what."""
-    names = [
-        getattr(estimate, f"{side}_name", None) or name_of(getattr(estimate, side)) for side in ("source", "target")
-    ]
+    names = (estimate.source_name or name_of(estimate.source), estimate.target_name or name_of(estimate.target))
     return " and ".join(_cut(name, _SETS // 2) for name in names)
 
 
