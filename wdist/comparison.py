@@ -11,6 +11,7 @@ from wdist.definitions.arguments import Arguments
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.definitions.docstrings import entries
 from wdist.definitions.figures import percent
+from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError
 from wdist.estimate import called
 from wdist.inference.comparison import check_delta, compared_figures, statements_needed
@@ -41,7 +42,7 @@ class Comparison(ComparisonFigures):
         return self.model_dump(mode="json", include=set(ComparisonFigures.model_fields)) | {"warnings": warnings}
 
     def __repr__(self) -> str:
-        return f"<Comparison: {self.sentence}>"
+        return in_a_line(f"<Comparison: {self.sentence}>")
 
     def __str__(self) -> str:
         about = "approximately " if self.kind == "approximate" else ""

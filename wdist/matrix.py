@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,7 +19,8 @@ from wdist.data.tables.by import reading_by
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
 from wdist.definitions.reading import Reading, Selection
-from wdist.errors import OptionError
+from wdist.definitions.results.reprs import in_a_line
+from wdist.errors import OptionError, WdistError
 from wdist.estimate import called, compared
 from wdist.inference.pair_matrix import (
     ADJUSTED,
@@ -89,6 +91,29 @@ class Matrix:
             **{name: as_lists(getattr(self, name)) for name in (*FIGURES, ADJUSTED)},
             "warnings": [dict(zip(("row", "column", "warning"), each, strict=True)) for each in self.warnings],
         }
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Values:
+        """Makes numpy.asarray(matrix) return `value`."""
+        return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
+
+    def to_frame(self) -> Any:
+        """A pandas frame with a line a pair: source, target, and a column for each figure; nan where there is none.
+
+        Raises WdistError if pandas is not installed.
+        """
+        try:
+            pandas: Any = import_module("pandas")
+        except ImportError as error:
+            raise WdistError("to_frame() needs pandas: pip install pandas") from error
+        reference = len(self.rows) == 1
+        pairs = places(len(self.columns) + reference, reference=reference)
+        named = {"source": [self.rows[i] for i, _ in pairs], "target": [self.columns[j] for _, j in pairs]}
+        figures = {name: [getattr(self, name)[pair] for pair in pairs] for name in (*FIGURES, ADJUSTED)}
+        return pandas.DataFrame(named | figures)
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.rows, *self.columns] if len(self.rows) == 1 < len(self.columns) else self.rows)
+        return in_a_line(f"<Matrix: {len(self.results):,} pairs of {names}>")
 
     def __str__(self) -> str:
         several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"

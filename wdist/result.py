@@ -13,10 +13,12 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 from wdist.critics.critic import Critic
 from wdist.definitions.docstrings import entries
 from wdist.definitions.figures import Figures, summary_lines
+from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from wdist.certificate.file import Certificate
@@ -104,34 +106,42 @@ class Result(Figures):
         witness: Witness = self._witness()
         return witness
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None, names: tuple[str, str] | None = None) -> Figure:
         """Plot the certified bound beside simpler estimates, the training curve, and histograms of both sets' scores.
 
-        Returns a matplotlib Figure. Notebooks display it; `figure.savefig("result.png")` saves it.
+        Args:
+            ax: matplotlib axes into which to draw the bound alone, in a figure of your own.
+            names: what to call the two sets; by default `names` of this result.
+
+        Returns the matplotlib Figure. Notebooks display it; `figure.savefig("result.png")` saves it. The scores are
+        held out and not clipped: their means are `unclipped` apart. Without a witness, a saved result leaves them out.
 
         Raises:
             WdistError: if matplotlib is not installed.
         """
         from wdist.export.plot import draw_result
 
-        return draw_result(self)
+        return draw_result(self, ax, names or self.names)
 
     def save(self, path: str | Path) -> None:
         """Write the result into one file: figures, curve, critic, and certificate and witness if they were accessed.
 
         The file is safetensors with JSON in its header. It holds no rows, and is no proof: that is what `certificate`
-        is for.
+        is for. `wdist_client.Result.load` reads it too, without torch.
         """
         from wdist.export.file import StoredResult, write_result
 
         kept = self.__dict__
         figures = {name: getattr(self, name) for name in Figures.model_fields if name != "critic"}
         parts = self.critic, kept.get("certificate"), kept.get("witness")
-        write_result(path, StoredResult(figures, self.curve, self.names, *parts))
+        said = {"verdict": self.verdict.model_dump(), "meaning": self.meaning}
+        write_result(path, StoredResult(figures, self.curve, self.names, *parts, said))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a result that `save` wrote. It needs neither the rows nor pickle.
+        """Read a result that `save` wrote, here or in the client. It needs neither the rows nor pickle.
+
+        A file of the client has no witness: a server keeps its figures, and not the score of every held-out row.
 
         Raises:
             WdistError: if the file is something else, is damaged, or is of a later format.
@@ -182,7 +192,9 @@ class Result(Figures):
         return isinstance(other, Result) and (self.to_dict(), self.curve) == (other.to_dict(), other.curve)
 
     def __repr__(self) -> str:
-        return f"Result(lower_bound={self.lower_bound!r}, value={self.value!r}, confidence={self.confidence!r})"
+        upper = "" if self.upper_bound is None else f"upper_bound={self.upper_bound!r}, "
+        figures = f"lower_bound={self.lower_bound!r}, {upper}value={self.value!r}, confidence={self.confidence!r}"
+        return in_a_line(f"Result({figures}): {self.verdict.headline}")
 
     def __float__(self) -> float:
         return self.lower_bound

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from wdist_service.settings import Settings, SettingsError
 
-HEAD = "0017"  # newest revision in migrations/versions; a test compares
+HEAD = "0018"  # newest revision in migrations/versions; a test compares
 log = logging.getLogger("wdist.database")
 _MIGRATION_LOCK = 0x7764697374  # "wdist", the advisory lock on PostgreSQL
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2)  # seconds before each new try of a transaction that lost a race, at most

@@ -11,6 +11,7 @@ becomes of Windows' quotation marks when a file is read as Latin-1.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -81,6 +82,11 @@ def shown(text: str) -> str:
 def as_line(text: str) -> str:
     """Text as one line, such as a name: spaces stand for what may not stand in it."""
     return _NOT_IN_LINE.sub(" ", text)
+
+
+def search_key(text: str) -> str:
+    """What a search compares. It finds "Straße" by "STRASSE": no database folds the case of all letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def mended(value: Any) -> Any:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,16 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from cyclopts import App
 from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
+from wdist.cli.main import app as wdist_app
 from wdist.cli.main import main as wdist
+from wdist.definitions.results.numbers import rounded_down, rounded_up
+from wdist.result import Result as LibraryResult
 from wdist_client import Client, Result
-from wdist_client.command import main
+from wdist_client.command import commands, main
 from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import EstimateOptions
 from wdist_client.contract import Options
@@ -55,10 +60,10 @@ class Ran:
 
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    kept, page = str(tmp_path / "r.json"), tmp_path / "r.html"
+    kept, page = str(tmp_path / "r.wdist"), tmp_path / "r.html"
     made = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--json", "--save", kept, "--report", str(page))
     assert made.status == 0
-    assert Result.load(kept).lower_bound == json.loads(made.out)["lower_bound"]
+    assert Result.load(kept).to_dict() == LibraryResult.load(kept).to_dict() == json.loads(made.out)
     assert "<h1>x.npy and y.npy</h1>" in page.read_text()
     job = Ran(capsys, "list", "--limit", "1").lines[0].split()[0]
     assert Ran(capsys, "result", job, "--report", str(tmp_path / "again.html")).status == 0
@@ -77,13 +82,15 @@ def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: 
     assert 0 < result["lower_bound"] <= np.sqrt(2)
     name = made.err.split()[0]
     listed = Ran(capsys, "list", "--metadata", "night=1")
-    assert name in listed.out
-    assert f"W1 >= {result['lower_bound']:.4g}" in listed.out
+    assert result["verdict"]["headline"] in listed.out
+    assert f"W1 {rounded_down(result['lower_bound'])} .. {rounded_up(result['upper_bound'])}" in listed.out
     record = json.loads(Ran(capsys, "show", name).out)
     assert (record["id"], record["source"], record["target"]) == (name, source, target)
-    assert result["meaning"] in Ran(capsys, "result", name).out
+    said = result["verdict"]
+    parts = [said[part] for part in ("headline", "distance", "size") if said[part]]
+    assert Ran(capsys, "result", name).lines[1:][: len(parts)] == parts
     assert json.loads(Ran(capsys, "watch", name, "--json").lines[-1])["type"] == "completed"
-    assert result["meaning"] in Ran(capsys, "watch", name).out
+    assert Ran(capsys, "watch", name).lines[1:][: len(parts)] == parts
     assert Ran(capsys, "curve", name, "--json").status == 0
     digest = Ran(capsys, "certificate", name, "c.cert").out.strip()
     assert wdist(["verify", "c.cert", "x.npy", "y.npy", "--sha256", digest]) == 0
@@ -359,7 +366,7 @@ ARGUMENTS = {
     "estimate": ["small.npy", "small.npy"], "matrix": ["small.npy", "x.npy"], "batch": ["none.jsonl"],
     "compare": ["x.npy", "small.npy", "y.npy"], "comparison": ["batch_none"],
     "results": ["batch_none"], "certificate": ["est_none", "c.cert"], "evaluate": ["est_none", "x.npy"],
-    **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete")},
+    **{name: ["est_none", "est_other"] for name in ("show", "finish", "cancel", "delete", "rename")},
     **{name: ["est_none"] for name in ("watch", "result", "curve", "evaluations")},
 }  # fmt: skip
 
@@ -383,3 +390,108 @@ def test_a_shared_flag_may_stand_anywhere(capsys: pytest.CaptureFixture[str], co
 def test_a_shared_flag_without_its_value_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     ran = Ran(capsys, "matrix", "x.npy", "y.npy", "--url")
     assert (ran.status, ran.err) == (2, "wdist-remote: --url requires an argument; see wdist-remote --help\n")
+
+
+def flags_of(app: App, command: str) -> set[str]:
+    """The long flags of a command, without those that say no."""
+    arguments = app[command].assemble_argument_collection()
+    taken = [argument for argument in arguments if argument.parameter.parse is not False]
+    return {name for argument in taken for name in argument.names[:1] if name.startswith("--")}
+
+
+def without_time(text: str) -> str:
+    return re.sub(r"[\d.]+ s on \w+", "", text)
+
+
+def test_the_text_of_a_result_is_that_of_wdist_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--critic", "affine", "--seed", "4", "--statements", "3")
+    remote = Ran(capsys, "estimate", "x.npy", "y.npy", *options)
+    assert (wdist(["estimate", "x.npy", "y.npy", *options]), remote.status) == (0, 0)
+    here = capsys.readouterr().out
+    assert without_time(remote.out) == without_time(here)
+    with Client() as client:
+        found = client.estimates.get(remote.err.split()[0]).wait()
+    assert here.splitlines()[:3] == [
+        "x.npy (source), y.npy (target)", found.verdict.headline, found.verdict.distance,
+    ]  # fmt: skip
+
+
+def test_flags_of_an_estimate_are_called_alike_with_and_without_a_server() -> None:
+    here, there = (flags_of(app, "estimate") for app in (wdist_app, commands("wdist-remote")))
+    assert there - here == {"--no-wait", "--timeout", "--priority", "--metadata", "--name"}
+    assert here - there == {"--save-critic", "--certificate", "--json"}  # of which the last stands before the command
+
+
+def test_the_list_has_names_dates_and_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "a long name of what was compared that no terminal has room for beside all the rest"
+    name = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK).err.split()[0]
+    assert Ran(capsys, "rename", name, long).out == f"{name} is called {long}\n"
+    (line,) = Ran(capsys, "list", "--search", "ROOM FOR").lines
+    told = r"succeeded  20\d\d-\d\d-\d\d \d\d:\d\d  a long name of what.*x\.npy and y\.npy  They differ"
+    assert re.search(told, line)
+    assert Ran(capsys, "list", "--search", name).lines == [line]
+    assert json.loads(Ran(capsys, "list", "--json", "--search", "room for").out)[0]["name"] == long
+    with monkeypatch.context() as shown:
+        shown.setattr("wdist_client.command.listing.width", lambda: 80)
+        narrow = Ran(capsys, "list").lines
+        assert max(map(len, narrow)) <= 80
+        assert narrow[0].split()[0] == name
+        assert narrow[1].split("  ")[2:][0] == "x.npy and y.npy"
+    assert Ran(capsys, "rename", name).out == f"{name} has no name\n"
+    assert Ran(capsys, "list", "--search", "room for").out == ""
+
+
+def test_json_has_the_witness_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    made = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--json", "--witness")
+    name = made.err.split()[0]
+    assert set(json.loads(made.out)["witness"]) >= {"unusual", "histogram", "columns", "units", "means"}
+    assert json.loads(Ran(capsys, "result", name, "--json", "--witness").out) == json.loads(made.out)
+    assert "witness" not in json.loads(Ran(capsys, "result", name, "--json").out)
+    assert "Held-out rows least like the other set" in Ran(capsys, "result", name, "--witness").out
+
+
+@pytest.mark.slow
+def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files: Path) -> None:
+    command, pipe = [sys.executable, "-m", "wdist_client"], subprocess.PIPE
+    with Client(server.url) as client:
+        sets = [client.sample_sets.create(files / f"{name}.npy") for name in "xy"]
+        job = client.estimates.create(*sets, critic="groupsort", steps=200_000, baseline_rows=0)
+        text, events = (
+            subprocess.Popen([*command, *flags, "watch", job.id], stdout=pipe, stderr=pipe, text=True)
+            for flags in ([], ["--json"])
+        )
+        assert text.stderr is not None
+        assert events.stdout is not None
+        before = [text.stderr.readline(), events.stdout.readline()]
+        began = time.monotonic()
+        server.stop()
+        said = ""
+        while "does not answer" not in said:
+            said = text.stderr.readline()
+        server.start()
+        job.finish()
+        out, err = text.communicate(timeout=60)
+        lines = [*before[1:], *events.communicate(timeout=60)[0].splitlines()]
+        assert (text.returncode, events.returncode) == (0, 0)
+        assert out.splitlines()[1] == job.wait().verdict.headline
+    assert len(err.splitlines()) <= time.monotonic() - began + 1
+    assert all(re.match(r"queued|running|the server does not answer", line) for line in [before[0], *err.splitlines()])
+    assert json.loads(lines[-1])["type"] == "completed"
+
+
+def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, advice in (
+        (["show", "est_none"], "`wdist-remote list` shows what there is"),
+        (["show", "ss_none"], "`wdist-remote sets` shows what there is"),
+        (["results", "batch_none"], "`wdist-remote batches` shows what there is"),
+    ):
+        ran = Ran(capsys, *arguments)
+        assert (ran.status, len(ran.err.splitlines()), ran.err.rstrip().endswith(advice)) == (2, 1, True), ran.err
+    with ScriptedServer([Answer(401, {"title": "No key"})]) as scripted:
+        assert "give --key-file FILE" in Ran(capsys, "--url", scripted.url, "list").err
+    waited = {"id": "est_1", "status": "running", "source": "ss_1", "target": "ss_2"}
+    with ScriptedServer([Answer(200, waited)]) as scripted:
+        ran = Ran(capsys, "--url", scripted.url, "result", "est_1", "--timeout", "0.1")
+    assert (ran.status, "come back with `wdist-remote result est_1`" in ran.err) == (75, True)

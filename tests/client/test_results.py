@@ -11,7 +11,17 @@ from PIL import Image
 from server_process import ServerProcess
 
 from wdist.verify import verify_certificate
-from wdist_client import AsyncClient, Client, Conflict, LeftOutWarning, OptionError, Result, SampleError, WdistError
+from wdist_client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    InvalidRequest,
+    LeftOutWarning,
+    OptionError,
+    Result,
+    SampleError,
+    WdistError,
+)
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
@@ -42,8 +52,8 @@ def test_a_result_leads_to_its_critic_and_its_curve(client: Client) -> None:
 def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path) -> None:
     source, target = client.sample_sets.create(rows(1)), client.sample_sets.create(rows(2, shift=1.0))
     result = client.estimates.create(source, target, critic="groupsort", steps=40, baseline_rows=50).wait(timeout=60)
-    result.save(tmp_path / "r.json")
-    kept = Result.load(tmp_path / "r.json")
+    result.save(tmp_path / "r.wdist")
+    kept = Result.load(tmp_path / "r.wdist")
     assert kept == result
     assert str(kept) == str(result)
     assert list(kept.curve) == list(result.curve)
@@ -51,13 +61,14 @@ def test_a_result_is_kept_in_a_file_and_reported(client: Client, tmp_path: Path)
     page = (tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2
     assert "last &lt;week&gt; and this" in page
-    assert html.escape(result.meaning) in page
+    assert html.escape(result.verdict.headline or "") in page
+    assert html.escape(result.verdict.distance or "") in page
     assert "http" not in page
     with pytest.raises(WdistError, match="lost its job"):
         kept.critic.evaluate(rows(1))
     refused = {
-        "no JSON": "not a result that the client saved",
-        "{}": "not a result that the client saved",
+        "no JSON": "not a result that wdist saved",
+        "{}": "not a result that wdist saved",
         '{"format": "wdist client result", "version": 9}': "result format 9",
         '{"format": "wdist client result", "version": 1, "result": {}, "curve": []}': "damaged",
     }
@@ -75,8 +86,8 @@ def test_the_certificate_verifies(client: Client, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="once it has succeeded"):
         client.estimates.create(source, target, critic="groupsort", steps=100_000).cancel().certificate()
     job.wait(timeout=60)
-    content = job.certificate(tmp_path / "c.cert")
-    assert (tmp_path / "c.cert").read_bytes() == content
+    content, path = job.certificate(), job.certificate(tmp_path / "c.cert")
+    assert (path, path.read_bytes()) == (tmp_path / "c.cert", content)
     assert verify_certificate(tmp_path / "c.cert", tmp_path / "x.npy", tmp_path / "y.npy").valid
 
 
@@ -110,6 +121,23 @@ def test_jobs_are_found_by_their_labels(client: Client) -> None:
     }
     assert [found.id for found in client.estimates.list(metadata={"run": "labels", "n": "2"})] == [made["2"]]
     assert {found.id for found in client.estimates.list(metadata={"run": "labels"})} == set(made.values())
+
+
+def test_jobs_have_names_by_which_they_are_found(client: Client) -> None:
+    source, target = client.sample_sets.create(rows(20), name="Spring 1"), client.sample_sets.create(rows(21))
+    job = client.estimates.create(source, target, name="Orders, first", **QUICK)
+    assert (job.name, job.estimate.source_name, job.estimate.target_name) == ("Orders, first", "Spring 1", None)
+    for text in ("orders, FIRST", "SPRING 1", job.id):
+        assert [found.id for found in client.estimates.list(search=text)] == [job.id]
+    assert client.estimates.rename(job, "second").name == "second"
+    assert list(client.estimates.list(search="orders, first")) == []
+    assert client.estimates.rename(job.id, None).name is None
+    with pytest.raises(InvalidRequest, match="name"):
+        client.estimates.rename(job, "")
+    batch = client.batches.matrix([source, target], name="Both", **QUICK)
+    assert client.batches.rename(batch, "all seasons").batch.name == "all seasons"
+    for text in ("ALL SEASONS", "spring 1", batch.id):
+        assert [found.id for found in client.batches.list(search=text)] == [batch.id]
 
 
 def test_columns_are_dropped_and_labels_taken(server: ServerProcess, tmp_path: Path) -> None:
@@ -162,8 +190,8 @@ def test_async_results_lead_to_the_same(server: ServerProcess, tmp_path: Path) -
             job = await client.estimates.create(source, target, metadata={"a": "sync"}, **QUICK)
             result = await job.wait(timeout=60)
             assert (await result.critic.evaluate(rows(13))).shape == (400,)
-            assert len(result.plot(await job.curve() or None).axes) >= 1
-            assert await job.certificate() == await job.certificate(tmp_path / "c.cert")
+            assert len(result.plot(curve=await job.curve()).axes) >= 1
+            assert await job.certificate() == (await job.certificate(tmp_path / "c.cert")).read_bytes()
             assert [found.id async for found in client.estimates.list(metadata={"a": "sync"})] == [job.id]
             batch = await client.batches.pairs([(source, target)], **QUICK)
             assert [record.status for record in await batch.results(wait=True)] == ["succeeded"]

@@ -66,13 +66,14 @@ def test_a_withdrawn_bound_is_told_and_not_used(client: Client, old: Old) -> Non
 
 def test_a_withdrawn_result_is_printed_with_its_mark(client: Client, old: Old) -> None:
     result = client.estimates.get(old.grouped).wait()
-    first, said, *lines = str(result).splitlines()
-    assert first.startswith("WITHDRAWN: lower_bound, p_value. Version 1")
-    assert said.startswith("The earlier version said: The Wasserstein-1 distance")
-    marked = {line.split()[0]: "withdrawn: run again" in line for line in lines}
+    headline, why, *lines = str(result).splitlines()
+    assert (headline, why) == (result.verdict.headline, result.verdict.distance)
+    assert headline == "No answer: run this estimate again."
+    assert why.startswith("Version 1")
+    marked = {line.split()[0]: "withdrawn: run again" in line for line in lines if line}
     assert (marked["lower_bound"], marked["p_value"], marked["value"]) == (True, True, False)
     page = result._repr_html_()
-    assert "WITHDRAWN: lower_bound" in page
+    assert "<b>No answer: run this estimate again.</b>" in page
     assert f"<s>{result.lower_bound:.5g}</s>" in page
     assert "#2b6cb0" not in page  # the interval is grey
     assert "withdrawn: run again" in result.plot().axes[0].get_title(loc="left")
@@ -141,7 +142,7 @@ def test_commands_show_what_is_withdrawn(
     assert "withdrawn" not in listed[old.plain]
     shown = json.loads(Ran(capsys, server, "show", old.grouped).out)
     assert shown["result"]["withdrawn"]["figures"] == ["lower_bound", "p_value"]
-    assert "WITHDRAWN" in Ran(capsys, server, "result", old.grouped).out
+    assert "No answer: run this estimate again." in Ran(capsys, server, "result", old.grouped).out
     assert "WITHDRAWN" in Ran(capsys, server, "watch", old.grouped).out
     lines = [json.loads(line) for line in Ran(capsys, server, "results", old.batch).out.splitlines()]
     assert [line["result"]["withdrawn"] is not None for line in lines] == [True, True, False]
@@ -157,7 +158,7 @@ def test_a_tolerance_is_not_compared_with_a_withdrawn_bound(
         refused = Ran(capsys, server, "result", old.grouped, "--fail-above", tolerance)
         assert refused.status == 2
         assert "the lower bound is withdrawn" in refused.err
-        assert "WITHDRAWN" in refused.out
+        assert "No answer: run this estimate again." in refused.out
     assert Ran(capsys, server, "result", old.plain, "--fail-above", "100").status == 0
     assert Ran(capsys, server, "result", old.plain, "--fail-above", "0.1").status == 1
 

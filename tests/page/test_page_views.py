@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import time
@@ -9,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -17,7 +20,8 @@ from playwright.sync_api import APIResponse, Browser, Page, Request, Route, expe
 from server_process import ServerProcess
 
 Files = dict[str, Path]
-MOST_ASSET_BYTES = 225_000  # 35 kB of it: monitors and webhooks
+PAIRS = ((0, 1), (0, 2), (1, 2))
+MOST_ASSET_BYTES = 250_000  # as they are sent; 35 kB of it: monitors and webhooks
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,14 @@ def finished(server: ServerProcess, files: Files) -> dict[str, str]:
 
     left, right, bright, dark = map(upload, ("left", "right", "bright", "dark"))
     batch = run("/v1/batches", {"matrix": [left, upload("other"), right]})
+    pair = {"source": left, "target": right}
+    table = run("/v1/estimates", pair)
+    again = run("/v1/estimates", {**pair, "confidence": 0.99, "name": "Twice, 100 %"})
+    scaled = run("/v1/estimates", {**pair, "scale": "standardize", "name": "in deviations"})
     return {
-        "table": "/#/estimates/" + run("/v1/estimates", {"source": left, "target": right}),
+        "table": f"/#/estimates/{table}",
+        "runs": f"/#/runs/{table},{again}",
+        "units": f"/#/runs/{table},{scaled}",
         "images": "/#/estimates/" + run("/v1/estimates", {"source": bright, "target": dark}),
         "matrix": f"/#/batches/{batch}",
     }
@@ -69,7 +79,7 @@ def test_no_serious_accessibility_finding(open_page: OpenPage, finished: dict[st
     page = open_page(color_scheme=color_scheme, expected=("Trusted",))  # axe's own
     found = []
     # In the dark only colours are other: the views that hold all of them are enough.
-    more = [finished["images"], "/#/jobs", "/#/matrix"] if color_scheme == "light" else []
+    more = [finished["images"], finished["runs"], "/#/jobs", "/#/matrix"] if color_scheme == "light" else []
     for address in ("/", finished["table"], finished["matrix"], *more):
         page.goto(page.url.split("#")[0].rstrip("/") + address)
         settle(page, address)
@@ -80,7 +90,15 @@ def test_no_serious_accessibility_finding(open_page: OpenPage, finished: dict[st
 
 def test_nothing_is_wider_than_a_small_screen(open_page: OpenPage, finished: dict[str, str]) -> None:
     page = open_page(width=320, height=640)
-    for address in ("/", finished["table"], finished["images"], "/#/jobs", "/#/matrix", finished["matrix"]):
+    for address in (
+        "/",
+        finished["table"],
+        finished["images"],
+        finished["runs"],
+        "/#/jobs",
+        "/#/matrix",
+        finished["matrix"],
+    ):
         page.goto(page.url.split("#")[0].rstrip("/") + address)
         settle(page, address)
         open_all(page)
@@ -177,10 +195,100 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
     settle(page, "batches")
     heads = page.locator(".heat thead th").all_inner_texts()
     assert heads.index("right.npy") in (0, 2)  # the two near ones stand together
-    far = page.get_by_role("link", name=re.compile("left.npy and right.npy: [12]")).first
+    address, batch = page.url, page.url.rsplit("/", 1)[1]
+    far = page.get_by_role("link", name=re.compile("left.npy and right.npy: [12].* to [23]")).first
+    near = page.get_by_role("link", name=re.compile("left.npy and other.npy: no evidence below")).first
+    expect(near).to_contain_text("no evidence")
+    expect(page.locator(".heat-scale")).to_contain_text("0: no evidence of a difference")
+    expect(page.get_by_text("95\u2009% confidence by itself")).to_be_visible()
+    page.get_by_label("What is shown").select_option("both ends, all together")
+    expect(page.get_by_text("All ends hold together with 95\u2009% confidence")).to_be_visible()
+    matrix = json.load(urllib.request.urlopen(f"{server.url}/v1/batches/{batch}/matrix"))
+    for words in ("CSV", "JSON", "SVG"):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=f"Save as {words}").click()
+        text = saved.value.path().read_text()
+        if words == "CSV":
+            rows = list(csv.DictReader(io.StringIO(text)))
+            assert [row["target"] for row in rows] == ["right.npy", "other.npy", "other.npy"]
+            assert [float(row["lower_bound"]) for row in rows] == [matrix["lower_bound"][i][j] for i, j in PAIRS]
+        elif words == "JSON":
+            assert json.loads(text)["matrix"]["upper_bound"] == matrix["upper_bound"]
+        else:
+            assert ElementTree.fromstring(text).tag.endswith("svg")
+            assert text.count("no evidence") == 2
+    page.get_by_text("All figures").click()
+    table = page.get_by_role("region", name="All figures")
+    expect(table.locator("tbody tr")).to_have_count(3)
+    expect(table.locator("tbody tr").first).to_contain_text("differ")
+    page.get_by_role("button", name="Do this again").click()
+    expect(page.locator(".set-list strong")).to_have_text([f"{name}.npy" for name in names], timeout=PATIENCE_MS)
+    expect(page.get_by_label("Kind of critic")).to_have_value("affine")
+    page.get_by_role("button", name="Estimate all pairs").click()
+    expect(page).not_to_have_url(re.compile(f"{batch}|matrix$"), timeout=PATIENCE_MS)
+    both = (batch, page.url.rsplit("/", 1)[1])
+    one, other = (json.load(urllib.request.urlopen(f"{server.url}/v1/batches/{each}")) for each in both)
+    assert (one["sets"], one["options"]) == (other["sets"], other["options"])
+    page.goto(address)
     far.click()
     result_of(page)
     expect(page.get_by_role("heading", name="left.npy and right.npy")).to_be_visible()
+
+
+def test_a_pair_that_failed_is_said_with_its_reason(open_page: OpenPage, files: Files) -> None:
+    page = open_page("/#/matrix")
+    chooser = page.get_by_role("region", name="Files").locator("input")
+    chooser.set_input_files([files[name] for name in ("left", "right")])
+    expect(page.get_by_text("600 rows of 4 numbers")).to_have_count(2, timeout=PATIENCE_MS)
+    page.get_by_text("More options").click()
+    page.locator("[name=diameter]").fill("0.01")  # rows are further apart, which only their values show
+    page.get_by_role("button", name="Estimate all pairs").click()
+    expect(page.get_by_text("1 of 1 pair done, 1 failed")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("1 pair failed.")).to_be_visible()
+    expect(page.get_by_text("smaller than the data")).to_be_visible()
+    expect(page.locator(".heat td a").first).to_have_text("failed")
+
+
+def test_jobs_are_found_renamed_and_compared(open_page: OpenPage, finished: dict[str, str]) -> None:
+    page = open_page("/#/jobs")
+    rows = page.get_by_role("table", name="Estimates").locator("tbody tr")
+    search = page.get_by_label("Search for names and ids")
+    search.fill("TWICE, 100 %")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("left.npy and right.npy")
+    expect(rows).to_contain_text("own units, 99\u2009%")
+    expect(rows).to_contain_text(re.compile(r"They differ \(p.<.0\.001\).*at least 1\.\d+, at most 2\.\d+"))
+    rows.get_by_role("button", name="Rename").click()
+    page.keyboard.press("Escape")
+    expect(rows.get_by_role("button", name="Rename")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("<b>again</b> & again")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("None is found.").first).to_be_visible()  # by the old name
+    search.fill("again</b>")
+    expect(rows.get_by_role("link")).to_have_text("<b>again</b> & again")
+    page.get_by_label("State").select_option("failed")
+    expect(rows).to_have_count(0)
+    page.get_by_label("State").select_option("done")
+    search.fill("")
+    expect(page.get_by_role("link", name="in deviations")).to_be_visible()
+    for run in ("runs", "units"):
+        for identifier in finished[run].rsplit("/", 1)[1].split(","):
+            box = page.locator("tr", has=page.locator(f"a[href='#/estimates/{identifier}']")).get_by_role("checkbox")
+            box.check()
+        page.get_by_role("button", name="Compare the 2 ticked runs").click()
+        expect(page.get_by_role("heading", name="Side by side")).to_be_visible(timeout=PATIENCE_MS)
+        differing = [text.split("differs")[0] for text in page.locator(".runs tr.differs th").all_inner_texts()]
+        if run == "runs":
+            assert {"confidence", "At least", "At most"} <= set(differing)
+            assert "seed" not in differing
+            expect(page.locator(".bound-range")).to_have_count(2)
+        else:
+            assert "Units" in differing
+            expect(page.get_by_text("in different units, so their distances cannot be compared")).to_be_visible()
+            expect(page.locator(".bound-range")).to_have_count(0)
+        page.go_back()
+        expect(rows.first).to_be_visible()
 
 
 def test_which_population_is_closest(open_page: OpenPage, files: Files) -> None:

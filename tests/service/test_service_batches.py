@@ -77,6 +77,11 @@ def test_matrix_as_json_and_npy(server: Server, sets: list[str], matrix: dict) -
     above = np.triu_indices(4, 1)
     adjusted = adjusted_p_values(np.array(answer["p_value"])[above])
     np.testing.assert_array_equal(np.array(answer["adjusted_p_value"])[above], adjusted)
+    by_id = {line["id"]: {line["source"], line["target"]} for line in lines(server, matrix)}
+    for i, row in enumerate(answer["estimates"]):
+        for j, identifier in enumerate(row):
+            assert (identifier is None) == (i == j) == (answer["statuses"][i][j] is None)
+            assert i == j or by_id[identifier] == {answer["rows"][i], answer["columns"][j]}
     by_pair = {(line["source"], line["target"]): line["result"] for line in lines(server, matrix)}
     assert answer["lower_bound"][1][3] == by_pair[(sets[1], sets[3])]["lower_bound"]
     # Neighbours are sqrt(2) apart, the ends 3 sqrt(2): the held-out standard error is below sqrt(2 / 60) = 0.18.
@@ -287,7 +292,27 @@ def test_idempotency_key(server: Server, sets: list[str]) -> None:
     first = server.client.post("/v1/batches", json=body, headers=headers).json()
     assert server.client.post("/v1/batches", json=body, headers=headers).json()["id"] == first["id"]
     assert server.client.post("/v1/batches", json={**body, "seed": 1}, headers=headers).status_code == 422
+    assert server.client.post("/v1/batches", json={**body, "name": "mine"}, headers=headers).status_code == 422
     until_done(server, first)
+
+
+@pytest.mark.both_stores
+def test_a_batch_is_found_by_its_name_and_those_of_its_sets(server: Server) -> None:
+    sets = [server.upload(normal(60 + k), name=f"Käse {k}") for k in range(2)]
+    made = server.client.post("/v1/batches", json={**QUICK, "matrix": sets, "name": "All cheeses"}).json()
+    assert made["name"] == "All cheeses"
+
+    def found(text: str) -> list[str]:
+        return [each["id"] for each in server.client.get("/v1/batches", params={"search": text}).json()["data"]]
+
+    for text in ("CHEESE", "käse 1", made["id"][:-1]):
+        assert found(text) == [made["id"]], text
+    assert made["id"] in found("")
+    changed = server.client.patch(f"/v1/batches/{made['id']}", json={"name": "Brot"})
+    assert (changed.status_code, changed.json()["name"]) == (200, "Brot")
+    assert (found("cheese"), found("brot")) == ([], [made["id"]])
+    assert server.client.patch("/v1/batches/batch_0", json={"name": "a"}).status_code == 404
+    until_done(server, made)
 
 
 @pytest.mark.both_stores

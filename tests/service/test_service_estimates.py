@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from service_process import Server, normal, npy
 
+from wdist import estimate_w1
 from wdist.critics.critic import load_critic
+from wdist.definitions.results.witness import WitnessFigures
 from wdist.verify import verify_certificate
 
 RESULT_NAMES = {
@@ -66,6 +68,28 @@ def test_curve(server: Server, finished: dict) -> None:
     assert curve["complete"] is True
     assert curve["data"]
     assert all({"step", "seconds", "value"} <= set(point) for point in curve["data"])
+
+
+def test_witness_is_the_librarys(server: Server, finished: dict, pair: tuple[str, str]) -> None:
+    url = f"/v1/estimates/{finished['id']}/witness"
+    answer = server.client.get(url)
+    assert answer.headers["content-type"] == "application/json"
+    assert server.client.get(url, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    sets = [np.load(io.BytesIO(server.client.get(f"/v1/sample-sets/{each}/content").content)) for each in pair]
+    result = estimate_w1(*sets, steps=20, critic="groupsort", confidence=0.9)
+    said, own = answer.json(), result.witness.to_dict()
+    assert [column["histogram"] for column in said["columns"]] == [column["histogram"] for column in own["columns"]]
+    assert said["means"]["target"] - said["means"]["source"] == pytest.approx(finished["result"]["unclipped"])
+    assert WitnessFigures.model_validate(said).model_dump(exclude_unset=True) == said
+
+
+def test_estimates_of_earlier_versions_have_no_witness(server: Server, pair: tuple[str, str]) -> None:
+    estimate = server.until_done(server.submit(*pair, critic="affine"))["id"]
+    server.write("DELETE FROM artifacts WHERE job_id = :name AND name = 'witness.json'", name=estimate)
+    answer = server.client.get(f"/v1/estimates/{estimate}/witness")
+    assert answer.status_code == 404
+    assert "earlier version" in answer.json()["detail"]
+    assert "again" in answer.json()["detail"]
 
 
 def test_critic_download_has_etag_and_range(server: Server, finished: dict) -> None:
@@ -165,7 +189,39 @@ def test_idempotency_key(server: Server, pair: tuple[str, str]) -> None:
     other = server.client.post("/v1/estimates", json={**body, "seed": 1}, headers=headers)
     assert other.status_code == 422
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert server.client.post("/v1/estimates", json={**body, "name": "mine"}, headers=headers).status_code == 422
+    server.client.patch(f"/v1/estimates/{first.json()['id']}", json={"name": "renamed since"})
+    again = server.client.post("/v1/estimates", json=body, headers=headers).json()
+    assert (again["id"], again["name"]) == (first.json()["id"], "renamed since")
     server.until_done(first.json()["id"])
+
+
+def test_an_estimate_has_a_name_that_can_be_changed_in_any_state(server: Server) -> None:
+    sets = [server.upload(normal(50), name="prices of May"), server.upload(normal(51))]
+    body = {"source": sets[0], "target": sets[1], "critic": "affine", "steps": 5, "name": "first try"}
+    made = server.client.post("/v1/estimates", json=body).json()
+    assert (made["name"], made["source_name"], made["target_name"]) == ("first try", "prices of May", None)
+    assert "name" not in made["options"]
+    path = f"/v1/estimates/{made['id']}"
+    server.until_done(made["id"])
+    for name in ("Größe", "x" * 200, None):
+        changed = server.client.patch(path, json={"name": name})
+        assert (changed.status_code, changed.json()["name"]) == (200, name), changed.text
+        assert server.client.get(path).json() == changed.json()
+    for refused in ({}, {"name": ""}, {"name": "x" * 201}, {"name": "a\nb"}, {"name": 5}, {"name": "a", "steps": 5}):
+        assert server.client.patch(path, json=refused).status_code == 422, refused
+    assert server.client.patch("/v1/estimates/est_0", json={"name": "a"}).status_code == 404
+
+    def found(text: str) -> list[str]:
+        answer = server.client.get("/v1/estimates", params={"search": text, "status": "succeeded"})
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["data"]]
+
+    assert found("OF MAY") == [made["id"]]
+    assert found("first try") == []  # its name no more
+    assert found(made["id"][:-2].upper())[0] == made["id"]
+    assert server.client.delete(f"/v1/estimates/{made['id']}").status_code == 204
+    assert found("of may") == []
 
 
 def test_list_pages_newest_first(server: Server, pair: tuple[str, str]) -> None:

@@ -114,6 +114,8 @@ def test_tenants_do_not_see_each_other(closed: tuple[Server, MakeKey]) -> None:
             for method, path in operations:
                 headers = {**tus, "X-HTTP-Method-Override": "PATCH"} if "/uploads/" in path else {}
                 body: dict[str, object] | None = {"columns": ["x"]} if method == "PUT" else None
+                if path.startswith(("/v1/estimates/", "/v1/batches/")) and method == "PATCH":
+                    body = {"name": "mine"}
                 if path.startswith("/v1/monitors/") and method in {"PATCH", "POST"}:
                     body = {"epochs": {"reference": mine[0]}, "updates": {"batch": mine[1]}}.get(
                         path.split("/")[-1], {}

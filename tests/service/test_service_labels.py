@@ -1,4 +1,4 @@
-"""Lists of estimates by labels, read from the index, against the same lists by looking at every row."""
+"""Lists of estimates by labels and names, read from indexes, against the same lists by looking at every row."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import delete
 from stores import Stores
 
+from wdist_service import tenancy
 from wdist_service.app import ensure_tenant
 from wdist_service.database import Database
 from wdist_service.estimates import labels
 from wdist_service.ids import new_id, new_ids
 from wdist_service.settings import Settings
-from wdist_service.tables import Batch, Estimate, Job, Status
+from wdist_service.tables import Batch, Estimate, Job, SampleSet, Status
+from wdist_service.text import search_key
 
 LABELS = [
     ("run", "1"),
@@ -119,3 +121,81 @@ def test_labels_go_with_what_has_them(database: Database) -> None:
         session.execute(delete(Batch))
     with database.read() as session:
         assert session.query(labels.JobLabel).count() == 0
+
+
+NAMES = [
+    "Straße, 100 %", "STRASSE 100 %", "e\u0301tude", "ÉTUDE", "a_b", "aXb", "İstanbul", "100 / 2",
+    "back\\slash", "日本語", None, None,
+]  # fmt: skip
+TEXTS = [
+    "strasse", "STRASSE", "Étude", "e", "%", "_", "a_b", "A", "/", "\\", "本", "istanbul", "nowhere", "", "est_",
+    "EST_0",
+]  # fmt: skip
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("few", [0, 5, 1000])
+def test_a_search_finds_what_looking_at_every_name_finds(
+    database: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """few: below how many finds a list is read by them; each way gives the same, beside states, labels and pages."""
+    monkeypatch.setattr(tenancy, "_FEW", few)
+    rng = random.Random(few)
+    known = fill(database, rng)
+    names: dict[str, list[str]] = {}
+    with database.write() as session:
+        sets = {tenant: [stored_set(tenant, rng.choice(NAMES)) for _ in range(6)] for tenant in ("local", "other")}
+        session.add_all([each for some in sets.values() for each in some])
+        gone = rng.choice(sets["local"])
+        for row in session.query(Estimate):
+            source, target = rng.sample(sets[row.tenant_id], 2)
+            row.source_id, row.target_id, row.own_name = source.id, target.id, rng.choice(NAMES)
+            there = [each.name for each in (source, target) if each is not gone]
+            names[row.id] = [name for name in (row.own_name, *there) if name is not None]
+        session.flush()
+        session.delete(gone)
+    met = 0
+    for text in TEXTS:
+        tenant, statuses = (
+            rng.choice(["local", "other"]),
+            rng.sample([str(each) for each in Status], rng.choice([0, 3])),
+        )
+        wanted, key = rng.sample(LABELS, rng.choice([0, 0, 1])), search_key(text)
+        expected = [
+            identifier
+            for identifier, (owner, status, given) in sorted(known.items(), reverse=True)
+            if owner == tenant and (not statuses or status in statuses) and set(wanted) <= set(given.items())
+            if any(key in search_key(name) for name in names[identifier])
+            or (key.startswith("est_") and identifier.startswith(key))
+        ]
+        found: list[str] = []
+        after, is_first = None, True
+        while is_first or after is not None:
+            with database.read() as session:
+                rows, after = labels.page(session, tenant, wanted, statuses, 3, after, text)
+            found, is_first = found + [row.id for row in rows], False
+        assert found == expected, (text, tenant, wanted, statuses)
+        met += bool(expected)
+    assert met > 5
+
+
+def stored_set(tenant: str, name: str | None) -> SampleSet:
+    return SampleSet(
+        id=new_id("ss"), tenant_id=tenant, name=name, sha256="0" * 64, bytes=1, rows=1, shape=[1, 1], dtype="<f4",
+        statistics={}, created_at=time.time(),
+    )  # fmt: skip
+
+
+@pytest.mark.both_stores
+def test_the_longest_name_in_any_script_can_be_stored_and_found(database: Database) -> None:
+    for character in "a\U0001d160\ufb03\u0390\U00010400\u0958":  # whose folded forms are up to three characters
+        with database.write() as session:
+            session.add(made := stored_set("local", 200 * character))
+            row = estimate(new_id("est"), "local", "succeeded", {})
+            row.own_name, row.source_id = 200 * character, made.id
+            session.add(row)
+        with database.read() as session:
+            for text in (200 * character, character):
+                found, _ = labels.page(session, "local", [], (), 20, None, text)
+                assert row.id in [each.id for each in found]
+            assert found[0].source_name == 200 * character

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import wdist
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
-from wdist.definitions.figures import REPORTED
+from wdist.definitions.figures import REPORTED, percent
 from wdist.errors import WdistError
 from wdist.inference.base import Prior
 from wdist.inference.units import Units
@@ -91,6 +91,13 @@ class Certificate:
     def sha256(self) -> str:
         """SHA-256 of the file. Pass it on separately from the file itself."""
         return hashlib.sha256(self.content).hexdigest()
+
+    def __repr__(self) -> str:
+        stated = self.document["statement"]
+        return (
+            f"<Certificate: W1 >= {stated['lower_bound']:.4g} with {percent(stated['confidence'])} confidence, "
+            f"{len(self.content):,} bytes, sha256 {self.sha256}>"
+        )
 
     def save(self, path: str | Path) -> str:
         """Write the file and return its SHA-256."""

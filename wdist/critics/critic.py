@@ -23,6 +23,7 @@ from wdist.data.scaling import Scaling
 from wdist.data.sources.files import FileRows
 from wdist.data.tables.encoding import Encoding
 from wdist.definitions.reading import Selection
+from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.nn.lipschitz import Step, composed, steps
 from wdist.nn.rounding import RoundingAnalysis, converted
@@ -218,6 +219,10 @@ class Critic:
             raise SampleError(f"rows are {samples.dtype}, this critic takes {wanted}: convert the rows")
         _ = samples.statistics  # refuses values that are not finite
         return samples
+
+    def __repr__(self) -> str:
+        rows = " x ".join(map(str, self.takes.row_shape))
+        return in_a_line(f"<Critic {self.family}, of rows of shape {rows}: {self.config}>")
 
     def save(self, directory: str | Path) -> None:
         """Write critic.safetensors (weights) and critic.json (architecture, input, bound) into a directory."""

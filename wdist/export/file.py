@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from wdist.witness import Column, Witness
 
 VERSION = 1
 _KEY = "wdist_result"  # the one entry of the header, whose order safetensors does not keep
+_FIGURES_ONLY = (
+    "{path} holds figures without their critic: read it with wdist_client.Result.load, or write it again with `save` "
+    "of the job"
+)
 _WITNESS = ("source_rows", "target_rows", "source_scores", "target_scores")
 
 
@@ -33,6 +37,7 @@ class StoredResult:
 
     Attributes:
         figures: the figures by name, without the critic, as plain JSON types.
+        said: "verdict" and "meaning", for those who read the file without this library; it makes them from the figures.
         curve: the training curve.
         names: names of the sets.
         critic: the certified critic.
@@ -45,6 +50,7 @@ class StoredResult:
     critic: Critic
     certificate: Certificate | None
     witness: Witness | None
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_result(path: str | Path, result: StoredResult) -> None:
@@ -55,6 +61,7 @@ def write_result(path: str | Path, result: StoredResult) -> None:
         "version": VERSION,
         "library": wdist.__version__,
         "figures": dict(result.figures),
+        "said": dict(result.said),
         "curve": result.curve,
         "names": list(result.names),
         "critic": entry,
@@ -64,7 +71,8 @@ def write_result(path: str | Path, result: StoredResult) -> None:
     if result.witness is not None:
         tensors |= {f"witness.{name}": torch.from_numpy(getattr(result.witness, name)) for name in _WITNESS}
         columns = [asdict(column) for column in result.witness.columns]
-        document["witness"] = {"columns": columns, "units": result.witness.units}
+        told = result.witness.to_dict()
+        document["witness"] = {name: told[name] for name in ("units", "means")} | {"columns": columns, "told": told}
     header = {_KEY: json.dumps(document)}
     replace_file(Path(path), save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=header))
 
@@ -82,6 +90,8 @@ def read_result(path: str | Path) -> StoredResult:
         if (version := document["version"]) != VERSION:
             raise WdistError(f"{path} holds result format {version}, this version of wdist reads {VERSION}")
         weights = {name.removeprefix("critic."): t for name, t in tensors.items() if name.startswith("critic.")}
+        if "layers" not in document["critic"]:
+            raise WdistError(_FIGURES_ONLY.format(path=path))
         return StoredResult(
             figures=document["figures"],
             curve=document["curve"],
@@ -102,6 +112,8 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError:
+        if path.read_bytes().startswith(b'{"format": "wdist client result"'):
+            raise WdistError(_FIGURES_ONLY.format(path=path)) from None
         raise WdistError(f"{path} is not a result that wdist saved") from None
 
 
@@ -115,7 +127,12 @@ def _certificate(tensors: Mapping[str, Tensor]) -> Certificate | None:
 
 
 def _witness(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Witness | None:
-    if (stored := document.get("witness")) is None:
+    stored = document.get("witness")
+    if stored is None or f"witness.{_WITNESS[0]}" not in tensors:  # a client has no scores of single rows
         return None
     rows_x, rows_y, scores_x, scores_y = (tensors[f"witness.{name}"].numpy() for name in _WITNESS)
-    return Witness(rows_x, rows_y, scores_x, scores_y, [Column(**each) for each in stored["columns"]], stored["units"])
+    means = stored.get("means")
+    if means is None and document["figures"]["groups"] is None:  # before the file had them, they were those of rows
+        means = {"source": float(scores_x.mean()), "target": float(scores_y.mean())}
+    columns = [Column(**each) for each in stored["columns"]]
+    return Witness(rows_x, rows_y, scores_x, scores_y, columns, stored["units"], means)

@@ -18,6 +18,7 @@ from wdist.definitions.docstrings import entries
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures, When
 from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.refusals import checked
+from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.updates import ExportFormat, exported
 from wdist.durable import replace_file
 from wdist.errors import OptionError, WdistError
@@ -50,7 +51,7 @@ class Update(UpdateFigures):
         return self.model_dump(mode="json")
 
     def __repr__(self) -> str:
-        return f"<Update {self.number}: {self.meaning}>"
+        return in_a_line(f"<Update {self.number}: {self.meaning}>")
 
     def __str__(self) -> str:
         return update_text(self)
@@ -277,7 +278,8 @@ class Monitor:
         return figures | {"history": [update.to_dict() for update in self.history]}
 
     def __repr__(self) -> str:
-        return f"<Monitor {self.name!r}: {self._figures.updates} updates{', ALARM' if self._figures.alarms else ''}>"
+        alarm = ", ALARM" if self._figures.alarms else ""
+        return in_a_line(f"<Monitor {self.name!r}: {self._figures.updates} updates{alarm}>")
 
     def __str__(self) -> str:
         return monitor_text(self.figures, self.history)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Unpack
 
 from wdist.definitions.arguments import Arguments, OptionArguments
 from wdist.definitions.figures import percent
+from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError
 from wdist.estimate import called, compared
 from wdist.inference.sample_size.design import Counts, Design, Range, held_out_groups, held_out_rows
@@ -74,6 +75,9 @@ class RowPlan:
         plan = {each.name: getattr(self, each.name) for each in fields(self)}
         changed = {"rows": rows, "shown": {"low": low, "high": high}, "pilot": self.pilot.to_dict()}
         return plan | changed | {"caveats": list(self.caveats)}
+
+    def __repr__(self) -> str:
+        return in_a_line(f"<RowPlan: {self.sentence}>")
 
     def __str__(self) -> str:
         low, high = self.shown

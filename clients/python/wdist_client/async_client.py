@@ -211,13 +211,17 @@ class AsyncEstimates:
         return AsyncJob(self._client, (await self._client._send(Request("GET", path))).read(Estimate))
 
     async def list(
-        self, *, status: str | None = None, metadata: Mapping[str, str] | None = None
+        self, *, status: str | None = None, metadata: Mapping[str, str] | None = None, search: str | None = None
     ) -> AsyncIterator[AsyncJob]:
         """As `Estimates.list`, for `async for`."""
-        labels = requests.labels(metadata)
-        found = self._client._pages("/v1/estimates", requests.EstimatePage, status=status, metadata=labels)
-        async for record in found:
+        filters = requests.filters_of_estimates(status, metadata, search)
+        async for record in self._client._pages("/v1/estimates", requests.EstimatePage, **filters):
             yield AsyncJob(self._client, record)
+
+    async def rename(self, estimate: str | JobRecord | Estimate, name: str | None) -> AsyncJob:
+        """As `Estimates.rename`."""
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}"
+        return AsyncJob(self._client, (await self._client._send(requests.patch(path, {"name": name}))).read(Estimate))
 
     async def cancel(self, estimate: str | JobRecord | Estimate) -> AsyncJob:
         """As `Estimates.cancel`."""
@@ -275,7 +279,14 @@ class AsyncBatches:
         path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return AsyncBatchJob(self._client, (await self._client._send(Request("GET", path))).read(Batch), {})
 
-    async def list(self) -> AsyncIterator[AsyncBatchJob]:
-        """All batches, newest first."""
-        async for record in self._client._pages("/v1/batches", requests.BatchPage):
+    async def rename(self, batch: str | BatchRecord | Batch, name: str | None) -> AsyncBatchJob:
+        """As `Batches.rename`."""
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
+        return AsyncBatchJob(
+            self._client, (await self._client._send(requests.patch(path, {"name": name}))).read(Batch), {}
+        )
+
+    async def list(self, *, search: str | None = None) -> AsyncIterator[AsyncBatchJob]:
+        """As `Batches.list`, for `async for`."""
+        async for record in self._client._pages("/v1/batches", requests.BatchPage, search=search):
             yield AsyncBatchJob(self._client, record, {})

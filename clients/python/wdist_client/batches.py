@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import contract, requests
+from wdist_client.base import in_a_line
 from wdist_client.display.text import percent, watched
 from wdist_client.errors import OptionError, WdistError
 from wdist_client.flows import Flow, Retries, send, until_ended
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     Figures = np.ndarray[Any, np.dtype[np.float64]]
+
+FIGURES = (
+    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
+    "adjusted_p_value",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,40 @@ class Matrix:
         import numpy as np
 
         return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON types, None where there is none; names of sets, units and what is withdrawn."""
+        import numpy as np
+
+        record: dict[str, Any] = {
+            "rows": self.rows, "columns": self.columns, "confidence": self.confidence, "units": self.units,
+            "upper_kind": self.upper_kind, "pairs": self._count,
+        }  # fmt: skip
+        for name in FIGURES:
+            values = getattr(self, name)
+            rows = np.full(self.value.shape, np.nan).tolist() if values is None else values.tolist()
+            record[name] = [[None if figure != figure else figure for figure in row] for row in rows]
+        return record | {"withdrawn": None if self.withdrawn is None else self.withdrawn.model_dump(mode="json")}
+
+    def to_frame(self) -> Any:
+        """A pandas frame with a line a pair: source, target, and a column for each figure; nan where there is none.
+
+        Raises WdistError if pandas is not installed.
+        """
+        try:
+            pandas: Any = import_module("pandas")
+        except ImportError as error:
+            raise WdistError("to_frame() needs pandas: pip install pandas") from error
+        is_row = len(self.rows) == 1
+        pairs = [(0, j) for j in range(len(self.columns))] if is_row else [*combinations(range(len(self.rows)), 2)]
+        named = {"source": [self.rows[i] for i, _ in pairs], "target": [self.columns[j] for _, j in pairs]}
+        known = {name: values for name in FIGURES if (values := getattr(self, name)) is not None}
+        return pandas.DataFrame(named | {name: [values[pair] for pair in pairs] for name, values in known.items()})
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.rows, *self.columns] if len(self.rows) == 1 < len(self.columns) else self.rows)
+        state = "" if self.complete else ", not complete"
+        return in_a_line(f"<Matrix{state}: {self._count:,} pairs of {names}>")
 
     def __str__(self) -> str:
         tables = [(title, self._cells(*names)) for title, *names in self._shown()]
@@ -183,7 +225,9 @@ class BatchRecord:
         return self.batch.status
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        counts, where = self.batch.counts, f"{type(self).__name__} {self.id} {self.status}"
+        failed = f", {counts.failed:,} failed" if counts.failed else ""
+        return f"<{where}: {counts.ended:,} of {counts.total:,} estimates have ended{failed}>"
 
     def named(self, record: contract.Matrix) -> Matrix:
         import numpy as np

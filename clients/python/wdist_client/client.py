@@ -272,11 +272,22 @@ class Estimates:
         path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}"
         return Job(self._client, self._client._send(Request("GET", path)).read(Estimate))
 
-    def list(self, *, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Job]:
-        """All jobs, or those in one state or with these labels, newest first, fetched page by page."""
-        labels = requests.labels(metadata)
-        for record in self._client._pages("/v1/estimates", requests.EstimatePage, status=status, metadata=labels):
+    def list(
+        self, *, status: str | None = None, metadata: Mapping[str, str] | None = None, search: str | None = None
+    ) -> Iterator[Job]:
+        """All jobs, newest first, fetched page by page.
+
+        status, metadata: only those in this state, and with these labels. search: only those with this text in their
+        name, in the name of a set or at the beginning of their id.
+        """
+        filters = requests.filters_of_estimates(status, metadata, search)
+        for record in self._client._pages("/v1/estimates", requests.EstimatePage, **filters):
             yield Job(self._client, record)
+
+    def rename(self, estimate: str | JobRecord | Estimate, name: str | None) -> Job:
+        """Gives a job a name of 1 to 200 characters; None takes it away."""
+        path = f"/v1/estimates/{requests.identifier(estimate, 'est_')}"
+        return Job(self._client, self._client._send(requests.patch(path, {"name": name})).read(Estimate))
 
     def cancel(self, estimate: str | JobRecord | Estimate) -> Job:
         """Cancels a queued or running job; one that has ended is unchanged."""
@@ -335,9 +346,14 @@ class Batches:
         path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
         return BatchJob(self._client, (self._client._send(Request("GET", path))).read(Batch), {})
 
-    def list(self) -> Iterator[BatchJob]:
-        """All batches, newest first."""
-        for record in self._client._pages("/v1/batches", requests.BatchPage):
+    def rename(self, batch: str | BatchRecord | Batch, name: str | None) -> BatchJob:
+        """Gives a batch a name of 1 to 200 characters; None takes it away. Its estimates keep theirs."""
+        path = f"/v1/batches/{requests.identifier(batch, 'batch_')}"
+        return BatchJob(self._client, self._client._send(requests.patch(path, {"name": name})).read(Batch), {})
+
+    def list(self, *, search: str | None = None) -> Iterator[BatchJob]:
+        """All batches, or those with this text in a name or at the beginning of the id, newest first."""
+        for record in self._client._pages("/v1/batches", requests.BatchPage, search=search):
             yield BatchJob(self._client, record, {})
 
 

@@ -326,14 +326,20 @@ class Estimate(Model):
     """A job comparing two sample sets, and its result.
 
     Attributes:
+        name: Its owner's name for it; null if it has none.
+        source_name: Name of the source; null if it has none, or was deleted.
+        target_name: Name of the target; null if it has none, or was deleted.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
         finishing: It was asked to end training early and state what it has. Default: False.
     """
 
     id: str
+    name: str | None = None
     status: str
     source: str
     target: str
+    source_name: str | None = None
+    target_name: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     priority: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -384,10 +390,12 @@ class Batch(Model):
     """Estimates submitted together. `sets`: of a matrix all; of a reference batch the reference, then the targets.
 
     Attributes:
+        name: Its owner's name for it; null if it has none.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
     """
 
     id: str
+    name: str | None = None
     status: str
     kind: str
     counts: Counts
@@ -428,6 +436,8 @@ class Matrix(Model):
         units: The units of all cells; null if pairs have other units, or none has a result.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
+        estimates: Ids of the estimates; null on the diagonal, and where one was deleted.
+        statuses: States of the estimates: a pair that failed has no figures.
         withdrawn: Cells of an earlier version that must not be used any more; null if all stand.
     """
 
@@ -445,6 +455,8 @@ class Matrix(Model):
     units: str | None = None
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
+    estimates: list[list[str | None]] | None = None
+    statuses: list[list[str | None]] | None = None
     withdrawn: MatrixWithdrawn | None = None
 
 
@@ -922,6 +934,95 @@ class DeliveryDetail(Model):
     log: list[DeliveryAttempt] = Field(default_factory=list)
 
 
+class WitnessRow(Model):
+    """A held-out row that is least like the other set.
+
+    Attributes:
+        row: Its number in the sample set, from 0.
+        score: The critic's score over its Lipschitz bound, not clipped.
+    """
+
+    row: int
+    score: float
+
+
+class WitnessRows(Model):
+    """The most unusual held-out rows of both sets.
+
+    Attributes:
+        source: Those with the lowest scores, the lowest first.
+        target: Those with the highest scores, the highest first.
+    """
+
+    source: list[WitnessRow]
+    target: list[WitnessRow]
+
+
+class ScoreHistogram(Model):
+    """Shares of each set's held-out scores in bins of equal width; edges: one more than bins."""
+
+    edges: list[float]
+    source: list[float]
+    target: list[float]
+
+
+class ColumnHistogram(Model):
+    """The values of one column: the share of each set's held-out rows in each bin, or of each level.  A set's shares
+    sum to 1, that of missing values included. Its categories have levels, other columns have edges.
+
+    Attributes:
+        edges: Edges of at most 20 bins: numbers in the table's own units, or times in ISO 8601. A bin holds its left
+            edge, not its right one; the outermost bins also hold whatever lies beyond them.
+        levels: The most frequent levels of a category, and what the others are together; of a boolean, false and true.
+        source: Shares in the bins, or of the levels.
+        target: The same, of the target.
+        missing: Shares of missing values, where the column may have some.
+    """
+
+    edges: list[float] | list[str] = Field(default_factory=list)
+    levels: list[str] = Field(default_factory=list)
+    source: list[float]
+    target: list[float]
+    missing: Sides | None = None
+
+
+class WitnessColumn(Model):
+    """What one column of a table contributes to the distance.
+
+    Attributes:
+        name: Of the column, or its number.
+        attribution: Share of the critic's difference that this column carries, 0 to 1.
+        value: W1 of this column alone, on held-out rows.
+        lower_bound: W1 of this column is at least this. The bounds of all columns hold at once. Null if rows are not
+            independent (groups, blocks of time).
+        histogram: Its values in both sets; null in a file of version 0.1.
+    """
+
+    name: str
+    attribution: float
+    value: float
+    lower_bound: float | None = None
+    histogram: ColumnHistogram | None = None
+
+
+class WitnessFigures(Model):
+    """Where two sets differ, according to the critic, on held-out rows.
+
+    Attributes:
+        units: What a score of 1 means.
+        means: Mean score of each set, of groups the mean of their means. Target less source is `unclipped` of the
+            result.
+        histogram: The scores of all held-out rows.
+        columns: By what they carry; empty for images and for tables of more than 200 columns.
+    """
+
+    units: str
+    means: Sides | None = None
+    unusual: WitnessRows
+    histogram: ScoreHistogram
+    columns: list[WitnessColumn]
+
+
 class Options(TypedDict, total=False):
     """How to estimate. What is left out gets its default.
 
@@ -959,6 +1060,7 @@ class Options(TypedDict, total=False):
         empirical: Whether to compute limits of the distance between the given rows themselves; by default if cheap.
         statements: Number of estimates that are read together. The result then has a simultaneous bound; all of these
             hold at once. Default: 1.
+        name: Your name for it, by which it is found in lists.
         priority: Tenants share the workers fairly; of one tenant's jobs, those of a higher priority start first.
             Default: 'normal'.
         metadata: Your own labels.
@@ -982,6 +1084,7 @@ class Options(TypedDict, total=False):
     ranges: Sequence[float] | None
     empirical: bool | None
     statements: int
+    name: str | None
     priority: Literal["high", "normal", "low"]
     metadata: Mapping[str, str]
 
@@ -1109,6 +1212,7 @@ COMMON_FIELDS: dict[str, Any] = {
         | None,
         None,
     ),
+    "name": (Annotated[str, Field(pattern="^[^\\x00-\\x1f\\x7f-\\x9f]*$", min_length=1, max_length=200)] | None, None),
     "priority": (Literal["high", "normal", "low"], "normal"),
     "metadata": (
         Annotated[

@@ -153,19 +153,11 @@ class EstimateFailed(WdistError):
 
     def __init__(self, estimate: Estimate) -> None:
         self.estimate = estimate
-        super().__init__(f"estimate {estimate.id} {self._why(estimate)}")
-
-    @staticmethod
-    def _why(estimate: Estimate) -> str:
-        return f"failed: {estimate.error.message if estimate.error else 'the server gives no reason'}"
+        super().__init__(f"estimate {estimate.id} {_reason(estimate)}")
 
 
 class EstimateCanceled(EstimateFailed):
     """The job was canceled before it had a result."""
-
-    @staticmethod
-    def _why(estimate: Estimate) -> str:
-        return "was canceled"
 
 
 class UpdateFailed(WdistError):
@@ -173,19 +165,19 @@ class UpdateFailed(WdistError):
 
     def __init__(self, update: MonitorUpdate) -> None:
         self.update = update
-        super().__init__(f"update {update.id} {self._why(update)}; the monitor's series is as it was before")
-
-    @staticmethod
-    def _why(update: MonitorUpdate) -> str:
-        return f"failed: {update.error.message.rstrip('.') if update.error else 'the server gives no reason'}"
+        reason = _reason(update).rstrip(".")
+        super().__init__(f"update {update.id} {reason}; the monitor's series is as it was before")
 
 
 class UpdateCanceled(UpdateFailed):
     """The update of a monitor was canceled before it had figures."""
 
-    @staticmethod
-    def _why(update: MonitorUpdate) -> str:
+
+def _reason(record: Estimate | MonitorUpdate) -> str:
+    """Why the record of a job that has ended has no answer."""
+    if record.status == "canceled":
         return "was canceled"
+    return f"failed: {record.error.message if record.error else 'the server gives no reason'}"
 
 
 class WaitTimeout(WdistError, TimeoutError):

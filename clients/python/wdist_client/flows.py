@@ -9,9 +9,12 @@ from __future__ import annotations
 import html
 import json
 import random
+import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
 
 from wdist_client import requests
 from wdist_client.base import Model
@@ -24,11 +27,18 @@ from wdist_client.errors import (
     EstimateFailed,
     SampleError,
     ServerError,
+    UnexpectedAnswerError,
     WaitTimeout,
     WdistError,
+    WithdrawnWarning,
+    whereabouts,
 )
-from wdist_client.models import Batch, Estimate, Evaluation, MonitorUpdate, Result, SampleSet
+from wdist_client.models import Batch, Estimate, Evaluation, MonitorUpdate, Result, SampleSet, in_short
 from wdist_client.requests import Request, Response
+from wdist_client.results.certificate import Certificate
+from wdist_client.results.file import critic_of
+from wdist_client.results.result import StoredCritic
+from wdist_client.results.witness import Witness
 from wdist_client.rows.arrays import as_array, check_values
 from wdist_client.rows.columns import check_names, names_of
 from wdist_client.rows.frames import frame_of
@@ -100,6 +110,11 @@ class JobRecord:
         return self.estimate.id
 
     @property
+    def name(self) -> str | None:
+        """The name that its owner gave it, as last heard."""
+        return self.estimate.name
+
+    @property
     def status(self) -> str:
         """queued, running, canceling, succeeded, failed or canceled, as last heard."""
         return self.estimate.status
@@ -118,7 +133,7 @@ class JobRecord:
         return result
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        return f"<{type(self).__name__} {in_short(self.estimate)}>"
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_() if self.result else html.escape(repr(self))
@@ -184,14 +199,49 @@ def until_ended(
         pause = min(pause * 1.3, pauses[1])
         try:
             record = yield from fetched(path, type(record), retries)
-        except (APIConnectionError, ServerError):
+        except (APIConnectionError, ServerError) as error:
             if clock() - heard >= PATIENCE_SECONDS:
+                if isinstance(error, APIConnectionError):
+                    raise _left_alone(record, error) from error
                 raise
             silent()
             continue
         heard = clock()
         seen(record)
     return record
+
+
+def witness(identifier: str, retries: Retries) -> Flow[Witness]:
+    """Where the sets of an estimate differ."""
+    answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/witness"), retries)
+    try:
+        return Witness(answer.json())
+    except ValidationError as error:
+        raise UnexpectedAnswerError(
+            "the answer is no witness of this client's version; update wdist-client or the server"
+        ) from error
+
+
+def certificate(identifier: str, retries: Retries) -> Flow[Certificate]:
+    """The certificate. Warns where the server has a note about it."""
+    answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/certificate"), retries)
+    if (note := answer.headers.get("wdist-note")) is not None:
+        warnings.warn(note, WithdrawnWarning, stacklevel=5)
+    return Certificate(answer.body)
+
+
+def critic(identifier: str, retries: Retries) -> Flow[StoredCritic]:
+    """The critic as a result's file has it."""
+    path = f"/v1/estimates/{identifier}/critic"
+    config = yield from send(Request("GET", path, {"part": "config"}), retries)
+    weights = yield from send(Request("GET", path, {"part": "weights"}), retries)
+    return critic_of(config.body, weights.body)
+
+
+def _left_alone(record: J, error: APIConnectionError) -> APIConnectionError:
+    """The server is gone: a job that it keeps goes on when it is back."""
+    kind, place = whereabouts(record)
+    return type(error)(f"{error}; {kind} {record.id} goes on when the server is back: come back with {place}")
 
 
 def wait(

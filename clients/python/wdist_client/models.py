@@ -5,18 +5,15 @@ A record without a docstring here has that of its base.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field
 
 from wdist_client import contract
-from wdist_client.base import Model
-from wdist_client.errors import WdistError, WithdrawnError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from wdist_client.base import Model, in_a_line
+from wdist_client.results.result import Critic as Critic
+from wdist_client.results.result import Result as Result
 
 T = TypeVar("T")
 
@@ -47,127 +44,6 @@ class Evaluation(contract.EvaluationJob):
         return self.status in ENDED
 
 
-class Critic(contract.Critic):
-    _evaluate: Callable[[Any], Any] | None = PrivateAttr(default=None)
-
-    def evaluate(self, rows: Any) -> Any:
-        """The certified critic f of each row, float64 (n,): high where a row looks like the target.
-
-        Asks the server; await it with an `AsyncClient`. Raises WdistError for a result not obtained from a job.
-        """
-        if self._evaluate is None:
-            raise WdistError("this result has lost its job: ask client.estimates.get(id).evaluate(rows)")
-        return self._evaluate(rows)
-
-
-class Result(contract.Result):
-    critic: Critic
-    _curve: Callable[[], Sequence[contract.CurvePoint]] | None = PrivateAttr(default=None)
-    _names: tuple[str, str] | None = PrivateAttr(default=None)
-
-    def of(
-        self,
-        curve: Callable[[], Sequence[contract.CurvePoint]] | None,
-        evaluate: Callable[[Any], Any],
-        names: tuple[str, str] | None,
-    ) -> Self:
-        """Ties the result to its job, which has the training curve, the critic and the names of the sets."""
-        self._curve, self.critic._evaluate, self._names = curve, evaluate, names or self._names
-        return self
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What the two sets are called: by their names, if the job was created from their records."""
-        return self._names or ("source", "target")
-
-    def named(self, names: tuple[str, str] | None) -> Self:
-        """The result, with these names of the sets."""
-        self._names = names
-        return self
-
-    @property
-    def curve(self) -> Sequence[contract.CurvePoint]:
-        """The training curve, fetched on first use; empty for a result that is not tied to a job."""
-        if self._curve is None:
-            return ()
-        curve = self._curve()
-        self._curve = lambda: curve
-        return curve
-
-    def is_withdrawn(self, figure: str) -> bool:
-        """Whether the server has withdrawn a figure of this result: lower_bound, p_value, upper_bound, ..."""
-        return self.withdrawn is not None and figure in self.withdrawn.figures
-
-    def __float__(self) -> float:
-        """The lower bound. Raises WithdrawnError for one that is withdrawn: programs compare it unseen."""
-        if self.withdrawn is not None and self.is_withdrawn("lower_bound"):
-            raise WithdrawnError(f"the lower bound is withdrawn. {self.withdrawn.reason} {self.withdrawn.action}")
-        return self.lower_bound
-
-    def __format__(self, spec: str) -> str:
-        """The whole result, or float(result) in the form of `spec`."""
-        return format(float(self), spec) if spec else str(self)
-
-    def __str__(self) -> str:
-        from wdist_client.display.text import result_text
-
-        return result_text(self)
-
-    def _repr_html_(self) -> str:
-        from wdist_client.display.text import result_html
-
-        return result_html(self)
-
-    def plot(self, curve: Sequence[contract.CurvePoint] | None = None) -> Figure:
-        """The result as an interval on a line from 0, with the training curve beside it.
-
-        `curve`: give it if the result cannot fetch it: with an `AsyncClient`, `await job.curve()`.
-
-        Needs matplotlib: pip install "wdist-client[plot]".
-        """
-        from wdist_client.display.plot import plot_result
-
-        return plot_result(self, self.curve if curve is None else curve)
-
-    def save(self, path: str | PathLike[str], *, curve: Sequence[contract.CurvePoint] | None = None) -> None:
-        """Writes figures and training curve into a JSON file, which `load` reads without a server.
-
-        `curve`: as for `plot`. The critic and the certificate stay on the server: see `Job.certificate`.
-        """
-        from wdist_client.display.files import write_result
-
-        write_result(self, path, self.curve if curve is None else curve)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
-        """Reads a result that `save` wrote; raises WdistError for any other file. It has lost its job."""
-        from wdist_client.display.files import read_result
-
-        figures, curve, names = read_result(path)
-        try:
-            result = cls.model_validate(figures)
-            points = [contract.CurvePoint.model_validate(point) for point in curve]
-        except ValidationError as error:
-            raise WdistError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
-        result._curve = lambda: points
-        return result.named(names)
-
-    def report(
-        self,
-        path: str | PathLike[str],
-        *,
-        names: tuple[str, str] | None = None,
-        curve: Sequence[contract.CurvePoint] | None = None,
-    ) -> None:
-        """Writes the result as one HTML file that needs nothing else: words, pictures and figures, and no rows.
-
-        `names`: what to call the two sets; by default `names` of this result. `curve`: as for `plot`.
-        """
-        from wdist_client.display.files import write_report
-
-        write_report(self, path, names or self.names, self.curve if curve is None else curve)
-
-
 class Event(Model):
     """Something that happened to a job: status, progress, log; `completed` is the last, with the job's record."""
 
@@ -187,6 +63,18 @@ class Estimate(contract.Estimate):
         """Whether the job will not change any more."""
         return self.status in ENDED
 
+    def __repr__(self) -> str:
+        return f"<Estimate {in_short(self)}>"
+
+
+def in_short(estimate: Estimate) -> str:
+    """Id, status, and the verdict or why there is none, in a line."""
+    said = estimate.error.message if estimate.error else ""
+    if estimate.result is not None:
+        verdict = estimate.result.verdict
+        said = " ".join(filter(None, (verdict.headline, verdict.distance))) or estimate.result.meaning
+    return in_a_line(f"{estimate.id} {estimate.status}{f': {said}' if said else ''}")
+
 
 class Counts(contract.Counts):
     @property
@@ -205,8 +93,12 @@ class Batch(contract.Batch):
 
 
 class Comparison(contract.ComparisonFigures):
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON types."""
+        return self.model_dump(mode="json")
+
     def __repr__(self) -> str:
-        return f"<Comparison: {self.sentence}>"
+        return in_a_line(f"<Comparison: {self.sentence}>")
 
     def __str__(self) -> str:
         from wdist_client.display.comparison import comparison_text
@@ -221,6 +113,13 @@ class Comparison(contract.ComparisonFigures):
 
 class Update(contract.UpdateFigures):
     """What one batch of a monitor says: by itself, and as a part of the monitor's series."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return in_a_line(f"<Update {self.number}: {self.meaning}>")
 
     def __str__(self) -> str:
         from wdist_client.display.monitor import update_text
@@ -263,3 +162,6 @@ class Page(Model, Generic[T]):
     data: list[T]
     has_more: bool = False
     next: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.data):,} records{', and more' if self.has_more else ''}>"

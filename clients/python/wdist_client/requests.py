@@ -6,15 +6,12 @@ Nothing here depends on an HTTP library, so the sync and the async client share 
 from __future__ import annotations
 
 import json
-import os
 import uuid
-import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +24,6 @@ from wdist_client.errors import (
     OptionError,
     ServerError,
     UnexpectedAnswerError,
-    WithdrawnWarning,
 )
 from wdist_client.models import Batch, Estimate, Evaluation, Page, SampleSet
 from wdist_client.options import given
@@ -303,13 +299,11 @@ def labels(metadata: Mapping[str, str] | None) -> list[str] | None:
     return None if metadata is None else [f"{name}:{value}" for name, value in metadata.items()]
 
 
-def saved(answer: Response, path: str | os.PathLike[str] | None) -> bytes:
-    """Writes the content to `path` if given, and returns it. Warns where the server has a note about it."""
-    if (note := answer.headers.get("wdist-note")) is not None:
-        warnings.warn(note, WithdrawnWarning, stacklevel=3)
-    if path is not None:
-        Path(path).write_bytes(answer.body)
-    return answer.body
+def filters_of_estimates(
+    status: str | None, metadata: Mapping[str, str] | None, search: str | None
+) -> dict[str, Filter]:
+    """What a list of estimates is asked for."""
+    return {"status": status, "metadata": labels(metadata), "search": search}
 
 
 def identifier(thing: Any, prefix: str) -> str:

@@ -30,10 +30,10 @@ from wdist_service.batches.schemas import (
 from wdist_service.batches.service import Batches, Matrix
 from wdist_service.estimates.schemas import estimate_view
 from wdist_service.estimates.waits import until_ended, wanted_wait
-from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterBatch, IdPath, LimitQuery, SearchQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute
-from wdist_service.http.schemas import Page, page_of
+from wdist_service.http.schemas import Page, Renaming, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Batch, Estimate
 
@@ -96,11 +96,18 @@ async def create_batch(
 
 @router.get("", response_model=Page[BatchView], responses=responses(422))
 def list_batches(
-    caller: CallerDep, services: ServicesDep, limit: LimitQuery = 20, after: AfterBatch = None
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 20,
+    after: AfterBatch = None,
+    search: SearchQuery = None,
 ) -> Response:
     """The caller's batches, newest first."""
+    query = tenancy.owned(Batch, caller.tenant_id)
     with services.database.read() as session:
-        rows, following = tenancy.page(session, tenancy.owned(Batch, caller.tenant_id), Batch, limit, after)
+        if search:
+            query = query.where(tenancy.batches_found(session, caller.tenant_id, search))
+        rows, following = tenancy.page(session, query, Batch, limit, after)
         counts = services[Batches].counts(session, rows)
     return page_of(rows, lambda row: batch_view.json(row, counts[row.id]), following)
 
@@ -109,6 +116,12 @@ def list_batches(
 def get_batch(batch_id: IdPath, caller: CallerDep, services: ServicesDep) -> BatchView:
     """State, and how many estimates are in which state."""
     return _view(services, _find(services, caller, batch_id))
+
+
+@router.patch("/{batch_id}", dependencies=[Depends(require_json)], responses=responses(400, 404, 408, 413, 415, 422))
+def rename_batch(batch_id: IdPath, body: Renaming, caller: CallerDep, services: ServicesDep) -> BatchView:
+    """Give a batch another name. Its estimates keep theirs."""
+    return _view(services, services[Batches].rename(caller.tenant_id, batch_id, body.name))
 
 
 @router.post("/{batch_id}/cancel", responses=responses(404, 422))
@@ -179,7 +192,7 @@ def get_batch_matrix(
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
         confidence=batch.options["confidence"], units=matrix.units, upper_kind=matrix.upper_kind, withdrawn=marks,
-        **figures,
+        estimates=matrix.estimates, statuses=matrix.statuses, **figures,
     )  # fmt: skip
 
 

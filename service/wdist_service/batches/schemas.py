@@ -17,8 +17,8 @@ from wdist_service.batches.service import (
     reference_pairs,
     status_of,
 )
-from wdist_service.estimates.schemas import Label, Metadata, Options, Priority, SetId
-from wdist_service.http.schemas import View, maybe_rfc3339, rfc3339
+from wdist_service.estimates.schemas import Label, Metadata, Options, Priority, SetId, StatusName
+from wdist_service.http.schemas import JobName, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Batch
 
 _EXAMPLE: list[JsonValue] = [
@@ -58,6 +58,7 @@ class BatchRequest(Options):
         },
     )
 
+    name: JobName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
     pairs: Annotated[list[PairRequest], Field(min_length=1, max_length=MAX_PAIRS)] | None = None
     matrix: Annotated[list[SetId], Field(min_length=2, max_length=_MAX_SETS)] | None = Field(
         default=None, description="Every pair of these sets."
@@ -106,7 +107,7 @@ class BatchRequest(Options):
     def submission(self, idempotency_key: str | None) -> BatchSubmission:
         options = self.model_dump(include={*Options.model_fields, "simultaneous", "compare"})
         digests = self.digests() if idempotency_key else ()
-        common = (options, self.priority, self.metadata, idempotency_key, digests)
+        common = (options, self.priority, self.metadata, idempotency_key, digests, self.name)
         if self.matrix is not None:
             return BatchSubmission("matrix", matrix_pairs(self.matrix), self.matrix, *common)
         if self.reference is not None and self.targets is not None:
@@ -135,6 +136,7 @@ class BatchView(BaseModel):
 
     id: str
     object: Literal["batch"] = "batch"
+    name: str | None = Field(default=None, description="Its owner's name for it; null if it has none.")
     status: BatchStatus
     kind: Literal["pairs", "matrix", "reference"]
     counts: CountsView
@@ -152,6 +154,7 @@ def batch_view(row: Batch, counts: dict[str, int]) -> BatchView:
     return BatchView.model_validate(
         {
             "id": row.id,
+            "name": row.name,
             "status": status_of(row, counts),
             "kind": row.kind,
             "counts": {"total": row.size, **counts},
@@ -201,6 +204,12 @@ class MatrixView(BaseModel):
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(
         description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."
+    )
+    estimates: list[list[str | None]] | None = Field(
+        default=None, description="Ids of the estimates; null on the diagonal, and where one was deleted."
+    )
+    statuses: list[list[StatusName | None]] | None = Field(
+        default=None, description="States of the estimates: a pair that failed has no figures."
     )
     withdrawn: MatrixWithdrawnView | None = Field(
         default=None, description="Cells of an earlier version that must not be used any more; null if all stand."

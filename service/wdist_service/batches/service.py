@@ -56,6 +56,7 @@ class BatchSubmission:
     labels: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     digests: tuple[str, ...] = ()  # of the request: the first is stored, any is recognised
+    name: str | None = None
 
 
 def matrix_pairs(sets: list[str]) -> list[Pair]:
@@ -88,6 +89,8 @@ class Matrix:
     units: str | None = None
     upper_kind: UpperKind | None = None
     withdrawn: MatrixWithdrawn | None = None
+    estimates: list[list[str | None]] = field(default_factory=list)  # ids; None where there is no estimate
+    statuses: list[list[Any]] = field(default_factory=list)  # of `Status`
 
 
 class Batches:
@@ -114,7 +117,8 @@ class Batches:
             admit_bytes(session, tenant_id, quota, size, time.time())
             statements = _statements(given)
             batch = Batch(
-                id=new_id("batch"), tenant_id=tenant_id, kind=given.kind, sets=given.sets, size=len(given.pairs),
+                id=new_id("batch"), tenant_id=tenant_id, name=given.name, kind=given.kind, sets=given.sets,
+                size=len(given.pairs),
                 options=given.options, priority=given.priority, labels=given.labels, created_at=time.time(),
                 idempotency_key=given.idempotency_key, request_digest=next(iter(given.digests), None),
                 is_split_once=given.sets is not None, statements=statements,
@@ -186,6 +190,14 @@ class Batches:
         self._queue.withdraw(withdrawn)
         return batch
 
+    @retried_after_races
+    def rename(self, tenant_id: str, batch_id: str, name: str | None) -> Batch:
+        """Give a batch another name; None removes it."""
+        with self._database.write() as session:
+            batch = tenancy.find(session, Batch, tenant_id, batch_id, lock="update")
+            batch.name = name
+        return batch
+
     def results(self, batch_id: str) -> Iterator[list[Estimate]]:
         """Yield the batch's estimates in chunks, in the order of submission."""
         position = -1
@@ -205,15 +217,18 @@ class Batches:
         is_reference = batch.kind == "reference"
         rows, columns = (batch.sets[:1], batch.sets[1:]) if is_reference else (batch.sets, batch.sets)
         with self._database.read() as session:
-            query = select(Estimate.position, Estimate.status, Estimate.result).where(Estimate.batch_id == batch.id)
-            found = list(session.execute(query).tuples())
-        results = [(position, result) for position, _, result in found if position is not None]
+            query = select(Estimate.position, Estimate.status, Estimate.result, Estimate.id)
+            found = list(session.execute(query.where(Estimate.batch_id == batch.id)).tuples())
+        results = [(position, result) for position, _, result, _ in found if position is not None]
         figures = pair_matrix(len(batch.sets), results, reference=is_reference)
-        finished = sum(status in TERMINAL for _, status, _ in found)
+        finished = sum(status in TERMINAL for _, status, _, _ in found)
+        estimates = _in_cells(batch, {position: identifier for position, _, _, identifier in found})
+        statuses = _in_cells(batch, {position: status for position, status, _, _ in found})
         marks = _withdrawn_cells(batch, results)
         known = [result for _, result in results if result is not None]
         return Matrix(
-            list(rows), list(columns), figures, finished == batch.size, common_units(known), common_kind(known), marks
+            list(rows), list(columns), figures, finished == batch.size, common_units(known), common_kind(known), marks,
+            estimates, statuses,
         )  # fmt: skip
 
 
@@ -236,6 +251,17 @@ def _sets(session: Session, tenant_id: str, identifiers: Iterable[str]) -> dict[
         locked = query.order_by(SampleSet.id).with_for_update(read=True)  # keeps them from being deleted
         sets |= {row.id: row for row in session.execute(locked).scalars()}
     return sets
+
+
+def _in_cells(batch: Batch, values: dict[int | None, str]) -> list[list[str | None]]:
+    """What each estimate of a batch has, by its position, as rows and columns of the matrix; mirrored."""
+    is_reference, size = batch.kind == "reference", len(batch.sets or ())
+    cells: list[list[str | None]] = [[None] * (size - is_reference) for _ in range(1 if is_reference else size)]
+    for position, (i, j) in enumerate(places(size, reference=is_reference)):
+        cells[i][j] = values.get(position)
+        if not is_reference:
+            cells[j][i] = cells[i][j]
+    return cells
 
 
 def _withdrawn_cells(batch: Batch, results: Sequence[tuple[int, dict[str, Any] | None]]) -> MatrixWithdrawn | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -11,17 +11,18 @@ from pydantic import StringConstraints
 from sqlalchemy import select
 
 from wdist.definitions.results.withdrawn import certificate_note
+from wdist.definitions.results.witness import WitnessFigures
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.estimates import labels
 from wdist_service.estimates.schemas import CurveView, EstimateRequest, EstimateView, StatusName, estimate_view
 from wdist_service.estimates.service import Estimates, Submission
 from wdist_service.estimates.waits import until_ended, wanted_wait
-from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterEstimate, IdPath, LimitQuery, SearchQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
-from wdist_service.http.schemas import Page, page_of
+from wdist_service.http.schemas import Page, Renaming, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
 
@@ -36,6 +37,12 @@ MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
 _NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know before the file is used."}}
 _CERTIFICATE = FILE | {200: {**FILE[200], "headers": _NOTE}}
+_WITNESS: dict[int | str, dict[str, Any]] = {
+    200: {"model": WitnessFigures, "description": "The witness as JSON; its ETag is its SHA-256"},
+    304: FILE[304],
+    **responses(404, 409, 422),
+}
+_WITNESS_FILE = "witness.json"
 _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 
 
@@ -63,10 +70,10 @@ async def create_estimate(
     ] = None,
 ) -> EstimateView:
     """Compare two sample sets."""
-    options = body.model_dump(exclude={"source", "target", "priority", "metadata"})
+    options = body.model_dump(exclude={"name", "source", "target", "priority", "metadata"})
     submission = Submission(
         source=body.source, target=body.target, options=options, priority=body.priority, labels=body.metadata,
-        idempotency_key=idempotency_key,
+        name=body.name, idempotency_key=idempotency_key,
         digests=body.digests() if idempotency_key else (),
     )  # fmt: skip
     submit = services[Estimates].submit
@@ -99,11 +106,12 @@ def list_estimates(
     metadata: Annotated[
         list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
     ] = None,
+    search: SearchQuery = None,
 ) -> Response:
     """The caller's estimates, newest first."""
     pairs = [(key, value) for key, _, value in (label.partition(":") for label in metadata or ())]
     with services.database.read() as session:
-        rows, following = labels.page(session, caller.tenant_id, pairs, status or (), limit, after)
+        rows, following = labels.page(session, caller.tenant_id, pairs, status or (), limit, after, search or None)
     return page_of(rows, estimate_view.json, following)
 
 
@@ -111,6 +119,12 @@ def list_estimates(
 def get_estimate(estimate_id: IdPath, caller: CallerDep, services: ServicesDep) -> EstimateView:
     """Status, progress, and the result once there is one."""
     return estimate_view(_read(services, caller, estimate_id))
+
+
+@router.patch("/{estimate_id}", dependencies=[Depends(require_json)], responses=responses(400, 404, 408, 413, 415, 422))
+def rename_estimate(estimate_id: IdPath, body: Renaming, caller: CallerDep, services: ServicesDep) -> EstimateView:
+    """Give an estimate another name, whether it has ended or not."""
+    return estimate_view(services[Estimates].rename(caller.tenant_id, estimate_id, body.name))
 
 
 @router.post("/{estimate_id}/cancel", responses=responses(404, 422))
@@ -172,14 +186,34 @@ def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, se
     return _download(request, services, caller, estimate_id, "certificate")
 
 
+@router.get("/{estimate_id}/witness", response_class=FileResponse, responses=_WITNESS)
+@runs_in("storage")
+def get_witness(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
+    """Where the two sets differ, as the critic sees it: the columns of a table and their values, unusual rows, scores.
+
+    It is made at the end of the estimate. An estimate that an earlier version of this server ran has none (404).
+    """
+    return _download(request, services, caller, estimate_id, _WITNESS_FILE)
+
+
+def _why_none(estimate_id: str, name: str) -> str:
+    if name == _WITNESS_FILE:
+        return (
+            f"{estimate_id} has no witness: an earlier version of this server ran it, which made none. Run the "
+            "estimate again, with the same sets and options, to have one"
+        )
+    return f"{estimate_id} has no {name}"
+
+
 def _download(request: Request, services: ServicesDep, caller: Caller, estimate_id: str, name: str) -> Response:
     with services.database.read() as session:
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status != Status.SUCCEEDED:
-            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {name} once it has succeeded")
+            noun = "critic" if name in _CRITIC_FILES.values() else name.removesuffix(".json")
+            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {noun} once it has succeeded")
         artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
-        raise NotFoundError(f"{estimate_id} has no {name}")
+        raise NotFoundError(_why_none(estimate_id, name))
     damage = {"what": f"{name} of {estimate_id}", "remedy": "run the estimate again"}
     answer = stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}", **damage)
     if name == "certificate" and (note := certificate_note(estimate.result or {})) is not None:

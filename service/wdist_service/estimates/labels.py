@@ -47,15 +47,17 @@ def page(
     statuses: Sequence[str],
     limit: int,
     after: str | None,
+    search: str | None = None,
 ) -> tuple[list[Estimate], str | None]:
     """A page of a tenant's estimates with all of these labels, in one of these states (none given: any).
 
-    As `tenancy.page`, which it is without labels.
+    search: text by which they are found, as `tenancy.estimates_found` has it. Without labels and search, it is
+    `tenancy.page`.
     """
-    query = tenancy.owned(Estimate, tenant_id)
-    if statuses:
-        query = query.where(Estimate.status.in_(statuses))
-    if not labels:
+    if not labels and search is None:
+        query = tenancy.owned(Estimate, tenant_id)
+        if statuses:
+            query = query.where(Estimate.status.in_(statuses))
         return tenancy.page(session, query, Estimate, limit, after)
     tenancy.check_cursor(Estimate, after)
     jobs = select(Job.id).where(Job.tenant_id == tenant_id, Job.kind == "estimate")
@@ -63,9 +65,13 @@ def page(
         jobs = jobs.where(Job.status.in_(statuses))
     if after is not None:
         jobs = jobs.where(Job.id < after)
+    if search is not None:
+        jobs = jobs.where(tenancy.estimates_found(session, tenant_id, search))
     digests = [digest_of(tenant_id, key, value) for key, value in dict.fromkeys(labels)]
-    few = list(session.execute(jobs.limit(_FEW + 1)).scalars()) if statuses else []
-    if statuses and len(few) <= _FEW:
+    few = list(session.execute(jobs.limit(_FEW + 1)).scalars()) if statuses and labels else []
+    if not labels:
+        found = jobs.order_by(Job.id.desc())
+    elif statuses and len(few) <= _FEW:
         found = jobs.where(Job.id.in_(few), *(_has(digest) for digest in digests)).order_by(Job.id.desc())
     else:
         found = _of_entries(jobs, _rarest(session, digests), after)

@@ -13,7 +13,7 @@ from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
 from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.definitions.results.withdrawn import Withdrawn, withdrawn
-from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, JobName, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 from wdist_service.text import TEXT
 
@@ -70,6 +70,7 @@ class Options(options.Options):
         not_given = _DEFAULTS_OF_0_1.keys() - self.model_fields_set
         every = self.model_dump(mode="json") | {name: _DEFAULTS_OF_0_1[name] for name in not_given}
         later = (options.Options.model_fields.keys() - {*_OPTIONS_OF_0_1}) | {"compare"}  # which is of batches
+        later |= {name for name in ("name",) if every.get(name) is None}  # 0.1 had none: a named request is another
         as_in_0_1 = {name: every[name] for name in (*_OPTIONS_OF_0_1, *every) if name not in later}
         written = json.dumps(as_in_0_1, separators=(",", ":"), ensure_ascii=False)
         return sha256(given.encode()).hexdigest(), sha256(written.encode()).hexdigest()
@@ -111,6 +112,7 @@ class EstimateRequest(Options):
         },
     )
 
+    name: JobName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
     source: str = Field(max_length=64, description="Sample set of P.")
     target: str = Field(max_length=64, description="Sample set of Q; value = (E_Q f - E_P f) / L.")
     priority: Priority = "normal"
@@ -156,9 +158,16 @@ class EstimateView(BaseModel):
 
     id: str
     object: Literal["estimate"] = "estimate"
+    name: str | None = Field(default=None, description="Its owner's name for it; null if it has none.")
     status: StatusName
     source: str
     target: str
+    source_name: str | None = Field(
+        default=None, description="Name of the source; null if it has none, or was deleted."
+    )
+    target_name: str | None = Field(
+        default=None, description="Name of the target; null if it has none, or was deleted."
+    )
     options: dict[str, Any]
     priority: Priority
     metadata: dict[str, str]
@@ -194,9 +203,12 @@ def estimate_view(row: Estimate) -> EstimateView:
     return EstimateView.model_validate(
         {
             "id": row.id,
+            "name": row.name,
             "status": row.status,
             "source": row.source_id,
             "target": row.target_id,
+            "source_name": row.source_name,
+            "target_name": row.target_name,
             "options": row.options,
             "priority": row.priority,
             "metadata": row.labels,

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
@@ -35,6 +36,7 @@ class Submission:
     options: dict[str, Any]
     priority: str = "normal"
     labels: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
     idempotency_key: str | None = None
     digests: tuple[str, ...] = ()  # of the request: the first is stored, any is recognised
     batch_id: str | None = None
@@ -78,6 +80,8 @@ class Estimates:
             admit_bytes(session, tenant_id, quota, estimate.stored_bytes, time.time())
             owners.submit(session, self._queue, [estimate])
             label_estimate(session, estimate)
+            set_committed_value(estimate, "source_name", source.name)  # as a row that is read has it
+            set_committed_value(estimate, "target_name", target.name)
             return estimate, True
 
     def submit_all(self, session: Session, tenant_id: str, submissions: list[Submission]) -> list[Estimate]:
@@ -93,6 +97,7 @@ class Estimates:
             Estimate(
                 id=identifier, tenant_id=tenant_id, status=Status.QUEUED, source_id=given.source,
                 target_id=given.target, own_options=given.options, priority=given.priority, own_labels=given.labels,
+                own_name=given.name,
                 created_at=time.time(), attempt=1, failures=0, idempotency_key=given.idempotency_key,
                 request_digest=next(iter(given.digests), None), batch_id=given.batch_id, custom_id=given.custom_id,
                 position=given.position, cost_seconds=given.cost_seconds,
@@ -123,6 +128,14 @@ class Estimates:
                 estimate.finish_asked_at = time.time()
                 data = {"status": str(estimate.status), "attempt": estimate.attempt, "finishing": True}
                 record(session, estimate.id, "status", data)
+        return estimate
+
+    @retried_after_races
+    def rename(self, tenant_id: str, estimate_id: str, name: str | None) -> Estimate:
+        """Give an estimate another name, in whatever state it is; None removes it."""
+        with self._database.write() as session:
+            estimate = tenancy.find(session, Estimate, tenant_id, estimate_id, lock="update")
+            estimate.own_name = name
         return estimate
 
     def delete(self, tenant_id: str, estimate_id: str) -> None:

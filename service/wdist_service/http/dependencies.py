@@ -12,6 +12,7 @@ from wdist_service.http.executors import Executors
 from wdist_service.http.text import check_body
 from wdist_service.settings import Settings
 from wdist_service.storage.files import Storage
+from wdist_service.text import LINE, MAX_LINE
 
 Service = TypeVar("Service")
 
@@ -56,6 +57,15 @@ def _cursor(prefix: str) -> Any:
     )  # fmt: skip
 
 
+SearchQuery = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_LINE, pattern=LINE,
+        description="Only those with this text in their name or in that of one of their sample sets, in upper or lower "
+        "case, or with an id that begins with it.",
+        examples=["diamonds"],
+    ),
+]  # fmt: skip
 LimitQuery = Annotated[int, Query(ge=1, le=100, description="Entries per page.")]
 AfterSampleSet = Annotated[str | None, _cursor("ss")]
 AfterEstimate = Annotated[str | None, _cursor("est")]

@@ -38,7 +38,8 @@ _level: dict[str, Any] = _sample_set | {
     },
 }  # fmt: skip
 _estimate: dict[str, Any] = {
-    "id": _ESTIMATE, "object": "estimate", "status": "running", "source": _SETS[0], "target": _SETS[1],
+    "id": _ESTIMATE, "object": "estimate", "name": "Very good against premium", "status": "running",
+    "source_name": "very-good", "target_name": "premium", "source": _SETS[0], "target": _SETS[1],
     "options": {"confidence": 0.99, "critic": "auto", "seed": 0}, "priority": "normal", "metadata": {"run": "7"},
     "created_at": "2026-11-22T12:00:01.000Z", "started_at": "2026-11-22T12:00:01.300Z", "finished_at": None,
     "attempt": 1, "result": None, "error": None,
@@ -47,7 +48,7 @@ _estimate: dict[str, Any] = {
     },
 }  # fmt: skip
 _batch = {
-    "id": _BATCH, "object": "batch", "status": "finished", "kind": "matrix", "sets": _SETS,
+    "id": _BATCH, "object": "batch", "name": None, "status": "finished", "kind": "matrix", "sets": _SETS,
     "counts": {"total": 1, "queued": 0, "running": 0, "canceling": 0, "succeeded": 1, "failed": 0, "canceled": 0},
     "options": {"confidence": 0.99, "simultaneous": True}, "priority": "normal", "metadata": {},
     "created_at": "2026-11-22T12:00:00.000Z", "canceled_at": None,
@@ -58,6 +59,7 @@ _matrix = {
     "simultaneous_lower_bound": [[0.0, 0.52], [0.52, 0.0]], "upper_bound": [[0.0, 1.31], [1.31, 0.0]],
     "simultaneous_upper_bound": [[0.0, 1.31], [1.31, 0.0]], "upper_kind": "approximate",
     "units": "Euclidean distance in the data's own units",
+    "estimates": [[None, _ESTIMATE], [_ESTIMATE, None]], "statuses": [[None, "succeeded"], ["succeeded", None]],
     "p_value": [[1.0, 0.0001], [0.0001, 1.0]],
     "adjusted_p_value": [[1.0, 0.0001], [0.0001, 1.0]],
 }  # fmt: skip
@@ -154,6 +156,26 @@ _delivery_detail: dict[str, Any] = _delivery | {
     ],
 }  # fmt: skip
 
+_witness: dict[str, Any] = {
+    "units": "Euclidean distance in standard deviations of each column (of the select rows)",
+    "means": {"source": -0.21, "target": 0.27},
+    "unusual": {"source": [{"row": 812, "score": -2.9}], "target": [{"row": 4127, "score": 3.31}]},
+    "histogram": {"edges": [-3.0, 0.0, 3.5], "source": [0.58, 0.42], "target": [0.41, 0.59]},
+    "columns": [
+        {
+            "name": "price", "attribution": 0.93, "value": 0.44, "lower_bound": 0.36,
+            "histogram": {
+                "edges": [0, 500, 1000, 1500], "source": [0.6, 0.3, 0.09], "target": [0.35, 0.4, 0.25],
+                "missing": {"source": 0.01, "target": 0.0},
+            },
+        },
+        {
+            "name": "cut", "attribution": 0.07, "value": 0.05, "lower_bound": 0.0,
+            "histogram": {"levels": ["Ideal", "Good"], "source": [0.7, 0.3], "target": [0.65, 0.35]},
+        },
+    ],
+}  # fmt: skip
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
     "LevelsView": {"object": "list", "by": "cut", "data": [_level]},
@@ -165,6 +187,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "KeyRequest": {"name": "laptop", "role": "user", "tenant": "local", "quota": {"bytes": 10737418240}},
     "KeyView": _key,
     "NewKeyView": {**_key, "secret": "wd_shown-this-once"},
+    "WitnessFigures": _witness,
     "CurveView": {"data": [{"step": 100, "seconds": 0.7, "value": 0.61}], "complete": False},
     "Page_SampleSetView_": _page(_sample_set),
     "Page_EstimateView_": _page(_estimate),

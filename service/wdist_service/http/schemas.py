@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from fastapi import Response
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from wdist_service.tables import OwnedRow
 from wdist_service.text import LINE, MAX_LINE, mended
@@ -20,6 +20,15 @@ Row = TypeVar("Row", bound=OwnedRow)
 More = ParamSpec("More")
 Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, StringConstraints(max_length=MAX_LINE, pattern=LINE)]
+JobName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LINE, pattern=LINE)]
+
+
+class Renaming(BaseModel):
+    """Another name for an estimate or a batch."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "orders, spring and summer"}]})
+
+    name: JobName | None = Field(description="The new name; null removes it.")
 
 
 class ErrorView(BaseModel):

@@ -95,7 +95,9 @@ export async function deleteSampleSet(id) {
 }
 
 export const estimate = (id, signal) => get(`/v1/estimates/${encodeURIComponent(id)}`, { signal });
-export const estimates = (after) => get(`/v1/estimates?${query({ limit: 20, after })}`);
+/** A page of estimates; `wanted` is {search, status}. */
+export const estimates = (after, wanted) => get(`/v1/estimates?${query({ limit: 20, after, ...wanted })}`);
+export const renameEstimate = (id, name) => send("PATCH", `/v1/estimates/${encodeURIComponent(id)}`, { json: { name } });
 /** A random id. crypto.randomUUID is missing on pages served without TLS. */
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const createEstimate = (body, idempotencyKey) => post("/v1/estimates", body, { headers: { "Idempotency-Key": idempotencyKey } });
@@ -163,23 +165,8 @@ export const createBatch = (body) => post("/v1/batches", body, { headers: { "Ide
 export const batch = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}`, { signal });
 export const comparison = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/comparison`, { signal });
 export const matrix = (id, signal) => get(`/v1/batches/${encodeURIComponent(id)}/matrix`, { signal });
-const LINKED_PAIRS = 66; // of twelve sets; the results of more would be megabytes
-
-/** Ids of a batch's estimates by row and column of its matrix; null if there are too many to fetch. */
-export async function estimatesOf(id, { rows, columns }) {
-  const isSquare = rows.length === columns.length;
-  const places = isSquare ? rows.flatMap((_, i) => rows.slice(i + 1).map((_, k) => [i, i + 1 + k])) : columns.map((_, j) => [0, j]);
-  if (places.length > LINKED_PAIRS) return null;
-  const lines = (await (await send("GET", `/v1/batches/${encodeURIComponent(id)}/results`)).text()).trim().split("\n");
-  const ids = rows.map(() => columns.map(() => null));
-  for (const line of lines.filter(Boolean).map(JSON.parse)) {
-    const [i, j] = places[line.position];
-    ids[i][j] = line.id;
-    if (isSquare) ids[j][i] = line.id;
-  }
-  return ids;
-}
-export const batches = (after) => get(`/v1/batches?${query({ limit: 20, after })}`);
+export const batches = (after, wanted) => get(`/v1/batches?${query({ limit: 20, after, ...wanted })}`);
+export const renameBatch = (id, name) => send("PATCH", `/v1/batches/${encodeURIComponent(id)}`, { json: { name } });
 export const cancelBatch = (id) => post(`/v1/batches/${encodeURIComponent(id)}/cancel`);
 
 const place = (list, id, rest = "") => `/v1/${list}/${encodeURIComponent(id)}${rest}`;

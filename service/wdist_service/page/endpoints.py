@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from wdist_service.errors import NotFoundError
 
 router = APIRouter(include_in_schema=False)
 _DIRECTORY = Path(__file__).resolve().parent
+_COMMENT = re.compile(rb"^ *(//.*|/\*\*.*\*/)$", re.MULTILINE)
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # No inline scripts or styles, no other hosts, no framing, no HTML from strings.
 _HEADERS = {
@@ -65,7 +67,12 @@ class PageFiles(StaticFiles):
 
 @cache
 def _body(path: Path) -> bytes:
-    """A file's content. The page itself preloads every module, so that browsers fetch them in parallel."""
+    """What is sent of a file. The page itself preloads every module, so that browsers fetch them in parallel.
+
+    Comments are for those who read the file: their lines are sent empty, which keeps the numbers of the others.
+    """
+    if path.suffix == ".js":
+        return _COMMENT.sub(b"", path.read_bytes())
     modules = sorted(module.name for module in _DIRECTORY.glob("*.js"))
     links = [f'<link rel="modulepreload" href="page/{name}">' for name in modules]
     return path.read_bytes().replace(b"<!--modules-->", "\n    ".join(links).encode())

@@ -33,7 +33,7 @@ function listField({ name, label, isNullable }, { minItems: least = 0 }) {
     if (parts.length < least || parts.some((part) => part === "" || !Number.isFinite(Number(part)))) throw new Refused(control, `Give ${least || "some"} or more numbers, with commas between them, as in 0, 1${isNullable ? "; or leave it empty" : ""}.`);
     return parts.map(Number);
   };
-  return { control, read };
+  return { control, read, set: (value) => (control.value = value?.join(", ") ?? "") };
 }
 
 /** The control of an option that is text, or names of columns; null for others. */
@@ -61,11 +61,16 @@ function namesField({ name, label, initial }) {
 }
 
 /** A list of values; one without words shows its API name. */
-export function choiceField({ name, initial, label, words: given }, values, words = given) {
+export function choiceField({ name, initial, label, words: given }, choices, words = given) {
+  const values = [...choices];
   const texts = values.map((value) => words[value] ?? given[value] ?? YES_NO[value] ?? String(value));
   const control = h("select", { name, "aria-label": label, id: uniqueId(name) }, values.map((value, i) => h("option", { value: value ?? "", selected: value === initial }, texts[i])));
   control.addEventListener("change", () => mark(control, null));
-  const set = (value) => (control.selectedIndex = values.findIndex((each) => String(each) === value));
+  const set = (value) => {
+    const known = values.findIndex((each) => String(each) === String(value));
+    if (known < 0) control.append(h("option", null, String(value))); // as of a request that another program sent
+    control.selectedIndex = known < 0 ? values.push(value) - 1 : known;
+  };
   return { control, read: () => values[control.selectedIndex], set };
 }
 
@@ -80,7 +85,7 @@ export function numberField({ name, initial, label, isNullable }, kind) {
     if (!has(control.valueAsNumber)) throw new Refused(control, `Give ${words}${isNullable ? "; or leave it empty" : ""}.`);
     return control.valueAsNumber;
   };
-  return { control, read };
+  return { control, read, set: (value) => (control.value = value ?? "") };
 }
 
 /** Attaches an error message to a control, or removes it. */

@@ -24,7 +24,8 @@ export function figureTable(contract, estimate) {
     line("estimate", h("code", null, estimate.id), "its name in the API")));
 }
 
-function printed({ value, digits, decimals }) {
+/** A figure of the contract as it is printed. */
+export function printed({ value, digits, decimals }) {
   if (decimals !== undefined) return value.toFixed(decimals);
   return digits === undefined ? String(value) : figure(value, digits);
 }

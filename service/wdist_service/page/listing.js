@@ -13,19 +13,32 @@ export const lineButton = (words, of, onclick, more) => h("button", { type: "but
 export class Listing {
   /** `row(entry)` makes the line of an entry; `empty` is said while there are none. */
   constructor(title, head, fetchPage, row, empty = ["None yet. ", h("a", { href: "#/" }, "Compare two sample sets")]) {
-    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null, asked: 0, answered: 0 });
+    Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null, asked: 0, answered: 0, wanted: {} });
     this.body = h("tbody");
     this.count = h("span", { class: "soft small" });
     this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
     this.empty = h("p", { class: "soft", hidden: true }, empty);
     this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
       h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || h("span", { class: "visually-hidden" }, "Actions"))))), this.body));
-    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, this.more);
+    this.none = h("p", { class: "soft", hidden: true }, "None is found.");
+    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, this.none, this.more);
+  }
+
+  get isNarrowed() {
+    return Object.values(this.wanted).some((value) => value !== undefined);
+  }
+
+  /** Shows others from now on: `wanted` goes to `fetchPage`. */
+  async want(wanted) {
+    this.wanted = wanted;
+    this.answered = this.asked + 1; // what was asked for before comes too late
+    this.entries = new Map();
+    await this.load();
   }
 
   async load(after) {
     const number = ++this.asked;
-    const page = await this.fetchPage(after);
+    const page = await this.fetchPage(after, this.wanted);
     if (number < this.answered) return; // asked before something was deleted, say, and answered late
     this.answered = number;
     const fresh = new Map(page.data.map((entry) => [entry.id, entry]));
@@ -47,7 +60,7 @@ export class Listing {
     [...this.entries.values()].forEach((entry, i) => {
       const version = JSON.stringify(entry);
       const old = this.rows.get(entry.id);
-      if (old?.version !== version) {
+      if (old?.version !== version && !old?.querySelector("form")) { // not while it is being renamed
         const row = Object.assign(this.row(entry), { version });
         if (old) old.replaceWith(row);
         this.rows.set(entry.id, row);
@@ -57,7 +70,8 @@ export class Listing {
     });
     this.count.textContent = this.entries.size ? `${plural(this.entries.size, "entry").replace("entrys", "entries")}${this.next ? ", more below" : ""}` : "";
     this.table.hidden = this.entries.size === 0;
-    this.empty.hidden = this.entries.size > 0;
+    this.empty.hidden = this.entries.size > 0 || this.isNarrowed;
+    this.none.hidden = this.entries.size > 0 || !this.isNarrowed;
     this.more.hidden = !this.next;
   }
 }

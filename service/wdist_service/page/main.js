@@ -8,6 +8,7 @@ import { showJobs } from "./jobs.js";
 import { showBatch, showMatrix } from "./matrix.js";
 import { showMonitor } from "./monitor.js";
 import { showMonitors } from "./monitors.js";
+import { showRuns } from "./runs.js";
 import { showWebhook, showWebhooks } from "./webhooks.js";
 
 // Path pattern, title, view(main, signal, id). A view stops working when its signal is aborted.
@@ -15,6 +16,7 @@ const ROUTES = [
   [/^\/$/, "Compare two sample sets", showCompare],
   [/^\/estimates\/(est_\w+)$/, "Estimate", showEstimate],
   [/^\/jobs$/, "Jobs", showJobs],
+  [/^\/runs\/(est_\w+(?:,est_\w+)+)$/, "Compare runs", showRuns],
   [/^\/matrix$/, "Matrix of distances", showMatrix],
   [/^\/batches\/(\w+)$/, "Matrix of distances", showBatch],
   [/^\/monitors$/, "Monitors", showMonitors],

@@ -4,7 +4,9 @@ import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
 import { alertBox, announce, h, uniqueId } from "./dom.js";
 import { plural } from "./format.js";
-import { heatMap } from "./heat.js";
+import { figuresCard } from "./exports.js";
+import { heatMap, pairsOf } from "./heat.js";
+import { renamable } from "./names.js";
 import { OptionsForm } from "./options.js";
 import { rankingCard } from "./ranking.js";
 import { ReadingForm } from "./reading.js";
@@ -17,17 +19,23 @@ const MOST_SETS = 100;
 const entries = new Map(); // key -> {name, set, progress, error, file, by}; kept while the page is open
 let options = null;
 let reading = null;
+let kept = {}; // options of the matrix that is done again which the form has no control for
 const split = h("input", { type: "text", id: uniqueId("by"), autocomplete: "off", spellcheck: "false", placeholder: "no column" });
 
-export async function showMatrix(main, signal) {
+async function prepare() {
   const together = ["simultaneous", "What the confidence holds for", { false: "each pair by itself", true: "each pair, and all together" }];
   const question = ["compare", "What to compare", { false: "every pair", true: "the first with the others: which is closest?" }];
   const contract = await fetchContract();
-  if (signal.aborted) return;
   options ??= new OptionsForm(contract, "BatchRequest", ["Compare ", question, ". The confidence holds for ", together, "."]);
   reading ??= new ReadingForm(contract);
+}
+
+export async function showMatrix(main, signal) {
+  await prepare();
+  if (signal.aborted) return;
   const list = h("ul", { class: "set-list" });
   const message = h("div");
+  const as = h("div");
   const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
   reading.again = () => readAgain(draw);
   const earlier = h("div");
@@ -41,7 +49,8 @@ export async function showMatrix(main, signal) {
       h("p", { class: "lead" }, "Drop one file for each population, or one table that holds them all. Every pair gets its own bound; the matrix shows which are near each other.")),
     h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(button, message)) },
       h("p", { class: "sentence" }, h("label", { for: split.id }, "Make one set for each value in the column "), split, " of a file."),
-      dropMany((files) => files.forEach((file) => add(file, draw)), earlier), reading.element, list, options.element, message, h("div", { class: "spread actions" }, button)));
+      dropMany((files) => files.forEach((file) => add(file, draw)), earlier), reading.element, list, options.element, as, message, h("div", { class: "spread actions" }, button)));
+  if (Object.keys(kept).length) as.append(h("p", { class: "note" }, `As before, too: ${Object.keys(kept).join(", ")}. `, h("button", { type: "button", class: "link", onclick: () => as.replaceChildren((kept = {}) && "") }, "Leave that out")));
   draw();
   const page = await api.sampleSets();
   if (signal.aborted) return;
@@ -154,7 +163,8 @@ async function submit(button, message) {
   button.setAttribute("aria-disabled", "true");
   try {
     const [first, ...others] = chosen.map((entry) => entry.set.id);
-    const batch = await api.createBatch(isComparison ? { reference: first, targets: others, ...values } : { matrix: [first, ...others], ...values });
+    const batch = await api.createBatch(isComparison ? { reference: first, targets: others, ...kept, ...values } : { matrix: [first, ...others], ...kept, ...values });
+    kept = {};
     location.hash = `#/batches/${batch.id}`;
   } catch (error) {
     options.show(error.fields ?? {});
@@ -167,26 +177,35 @@ async function submit(button, message) {
 /** A running or finished matrix. */
 export async function showBatch(main, signal, id) {
   const head = h("div", { class: "stack" });
+  const title = h("div");
   const message = h("div");
   const box = h("section", { class: "card" });
   const notice = h("div");
-  main.append(head, message, notice, box);
-  let [map, said, names, estimates] = [null, null, null, null];
+  const more = h("div");
+  main.append(h("div", { class: "stack" }, title, head), message, notice, box, more);
+  let [map, said, names] = [null, null, null];
+  const trouble = (error) => message.replaceChildren(alertBox(error));
+  const entitle = (batch) => title.replaceChildren(h("h1", { class: "pair" }, renamable(h("span", null, batch.name ?? titleOf(batch)), batch.name, (name) => api.renameBatch(id, name).then(() => {
+    announce("The name is changed.");
+    entitle({ ...batch, name });
+  }, trouble))));
   while (!signal.aborted) {
     const batch = await api.batch(id, signal);
     const matrix = await api.matrix(id, signal);
     names ??= await namesOf([...matrix.rows, ...matrix.columns]);
-    estimates ??= await api.estimatesOf(id, matrix);
     if (signal.aborted) return;
-    head.replaceChildren(...heading(batch, message));
+    if (!map) entitle(batch);
+    head.replaceChildren(...heading(batch, trouble));
     if (matrix.withdrawn && !notice.hasChildNodes()) notice.append(withdrawnNotice(matrix.withdrawn, () => runBatchAgain(batch)));
     map ??= heatMap(box);
-    map.show(matrix, names, estimates);
+    const [rows, columns] = [matrix.rows, matrix.columns].map((ids) => ids.map((each) => names.get(each)));
+    const state = { matrix, rows, columns, isSquare: rows.length === columns.length && matrix.rows.every((each, i) => each === matrix.columns[i]) };
+    map.show(state);
     const isOver = matrix.complete;
     if (isOver && batch.options.compare) box.before(rankingCard(await api.comparison(id, signal)));
     if (isOver && said === false) announce("The matrix is finished.");
     said = isOver;
-    if (isOver) return;
+    if (isOver) return more.replaceWith(figuresCard(batch, state, [await failures(state), h("button", { type: "button", onclick: () => again(batch).catch(trouble) }, "Do this again")]));
     await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
   }
 }
@@ -196,20 +215,40 @@ async function namesOf(ids) {
   return new Map(found);
 }
 
-function heading(batch, message) {
+const titleOf = (batch) => (batch.options.compare ? `Which of ${batch.sets.length - 1} populations is closest?` : batch.kind === "reference" ? `One population against ${plural(batch.sets.length - 1, "other")}` : `Distances among ${plural(batch.sets.length, "population")}`);
+
+function heading(batch, trouble) {
   const { counts } = batch;
   const { total } = counts;
   const ended = (counts.succeeded ?? 0) + (counts.failed ?? 0) + (counts.canceled ?? 0);
-  const stop = async () => {
-    try {
-      await api.cancelBatch(batch.id);
-      announce("The matrix stops.");
-    } catch (error) {
-      message.replaceChildren(alertBox(error));
-    }
-  };
+  const stop = () => api.cancelBatch(batch.id).then(() => announce("The matrix stops."), trouble);
   const isOver = ["finished", "canceled"].includes(batch.status);
-  return [h("div", { class: "spread" }, h("h1", { class: "pair" }, batch.options.compare ? `Which of ${batch.sets.length - 1} populations is closest?` : batch.kind === "reference" ? `One population against ${plural(batch.sets.length - 1, "other")}` : `Distances among ${plural(batch.sets.length, "population")}`), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
-    h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""),
+  return [h("div", { class: "spread" }, h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
     isOver ? null : h("progress", { max: total || 1, value: ended, "aria-label": "Pairs done" })].filter(Boolean);
+}
+
+const TOLD_FAILURES = 5;
+
+/** Why pairs failed, the first few of them; null if none did. */
+async function failures({ matrix, rows, columns, isSquare }) {
+  const failed = pairsOf({ rows, columns, isSquare }).filter(([i, j]) => matrix.statuses?.[i][j] === "failed");
+  if (failed.length === 0) return null;
+  const told = await Promise.all(failed.slice(0, TOLD_FAILURES).map(async ([i, j]) => {
+    const id = matrix.estimates[i][j];
+    const reason = await api.estimate(id).then(({ error }) => error?.message, () => null);
+    return h("li", null, h("a", { href: `#/estimates/${id}` }, `${rows[i]} and ${columns[j]}`), `: ${reason ?? "the reason is not known"}`);
+  }));
+  return h("section", { class: "alert", role: "note" }, h("p", null, h("strong", null, `${plural(failed.length, "pair")} failed.`), failed.length > told.length && " The first of them:"), h("ul", { class: "pairs" }, told));
+}
+
+/** Fills the form with a batch's sets and options, and shows it. */
+async function again(batch) {
+  if (batch.kind === "reference" && !batch.options.compare) return void (location.hash = await runBatchAgain(batch)); // the form has no such question
+  const sets = await Promise.all(batch.sets.map((id) => api.sampleSet(id)));
+  await prepare();
+  entries.clear();
+  for (const set of sets) entries.set(set.id, { name: nameOf(set), set });
+  options.fill(batch.options);
+  kept = Object.fromEntries(Object.entries(batch.options).filter(([name, value]) => value !== null && !options.fields.has(name)));
+  location.hash = "#/matrix";
 }

@@ -54,8 +54,15 @@ export class OptionsForm {
     const length = numberField({ name: "scale_number", label: "Length of the unit", initial: 1 }, number ?? {});
     length.control.classList.add("short");
     length.control.hidden = true;
-    units.control.addEventListener("change", () => (length.control.hidden = units.read() !== "number"));
-    return [this.#add("scale", { control: units.control, read: () => (units.read() === "number" ? length.read() : units.read()) }), length.control];
+    const show = () => (length.control.hidden = units.read() !== "number");
+    units.control.addEventListener("change", show);
+    const set = (value) => {
+      const isNumber = typeof value === "number";
+      units.set(isNumber ? "number" : value);
+      if (isNumber) length.set(value);
+      show();
+    };
+    return [this.#add("scale", { control: units.control, read: () => (units.read() === "number" ? length.read() : units.read()), set }), length.control];
   }
 
   #more() {
@@ -81,6 +88,11 @@ export class OptionsForm {
       return null;
     }
     return values;
+  }
+
+  /** Sets the controls to what an earlier request had, by API name; the others to their defaults. */
+  fill(values) {
+    for (const [name, field] of this.fields) field.set(values[name] ?? this.options.get(name).initial);
   }
 
   #refuse(control, words) {

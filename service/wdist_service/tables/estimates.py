@@ -9,12 +9,16 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     UniqueConstraint,
+    select,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship, validates
 
 from wdist_service.tables.base import Base, OwnedRow
 from wdist_service.tables.jobs import Job
+from wdist_service.tables.sample_sets import SampleSet
+from wdist_service.text import search_key
 
 
 class Estimate(Job):
@@ -24,8 +28,8 @@ class Estimate(Job):
     __tablename__ = "estimates"
     __mapper_args__ = {"polymorphic_identity": "estimate"}  # noqa: RUF012
     __table_args__ = (
-        Index("ix_estimates_source", "source_id"),
-        Index("ix_estimates_target", "target_id"),
+        Index("ix_estimates_source", "source_id", "id"),
+        Index("ix_estimates_target", "target_id", "id"),
         Index("ix_estimates_batch", "batch_id", "position"),
     )
 
@@ -44,6 +48,20 @@ class Estimate(Job):
     batch: Mapped[Batch | None] = relationship(
         primaryjoin="foreign(Estimate.batch_id) == Batch.id", viewonly=True, lazy="selectin"
     )
+    # Read with the row: a set may have been deleted, and its name with it. Changing the row changes neither.
+    source_name: Mapped[str | None] = column_property(
+        select(SampleSet.name).where(SampleSet.id == source_id).correlate_except(SampleSet).scalar_subquery(),
+        expire_on_flush=False,
+    )
+    target_name: Mapped[str | None] = column_property(
+        select(SampleSet.name).where(SampleSet.id == target_id).correlate_except(SampleSet).scalar_subquery(),
+        expire_on_flush=False,
+    )
+
+    @property
+    def name(self) -> str | None:
+        """Its owner's name for it."""
+        return self.own_name
 
     @property
     def options(self) -> dict[str, Any]:
@@ -90,6 +108,8 @@ class Batch(OwnedRow):
     __tablename__ = "batches"
     __table_args__ = (UniqueConstraint("tenant_id", "idempotency_key"), Index("ix_batches_tenant", "tenant_id", "id"))
 
+    name: Mapped[str | None] = mapped_column(String(200))
+    name_key: Mapped[str | None] = mapped_column(Text)  # the name as a search compares it
     kind: Mapped[str] = mapped_column(String(16))  # pairs | matrix | reference
     sets: Mapped[list[Any] | None]  # of a matrix: all; of a reference batch: the reference, then the targets
     size: Mapped[int]
@@ -108,6 +128,11 @@ class Batch(OwnedRow):
     first_id: Mapped[str | None] = mapped_column(String(40))
     last_id: Mapped[str | None] = mapped_column(String(40))
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # of a long request, as in `Job`
+
+    @validates("name")
+    def _is_found_by(self, _: str, name: str | None) -> str | None:
+        self.name_key = None if name is None else search_key(name)
+        return name
 
     def options_of_pair(self, source_id: str, target_id: str) -> dict[str, Any]:
         """The options of the estimate of two of its sets."""

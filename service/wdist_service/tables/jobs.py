@@ -17,9 +17,10 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from wdist_service.tables.base import Base, OwnedRow
+from wdist_service.text import search_key
 
 
 class Status(StrEnum):
@@ -48,6 +49,9 @@ _TIMED = text("due_at IS NOT NULL")
 _BEHIND = text("waits_for IS NOT NULL")
 
 
+_NAMED = text("name_key IS NOT NULL")
+
+
 class Job(OwnedRow):
     """Something that a worker does: what the queue, the workers and the metrics know of jobs of every kind.
 
@@ -70,6 +74,9 @@ class Job(OwnedRow):
         Index("ix_jobs_due", "status", "due_at", "id", sqlite_where=_TIMED, postgresql_where=_TIMED),
         Index("ix_jobs_waits_for", "waits_for", sqlite_where=_BEHIND, postgresql_where=_BEHIND),
         Index("ix_jobs_worker", "worker_id", "status"),
+        Index(  # so that a search reads the names there are, and no other job
+            "ix_jobs_named", "tenant_id", "kind", "id", "name_key", sqlite_where=_NAMED, postgresql_where=_NAMED
+        ),
         Index("ix_jobs_stored", "tenant_id", "stored_bytes"),
         Index("ix_jobs_finished", "finished_at", "id"),  # events of ended jobs are compacted in this order
         # All columns that metrics.py aggregates, so that it reads the index alone. The first one finds what is active.
@@ -103,9 +110,16 @@ class Job(OwnedRow):
     together: Mapped[int | None]  # how many its trainer ran together, itself included; None: alone
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str | None] = mapped_column(String(64))
+    own_name: Mapped[str | None] = mapped_column("name", String(200))  # its owner's name for it
+    name_key: Mapped[str | None] = mapped_column(Text)  # that, as a search compares it
     payload: Mapped[dict[str, Any] | None]  # what a kind without a table of its own is about
     # Of its files and of a long request. They count towards the quota of its owner.
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    @validates("own_name")
+    def _is_found_by(self, _: str, name: str | None) -> str | None:
+        self.name_key = None if name is None else search_key(name)
+        return name
 
 
 class FollowUp(Job):

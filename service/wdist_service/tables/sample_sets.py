@@ -11,9 +11,10 @@ from sqlalchemy import (
     String,
     Text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from wdist_service.tables.base import Base, OwnedRow
+from wdist_service.text import search_key
 
 
 class SampleSet(OwnedRow):
@@ -23,10 +24,12 @@ class SampleSet(OwnedRow):
     __tablename__ = "sample_sets"
     __table_args__ = (
         Index("ix_sample_sets_tenant", "tenant_id", "id"),
+        Index("ix_sample_sets_named", "tenant_id", "name_key", "id"),  # all that a search for a name reads
         Index("ix_sample_sets_stored", "tenant_id", "stored_bytes"),
     )
 
     name: Mapped[str | None] = mapped_column(String(200))
+    name_key: Mapped[str | None] = mapped_column(Text)  # the name as a search compares it
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
     rows: Mapped[int] = mapped_column(BigInteger)
@@ -43,6 +46,11 @@ class SampleSet(OwnedRow):
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # that count towards the quota of its owner
     created_at: Mapped[float]
     used_at: Mapped[float | None]  # when it was sent again, or a job that has since been deleted used it last
+
+    @validates("name")
+    def _is_found_by(self, _: str, name: str | None) -> str | None:
+        self.name_key = None if name is None else search_key(name)
+        return name
 
 
 class Upload(OwnedRow):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
     EstimateFailed,
+    NotFound,
     PermissionDenied,
     RateLimited,
     ServerError,
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
         return 2
     except WdistError as error:
-        sys.stderr.write(f"{prog}: {in_flags(str(error))}\n")
+        sys.stderr.write(f"{prog}: {in_commands(error, prog)}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
     except UnicodeEncodeError:
         name = next((text for text in given if text != text.encode(errors="ignore").decode()), None)
@@ -92,6 +94,28 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+_CALLS = (  # of the client, and the command that does the same
+    (re.compile(r'client\.estimates\.get\("(\w+)"\)'), r"`{prog} result \1`"),
+    (re.compile(r'client\.batches\.get\("(\w+)"\)'), r"`{prog} results \1`"),
+    (re.compile(r'client\.monitors\.get\("(\w+)"\)\.get_update\("\w+"\)'), r"`{prog} monitor updates \1`"),
+    (re.compile(r"give the client an api_key"), "give --key-file FILE"),
+    (re.compile(r", or give Client\(timeout=\.\.\.\)"), ""),
+)
+_LISTS = {"ss_": "sets", "est_": "list", "batch_": "batches", "mon_": "monitor list", "wh_": "webhook list"}
+"""The command that shows the ids that begin so."""
+
+
+def in_commands(error: WdistError, prog: str) -> str:
+    """The message in the words of the command, with the command that helps."""
+    message = in_flags(str(error))
+    for call, command in _CALLS:
+        message = call.sub(command.replace("{prog}", prog), message)
+    if isinstance(error, NotFound):
+        shown = next((command for prefix, command in _LISTS.items() if prefix in message), None)
+        message += f"; `{prog} {shown}` shows what there is" if shown else ""
+    return message
 
 
 # Sections of --help without frames: the same on a terminal, in a pipe and in a screen reader.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -13,13 +13,15 @@ from cyclopts import Parameter
 from wdist_client.command import arguments as take
 from wdist_client.command.batch_actions import batch, batches, compare, comparison, matrix, results
 from wdist_client.command.inputs import Here, Session, data, table
+from wdist_client.command.listing import listed
 from wdist_client.command.options import Status
-from wdist_client.errors import OptionError, WithdrawnWarning
+from wdist_client.command.watching import Watcher
+from wdist_client.errors import NotFound, OptionError, WithdrawnWarning
 
 if TYPE_CHECKING:
     from wdist_client.base import Model
     from wdist_client.handles.synchronous import Job
-    from wdist_client.models import SampleSet
+    from wdist_client.models import Batch, Estimate, Result, SampleSet
 
 
 def status(*, session: Here) -> int:
@@ -106,11 +108,16 @@ def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files,
 
     Raises WithdrawnError for --fail-above on a withdrawn bound: neither "above" nor "not above" would be true.
     """
-    result = job.wait(timeout=waiting.timeout, progress=waiting.progress)
-    record = job.estimate
-    result.named((session.name_of(record.source), session.name_of(record.target)))
-    session.say(result, result)
+    result = named(session, job, job.wait(timeout=waiting.timeout, progress=waiting.progress))
+    record = result.to_dict()
+    if files.witness:
+        record["witness"] = result.witness.to_dict()
+    session.say(record, f"{result}\n\n{result.witness}" if files.witness else result)
+    if files.save is not None or files.report is not None:
+        with suppress(NotFound):  # of an estimate that ran before servers kept it
+            _ = result.witness
     if files.save is not None:
+        _ = result.certificate
         result.save(files.save)
     if files.report is not None:
         result.report(files.report)
@@ -120,33 +127,47 @@ def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files,
     return 0
 
 
+def named(session: Session, job: Job, result: Result) -> Result:
+    """The result with the names of its sets."""
+    return result.named((session.name_of(job.estimate.source), session.name_of(job.estimate.target)))
+
+
 def list_(
     *,
     status: Status | None = None,
     metadata: take.Metadata = None,
+    search: take.Search = None,
     limit: Annotated[int, Parameter(help="at most so many")] = 20,
     session: Here,
 ) -> int:
-    """List estimates, newest first."""
-    found = list(itertools.islice(session.client.estimates.list(status=status, metadata=metadata), limit))
-    if not session.as_json:
-        named = (map(session.name_of, (j.estimate.source, j.estimate.target)) for j in found)
-        rows = ((j.id, j.status, *names, summary(j)) for j, names in zip(found, named, strict=True))
-        session.say(None, table(rows))
+    """List estimates, newest first: id, status, date, name, sets and answer."""
+    asked = session.client.estimates.list(status=status, metadata=metadata, search=search)
+    found = [job.estimate for job in itertools.islice(asked, limit)]
+    if session.as_json:
+        session.say_json(found)
+    elif found:
+        session.say(None, listed(found, session.name_of))
     else:
-        session.say_json([job.estimate for job in found])
+        session.remark("there are no such estimates")
     return 0
 
 
-def summary(job: Job) -> str:
-    """The summary of one estimate in a list."""
-    if result := job.estimate.result:
-        marks = ", ".join(result.withdrawn.figures) if result.withdrawn is not None else ""
-        units = f" ({result.units})" if result.units else ""
-        return f"W1 >= {result.lower_bound:.4g}{units}" + (f" ({marks} withdrawn: run again)" if marks else "")
-    if job.estimate.error:
-        return job.estimate.error.message
-    return f"step {job.progress.step}" if job.progress else ""
+def rename(
+    identifier: take.Id,
+    name: Annotated[str | None, Parameter(name="NAME")] = None,
+    /,
+    *,
+    session: Here,
+) -> int:
+    """Give an estimate or a batch a name, or without NAME take it away."""
+    client = session.client
+    record: Estimate | Batch
+    if is_batch(identifier):
+        record = client.batches.rename(identifier, name).batch
+    else:
+        record = client.estimates.rename(identifier, name).estimate
+    session.say(record, f"{record.id} is called {name}" if name else f"{record.id} has no name")
+    return 0
 
 
 def show(ids: take.Ids, /, *, session: Here) -> int:
@@ -156,7 +177,7 @@ def show(ids: take.Ids, /, *, session: Here) -> int:
         record: Model
         if name.startswith("ss_"):
             record = client.sample_sets.get(name)
-        elif name.startswith("batch_"):
+        elif is_batch(name):
             record = client.batches.get(name).batch
         else:
             record = client.estimates.get(name).estimate
@@ -166,19 +187,21 @@ def show(ids: take.Ids, /, *, session: Here) -> int:
 
 def cancel(ids: take.Ids, /, *, session: Here) -> int:
     """Stop estimates or batches."""
-    for name in ids:
-        is_batch = name.startswith("batch_")
-        job: Any = session.client.batches.get(name).cancel() if is_batch else session.client.estimates.cancel(name)
-        session.say(job.batch if is_batch else job.estimate, f"{job.id} is {job.status}")
-    return 0
+    client = session.client
+
+    def canceled(name: str) -> Model:
+        return client.batches.get(name).cancel().batch if is_batch(name) else client.estimates.cancel(name).estimate
+
+    return session.change(ids, canceled)
+
+
+def is_batch(name: str) -> bool:
+    return name.startswith("batch_")
 
 
 def finish(ids: take.Ids, /, *, session: Here) -> int:
     """Have estimates end training now, and state what they have."""
-    for name in ids:
-        job = session.client.estimates.finish(name)
-        session.say(job.estimate, f"{job.id} is {job.status}")
-    return 0
+    return session.change(ids, lambda name: session.client.estimates.finish(name).estimate)
 
 
 def delete(ids: take.Ids, /, *, session: Here) -> int:
@@ -193,16 +216,19 @@ def delete(ids: take.Ids, /, *, session: Here) -> int:
 
 
 def watch(name: take.Id, /, *, session: Here) -> int:
-    """Follow an estimate until it has ended; prints what happens, then the result."""
+    """Follow an estimate until it has ended: what it does on standard error, then the result.
+
+    It goes on where it was if the server is restarted meanwhile. With --json, prints one event a line.
+    """
     job = session.client.estimates.get(name)
-    for event in job.events():
-        if session.as_json:
+    if session.as_json:
+        for event in job.events():
             session.say_json(event, indent=None)
-        elif event.type != "completed":
-            session.remark(f"{event.type}: {', '.join(f'{name} {value}' for name, value in event.data.items())}")
-    result = job.wait()
-    if not session.as_json:
-        session.say(result, result)
+        job.wait()
+        return 0
+    with Watcher() as watcher:
+        found = job.wait(progress=watcher)
+    session.say(None, named(session, job, found))
     return 0
 
 
@@ -235,10 +261,10 @@ def certificate(name: take.Id, file: Annotated[str, Parameter(name="FILE")], /, 
     """Write the certificate of an estimate; prints its digest."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", WithdrawnWarning)
-        content = session.client.estimates.get(name).certificate(file)
+        found = session.client.estimates.get(name).certificate()
     for note in notes:
         session.remark(note.message)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = found.save(file)
     session.say({"file": file, "sha256": digest}, digest)
     return 0
 
@@ -303,8 +329,8 @@ def evaluations(
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "show": show,
-    "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result, "curve": curve,
-    "certificate": certificate, "evaluate": evaluate, "evaluations": evaluations, "matrix": matrix,
+    "status": status, "upload": upload, "sets": sets, "estimate": estimate, "list": list_, "rename": rename,
+    "show": show, "finish": finish, "cancel": cancel, "delete": delete, "watch": watch, "result": result,
+    "curve": curve, "certificate": certificate, "evaluate": evaluate, "evaluations": evaluations, "matrix": matrix,
     "compare": compare, "batch": batch, "batches": batches, "results": results, "comparison": comparison,
 }  # fmt: skip

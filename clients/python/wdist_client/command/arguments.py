@@ -55,6 +55,9 @@ Groups = Annotated[
     tuple[str, str] | None, Parameter(negative=(), metavar="LABELS_A LABELS_B", help="labels: groups stay whole")
 ]
 Labels = Annotated[str | None, Parameter(metavar="COLUMN", help="take this column alone, as labels of groups")]
+Search = Annotated[
+    str | None, Parameter(metavar="TEXT", help="only those with this in their name, in a set's name or in the id")
+]
 By = Annotated[
     str | None, Parameter(metavar="COLUMN", help="compare the levels of this column of one table, each a set")
 ]
@@ -98,10 +101,11 @@ class Waiting:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Files:
-    """Where a result is written to, beside standard output."""
+    """What is told of a result, and where it is written to beside standard output."""
 
-    save: Annotated[str | None, Parameter(metavar="FILE", help="keep figures and curve as JSON")] = None
+    save: Annotated[str | None, Parameter(metavar="FILE", help="keep the whole result for Result.load")] = None
     report: Annotated[str | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None
+    witness: Annotated[Switch, Parameter(help="print where the sets differ, too: unusual rows and columns")] = False
 
 
 @Parameter(name="*")

@@ -6,16 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Here, Session, table
+from wdist_client.command.listing import local
 from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
-    from wdist_client.batches import Matrix
     from wdist_client.handles.synchronous import BatchJob
     from wdist_client.models import SampleSet
 
@@ -51,7 +51,7 @@ def matrix(
     if is_left(session, job, waiting):
         return 0
     found = job.wait(timeout=waiting.timeout, progress=waiting.progress)
-    session.say(matrix_record(found), found)
+    session.say(found.to_dict(), found)
     return 0 if job.batch.counts.failed == 0 else 1
 
 
@@ -133,22 +133,6 @@ def labelled(given: Sequence[str], stored: Sequence[SampleSet]) -> list[SampleSe
     return [record.model_copy(update={"name": name}) for record, name in zip(stored, names, strict=True)]
 
 
-FIGURES = (
-    "value", "lower_bound", "simultaneous_lower_bound", "upper_bound", "simultaneous_upper_bound", "p_value",
-    "adjusted_p_value",
-)  # fmt: skip
-
-
-def matrix_record(found: Matrix) -> dict[str, Any]:
-    """The matrix in JSON's types: null where there is no result."""
-    figures = {name: getattr(found, name).tolist() for name in FIGURES}
-    plain = {name: [[None if v != v else v for v in row] for row in rows] for name, rows in figures.items()}
-    mark = None if found.withdrawn is None else found.withdrawn.model_dump()
-    named: dict[str, Any] = {"rows": found.rows, "columns": found.columns, "confidence": found.confidence}
-    named |= {"units": found.units, "upper_kind": found.upper_kind}
-    return {**named, **plain, "withdrawn": mark}
-
-
 def batch(
     pairs: Annotated[
         take.Data,
@@ -182,10 +166,17 @@ def lines_of(session: Session, job: BatchJob, waiting: take.Waiting) -> int:
     return 0 if job.batch.counts.failed == 0 else 1
 
 
-def batches(*, session: Here) -> int:
+def batches(*, search: take.Search = None, session: Here) -> int:
     """List batches, newest first."""
-    found = [job.batch for job in session.client.batches.list()]
-    session.say(found, table((b.id, b.status, b.kind, f"{b.counts.ended} of {b.counts.total} ended") for b in found))
+    found = [job.batch for job in session.client.batches.list(search=search)]
+    rows = (
+        (
+            b.id, b.status, local(b.created_at), b.kind, f"{b.counts.ended} of {b.counts.total} ended",
+            b.name or "",
+        )
+        for b in found
+    )  # fmt: skip
+    session.say(found, table(rows) if found else "")
     return 0
 
 

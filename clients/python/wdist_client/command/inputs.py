@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,13 @@ class Session:
                 found = None
             self.names[identifier] = found or identifier
         return self.names[identifier]
+
+    def change(self, names: Sequence[str], changed: Callable[[str], Any]) -> int:
+        """Change one thing after the other, and tell the status of each record. Returns the exit status."""
+        for name in names:
+            record = changed(name)
+            self.say(record, f"{record.id} is {record.status}")
+        return 0
 
     def read_as(self, identifier: str | None) -> dict[str, Any]:
         """How the file of a stored set was read."""

@@ -216,20 +216,12 @@ def thresholds(
 
 def pause(names: take.Ids, /, *, session: Here) -> int:
     """Take no updates of these monitors until `resume`. Do not let results decide it: the bounds would not hold."""
-    return paused(session, names, wanted=True)
+    return session.change(names, lambda name: session.client.monitors.get(name).pause().record)
 
 
 def resume(names: take.Ids, /, *, session: Here) -> int:
     """Take updates of these monitors again."""
-    return paused(session, names, wanted=False)
-
-
-def paused(session: Session, names: Sequence[str], *, wanted: bool) -> int:
-    for name in names:
-        monitor = session.client.monitors.get(name)
-        monitor = monitor.pause() if wanted else monitor.resume()
-        session.say(monitor.record, f"{monitor.id} is {monitor.status}")
-    return 0
+    return session.change(names, lambda name: session.client.monitors.get(name).resume().record)
 
 
 def epoch(

@@ -146,6 +146,9 @@ class OptionFlags:
             n_tokens=1,
         ),
     ] = None
+    name: Annotated[str | None, Parameter(help="Your name for it, by which it is found in lists.", metavar="NAME")] = (
+        None
+    )
     priority: Annotated[
         Literal["high", "normal", "low"] | None,
         Parameter(

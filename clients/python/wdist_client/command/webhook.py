@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -88,19 +88,12 @@ def change(
 
 def enable(names: take.Ids, /, *, session: Here) -> int:
     """Send to these webhooks again."""
-    return enabled(session, names, wanted=True)
+    return session.change(names, lambda name: session.client.webhooks.change(name, enabled=True))
 
 
 def disable(names: take.Ids, /, *, session: Here) -> int:
     """Send nothing to these webhooks; what waits for them is canceled."""
-    return enabled(session, names, wanted=False)
-
-
-def enabled(session: Session, names: Sequence[str], *, wanted: bool) -> int:
-    for name in names:
-        changed = session.client.webhooks.change(name, enabled=wanted)
-        session.say(changed, f"{changed.id} is {changed.status}")
-    return 0
+    return session.change(names, lambda name: session.client.webhooks.change(name, enabled=False))
 
 
 def ping(

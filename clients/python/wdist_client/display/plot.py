@@ -11,6 +11,7 @@ from wdist_client.display.text import names_text, percent, range_of
 from wdist_client.errors import WdistError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from wdist_client.contract import CurvePoint
@@ -35,15 +36,25 @@ def picture(width: float, height: float) -> Figure:
     return Picture(figsize=(width, height), layout="constrained")
 
 
-def plot_result(result: Result, curve: Sequence[CurvePoint]) -> Figure:
-    """The certified interval from 0 on a line, what it is compared with below it, and the training curve beside it."""
+def plot_result(
+    result: Result, curve: Sequence[CurvePoint], ax: Axes | None = None, names: tuple[str, str] | None = None
+) -> Figure:
+    """The certified interval from 0 on a line, what it is compared with below it, and the training curve beside it.
+
+    ax: takes the interval alone, in a figure of somebody else's.
+    """
+    names = names or result.names
+    if ax is not None:
+        _draw_interval(ax, result, names)
+        figure: Figure = ax.figure.figure  # that of a subfigure is the whole
+        return figure
     figure = picture(10 if curve else 7, 2.8)
     if curve:
         interval, progress = figure.subplots(1, 2, width_ratios=(3, 2))
         _draw_curve(progress, result, curve)
     else:
         interval = figure.subplots()
-    _draw_interval(interval, result)
+    _draw_interval(interval, result, names)
     return figure
 
 
@@ -72,7 +83,7 @@ def plot_monitor(record: MonitorState, history: Sequence[Update]) -> Figure:
     return figure
 
 
-def _draw_interval(axes: Any, result: Result) -> None:
+def _draw_interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     lines = [("value, held out", result.value)]
     if result.trivial.mean_difference is not None:
         lines.append(("mean difference", result.trivial.mean_difference))
@@ -88,12 +99,12 @@ def _draw_interval(axes: Any, result: Result) -> None:
     for row, (_, value) in enumerate(lines, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
     about = "about " if result.split == "blocks" else ""
-    names = [f"W1, {about}{percent(result.confidence)}", *(name for name, _ in lines)]
-    axes.set_yticks(range(len(lines) + 1), names)
+    rows = [f"W1, {about}{percent(result.confidence)}", *(name for name, _ in lines)]
+    axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units or "")
-    axes.set_title("\n".join(filter(None, [names_text(result), range_of(result)])), loc="left")
+    axes.set_title("\n".join(filter(None, [names_text(names), range_of(result)])), loc="left")
 
 
 def _draw_curve(axes: Any, result: Result, curve: Sequence[CurvePoint]) -> None:

@@ -72,6 +72,9 @@ class JobBar(Generic[J]):
         self._bar.refresh()
 
     def no_answer(self) -> None:
+        tell = getattr(self._tell, "no_answer", None)
+        if tell is not None:
+            tell()
         if self._bar is not None:
             self._bar.set_postfix_str("the server does not answer, trying again")
 
@@ -156,41 +159,50 @@ def range_of(result: Result) -> str:
 
 
 def no_upper_text(result: Result) -> list[str]:
-    """Why there is no upper bound, in words; empty if there is one, or if an older version did not say."""
-    return [] if result.no_upper_bound is None else [f"no upper bound: {result.no_upper_bound}"]
+    """Why there is no upper bound, if the server is older than the verdict, which says it."""
+    is_said = result.no_upper_bound is None or result.verdict.headline is not None
+    return [] if is_said else [f"no upper bound: {result.no_upper_bound}"]
 
 
 def withdrawn_text(result: Result) -> str:
-    """What is withdrawn of a result, why, and what to do; empty if every figure stands."""
-    if result.withdrawn is None:
+    """What is withdrawn of a result, why, and what to do; empty if every figure stands, or if the verdict says it."""
+    if result.withdrawn is None or result.verdict.headline is not None:
         return ""
     names = ", ".join(result.withdrawn.figures)
     return f"WITHDRAWN: {names}. {result.withdrawn.reason} {result.withdrawn.action}"
 
 
-def names_text(result: Result) -> str:
+def names_text(names: tuple[str, str]) -> str:
     """Which set is which, if they have names."""
-    one, other = result.names
-    return "" if (one, other) == ("source", "target") else f"{one} (source), {other} (target)"
+    return "" if names == ("source", "target") else f"{names[0]} (source), {names[1]} (target)"
 
 
-def said(result: Result) -> str:
-    """The result in plain words; those of a withdrawn one are told as what the earlier version said."""
-    return result.meaning if result.withdrawn is None else f"The earlier version said: {result.meaning}"
+def sentences(result: Result) -> list[str]:
+    """The verdict, part by part: the answer, the distance, its size, and what else to know.
+
+    Of an older server, which has none, its meaning.
+    """
+    said = result.verdict
+    if said.headline is None:
+        earlier = "" if result.withdrawn is None else "The earlier version said: "
+        return [earlier + (result.meaning or f"{range_of(result)}.")]
+    return [part for part in (said.headline, said.distance, said.size, said.caveat) if part is not None]
 
 
 def result_text(result: Result) -> str:
-    """The result for a terminal."""
-    lines = figures(result)
-    name_width = max(len(name) for name, _, _ in lines)
-    figure_width = max(len(figure) for _, figure, _ in lines)
-    parts = [
-        *filter(None, [withdrawn_text(result), names_text(result)]),
-        said(result),
-        *(f"  {n:<{name_width}}  {f:>{figure_width}}  {m}" for n, f, m in lines),
-    ]
-    notes = [*no_upper_text(result), *(f"warning: {in_python(warning)}" for warning in result.warnings)]
-    return "\n".join([*parts, *(f"  {note}" for note in notes)])
+    """The result for a terminal, as the library prints its own."""
+    lines = [*filter(None, [withdrawn_text(result), names_text(result.names)]), *sentences(result), ""]
+    lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in figures(result)]
+    lines += [f"  {trained_text(result)}"] if result.seconds is not None else []
+    lines += [f"  {note}" for note in no_upper_text(result)]
+    lines += [f"  warning: {in_python(warning)}" for warning in result.warnings]
+    return "\n".join(lines)
+
+
+def trained_text(result: Result) -> str:
+    """Which critic was trained, for how long, and where."""
+    trained = f"{result.steps} steps" if result.steps else "closed form"
+    return f"critic {result.critic.family}, {trained}, {result.seconds:.1f} s on {result.device}"
 
 
 def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:
@@ -201,13 +213,15 @@ def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> st
         f"<td style='text-align:left'>{html.escape(m)}</td></tr>"
         for n, f, m in figures(result)
     )
-    notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if result.withdrawn is not None else ""
+    notice = f"<p><b>{html.escape(withdrawn_text(result))}</b></p>" if withdrawn_text(result) else ""
     notes = [*no_upper_text(result), *(f"Warning: {in_python(warning)}" for warning in result.warnings)]
     warnings = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     pictures = interval_svg(result) + curve_svg(result, curve=curve)
-    sentence = html.escape(said(result)) if notice else f"<b>{html.escape(said(result))}</b>"
-    named = f"<p>{html.escape(names_text(result))}</p>" if names_text(result) else ""
-    return f"<div>{notice}{named}<p>{sentence}</p>{pictures}<table>{rows}</table>{warnings}</div>"
+    headline, *others = (html.escape(each) for each in sentences(result))
+    sentence = f"<p>{headline if notice else f'<b>{headline}</b>'}</p>" + "".join(f"<p>{each}</p>" for each in others)
+    names = names_text(result.names)
+    named = f"<p>{html.escape(names)}</p>" if names else ""
+    return f"<div>{notice}{named}{sentence}{pictures}<table>{rows}</table>{warnings}</div>"
 
 
 def curve_svg(result: Result, width: int = 520, height: int = 90, curve: Sequence[CurvePoint] | None = None) -> str:

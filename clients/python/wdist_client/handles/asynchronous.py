@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.contract import Curve, CurvePoint
+from wdist_client.errors import NotFound
 from wdist_client.flows import JobRecord, ShowProgress
 from wdist_client.handles.events import EventStream, followed_async
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
+from wdist_client.results.certificate import Certificate
+from wdist_client.results.result import Parts
+from wdist_client.results.witness import Witness
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from wdist_client.async_client import AsyncClient
     from wdist_client.flows import Scores
 
@@ -71,16 +80,41 @@ class AsyncJob(JobRecord):
         )
 
     def _tied(self, result: Result) -> Result:
-        return result.of(None, self.evaluate, self.names)
+        return result.of(Parts(self.id), self.evaluate, self.names)  # a property cannot be awaited
 
     async def curve(self) -> list[CurvePoint]:
         """As `Job.curve`."""
         return (await self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve"))).read(Curve).data
 
-    async def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
+    async def plot(self, ax: Axes | None = None, names: tuple[str, str] | None = None) -> Figure:
+        """As `Job.plot`."""
+        result = await self.wait()
+        return result.plot(ax, names, curve=await self.curve())
+
+    async def witness(self) -> Witness:
+        """As `Job.witness`."""
+        return await self._client._run(flows.witness(self.id, self._client._retries))
+
+    @overload
+    async def certificate(self) -> Certificate: ...
+    @overload
+    async def certificate(self, path: str | PathLike[str]) -> Path: ...
+    async def certificate(self, path: str | PathLike[str] | None = None) -> Certificate | Path:
         """As `Job.certificate`."""
-        answer = await self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer, path)
+        found = await self._client._run(flows.certificate(self.id, self._client._retries))
+        if path is None:
+            return found
+        found.save(path)
+        return Path(path)
+
+    async def save(self, path: str | PathLike[str]) -> None:
+        """As `Job.save`."""
+        result, retries = await self.wait(), self._client._retries
+        curve, critic = await self.curve(), await self._client._run(flows.critic(self.id, retries))
+        certificate, witness = await self.certificate(), None
+        with suppress(NotFound):
+            witness = await self.witness()
+        result.with_parts(curve=curve, critic=critic, certificate=certificate, witness=witness).save(path)
 
     async def events(self, after: str | None = None) -> AsyncIterator[Event]:
         """As `Job.events`, for `async for`."""

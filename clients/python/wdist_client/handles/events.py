@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wdist_client.errors import APIConnectionError, APIStatusError, WdistError
-from wdist_client.flows import Retries
+from wdist_client.flows import PATIENCE_SECONDS, Retries
 from wdist_client.models import Estimate, Event, MonitorUpdate
 from wdist_client.requests import Request
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wdist_client.transports.local.transport import LocalTransport
 
 J = TypeVar("J", Estimate, MonitorUpdate)
+RECONNECT_SECONDS = 1.0  # between attempts, after the first ones
 
 
 class EventStream(Generic[J]):
@@ -34,6 +35,7 @@ class EventStream(Generic[J]):
         self._retries = retries
         self._last = after
         self._failures = 0
+        self._heard: float | None = None
         self._fields: dict[str, str] = {}
         self.completed: J | None = None
 
@@ -45,6 +47,7 @@ class EventStream(Generic[J]):
 
     def feed(self, line: str) -> Event | None:
         """Processes one line. Returns the event that it completes, if any."""
+        self._heard = time.monotonic()
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -63,12 +66,19 @@ class EventStream(Generic[J]):
         return event
 
     def pause(self, error: WdistError) -> float:
-        """Seconds until the next attempt. Raises the error if it should not be retried."""
+        """Seconds until the next attempt. Raises the error if it should not be retried.
+
+        A server that has sent an event may be silent for a minute: it may be restarted.
+        """
         passing = isinstance(error, APIConnectionError)
         if isinstance(error, APIStatusError):
             passing = error.status in self._retries.statuses
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         seconds = self._retries.pause(self._failures, asked) if passing else None
+        if passing and seconds is None and self._heard is not None:
+            if time.monotonic() - self._heard >= PATIENCE_SECONDS:
+                raise error
+            seconds = max(RECONNECT_SECONDS, asked or 0.0)
         if seconds is None:
             raise error
         self._failures += 1

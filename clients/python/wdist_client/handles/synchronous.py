@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
 from wdist_client.contract import Curve, CurvePoint
+from wdist_client.errors import NotFound
 from wdist_client.flows import JobRecord, ShowProgress
 from wdist_client.handles.events import EventStream, followed
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
+from wdist_client.results.certificate import Certificate
+from wdist_client.results.result import Parts, StoredCritic
+from wdist_client.results.witness import Witness
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from wdist_client.client import Client
@@ -86,23 +93,53 @@ class Job(JobRecord):
         return self._tied(self._client._run(flows.wait(self, time.monotonic, timeout, progress, self._client._retries)))
 
     def _tied(self, result: Result) -> Result:
-        return result.of(self.curve, self.evaluate, self.names)
+        parts = Parts(self.id, self.curve, self.witness, self.certificate, self._critic)
+        return result.of(parts, self.evaluate, self.names)
 
     def curve(self) -> list[CurvePoint]:
         """The training curve so far: values on the select split, not certified."""
         return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
 
-    def plot(self) -> Figure:
-        """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
-        return self.wait().plot()
+    def plot(self, ax: Axes | None = None, names: tuple[str, str] | None = None) -> Figure:
+        """As `Result.plot`, of the result that it waits for."""
+        return self.wait().plot(ax, names)
 
-    def certificate(self, path: str | PathLike[str] | None = None) -> bytes:
-        """The certificate of the result, which `wdist verify` checks; also written to `path` where one is given.
+    def witness(self) -> Witness:
+        """Where the sets differ: the most unusual rows, the histogram of scores and, for tables, the columns.
+
+        Raises Conflict before the estimate has succeeded, NotFound for one that ran before servers kept it.
+        """
+        return self._client._run(flows.witness(self.id, self._client._retries))
+
+    @overload
+    def certificate(self) -> Certificate: ...
+    @overload
+    def certificate(self, path: str | PathLike[str]) -> Path: ...
+    def certificate(self, path: str | PathLike[str] | None = None) -> Certificate | Path:
+        """The bytes of the result's certificate, which `wdist verify` checks; with a path, writes it and returns that.
 
         Warns (WithdrawnWarning) about one of an earlier version, which `wdist verify` refuses.
         """
-        answer = self._client._send(Request("GET", f"/v1/estimates/{self.id}/certificate"))
-        return requests.saved(answer, path)
+        found = self._client._run(flows.certificate(self.id, self._client._retries))
+        if path is None:
+            return found
+        found.save(path)
+        return Path(path)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Waits for the result and writes it into a file with curve, critic, certificate and witness.
+
+        `Result.load` reads it, here and in the library. The witness of an estimate that ran before servers kept it is
+        left out.
+        """
+        result = self.wait()
+        _ = result.certificate
+        with suppress(NotFound):
+            _ = result.witness
+        result.save(path)
+
+    def _critic(self) -> StoredCritic:
+        return self._client._run(flows.critic(self.id, self._client._retries))
 
     def events(self, after: str | None = None) -> Iterator[Event]:
         """The events of the job, from its beginning (or after the event with id `after`) until it has ended.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wdist_client import requests
+from wdist_client.base import in_a_line
 from wdist_client.contract import Thresholds
 from wdist_client.display.text import JobBar
 from wdist_client.errors import OptionError, UpdateCanceled, UpdateFailed
@@ -69,7 +70,8 @@ class MonitorRecord:
         return f"{ROOT}/{self.id}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.name!r} {'ALARM' if self.alarms else self.status}>"
+        state = "ALARM" if self.alarms else self.status
+        return in_a_line(f"<{type(self).__name__} {self.id} {self.name!r} {state}: {self.record.updates:,} updates>")
 
     def __str__(self) -> str:
         from wdist_client.display.monitor import monitor_text
@@ -108,7 +110,8 @@ class UpdateRecord:
         return f"{ROOT}/{self.monitor}/updates/{self.id}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        said = "" if self.figures is None else f": {self.figures.meaning}"
+        return in_a_line(f"<{type(self).__name__} {self.id} {self.status}{said}>")
 
 
 def path_of(monitor: Any) -> str:

@@ -17,9 +17,11 @@ from wdist_client.transports.local.records import (
     StoredJob,
     batch_record,
     find,
+    is_found,
     json_answer,
     matrix_answer,
     new_id,
+    new_name,
     now,
     page_answer,
 )
@@ -41,9 +43,13 @@ class LocalBatches:
             case "POST", []:
                 return json_answer(202, self._create(request))
             case "GET", []:
-                return json_answer(200, page_answer([batch_record(b) for b in self._stored.values()], request.params))
+                found = [batch for batch in self._stored.values() if self._is_found(batch, request.params)]
+                return json_answer(200, page_answer([batch_record(batch) for batch in found], request.params))
             case "GET", [name]:
                 return json_answer(200, batch_record(find(self._stored, name)))
+            case "PATCH", [name]:
+                find(self._stored, name).record["name"] = new_name(request)
+                return json_answer(200, batch_record(self._stored[name]))
             case "GET", [name, "matrix"]:
                 return json_answer(200, matrix_answer(find(self._stored, name)))
             case "GET", [name, "comparison"]:
@@ -58,15 +64,19 @@ class LocalBatches:
                 return json_answer(200, batch_record(self._stored[name]))
         raise RefusalError(404, "Not found", f"a local client has no {request.method} {request.path}")
 
+    def _is_found(self, batch: StoredBatch, params: Mapping[str, Any]) -> bool:
+        names = [job.record[side] for job in batch.jobs for side in ("source_name", "target_name")]
+        return is_found(batch.record, params.get("search"), names)
+
     def _create(self, request: Request) -> dict[str, Any]:
         assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
         body = json.loads(request.content)
         check_batch(body)
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
+        name = body.pop("name", None)
         kind, sets, pairs = _pairs(body)
-        names = {name for pair in pairs for name in pair[:2]}
-        for name in names:
-            self._sets.find(name)
+        for each in {each for pair in pairs for each in pair[:2]}:
+            self._sets.find(each)
         if body.pop("simultaneous", False):
             body["statements"] = max(body.get("statements", 1), len(pairs))
         of_the_batch: dict[str, Any] = {}  # options that its estimates do not have
@@ -80,7 +90,7 @@ class LocalBatches:
         shared = _shared(sets, pairs, body.get("groups") or {})
         jobs = [self._submit(pair, body, priority, metadata, each) for pair, each in zip(pairs, shared, strict=True)]
         record = {
-            "id": new_id("batch_"), "object": "batch", "status": "queued", "kind": kind,
+            "id": new_id("batch_"), "object": "batch", "name": name, "status": "queued", "kind": kind,
             "sets": sets,
             "options": body | of_the_batch, "priority": priority, "metadata": metadata, "created_at": now(),
         }  # fmt: skip

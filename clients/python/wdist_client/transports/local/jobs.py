@@ -21,7 +21,10 @@ from wdist_client.transports.local.records import (
     StoredJob,
     find,
     has_labels,
+    is_found,
+    json_answer,
     new_id,
+    new_name,
     now,
     progress_record,
 )
@@ -54,7 +57,9 @@ class LocalJobs:
         return [
             job.record
             for job in self._stored.values()
-            if status in (None, job.record["status"]) and has_labels(job.record, params)
+            if status in (None, job.record["status"])
+            and has_labels(job.record, params)
+            and is_found(job.record, params.get("search"), [job.record["source_name"], job.record["target_name"]])
         ]
 
     def using(self, sample_set: str) -> str | None:
@@ -78,7 +83,7 @@ class LocalJobs:
         priority, metadata = body.pop("priority", "normal"), body.pop("metadata", {})
         source, target = body.pop("source"), body.pop("target")
         self.check_pair(source, target, body)
-        record = self.submit(source, target, body, priority, metadata).record
+        record = self.submit(source, target, body, priority, metadata, name=body.pop("name", None)).record
         self._keys.add(request, record["id"])
         return record
 
@@ -90,15 +95,18 @@ class LocalJobs:
         priority: Any,
         metadata: Any,
         shared: SharedSets | None = None,
+        name: str | None = None,
     ) -> StoredJob:
         """Queues one estimate that was checked."""
-        name = new_id("est_")
+        identifier = new_id("est_")
+        names = {f"{side}_name": self._sets.names()[each] for side, each in (("source", source), ("target", target))}
         record = {
-            "id": name, "object": "estimate", "status": "queued", "source": source, "target": target,
+            "id": identifier, "object": "estimate", "name": name, "status": "queued", "source": source,
+            "target": target, **names,
             "options": options, "priority": priority, "metadata": metadata, "created_at": now(), "started_at": None,
             "finished_at": None, "attempt": 0, "finishing": False, "progress": None, "result": None, "error": None,
         }  # fmt: skip
-        job = self._stored[name] = StoredJob(record, options, shared=shared)
+        job = self._stored[identifier] = StoredJob(record, options, shared=shared)
         self._worker.put(partial(self._run, job))
         return job
 
@@ -132,6 +140,12 @@ class LocalJobs:
             if name not in labels or labels[name]["shape"] != [rows, 1]:
                 detail = f"groups needs one label for each of the {rows} rows of {name}"
                 raise RefusalError(422, "Invalid option", detail, "groups")
+
+    def rename(self, name: str, request: Request) -> dict[str, Any]:
+        """The record of a job under another name."""
+        job = self.find(name)
+        job.record["name"] = new_name(request)
+        return job.record
 
     def cancel(self, job: StoredJob) -> None:
         if job.record["status"] == "queued":
@@ -186,6 +200,10 @@ class LocalJobs:
             path = Path(folder) / "certificate"
             self._result(name, "certificate").certificate.save(path)
             return Response(200, {"content-type": "application/octet-stream"}, path.read_bytes())
+
+    def witness(self, name: str) -> Response:
+        """Where the sets differ."""
+        return json_answer(200, self._result(name, "witness").witness.to_dict())
 
     def _result(self, name: str, what: str) -> Any:
         job = self.find(name)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wdist.data.sources.files import FileRows
 
 MAX_DESCRIBED_COLUMNS = 256
+MAX_NAME = 200  # characters
 
 
 class RefusalError(Exception):
@@ -159,6 +160,25 @@ def has_labels(record: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Whether a record has the labels that a list asks for."""
     labels = (label.partition(":")[::2] for label in params.get("metadata", ()))
     return all(record["metadata"].get(key) == value for key, value in labels)
+
+
+def is_found(record: Mapping[str, Any], text: str | None, names: Iterable[str | None] = ()) -> bool:
+    """Whether a search finds a record: by its name, by names of its sets, or by the beginning of its id."""
+    if text is None:
+        return True
+    wanted = text.casefold()
+    return record["id"].startswith(wanted) or any(
+        wanted in each.casefold() for each in (record.get("name"), *names) if each
+    )
+
+
+def new_name(request: Request) -> str | None:
+    """The name that a record is to have. Raises RefusalError."""
+    assert isinstance(request.content, bytes)  # noqa: S101 - for the type checker
+    name = json.loads(request.content).get("name")
+    if name is not None and not (isinstance(name, str) and 1 <= len(name) <= MAX_NAME):
+        raise RefusalError.of([("name", f"name must be text of 1 to {MAX_NAME} characters, or null")])
+    return name
 
 
 def progress_record(progress: Any) -> dict[str, Any]:

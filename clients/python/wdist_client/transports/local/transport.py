@@ -93,6 +93,8 @@ class LocalTransport:
                 return self._jobs.critic(name, request.params.get("part", "weights"))
             case "GET", ["v1", "estimates", name, "certificate"]:
                 return self._jobs.certificate(name)
+            case "GET", ["v1", "estimates", name, "witness"]:
+                return self._jobs.witness(name)
             case _, ["v1", "estimates", *rest]:
                 return json_answer(*self._of_jobs(request, rest))
             case _, ["v1", "batches", *_]:
@@ -130,6 +132,8 @@ class LocalTransport:
                 return 202, self._jobs.create(request)
             case "GET", [name]:
                 return 200, self._jobs.find(name).record
+            case "PATCH", [name]:
+                return 200, self._jobs.rename(name, request)
             case "GET", [name, "curve"]:
                 job = self._jobs.find(name)
                 return 200, {"data": job.curve, "complete": job.record["status"] in ENDED}

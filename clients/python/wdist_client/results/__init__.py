@@ -1,0 +1,1 @@
+"""The result of an estimate, its parts, and the file that the library and the client both write."""
