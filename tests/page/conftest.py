@@ -61,6 +61,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "left": cloud[0], "right": cloud[1], "other": cloud[2], "narrow": cloud[1][:, :3],
         "holed": holed, "short": cloud[0][:60],
         "bright": images[0], "dark": images[1],
+        "same": random.normal(size=(600, 4)).astype(np.float32),  # of the population of `left`
     }  # fmt: skip
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)

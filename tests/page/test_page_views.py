@@ -186,7 +186,7 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
     page = open_page("/#/matrix", expected=("422",))
     page.get_by_role("button", name="Estimate all pairs").click()
     expect(alert(page)).to_contain_text("at least two sets")
-    names = ["left", "right", "other"]
+    names = ["left", "right", "same"]
     page.get_by_role("region", name="Files").locator("input").set_input_files([files[name] for name in names])
     expect(page.get_by_text("600 rows of 4 numbers")).to_have_count(3, timeout=PATIENCE_MS)
     page.get_by_label("Kind of critic").select_option("affine")
@@ -197,7 +197,7 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
     assert heads.index("right.npy") in (0, 2)  # the two near ones stand together
     address, batch = page.url, page.url.rsplit("/", 1)[1]
     far = page.get_by_role("link", name=re.compile("left.npy and right.npy: [12].* to [23]")).first
-    near = page.get_by_role("link", name=re.compile("left.npy and other.npy: no evidence below")).first
+    near = page.get_by_role("link", name=re.compile("left.npy and same.npy: no evidence below")).first
     expect(near).to_contain_text("no evidence")
     expect(page.locator(".heat-scale")).to_contain_text("0: no evidence of a difference")
     expect(page.get_by_text("95\u2009% confidence by itself")).to_be_visible()
@@ -210,7 +210,7 @@ def test_matrix_from_files_to_heat_map(open_page: OpenPage, server: ServerProces
         text = saved.value.path().read_text()
         if words == "CSV":
             rows = list(csv.DictReader(io.StringIO(text)))
-            assert [row["target"] for row in rows] == ["right.npy", "other.npy", "other.npy"]
+            assert [row["target"] for row in rows] == ["right.npy", "same.npy", "same.npy"]
             assert [float(row["lower_bound"]) for row in rows] == [matrix["lower_bound"][i][j] for i, j in PAIRS]
         elif words == "JSON":
             assert json.loads(text)["matrix"]["upper_bound"] == matrix["upper_bound"]

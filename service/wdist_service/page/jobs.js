@@ -20,12 +20,13 @@ export async function showJobs(main, signal) {
   const names = new Map();
   const message = h("div");
   const ticked = new Set();
-  const jobs = new Listing("Estimates", ["Compare", "Sets", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), isTicked: ticked.has(job.id) }));
+  const jobs = new Listing("Estimates", ["Compare", "Sets", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), untick: () => ticked.delete(job.id), isTicked: ticked.has(job.id) }));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
   const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, names, act));
   const compare = h("button", { type: "button", class: "quiet", onclick: () => {
     if (isReady()) location.hash = `#/runs/${[...ticked].join(",")}`;
   } });
+  // Ticks outlast a search, so that runs can be found one after the other.
   const tick = (job) => ({ target }) => (ticked[target.checked ? "add" : "delete"](job.id), count());
   const isReady = () => ticked.size > 1 && ticked.size < 5;
   function count() {
@@ -45,7 +46,6 @@ export async function showJobs(main, signal) {
   /** Looks up the names of sets that the entries do not tell, and draws. */
   async function show() {
     for (const job of jobs.entries.values()) for (const side of ["source", "target"]) if (job[`${side}_name`]) names.set(job[side], job[`${side}_name`]);
-    for (const id of ticked) if (!jobs.entries.has(id)) ticked.delete(id);
     const used = [...[...jobs.entries.values()].flatMap((job) => [job.source, job.target]), ...[...batches.entries.values()].flatMap(shownSets)];
     const unknown = used.filter((id) => !names.has(id));
     await Promise.all([...new Set(unknown)].map(async (id) => names.set(id, await api.sampleSet(id).then(nameOf, () => DELETED))));
@@ -89,13 +89,13 @@ export async function showJobs(main, signal) {
   }
 }
 
-function jobRow(job, { names, act, tick, isTicked }) {
+function jobRow(job, { names, act, tick, untick, isTicked }) {
   const pair = `${names.get(job.source) ?? job.source} and ${names.get(job.target) ?? job.target}`;
   const title = job.name ?? pair;
   const seconds = job.started_at && job.finished_at ? (new Date(job.finished_at) - new Date(job.started_at)) / 1000 : null;
   const share = job.progress && !hasEnded(job) ? ` ${Math.round((100 * job.progress.step) / (job.progress.steps || 1))} %` : "";
   const button = hasEnded(job)
-    ? lineButton("Delete", title, () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id)))
+    ? lineButton("Delete", title, () => confirm(`Delete the estimate of ${title}?`) && act("The estimate is deleted.", () => api.deleteEstimate(job.id).then(untick)))
     : lineButton("Stop", title, () => act("The estimate stops.", () => api.cancelEstimate(job.id)), { "aria-disabled": job.status === "canceling" || null });
   const box = job.result && h("input", { type: "checkbox", checked: isTicked, "aria-label": `Compare ${title}`, onchange: tick });
   const rename = (name) => act("The name is changed.", () => api.renameEstimate(job.id, name));
