@@ -18,7 +18,7 @@ from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, z
 from playwright.sync_api import Route, expect
 from server_process import ServerProcess
 
-from wdist.definitions.results.verdict import rounded_down, rounded_up
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 
 Files = dict[str, Path]
 BESIDE = "Beside other ways of measuring"

@@ -16,7 +16,7 @@ from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, serious_
 from playwright.sync_api import APIResponse, Browser, Page, Request, Route, expect
 from server_process import ServerProcess
 
-from wdist.definitions.results.verdict import rounded_down
+from wdist.definitions.results.numbers import rounded_down
 
 Files = dict[str, Path]
 MOST_ASSET_BYTES = 250_000  # 35 kB of it: monitors and webhooks
@@ -175,7 +175,7 @@ def test_no_evidence_is_said_at_once_and_what_it_means(open_page: OpenPage, fini
     page = open_page(finished["alike"])
     settle(page, finished["alike"])
     card = result_of(page)
-    expect(card.get_by_role("heading")).to_contain_text("No evidence of a difference.")
+    expect(card.get_by_role("heading")).to_contain_text("No evidence of a difference (p = ")
     expect(card).to_contain_text("This does not show that they are equal")
     expect(page.get_by_role("note", name="What to mind")).to_contain_text("also occur in")  # one set, sent twice
 

@@ -15,7 +15,7 @@ from page_steps import PATIENCE_MS, OpenPage, result_of, serious_findings
 from playwright.sync_api import Locator, Page, expect
 from server_process import ServerProcess
 
-from wdist.definitions.results.verdict import rounded_down
+from wdist.definitions.results.numbers import rounded_down
 from wdist_client import Client
 
 QUICK: dict[str, Any] = {"critic": "affine", "baseline_rows": 100}

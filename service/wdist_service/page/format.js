@@ -15,14 +15,17 @@ export function figure(value, digits = 4) {
 /** A number with three digits, as the server's sentences print it. */
 export const short = (value) => figure(+value.toPrecision(3), 3);
 
-/** Ends of an interval with three digits, rounded outwards: a lower one is never shown above itself, an upper one never below. */
-export const roundedDown = (value) => outwards(value, Math.floor);
-export const roundedUp = (value) => outwards(value, Math.ceil);
+/** What a critic shows; by chance it may be less than nothing. */
+export const criticShows = (value) => (value > 0 ? short(value) : "none");
 
-function outwards(value, round) {
+/** Ends of an interval with three digits, rounded outwards: a lower one is never shown above itself, an upper one never below. */
+export const roundedDown = (value) => outwards(value, -1);
+export const roundedUp = (value) => outwards(value, 1);
+
+function outwards(value, way) {
   if (!value || !Number.isFinite(value)) return figure(value, 3);
-  const digit = 10 ** (Math.floor(Math.log10(Math.abs(value))) - 2);
-  return short(round(value / digit) * digit);
+  const near = +value.toPrecision(3);
+  return short(way * (near - value) < 0 ? near + way * 10 ** (Math.floor(Math.log10(Math.abs(value))) - 2) : near);
 }
 
 const SECONDS = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 };

@@ -1,7 +1,7 @@
 // The result on a line from 0: the excluded part, the possible part, and other estimates for comparison.
 
 import { h, hiddenTable, responsive, s } from "./dom.js";
-import { figure, percent, roundedDown, roundedUp, short, whole } from "./format.js";
+import { figure, percent, roundedDown, roundedUp, short, criticShows, whole } from "./format.js";
 import { axisBelow, linear, picture } from "./scales.js";
 import { isWithdrawn, RUN_AGAIN } from "./withdrawn.js";
 
@@ -17,12 +17,12 @@ export function intervalPicture(result) {
   const far = spread && spread <= FAR * Math.max(...drawn) ? spread : null;
   const domain = domainOf([...drawn, far ?? 0]);
   const mark = isWithdrawn(result, "lower_bound") ? "Withdrawn: run again. " : "";
-  const shown = `The critic shows ${short(value)}.${far ? ` Two random rows of the source are ${short(far)} apart.` : ""}`;
-  const label = `${mark}Line from 0. ${whereItLies(result)} ${shown}`;
+  const rest = `The critic shows ${criticShows(value)}.${far ? ` Two random rows of the source are ${short(far)} apart.` : ""}`;
+  const label = `${mark}Line from 0. ${whereItLies(result)} ${rest}`;
   const key = (kind, words) => h("span", { class: `dot-key ${kind}` }, words);
   return h("div", { class: `stack interval${isWithdrawn(result, "lower_bound") ? " withdrawn" : ""}` },
     responsive({ class: "plot" }, (width) => drawInterval(width, domain, label, result, far)),
-    h("div", { class: "legend small", "aria-hidden": "true" }, lower > 0 && key("gone", "excluded"), key("", `the critic shows ${short(value)}`), far && key("far", `two random rows of the source: ${short(far)}`)));
+    h("div", { class: "legend small", "aria-hidden": "true" }, lower > 0 && key("gone", "excluded"), key("", `the critic shows ${criticShows(value)}`), far && key("far", `two random rows of the source: ${short(far)}`)));
 }
 
 function whereItLies({ lower_bound: lower, upper_bound: upper }) {

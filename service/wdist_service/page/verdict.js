@@ -31,16 +31,16 @@ function earlier(result) {
 }
 
 /** What this kind of answer does not say, or what to do. */
-function nextStep(kind, { n, groups, rows_needed: needed }) {
+function nextStep(kind, { n, groups }) {
   const [source, target] = ["source", "target"].map((side) => Object.values(n[side]).reduce((sum, rows) => sum + rows, 0));
-  const had = groups ? "" : ` This estimate had ${source === target ? `${plural(source, "row")} of each` : `${plural(source, "row")} of the source and ${plural(target, "row")} of the target`}.`;
+  const had = groups ? "" : `This estimate had ${source === target ? `${plural(source, "row")} of each set` : `${plural(source, "row")} of the source and ${plural(target, "row")} of the target`}.`;
   const words = {
-    size_unknown: needed ? `To know by how much, compare larger sets.${had}` : `Larger sets may tell by how much.${had}`,
-    no_evidence: `This does not show that they are equal: a difference that is too small for so many rows is not seen.${had}`,
-    undecided: `More rows would decide it.${had}`,
-    contradiction: "Use neither bound. See below whether rows are copies of each other or belong together in groups.",
+    size_unknown: had,
+    undecided: had,
+    no_evidence: `This does not show that they are equal: a difference that is too small for so many rows is not seen. ${had}`,
+    contradiction: "Use neither bound: look for copied rows, and give rows of one origin a common group.",
   }[kind];
-  return words && h("p", { class: "note" }, words, " ", kind !== "contradiction" && h("a", { href: "#/" }, "Compare other files"));
+  return words === undefined ? null : h("p", { class: "note" }, words, " ", kind !== "contradiction" && h("a", { href: "#/" }, "Compare larger sets"));
 }
 
 function confidence({ split, confidence: share, upper_bound: upper, upper_kind: kind }) {
