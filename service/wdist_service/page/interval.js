@@ -46,11 +46,8 @@ function drawInterval(width, domain, label, result, far) {
     s("rect", { x: from, y, width: Math.max(0, to - from), height: 22, fill: "url(#fade)" }),
     upper === null && s("path", { d: `M${width - 14} ${y + 5}l6 6l-6 6`, class: "arrow" }),
     far && s("line", { x1: at(far), x2: at(far), y1: y - 6, y2: y + 28, class: "spread-line" }),
-    ends.map(([name, x, words], i) => {
-      const isLow = isTight && i === 0;
-      return [s("line", { x1: x, x2: x, y1: y - (isTight && !isLow ? 28 : 10), y2: y + 28, class: "bound-line" }),
-        s("text", { x: places[i], y: y - (isTight && !isLow ? 34 : 16), "text-anchor": "middle", class: isWithdrawn(result, name) ? "bound-text gone" : "bound-text" }, words)];
-    }),
+    ends.map(([name, x, words], i) => [s("line", { x1: x, x2: x, y1: y - 10, y2: y + 28, class: "bound-line" }),
+      s("text", { x: places[i], y: y - (isTight && i === 1 ? 34 : 16), "text-anchor": "middle", class: isWithdrawn(result, name) ? "bound-text gone" : "bound-text" }, words)]),
     s("circle", { cx: at(Math.max(0, value)), cy: y + 11, r: 5.5, class: "value-dot" }),
     axisBelow(domain, at, y + 32, width));
 }

@@ -37,7 +37,7 @@ async function load(estimate, sets, isComplete) {
 
 function withoutWitness(estimate, isComplete) {
   return h("section", { class: "card" }, h("h2", null, "Which columns make the difference"),
-    h("p", { class: "soft" }, "An earlier version made this estimate, and kept neither columns nor rows. Run again, it shows them."), isComplete && h("div", null, againButton("Run again for its columns and rows", () => runAgain(estimate), "")));
+    h("p", { class: "soft" }, "An earlier version made this estimate, and kept neither columns nor rows. A new run shows them."), isComplete && !estimate.result.withdrawn && h("div", null, againButton("Run again for its columns and rows", () => runAgain(estimate), "")));
 }
 
 function columnsCard({ columns }, { confidence, split }, names) {
