@@ -15,7 +15,7 @@ export const ADVICE = [
   ["upper='none' was asked for", "Run it with an upper bound", () => ({ upper: "standard" })],
 ];
 
-/** Warnings that explain a figure and ask for nothing: they stand beside the figures, not in the box. */
+/** Warnings that only explain a figure: they stand beside the figures. */
 export const EXPLAINED = ["because rare scores are clipped", "by less than the margin of the bound", "split by blocks of time"];
 const isExplained = (warning) => EXPLAINED.some((said) => warning.includes(said));
 

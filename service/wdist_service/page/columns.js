@@ -12,7 +12,7 @@ const SIDES = ["source", "target"];
 /** What a column is called; one without a name has its number. */
 export const columnName = (name) => (/^\d+$/.test(name) ? `column ${name}` : name);
 
-/** Columns {name, lower_bound, value, attribution, histogram?}. names: of the sets, whose colours are told; mark(column) adds to its words. */
+/** Columns {name, lower_bound, value, attribution, histogram?}. names: of the sets; mark(column) adds to the words. */
 export function columnList(columns, { names = null, mark = () => null }) {
   const list = h("ol", { class: "column-list" }, columns.slice(0, SHOWN).map(item));
   function item(column) {

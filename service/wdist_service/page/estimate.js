@@ -56,7 +56,7 @@ const OPTION_WORDS = {
   split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),
 };
 
-const ABOUT_THE_CURVE = "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen.";
+const ABOUT_THE_CURVE = "The value on the select rows while critics train. It chooses among them and is no result: the bound is computed once, at the end, on rows that nothing has seen.";
 
 class EstimateView {
   constructor(main, contract, estimate, source, target) {

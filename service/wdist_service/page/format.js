@@ -18,7 +18,7 @@ export const short = (value) => figure(+value.toPrecision(3), 3);
 /** What a critic shows; by chance it may be less than nothing. */
 export const criticShows = (value) => (value > 0 ? short(value) : "none");
 
-/** Ends of an interval with three digits, rounded outwards: a lower one is never shown above itself, an upper one never below. */
+/** Ends of an interval with three digits, rounded outwards. */
 export const roundedDown = (value) => outwards(value, -1);
 export const roundedUp = (value) => outwards(value, 1);
 
@@ -30,7 +30,7 @@ function outwards(value, way) {
 
 const SECONDS = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 };
 
-/** A time that a table keeps as a number of units since its start, as a date; to the minute unless it is a whole day. */
+/** The date of a number of units since a start; to the minute unless it is a whole day. */
 export function momentText(value, { unit, start }) {
   const zero = start ?? "1970-01-01";
   const time = new Date(Date.parse(/T.*(Z|[+-]\d\d:?\d\d)$/.test(zero) || !zero.includes("T") ? zero : `${zero}Z`) + 1000 * SECONDS[unit] * value);

@@ -77,28 +77,22 @@ export function comparisonPicture(result) {
   const rows = comparisons(result);
   const domain = domainOf(rows.flatMap((row) => [row.value, row.to ?? 0]));
   return h("figure", { class: isWithdrawn(result, "lower_bound") ? "stack withdrawn" : "stack" },
-    responsive({ class: "plot", "aria-hidden": "true" }, (width) => (width < 560 ? drawNarrow : drawWide)(width, domain, rows)),
+    responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawRows(width, domain, rows)),
     hiddenTable("The bound beside other ways of measuring", ["Measure", "Figure", "What it is"], rows.map((row) => [row.name, wordsOf(row), row.note])));
 }
 
-function drawWide(width, domain, rows) {
-  const left = 250;
+/** Names stand left of the scale, or above each line where there is little room. */
+function drawRows(width, domain, rows) {
+  const isWide = width >= 560;
+  const [left, step] = isWide ? [250, 40] : [4, 52];
   const at = linear(domain, [left, width - roomFor(rows)]);
-  const height = rows.length * 40;
+  const height = rows.length * step;
   return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
     rows.map((row, i) => {
-      const y = i * 40 + 20;
-      return s("g", null, s("text", { x: 0, y: y - 3, class: "row-name" }, row.name), s("text", { x: 0, y: y + 13, class: "row-note" }, row.note), mark(row, at, y));
+      const y = i * step + (isWide ? 20 : 36);
+      return s("g", null, s("text", { x: isWide ? 0 : 10, y: y - (isWide ? 3 : 18), class: "row-name" }, row.name), isWide && s("text", { x: 0, y: y + 13, class: "row-note" }, row.note), mark(row, at, y));
     }),
     axisBelow(domain, at, height + 2, width - left));
-}
-
-function drawNarrow(width, domain, rows) {
-  const at = linear(domain, [4, width - roomFor(rows)]);
-  const height = rows.length * 52;
-  return picture(width, height + 30, "", s("line", { x1: at(0), x2: at(0), y1: 6, y2: height, class: "zero" }),
-    rows.map((row, i) => s("g", null, s("text", { x: 10, y: i * 52 + 18, class: "row-name" }, row.name), mark(row, at, i * 52 + 36))),
-    axisBelow(domain, at, height + 2, width));
 }
 
 /** The width of the figures to the right of the scale: those of an interval are two. */

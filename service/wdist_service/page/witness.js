@@ -54,9 +54,9 @@ async function rowsCard({ unusual, histogram, means, columns }, result, sets, na
     lists.push(h("div", { class: "stack" }, title, await rowsOf(image ? unusual[side] : unusual[side].slice(0, SHOWN_ROWS), side, sets, image, columns.map(({ name }) => name))));
   }
   return h("section", { class: "card" }, h("h2", null, "Which rows make the difference"),
-    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Scores of rows one unit apart differ by at most one unit, so the gap between the two means is at most the distance, chance apart. These rows are held out: nothing was learned from them."),
+    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Rows one unit apart have scores at most one unit apart, so the gap between the means is no more than the distance, chance apart. All these rows are held out."),
     histogramPicture(histogram, means, names), clipped(result, means),
-    h("p", { class: "soft small" }, "Scores have no zero of their own: a target row below 0 is still like the target, if it is above most source rows."),
+    h("p", { class: "soft small" }, "Scores have no zero of their own: a target row may be below 0 and still above most source rows."),
     h("div", { class: "stack wide" }, lists));
 }
 
@@ -65,10 +65,10 @@ function clipped({ value }, means) {
   if (!means) return null;
   const apart = means.target - means.source;
   if (short(apart) === short(value)) return null;
-  return h("p", { class: "soft small" }, `The value of ${short(value)} is not the gap of ${short(apart)}, because rare scores are clipped for the bound.`);
+  return h("p", { class: "soft small" }, `The value is ${short(value)} and not ${short(apart)}, because rare scores are clipped for the bound.`);
 }
 
-/** Unusual rows with their values; only with their numbers where the set was deleted or its rows are not stored one by one. */
+/** Unusual rows with their values, or only their numbers where the set was deleted or its rows cannot be fetched one by one. */
 async function rowsOf(unusual, side, sets, image, ranking) {
   const values = sets[side].deleted ? null : await fetchRows(sets[side], unusual.map(({ row }) => row));
   const entries = unusual.map(({ row, score }, i) => ({ index: row, score, values: values?.[i] }));
@@ -76,7 +76,7 @@ async function rowsOf(unusual, side, sets, image, ranking) {
   return h("p", null, entries.map(({ index, score }) => `row ${whole(index)} (${figure(score, 3)})`).join(", "), ".");
 }
 
-/** Rows {index, score, values} of one side, as pictures if `image` says how they are images, else as a table. ranking: names of columns, those to show first. */
+/** Rows {index, score, values} of one side, as images or as a table; `ranking` has names of columns to show first. */
 export const unusualRows = (entries, side, sets, image, ranking = []) => (image ? gallery(entries, image, sets) : table(entries, side, sets, ranking));
 
 function gallery(entries, image, { source, target }) {
@@ -106,7 +106,7 @@ function table(entries, side, sets, ranking) {
     h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", { class: "rows" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, columnName(heads[i]))))),
       h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
-    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", `Row numbers are those of ${nameOf(sets[side])}, from 0.`, other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a level that few of its rows have." : ""));
+    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", `Row numbers are those of ${nameOf(sets[side])}, from 0.`, other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
 }
 
 /** Why a value is unusual in the other set, whose figures of the column are `far`; null if it is not. */
