@@ -1,4 +1,4 @@
-"""Warnings on the page: each one of the library has a button that follows it, stands as an explanation, or is words only."""
+"""Warnings on the page: each of the library has a button, stands beside the figures, or is words only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import wdist_service.page
 
 LIBRARY = Path(wdist.__file__).parent
 OTHER = {"paper", "cli", "planning"}  # no part of an estimate
-MAKERS = re.compile(r"_?warnings|_?warnings_|.*_warnings$|_warnings_of_.*|_below|_caveats|_recurring|_note_contradiction")
+MAKERS = re.compile(
+    r"_?warnings|_?warnings_|.*_warnings$|_warnings_of_.*|_below|_caveats|_recurring|_note_contradiction"
+)
 CONSTANTS = {"ENDED_EARLY", "PAUSED"}
 
 WORDS_ONLY = {
@@ -53,16 +55,23 @@ def warnings_of(tree: ast.Module) -> Iterator[str]:
         given: list[ast.expr] = []
         if isinstance(node, ast.FunctionDef) and MAKERS.fullmatch(node.name):
             for part in ast.walk(node):
-                if isinstance(part, ast.List | ast.ListComp):
-                    given += part.elts if isinstance(part, ast.List) else []
-                if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append":
-                    given += part.args
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
-            if ast.unparse(node.func.value).endswith("warnings"):
-                given += node.args
-        if isinstance(node, ast.Assign) and {ast.unparse(each) for each in node.targets} & CONSTANTS:
+                given += part.elts if isinstance(part, ast.List) else appended(part)
+        elif any(ast.unparse(each).endswith("warnings") for each in lists_of(node)):
+            given += appended(node)
+        elif isinstance(node, ast.Assign) and {ast.unparse(each) for each in node.targets} & CONSTANTS:
             given.append(node.value)
         yield from filter(None, map(text_of, given))
+
+
+def appended(node: ast.AST) -> list[ast.expr]:
+    """What a call of append adds."""
+    return node.args if isinstance(node, ast.Call) and lists_of(node) else []
+
+
+def lists_of(node: ast.AST) -> list[ast.expr]:
+    """The list that a call of append adds to, if it is one."""
+    is_append = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"
+    return [node.func.value] if is_append else []
 
 
 def phrases(name: str, pattern: str) -> set[str]:

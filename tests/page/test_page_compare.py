@@ -84,7 +84,7 @@ def test_two_files_dropped_on_one_box_fill_both(open_page: OpenPage, files: File
     expect(zone(page, "Target")).to_contain_text("600 rows of 4 numbers", timeout=PATIENCE_MS)
 
 
-def test_example_runs_on_one_click_and_stays_below_its_known_distance(open_page: OpenPage, server: ServerProcess) -> None:
+def test_example_runs_on_one_click_below_its_known_distance(open_page: OpenPage, server: ServerProcess) -> None:
     page = open_page()
     page.get_by_label("Kind of critic").select_option("affine")
     page.get_by_role("button", name="Try two sets whose distance is known").click()
