@@ -21,6 +21,7 @@ Schema = dict[str, Any]
 RECORDS = (
     "SampleSetView", "EstimateView", "EvaluationJobView", "BatchView", "MatrixView", "BatchComparisonView", "CurveView",
     "MonitorView", "MonitorUpdateView", "NewWebhookView", "WebhookView", "DeliveryView", "DeliveryDetailView",
+    "WitnessFigures",
 )  # fmt: skip
 """What the client reads. The schemas that these refer to are written too."""
 
@@ -53,6 +54,12 @@ REQUIRED = {
     "MonitoredColumn": "name value lower_bound",
     "MonitorUpdate": "id status",
     "UnusualRow": "row score",
+    "WitnessFigures": "units unusual histogram columns",
+    "WitnessRows": "source target",
+    "WitnessRow": "row score",
+    "WitnessColumn": "name attribution value",
+    "ScoreHistogram": "edges source target",
+    "ColumnHistogram": "source target",
     **dict.fromkeys(("Webhook", "NewWebhook"), "id url events status"),
     **dict.fromkeys(("Delivery", "DeliveryDetail"), "id webhook event status attempts"),
     "UpdateFigures": "number epoch value lower_bound series_lower_bound evidence evidence_limit",

@@ -89,9 +89,11 @@ def certify(
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = value_of(units) / bound, max(0.0, least)
     is_clipping = any(side.values.min() <= low or side.values.max() >= high for side in scores)
-    unclipped = value  # the test rows are scored again only if the clip changed a score
+    unclipped_scores = scores  # the test rows are scored again only if the clip changed a score
     if is_clipping:
-        unclipped = value_of(_units_of_chance(pair, *pair.test_scores(chosen.critic))) / bound
+        unclipped_scores = pair.test_scores(chosen.critic)
+    unclipped_units = _units_of_chance(pair, *unclipped_scores) if is_clipping else units
+    unclipped = value_of(unclipped_units) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
     warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - least)]
     p_value = None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed)
@@ -130,9 +132,11 @@ def certify(
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
     result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
-    result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
+    result._unclipped = Later(lambda: unclipped_units)
     result._rows = Later(lambda: (pair.source, pair.target))
-    result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
+    result._witness = Later(
+        lambda: _witness(pair, chosen.critic, options, (*unclipped_scores, unclipped_units), result)
+    )
     if lower_bound == 0 and p_value is not None and p_value <= options.alpha:
         result.rows_needed = _rows_needed(pair, result, options)
     return result
@@ -304,12 +308,18 @@ def _stored(upper: UpperEnd, options: Options) -> StoredUpperEnd:
     return StoredUpperEnd(upper.bound(options.alpha), upper.cost, upper.plan, options.diameter, options.ranges)
 
 
-def _witness(pair: SamplePair, critic: Critic, options: Options, units: str) -> Witness:
-    """Scores of the held-out rows by the unclipped critic and, for tables, what each column contributes."""
-    bound = critic.lipschitz_bound
-    fx, fy = pair.scores(critic, "test")
+def _witness(
+    pair: SamplePair, critic: Critic, options: Options, seen: tuple[SeededScores, SeededScores, Units], result: Result
+) -> Witness:
+    """Scores of the held-out rows by the unclipped critic and, for tables, what each column contributes.
+
+    seen: these scores, and the units of chance that they make.
+    """
+    bound, (fx, fy, units) = critic.lipschitz_bound, seen
     rows = pair.source_split.test, pair.target_split.test
-    return Witness(rows[0], rows[1], fx / bound, fy / bound, _columns(pair, critic, options), units)
+    means = _sides(*(float(side.values.mean()) / bound for side in (units.fx, units.fy)))
+    columns = _columns(pair, critic, options)
+    return Witness(*rows, fx.values / bound, fy.values / bound, columns, result.units, means)
 
 
 def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]:

@@ -17,6 +17,7 @@ from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from wdist.certificate.file import Certificate
@@ -104,17 +105,22 @@ class Result(Figures):
         witness: Witness = self._witness()
         return witness
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None, names: tuple[str, str] | None = None) -> Figure:
         """Plot the certified bound beside simpler estimates, the training curve, and histograms of both sets' scores.
 
-        Returns a matplotlib Figure. Notebooks display it; `figure.savefig("result.png")` saves it.
+        Args:
+            ax: matplotlib axes into which to draw the bound alone, in a figure of your own.
+            names: what to call the two sets; by default `names` of this result.
+
+        Returns the matplotlib Figure. Notebooks display it; `figure.savefig("result.png")` saves it. The scores are
+        held out and not clipped: their means are `unclipped` apart. Without a witness, a saved result leaves them out.
 
         Raises:
             WdistError: if matplotlib is not installed.
         """
         from wdist.export.plot import draw_result
 
-        return draw_result(self)
+        return draw_result(self, ax, names or self.names)
 
     def save(self, path: str | Path) -> None:
         """Write the result into one file: figures, curve, critic, and certificate and witness if they were accessed.

@@ -256,7 +256,13 @@ def _links(*operations: str, parameter: str) -> dict[str, Any]:
 _NEXT = {
     ("create_sample_set", "201"): _links("get_sample_set", "delete_sample_set", parameter="sample_set_id"),
     ("create_estimate", "202"): _links(
-        "get_estimate", "cancel_estimate", "delete_estimate", "get_curve", "get_critic", parameter="estimate_id"
+        "get_estimate",
+        "cancel_estimate",
+        "delete_estimate",
+        "get_curve",
+        "get_witness",
+        "get_critic",
+        parameter="estimate_id",
     ),
     ("create_batch", "202"): _links(
         "get_batch", "cancel_batch", "get_batch_results", "get_batch_matrix", parameter="batch_id"

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from service_process import Server, normal, npy
 
+from wdist import estimate_w1
 from wdist.critics.critic import load_critic
+from wdist.definitions.results.witness import WitnessFigures
 from wdist.verify import verify_certificate
 
 RESULT_NAMES = {
@@ -66,6 +68,28 @@ def test_curve(server: Server, finished: dict) -> None:
     assert curve["complete"] is True
     assert curve["data"]
     assert all({"step", "seconds", "value"} <= set(point) for point in curve["data"])
+
+
+def test_witness_is_the_librarys(server: Server, finished: dict, pair: tuple[str, str]) -> None:
+    url = f"/v1/estimates/{finished['id']}/witness"
+    answer = server.client.get(url)
+    assert answer.headers["content-type"] == "application/json"
+    assert server.client.get(url, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    sets = [np.load(io.BytesIO(server.client.get(f"/v1/sample-sets/{each}/content").content)) for each in pair]
+    result = estimate_w1(*sets, steps=20, critic="groupsort", confidence=0.9)
+    said, own = answer.json(), result.witness.to_dict()
+    assert [column["histogram"] for column in said["columns"]] == [column["histogram"] for column in own["columns"]]
+    assert said["means"]["target"] - said["means"]["source"] == pytest.approx(finished["result"]["unclipped"])
+    assert WitnessFigures.model_validate(said).model_dump(exclude_unset=True) == said
+
+
+def test_estimates_of_earlier_versions_have_no_witness(server: Server, pair: tuple[str, str]) -> None:
+    estimate = server.until_done(server.submit(*pair, critic="affine"))["id"]
+    server.write("DELETE FROM artifacts WHERE job_id = :name AND name = 'witness.json'", name=estimate)
+    answer = server.client.get(f"/v1/estimates/{estimate}/witness")
+    assert answer.status_code == 404
+    assert "earlier version" in answer.json()["detail"]
+    assert "again" in answer.json()["detail"]
 
 
 def test_critic_download_has_etag_and_range(server: Server, finished: dict) -> None:

@@ -66,9 +66,9 @@ class HeldOutRows:
         """Scores in the order of the split; values (n,), and their rounding, have one for each of `rows`."""
         return self.split.test_scores(values, self.numbers, rounding)
 
-    def sample(self, limit: int) -> NDArray[np.float64]:
-        """At most `limit` of the rows, drawn by the split's seed, in the order of the file."""
-        return self.rows[np.isin(self.numbers, self.split.test[:limit])]
+    def in_order(self) -> NDArray[np.float64]:
+        """The rows in the order of the split."""
+        return self.rows[np.searchsorted(self.numbers, self.split.test[: len(self.numbers)])]
 
 
 def part_sizes(n: int, what: str = "rows") -> tuple[int, int, int]:

@@ -64,7 +64,7 @@ def write_result(path: str | Path, result: StoredResult) -> None:
     if result.witness is not None:
         tensors |= {f"witness.{name}": torch.from_numpy(getattr(result.witness, name)) for name in _WITNESS}
         columns = [asdict(column) for column in result.witness.columns]
-        document["witness"] = {"columns": columns, "units": result.witness.units}
+        document["witness"] = {"columns": columns, "units": result.witness.units, "means": result.witness.means}
     header = {_KEY: json.dumps(document)}
     replace_file(Path(path), save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=header))
 
@@ -118,4 +118,8 @@ def _witness(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Witn
     if (stored := document.get("witness")) is None:
         return None
     rows_x, rows_y, scores_x, scores_y = (tensors[f"witness.{name}"].numpy() for name in _WITNESS)
-    return Witness(rows_x, rows_y, scores_x, scores_y, [Column(**each) for each in stored["columns"]], stored["units"])
+    means = stored.get("means")
+    if means is None and document["figures"]["groups"] is None:  # before the file had them, they were those of rows
+        means = {"source": float(scores_x.mean()), "target": float(scores_y.mean())}
+    columns = [Column(**each) for each in stored["columns"]]
+    return Witness(rows_x, rows_y, scores_x, scores_y, columns, stored["units"], means)

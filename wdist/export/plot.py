@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wdist.definitions.figures import range_of
 from wdist.errors import WdistError
+from wdist.witness.plot import draw_scores, picture, shortened
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from wdist.result import Result
+    from wdist.witness import Witness
 
 
-def draw_result(result: Result) -> Figure:
+def draw_result(result: Result, ax: Axes | None, names: tuple[str, str]) -> Figure:
     """Plot the bound beside simpler estimates, the training curve, and both sets' scores. See `Result.plot`."""
-    figure = picture((12, 3.2))
-    interval, curve, histogram = figure.subplots(1, 3, width_ratios=(4, 3, 3))
-    _interval(interval, result)
+    if ax is not None:
+        _interval(ax, result, names)
+        return cast("Figure", ax.get_figure(root=True))
+    witness = _witness_of(result)
+    figure = picture((12, 3.2) if witness else (9, 3.2))
+    interval, curve, *others = figure.subplots(1, 3 if witness else 2, width_ratios=(4, 3, 3) if witness else (4, 3))
+    _interval(interval, result, names)
     _curve(curve, result)
-    _histogram(histogram, result)
+    if witness is not None:
+        draw_scores(others[0], witness, names)
     return figure
 
 
-def picture(size: tuple[float, float]) -> Figure:
-    """An empty figure of this size in inches. Raises WdistError if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise WdistError("plot() needs matplotlib: pip install matplotlib") from error
-
-    class Picture(Figure):
-        """A figure without pyplot: scripts need no display, and notebooks show it through `_repr_png_`."""
-
-        def _repr_png_(self) -> bytes:
-            file = io.BytesIO()
-            self.savefig(file, format="png", dpi=100)
-            return file.getvalue()
-
-    return Picture(figsize=size, layout="constrained")
-
-
-def _interval(axes: Any, result: Result) -> None:
+def _interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     points = [("value, held out", result.value)]
     if (mean_difference := result.trivial.get("mean_difference")) is not None:
         points.append(("mean difference", mean_difference))
@@ -57,12 +46,15 @@ def _interval(axes: Any, result: Result) -> None:
     for row, (_, value) in enumerate(points, start=1):
         axes.plot(max(value, 0.0), row, "o", color="black" if row == 1 else "gray")
     about = "about " if result.split == "blocks" else ""
-    names = [f"W1, {about}{100 * result.confidence:g} %", *(name for name, _ in points)]
-    axes.set_yticks(range(len(names)), names)
+    labels = [f"W1, {about}{100 * result.confidence:g} %", *(name for name, _ in points)]
+    axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
     axes.set_xlabel(result.units)
-    axes.set_title(range_of(result.lower_bound, result.upper_bound), loc="left")
+    title = range_of(result.lower_bound, result.upper_bound)
+    if names != ("source", "target"):
+        title = f"{shortened(names[0])} and {shortened(names[1])}\n{title}"
+    axes.set_title(title, loc="left")
 
 
 def _curve(axes: Any, result: Result) -> None:
@@ -74,12 +66,9 @@ def _curve(axes: Any, result: Result) -> None:
     axes.set_title("while training (select rows, not certified)", loc="left", fontsize="medium")
 
 
-def _histogram(axes: Any, result: Result) -> None:
-    shares = result.witness.histogram()
-    sides = ("source", "tab:orange"), ("target", "tab:blue")
-    for name, (side, colour) in zip(result.names, sides, strict=True):
-        axes.stairs(shares[side], shares["edges"], fill=True, alpha=0.4, color=colour, label=name)
-    axes.set_xlabel("f / L")
-    axes.set_yticks([])
-    axes.legend(frameon=False)
-    axes.set_title("scores of held-out rows", loc="left", fontsize="medium")
+def _witness_of(result: Result) -> Witness | None:
+    """The witness, unless a saved result did not keep it."""
+    try:
+        return result.witness
+    except WdistError:
+        return None

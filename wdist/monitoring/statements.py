@@ -115,7 +115,7 @@ class Statements:
     def _columns(self) -> list[MonitoredColumn]:
         if self.pair.source.is_image:
             return []
-        found = columns_of(self.pair, self.chosen, self.shares.columns)
+        found = columns_of(self.pair, self.chosen, self.shares.columns, with_histograms=False)
         return [
             MonitoredColumn(
                 name=each.name, value=each.value, lower_bound=each.lower_bound or 0.0, attribution=each.attribution

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
-from wdist.export.plot import picture
 from wdist.monitoring.words import when
+from wdist.witness.plot import picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -922,6 +922,95 @@ class DeliveryDetail(Model):
     log: list[DeliveryAttempt] = Field(default_factory=list)
 
 
+class WitnessRow(Model):
+    """A held-out row that is least like the other set.
+
+    Attributes:
+        row: Its number in the sample set, from 0.
+        score: The critic's score over its Lipschitz bound, not clipped.
+    """
+
+    row: int
+    score: float
+
+
+class WitnessRows(Model):
+    """The most unusual held-out rows of both sets.
+
+    Attributes:
+        source: Those with the lowest scores, the lowest first.
+        target: Those with the highest scores, the highest first.
+    """
+
+    source: list[WitnessRow]
+    target: list[WitnessRow]
+
+
+class ScoreHistogram(Model):
+    """Shares of each set's held-out scores in bins of equal width; edges: one more than bins."""
+
+    edges: list[float]
+    source: list[float]
+    target: list[float]
+
+
+class ColumnHistogram(Model):
+    """The values of one column: the share of each set's held-out rows in each bin, or of each level.  A set's shares
+    sum to 1, that of missing values included. Its categories have levels, other columns have edges.
+
+    Attributes:
+        edges: Edges of at most 20 bins: numbers in the table's own units, or times in ISO 8601. A bin holds its left
+            edge, not its right one; the outermost bins also hold whatever lies beyond them.
+        levels: The most frequent levels of a category, and what the others are together; of a boolean, false and true.
+        source: Shares in the bins, or of the levels.
+        target: The same, of the target.
+        missing: Shares of missing values, where the column may have some.
+    """
+
+    edges: list[float] | list[str] = Field(default_factory=list)
+    levels: list[str] = Field(default_factory=list)
+    source: list[float]
+    target: list[float]
+    missing: Sides | None = None
+
+
+class WitnessColumn(Model):
+    """What one column of a table contributes to the distance.
+
+    Attributes:
+        name: Of the column, or its number.
+        attribution: Share of the critic's difference that this column carries, 0 to 1.
+        value: W1 of this column alone, on held-out rows.
+        lower_bound: W1 of this column is at least this. The bounds of all columns hold at once. Null if rows are not
+            independent (groups, blocks of time).
+        histogram: Its values in both sets; null in a file of version 0.1.
+    """
+
+    name: str
+    attribution: float
+    value: float
+    lower_bound: float | None = None
+    histogram: ColumnHistogram | None = None
+
+
+class WitnessFigures(Model):
+    """Where two sets differ, according to the critic, on held-out rows.
+
+    Attributes:
+        units: What a score of 1 means.
+        means: Mean score of each set, of groups the mean of their means. Target less source is `unclipped` of the
+            result.
+        histogram: The scores of all held-out rows.
+        columns: By what they carry; empty for images and for tables of more than 200 columns.
+    """
+
+    units: str
+    means: Sides | None = None
+    unusual: WitnessRows
+    histogram: ScoreHistogram
+    columns: list[WitnessColumn]
+
+
 class Options(TypedDict, total=False):
     """How to estimate. What is left out gets its default.
 

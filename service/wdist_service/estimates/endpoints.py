@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -11,6 +11,7 @@ from pydantic import StringConstraints
 from sqlalchemy import select
 
 from wdist.definitions.results.withdrawn import certificate_note
+from wdist.definitions.results.witness import WitnessFigures
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, NotFoundError
 from wdist_service.estimates import labels
@@ -36,6 +37,12 @@ MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
 _NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know before the file is used."}}
 _CERTIFICATE = FILE | {200: {**FILE[200], "headers": _NOTE}}
+_WITNESS: dict[int | str, dict[str, Any]] = {
+    200: {"model": WitnessFigures, "description": "The witness as JSON; its ETag is its SHA-256"},
+    304: FILE[304],
+    **responses(404, 409, 422),
+}
+_WITNESS_FILE = "witness.json"
 _CRITIC_FILES = {"weights": "critic.safetensors", "config": "critic.json"}
 
 
@@ -172,14 +179,34 @@ def get_certificate(estimate_id: IdPath, request: Request, caller: CallerDep, se
     return _download(request, services, caller, estimate_id, "certificate")
 
 
+@router.get("/{estimate_id}/witness", response_class=FileResponse, responses=_WITNESS)
+@runs_in("storage")
+def get_witness(estimate_id: IdPath, request: Request, caller: CallerDep, services: ServicesDep) -> Response:
+    """Where the two sets differ, as the critic sees it: the columns of a table and their values, unusual rows, scores.
+
+    It is made at the end of the estimate. An estimate that an earlier version of this server ran has none (404).
+    """
+    return _download(request, services, caller, estimate_id, _WITNESS_FILE)
+
+
+def _why_none(estimate_id: str, name: str) -> str:
+    if name == _WITNESS_FILE:
+        return (
+            f"{estimate_id} has no witness: an earlier version of this server ran it, which made none. Run the "
+            "estimate again, with the same sets and options, to have one"
+        )
+    return f"{estimate_id} has no {name}"
+
+
 def _download(request: Request, services: ServicesDep, caller: Caller, estimate_id: str, name: str) -> Response:
     with services.database.read() as session:
         estimate = tenancy.find(session, Estimate, caller.tenant_id, estimate_id)
         if estimate.status != Status.SUCCEEDED:
-            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {name} once it has succeeded")
+            noun = "critic" if name in _CRITIC_FILES.values() else name.removesuffix(".json")
+            raise ConflictError(f"{estimate_id} is {estimate.status}: there is a {noun} once it has succeeded")
         artifact = session.get(Artifact, (estimate_id, name))
     if artifact is None:
-        raise NotFoundError(f"{estimate_id} has no {name}")
+        raise NotFoundError(_why_none(estimate_id, name))
     damage = {"what": f"{name} of {estimate_id}", "remedy": "run the estimate again"}
     answer = stored_file(request, services.storage, artifact.sha256, f"{estimate_id}.{name}", **damage)
     if name == "certificate" and (note := certificate_note(estimate.result or {})) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -26,7 +27,7 @@ def run(
     should_stop: Callable[[], bool],
     should_finish: Callable[[], bool],
 ) -> Generator[Training, None, dict[str, Any]]:
-    """Estimate with the library: returns result, curve and progress, and writes the critic's files to the directory."""
+    """Estimate with the library: returns result, curve and progress, and writes its files to the directory."""
     files = {name: Path(path) for name, path in job["files"].items()}
     options = {name: value for name, value in job["options"].items() if value is not None}
     labels = [open_npy(files[name], "groups").reshape(-1) for name in sorted(files, key=_number) if _number(name) >= 0]
@@ -51,6 +52,7 @@ def run(
     result = estimation.result()
     result.critic.save(directory)
     result.certificate.save(directory / "certificate")
+    (directory / "witness.json").write_text(json.dumps(result.witness.to_dict(), allow_nan=False), encoding="utf-8")
     return {"result": result.to_dict(), "curve": result.curve, "progress": _completed(result, last)}
 
 

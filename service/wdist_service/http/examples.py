@@ -154,6 +154,26 @@ _delivery_detail: dict[str, Any] = _delivery | {
     ],
 }  # fmt: skip
 
+_witness: dict[str, Any] = {
+    "units": "Euclidean distance in standard deviations of each column (of the select rows)",
+    "means": {"source": -0.21, "target": 0.27},
+    "unusual": {"source": [{"row": 812, "score": -2.9}], "target": [{"row": 4127, "score": 3.31}]},
+    "histogram": {"edges": [-3.0, 0.0, 3.5], "source": [0.58, 0.42], "target": [0.41, 0.59]},
+    "columns": [
+        {
+            "name": "price", "attribution": 0.93, "value": 0.44, "lower_bound": 0.36,
+            "histogram": {
+                "edges": [0, 500, 1000, 1500], "source": [0.6, 0.3, 0.09], "target": [0.35, 0.4, 0.25],
+                "missing": {"source": 0.01, "target": 0.0},
+            },
+        },
+        {
+            "name": "cut", "attribution": 0.07, "value": 0.05, "lower_bound": 0.0,
+            "histogram": {"levels": ["Ideal", "Good"], "source": [0.7, 0.3], "target": [0.65, 0.35]},
+        },
+    ],
+}  # fmt: skip
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSetView": _sample_set,
     "LevelsView": {"object": "list", "by": "cut", "data": [_level]},
@@ -165,6 +185,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "KeyRequest": {"name": "laptop", "role": "user", "tenant": "local", "quota": {"bytes": 10737418240}},
     "KeyView": _key,
     "NewKeyView": {**_key, "secret": "wd_shown-this-once"},
+    "WitnessFigures": _witness,
     "CurveView": {"data": [{"step": 100, "seconds": 0.7, "value": 0.61}], "complete": False},
     "Page_SampleSetView_": _page(_sample_set),
     "Page_EstimateView_": _page(_estimate),

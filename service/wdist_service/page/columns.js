@@ -29,7 +29,7 @@ export function columnList(columns, { names = null, mark = () => null }) {
 
 function inWords({ lower_bound: lower, value, attribution }) {
   const bound = lower === null ? "no bound, as rows are not independent" : lower > 0 ? h("strong", null, `at least ${roundedDown(lower)}`) : "no evidence in this column alone";
-  return [bound, ` · the column alone shows ${criticShows(value)} · carries ${share(attribution)} of the difference`];
+  return [bound, ` · the column alone shows ${criticShows(value)}`, attribution > 0 && ` · carries ${share(attribution)} of the difference`];
 }
 
 const share = (value) => percent(value >= 0.0995 || value === 0 ? Math.round(100 * value) / 100 : Math.round(1000 * value) / 1000);
