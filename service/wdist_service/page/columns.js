@@ -29,7 +29,7 @@ export function columnList(columns, { names = null, mark = () => null }) {
 
 function inWords({ lower_bound: lower, value, attribution }) {
   const bound = lower === null ? "no bound, as rows are not independent" : lower > 0 ? h("strong", null, `at least ${roundedDown(lower)}`) : "no evidence in this column alone";
-  return [bound, ` · the column alone shows ${criticShows(value)}`, attribution > 0 && ` · carries ${share(attribution)} of the difference`];
+  return [bound, ` · the column alone shows ${criticShows(value)}`, attribution > 0 && [" · ", h("span", { class: "unbroken" }, `carries ${share(attribution)}`), " of the difference"]];
 }
 
 const share = (value) => percent(value >= 0.0995 || value === 0 ? Math.round(100 * value) / 100 : Math.round(1000 * value) / 1000);
@@ -43,7 +43,7 @@ function histogram({ histogram: shares, name }, names) {
 }
 
 const levelsInWords = ({ levels, ...shares }, side) => levels.map((level, i) => `${level} ${share(shares[side][i])}`).join(", ") + missingInWords(shares, side);
-const missingInWords = ({ missing }, side) => (missing ? `, missing ${share(missing[side])}` : "");
+const missingInWords = (shares, side) => (missingOf(shares) ? `, missing ${share(shares.missing[side])}` : "");
 
 /** "half of them below 3.1", by the bin in which the middle lies. */
 function middleInWords({ edges, ...shares }, side, text) {
@@ -53,15 +53,18 @@ function middleInWords({ edges, ...shares }, side, text) {
   return (all > 0 ? `half below ${text(edges[bin + 1])}` : "none") + missingInWords(shares, side);
 }
 
+/** The shares of missing values; null if none is missing. */
+const missingOf = ({ missing }) => (missing?.source || missing?.target ? missing : null);
+
 function drawNumbers(width, shares, label, text) {
-  const { edges } = shares;
-  const missing = shares.missing?.source || shares.missing?.target ? shares.missing : null;
+  const edges = shares.edges.map((edge, i) => (typeof edge === "string" ? i : edge)); // times are in words, in bins of equal width
+  const missing = missingOf(shares);
   const right = missing ? width - 64 : width - 2;
   const base = HEIGHT - 20;
   const at = linear([edges[0], edges.at(-1)], [2, right]);
   const densities = SIDES.map((side) => shares[side].map((each, i) => each / (edges[i + 1] - edges[i] || 1)));
   const up = linear([0, Math.max(...densities.flat()) || 1], [base, 4]);
-  const ends = [[edges[0], 0, "start"], [edges.at(-1), right, "end"]];
+  const ends = [[shares.edges[0], 0, "start"], [shares.edges.at(-1), right, "end"]];
   return picture(width, HEIGHT, label,
     SIDES.map((side, k) => s("path", { class: `hill ${side}`, d: `M${at(edges[0])} ${base}${densities[k].map((each, i) => `V${up(each).toFixed(1)}H${at(edges[i + 1]).toFixed(1)}`).join("")}V${base}Z` })),
     s("line", { class: "axis-line", x1: 0, x2: right, y1: base, y2: base }),
@@ -72,7 +75,8 @@ function drawNumbers(width, shares, label, text) {
 
 /** A line each: its name, and the shares of both sets. */
 function drawLevels(width, shares, label) {
-  const lines = [...shares.levels.map((level, i) => [level, shares.source[i], shares.target[i]]), ...(shares.missing ? [["missing", shares.missing.source, shares.missing.target]] : [])];
+  const missing = missingOf(shares);
+  const lines = [...shares.levels.map((level, i) => [level, shares.source[i], shares.target[i]]), ...(missing ? [["missing", missing.source, missing.target]] : [])];
   const left = Math.min(130, width / 3);
   const room = Math.floor(left / 7.2);
   const at = linear([0, Math.max(...lines.flatMap(([, ...both]) => both)) || 1], [0, width - left - 46]);
