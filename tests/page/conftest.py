@@ -60,6 +60,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     arrays = {
         "left": cloud[0], "right": cloud[1], "other": cloud[2], "narrow": cloud[1][:, :3],
         "holed": holed, "short": cloud[0][:60],
+        "again": cloud[0][::-1], "wide": cloud[0] * np.float32([1, 3000, 1, 1]),
         "bright": images[0], "dark": images[1],
         "same": random.normal(size=(600, 4)).astype(np.float32),  # of the population of `left`
     }  # fmt: skip

@@ -18,7 +18,10 @@ from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, start, z
 from playwright.sync_api import Route, expect
 from server_process import ServerProcess
 
+from wdist.definitions.results.numbers import rounded_down, rounded_up
+
 Files = dict[str, Path]
+BESIDE = "Beside other ways of measuring"
 
 
 def fetch(url: str) -> Any:
@@ -33,15 +36,21 @@ def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProces
     estimate_id = start(page)
     card = result_of(page)
     result = fetch(f"{server.url}/v1/estimates/{estimate_id}")["result"]
-    lower, upper = card.locator(".bound-figure").all_inner_texts()
-    assert float(lower) == pytest.approx(result["lower_bound"], rel=5e-4)  # four digits are shown
-    assert float(upper) == pytest.approx(result["upper_bound"], rel=5e-4)
-    assert 1 < float(lower) <= 2 <= float(upper)  # the sets are a shift of 2 apart
+    said = result["verdict"]
+    expect(card.get_by_role("heading")).to_contain_text(said["headline"])
+    for sentence in ("distance", "size"):
+        expect(card).to_contain_text(said[sentence])
+    assert 1 < result["lower_bound"] <= 2 <= result["upper_bound"]  # the sets are a shift of 2 apart
     expect(card).to_contain_text("95\u2009% confidence each, 90\u2009% together, the upper end approximately")
-    expect(card).to_contain_text(result["meaning"])
     expect(card).to_contain_text(result["units"])
-    picture = card.get_by_role("img")
-    assert f"The distance lies between {lower} and {upper}." in (picture.get_attribute("aria-label") or "")
+    lower, upper = rounded_down(result["lower_bound"]), rounded_up(result["upper_bound"])
+    assert lower in said["distance"]  # one and the same rounding in the sentence and in the picture
+    assert upper in said["distance"]
+    picture = card.get_by_role("img").get_attribute("aria-label") or ""
+    assert f"The distance lies between {lower} and {upper}." in picture
+    assert card.locator(".bound-text").all_text_contents() == [f"at least {lower}", f"at most {upper}"]
+    order = page.locator("main h2:visible, main summary:visible").all_inner_texts()
+    assert order[1:4] == ["Which columns make the difference", "Which rows make the difference", BESIDE]
 
 
 def test_interval_is_drawn_to_scale(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
@@ -75,13 +84,15 @@ def test_two_files_dropped_on_one_box_fill_both(open_page: OpenPage, files: File
     expect(zone(page, "Target")).to_contain_text("600 rows of 4 numbers", timeout=PATIENCE_MS)
 
 
-def test_example_without_files_stays_below_its_known_distance(open_page: OpenPage) -> None:
+def test_example_runs_on_one_click_below_its_known_distance(open_page: OpenPage, server: ServerProcess) -> None:
     page = open_page()
+    page.get_by_label("Kind of critic").select_option("affine")
     page.get_by_role("button", name="Try two sets whose distance is known").click()
-    expect(zone(page, "Target")).to_contain_text("4,000 rows of 8 numbers", timeout=PATIENCE_MS)
-    start(page)
-    shown = float(result_of(page).locator(".bound-figure").first.inner_text())
-    assert 0.5 < shown <= 1
+    expect(page).to_have_url(re.compile(r"#/estimates/est_\w+$"), timeout=PATIENCE_MS)
+    expect(page.get_by_text("4,000 rows of 8 numbers")).to_be_visible()
+    result_of(page)
+    shown = fetch(f"{server.url}/v1/estimates/{page.url.rsplit('/', 1)[1]}")["result"]
+    assert 0.5 < shown["lower_bound"] <= 1
 
 
 def test_csv_keeps_its_column_names(open_page: OpenPage, files: Files) -> None:
@@ -118,10 +129,20 @@ def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: Serv
     expect(page.locator(".value-line")).to_have_count(1, timeout=PATIENCE_MS)
     button = page.get_by_role("button", name="Finish now, with what it has")
     button.click()
-    expect(page.locator(".bound-figure").first).to_be_visible(timeout=PATIENCE_MS)
+    result_of(page)
     expect(button).to_have_count(0)
-    expect(page.locator(".warnings")).to_contain_text("ended early")
-    assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "succeeded"
+    mind = page.get_by_role("note", name="What to mind")
+    expect(mind).to_contain_text("ended early")
+    ended = fetch(f"{server.url}/v1/estimates/{estimate_id}")
+    assert ended["status"] == "succeeded"
+    mind.get_by_role("button", name="Train to the end").click()
+    expect(page).not_to_have_url(re.compile(estimate_id), timeout=PATIENCE_MS)
+    again = fetch(f"{server.url}/v1/estimates/{page.url.rsplit('/', 1)[1]}")
+    assert [again[name] for name in ("source", "target", "options")] == [
+        ended[name] for name in ("source", "target", "options")
+    ]
+    page.get_by_role("button", name="Stop this estimate").click()
+    expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
@@ -243,7 +264,7 @@ def test_rarer_options_reach_the_server(open_page: OpenPage, server: ServerProce
     card = result_of(page)
     chosen = {name: estimate["options"][name] for name in ("diameter", "method")}
     assert chosen == {"diameter": 20, "method": "empirical_bernstein"}
-    expect(card.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"lies between [\d.]+ and [\d.]+"))
+    expect(card.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"lies between [\d.]+ and [\d.]+\."))
     expect(page.get_by_text("rows at most 20 apart")).to_be_visible()
 
 

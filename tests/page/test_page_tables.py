@@ -117,9 +117,13 @@ def test_an_estimate_of_categories_shows_levels(open_page: OpenPage, tables: dic
     expect(page.locator("main")).to_contain_text("robustly scaled columns, levels 2 apart")
     rows = page.get_by_role("region", name="Unusual source rows")
     expect(rows.get_by_role("columnheader", name="cut")).to_be_visible(timeout=PATIENCE_MS)
-    last = rows.locator("tbody tr td:last-child").all_inner_texts()
-    assert last
-    assert set(last) <= set(LEVELS)
+    place = rows.locator("thead th").all_inner_texts().index("cut")
+    levels = rows.locator(f"tbody tr td:nth-child({place + 1})").all_inner_texts()
+    assert levels
+    assert set(levels) <= set(LEVELS)
+    picture = page.locator(".column-list li", has_text="cut").get_by_role("img")
+    for level in LEVELS:
+        expect(picture).to_have_attribute("aria-label", re.compile(rf"{level} \d+"))
     code = page.get_by_role("tabpanel").inner_text()
     assert 'create("north whole.csv", categories=["cut"])' in code
     page.get_by_role("tab", name="Command line").click()

@@ -19,6 +19,8 @@ from page_steps import PATIENCE_MS, OpenPage, alert, choose, result_of, serious_
 from playwright.sync_api import APIResponse, Browser, Page, Request, Route, expect
 from server_process import ServerProcess
 
+from wdist.definitions.results.numbers import rounded_down
+
 Files = dict[str, Path]
 PAIRS = ((0, 1), (0, 2), (1, 2))
 MOST_ASSET_BYTES = 250_000  # as they are sent; 35 kB of it: monitors and webhooks
@@ -50,6 +52,8 @@ def finished(server: ServerProcess, files: Files) -> dict[str, str]:
         "table": f"/#/estimates/{table}",
         "runs": f"/#/runs/{table},{again}",
         "units": f"/#/runs/{table},{scaled}",
+        "alike": "/#/estimates/" + run("/v1/estimates", {"source": left, "target": upload("again")}),
+        "wide": "/#/estimates/" + run("/v1/estimates", {"source": left, "target": upload("wide")}),
         "images": "/#/estimates/" + run("/v1/estimates", {"source": bright, "target": dark}),
         "matrix": f"/#/batches/{batch}",
     }
@@ -59,7 +63,7 @@ def settle(page: Page, address: str) -> None:
     """Wait until a view shows all it has."""
     if "estimates" in address:
         result_of(page)
-        expect(page.locator(".hill.source")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".gap-text")).to_be_visible(timeout=PATIENCE_MS)
     elif "batches" in address:
         expect(page.get_by_text("3 of 3 pairs done")).to_be_visible(timeout=PATIENCE_MS)
     else:
@@ -79,7 +83,8 @@ def test_no_serious_accessibility_finding(open_page: OpenPage, finished: dict[st
     page = open_page(color_scheme=color_scheme, expected=("Trusted",))  # axe's own
     found = []
     # In the dark only colours are other: the views that hold all of them are enough.
-    more = [finished["images"], finished["runs"], "/#/jobs", "/#/matrix"] if color_scheme == "light" else []
+    more = [finished[name] for name in ("images", "alike", "runs")] + ["/#/jobs", "/#/matrix"]
+    more = more if color_scheme == "light" else []
     for address in ("/", finished["table"], finished["matrix"], *more):
         page.goto(page.url.split("#")[0].rstrip("/") + address)
         settle(page, address)
@@ -159,22 +164,57 @@ def test_a_link_on_another_site_opens_the_page(browser: Browser, server: ServerP
         expect(page.get_by_role("button", name="Estimate the distance")).to_be_visible()
 
 
-def test_witness_shows_the_scores_and_the_rows(open_page: OpenPage, finished: dict[str, str], files: Files) -> None:
+def test_witness_shows_the_columns_the_scores_and_the_rows(
+    open_page: OpenPage, server: ServerProcess, finished: dict[str, str], files: Files
+) -> None:
     page = open_page(finished["table"])
     settle(page, finished["table"])
-    assert "apart" in (page.locator(".gap-text").text_content() or "")
+    address = f"{server.url}/v1/estimates/{finished['table'].rsplit('/', 1)[1]}"
+    with urllib.request.urlopen(address) as one, urllib.request.urlopen(f"{address}/witness") as other:
+        result, witness = json.load(one)["result"], json.load(other)
+    columns = page.locator(".column-list li")
+    expect(columns).to_have_count(4)
+    expect(columns.first).to_contain_text("column 0")  # along which the sets are a shift of 2 apart
+    expect(columns.first).to_contain_text(f"at least {rounded_down(witness['columns'][0]['lower_bound'])}")
+    expect(columns.first.get_by_role("img")).to_have_attribute("aria-label", re.compile("left.npy half below .*right"))
+    expect(page.locator(".gap-text")).to_have_text(f"means {result['unclipped']:#.3g} apart")
+    is_clipped = f"{result['unclipped']:#.3g}" != f"{result['value']:#.3g}"
+    expect(page.get_by_text("because rare scores are clipped for the bound.", exact=False)).to_have_count(int(is_clipped))
     rows = page.get_by_role("region", name="Unusual target rows").locator("tbody tr")
+    heads = page.get_by_role("region", name="Unusual target rows").locator("thead th").all_inner_texts()
     shown = [float(cell.replace(",", "").replace("\u2212", "-")) for cell in rows.first.locator("td").all_inner_texts()]
     index = int(rows.first.locator("th").inner_text().replace(",", ""))
-    stored = np.load(files["right"])[index]
+    assert index == witness["unusual"]["target"][0]["row"]
+    assert heads[2:] == [f"column {column['name']}" for column in witness["columns"]]
+    stored = np.load(files["right"])[index][[int(column["name"]) for column in witness["columns"]]]
     np.testing.assert_allclose(shown[1:], stored, rtol=5e-4, atol=5e-5)  # four digits are shown
+
+
+def test_no_evidence_is_said_at_once_and_what_it_means(open_page: OpenPage, finished: dict[str, str]) -> None:
+    page = open_page(finished["alike"])
+    settle(page, finished["alike"])
+    card = result_of(page)
+    expect(card.get_by_role("heading")).to_contain_text("No evidence of a difference (p = ")
+    expect(card).to_contain_text("This does not show that they are equal")
+    expect(page.get_by_role("note", name="What to mind")).to_contain_text("also occur in")  # one set, sent twice
+
+
+def test_advice_is_followed_by_a_button(open_page: OpenPage, server: ServerProcess, finished: dict[str, str]) -> None:
+    page = open_page(finished["wide"])
+    mind = page.get_by_role("note", name="What to mind")
+    expect(mind).to_contain_text("Columns differ in scale")
+    mind.get_by_role("button", name="Measure in standard deviations").click()
+    expect(page).not_to_have_url(re.compile(finished["wide"].rsplit("/", 1)[1]), timeout=PATIENCE_MS)
+    result_of(page)
+    expect(mind).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("standardised columns")
 
 
 def test_images_are_shown_as_they_are(open_page: OpenPage, finished: dict[str, str]) -> None:
     page = open_page(finished["images"], expected=("willReadFrequently",))  # said of this test's own reading
     settle(page, finished["images"])
     thumbnails = page.locator("canvas.thumbnail")
-    expect(thumbnails).to_have_count(24)
+    expect(thumbnails).to_have_count(20)
     top_and_bottom = thumbnails.last.evaluate(
         "c => [0, 4].map(y => c.getContext('2d').getImageData(0, y, 8, 4).data.filter((_, i) => i % 4 === 0)"
         ".reduce((sum, v) => sum + v))"

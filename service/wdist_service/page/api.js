@@ -105,6 +105,8 @@ export const finishEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(i
 export const cancelEstimate = (id) => post(`/v1/estimates/${encodeURIComponent(id)}/cancel`);
 export const deleteEstimate = (id) => send("DELETE", `/v1/estimates/${encodeURIComponent(id)}`);
 export const curve = (id) => get(`/v1/estimates/${encodeURIComponent(id)}/curve`);
+/** The unusual rows, the histogram of scores and the columns of a finished estimate. */
+export const witness = (id) => get(`/v1/estimates/${encodeURIComponent(id)}/witness`);
 
 /** Bytes first..last (inclusive) of a stored sample set. */
 export async function contentRange(id, first, last, signal) {
@@ -145,14 +147,6 @@ function sendFile(place, file, onProgress, signal) {
     signal?.addEventListener("abort", () => request.abort());
     request.send(file);
   });
-}
-
-/** Scores f(x) of a stored set's rows, or of the rows in `file`. */
-export async function scores(id, set, file) {
-  const path = `/v1/estimates/${encodeURIComponent(id)}/evaluate`;
-  if (!file) return (await post(`${path}?${query({ sample_set: set.id })}`)).values;
-  const response = await send("POST", path, { body: file, headers: { "Content-Type": "application/x-npy" } });
-  return (await response.json()).values;
 }
 
 const evaluationsOf = (id) => `/v1/estimates/${encodeURIComponent(id)}/evaluations`;

@@ -28,7 +28,10 @@ export async function showCompare(main, signal) {
   const note = h("div");
   const clash = h("div");
   const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
-  const example = h("button", { type: "button", class: "link", onclick: () => exampleFiles().map((file, i) => slots[i].take(file)) }, "Try two sets whose distance is known to be 1");
+  const example = h("button", { type: "button", class: "link", onclick: async () => {
+    await Promise.all(exampleFiles().map((file, i) => slots[i].take(file)));
+    if (!signal.aborted && slots.every((slot) => slot.set)) submit(start, message);
+  } }, "Try two sets whose distance is known to be 1");
   const onFiles = (at) => (files) => {
     message.replaceChildren();
     note.replaceChildren();

@@ -1,7 +1,7 @@
 // The training curve: value on the select rows, labelled as not certified.
 
 import { h, responsive, s } from "./dom.js";
-import { duration, figure } from "./format.js";
+import { duration, figure, roundedDown } from "./format.js";
 import { axisBelow, besideText, linear, picture, ticks } from "./scales.js";
 
 const MOST_POINTS = 800;
@@ -15,7 +15,7 @@ export function curvePicture() {
     legend.replaceChildren(...[
       h("span", { class: "line-key value" }, "value on select rows"),
       state.trivial !== null && h("span", { class: "line-key trivial" }, `distance of the means ${figure(state.trivial)}`),
-      state.bound !== null && h("span", { class: "line-key bound" }, `certified bound ${figure(state.bound)}`)].filter(Boolean));
+      state.bound !== null && h("span", { class: "line-key bound" }, `certified bound ${roundedDown(state.bound)}`)].filter(Boolean));
     box.redraw();
   };
   const move = (index) => {

@@ -56,6 +56,8 @@ const OPTION_WORDS = {
   split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),
 };
 
+const ABOUT_THE_CURVE = "The value on the select rows while critics train. It chooses among them and is no result: the bound is computed once, at the end, on rows that nothing has seen.";
+
 class EstimateView {
   constructor(main, contract, estimate, source, target) {
     Object.assign(this, { contract, id: estimate.id, source, target, status: null, points: new Map() });
@@ -68,7 +70,7 @@ class EstimateView {
     this.curve = curvePicture();
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
     this.curveCard = h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
-      h("p", { class: "small soft" }, "The value on the select rows while critics train. It chooses among them and is not a result: the bound is computed once, at the end, on rows that nothing has seen."));
+      h("p", { class: "small soft" }, ABOUT_THE_CURVE));
     const chosen = chosenOptions(contract, estimate);
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
     const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
@@ -94,7 +96,7 @@ class EstimateView {
   complete(points) {
     if (points.length) this.points.clear();
     this.addPoints(points);
-    this.curveCard.hidden = this.points.size === 0;
+    (this.training ?? this.curveCard).hidden = this.points.size === 0;
   }
 
   addPoints(points) {
@@ -157,10 +159,17 @@ class EstimateView {
     }) }, "Delete")];
   }
 
+  /** The curve behind a disclosure of the result; its card goes. */
+  #training() {
+    this.curveCard.hidden = true;
+    this.training = h("details", { hidden: this.points.size === 0 }, h("summary", null, "Training"), h("div", { class: "stack" }, this.curve.box, h("p", { class: "small soft" }, ABOUT_THE_CURVE)));
+    return this.training;
+  }
+
   #outcome(record) {
     if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: afterFailure(record) })];
     if (record.status === "canceled") return [h("p", { class: "note" }, "This estimate was stopped before it was finished, so there is no bound.")];
-    return record.result ? resultView(this.contract, record, this.source, this.target) : [];
+    return record.result ? resultView(this.contract, record, this.source, this.target, this.#training()) : [];
   }
 }
 

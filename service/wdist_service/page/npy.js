@@ -8,7 +8,7 @@ const READERS = {
 };
 export const HEADER_BYTES = 10_240;
 
-/** Parses a header: {shape, descr, dtype, littleEndian, itemBytes, fortranOrder, offset}; null if it is not .npy. */
+/** Parses a header: {shape, dtype, littleEndian, itemBytes, fortranOrder, offset}; null if it is not .npy. */
 export function parseHeader(buffer) {
   const view = new DataView(buffer);
   if (buffer.byteLength < 12 || latin(buffer, 0, 6) !== MAGIC) return null;
@@ -22,7 +22,7 @@ export function parseHeader(buffer) {
   if (!dtype || !shape) return null;
   return {
     shape: shape[1].split(",").map((part) => part.trim()).filter(Boolean).map(Number),
-    descr: dtype[1] + dtype[2], dtype: dtype[2], littleEndian: dtype[1] !== ">", itemBytes: READERS[dtype[2]]?.[1] ?? null,
+    dtype: dtype[2], littleEndian: dtype[1] !== ">", itemBytes: READERS[dtype[2]]?.[1] ?? null,
     fortranOrder: /'fortran_order':\s*True/.test(text), offset: start + length,
   };
 }
@@ -45,14 +45,11 @@ function half(bits) {
 }
 
 /** A float32 table as an .npy Blob. */
-export const write = (values, columns) => assemble("<f4", [values.length / columns, columns], [Float32Array.from(values).buffer]);
-
-/** An .npy Blob of the given type and shape, from bytes in C order. */
-export function assemble(descr, shape, parts) {
-  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }`;
+export function write(values, columns) {
+  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${values.length / columns}, ${columns}), }`;
   const padded = text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11) + "\n";
   const header = new Uint8Array(10 + padded.length);
   header.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, padded.length & 255, padded.length >> 8]);
   header.set(new TextEncoder().encode(padded), 10);
-  return new Blob([header, ...parts]);
+  return new Blob([header, Float32Array.from(values)]);
 }

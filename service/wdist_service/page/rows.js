@@ -2,11 +2,7 @@
 
 import * as api from "./api.js";
 import { h } from "./dom.js";
-import { HEADER_BYTES, assemble, decode, parseHeader } from "./npy.js";
-
-const SAMPLE_ROWS = 10_000; // the most that the server evaluates at once
-const SAMPLE_BYTES = 3_000_000;
-const BLOCKS = 20;
+import { HEADER_BYTES, decode, parseHeader } from "./npy.js";
 
 const headers = new Map();
 
@@ -25,19 +21,6 @@ export async function fetchRows(set, indices) {
     const first = header.offset + index * length;
     return decode(await api.contentRange(set.id, first, first + length - 1), header, width);
   }));
-}
-
-/** A sample of a large set's rows as an .npy file, in blocks spread over the set: {indices, file}; null for Fortran order. */
-export async function sampleRows(set) {
-  const header = await headerOf(set);
-  if (!header?.itemBytes || header.fortranOrder) return null;
-  const length = header.shape.slice(1).reduce((product, size) => product * size, header.itemBytes);
-  const rows = Math.min(SAMPLE_ROWS, Math.max(1, Math.floor(SAMPLE_BYTES / length)), set.rows);
-  const each = Math.max(1, Math.floor(rows / BLOCKS));
-  const starts = Array.from({ length: Math.floor(rows / each) }, (_, i, all) => Math.floor((i * (set.rows - each)) / Math.max(1, Math.floor(rows / each) - 1)));
-  const parts = await Promise.all(starts.map((first) => api.contentRange(set.id, header.offset + first * length, header.offset + (first + each) * length - 1)));
-  const indices = starts.flatMap((first) => Array.from({ length: each }, (_, i) => first + i));
-  return { indices, file: assemble(header.descr, [indices.length, ...header.shape.slice(1)], parts) };
 }
 
 /** {height, width, channels, isPlanar} of a row; null if rows are not images. */

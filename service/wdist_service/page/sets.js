@@ -1,7 +1,7 @@
 // What a sample set holds: its columns with kinds, levels and missing values, and what was left out of its file.
 
 import { h } from "./dom.js";
-import { bytes, describeShape, figure, plural, typeName, whole } from "./format.js";
+import { bytes, describeShape, figure, momentText, plural, typeName, whole } from "./format.js";
 
 const SHOWN_LEVELS = 6;
 const SHOWN_NAMES = 4;
@@ -62,19 +62,11 @@ function valuesOf({ kind, levels, unit, start }, figures) {
   return kind === "time" ? `${range} ${unit} since ${start}` : range;
 }
 
-/** How much a column of two sets differs by its figures: between means in standard deviations, or between shares of levels. */
-export function separation(one, other, [rows, otherRows]) {
-  if (!one || !other) return 0;
-  if (!one.levels) return Math.abs(one.mean - other.mean) / (other.std || 1) || 0;
-  const share = (figures, level, all) => (figures.levels[level] ?? 0) / all;
-  const levels = new Set([...Object.keys(one.levels), ...Object.keys(other.levels)]);
-  return [...levels].reduce((sum, level) => sum + Math.abs(share(one, level, rows) - share(other, level, otherRows)), 0);
-}
-
 /** A value of a row as people read it: the level of a code, the number otherwise; NaN is missing. */
 export function valueText(value, column) {
   if (Number.isNaN(value)) return "missing";
   if (column?.kind === "category") return column.levels[value] ?? figure(value);
   if (column?.kind === "boolean") return value ? "true" : "false";
+  if (column?.kind === "time") return momentText(value, column);
   return figure(value);
 }

@@ -1,7 +1,7 @@
 // The series of a monitor: both ends and the value of every update, the line of the alarm, and the evidence below it.
 
 import { announce, h, responsive, s } from "./dom.js";
-import { figure } from "./format.js";
+import { roundedDown, roundedUp } from "./format.js";
 import { linear, picture, ticks } from "./scales.js";
 
 const HEIGHT = 300;
@@ -14,7 +14,7 @@ export const timeText = (at) => (typeof at === "string" ? at.replace(/T00:00(:00
 export const updateName = ({ number, at }) => `Update ${number}${at === null ? "" : `, ${timeText(at)}`}`;
 
 export function betweenText({ series_lower_bound: lower, series_upper_bound: upper }) {
-  return upper === null ? `at least ${figure(lower, 3)}` : `${figure(lower, 3)} to ${figure(upper, 3)}`;
+  return upper === null ? `at least ${roundedDown(lower)}` : `${roundedDown(lower)} to ${roundedUp(upper)}`;
 }
 
 /** The picture. show(updates, limit, epoch) draws figures, oldest first; onChoose(figures) is called for the one that is chosen. */

@@ -1,23 +1,26 @@
 // One update of a monitor: what it says, which alarms are on, the columns behind them, and the most unusual rows.
 
+import { warningBox } from "./advice.js";
 import * as api from "./api.js";
+import { columnList } from "./columns.js";
 import { alertBox, h } from "./dom.js";
-import { figure, percent } from "./format.js";
+import { figure, percent, unbroken } from "./format.js";
+import { intervalPicture } from "./interval.js";
 import { fetchRows, imageShape } from "./rows.js";
 import { nameOf } from "./sets.js";
 import { betweenText, timeText, updateName } from "./timeline.js";
 import { unusualRows } from "./witness.js";
 
 const SHOWN_ROWS = 12;
-const SHOWN_COLUMNS = 10;
 
 /** Elements about `figures`, the figures of the update in `record`. */
 export function updateView(monitor, record) {
   const { figures } = record;
   const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
   return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
-    h("p", { class: "meaning" }, figures.meaning), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms), numbers(monitor, figures), columnTable(monitor, figures), rowsOf(monitor, record),
-    figures.warnings.length > 0 && h("ul", { class: "warnings" }, figures.warnings.map((warning) => h("li", null, warning)))].filter(Boolean);
+    h("p", { class: "lead distance" }, unbroken(figures.meaning)), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms),
+    intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings), columnsOf(monitor, figures), rowsOf(monitor, record),
+    h("details", null, h("summary", null, "All figures of this update"), numbers(monitor, figures))].filter(Boolean);
 }
 
 const ALARM_WORDS = {
@@ -38,7 +41,7 @@ function numbers({ confidence }, figures) {
   const line = (name, shown, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, shown), h("td", { class: "soft" }, note));
   return h("div", { class: "table-box" }, h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
     line("all updates", betweenText(figures), "the distance, together with every other update of this monitor"),
-    line("this batch", upper === null ? `at least ${figure(lower, 3)}` : `${figure(lower, 3)} to ${figure(upper, 3)}`, `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
+    line("this batch", betweenText({ series_lower_bound: lower, series_upper_bound: upper }), `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
     p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
     line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of its limit" : "its limit"}, over all updates of this epoch`),
@@ -46,14 +49,14 @@ function numbers({ confidence }, figures) {
 }
 
 /** The columns, those that differ most first; a bound above its threshold is bold. */
-function columnTable({ thresholds }, { columns }) {
+function columnsOf({ thresholds }, { columns }) {
   if (columns.length === 0) return null;
-  const isAbove = ({ name, lower_bound: bound }) => bound > (thresholds.columns[name] ?? 0);
-  const shown = columns.slice(0, SHOWN_COLUMNS);
-  return h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Columns of this update" }, h("table", null,
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Column"), ["At least", "Value", "Share", "Threshold"].map((text) => h("th", { scope: "col", class: "number" }, text)))),
-    h("tbody", null, shown.map((column) => h("tr", null, h("th", { scope: "row" }, column.name), h("td", { class: isAbove(column) ? "number striking" : "number" }, figure(column.lower_bound, 3)),
-      [figure(column.value, 3), percent(+column.attribution.toPrecision(2)), figure(thresholds.columns[column.name], 3)].map((text) => h("td", { class: "number" }, text)))))));
+  const mark = ({ name, lower_bound: bound }) => {
+    const threshold = thresholds.columns[name];
+    if (threshold === undefined) return null;
+    return bound > threshold ? [" · ", h("strong", { class: "over" }, `above its threshold of ${figure(threshold, 3)}`)] : ` · threshold ${figure(threshold, 3)}`;
+  };
+  return h("section", { class: "stack", "aria-label": "Columns of this update" }, h("h3", null, "Which columns make the difference"), columnList(columns, { mark }));
 }
 
 /** A button that shows the rows that are least like the reference. */
@@ -67,7 +70,7 @@ function rowsOf(monitor, { batch, figures }) {
       const values = await fetchRows(target, chosen.map(({ row }) => row));
       const entries = chosen.map(({ row, score }, i) => ({ index: row, score, values: values?.[i] }));
       box.replaceChildren(h("h3", null, `Rows of ${nameOf(target)} least like the reference`),
-        values ? unusualRows(entries, "target", { source, target }, imageShape(target.shape, monitor.options.layout)) : h("p", null, `Rows ${entries.map(({ index }) => index).join(", ")}.`));
+        values ? unusualRows(entries, "target", { source, target }, imageShape(target.shape, monitor.options.layout), figures.columns.map(({ name }) => name)) : h("p", null, `Rows ${entries.map(({ index }) => index).join(", ")}.`));
     } catch (error) {
       const isGone = error.status === 404;
       box.replaceChildren(isGone ? h("p", { class: "note" }, "The rows of this batch were deleted; its figures stay.") : alertBox(error, show));

@@ -13,10 +13,10 @@ export const struck = (text, withdrawn) => (withdrawn ? h("s", { class: "struck"
 
 export const withdrawnBadge = () => h("span", { class: "badge withdrawn" }, "withdrawn");
 
-/** Why figures are withdrawn, with a button that submits the same again. submit() resolves to the new address. */
-export function withdrawnNotice({ reason, action }, submit) {
+/** A button that submits an estimate; submit() resolves to its address. */
+export function againButton(words, submit, kind = "primary") {
   const trouble = h("div");
-  const button = submit && h("button", { type: "button", class: "primary", onclick: async () => {
+  const button = h("button", { type: "button", class: kind, onclick: async () => {
     if (button.getAttribute("aria-disabled")) return;
     button.setAttribute("aria-disabled", "true");
     try {
@@ -25,16 +25,21 @@ export function withdrawnNotice({ reason, action }, submit) {
       trouble.replaceChildren(alertBox(error));
       button.removeAttribute("aria-disabled");
     }
-  } }, "Run again");
-  const gone = submit ? null : h("p", { class: "soft" }, "A sample set was deleted: send it again first.");
-  return h("section", { class: "alert withdrawn-notice", role: "note", "aria-label": "Withdrawn" }, h("p", null, h("strong", null, "Withdrawn."), ` ${reason} ${action}`), button, gone, trouble);
+  } }, words);
+  return [button, trouble];
+}
+
+/** Why figures are withdrawn, with a button that submits the same again. */
+export function withdrawnNotice({ reason, action }, submit) {
+  const next = submit ? againButton("Run again", submit) : h("p", { class: "soft" }, "A sample set was deleted: send it again first.");
+  return h("section", { class: "alert withdrawn-notice", role: "note", "aria-label": "Withdrawn" }, h("p", null, h("strong", null, "Withdrawn."), ` ${reason} ${action}`), next);
 }
 
 const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
 
-/** Submits an estimate again: its address. */
-export async function runAgain({ source, target, options, priority, metadata }) {
-  const { id } = await api.createEstimate({ source, target, ...given(options), priority, metadata }, api.newKey());
+/** Submits an estimate again, with other values of the options in `change`: its address. */
+export async function runAgain({ source, target, options, priority, metadata }, change = {}) {
+  const { id } = await api.createEstimate({ source, target, ...given({ ...options, ...change }), priority, metadata }, api.newKey());
   return `#/estimates/${id}`;
 }
 

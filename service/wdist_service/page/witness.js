@@ -1,91 +1,117 @@
-// The witness function: the critic's scores on both sets, and the rows that differ most.
+// The witness of an estimate: the columns that carry the distance, the scores of held-out rows, and the most unusual rows.
 
 import * as api from "./api.js";
+import { columnList, columnName } from "./columns.js";
 import { alertBox, h } from "./dom.js";
-import { figure, whole } from "./format.js";
+import { figure, percent, short, whole } from "./format.js";
 import { histogramPicture } from "./histogram.js";
-import { fetchRows, imageShape, sampleRows, thumbnail } from "./rows.js";
-import { separation, valueText } from "./sets.js";
+import { fetchRows, imageShape, thumbnail } from "./rows.js";
+import { nameOf, valueText } from "./sets.js";
+import { againButton, runAgain } from "./withdrawn.js";
 
 const SHOWN_ROWS = 6;
-const SHOWN_IMAGES = 12;
 const SHOWN_COLUMNS = 7;
-const EVALUATED_ROWS = 10_000; // a larger set is sampled
+const RARE = 0.02; // a level that so few rows of the other set have is marked
 
-/** A card that fills itself once the server has scored the rows. */
-export function witnessView(estimate, source, target) {
-  const body = h("div", { class: "stack wide" }, h("p", { class: "soft" }, "Scoring rows of both sets …"));
-  const fill = () => load(estimate, source, target).then((parts) => body.replaceChildren(...parts), (error) => body.replaceChildren(alertBox(error, fill)));
+/** Cards that fill themselves once the server has sent the witness. isComplete: whether both sets are still there. */
+export function witnessView(estimate, source, target, isComplete) {
+  const box = h("div", { class: "stack wide" }, h("p", { class: "soft" }, "Fetching the columns and rows …"));
+  const fill = () => load(estimate, { source, target }, isComplete).then((parts) => box.replaceChildren(...parts), (error) => box.replaceChildren(alertBox(error, fill)));
   fill();
-  return h("section", { class: "card" }, h("h2", null, "Which rows make the difference"),
-    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Scores of rows one unit apart differ by at most one unit, so the gap between the two means cannot exceed the distance."), body);
+  return box;
 }
 
-async function load(estimate, source, target) {
-  const sets = { source, target };
-  const names = { source: source.name ?? source.id, target: target.name ?? target.id };
-  const scored = {};
-  for (const side of ["source", "target"]) scored[side] = await score(estimate.id, sets[side]);
-  const scores = { source: scored.source.scores, target: scored.target.scores };
-  const parts = [histogramPicture(scores, names), h("p", { class: "small soft" }, coverage(scored, sets), " The bound uses unseen rows only; this picture also shows rows that the critic learned from.")];
-  const extremes = { source: order(scores.source, (one, other) => one - other), target: order(scores.target, (one, other) => other - one) };
-  const image = imageShape(source.shape, estimate.options.layout);
-  for (const side of ["source", "target"]) {
-    const places = extremes[side].slice(0, image ? SHOWN_IMAGES : SHOWN_ROWS);
-    const indices = places.map((place) => scored[side].indices?.[place] ?? place);
-    const values = await fetchRows(sets[side], indices);
-    if (!values) continue;
-    const entries = indices.map((index, i) => ({ index, score: scores[side][places[i]], values: values[i] }));
-    const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
-    const isTied = entries.length > 1 && entries[0].score === entries.at(-1).score;
-    const note = isTied ? h("p", { class: "small soft" }, "Scores are cut off at a limit, and these rows are all beyond it.") : null;
-    parts.push(h("div", { class: "stack" }, title, note ?? "", unusualRows(entries, side, sets, image)));
+async function load(estimate, sets, isComplete) {
+  let witness;
+  try {
+    witness = await api.witness(estimate.id);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return [withoutWitness(estimate, isComplete)];
   }
-  return parts;
+  const names = { source: nameOf(sets.source), target: nameOf(sets.target) };
+  const shape = sets.source.shape ?? sets.target.shape;
+  const image = shape && imageShape(shape, estimate.options.layout);
+  return [!image && columnsCard(witness, estimate.result, names), await rowsCard(witness, estimate.result, sets, names, image)].filter(Boolean);
 }
 
-/** Rows {index, score, values} of one side, as pictures if `image` says how they are images, else as a table. */
-export const unusualRows = (entries, side, sets, image) => (image ? gallery(entries, image, sets) : table(entries, side, sets));
-
-/** {scores, indices}; indices is null if every row was scored. */
-async function score(id, set) {
-  if (set.rows <= EVALUATED_ROWS) return { scores: await api.scores(id, set), indices: null };
-  const sample = set.table ? null : await sampleRows(set); // rows of codes are encoded by the server
-  if (!sample) throw new api.ApiError("These rows cannot be scored here:", `${set.name ?? set.id} is ${set.table ? "a table of several kinds" : "stored in Fortran order"} and has more than ${whole(EVALUATED_ROWS)} rows.`, "Score it with result.critic.evaluate in Python.");
-  return { scores: await api.scores(id, set, sample.file), indices: sample.indices };
+function withoutWitness(estimate, isComplete) {
+  return h("section", { class: "card" }, h("h2", null, "Which columns make the difference"),
+    h("p", { class: "soft" }, "An earlier version made this estimate, and kept neither columns nor rows. A new run shows them."), isComplete && !estimate.result.withdrawn && h("div", null, againButton("Run again for its columns and rows", () => runAgain(estimate), "")));
 }
 
-const order = (scores, compare) => scores.map((_, i) => i).sort((one, other) => compare(scores[one], scores[other]));
-
-function coverage(scored, sets) {
-  const parts = ["source", "target"].map((side) => [scored[side].scores.length, sets[side].rows, side]);
-  const partial = parts.filter(([shown, rows]) => shown < rows);
-  return partial.length ? `${partial.map(([shown, rows, side]) => `${whole(shown)} of ${whole(rows)} ${side} rows, from all over the file`).join("; ")}.` : "All rows of both sets.";
+function columnsCard({ columns }, { confidence, split }, names) {
+  if (columns.length === 0) return null;
+  const hold = columns[0].lower_bound === null ? "" : ` The bounds are on the distance of a column alone, and hold for all columns together, with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence.`;
+  return h("section", { class: "card" }, h("h2", null, "Which columns make the difference"),
+    h("p", { class: "soft small" }, `Those that carry most of it come first.${hold}`), columnList(columns, { names }));
 }
+
+async function rowsCard({ unusual, histogram, means, columns }, result, sets, names, image) {
+  const lists = [];
+  for (const side of ["source", "target"]) {
+    const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
+    lists.push(h("div", { class: "stack" }, title, await rowsOf(image ? unusual[side] : unusual[side].slice(0, SHOWN_ROWS), side, sets, image, columns.map(({ name }) => name))));
+  }
+  return h("section", { class: "card" }, h("h2", null, "Which rows make the difference"),
+    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Rows one unit apart have scores at most one unit apart, so the gap between the means is no more than the distance, chance apart. All these rows are held out."),
+    histogramPicture(histogram, means, names), clipped(result, means),
+    h("p", { class: "soft small" }, "Scores have no zero of their own: a target row may be below 0 and still above most source rows."),
+    h("div", { class: "stack wide" }, lists));
+}
+
+/** Why the means are further apart than the value; null if they are not. */
+function clipped({ value }, means) {
+  if (!means) return null;
+  const apart = means.target - means.source;
+  if (short(apart) === short(value)) return null;
+  return h("p", { class: "soft small" }, `The value is ${short(value)} and not ${short(apart)}, because rare scores are clipped for the bound.`);
+}
+
+/** Unusual rows with their values, or only their numbers where the set was deleted or its rows cannot be fetched one by one. */
+async function rowsOf(unusual, side, sets, image, ranking) {
+  const values = sets[side].deleted ? null : await fetchRows(sets[side], unusual.map(({ row }) => row));
+  const entries = unusual.map(({ row, score }, i) => ({ index: row, score, values: values?.[i] }));
+  if (values) return unusualRows(entries, side, sets, image, ranking);
+  return h("p", null, entries.map(({ index, score }) => `row ${whole(index)} (${figure(score, 3)})`).join(", "), ".");
+}
+
+/** Rows {index, score, values} of one side, as images or as a table; `ranking` has names of columns to show first. */
+export const unusualRows = (entries, side, sets, image, ranking = []) => (image ? gallery(entries, image, sets) : table(entries, side, sets, ranking));
 
 function gallery(entries, image, { source, target }) {
-  const range = [Math.min(source.statistics.min, target.statistics.min), Math.max(source.statistics.max, target.statistics.max)];
+  const range = [source, target].filter(({ deleted }) => !deleted).map(({ statistics: { min, max } }) => [min, max]);
+  const ends = [Math.min(...range.map(([low]) => low)), Math.max(...range.map(([, high]) => high))];
   return h("ul", { class: "gallery" }, entries.map(({ index, score, values }) =>
-    h("li", null, thumbnail(values, image, range, `Image ${index}, score ${figure(score, 3)}`), h("span", { class: "small soft" }, `${figure(score, 3)}`))));
+    h("li", null, thumbnail(values, image, ends, `Image ${index}, score ${figure(score, 3)}`), h("span", { class: "small soft" }, `row ${whole(index)}`, h("span", { class: "block" }, figure(score, 3))))));
 }
 
-/** A table of rows. Columns that differ most come first, and values far from the other set are highlighted. */
-function table(entries, side, sets) {
+/** A table of rows. The first columns of `ranking` are shown, and values that are unusual in the other set are marked. */
+function table(entries, side, sets, ranking) {
   const other = sets[side === "source" ? "target" : "source"];
-  const own = sets[side].statistics.columns;
-  const far = other.statistics.columns;
   const width = entries[0].values.length;
-  const differs = (i) => (own && far ? separation(own[i], far[i], [sets[side].rows, other.rows]) : 0);
-  const shown = Array.from({ length: width }, (_, i) => i).sort((one, two) => differs(two) - differs(one) || one - two).slice(0, SHOWN_COLUMNS).sort((one, two) => one - two);
-  const name = (i) => sets[side].columns?.[i] ?? other.columns?.[i] ?? `column ${i}`;
   const described = sets[side].table?.columns;
+  const name = (i) => described?.[i].name ?? sets[side].columns?.[i] ?? other.columns?.[i] ?? String(i);
+  const heads = Array.from({ length: width }, (_, i) => name(i));
+  const places = (other.table?.columns ?? other.columns ?? heads).map((each, i) => [each?.name ?? each, i]);
+  const far = new Map(places.map(([each, i]) => [each, other.statistics?.columns?.[i]]));
+  const place = (i) => (ranking.indexOf(heads[i]) + ranking.length + 1) % (ranking.length + 1); // those without a rank come last
+  const shown = heads.map((_, i) => i).sort((one, two) => place(one) - place(two) || one - two).slice(0, SHOWN_COLUMNS);
   const cell = (value, i) => {
-    const deviations = far && Number.isFinite(far[i].mean) && Number.isFinite(value) ? Math.abs(value - far[i].mean) / (far[i].std || 1) : 0;
-    return h("td", { class: deviations > 2 ? "number striking" : "number", title: deviations ? `${deviations.toFixed(1)} standard deviations from the mean of the other set` : null }, valueText(value, described?.[i]));
+    const text = valueText(value, described?.[i]);
+    const why = unusual(value, text, far.get(heads[i]), other.rows);
+    return h("td", { class: why ? "number striking" : "number", title: why }, text);
   };
   return h("div", { class: "stack" },
-    h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, name(i))))),
+    h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", { class: "rows" },
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, columnName(heads[i]))))),
       h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
-    h("p", { class: "small soft" }, shown.length < width ? `The ${shown.length} of ${whole(width)} columns that differ most. ` : "", far ? "Bold: more than two standard deviations from the other set’s mean." : ""));
+    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", `Row numbers are those of ${nameOf(sets[side])}, from 0.`, other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
+}
+
+/** Why a value is unusual in the other set, whose figures of the column are `far`; null if it is not. */
+function unusual(value, text, far, rows) {
+  if (far?.levels) return (far.levels[text] ?? 0) < RARE * rows && Object.keys(far.levels).length === (far.distinct ?? 0) ? `${whole(far.levels[text] ?? 0)} rows of the other set have it` : null;
+  const deviations = Number.isFinite(far?.mean) ? Math.abs(value - far.mean) / (far.std || 1) : 0;
+  return deviations > 2 ? `${deviations.toFixed(1)} standard deviations from the mean of the other set` : null;
 }
