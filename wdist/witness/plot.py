@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wdist.definitions.figures import short
+from wdist.definitions.installing import pip_install
 from wdist.definitions.results.numbers import rounded_down
 from wdist.errors import WdistError
 
@@ -49,7 +50,7 @@ def picture(size: tuple[float, float]) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise WdistError("plot() needs matplotlib: pip install matplotlib") from error
+        raise WdistError(f"plot() needs matplotlib: {pip_install('matplotlib')}") from error
 
     class Picture(Figure):
         """A figure without pyplot: scripts need no display, and notebooks show it through `_repr_png_`."""
