@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 import wdist
 
 sys.path.insert(0, str(Path(__file__).parent))
-import generate_reference as reference  # noqa: E402
+import generate_reference as reference
 
 project = "wdist"
 author = "The wdist authors"

@@ -102,7 +102,9 @@ def toctree(chapters: list[str], caption: str = "") -> str:
     return "\n".join(["", "```{toctree}", *options, "", *chapters, "```", ""])
 
 
-def commands(prog: str = "wdist", app: App = wdist_command, tokens: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+def commands(
+    prog: str = "wdist", app: App = wdist_command, tokens: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, str]]:
     """(command, its first line, its help) of `wdist` and everything below it."""
     console = Console(file=io.StringIO(), width=100, color_system=None)
     wdist_command.help_print(list(tokens), console=console)

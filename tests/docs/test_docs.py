@@ -27,15 +27,21 @@ from urllib.parse import unquote
 
 import pytest
 from fastapi.routing import APIRoute
+from names import programs
+from names.source import documented_imports
 from server_process import ServerProcess
 
+import wdist
+import wdist_client
 import wdist_service
 from wdist_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "clients/python/README.md"]
-PAGES += [ROOT / "examples/diamonds/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WRITTEN = {ROOT / "docs/README.md", ROOT / "docs/api.md"}  # the index itself, and what building the site writes
+# What building the site writes is no page of the source.
+BUILT = ROOT / "docs/api.md", ROOT / "docs/reference/objects", ROOT / "docs/reference/commands"
+PAGES += [ROOT / "examples/diamonds/README.md"]
+PAGES += [p for p in sorted((ROOT / "docs").rglob("*.md")) if not any(p.is_relative_to(built) for built in BUILT)]
 NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
 # Data that a notebook reads and that is not in the repository: the variable that names its file, and where it may lie.
 DATA = {"monitor": ("WDIST_ELECTRICITY", "shared/data/pairs/electricity.npz")}
@@ -92,7 +98,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
 
 
-def wdist() -> str:
+def wdist_command() -> str:
     return str(Path(sys.executable).with_name("wdist"))
 
 
@@ -109,6 +115,7 @@ def test_code_and_commands_of_a_page_run(page: Path, server: str, tmp_path: Path
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "WDIST_BASE_URL": server, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
     environment["WDIST_SERVER_DATA"] = str(tmp_path / "data")
+    environment["PYTHONPATH"] = str(Path(__file__).parent)  # readme_files.py
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     script = tmp_path / "page.py"
     script.write_text(ADDRESS.sub(server, program(page)))
@@ -174,7 +181,9 @@ ENDLESS_COMMANDS = {c for page in PAGES for c in commands(page) if words(c)[0] =
 
 @pytest.mark.parametrize("command", sorted(ENDLESS_COMMANDS))
 def test_options_of_a_server_command_exist(command: str) -> None:
-    shown = subprocess.run([wdist(), words(command)[1], "--help"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [wdist_command(), words(command)[1], "--help"], capture_output=True, text=True, check=True
+    ).stdout
     for option in (word.split("=")[0] for word in words(command) if word.startswith("--")):
         assert option in shown, f"{option} is not an option"
 
@@ -223,8 +232,19 @@ def build_site(place: Path, *options: str) -> None:
         assert (place / page).exists()
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+def test_the_site_builds_without_a_warning_and_has_a_page_for_each_public_name(tmp_path: Path) -> None:
     build_site(tmp_path, "-D", "nb_execution_mode=off")  # another test runs the notebooks
+    offered = {f"{package.__name__}.{name}" for package in (wdist, wdist_client) for name in package.__all__}
+    imported = {item.replace(":", ".") for item in documented_imports() if ":" in item}
+    submodules = {item for item in imported if hasattr(import_module(item.rpartition(".")[0]), "__path__")}
+    pages = {page.stem: page.read_text() for page in (tmp_path / "reference/objects").glob("*.html")}
+    missing = [item for item in offered | imported - submodules if not any(item == shown for shown in pages)]
+    assert not missing, f"add to docs/reference/library.md or client.md: {', '.join(sorted(missing))}"
+    empty = [item for item, html in pages.items() if f'id="{item}"' not in html]
+    assert not empty, f"no description: {', '.join(empty)}"
+    commands = {item for item in programs.commands() if not re.search(r" (-|\()", item)}
+    shown = {page.stem for page in (tmp_path / "reference/commands").glob("*.html")}
+    assert shown == {item.replace(" ", "-") for item in commands}
 
 
 @pytest.mark.slow
@@ -264,6 +284,6 @@ def test_every_endpoint_is_documented() -> None:
 def test_every_page_is_listed_in_an_index() -> None:
     indexes = [p for p in PAGES if p.name == "README.md"]
     listed = {(i.parent / t).resolve() for i in indexes for t in re.findall(r"\]\(([^)#\s]+)", i.read_text())}
-    pages = [*(ROOT / "docs").rglob("*.md"), *NOTEBOOKS]
-    missing = [name(p) for p in pages if p not in listed | WRITTEN]
+    pages = [p for p in PAGES if p.is_relative_to(ROOT / "docs")] + NOTEBOOKS
+    missing = [name(p) for p in pages if p not in listed | {ROOT / "docs/README.md"}]
     assert not missing
