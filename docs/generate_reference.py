@@ -106,10 +106,9 @@ def commands(
     prog: str = "wdist", app: App = wdist_command, tokens: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, str, str]]:
     """(command, its first line, its help) of `wdist` and everything below it."""
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    wdist_command.help_print(list(tokens), console=console)
-    assert isinstance(console.file, io.StringIO)
-    text = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip()
+    shown = io.StringIO()
+    wdist_command.help_print(list(tokens), console=Console(file=shown, width=100, color_system=None))
+    text = "\n".join(line.rstrip() for line in shown.getvalue().splitlines()).strip()
     summary = " ".join(text.split("\n\n")[1].split()).replace("|", "\\|")
     yield prog, summary, text
     for name, below in app.resolved_commands().items():

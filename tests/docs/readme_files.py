@@ -1,4 +1,4 @@
-"""The files that the README's reader has: two months of sales, shops, weeks, models and folders of images, all small."""
+"""The files that the README's reader has: months of sales, shops, weeks, models and folders of images, all small."""
 
 from __future__ import annotations
 
