@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from wdist.training.selection import Candidate
 
 SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for comparison
-POWER = 0.8  # of the estimate that `rows_needed` is for
+# `rows_needed` is for four of five estimates. It is planned for a little more, because it is asked for only where the
+# bound came out as 0: simulated for normal scores of a fixed critic, plans of .8 had .75, those of .85 have .81.
+POWER = 0.85
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
 
@@ -127,12 +129,12 @@ def certify(
         method_version=METHOD_VERSION,
         groups=None if pair.groups is None else {"source": len(units.fx), "target": len(units.fy)},
     )
-    if lower_bound == 0 and p_value is not None and p_value <= options.alpha:
-        result.rows_needed = _rows_needed(pair, result, options)
     result._certificate = Later(lambda: _certificate(pair, result, held_out, upper, options))
     result._unclipped = Later(lambda: _units_of_chance(pair, *pair.test_scores(chosen.critic)))
     result._rows = Later(lambda: (pair.source, pair.target))
     result._witness = Later(lambda: _witness(pair, chosen.critic, options, result.units))
+    if lower_bound == 0 and p_value is not None and p_value <= options.alpha:
+        result.rows_needed = _rows_needed(pair, result, options)
     return result
 
 
@@ -147,7 +149,8 @@ def _rows_needed(pair: SamplePair, result: Result, options: Options) -> Draws | 
     ratio = 1.0 if pilot.is_linked else counts[1] / counts[0]
     design = Design(options.alpha, ratio, tested)
     _, about, _ = design.to_detect_again(pilot, POWER, options.alpha)
-    return None if about is None else {"source": about, "target": design.target(about)}
+    # What is here already was not enough; a plan that asks for no more, after an unlikely sample, would help nobody.
+    return None if about is None or about <= counts[0] else {"source": about, "target": design.target(about)}
 
 
 def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> Units:

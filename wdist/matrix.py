@@ -28,8 +28,10 @@ from wdist.inference.pair_matrix import (
     cells,
     claim,
     common_kind,
+    kinds,
     pair_matrix,
     places,
+    whole_answer,
 )
 from wdist.options import Options, options_and_reading, takes_options
 from wdist.result import Result
@@ -90,17 +92,38 @@ class Matrix:
 
     def __str__(self) -> str:
         several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"
-        each = self.lower_bound, self.upper_bound
-        parts = [(f"{self._claim(self.upper_bound, 'each pair by itself')} ({self.units})", cells(*each))]
+        each = self._cells(self.lower_bound, self.upper_bound, self.p_value)
+        parts = [(self._answer(), [])]
+        parts.append((f"{self._claim(self.upper_bound, 'each pair by itself')} ({self.units})", each))
         if several:
-            together = self.simultaneous_lower_bound, self.simultaneous_upper_bound
-            parts.append((self._claim(self.simultaneous_upper_bound, pairs), cells(*together)))
+            title = self._claim(self.simultaneous_upper_bound, pairs)
+            parts.append((title, self._cells(*self._together, self.adjusted_p_value)))
         if self.results[0].p_value is not None:
             holm = f", adjusted so that {pairs} may be judged by it (Holm)" if several else ""
             title = f"p-value: how often equal populations would show this much{holm}"
-            parts.append((title, cells(self.adjusted_p_value, np.full_like(self.adjusted_p_value, np.nan))))
+            parts.append((title, [[f"{number:.4g}" for number in row] for row in self.adjusted_p_value.tolist()]))
         lines = "\n\n".join("\n".join([title, *self._table(cells)]) for title, cells in parts).splitlines()
         return "\n".join([*lines, *self._warning_lines()])
+
+    @property
+    def _together(self) -> tuple[Values, Values]:
+        return self.simultaneous_lower_bound, self.simultaneous_upper_bound
+
+    def _cells(self, lower: Values, upper: Values, p_value: Values) -> list[list[str]]:
+        return cells(lower, upper, kinds(lower, upper, p_value, self.confidence, self.split))
+
+    def _answer(self) -> str:
+        """Which pairs differ, in a sentence: of a single pair its verdict."""
+        if len(self.results) == 1:
+            return self.results[0].verdict.headline
+        said = kinds(*self._together, self.adjusted_p_value, self.confidence, self.split)
+        where = places(len(self.columns) + (len(self.rows) == 1), reference=len(self.rows) == 1)
+        return whole_answer([said[i][j] for i, j in where], self._sure)
+
+    @property
+    def _sure(self) -> str:
+        about = "approximately " if self.split == "blocks" else ""
+        return f"{about}{percent(self.confidence)}"
 
     def _warning_lines(self) -> list[str]:
         """Each warning once, with the first pair that has it: those of other pairs differ in their figures only."""
@@ -115,11 +138,12 @@ class Matrix:
 
     def _claim(self, upper: Values, who: str) -> str:
         """What the cells of a table of bounds say."""
-        about = "approximately " if self.split == "blocks" else ""
-        return claim(upper, self.upper_kind, who, f"{about}{percent(self.confidence)}")
+        return claim(upper, self.upper_kind, who, self._sure)
 
     def _table(self, cells: list[list[str]]) -> list[str]:
         """A set is not compared with itself, so its cell is "-"; 0 would mean a pair that shows no difference."""
+        if not cells:
+            return []
         width = max(10, *map(len, [*self.rows, *self.columns, *(text for row in cells for text in row)]))
         lines = [" " * width + "".join(f"  {name:>{width}}" for name in self.columns)]
         for i, (name, row) in enumerate(zip(self.rows, cells, strict=True)):

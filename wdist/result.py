@@ -192,11 +192,10 @@ class Result(Figures):
 
     def __str__(self) -> str:
         lines = [] if self.names == ("source", "target") else [f"{self.names[0]} (source), {self.names[1]} (target)"]
-        lines += [self.meaning, ""]
+        lines += [*self._sentences(), ""]
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in summary_lines(self.to_dict())]
         trained = f"{self.steps} steps" if self.steps else "closed form"
         lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]
-        lines += [f"  no upper bound: {self.no_upper_bound}"] if self.no_upper_bound is not None else []
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -206,10 +205,15 @@ class Result(Figures):
             f"<td style='text-align:left'>{html.escape(meaning)}</td></tr>"
             for name, figure, meaning in summary_lines(self.to_dict())
         )
-        told = [] if self.no_upper_bound is None else [f"No upper bound: {self.no_upper_bound}"]
-        told += [f"Warning: {warning}" for warning in self.warnings]
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in told)
-        return f"<p>{html.escape(self.meaning)}</p><table>{rows}</table>{notes}"
+        headline, *others = (html.escape(sentence) for sentence in self._sentences())
+        said = "".join(f"<p>{sentence}</p>" for sentence in others)
+        notes = "".join(f"<p>{html.escape(f'Warning: {warning}')}</p>" for warning in self.warnings)
+        return f"<p><strong>{headline}</strong></p>{said}<table>{rows}</table>{notes}"
+
+    def _sentences(self) -> list[str]:
+        """The verdict, part by part: the answer, the distance, its size, and what else to know."""
+        said = self.verdict
+        return [part for part in (said.headline, said.distance, said.size, said.caveat) if part is not None]
 
 
 Result.__doc__ = (Result.__doc__ or "").replace("{figures}", entries(Result).strip())

@@ -15,9 +15,10 @@ from typing import Any, TextIO
 ROOT = Path(__file__).resolve().parents[2]
 DECIDES = (
     *("wdist/inference", "wdist/data", "wdist/transport", "wdist/rounding.py", "wdist/streams.py", "wdist/certify.py"),
+    "wdist/definitions/results/verdict.py",
     *(
         f"benchmarks/calibration/{name}.py"
-        for name in ("cell", "statements", "rows", "groups", "together", "upper", "whole")
+        for name in ("cell", "statements", "rows", "groups", "answers", "together", "upper", "whole")
     ),
 )
 

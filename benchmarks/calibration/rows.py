@@ -81,19 +81,19 @@ class Kind:
     within: tuple[float, float] | None = None
 
 
-def _student(generator: np.random.Generator, n: int) -> Values:
+def student(generator: np.random.Generator, n: int) -> Values:
     return generator.standard_t(2.5, n)
 
 
-def _pareto(generator: np.random.Generator, n: int) -> Values:
+def pareto(generator: np.random.Generator, n: int) -> Values:
     return generator.pareto(1.5, n)  # from 0 on; its mean is 2
 
 
-def _lognormal(generator: np.random.Generator, n: int) -> Values:
+def lognormal(generator: np.random.Generator, n: int) -> Values:
     return generator.lognormal(0.0, 1.0, n)
 
 
-def _normal(generator: np.random.Generator, n: int) -> Values:
+def normal(generator: np.random.Generator, n: int) -> Values:
     return generator.standard_normal(n)
 
 
@@ -101,7 +101,7 @@ def _even(generator: np.random.Generator, n: int) -> Values:
     return generator.random(n)
 
 
-def _points(chance: float, far: float) -> Draw:
+def points(chance: float, far: float) -> Draw:
     return lambda generator, n: np.where(generator.random(n) < chance, far, 0.0)
 
 
@@ -114,28 +114,28 @@ def _changed(draw: Draw, shift: float = 0.0, factor: float = 1.0) -> Draw:
 
 
 KINDS = (
-    Kind("normal, equal", _normal, _normal, 0.0),
-    Kind("normal, shift 0.5", _normal, _changed(_normal, shift=0.5), 0.5),
-    Kind("normal, equal, 50 test rows a side", _normal, _normal, 0.0, (100, 100)),
-    Kind("normal, equal, 100 rows against 2,000", _normal, _normal, 0.0, (100, 2_000)),
-    Kind("normal, shift 0.5, 2,000 rows against 100", _normal, _changed(_normal, shift=0.5), 0.5, (2_000, 100)),
+    Kind("normal, equal", normal, normal, 0.0),
+    Kind("normal, shift 0.5", normal, _changed(normal, shift=0.5), 0.5),
+    Kind("normal, equal, 50 test rows a side", normal, normal, 0.0, (100, 100)),
+    Kind("normal, equal, 100 rows against 2,000", normal, normal, 0.0, (100, 2_000)),
+    Kind("normal, shift 0.5, 2,000 rows against 100", normal, _changed(normal, shift=0.5), 0.5, (2_000, 100)),
     Kind("even interval, shift 0.3", _even, _changed(_even, shift=0.3), 0.3, within=(0.0, 1.3)),
-    Kind("Student t, 2.5 degrees, equal", _student, _student, 0.0),
-    Kind("Student t, 2.5 degrees, shift 0.5", _student, _changed(_student, shift=0.5), 0.5),
-    Kind("Pareto 1.5, equal", _pareto, _pareto, 0.0),
-    Kind("Pareto 1.5, stretched by 1.5", _pareto, _changed(_pareto, factor=1.5), 1.0),
-    Kind("lognormal, equal", _lognormal, _lognormal, 0.0),
-    Kind("lognormal, stretched by 1.5", _lognormal, _changed(_lognormal, factor=1.5), 0.5 * float(np.exp(0.5))),
+    Kind("Student t, 2.5 degrees, equal", student, student, 0.0),
+    Kind("Student t, 2.5 degrees, shift 0.5", student, _changed(student, shift=0.5), 0.5),
+    Kind("Pareto 1.5, equal", pareto, pareto, 0.0),
+    Kind("Pareto 1.5, stretched by 1.5", pareto, _changed(pareto, factor=1.5), 1.0),
+    Kind("lognormal, equal", lognormal, lognormal, 0.0),
+    Kind("lognormal, stretched by 1.5", lognormal, _changed(lognormal, factor=1.5), 0.5 * float(np.exp(0.5))),
     Kind("atoms: Poisson 0.5, equal", _poisson(0.5), _poisson(0.5), 0.0),
     Kind("atoms: Poisson 0.5 against 0.8", _poisson(0.5), _poisson(0.8), 0.3),
-    Kind("two points, even, equal", _points(0.5, 1.0), _points(0.5, 1.0), 0.0, within=(0.0, 1.0)),
-    Kind("two points, 0.3 against 0.5", _points(0.3, 1.0), _points(0.5, 1.0), 0.2, within=(0.0, 1.0)),
-    Kind("0 or 10, ten in 1 %, equal", _points(0.01, 10.0), _points(0.01, 10.0), 0.0, (600, 600), (0.0, 10.0)),
+    Kind("two points, even, equal", points(0.5, 1.0), points(0.5, 1.0), 0.0, within=(0.0, 1.0)),
+    Kind("two points, 0.3 against 0.5", points(0.3, 1.0), points(0.5, 1.0), 0.2, within=(0.0, 1.0)),
+    Kind("0 or 10, ten in 1 %, equal", points(0.01, 10.0), points(0.01, 10.0), 0.0, (600, 600), (0.0, 10.0)),
     Kind(
         "0 or 10, ten in 1 %, equal, 100 rows against 2,000",
-        *(_points(0.01, 10.0), _points(0.01, 10.0), 0.0, (100, 2_000), (0.0, 10.0)),
+        *(points(0.01, 10.0), points(0.01, 10.0), 0.0, (100, 2_000), (0.0, 10.0)),
     ),
-    Kind("0 or 10, ten in 1 % against 3 %", _points(0.01, 10.0), _points(0.03, 10.0), 0.2, (600, 600), (0.0, 10.0)),
+    Kind("0 or 10, ten in 1 % against 3 %", points(0.01, 10.0), points(0.03, 10.0), 0.2, (600, 600), (0.0, 10.0)),
 )
 
 
@@ -242,11 +242,11 @@ def p_values() -> Iterator[Cell]:
         return case_of(opened(x, y, number), within=(-8.0, 8.0))
 
     def of_few(generator: np.random.Generator, number: int) -> Case:
-        pair = opened(_lognormal(generator, 100), _lognormal(generator, 300), number)
+        pair = opened(lognormal(generator, 100), lognormal(generator, 300), number)
         return case_of(pair, within=(0.0, 1e3))
 
     def of_many(generator: np.random.Generator, number: int) -> Case:
-        return simulated(_lognormal(generator, 100), _lognormal(generator, 10_000), 0.0, 1e6)
+        return simulated(lognormal(generator, 100), lognormal(generator, 10_000), 0.0, 1e6)
 
     yield cell("p: rows of sorted files", of_files, 2_500)
     yield cell("p: lognormal rows, 100 against 300", of_few, 2_500)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from benchmarks.calibration import controls, groups, rows, tables, together, upper, whole
+from benchmarks.calibration import answers, controls, groups, rows, tables, together, upper, whole
 from benchmarks.calibration.cell import Cell, several
 from benchmarks.calibration.results import Results
 
@@ -25,6 +25,7 @@ TOPICS: Mapping[str, tuple[Callable[[], Iterator[Cell]], ...]] = {
     "Large offsets": (rows.offsets,),
     "Groups": (groups.cells,),
     "p-values of rows": (rows.p_values,),
+    "They differ": (answers.cells,),
     "Columns": (together.columns,),
     "Several pairs at once": (together.pairs_of_sets,),
     "Upper ends": (upper.cells,),

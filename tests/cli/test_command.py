@@ -17,6 +17,7 @@ from PIL import Image
 from wdist import Result, SampleError, estimate_w1
 from wdist.cli.main import main
 from wdist.definitions.reading import Reading
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.options import Options
 from wdist.verify import main as verifier
 
@@ -231,36 +232,38 @@ def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*three, "--simultaneous"]) == 0
     shown = capsys.readouterr().out.splitlines()
     ends = "each end with 95 % confidence, upper ends approximate"
-    assert shown[0].startswith(f"W1 lies between, each pair by itself, {ends} (Euclidean distance")
-    assert shown[6] == f"W1 lies between, all 3 pairs together, {ends}"
-    assert shown[2].split() == ["x.npy", "-", *interval(matrix, 0, 1), *interval(matrix, 0, 2)]
-    assert shown[8].split() == [
+    assert shown[0].startswith("2 of 3 pairs differ, all judged together with 95 % confidence; 1 ")
+    assert shown[2].startswith(f"W1 lies between, each pair by itself, {ends} (Euclidean distance")
+    assert shown[8] == f"W1 lies between, all 3 pairs together, {ends}"
+    assert shown[4].split() == ["x.npy", "-", *interval(matrix, 0, 1), *interval(matrix, 0, 2)]
+    assert shown[10].split() == [
         "x.npy",
         "-",
         *interval(matrix, 0, 1, "simultaneous_"),
         *interval(matrix, 0, 2, "simultaneous_"),
     ]
-    assert shown[12].startswith("p-value: how often equal populations would show this much, adjusted so that all 3")
-    assert [shown[k].split()[k - 13] for k in (14, 15, 16)] == ["-"] * 3
-    assert float(shown[14].split()[2]) == pytest.approx(matrix["adjusted_p_value"][0][1], rel=1e-3)
+    assert shown[14].startswith("p-value: how often equal populations would show this much, adjusted so that all 3")
+    assert [shown[k].split()[k - 15] for k in (16, 17, 18)] == ["-"] * 3
+    assert float(shown[16].split()[2]) == pytest.approx(matrix["adjusted_p_value"][0][1], rel=1e-3)
     assert 0 < matrix["p_value"][0][1] < matrix["adjusted_p_value"][0][1] < 0.05 < matrix["adjusted_p_value"][1][2]
-    told = [line for line in shown[17:] if "mean difference" not in line]
+    told = [line for line in shown[19:] if "mean difference" not in line]
     assert told[0].startswith("warning: y.npy (source) and again.npy (target): ")
     assert main(["matrix", "x.npy", "y.npy", *QUICK, "--upper", "none"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
+    assert shown[0].startswith("They differ (p")
+    assert shown[2].startswith("W1 is at least, each pair by itself with 95 % confidence (Euclidean distance")
     assert not any("upper" in line or "between" in line for line in shown)
     assert main(["matrix", "x.npy", "y.npy", *QUICK, "--reference"]) == 0
     alone = capsys.readouterr().out.splitlines()
-    assert sum(not line.startswith("warning") for line in alone) == 7
-    assert alone[4] == "p-value: how often equal populations would show this much"
+    assert sum(not line.startswith("warning") for line in alone) == 9
+    assert alone[6] == "p-value: how often equal populations would show this much"
     assert main(["matrix", "x.npy"]) == 2
 
 
 def interval(matrix: dict[str, Any], i: int, j: int, which: str = "") -> list[str]:
     """Both ends of a cell, as they are printed."""
     lower, upper = (matrix[f"{which}{end}_bound"][i][j] for end in ("lower", "upper"))
-    return [f"{lower:.4g}", "..", f"{upper:.4g}"]
+    return [rounded_down(lower), "..", rounded_up(upper)]
 
 
 def test_which_file_is_closest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,10 +301,10 @@ def test_a_matrix_with_a_diameter_has_upper_bounds(capsys: pytest.CaptureFixture
     assert matrix["lower_bound"][0][1] == alone["lower_bound"]
     assert main(["matrix", *sets]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(
+    assert shown[2].startswith(
         "W1 lies between, each pair by itself, each end with 95 % confidence (Euclidean distance"
     )
-    assert shown[2].split()[:5] == ["x.npy", "-", *interval(matrix, 0, 1)]
+    assert shown[4].split()[:5] == ["x.npy", "-", *interval(matrix, 0, 1)]
 
 
 def test_a_matrix_says_which_files_are_at_fault(capsys: pytest.CaptureFixture[str], files: Path) -> None:

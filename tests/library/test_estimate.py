@@ -11,6 +11,7 @@ import torch
 from wdist import OptionError, Result, SampleError, estimate_w1, load_critic
 from wdist.data.known_truth import funnel_pair
 from wdist.definitions.figures import METHOD_VERSION
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.errors import Stopped
 from wdist.training.progress import Progress
 
@@ -76,7 +77,7 @@ def test_result_has_exactly_the_shared_names(shifted: Result) -> None:
     assert document["method_version"] == METHOD_VERSION
     assert float(shifted) == shifted.lower_bound
     for text in (str(shifted), shifted._repr_html_(), document["meaning"]):
-        assert f"{shifted.lower_bound:.4g}" in text
+        assert f"between {rounded_down(shifted.lower_bound)} (95 %) and " in text
 
 
 def test_product_of_norms_is_one(shifted: Result) -> None:
@@ -94,7 +95,9 @@ def test_equal_distributions_give_no_evidence() -> None:
     assert result.p_value is not None
     assert result.p_value > 0.01
     assert abs(result.value) < 4 * np.sqrt(2 / 600)
-    assert "does not show" in result.meaning
+    assert result.meaning.startswith("No evidence of a difference (p = ")
+    assert result.upper_bound is not None
+    assert f"If there is one, the distance is at most {rounded_up(result.upper_bound)} (95 %" in result.meaning
 
 
 def test_funnels_from_below() -> None:

@@ -12,7 +12,17 @@ import pytest
 from wdist import OptionError, SampleError, estimate_w1, matrix_w1
 from wdist.data.pair import Shared
 from wdist.estimate import Estimation
-from wdist.inference.pair_matrix import FIGURES, cells, claim, common_kind, common_units, pair_matrix, places
+from wdist.inference.pair_matrix import (
+    FIGURES,
+    cells,
+    claim,
+    common_kind,
+    common_units,
+    kinds,
+    pair_matrix,
+    places,
+    whole_answer,
+)
 from wdist.inference.simultaneous import adjusted_p_values
 from wdist.matrix import Matrix
 from wdist.options import Options
@@ -238,6 +248,7 @@ def test_a_matrix_has_the_figures_of_its_pairs() -> None:
     shown = str(matrix)
     for words in ("W1 lies between, each pair by itself, each end with 95 %", "all 3 pairs together", " .. ", "(Holm)"):
         assert words in shown
+    assert shown.startswith("All of the 3 pairs differ, all judged together with 95 % confidence.\n")
     plain = matrix.to_dict()
     assert (plain["pairs"], plain["value"][0][1]) == (3, alone[0].value)
 
@@ -264,7 +275,7 @@ def test_a_matrix_names_the_set_at_fault() -> None:
 
 
 def figures(lower: float, upper: float | None, **more: Any) -> dict[str, Any]:
-    return {"value": lower, "lower_bound": lower, "upper_bound": upper, "p_value": 0.5, **more}
+    return {"value": lower, "lower_bound": lower, "upper_bound": upper, "p_value": 0.001, **more}
 
 
 def test_upper_ends_stand_beside_lower_ends() -> None:
@@ -277,18 +288,40 @@ def test_upper_ends_stand_beside_lower_ends() -> None:
     found = pair_matrix(3, enumerate(results), reference=False)
     assert found["simultaneous_upper_bound"][0, 1] == found["simultaneous_upper_bound"][1, 0] == 2.5
     assert np.isnan(found["simultaneous_upper_bound"][0, 2])
-    assert cells(found["lower_bound"], found["upper_bound"])[0][1:] == ["0.5 .. 1.5", ">= 0.6"]
-    assert cells(found["lower_bound"], found["upper_bound"])[1][2] == "-"
+    ends = found["lower_bound"], found["upper_bound"]
+    said = kinds(*ends, found["p_value"], 0.95, "random")
+    assert cells(*ends, said)[0][1:] == ["0.500 .. 1.50", ">= 0.600"]
+    assert cells(*ends, said)[1][2] == "-"
     known = [each for each in results if each is not None]
     assert common_kind(known) == "finite-sample"
     assert common_kind([*known, figures(1.0, 2.0, upper_kind="approximate")]) == "approximate"
     assert "approximate" in claim(found["upper_bound"], "approximate", "each pair", "95 %")
     nothing = np.array([[0.0, np.nan], [np.nan, 0.0]])  # a set against itself has no bound to show
     assert claim(nothing, None, "each pair", "95 %") == "W1 is at least, each pair with 95 % confidence"
-    assert cells(nothing, nothing)[0] == ["0", "-"]
     assert common_units(known) == "u"
     assert common_units([*known, figures(1.0, 2.0, units="u", scale={"divisor": [2.0]})]) is None
     assert common_units([]) is None
+
+
+def test_cells_and_the_answer_say_the_same_in_words() -> None:
+    results = [
+        figures(0.5, 1.5), figures(0.0, 0.1234, p_value=0.4), figures(0.0, 0.3),
+        figures(0.01, 0.2, p_value=0.2), figures(0.7, 0.4), None,
+    ]  # fmt: skip
+    found = pair_matrix(4, enumerate(results), reference=False)
+    ends = found["lower_bound"], found["upper_bound"]
+    said = kinds(*ends, found["p_value"], 0.95, "random")
+    shown = cells(*ends, said)
+    assert [shown[i][j] for i, j in places(4, reference=False)] == [
+        "0.500 .. 1.50", "no evidence, <= 0.124", "differ, <= 0.300", "undecided, 0.0100 .. 0.200", "0.700 .. 0.400",
+        "-",
+    ]  # fmt: skip
+    pairs = [said[i][j] for i, j in places(4, reference=False)]
+    assert whole_answer(pairs, "95 %") == (
+        "2 of 5 pairs differ, all judged together with 95 % confidence; 1 without evidence of a difference; 1 "
+        "undecided; 1 whose bounds contradict each other."
+    )
+    assert whole_answer(["no_evidence"] * 3, "95 %").startswith("None of the 3 pairs differ, all judged together")
 
 
 def test_of_a_single_pair_each_upper_bound_is_simultaneous() -> None:

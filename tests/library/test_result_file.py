@@ -144,7 +144,16 @@ def test_a_report_is_one_file_with_pictures_and_names_and_no_rows(result: Result
     assert "script" not in page.tags
     assert page.links == []
     assert "http" not in text.replace("http-equiv", "")
-    for words in ("last <week>", "this & that", result.meaning, *COLUMNS, f"{result.lower_bound:.5g}", "30 steps"):
+    said = result.verdict
+    for words in (
+        "last <week>",
+        "this & that",
+        said.headline,
+        said.distance,
+        *COLUMNS,
+        f"{result.lower_bound:.5g}",
+        "30 steps",
+    ):
         assert words in page.words
     assert result.certificate.sha256 in page.words
     _, y = frames()

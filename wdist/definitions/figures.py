@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
 
+from wdist.definitions.results.numbers import rounded_down, rounded_up
+
 METHOD_VERSION = 2
 """The version of the statistics: what is computed from scores, and in which order. docs/stability.md says more."""
 
@@ -286,8 +288,12 @@ def percent(share: float) -> str:
 
 
 def range_of(lower: float, upper: float | None) -> str:
-    """Both ends of a distance, or the lower one, as the title of a picture says it."""
-    return f"W1 is at least {lower:.4g}" if upper is None else f"W1 is between {lower:.4g} and {upper:.4g}"
+    """What is known of a distance, as the title of a picture says it."""
+    if upper is None:
+        return f"W1 is at least {rounded_down(lower)}"
+    if lower == 0:
+        return f"W1 is at most {rounded_up(upper)}"
+    return f"W1 is between {rounded_down(lower)} and {rounded_up(upper)}"
 
 
 @cache

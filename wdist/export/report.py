@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import wdist
 from wdist.definitions.figures import percent, summary_lines
+from wdist.definitions.results.numbers import rounded_down, three_digits
 from wdist.errors import WdistError
 from wdist.export.pictures import curve_picture, histogram_picture, interval_picture
 
@@ -51,24 +52,51 @@ def report_text(result: Result, names: tuple[str, str], rows: int = 0) -> str:
     witness = _witness(result)
     parts = [
         f"<h1>{_text(title)}</h1>",
-        f'<p class="big">{_text(result.meaning)}</p>',
-        "" if result.no_upper_bound is None else f"<p>No upper bound: {_text(result.no_upper_bound)}.</p>",
-        *(f"<p><strong>Warning:</strong> {_text(warning)}</p>" for warning in result.warnings),
+        *_answer(result),
         interval_picture(result),
-        _figures(result),
-        _section("While it trained", curve_picture(result), "The critic's value on select rows. It is not certified."),
+        *(f"<p><strong>Warning:</strong> {_text(warning)}</p>" for warning in result.warnings),
     ]
     if witness is not None:
-        about = "Scores f / L of the held-out rows. Where the two sets differ, their scores do."
-        parts += [_section("Scores", histogram_picture(witness.histogram(), names), about), _columns(witness)]
+        parts.append(_columns(witness))
     if rows > 0:
         parts.append(_unusual(result, names, rows))
-    parts += [_about(result, names), _footer()]
+    if witness is not None:
+        scores = histogram_picture(witness.histogram(), names)
+        parts.append(_section("Scores of held-out rows", scores, _about_scores(result, witness)))
+    parts += [
+        _figures(result),
+        _section("While it trained", curve_picture(result), "The critic's value on select rows. It is not certified."),
+        _about(result, names),
+        _footer(),
+    ]
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)} · wdist</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _answer(result: Result) -> list[str]:
+    """The verdict: the answer in large letters, then the distance, its size, and what else to know."""
+    said = result.verdict
+    others = (said.distance, said.size, said.caveat)
+    return [f'<p class="big">{_text(said.headline)}</p>', *(f"<p>{_text(each)}</p>" for each in others if each)]
+
+
+def _about_scores(result: Result, witness: Witness) -> str:
+    """What the histogram shows, and how the means of its scores go with the figures of the result."""
+    apart = float(witness.target_scores.mean() - witness.source_scores.mean())
+    said = (
+        f"Scores f / L, not clipped. Where the sets differ, their scores do: the means are {three_digits(apart)} apart."
+    )
+    if result.groups is not None:
+        said += " These are means of rows; the figures count groups equally."
+        apart = apart if result.unclipped is None else result.unclipped
+    if three_digits(apart) == three_digits(result.value):
+        return said
+    return (
+        f"{said} What the critic shows, {three_digits(result.value)}, has rare scores clipped, as the bound needs it."
     )
 
 
@@ -110,8 +138,8 @@ def _columns(witness: Witness) -> str:
         return ""
     lines = []
     for column in witness.columns[:_COLUMNS]:
-        bound = "-" if column.lower_bound is None else f"{column.lower_bound:.4g}"
-        lines.append((_text(column.name), f"{column.attribution:.3f}", f"{column.value:.4g}", bound))
+        bound = "-" if column.lower_bound is None else rounded_down(column.lower_bound)
+        lines.append((_text(column.name), f"{column.attribution:.3f}", three_digits(column.value), bound))
     more = len(witness.columns) - _COLUMNS
     note = f'<p class="soft">and {more} more columns</p>' if more > 0 else ""
     head = ("column", "share of the slope", "W1 of the column alone", "at least, all at once")

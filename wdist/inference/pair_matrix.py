@@ -5,13 +5,15 @@ The library's `matrix_w1`, the server's batches and local batches of the client 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.definitions.results.numbers import rounded_down, rounded_up
+from wdist.definitions.results.verdict import Ends, Kind, error_of, kind_of
 from wdist.inference.simultaneous import adjusted_matrix
 
 Values = NDArray[np.float64]
@@ -89,12 +91,45 @@ def claim(upper: Values, kind: UpperKind | None, who: str, confidence: str) -> s
     return f"W1 lies between, {who}, each end with {confidence} confidence{caveat}"
 
 
-def cells(lower: Values, upper: Values) -> list[list[str]]:
-    """The cells of that table: "0.69 .. 0.85", or ">= 0.69" where one pair has no upper end; "-" without a result."""
-    if not has_upper(upper):
-        return [["-" if number != number else f"{number:.4g}" for number in row] for row in lower.tolist()]
-    both = zip(lower.tolist(), upper.tolist(), strict=True)
-    return [[_between(*ends) for ends in zip(*rows, strict=True)] for rows in both]
+def kinds(lower: Values, upper: Values, p_value: Values, confidence: float, split: str) -> list[list[Kind | None]]:
+    """What each pair says, as the verdict of a result does; None without a result. p_value: NaN where there is none."""
+    alpha, found = error_of(confidence), []
+    for rows in zip(lower.tolist(), upper.tolist(), p_value.tolist(), strict=True):
+        ends = [
+            (None if low != low else Ends(low, _or_none(high), alpha), p) for low, high, p in zip(*rows, strict=True)
+        ]
+        found.append([None if each is None else kind_of(each, _or_none(p), split) for each, p in ends])
+    return found
+
+
+def whole_answer(kinds_of_pairs: Sequence[Kind | None], confidence: str) -> str:
+    """What the pairs say together, in a sentence. confidence: in words."""
+    found = [kind for kind in kinds_of_pairs if kind is not None]
+    differ = sum(kind in ("differ", "size_unknown") for kind in found)
+    said = f"{_of(differ, len(found))} differ, all judged together with {confidence} confidence"
+    others = {
+        "no_evidence": "without evidence of a difference",
+        "undecided": "undecided",
+        "contradiction": "whose bounds contradict each other",
+    }
+    told = [f"{found.count(kind)} {words}" for kind, words in others.items() if kind in found]
+    return f"{said}{''.join(f'; {each}' for each in told)}."
+
+
+def _of(count: int, pairs: int) -> str:
+    if count in (0, pairs):
+        return f"{'None' if count == 0 else 'All'} of the {pairs:,} pairs"
+    return f"{count:,} of {pairs:,} pairs"
+
+
+def cells(lower: Values, upper: Values, said: Sequence[Sequence[Kind | None]]) -> list[list[str]]:
+    """The cells of that table: "0.690 .. 0.850", ">= 0.690" without an upper end, "no evidence, <= 0.120".
+
+    said: what each pair says (`kinds`). "-" stands where there is no result. Lower bounds are rounded down, upper ones
+    up.
+    """
+    rows = zip(lower.tolist(), upper.tolist(), said, strict=True)
+    return [[_cell(*pair) for pair in zip(*row, strict=True)] for row in rows]
 
 
 def has_upper(upper: Values) -> bool:
@@ -105,10 +140,21 @@ def has_upper(upper: Values) -> bool:
     return bool(known.any())
 
 
-def _between(lower: float, upper: float) -> str:
-    if lower != lower:
+_IN_WORDS: Final = {"size_unknown": "differ", "undecided": "undecided", "no_evidence": "no evidence"}
+
+
+def _cell(lower: float, upper: float, kind: Kind | None) -> str:
+    if kind is None:
         return "-"
-    return f">= {lower:.4g}" if upper != upper else f"{lower:.4g} .. {upper:.4g}"
+    if lower > 0:
+        ends = f">= {rounded_down(lower)}" if upper != upper else f"{rounded_down(lower)} .. {rounded_up(upper)}"
+    else:
+        ends = "" if upper != upper else f"<= {rounded_up(upper)}"
+    return ", ".join(filter(None, (_IN_WORDS.get(kind), ends)))
+
+
+def _or_none(number: float) -> float | None:
+    return None if number != number else number
 
 
 def as_lists(values: Values) -> list[list[float | None]]:

@@ -192,12 +192,13 @@ class Verdict(Model):
 
     Attributes:
         kind: differ: and the distance has a lower bound above 0. size_unknown: they differ, but the lower bound is 0.
-            no_evidence: of a difference. contradiction: the bounds contradict each other. withdrawn: the bounds of an
-            earlier version must not be used.
+            undecided: one of the two tests says that they differ, but not the one that decides. no_evidence: of a
+            difference. contradiction: the bounds contradict each other. withdrawn: the bounds of an earlier version
+            must not be used.
         headline: The answer in one short sentence.
         distance: Between which bounds the distance lies, or what is known of it.
         size: What to compare the distance with: how far apart two rows of one set are.
-        caveat: What the confidence takes for granted and is not so here; else null.
+        caveat: What else to know: of statements that are read together, groups, blocks of time; else null.
     """
 
     kind: str | None = None
