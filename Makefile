@@ -9,12 +9,14 @@
 #   make bench-funnels   estimates where W1 is known        make bench-scale         ten million rows
 #   make bench-monitors  alarms of monitors and other tools
 #   make audit    known vulnerabilities                     make sbom        what a server is made of, as CycloneDX
+#   make wheels   wheels of library with server and of the client, in dist/
 #   make clean    remove .venv and caches
 #
-# PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter.
+# PORT=8000 is where `make run` listens; PYTHON=/path/to/python chooses an interpreter. torch comes without CUDA on Linux, unless
+# there is an NVIDIA driver or pip has an index of its own; TORCH_INDEX_URL=https://... chooses where it comes from.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-monitors bench-scale docs generate audit sbom constraints clean
+.PHONY: help setup run test test-all test-faults check bench bench-calibration bench-funnels bench-monitors bench-scale docs generate wheels audit sbom constraints clean
 .DELETE_ON_ERROR:
 
 # OpenMP's threads spin while they wait: with other work on the machine that costs ten times the time.
@@ -25,11 +27,11 @@ ONCE ?=
 PYTEST ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --retries 3 --timeout 60 --log $(VENV)/install.log
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --retries 3 --timeout 60 --log $(VENV)/install.log
 DEPENDS := pyproject.toml clients/python/pyproject.toml constraints.txt
 
 help:
-	@sed -n '3,14s/^# \{0,1\}//p' Makefile
+	@sed -n '3,18s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@found=; for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -44,10 +46,11 @@ $(BIN)/python:
 	  echo "Python could not create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
 # torch comes first and alone: its version is fixed by constraints.txt, and its download is the long part worth a progress bar.
+# tools/install_torch.py says where it comes from.
 define install
 	@echo "Installing $(1) (first time: about 1 GB, some minutes) ..."
-	@{ { ls -d $(VENV)/lib*/python*/site-packages/torch >/dev/null 2>&1 || $(PIP) -c constraints.txt torch; } \
-	  && $(PIP) -q --progress-bar off -c constraints.txt $(2); } || { \
+	@{ { ls -d $(VENV)/lib*/python*/site-packages/torch >/dev/null 2>&1 || $(BIN)/python tools/install_torch.py $(PIP) install; } \
+	  && $(PIP) install -q --progress-bar off -c constraints.txt $(2); } || { \
 	  echo >&2; echo "Installing failed; the whole story is in $(VENV)/install.log. Usual reasons: no network or no package index" >&2; \
 	  echo "(pip's own settings decide which), a full disk (df -h .), or a package without a wheel for this Python that" >&2; \
 	  echo "needs a C compiler (cc --version). Then try the same command again." >&2; exit 1; }
@@ -120,6 +123,12 @@ generate: $(VENV)/.dev-stamp
 docs: $(VENV)/.dev-stamp
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs site
 	@echo "site/index.html"
+
+# For another environment: pip install dist/wdist-*.whl (docs/guides/install.md). hatchling, which builds them, comes from pip's index.
+wheels: | $(BIN)/python
+	@rm -f dist/wdist-*.whl dist/wdist_client-*.whl
+	@$(PIP) wheel -q --no-deps --wheel-dir dist . ./clients/python
+	@ls dist/wdist-*.whl dist/wdist_client-*.whl
 
 # Known vulnerabilities of the versions in constraints.txt; a package that the service does not know is a finding too.
 audit: $(VENV)/.dev-stamp

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SERVER = ["PIL", "alembic", "dbos", "fastapi", "obstore", "platformdirs", "pyarrow", "pydantic_settings", "sqlalchemy"]
+from wdist.definitions.installing import install_client, install_extra, pip_install
+
+SERVER = ["alembic", "dbos", "fastapi", "obstore", "platformdirs", "pyarrow", "pydantic_settings", "sqlalchemy"]
 
 BLOCK = """
 import sys
@@ -31,19 +33,31 @@ def wdist(missing: list[str], *arguments: str, cwd: Path | None = None) -> subpr
 @pytest.mark.parametrize(
     ("missing", "arguments", "says"),
     [
-        (SERVER, ["serve"], "wdist serve needs the server: pip install 'wdist[server]'"),
-        (SERVER, ["worker"], "wdist worker needs the server: pip install 'wdist[server]'"),
-        (SERVER, ["keys", "list"], "wdist keys needs the server: pip install 'wdist[server]'"),
-        (["wdist_service"], ["serve"], "wdist serve needs the server: pip install 'wdist[server]'"),
-        (["wdist_service"], ["doctor"], "wdist doctor needs the server: pip install 'wdist[server]'"),
-        (["wdist_client"], ["remote", "status"], "wdist remote needs the client: pip install wdist-client"),
-        (["wdist_client"], ["remote", "--help"], "wdist remote needs the client: pip install wdist-client"),
-        (["httpx"], ["remote", "status"], "wdist remote needs the client: pip install wdist-client"),
-        (["pyarrow"], ["estimate", "a.csv", "a.csv"], "wdist: a.csv: reading CSV needs pyarrow: pip install pyarrow"),
+        (SERVER, ["serve"], f"wdist serve needs the server: {install_extra('server')}"),
+        (SERVER, ["worker"], f"wdist worker needs the server: {install_extra('server')}"),
+        (SERVER, ["keys", "list"], f"wdist keys needs the server: {install_extra('server')}"),
+        (["wdist_service"], ["serve"], f"wdist serve needs the server: {install_extra('server')}"),
+        (["wdist_service"], ["doctor"], f"wdist doctor needs the server: {install_extra('server')}"),
+        (["wdist_client"], ["remote", "status"], f"wdist remote needs the client: {install_client()}"),
+        (["wdist_client"], ["remote", "--help"], f"wdist remote needs the client: {install_client()}"),
+        (["httpx"], ["remote", "status"], f"wdist remote needs httpx: {pip_install('httpx')}"),
+        (
+            ["pyarrow"],
+            ["estimate", "a.csv", "a.csv"],
+            f"wdist: a.csv: reading CSV needs pyarrow: {pip_install('pyarrow')}",
+        ),
+        (
+            ["openpyxl"],
+            ["estimate", "a.xlsx", "a.xlsx"],
+            f"wdist: a.xlsx: reading Excel needs openpyxl: {pip_install('openpyxl')}",
+        ),
+        (["ot"], ["estimate", "x.npy", "x.npy"], f"wdist estimate needs ot: {pip_install('POT')}"),
     ],
 )
 def test_what_to_install(tmp_path: Path, missing: list[str], arguments: list[str], says: str) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(400, 2)))
     done = wdist(missing, *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{says}\n")
 
@@ -65,5 +79,5 @@ def test_an_estimate_of_arrays_needs_no_extra(tmp_path: Path) -> None:
 
 def test_the_doctor_tells_of_a_missing_server() -> None:
     done = wdist(SERVER, "doctor")
-    assert "warn  server     wdist serve needs the server: pip install 'wdist[server]'" in done.stdout
+    assert f"warn  server     wdist serve needs the server: {install_extra('server')}" in done.stdout
     assert done.returncode == 0

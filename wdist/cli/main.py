@@ -31,11 +31,7 @@ app = App(
     default_parameter=SHARED,
     suppress_keyboard_interrupt=False,
 )
-SERVER = "pip install 'wdist[server]'"
-INSTALL = {
-    "remote": "the client: pip install wdist-client",
-    **dict.fromkeys(("serve", "worker", "keys", "tidy", "doctor"), f"the server: {SERVER}"),
-}
+OF_THE_SERVER = ("serve", "worker", "keys", "tidy", "doctor")
 # Loaded by name when they are asked for: the library imports nothing of the server or the client.
 SERVE = "wdist_service.commands"
 app.command(
@@ -125,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor could the rest be written at the exit
             return fail(f"cannot write the output: {error.strerror}", EX_CANTCREAT)
         if (missing := _missing_module(error)) is not None:
-            remark(f"wdist {given[0]} needs {INSTALL.get(given[0], f'{missing}: {SERVER}')}")
+            remark(f"wdist {given[0]} needs {_how_to_install(given[0], missing)}")
             return EX_USAGE
         if isinstance(error, UnicodeEncodeError) and (name := _not_text(given)) is not None:
             return fail(f"{name!r} is no text in this locale: give another name, or set PYTHONUTF8=1")
@@ -143,6 +139,17 @@ def _not_text(arguments: Sequence[str]) -> str | None:
 def _remote(arguments: list[str]) -> int:
     """The client has its own options before the command, and its own exit status."""
     return int(import_module("wdist_client.command").main(arguments, prog="wdist remote"))
+
+
+def _how_to_install(command: str, missing: str) -> str:
+    """What a command needs where a package is missing, and the command that installs it."""
+    from wdist.definitions.installing import install_client, install_extra, install_module
+
+    if missing == "wdist_client":
+        return f"the client: {install_client()}"
+    if command in OF_THE_SERVER:
+        return f"the server: {install_extra('server')}"
+    return f"{missing}: {install_module(missing)}"
 
 
 def _missing_module(error: BaseException) -> str | None:

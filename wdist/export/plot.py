@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from wdist.definitions.figures import range_of
+from wdist.definitions.installing import pip_install
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def picture(size: tuple[float, float]) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise WdistError("plot() needs matplotlib: pip install matplotlib") from error
+        raise WdistError(f"plot() needs matplotlib: {pip_install('matplotlib')}") from error
 
     class Picture(Figure):
         """A figure without pyplot: scripts need no display, and notebooks show it through `_repr_png_`."""

@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
+import sysconfig
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from wdist_client.models import Batch, Estimate, MonitorUpdate
@@ -211,3 +219,26 @@ def whereabouts(job: Any) -> tuple[str, str]:
     if hasattr(job, "figures"):
         return "update", f'client.monitors.get("{job.monitor}").get_update("{job.id}")'
     return "estimate", f'client.estimates.get("{job.id}")'
+
+
+def pip_install(*packages: str) -> str:
+    """`pip install` of these, with the pip of the environment that runs, which is not always the first on the path."""
+    found = shutil.which("pip")
+    is_here = found is not None and Path(found).parent == Path(sysconfig.get_path("scripts"))
+    words = [*(["pip"] if is_here else [sys.executable, "-m", "pip"]), "install", *packages]
+    return " ".join(f'"{word}"' if " " in word else word for word in words)
+
+
+def install_library() -> str:
+    """The command for the library: its folder or wheel beside those of this client, for it is on no package index."""
+    try:
+        origin = json.loads(distribution("wdist-client").read_text("direct_url.json") or "{}")  # PEP 610
+    except PackageNotFoundError:
+        origin = {}
+    at = urlsplit(origin.get("url", ""))
+    source = Path(url2pathname(at.path)) if at.scheme == "file" else None
+    if source is not None and source.parts[-2:] == ("clients", "python") and source.parents[1].is_dir():
+        return pip_install(str(source.parents[1]))
+    if source is not None and (wheels := sorted(source.parent.glob("wdist-*.whl"))):
+        return pip_install(str(wheels[-1]))
+    return f"{pip_install('.')} in a clone of its repository"

@@ -123,7 +123,7 @@ class Result(contract.Result):
 
         `curve`: give it if the result cannot fetch it: with an `AsyncClient`, `await job.curve()`.
 
-        Needs matplotlib: pip install "wdist-client[plot]".
+        Needs matplotlib.
         """
         from wdist_client.display.plot import plot_result
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from wdist_service.commands.stored import State
     from wdist_service.settings import Settings
 
-PACKAGES = ("wdist", "wdist-client", "torch", "numpy", "POT", "safetensors", "fastapi", "uvicorn", "sqlalchemy", "dbos")
+PACKAGES = ("wdist", "torch", "numpy", "scipy", "POT", "safetensors", "pydantic")
+OF_THE_SERVER = ("fastapi", "uvicorn", "sqlalchemy", "dbos")
 LITTLE_SPACE = 2 << 30  # room for a few uploads and the database's log
 ROWS, COLUMNS, STEPS = 2000, 16, 200
 
@@ -93,15 +94,33 @@ def _cores() -> int:
 def _versions() -> Iterator[Finding]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found, missing = [], []
-    for package in PACKAGES:
+    from wdist.definitions.installing import install_client, pip_install
+
+    found, missing = [], set()
+    for package in (*PACKAGES, *OF_THE_SERVER, "wdist-client", *(optional := _optional())):
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
-            missing.append(package)
+            missing.add(package)
     yield Finding("ok", "versions", ", ".join(found))
-    if missing:
-        yield Finding("warn", "versions", f"not installed: {', '.join(missing)}; `wdist serve` and `remote` need them")
+    if lost := [package for package in PACKAGES if package in missing]:
+        yield Finding("warn", "missing", f"{', '.join(lost)}: {pip_install(*lost)}")
+    if "wdist-client" in missing:
+        yield Finding("warn", "missing", f"wdist remote needs the client: {install_client()}")
+    for package in optional:
+        if package in missing:
+            yield Finding("warn", "missing", f"{optional[package]} need {package}: {pip_install(package)}")
+
+
+def _optional() -> dict[str, str]:
+    """Packages that only some uses need, and those uses."""
+    from wdist.data.readers.registry import FORMATS
+
+    uses: dict[str, list[str]] = {}
+    for kind in FORMATS.values():
+        if kind.needs is not None:
+            uses.setdefault(kind.needs, []).append(kind.help or kind.title)
+    return {"matplotlib": "plots", **{package: f"files as {' and '.join(kinds)}" for package, kinds in uses.items()}}
 
 
 def _device() -> Iterator[Finding]:
@@ -109,6 +128,9 @@ def _device() -> Iterator[Finding]:
 
     if not torch.cuda.is_available():
         yield Finding("ok", "device", f"CPU, {torch.get_num_threads()} threads; no CUDA device")
+        if torch.version.cuda is None and shutil.which("nvidia-smi"):
+            text = "this machine has an NVIDIA driver, but this torch is built without CUDA: see docs/guides/gpu.md"
+            yield Finding("warn", "device", text)
     for index in range(torch.cuda.device_count()):
         free, total = (n / 2**30 for n in torch.cuda.mem_get_info(index))
         name = torch.cuda.get_device_name(index)
@@ -121,7 +143,9 @@ def _disk(data: Path | None, database_url: str | None, *, deep: bool, adopt: boo
     try:
         from wdist_service.settings import SettingsError, load
     except ModuleNotFoundError:
-        yield Finding("warn", "server", "wdist serve needs the server: pip install 'wdist[server]'")
+        from wdist.definitions.installing import install_extra
+
+        yield Finding("warn", "server", f"wdist serve needs the server: {install_extra('server')}")
         return
     try:
         settings = load(data=data, database_url=database_url)

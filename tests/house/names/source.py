@@ -213,8 +213,8 @@ def distributions() -> set[str]:
     for place in ("pyproject.toml", "clients/python/pyproject.toml"):
         written = tomllib.loads((ROOT / place).read_text())
         project = written["project"]
-        found.add(f"pip install {project['name']}")
-        found |= {f"pip install {project['name']}[{extra}]" for extra in project.get("optional-dependencies", {})}
+        found.add(f"distribution {project['name']}")
+        found |= {f"extra {project['name']}[{extra}]" for extra in project.get("optional-dependencies", {})}
         found |= {f"command {script}" for script in project.get("scripts", {})}
         packages = written["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
         found |= {f"package {Path(package).name}" for package in packages}

@@ -19,8 +19,7 @@ class FileFormat:
         members: what names of files in an archive say, if `magic` alone says only that it is one: the ending of all, or
             the name of a file that is always there.
         has_columns: whether columns can be chosen by name.
-        needs: package that the reader imports, which `pip install wdist` alone does not bring.
-        extra: extra of wdist that brings it, if there is one for this format alone.
+        needs: package that the reader imports, which wdist without extras does not bring.
         help: how help texts list it.
     """
 
@@ -33,5 +32,4 @@ class FileFormat:
     members: str | None = None
     has_columns: bool = False
     needs: str | None = None
-    extra: str | None = None
     help: str | None = None

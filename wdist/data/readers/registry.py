@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from wdist.data.readers.base import FileFormat
 from wdist.data.tables.found import DecodeError, Found
+from wdist.definitions.installing import pip_install
 from wdist.definitions.reading import Selection
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ FORMATS: Final = {
         FileFormat(
             "excel", "Excel", (".xlsx", ".xlsm"),
             ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), "extras.excel",
-            magic=b"PK", members="xl/workbook.xml", has_columns=True, needs="openpyxl", extra="excel", help=".xlsx",
+            magic=b"PK", members="xl/workbook.xml", has_columns=True, needs="openpyxl", help=".xlsx",
         ),
         FileFormat(
             "h5ad", "AnnData", (".h5ad",), ("application/x-hdf5",), "extras.h5ad", magic=b"\x89HDF\r\n\x1a\n",
-            has_columns=True, needs="h5py", extra="anndata", help=".h5ad",
+            has_columns=True, needs="h5py", help=".h5ad",
         ),
         FileFormat(
             "images", "a zip of images", (".zip",), ("application/zip", "application/x-zip-compressed"), "images",
@@ -136,7 +137,6 @@ def read(kind: FileFormat, source: IO[bytes] | Path, writer: ArrayWriter, take: 
     except ModuleNotFoundError as error:
         if kind.needs is None or (error.name or "").startswith("wdist"):
             raise
-        wanted = f"'wdist[{kind.extra}]'" if kind.extra else kind.needs
-        raise DecodeError(f"reading {kind.title} needs {kind.needs}: pip install {wanted}") from error
+        raise DecodeError(f"reading {kind.title} needs {kind.needs}: {pip_install(kind.needs)}") from error
     found: Found = reader.read(source, writer, take)
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wdist_client.display.monitor import alarm_line
 from wdist_client.display.text import names_text, percent, range_of
-from wdist_client.errors import WdistError
+from wdist_client.errors import WdistError, pip_install
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ def picture(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise WdistError('plot() needs matplotlib: pip install "wdist-client[plot]"') from error
+        raise WdistError(f"plot() needs matplotlib: {pip_install('matplotlib')}") from error
 
     class Picture(Figure):
         """Programs need no display, and a notebook shows it by this method."""

@@ -93,7 +93,7 @@ class Job(JobRecord):
         return self._client._send(Request("GET", f"/v1/estimates/{self.id}/curve")).read(Curve).data
 
     def plot(self) -> Figure:
-        """The result as an interval on a line, and the training curve; needs matplotlib (wdist-client[plot])."""
+        """The result as an interval on a line, and the training curve; needs matplotlib."""
         return self.wait().plot()
 
     def certificate(self, path: str | PathLike[str] | None = None) -> bytes:

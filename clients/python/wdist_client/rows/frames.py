@@ -12,7 +12,7 @@ from numbers import Number
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from wdist_client.advice import asked
-from wdist_client.errors import SampleError
+from wdist_client.errors import SampleError, pip_install
 from wdist_client.rows.arrays import NUMBERS
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def pyarrow_for(names: Sequence[str] | None) -> tuple[Any, Any]:
     except ImportError as error:
         what = "this table" if names is None else f"a frame with text, dates or missing values ({_few(names)})"
         raise SampleError(
-            f"sending {what} needs pyarrow: pip install pyarrow, or save it as CSV or Parquet and give the path"
+            f"sending {what} needs pyarrow: {pip_install('pyarrow')}, or save it as CSV or Parquet and give the path"
         ) from error
     return pyarrow, pyarrow.parquet
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from wdist.data.tables.found import DecodeError, Found
+from wdist.definitions.installing import pip_install
 from wdist.definitions.reading import Selection
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PartsOfFolder:
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("wdist"):
                 raise
-            raise DecodeError("reading Parquet needs pyarrow: pip install pyarrow") from error
+            raise DecodeError(f"reading Parquet needs pyarrow: {pip_install('pyarrow')}") from error
 
         with ExitStack() as stack:
             parts = [

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from wdist_client.errors import WdistError
+from wdist_client.errors import WdistError, install_library
 from wdist_client.models import ENDED
 from wdist_client.requests import Request, Response
 from wdist_client.transports.address import LOCAL
@@ -32,7 +32,7 @@ class LocalTransport:
             import wdist  # noqa: F401
         except ImportError as error:
             raise WdistError(
-                'Client(":local:") needs the library: pip install wdist (or give a server\'s address)'
+                f'Client(":local:") needs the library wdist: {install_library()} (or give a server\'s address)'
             ) from error
         self._lock = threading.RLock()
         self._sets = LocalSets()
