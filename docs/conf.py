@@ -13,6 +13,9 @@ from sphinx.application import Sphinx
 
 import wdist
 
+sys.path.insert(0, str(Path(__file__).parent))
+import generate_reference as reference
+
 project = "wdist"
 author = "The wdist authors"
 project_copyright = "2026, The wdist authors"
@@ -29,6 +32,7 @@ suppress_warnings = [
     "ref.python",  # library and client have errors of the same names
 ]
 
+reference.write()
 _api = [sys.executable, str(Path(__file__).with_name("generate_api.py"))]
 subprocess.run(_api, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
@@ -47,10 +51,23 @@ autodoc_member_order = "bysource"
 
 def _contents(app: Sphinx, page: str, source: list[str]) -> None:
     """The pages that an index links to are its chapters: the navigation needs no second list."""
-    if page.rpartition("/")[2] == "README":
-        chapters = ["api"] if page == "README" else []  # written from the contract above, and not kept in git
-        chapters += re.findall(r"\]\((?!\.\./)([^):#]+)\.(?:md|ipynb)\)", source[0])
-        source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(chapters) + "\n```\n"
+    if page in {f"reference/{name}" for name in reference.LISTS}:
+        source[0] = reference.with_tables(source[0])
+    elif page == "reference/command-line":
+        source[0] = reference.with_commands(source[0])
+    elif page == "README":
+        # Each section that is a table of pages is a part of the navigation, under its heading.
+        for text in re.split(r"^## ", source[0], flags=re.MULTILINE)[1:]:
+            if pages := _linked("\n".join(re.findall(r"^\| \[.*", text, re.MULTILINE))):
+                source[0] += reference.toctree(pages, text.partition("\n")[0])
+    elif page.rpartition("/")[2] == "README":
+        chapters = ["/api"] if page == "reference/README" else []  # written from the contract, and not kept in git
+        source[0] += reference.toctree(_linked(source[0]) + chapters)
+
+
+def _linked(text: str) -> list[str]:
+    """The pages that a text links to in its own folder and below, each once."""
+    return list(dict.fromkeys(re.findall(r"\]\((?!\.\./)([^):#]+)\.(?:md|ipynb)\)", text)))
 
 
 def _plain(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

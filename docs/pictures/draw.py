@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from wdist import estimate_w1
 from wdist.data.known_truth import Funnels
+from wdist.definitions.results.verdict import rounded_down, rounded_up
 from wdist.transport.exact import exact_w1
 
 HERE = Path(__file__).parent
@@ -39,6 +40,33 @@ def diamonds(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Shuffled rows of both cuts: the files are in the table's order."""
     generator = np.random.default_rng(seed)
     return tuple(generator.permutation(np.load(DIAMONDS / f"{cut}.npy")) for cut in ("very_good", "premium"))
+
+
+def interval() -> dict[str, Any]:
+    """The answer of the README's example on a line from 0, with the simpler figures below it."""
+    x, y = (np.load(DIAMONDS / f"{cut}.npy") for cut in ("very_good", "premium"))
+    result = estimate_w1(x, y, steps=300)
+    lower, upper = result.lower_bound, result.upper_bound or 0.0
+    figure, axes = plt.subplots(figsize=(7.4, 1.9))
+    axes.plot((lower, upper), (0, 0), color=BOUND, lw=9, alpha=0.35, solid_capstyle="butt")
+    axes.plot((lower, upper), (0, 0), "|", color=BOUND, ms=20, mew=2.5)
+    axes.plot(result.value, 0, "s", color=VALUE, ms=8)
+    for at, text, place in (
+        (lower, f"at least {rounded_down(lower)}\n95 % confidence", "right"),
+        (upper, f"at most {rounded_up(upper)}\n95 %, approximate", "left"),
+    ):
+        gap = -0.015 if place == "right" else 0.015
+        axes.text(at + gap, 0, text, color=BOUND, ha=place, va="center", fontsize=10)
+    axes.text(result.value, 0.45, f"the critic shows {result.value:.3f}", color=VALUE, ha="center", fontsize=10)
+    axes.text(0.012, -0.55, "0: no difference", color=FAINT, fontsize=9)
+    axes.axvline(0, color=FAINT, lw=1)
+    axes.set_ylim(-0.8, 1)
+    axes.set_xlim(-0.01, 1.12)
+    axes.set_yticks([])
+    axes.set_xlabel("distance between the two populations, in standard deviations of a column")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    save(figure, "interval")
+    return {"lower_bound": lower, "value": result.value, "upper_bound": upper}
 
 
 def bias(repetitions: int = 6) -> dict[str, Any]:
@@ -186,6 +214,7 @@ def main() -> None:
         | {"axes.facecolor": GROUND, "svg.fonttype": "none", "svg.hashsalt": "wdist", "font.family": "sans-serif"}
     )
     pictures = {
+        "interval": interval,
         "bias": bias,
         "coverage": coverage,
         "witness": witness,
