@@ -12,6 +12,36 @@ export function figure(value, digits = 4) {
   return value.toLocaleString("en-US", { minimumFractionDigits: Math.min(decimals, 20), maximumFractionDigits: Math.min(decimals, 20) }).replace("-", "−");
 }
 
+/** A number with three digits, as the server's sentences print it. */
+export const short = (value) => figure(+value.toPrecision(3), 3);
+
+/** What a critic shows; by chance it may be less than nothing. */
+export const criticShows = (value) => (value > 0 ? short(value) : "none");
+
+/** Ends of an interval with three digits, rounded outwards. */
+export const roundedDown = (value) => outwards(value, -1);
+export const roundedUp = (value) => outwards(value, 1);
+
+function outwards(value, way) {
+  if (!value || !Number.isFinite(value)) return figure(value, 3);
+  const near = +value.toPrecision(3);
+  return short(way * (near - value) < 0 ? near + way * 10 ** (Math.floor(Math.log10(Math.abs(value))) - 2) : near);
+}
+
+const SECONDS = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 };
+
+/** The date of a number of units since a start; to the minute unless it is a whole day. */
+export function momentText(value, { unit, start }) {
+  const zero = start ?? "1970-01-01";
+  const time = new Date(Date.parse(/T.*(Z|[+-]\d\d:?\d\d)$/.test(zero) || !zero.includes("T") ? zero : `${zero}Z`) + 1000 * SECONDS[unit] * value);
+  if (Number.isNaN(time.getTime())) return figure(value);
+  const [day, hour] = time.toISOString().split("T");
+  return unit === "days" || hour.startsWith("00:00:00") ? day : `${day} ${hour.slice(0, 5)}`;
+}
+
+/** A sentence whose “95 %” and “p < 0.001” are not broken at the end of a line. */
+export const unbroken = (text) => text.replaceAll(" %", "\u00a0%").replace(/\bp ([<=]) /g, "p\u00a0$1\u00a0");
+
 export const whole = (value) => value.toLocaleString("en-US");
 /** Twelve digits, so that a confidence of 0.9999999 is not shown as 100 %. */
 export const percent = (share) => `${+(100 * share).toPrecision(12)}${THIN}%`;
