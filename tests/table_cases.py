@@ -316,7 +316,7 @@ KINDS = [
         "several columns of text",
         text("a,n,m,d\n1,x,u,2026-01-31\n2,y,v,2026-02-01\n"),
         {"drop": ["m"]},
-        error="there is text in 'd', too",
+        error="there are dates in 'd', too",
     ),
     Case(
         "several columns of text in Parquet",

@@ -117,7 +117,7 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     page.get_by_role("group", name="Curve of the uncertified value").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".readout text")).to_have_text(re.compile("at .* step"))
-    page.get_by_role("button", name="Stop this estimate").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
     assert fetch(f"{server.url}/v1/estimates/{estimate_id}")["status"] == "canceled"
 
@@ -127,7 +127,7 @@ def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: Serv
     choose(page, files["left"], files["right"])
     estimate_id = start(page, "groupsort", Training_time="600")
     expect(page.locator(".value-line")).to_have_count(1, timeout=PATIENCE_MS)
-    button = page.get_by_role("button", name="Finish now, with what it has")
+    button = page.get_by_role("button", name="Finish now")
     button.click()
     result_of(page)
     expect(button).to_have_count(0)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from wdist import options
+from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
 from wdist.definitions.results.verdict import Verdict, verdict
@@ -41,6 +42,9 @@ _OPTIONS_OF_0_1 = (
 )  # fmt: skip
 
 _DEFAULTS_OF_0_1 = {"method": "betting"}  # where they were others
+
+
+_ROWS: dict[str, Any] = {"x-least-rows": MINIMUM_ROWS}  # which the web page says before it asks
 
 
 class Options(options.Options):
@@ -113,8 +117,10 @@ class EstimateRequest(Options):
     )
 
     name: JobName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
-    source: str = Field(max_length=64, description="Sample set of P.")
-    target: str = Field(max_length=64, description="Sample set of Q; value = (E_Q f - E_P f) / L.")
+    source: str = Field(max_length=64, description="Sample set of P.", json_schema_extra=_ROWS)
+    target: str = Field(
+        max_length=64, description="Sample set of Q; value = (E_Q f - E_P f) / L.", json_schema_extra=_ROWS
+    )
     priority: Priority = "normal"
     metadata: Metadata = Field(default_factory=dict, description="Your own labels.")
 

@@ -34,7 +34,7 @@ const NEXT = {
   507: "Delete sample sets that are not needed any more, or ask the operator for more disk space.",
 };
 
-function unreachable() {
+export function unreachable() {
   return new ApiError("The server does not answer.", "The request did not arrive, or the answer was lost.", "Check that wdist serve is running and that you are connected, then try again.");
 }
 
@@ -89,6 +89,11 @@ export async function sampleSet(id) {
   return sets.get(id);
 }
 export const sampleSets = (after) => get(`/v1/sample-sets?${query({ limit: 50, after })}`);
+/** Names the columns of a stored table; resolves to the set. */
+export async function nameColumns(id, columns) {
+  sets.set(id, await (await send("PUT", `/v1/sample-sets/${encodeURIComponent(id)}/columns`, { json: { columns } })).json());
+  return sets.get(id);
+}
 export async function deleteSampleSet(id) {
   await send("DELETE", `/v1/sample-sets/${encodeURIComponent(id)}`);
   sets.delete(id);

@@ -1,11 +1,12 @@
 // The start page: two sample sets, options in words, one button.
 
 import * as api from "./api.js";
-import { fetchContract } from "./contract.js";
+import { fetchContract, optionsOf } from "./contract.js";
 import { alertBox, announce, h } from "./dom.js";
 import { Slot, dropZone } from "./dropzone.js";
 import { exampleFiles } from "./example.js";
 import { OptionsForm } from "./options.js";
+import { pairView, rowsNote } from "./pair.js";
 import { ReadingForm } from "./reading.js";
 import { heroPicture } from "./hero.js";
 
@@ -13,10 +14,13 @@ import { heroPicture } from "./hero.js";
 let slots = [];
 let options = null;
 let reading = null;
+let pair = { isBlocked: false, elements: [] };
 
 export async function showCompare(main, signal) {
+  main.append(hero()); // while the contract is on its way
   const contract = await fetchContract();
   if (signal.aborted) return;
+  const least = optionsOf(contract, "EstimateRequest").get("source").kinds[0]["x-least-rows"];
   options ??= new OptionsForm(contract, "EstimateRequest");
   if (!reading) {
     reading = new ReadingForm(contract);
@@ -26,7 +30,7 @@ export async function showCompare(main, signal) {
   let earlier = [];
   const message = h("div"); // what the last action of the person led to; nothing that arrives by itself may wipe it
   const note = h("div");
-  const clash = h("div");
+  const both = h("div", { class: "stack both" });
   const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
   const example = h("button", { type: "button", class: "link", onclick: async () => {
     await Promise.all(exampleFiles().map((file, i) => slots[i].take(file)));
@@ -39,11 +43,12 @@ export async function showCompare(main, signal) {
     order.forEach((slot, i) => slots[slot].take(files[i]));
     if (files.length > 2) note.replaceChildren(h("p", { class: "note" }, "The first two files were taken. To compare more than two sets, use ", h("a", { href: "#/matrix" }, "Matrix"), "."));
   };
-  const zones = slots.map((slot, i) => dropZone(slot, () => earlier, onFiles(i)));
+  const zones = slots.map((slot, i) => dropZone(slot, () => earlier, onFiles(i), (set) => rowsNote(set, least)));
   const redraw = () => {
     for (const slot of slots) slot.redraw();
-    const error = mismatch();
-    clash.replaceChildren(...(error ? [alertBox(error)] : []));
+    pair = pairView(slots, reading, options, least);
+    both.replaceChildren(...pair.elements);
+    form.classList.toggle("paired", both.querySelector("table") !== null);
     example.hidden = slots.some((slot) => slot.set || slot.progress !== null);
   };
   for (const slot of slots) slot.onChange = () => {
@@ -51,8 +56,9 @@ export async function showCompare(main, signal) {
     redraw();
   };
   const form = h("form", { class: "card compare", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(start, message)) },
-    h("div", { class: "zones" }, zones), reading.element, options.element, note, clash, message, h("div", { class: "spread actions" }, start, example));
-  main.append(hero(), form, howItWorks());
+    h("div", { class: "zones" }, zones), both, reading.element, options.element, note, message, h("div", { class: "spread actions" }, start, example));
+  main.append(form, howItWorks());
+  options.fields.get("scale").control.onchange = redraw; // what is said of the units follows it
   redraw();
   const page = await api.sampleSets();
   if (signal.aborted) return;
@@ -75,16 +81,6 @@ function howItWorks() {
     step("Certified on the rest", "What it still finds on the 40 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
 }
 
-/** Why the two sets cannot be compared, as an error; null if they can. */
-function mismatch() {
-  const [source, target] = slots.map((slot) => slot.set);
-  if (!source || !target) return null;
-  if (source.table || target.table) return null; // the server says which columns differ
-  const [one, other] = [source, target].map((set) => set.shape.slice(1).join(" × ") || "1");
-  if (one === other) return null;
-  return new api.ApiError("These two cannot be compared.", `Rows of the source are ${one}, rows of the target ${other}.`, "Give both the same columns in the same order, then choose the right file.");
-}
-
 async function submit(button, message) {
   if (button.getAttribute("aria-disabled")) return;
   const missing = slots.find((slot) => !slot.set);
@@ -93,7 +89,11 @@ async function submit(button, message) {
     message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, missing.progress === null ? "Drop a file on its box, or take the example." : "Wait until it is uploaded, then press the button again.")));
     return;
   }
-  if (mismatch()) return;
+  if (pair.isBlocked) {
+    const reason = document.querySelector(".compare .alert");
+    reason?.scrollIntoView({ block: "center" });
+    return announce(reason?.textContent ?? "These two cannot be compared yet.");
+  }
   message.replaceChildren();
   const values = options.read();
   if (!values) return;

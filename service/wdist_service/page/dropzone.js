@@ -38,7 +38,7 @@ export class Slot {
   }
 
   /** Uploads at once, while the user chooses the options. */
-  async take(file) {
+  async take(file, lacking = new Set()) {
     this.clear();
     const mine = (this.abort = new AbortController());
     this.file = file;
@@ -52,12 +52,15 @@ export class Slot {
         this.onProgress?.(share);
       };
       const onTrouble = (error) => this.abort === mine && this.onTrouble?.(error);
-      const [set] = await uploadFile(file, { reading: this.reading.read(), onProgress, onTrouble, signal: mine.signal });
+      const [set] = await uploadFile(file, { reading: this.reading.read(lacking), onProgress, onTrouble, signal: mine.signal });
       if (this.abort !== mine) return;
       Object.assign(this, { set, progress: null });
       this.#changed(`${this.title}: ${file.name} is uploaded, ${describeSet(set)}.`);
     } catch (error) {
       if (this.abort !== mine || error.name === "AbortError") return;
+      const [, lacks] = /no column is named '(.*?)'; there are/.exec(error.detail ?? "") ?? [];
+      if (this.reading.wish && lacks && !lacking.has(lacks)) return this.take(file, lacking.add(lacks)); // the other file has it
+      if (this.reading.settles(error)) return this.reading.again();
       Object.assign(this, { error, progress: null });
       this.#changed(null);
     }
@@ -81,8 +84,8 @@ async function refuseBrokenNpy(file) {
   if (!header) throw new api.ApiError("This is not an .npy file.", `${file.name} does not begin as such a file does.`, "Save the array with numpy.save, then drop that file.");
 }
 
-/** The slot as an element that redraws itself. onFiles receives all files of a drop. */
-export function dropZone(slot, earlierSets, onFiles) {
+/** The slot as an element that redraws itself. onFiles receives all files of a drop; notes(set): what else is said of the set chosen. */
+export function dropZone(slot, earlierSets, onFiles, notes = () => []) {
   const box = h("section", { class: `drop ${slot.side}`, "aria-label": slot.title });
   const take = (files) => files.length && onFiles([...files]);
   let depth = 0; // children send dragenter and dragleave too
@@ -92,18 +95,21 @@ export function dropZone(slot, earlierSets, onFiles) {
   box.addEventListener("drop", (event) => {
     event.preventDefault();
     over(-depth);
-    take(event.dataTransfer.files);
+    const folder = [...event.dataTransfer.items].find((item) => item.webkitGetAsEntry?.()?.isDirectory)?.getAsFile();
+    if (!folder) return take(event.dataTransfer.files);
+    Object.assign(slot, { error: new api.ApiError(`${folder.name} is a folder.`, "A browser sends files only.", "For pictures, put those of one population into a .zip and drop that; otherwise drop the file itself.") });
+    slot.onChange();
   });
-  slot.redraw = () => box.replaceChildren(...contents(slot, earlierSets(), take));
+  slot.redraw = () => box.replaceChildren(...contents(slot, earlierSets(), take, notes));
   slot.redraw();
   return box;
 }
 
-function contents(slot, earlier, take) {
+function contents(slot, earlier, take, notes) {
   const head = h("div", { class: "drop-head" }, h("h2", null, slot.title), h("span", { class: "small" }, slot.hint));
   if (slot.progress !== null) return [head, sending(slot)];
-  if (slot.set) return [head, ...chosen(slot)];
-  return [head, chooser(slot, earlier, take), slot.error && slot.reading.refusal(slot.error)].filter(Boolean);
+  if (slot.set) return [head, ...chosen(slot, notes)];
+  return [head, chooser(slot, earlier, take), slot.error && slot.reading.refusal(slot.error, slot.file)].filter(Boolean);
 }
 
 function sending(slot) {
@@ -111,7 +117,7 @@ function sending(slot) {
   const text = h("span", { class: "small soft" });
   const show = (share) => {
     bar.value = share;
-    text.textContent = share < 1 ? `${bytes(share * slot.file.size)} of ${bytes(slot.file.size)}` : "checking every value …";
+    text.textContent = share < 1 ? `${bytes(share * slot.file.size)} of ${bytes(slot.file.size)}` : "Sent. The server reads it and checks every value …";
   };
   slot.onProgress = show;
   slot.onTrouble = (error) => (error ? (text.textContent = "The connection broke off; trying again …") : null);
@@ -120,17 +126,17 @@ function sending(slot) {
     h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));
 }
 
-function chosen(slot) {
-  return [h("strong", { class: "file" }, slot.name), ...setDetails(slot.set, slot.reading),
+function chosen(slot, notes) {
+  return [h("strong", { class: "file" }, slot.name), ...setDetails(slot.set, slot.reading), ...notes(slot.set),
     h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", h("span", { class: "visually-hidden" }, ` for ${slot.title}`))];
 }
 
 function chooser(slot, earlier, take) {
   const input = h("input", { type: "file", multiple: true, class: "visually-hidden", id: uniqueId("file"), onchange: (event) => take(event.target.files) });
   const select = h("select", { "aria-label": `${slot.title}: a set uploaded before`, onchange: (event) => slot.use(earlier.find((set) => set.id === event.target.value)) },
-    h("option", { value: "" }, `or one of ${plural(earlier.length, "earlier set")} …`),
+    h("option", { value: "" }, `or use one of ${plural(earlier.length, "earlier set")} …`),
     earlier.map((set) => h("option", { value: set.id }, optionText(set))));
   return h("div", { class: "chooser" }, input,
     h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
-    h("span", { class: "soft small drop-words" }, `or drop it here: ${slot.reading.endings.join(", ")}; a .zip holds images`), earlier.length > 0 && select);
+    h("span", { class: "soft small drop-words" }, "or drop it here: a table, an array, or a .zip of pictures", h("span", { class: "block" }, slot.reading.endings.join(", "))), earlier.length > 0 && select);
 }

@@ -6,6 +6,7 @@ Its addresses are relative, so that it also works where a proxy serves it under 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import re
@@ -41,14 +42,14 @@ _HEADERS = {
 
 
 class PageFiles(StaticFiles):
-    """The page's files with their headers. An ETag is of the content: a package's files may all have one time."""
+    """The page's files with their headers, packed. An ETag is of the content: a package's files may all have one time."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         if Path(path).suffix not in _MEDIA_TYPES:
             return "", None
         found = super().lookup_path(path)
         if found[1] is not None:
-            _body(Path(found[0]))  # read here, in a thread, for `file_response`, which the event loop calls
+            _packed(Path(found[0]))  # made here, in a thread, for `file_response`, which the event loop calls
         return found
 
     def file_response(
@@ -56,7 +57,10 @@ class PageFiles(StaticFiles):
     ) -> Response:
         path = Path(full_path)
         body = _body(path)
-        headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+        headers = {**_HEADERS, "Vary": "Accept-Encoding", "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+        if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+            body = _packed(path)
+            headers |= {"Content-Encoding": "gzip", "ETag": f'{headers["ETag"][:-1]}-gzip"'}
         response = Response(body, status_code, headers, f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8")
         if not self.is_not_modified(response.headers, Headers(scope=scope)):
             return response
@@ -67,15 +71,32 @@ class PageFiles(StaticFiles):
 
 @cache
 def _body(path: Path) -> bytes:
-    """What is sent of a file. The page itself preloads every module, so that browsers fetch them in parallel.
+    """What is sent of a file. The page itself preloads every module, so that browsers fetch them in parallel: those of
+    the start page first, which waits for nothing else.
 
     Comments are for those who read the file: their lines are sent empty, which keeps the numbers of the others.
     """
     if path.suffix == ".js":
         return _COMMENT.sub(b"", path.read_bytes())
-    modules = sorted(module.name for module in _DIRECTORY.glob("*.js"))
-    links = [f'<link rel="modulepreload" href="page/{name}">' for name in modules]
+    needed = _imported("main.js") if path.suffix == ".html" else []
+    others = sorted({module.name for module in _DIRECTORY.glob("*.js")} - set(needed))
+    links = [f'<link rel="modulepreload" href="page/{name}">' for name in needed]
+    links += [f'<link rel="modulepreload" href="page/{name}" fetchpriority="low">' for name in others]
     return path.read_bytes().replace(b"<!--modules-->", "\n    ".join(links).encode())
+
+
+@cache
+def _packed(path: Path) -> bytes:
+    return gzip.compress(_body(path), mtime=0)
+
+
+def _imported(first: str) -> list[str]:
+    """A module and those that it imports at once, directly or by others; not those that a view brings when it opens."""
+    found = [first]
+    for name in found:
+        text = (_DIRECTORY / name).read_text("utf-8")
+        found += [each for each in re.findall(r'^import .*from "\./([\w.]+)"', text, re.MULTILINE) if each not in found]
+    return found
 
 
 _FILES = PageFiles(directory=_DIRECTORY)

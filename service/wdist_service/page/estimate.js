@@ -7,7 +7,7 @@ import { curvePicture } from "./curve.js";
 import { alertBox, announce, h } from "./dom.js";
 import { evaluationsView } from "./evaluations.js";
 import { follow, hasEnded } from "./events.js";
-import { duration, figure, percent, when } from "./format.js";
+import { duration, figure, percent, plural, when, whole } from "./format.js";
 import { resultView } from "./result.js";
 import { describeSet, nameOf } from "./sets.js";
 import { estimateSnippets } from "./snippets.js";
@@ -50,7 +50,7 @@ const OPTION_WORDS = {
   diameter: (distance) => `rows at most ${distance} apart`,
   ranges: (ends) => (ends.length === 2 ? `values from ${ends[0]} to ${ends[1]}` : "a range for each column"),
   upper: (effort) => (effort === "none" ? "no upper bound" : `${effort} upper bound`),
-  max_seconds: (seconds) => `trained for about ${duration(seconds)}`,
+  max_seconds: (seconds) => `about ${duration(seconds)} of training`,
   scale: (unit) => (unit === "standardize" ? "standardised columns" : unit === "robust" ? "robustly scaled columns" : Array.isArray(unit) ? "a unit for each column" : `unit ${unit}`),
   category_cost: (cost) => `levels ${cost} apart`,
   split: (split) => (split === "blocks" ? "rows ordered in time" : `split ${split}`),
@@ -68,6 +68,7 @@ class EstimateView {
     this.lost = h("div");
     this.curveTitle = h("h2");
     this.curve = curvePicture();
+    this.curve.box.hidden = true; // until there is something to see
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
     this.curveCard = h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
       h("p", { class: "small soft" }, ABOUT_THE_CURVE));
@@ -77,7 +78,7 @@ class EstimateView {
     const about = [source, target].map((each) => (each.shape ? describeSet(each) : "deleted since")).join(" against ");
     main.append(
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
-        h("p", { class: "soft" }, this.badge, ` ${about} · started ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen))),
+        h("p", { class: "soft facts" }, [this.badge, about, `asked for ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen)].map((each) => h("span", null, each)))),
       this.lost, this.outcome,
       this.curveCard,
       h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosen)));
@@ -89,7 +90,7 @@ class EstimateView {
 
   advance(progress) {
     this.addPoints([progress]);
-    if (this.status === "running") this.live.replaceChildren(...this.#progress({ status: this.status, progress }));
+    if (this.status === "running") this.live.replaceChildren(...this.#progress({ status: this.status, progress, finishing: this.isFinishing }));
   }
 
   /** Draws the complete curve once there is a result. A critic computed in one step has none. */
@@ -101,16 +102,18 @@ class EstimateView {
 
   addPoints(points) {
     for (const point of points) this.points.set(point.seconds, point);
+    this.curve.box.hidden = this.points.size < 2;
     this.curve.set([...this.points.values()].sort((one, other) => one.seconds - other.seconds));
   }
 
   trouble(error) {
-    this.lost.replaceChildren(...(error ? [h("p", { class: "note", role: "status" }, `${error.title ?? "The connection broke off."} The estimate goes on; trying again …`)] : []));
+    this.lost.replaceChildren(...(error ? [h("p", { class: "note", role: "status" }, `${error.title ?? "The connection broke off."} The estimate goes on if the server does. Trying again …`)] : []));
   }
 
   update(record) {
     if (record.progress && !hasEnded(record)) this.addPoints([record.progress]);
     this.live.replaceChildren(...this.#progress(record));
+    if (record.status === "queued") this.#place(record);
     if (record.status === this.status && Boolean(record.finishing) === this.isFinishing) return;
     const isNews = this.status !== null;
     this.status = record.status;
@@ -125,13 +128,25 @@ class EstimateView {
     if (isNews && record.result) api.curve(this.id).then(({ data }) => this.complete(data), () => {}); // the complete curve
   }
 
-  #progress({ status, progress }) {
-    if (status === "queued") return [h("p", { class: "soft" }, "It waits for a worker. It goes on whether or not this page stays open.")];
-    if (!progress || !["running", "canceling"].includes(status)) return [];
-    const label = `Step ${progress.step} of ${progress.steps}`;
-    return [h("progress", { max: progress.steps || 1, value: progress.step, "aria-label": label }),
-      h("p", { class: "live-line" }, h("span", null, h("strong", null, figure(progress.value)), " on select rows"), progress.trying && h("span", null, `trying ${progress.trying}`),
-        h("span", null, label.toLowerCase()), progress.eta_seconds !== null && h("span", null, `about ${duration(progress.eta_seconds)} left`))];
+  #progress({ status, progress, finishing }) {
+    const said = (...words) => [h("p", { class: "lead live-words" }, words)];
+    if (status === "queued") return said(`It waits for a worker${this.queue ?? ""}.`, ` ${STAYS}`);
+    if (status === "canceling") return said("Stopping …");
+    if (status !== "running") return [];
+    if (!progress) return said("Reading the rows and getting ready to train …");
+    const { step, steps, value, eta_seconds: left } = progress;
+    const known = value !== null && h("p", null, "So far the best critic shows ", h("strong", null, figure(value)), ". The bound comes at the end, from rows that no critic has seen.");
+    if (finishing || step >= steps) return [...said(finishing ? "Finishing: the bound is computed with the best critic so far …" : "Trained. Computing the bound on the rows that were kept back …"), known].filter(Boolean);
+    return [h("progress", { max: steps || 1, value: step, "aria-label": `Step ${step} of ${steps}` }),
+      ...said(`Training critics: ${whole(step)} of ${whole(steps)} steps.`, left !== null && ` About ${spoken(left)} left.`), known,
+      h("p", { class: "small soft" }, `Finish now gives the bound with the best critic so far; Cancel gives none. ${STAYS}`)].filter(Boolean);
+  }
+
+  /** Says how many jobs wait, or that nothing will take them. */
+  async #place(record) {
+    const { workers, queued } = await api.readiness().catch(() => ({}));
+    this.queue = workers?.fresh === 0 ? "; none is running now, which whoever runs this server can change" : queued > 1 ? `; ${whole(queued)} jobs wait in all` : "";
+    if (this.status === "queued") this.live.replaceChildren(...this.#progress(record));
   }
 
   #buttons(record) {
@@ -147,8 +162,8 @@ class EstimateView {
       }
     };
     if (["queued", "running"].includes(record.status)) {
-      const finish = h("button", { type: "button", onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now, with what it has");
-      const stop = h("button", { type: "button", class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Stop this estimate");
+      const finish = h("button", { type: "button", onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now");
+      const stop = h("button", { type: "button", class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Cancel");
       return record.status === "running" && !record.finishing ? [finish, stop] : [stop];
     }
     if (!hasEnded(record)) return [];
@@ -173,6 +188,14 @@ class EstimateView {
   }
 }
 
+const STAYS = "It goes on whether or not this page stays open.";
+
+/** "20 seconds", "3 minutes". */
+function spoken(seconds) {
+  const [count, unit] = seconds < 100 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"] : [seconds / 3600, "hour"];
+  return plural(Math.max(1, Math.round(count)), unit);
+}
+
 const isFinishing = (record) => record.finishing && !hasEnded(record);
 
 const FAULTS_OF_THE_SERVER = new Set(["internal_error", "trainer_died"]);
@@ -191,5 +214,5 @@ function distanceOfMeans(source, target, scale) {
 
 function optionsInWords(confidence, chosen) {
   const words = Object.entries({ confidence, ...chosen }).map(([name, value]) => OPTION_WORDS[name]?.(value) ?? (typeof value === "object" ? name : `${name} ${value}`));
-  return ` · ${words.join(", ")}`;
+  return words.join(", ");
 }

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 
 const ENDED = new Set(["succeeded", "failed", "canceled"]);
+const SILENT_SECONDS = 3; // after which the server is asked whether it is there; trainers report more often
 const PAUSES_SECONDS = [0.3, 0.5, 1, 2, 4];
 
 export const hasEnded = (estimate) => ENDED.has(estimate.status);
@@ -38,7 +39,7 @@ export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
   let failures = 0;
   while (!signal.aborted) {
     try {
-      const record = await api.estimate(id, signal);
+      const record = await isThere(id, signal);
       onTrouble(null);
       onRecord(record);
       if (hasEnded(record)) return;
@@ -54,21 +55,43 @@ export async function follow(id, { onRecord, onPoint, onTrouble, signal }) {
   }
 }
 
+/** An error unless the server answers soon: one that hangs keeps its connections open. */
+async function isThere(id, signal) {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(1000 * SILENT_SECONDS)]);
+  return api.estimate(id, limit).catch((error) => {
+    throw limit.aborted && !signal.aborted ? api.unreachable() : error;
+  });
+}
+
 /** Reads the event stream until it ends. False if it was empty, as behind a proxy that buffers streams. */
 async function listen(id, position, { onRecord, onPoint, signal }) {
   let isAlive = false;
+  const stop = new AbortController();
+  const both = AbortSignal.any([signal, stop.signal]);
+  let lost = null;
+  let timer = null;
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => isThere(id, both).then((record) => (onRecord(record), heard()), (error) => ((lost = error), stop.abort())), 1000 * SILENT_SECONDS);
+  };
   try {
+    heard();
     const headers = position.last === null ? {} : { "Last-Event-ID": position.last };
-    const response = await api.send("GET", `/v1/estimates/${encodeURIComponent(id)}/events`, { headers, signal });
+    const response = await api.send("GET", `/v1/estimates/${encodeURIComponent(id)}/events`, { headers, signal: both });
     for await (const event of parse(response)) {
       isAlive = true;
+      heard();
       position.last = event.id ?? position.last;
       if (event.event === "progress") onPoint(event.data);
-      else if (event.event === "status") onRecord(await api.estimate(id, signal));
+      else if (event.event === "status") onRecord(await api.estimate(id, both));
       else if (event.event === "completed") return true;
     }
   } catch (error) {
     if (signal.aborted) throw error;
+    if (lost) throw lost;
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
   }
   return isAlive;
 }

@@ -57,7 +57,8 @@ function namesField({ name, label, initial }) {
   control.addEventListener("input", () => mark(control, null));
   const names = () => control.value.split("\n").filter((line) => line.trim() !== "");
   const read = () => (names().length ? names() : initial);
-  return { control, read, set: (value) => names().includes(value) || (control.value = [...names(), value].join("\n")) };
+  const write = (values) => (control.value = values.join("\n"));
+  return { control, read, names, write, set: (value) => names().includes(value) || write([...names(), value]) };
 }
 
 /** A list of values; one without words shows its API name. */

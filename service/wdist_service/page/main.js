@@ -3,26 +3,25 @@
 import * as api from "./api.js";
 import { alertBox, byId, h } from "./dom.js";
 import { showCompare } from "./compare.js";
-import { showEstimate } from "./estimate.js";
-import { showJobs } from "./jobs.js";
-import { showBatch, showMatrix } from "./matrix.js";
-import { showMonitor } from "./monitor.js";
-import { showMonitors } from "./monitors.js";
-import { showRuns } from "./runs.js";
-import { showWebhook, showWebhooks } from "./webhooks.js";
+
+/** A view whose module is not needed for the start page: the browser has fetched it by then, as the page names all modules. */
+const later = (module, name) => async (...given) => {
+  const loaded = await import(`./${module}.js`).catch(() => Promise.reject(api.unreachable()));
+  return loaded[name](...given);
+};
 
 // Path pattern, title, view(main, signal, id). A view stops working when its signal is aborted.
 const ROUTES = [
   [/^\/$/, "Compare two sample sets", showCompare],
-  [/^\/estimates\/(est_\w+)$/, "Estimate", showEstimate],
-  [/^\/jobs$/, "Jobs", showJobs],
-  [/^\/runs\/(est_\w+(?:,est_\w+)+)$/, "Compare runs", showRuns],
-  [/^\/matrix$/, "Matrix of distances", showMatrix],
-  [/^\/batches\/(\w+)$/, "Matrix of distances", showBatch],
-  [/^\/monitors$/, "Monitors", showMonitors],
-  [/^\/monitors\/(mon_\w+)$/, "Monitor", showMonitor],
-  [/^\/webhooks$/, "Webhooks", showWebhooks],
-  [/^\/webhooks\/(\w+)$/, "Webhook", showWebhook],
+  [/^\/estimates\/(est_\w+)$/, "Estimate", later("estimate", "showEstimate")],
+  [/^\/jobs$/, "Jobs", later("jobs", "showJobs")],
+  [/^\/runs\/(est_\w+(?:,est_\w+)+)$/, "Compare runs", later("runs", "showRuns")],
+  [/^\/matrix$/, "Matrix of distances", later("matrix", "showMatrix")],
+  [/^\/batches\/(\w+)$/, "Matrix of distances", later("matrix", "showBatch")],
+  [/^\/monitors$/, "Monitors", later("monitors", "showMonitors")],
+  [/^\/monitors\/(mon_\w+)$/, "Monitor", later("monitor", "showMonitor")],
+  [/^\/webhooks$/, "Webhooks", later("webhooks", "showWebhooks")],
+  [/^\/webhooks\/(\w+)$/, "Webhook", later("webhooks", "showWebhook")],
 ];
 
 let leaving = new AbortController();

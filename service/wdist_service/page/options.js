@@ -10,6 +10,17 @@ const TIMES = { null: "as long as it needs", 5: "about 5 seconds", 30: "about 30
 const CRITICS = { auto: "whichever kind does best", groupsort: "dense networks (GroupSort)", bcop: "convolutions for images (BCOP)", cone: "cones, for clusters", sliced: "a single direction", affine: "the difference of the means" };
 const SCALES = { null: "the data’s own units", none: "the data’s own units", standardize: "standard deviations of each column", robust: "robust deviations of each column", number: "units of" };
 
+/** Parts of a sentence; punctuation stays on the line of the control before it. */
+function unbroken(parts) {
+  const joined = [];
+  for (const part of parts.filter(Boolean)) {
+    const [, mark, rest] = /^([.,;]?)(.*)$/s.exec(typeof part === "string" ? part : "");
+    if (mark) joined.push(h("span", { class: "unbroken" }, joined.pop(), mark), rest);
+    else joined.push(part);
+  }
+  return joined;
+}
+
 /** The form's fields. read() returns the values by API name; show(fields) marks what the server rejected. */
 export class OptionsForm {
   /** `request`: the name of its schema in the contract. `more`: another sentence, of words and [name, label, words of its values if it has only some]. */
@@ -17,7 +28,7 @@ export class OptionsForm {
     this.options = optionsOf(contract, request);
     this.fields = new Map();
     const sentences = [this.#sentence(), more.map((part) => (Array.isArray(part) ? this.#choice(...part) : part))];
-    this.element = h("div", { class: "stack" }, h("p", { class: "sentence" }, sentences), this.#more());
+    this.element = h("div", { class: "stack" }, h("p", { class: "sentence" }, unbroken(sentences.flat(Infinity))), this.#more());
   }
 
   #sentence() {

@@ -18,7 +18,26 @@ const REMEDIES = {
   missing: (value) => ({ drop: "Leave out rows with a missing value", level: "Make missing values a level" })[value],
   member: (value) => `Take the array ${value}`,
   sheet: (value) => `Take the sheet ${value}`,
+  header: (value) => (value === "true" ? "The first line is names" : "The first line is a row like the others"),
 };
+const MOST_BUTTONS = 12;
+const TEXT = /holds text|not a number: declare/;
+const SEVERAL = /holds \d+ arrays \((.*)\); choose|has \d+ sheets \((.*)\): choose/;
+const IMAGE = /\.(png|jpe?g|gif|bmp|webp|tiff?)$/i;
+
+/** The columns that a refusal says hold text, and what each could be declared as: "categories", "dates", or nothing. */
+function textColumns(detail) {
+  const named = Object.fromEntries([...detail.matchAll(ADVICE)].map(([, option, value]) => [option, decoded(value)]));
+  if (!TEXT.test(detail) || !named.drop) return new Map();
+  const also = (words) => [...(detail.split(words)[1] ?? "").split(" there are ")[0].matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(([, one, other]) => (one ?? other).replace(/\\(.)/g, "$1"));
+  return new Map([[named.drop, named.dates ? "dates" : named.categories && "categories"],
+    ...also("there is text in ").map((name) => [name, "categories"]), ...also("there are dates in ").map((name) => [name, "dates"])]);
+}
+
+function inColumns(found) {
+  const of = (words, isDate) => [...found].filter(([, kind]) => (kind === "dates") === isDate).map(([name], i) => (i ? name : `${words} in ${name}`)).join(", ");
+  return `There is ${[of("text", false), of("dates", true)].filter(Boolean).join(", and ")}.`;
+}
 
 /** The form. onChange is called after a change; again() reads the files that are here once more. */
 export class ReadingForm {
@@ -27,6 +46,7 @@ export class ReadingForm {
     this.endings = endingsOf(contract, UPLOAD);
     this.fields = new Map([...this.options].map(([name, option]) => [name, textFieldOf(option) ?? fieldOf(option)]).filter(([, field]) => field));
     this.again = () => {};
+    this.wish = null; // what to do with every column of text, once a person has said: "drop" or "declare"
     this.button = h("button", { type: "button", onclick: () => this.again() }, "Read the files again");
     this.count = h("span", { class: "soft" });
     this.element = h("details", { class: "reading", oninput: () => this.#tell() }, h("summary", null, "How the files are read", this.count),
@@ -44,10 +64,48 @@ export class ReadingForm {
     this.count.textContent = set ? ` (${plural(set, "option")} set)` : "";
   }
 
-  /** The options that differ from the defaults, by API name. */
-  read() {
-    const given = [...this.fields].map(([name, field]) => [name, field.read()]);
+  /** The options that differ from the defaults, by API name; `lacking`: names that the file does not have. */
+  read(lacking = new Set()) {
+    const given = [...this.fields].map(([name, field]) => [name, field.names ? field.read()?.filter((each) => !lacking.has(each)) ?? null : field.read()]);
     return Object.fromEntries(given.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.options.get(name).initial)));
+  }
+
+  /** Leaves columns out, however they were declared. */
+  leaveOut(names) {
+    const chosen = this.fields.get("columns").names();
+    for (const option of ["columns", "categories", "dates"]) this.#keep(option, (each) => !names.includes(each));
+    if (!chosen.length) names.forEach((name) => this.fields.get("drop").set(name));
+    this.#tell();
+  }
+
+  /** Takes these columns only, in this order. */
+  only(names) {
+    for (const option of ["drop", "categories", "dates"]) this.#keep(option, (each) => option !== "drop" && names.includes(each));
+    this.fields.get("columns").write(names);
+    this.#tell();
+  }
+
+  declare(option, name) {
+    this.fields.get(option).set(name);
+    this.#tell();
+  }
+
+  #keep(option, isKept) {
+    const field = this.fields.get(option);
+    field.write(field.names().filter(isKept));
+  }
+
+  /** Does with the columns of text of a refusal what was wished for; whether that changed anything. */
+  settles({ detail }) {
+    if (!this.wish || !detail) return false;
+    const before = JSON.stringify(this.read());
+    const found = textColumns(detail);
+    const out = [...found].filter(([name, kind]) => this.wish === "drop" || !kind || this.fields.get(kind).names().includes(name)).map(([name]) => name);
+    this.leaveOut(out);
+    for (const [name, kind] of found) if (!out.includes(name)) this.declare(kind, name);
+    const isTimed = found.size ? this.fields.get("dates").names().length : this.wish === "declare" && detail.includes("?time_unit=");
+    if (isTimed && !this.fields.get("time_unit").read()) this.declare("time_unit", "days");
+    return JSON.stringify(this.read()) !== before;
   }
 
   /** A message in the words of this form: what it calls ?option=value is “label: value”. */
@@ -56,25 +114,37 @@ export class ReadingForm {
     return sentence.replace(ADVICE, (whole, name, value) => (this.options.has(name) ? `“${this.options.get(name).label}: ${decoded(value)}”` : whole)) + stop;
   }
 
-  /** A refusal in words, with buttons that do what it advises. */
-  refusal(error) {
-    const said = error.message.replace(/^the body \(\w+\): (.)/i, (_, first) => first.toUpperCase()); // no one here sent a “body”
-    const box = alertBox({ title: error.title, message: this.inWords(said), next: error.next });
-    const buttons = this.#remedies(error);
+  /** A refusal in words, with buttons that do what it advises; `file` is the one that was refused. */
+  refusal(error, file) {
+    const isFormat = error.status === 415;
+    const said = error.message.replace(/^the body(?: \(\w+\))?: (.)/i, (_, first) => first.toUpperCase()).replace(/; say which format it is with \?format=.*$/s, "."); // no one here sent a “body”
+    const text = textColumns(error.detail ?? "");
+    const buttons = this.#remedies(error, text);
+    const isImage = isFormat && IMAGE.test(file?.name ?? "");
+    const next = isImage ? "Put the pictures of each population, all of one size, into a .zip and drop that." : error.next ?? (error.status !== 422 ? null : buttons.length ? null : "Mend the file and drop it again, or choose another.");
+    const box = alertBox({ title: [422, 415].includes(error.status) ? `${file?.name ?? "This file"} cannot be used yet.` : error.title, message: text.size > 1 ? `${inColumns(text)} The distance is of numbers: say what to do with these columns.` : this.inWords(said), next });
     if (buttons.length) box.append(h("div", { class: "remedies" }, buttons));
     return box;
   }
 
   /** Buttons for the options that a refusal names as ?option=value: each sets one, and reads the files again. */
-  #remedies(error) {
-    const named = [...(error.detail ?? "").matchAll(ADVICE)].map(([, name, value]) => [name, decoded(value)]);
+  #remedies(error, text) {
+    const detail = error.detail ?? "";
+    const [, arrays, sheets] = SEVERAL.exec(detail) ?? [];
+    const several = (names, option) => (names?.split(", ") ?? []).slice(0, MOST_BUTTONS).map((name) => [option, name]);
+    const named = [...several(arrays, "member"), ...several(sheets, "sheet"), ...[...detail.matchAll(ADVICE)].map(([, name, value]) => [name, decoded(value)])];
     const possible = named.filter(([name, value]) => this.fields.get(name)?.set && value !== "NAME");
     const distinct = new Map(possible.map(([name, value]) => [`${name} ${value}`, [name, value]]));
-    return [...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
-      this.fields.get(name).set(value);
-      this.#tell();
+    const all = (wish, words) => h("button", { type: "button", class: "remedy", onclick: () => {
+      this.wish = wish;
+      this.settles(error);
       this.again();
-    } }, REMEDIES[name]?.(value) ?? `${this.options.get(name).label}: ${value}`));
+    } }, words);
+    return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories")] : []),
+      ...[...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
+        this.declare(name, value);
+        this.again();
+      } }, REMEDIES[name]?.(value) ?? `${this.options.get(name).label}: ${value}`))];
   }
 }
 

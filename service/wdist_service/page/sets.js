@@ -1,16 +1,17 @@
 // What a sample set holds: its columns with kinds, levels and missing values, and what was left out of its file.
 
 import { h } from "./dom.js";
-import { bytes, describeShape, figure, momentText, plural, typeName, whole } from "./format.js";
+import { bytes, describeShape, figure, momentText, plural, typeName, when, whole } from "./format.js";
 
 const SHOWN_LEVELS = 6;
+const MANY_LEVELS = 20;
 const SHOWN_NAMES = 4;
 const KINDS = { number: "number", boolean: "true or false", category: "category", time: "time" };
 
 export const nameOf = (set) => set.name ?? set.id;
 
-/** A set as a choice in a list: its name and size. */
-export const optionText = (set) => `${nameOf(set)} (${set.shape.join(" × ")})`;
+/** A set as a choice in a list: its name, its size, and when it came. */
+export const optionText = (set) => `${nameOf(set)}: ${describeSet(set)}, ${when(set.created_at)}`;
 
 /** "5,000 rows of 8 columns" for a table with names; otherwise by its shape. */
 export function describeSet(set) {
@@ -38,28 +39,45 @@ function notesOf(set, reading) {
   return set.notes?.length ? h("ul", { class: "notes small" }, set.notes.map((note) => h("li", null, reading?.inWords(note) ?? note))) : null;
 }
 
-function columnsOf(set) {
-  const columns = set.table?.columns ?? set.columns?.map((name) => ({ name, kind: "number" }));
-  if (!columns) return null;
-  const figures = set.statistics?.columns;
-  const hasMissing = figures?.some((each) => each?.missing > 0);
-  return h("details", { class: "columns small" }, h("summary", null, plural(columns.length, "column")),
-    h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Columns of ${nameOf(set)}` }, h("table", null,
-      h("thead", null, h("tr", null, ["Column", "Kind", "Values", ...(hasMissing ? ["Missing"] : [])].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", null, columns.map((column, i) => h("tr", null, h("th", { scope: "row" }, column.name), h("td", null, KINDS[column.kind] ?? column.kind),
-        h("td", null, valuesOf(column, figures?.[i])), hasMissing && h("td", { class: "number" }, whole(figures[i]?.missing ?? 0))))))));
+/** The columns of a set, {name, kind, levels, unit, start, figures}; null for images. Without names they are counted from 0. */
+export function columnsIn(set) {
+  if (set.shape.length !== 2) return null;
+  const columns = set.table?.columns ?? Array.from({ length: set.shape[1] }, (_, i) => ({ name: set.columns?.[i] ?? `column ${i}`, kind: "number" }));
+  return columns.map((column, i) => ({ ...column, figures: set.statistics?.columns?.[i] }));
 }
 
-/** The levels of a column with how many rows have each, or its range. */
-function valuesOf({ kind, levels, unit, start }, figures) {
+/** A table in a box in which it scrolls. */
+export const scrollTable = (label, head, rows) => h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": label }, h("table", null,
+  h("thead", null, h("tr", null, head.map((each) => h("th", { scope: "col" }, each)))), h("tbody", null, rows)));
+
+const MOST_OPEN = 8; // columns that are shown without a click
+
+function columnsOf(set) {
+  const columns = columnsIn(set);
+  if (!columns || (columns.length > MOST_ROWS && !set.columns && !set.table)) return null;
+  const hasMissing = columns.some(({ figures }) => figures?.missing > 0);
+  return h("details", { class: "columns small", open: columns.length <= MOST_OPEN }, h("summary", null, plural(columns.length, "column")),
+    scrollTable(`Columns of ${nameOf(set)}`, ["Column", "Kind", "Values", ...(hasMissing ? ["Missing"] : [])],
+      columns.slice(0, MOST_ROWS).map((column) => h("tr", null, h("th", { scope: "row" }, column.name), h("td", null, kindOf(column)), h("td", null, valuesOf(column)), hasMissing && h("td", { class: "number" }, whole(column.figures?.missing ?? 0))))), moreColumns(columns));
+}
+
+export const MOST_ROWS = 200; // of a table of columns
+const moreColumns = ({ length }) => (length > MOST_ROWS ? h("p", { class: "soft" }, `and ${whole(length - MOST_ROWS)} more`) : null);
+export const kindOf = ({ kind }) => KINDS[kind] ?? kind;
+
+/** The levels of a column with how many rows have each, its range, or its first and last date. */
+export function valuesOf({ kind, levels, unit, start, figures }) {
   if (kind === "category" || kind === "boolean") {
     const counts = figures?.levels ? Object.entries(figures.levels) : (levels ?? []).map((level) => [level, null]);
-    const rest = (figures?.distinct ?? counts.length) - Math.min(counts.length, SHOWN_LEVELS);
+    const all = figures?.distinct ?? counts.length;
+    if (all > MANY_LEVELS) return `${whole(all)} levels, such as ${counts.slice(0, 2).map(([level]) => level).join(" and ")}`;
+    const rest = all - Math.min(counts.length, SHOWN_LEVELS);
     const shown = counts.slice(0, SHOWN_LEVELS).map(([level, count]) => (count === null ? level : `${level} (${whole(count)})`));
     return shown.join(", ") + (rest > 0 ? ` and ${whole(rest)} more` : "");
   }
-  const range = Number.isFinite(figures?.min) ? `${figure(figures.min)} to ${figure(figures.max)}` : "";
-  return kind === "time" ? `${range} ${unit} since ${start}` : range;
+  if (!Number.isFinite(figures?.min)) return "";
+  const ends = [figures.min, figures.max].map((value) => (kind === "time" ? momentText(value, { unit, start }) : Number.isInteger(value) && Math.abs(value) < 1e7 ? whole(value) : figure(value)));
+  return ends[0] === ends[1] ? `always ${ends[0]}` : ends.join(" to ");
 }
 
 /** A value of a row as people read it: the level of a code, the number otherwise; NaN is missing. */

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wdist.data.readers.npy import NpyHeader
+from wdist.data.tables.naming import asked
 from wdist.errors import SampleError
 
 MAX_DESCRIBED_COLUMNS = 256  # wider tables get no per-column figures
@@ -125,9 +126,11 @@ class Statistics:
         order: Any = "F" if self._fortran_order else "C"
         row, *rest = (int(i) for i in np.unravel_index(self._values + at, self._shape, order=order))
         where = f"column {rest[0]}" if len(rest) == 1 else f"pixel {tuple(rest)}"
-        problem = (
-            "beyond the range of float32; rescale it" if np.isfinite(values[at]) else "not finite; remove or impute it"
-        )
+        problem = "beyond the range of float32; rescale it"
+        if not np.isfinite(values[at]):
+            problem = "not finite; remove or impute it"
+            if np.isnan(values[at]) and len(self._shape) == 2:
+                problem += f", or leave such rows out with {asked('missing', 'drop')}"
         raise SampleError(f"the value {values[at]} in row {row}, {where} is {problem}")
 
     def to_json(self) -> dict[str, Any]:

@@ -242,13 +242,15 @@ class _Table:
         if _DATE.fullmatch(value.strip()):
             declared = asked("dates", names[at])
             declared += "" if self.take.time_unit else f" and {asked('time_unit', 'days')}"
-        others = others_with_text(name for name in self._of_text(names) if name != names[at])
+        others = {name: is_dated for name, is_dated in self._of_text(names) if name != names[at]}
+        also = others_with_text(*([name for name, is_dated in others.items() if is_dated == each] for each in (0, 1)))
         return DecodeError(
-            f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}{others}"
+            f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}{also}"
         )
 
-    def _of_text(self, names: Sequence[str]) -> Iterator[str]:
-        """Columns whose first rows hold something else than numbers, and of which the reading says nothing."""
+    def _of_text(self, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
+        """Columns whose first rows hold something else than numbers, and whether it is dates; the reading says nothing
+        of them."""
         take = self.take
         known = {*take.drop, *take.categories, *take.dates, take.labels}
         for k, name in enumerate(names):
@@ -256,7 +258,8 @@ class _Table:
                 continue
             cells = [row[k].strip() for row in self.dialect.rows if k < len(row)]
             if any(cell not in MISSING and not is_number(cell) and advice_for(cell) is None for cell in cells):
-                yield name
+                present = [cell for cell in cells if cell not in MISSING]
+                yield name, all(map(_DATE.fullmatch, present))
 
 
 def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -17,13 +17,18 @@ def asked(option: str, value: str) -> str:
     return f"?{option}={quote(value, safe='')}"
 
 
-def others_with_text(names: Iterable[str]) -> str:
-    """What a refusal of one column of text says of the others, so that all can be settled at once."""
-    shown = [repr(name[:100]) for name in names]
-    if not shown:
-        return ""
-    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    return f"; there is text in {', '.join(shown[:_NAMED])}{more}, too"
+def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:
+    """What a refusal of one column of text says of the others, so that all can be settled at once.
+
+    dates: those whose text holds dates.
+    """
+    said = [
+        f"{what} in {', '.join(repr(name[:100]) for name in names[:_NAMED])}"
+        + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        for what, names in (("there is text", list(text)), ("there are dates", list(dates)))
+        if names
+    ]
+    return f"; {' and '.join(said)}, too" if said else ""
 
 
 def is_unicode(text: str) -> bool:
