@@ -16,7 +16,7 @@ export function askedOf(contract, options) {
 
 function textOf({ name, words }, value) {
   if (name === "confidence") return percent(value);
-  if (name === "scale" && typeof value !== "object") return unitsOf({ scale: value });
+  if (name === "scale" && (value === null || typeof value !== "object")) return unitsOf({ scale: value });
   if (value === null) return "not set";
   if (typeof value === "object") return Array.isArray(value) ? value.map((each) => figure(each)).join(", ") : "given";
   return words[value] ?? (typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? String(value) : value);

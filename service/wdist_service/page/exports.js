@@ -21,7 +21,7 @@ function table(state) {
   const heads = { value: "Critic shows", lower_bound: "At least", upper_bound: "At most", simultaneous_lower_bound: "Together: at least", simultaneous_upper_bound: "Together: at most", p_value: "p-value", adjusted_p_value: "p, adjusted for all" };
   const shown = FIGURES.filter(has);
   const printed = (name, value) => (name.endsWith("lower_bound") ? roundedDown(value) : name.endsWith("upper_bound") ? roundedUp(value) : figure(value, name.endsWith("p_value") ? 2 : 3));
-  return h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "All figures" }, h("p", { class: "small soft" }, `${matrix.units ?? "Pairs are in different units"}; ${percent(matrix.confidence)}.`),
+  return h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "All figures" }, h("p", { class: "small soft" }, `${matrix.units ?? "Pairs are in different units"}; confidence: `, h("span", { class: "unbroken" }, percent(matrix.confidence))),
     h("table", null, h("thead", null, h("tr", null, ["Pair", "Answer", ...shown.map((name) => heads[name])].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", null, pairsOf(state).map(([i, j]) => {
         const { kind, status, isOld } = cellOf(matrix, i, j);

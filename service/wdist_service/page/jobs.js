@@ -20,7 +20,7 @@ export async function showJobs(main, signal) {
   const names = new Map();
   const message = h("div");
   const ticked = new Set();
-  const jobs = new Listing("Estimates", ["Compare", "Sets", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), untick: () => ticked.delete(job.id), isTicked: ticked.has(job.id) }));
+  const jobs = new Listing("Estimates", ["Compare", "Estimate", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), untick: () => ticked.delete(job.id), isTicked: ticked.has(job.id) }));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
   const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, names, act));
   const compare = h("button", { type: "button", class: "quiet", onclick: () => {
@@ -108,7 +108,7 @@ function jobRow(job, { names, act, tick, untick, isTicked }) {
 function askedWords({ options }) {
   const { critic, steps, max_seconds: seconds, split, groups, seed } = options;
   const others = [critic !== "auto" && critic, steps && plural(steps, "step"), seconds && `at most ${duration(seconds)}`, split === "blocks" && "blocks of time", groups && "groups", seed && `seed ${seed}`];
-  return [`${unitsOf(options)}, ${percent(options.confidence)}`, h("span", { class: "small soft block" }, others.filter(Boolean).join(", "))];
+  return [`${unitsOf(options)}, `, h("span", { class: "unbroken" }, percent(options.confidence)), h("span", { class: "small soft block" }, others.filter(Boolean).join(", "))];
 }
 
 /** The headline and both ends; with a button to run it again if figures of the result are withdrawn. */
