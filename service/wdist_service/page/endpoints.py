@@ -42,7 +42,7 @@ _HEADERS = {
 
 
 class PageFiles(StaticFiles):
-    """The page's files with their headers, packed. An ETag is of the content: a package's files may all have one time."""
+    """The page's files with their headers, packed. An ETag is of the content: files of a package may share a time."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         if Path(path).suffix not in _MEDIA_TYPES:
