@@ -63,7 +63,7 @@ def settle(page: Page, address: str) -> None:
 
 def open_all(page: Page) -> None:
     """Open every disclosure that is on the page."""
-    closed = page.locator("details:not([open]) > summary")
+    closed = page.locator("details:not([open]) > summary:visible")
     while closed.count():
         closed.first.click()
 
@@ -160,7 +160,9 @@ def test_witness_shows_the_columns_the_scores_and_the_rows(
     expect(columns.first.get_by_role("img")).to_have_attribute("aria-label", re.compile("left.npy half below .*right"))
     expect(page.locator(".gap-text")).to_have_text(f"means {result['unclipped']:#.3g} apart")
     is_clipped = f"{result['unclipped']:#.3g}" != f"{result['value']:#.3g}"
-    expect(page.get_by_text("because rare scores are clipped for the bound.", exact=False)).to_have_count(int(is_clipped))
+    expect(page.get_by_text("because rare scores are clipped for the bound.", exact=False)).to_have_count(
+        int(is_clipped)
+    )
     rows = page.get_by_role("region", name="Unusual target rows").locator("tbody tr")
     heads = page.get_by_role("region", name="Unusual target rows").locator("thead th").all_inner_texts()
     shown = [float(cell.replace(",", "").replace("\u2212", "-")) for cell in rows.first.locator("td").all_inner_texts()]
