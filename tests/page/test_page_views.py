@@ -73,7 +73,7 @@ def settle(page: Page, address: str) -> None:
 
 def open_all(page: Page) -> None:
     """Open every disclosure that is on the page."""
-    closed = page.locator("details:not([open]) > summary")
+    closed = page.locator("details:not([open]) > summary:visible")
     while closed.count():
         closed.first.click()
 
