@@ -358,9 +358,11 @@ def test_help_for_who_says_nothing_and_names_of_what_is_read(capsys: pytest.Capt
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
     names = ["x.csv", "y.csv"]
-    assert main(["estimate", *names, *QUICK, "--json", "--save", "r.wdist", "--report", "r.html"]) == 0
+    assert main(["estimate", *names, *QUICK, "--json", "--witness", "--save", "r.wdist", "--report", "r.html"]) == 0
     kept = Result.load("r.wdist")
-    assert kept.to_dict() == json.loads(capsys.readouterr().out)
+    said = json.loads(capsys.readouterr().out)
+    assert kept.witness.to_dict() == said.pop("witness")
+    assert kept.to_dict() == said
     assert kept.names == tuple(names)
     assert kept.certificate.content
     assert len(kept.witness.source_scores) == kept.n["source"]["test"]

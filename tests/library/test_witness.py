@@ -230,7 +230,7 @@ def test_picture_in_axes_of_ones_own(result: Result) -> None:
     assert f"{result.lower_bound:.4g}" in second.get_title("left")
     assert not first.lines
     columns = result.witness.plot(("January", "February"))
-    assert columns.axes[0].get_title("left").startswith("moved: 100%")
+    assert columns.axes[0].get_title("left").startswith("moved: carries 100%")
     assert [text.get_text() for text in columns.legends[0].get_texts()] == ["January", "February"]
 
 

@@ -37,6 +37,10 @@ def finite(_: type, value: float | None) -> None:
 SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
+Witness = Annotated[
+    Switch,
+    Parameter(name="--witness", help="also say where the sets differ: columns, unusual rows; as JSON, too"),
+]
 Progress = Annotated[bool | None, Parameter(help="a line on stderr (default: on a terminal)")]
 Groups = Annotated[str | None, Parameter(metavar="COLUMN", help="labels in tables: groups stay whole")]
 By = Annotated[

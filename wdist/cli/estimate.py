@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName
+from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Witness
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags, readings_as_flags
@@ -26,6 +26,7 @@ def estimate(
     *,
     groups: Groups = None,
     as_json: AsJson = False,
+    witness: Witness = False,
     progress: Progress = None,
     fail_above: FailAbove = None,
     save_critic: Annotated[Path | None, Parameter(metavar="DIR", help="keep the trained critic here")] = None,
@@ -49,12 +50,13 @@ def estimate(
             result = compared(
                 names, first.rows, second.rows, options, groups=labels, progress=tell, should_finish=should_finish
             )
+        where = result.witness if witness else None
         _write(result, save_critic, certificate, save, report)
     except WdistError as error:
         return refuse(error)
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
-    say_result(result, as_json=as_json)
+    say_result(result, as_json=as_json, witness=where)
     if fail_above is not None and result.lower_bound > fail_above:
         remark(f"wdist: the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
         return EX_NO

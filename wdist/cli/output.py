@@ -30,11 +30,15 @@ def refuse(error: Exception) -> int:
     return fail(in_flags(str(error)))
 
 
-def say_result(result: Any, *, as_json: bool) -> None:
-    """What the library found: as JSON, or in words with its advice as flags."""
+def say_result(result: Any, *, as_json: bool, witness: Any = None) -> None:
+    """What the library found, and its witness if there is one: as JSON, or in words with its advice as flags."""
     from wdist.data.sources.advice import in_flags
 
-    say(json.dumps(result.to_dict(), indent=2) if as_json else in_flags(str(result)))
+    if as_json:
+        found = result.to_dict() | ({} if witness is None else {"witness": witness.to_dict()})
+        say(json.dumps(found, indent=2))
+    else:
+        say(in_flags(str(result)) + ("" if witness is None else f"\n\n{witness}"))
 
 
 def say(text: object) -> None:

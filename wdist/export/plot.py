@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, cast
 
 from wdist.definitions.figures import range_of
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from wdist.result import Result
     from wdist.witness import Witness
 
+_UNITS_WIDTH = 60  # characters of a line below the axes
+
 
 def draw_result(result: Result, ax: Axes | None, names: tuple[str, str]) -> Figure:
     """Plot the bound beside simpler estimates, the training curve, and both sets' scores. See `Result.plot`."""
@@ -22,12 +25,15 @@ def draw_result(result: Result, ax: Axes | None, names: tuple[str, str]) -> Figu
         _interval(ax, result, names)
         return cast("Figure", ax.get_figure(root=True))
     witness = _witness_of(result)
-    figure = picture((12, 3.2) if witness else (9, 3.2))
-    interval, curve, *others = figure.subplots(1, 3 if witness else 2, width_ratios=(4, 3, 3) if witness else (4, 3))
+    has_curve = len(result.curve) > 1  # critics in closed form have none
+    count = 1 + has_curve + (witness is not None)
+    figure = picture((4 * count, 3.2))
+    interval, *others = figure.subplots(1, count, width_ratios=(4, 3, 3)[:count], squeeze=False).flat
     _interval(interval, result, names)
-    _curve(curve, result)
+    if has_curve:
+        _curve(others[0], result)
     if witness is not None:
-        draw_scores(others[0], witness, names)
+        draw_scores(others[-1], witness, names)
     return figure
 
 
@@ -50,7 +56,7 @@ def _interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
-    axes.set_xlabel(result.units)
+    axes.set_xlabel(textwrap.fill(result.units, _UNITS_WIDTH), fontsize="small")
     title = range_of(result.lower_bound, result.upper_bound)
     if names != ("source", "target"):
         title = f"{shortened(names[0])} and {shortened(names[1])}\n{title}"

@@ -139,10 +139,10 @@ def _columns(witness: Witness) -> str:
     lines = []
     for column in witness.columns[:_COLUMNS]:
         bound = "-" if column.lower_bound is None else rounded_down(column.lower_bound)
-        lines.append((_text(column.name), f"{column.attribution:.3f}", three_digits(column.value), bound))
+        lines.append((_text(column.name), f"{column.attribution:.0%}", three_digits(column.value), bound))
     more = len(witness.columns) - _COLUMNS
     note = f'<p class="soft">and {more} more columns</p>' if more > 0 else ""
-    head = ("column", "share of the slope", "W1 of the column alone", "at least, all at once")
+    head = ("column", "carries", "W1 of the column alone", "at least, all at once")
     return f"<h2>Columns</h2>\n{_table(head, lines, (1, 2, 3))}{note}"
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ALPHA = 0.4
 _COLUMNS = 6  # histograms in one picture
+_HEADROOM = 1.45  # the legend stands above the bars
 
 
 def draw_witness(witness: Witness, names: tuple[str, str]) -> Figure:
@@ -69,10 +70,10 @@ def draw_scores(axes: Any, witness: Witness, names: tuple[str, str]) -> None:
         label = shortened(name) if mean is None else f"{shortened(name)}, mean {short(mean)}"
         axes.stairs(shares[side], shares["edges"], fill=True, alpha=_ALPHA, color=colour, label=label)
         if mean is not None:
-            axes.axvline(mean, color=colour, linestyle="dashed", linewidth=1.5)
+            axes.axvline(mean, ymax=1 / _HEADROOM, color=colour, linestyle="dashed", linewidth=1.5)
     axes.set_xlabel("f / L")
     axes.set_yticks([])
-    axes.set_ylim(0, 1.45 * max(*shares["source"], *shares["target"]))  # the legend stands above the bars
+    axes.set_ylim(0, _HEADROOM * max(*shares["source"], *shares["target"]))
     axes.legend(frameon=False, loc="upper left")
     axes.set_title("scores of held-out rows", loc="left", fontsize="medium")
 
@@ -80,6 +81,8 @@ def draw_scores(axes: Any, witness: Witness, names: tuple[str, str]) -> None:
 def _column(axes: Any, column: Column, histogram: ColumnHistogram) -> None:
     """Both sets' values in one column: bars for bins, or for levels beside each other."""
     missing = histogram.get("missing")
+    if missing is not None and not any(missing.values()):
+        missing = None
     if "levels" in histogram:
         labels = [*histogram["levels"], *(["missing"] if missing else [])]
         for side, (_, colour), shift in zip(("source", "target"), coloured(("", "")), (-0.2, 0.2), strict=True):
@@ -95,12 +98,14 @@ def _column(axes: Any, column: Column, histogram: ColumnHistogram) -> None:
             axes.stairs(histogram[side], places, fill=True, alpha=_ALPHA, color=colour)  # type: ignore[literal-required]
         if is_time:
             axes.set_xticks([0, len(edges) - 1], [edges[0], edges[-1]], fontsize="small")
+            for tick, side_of in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+                tick.set_horizontalalignment(side_of)
         axes.set_yticks([])
         if missing:
             said = " and ".join(f"{share:.1%}" for share in missing.values())
             axes.set_xlabel(f"missing: {said}", fontsize="small")
     bound = "" if not column.lower_bound else f", at least {rounded_down(column.lower_bound)} apart"
-    axes.set_title(f"{shortened(column.name)}: {column.attribution:.0%}{bound}", loc="left", fontsize="medium")
+    axes.set_title(f"{shortened(column.name)}: carries {column.attribution:.0%}{bound}", loc="left", fontsize="medium")
 
 
 def coloured(names: tuple[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:

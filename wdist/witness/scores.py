@@ -109,13 +109,19 @@ class Witness:
             lines += [f"  {line}" for line in _aligned([_HEAD, *_lines(self.columns[:SHOWN_COLUMNS])], left=1)]
             more = len(self.columns) - SHOWN_COLUMNS
             lines += [*([f"  and {more} more"] if more > 0 else []), ""]
-        lines += [f"{_UNUSUAL}, by score (in {self.units})", ""]
-        sides = self.unusual(SHOWN_ROWS)
-        for side, rows in sides.items():
-            cells = [[f"  {side} row", *(str(entry.row) for entry in rows)]]
-            cells.append(["  score", *(f"{entry.score:.3g}" for entry in rows)])
-            lines += _aligned(cells, left=1)
+        lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
+        lines += [f"  {line}" for line in _aligned(self._unusual_lines(), left=1)]
         return "\n".join(lines)
+
+    def _unusual_lines(self) -> list[list[str]]:
+        return [
+            line
+            for side, rows in self.unusual(SHOWN_ROWS).items()
+            for line in (
+                [f"{side} row", *(str(entry.row) for entry in rows)],
+                ["score", *(f"{entry.score:.3g}" for entry in rows)],
+            )
+        ]
 
     def _note(self) -> str:
         if any(column.lower_bound is None for column in self.columns):
@@ -129,11 +135,7 @@ class Witness:
             body = [_HEAD, *_lines(self.columns[:SHOWN_COLUMNS]), *([[f"and {more} more"]] if more > 0 else [])]
             told = "What each column carries of the difference, and how far apart it is alone"
             parts += [f"<p>{told}; {self._note()}.</p>", _as_table(body)]
-        rows = []
-        for side, entries in self.unusual(SHOWN_ROWS).items():
-            rows.append([f"{side} row", *(str(entry.row) for entry in entries)])
-            rows.append(["score", *(f"{entry.score:.3g}" for entry in entries)])
-        parts += [f"<p>{_UNUSUAL}, by score (in {html.escape(self.units)}).</p>", _as_table(rows)]
+        parts += [f"<p>{_UNUSUAL}, and their scores (f / L).</p>", _as_table(self._unusual_lines())]
         return "".join(parts)
 
 
