@@ -93,7 +93,7 @@ class Matrix:
     def __str__(self) -> str:
         several, pairs = len(self.results) > 1, f"all {len(self.results):,} pairs together"
         each = self._cells(self.lower_bound, self.upper_bound, self.p_value)
-        parts = [(self._answer(), [])]
+        parts: list[tuple[str, list[list[str]]]] = [(self._answer(), [])]
         parts.append((f"{self._claim(self.upper_bound, 'each pair by itself')} ({self.units})", each))
         if several:
             title = self._claim(self.simultaneous_upper_bound, pairs)
