@@ -26,7 +26,8 @@ from wdist.cli.main import app as wdist_command
 REFERENCE = Path(__file__).with_name("reference")
 LISTS = ("library", "client")
 OBJECTS, COMMANDS = REFERENCE / "objects", REFERENCE / "commands"
-_WRITTEN = "<!-- written by docs/generate_reference.py; do not edit -->\n"
+# The site's navigation on every page would list each of some 300 pages: they are reached from the lists instead.
+_START = "---\norphan: true\n---\n\n<!-- written by docs/generate_reference.py; do not edit -->\n\n"
 _BLOCK = re.compile(r"^```\{eval-rst\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. auto(module|function|class):: ([\w.]+)\n((?:   :.*\n)*)", re.MULTILINE)
 _MEMBERS = re.compile(r"^   :members:(.*)\n", re.MULTILINE)
@@ -53,10 +54,11 @@ class Entry:
         sentence = re.match(r".*?[.?!](?= [A-Z`]|$)", text)
         return (sentence.group() if sentence else text).replace("|", "\\|")
 
-    def page(self) -> str:
-        """The page as Markdown."""
+    def page(self, parent: str) -> str:
+        """The page as Markdown, with a link to the list that it belongs to."""
         directive = f".. auto{self.kind}:: {self.name}\n{self.options}"
-        return f"# {self.name}\n\n{_WRITTEN}\n```{{eval-rst}}\n{directive}```\n{_fields(self.object)}"
+        back = f"[All objects of this reference](../{parent}.md)"
+        return f"{_START}# {self.name}\n\n{back}\n\n```{{eval-rst}}\n{directive}```\n{_fields(self.object)}"
 
 
 def entries(block: str) -> Iterator[Entry]:
@@ -83,17 +85,13 @@ def table(block: str) -> str:
 
 def with_tables(source: str) -> str:
     """A list page as the site shows it: tables of links in the place of the directives."""
-    chapters = [f"objects/{each.name}" for block in _BLOCK.findall(source) for each in entries(block)]
-    shown = _BLOCK.sub(lambda block: table(block.group(1)), source)
-    return f"{shown}\n{toctree(chapters)}"
+    return _BLOCK.sub(lambda block: table(block.group(1)), source)
 
 
 def with_commands(source: str) -> str:
     """The page of the commands with a table of all of them."""
-    found = list(commands())
-    rows = [f"| [`{prog}`](commands/{_file(prog)}.md) | {summary} |" for prog, summary, _ in found]
-    chapters = [f"commands/{_file(prog)}" for prog, _, _ in found]
-    return "\n".join([source, "| command | |", "| --- | --- |", *rows, "", toctree(chapters)])
+    rows = [f"| [`{prog}`](commands/{_file(prog)}.md) | {summary} |" for prog, summary, _ in commands()]
+    return "\n".join([source, "| command | |", "| --- | --- |", *rows, ""])
 
 
 def toctree(chapters: list[str], caption: str = "") -> str:
@@ -167,9 +165,10 @@ def write() -> None:
     for page in LISTS:
         for block in _BLOCK.findall((REFERENCE / f"{page}.md").read_text()):
             for each in entries(block):
-                (OBJECTS / f"{each.name}.md").write_text(each.page())
+                (OBJECTS / f"{each.name}.md").write_text(each.page(page))
     for prog, _, text in commands():
-        (COMMANDS / f"{_file(prog)}.md").write_text(f"# {prog}\n\n{_WRITTEN}\n```text\n{text}\n```\n")
+        back = "[All commands](../command-line.md)"
+        (COMMANDS / f"{_file(prog)}.md").write_text(f"{_START}# {prog}\n\n{back}\n\n```text\n{text}\n```\n")
 
 
 if __name__ == "__main__":
