@@ -23,6 +23,7 @@ from wdist_service.errors import NotFoundError
 
 router = APIRouter(include_in_schema=False)
 _DIRECTORY = Path(__file__).resolve().parent
+_COMMENT = re.compile(rb"^ *(//.*|/\*\*.*\*/)$", re.MULTILINE)
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # No inline scripts or styles, no other hosts, no framing, no HTML from strings.
 _HEADERS = {
@@ -41,7 +42,7 @@ _HEADERS = {
 
 
 class PageFiles(StaticFiles):
-    """The page's files with their headers, packed. An ETag is of the content: a package's files may all have one time."""
+    """The page's files with their headers. An ETag is of the content: a package's files may all have one time."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         if Path(path).suffix not in _MEDIA_TYPES:
@@ -70,10 +71,14 @@ class PageFiles(StaticFiles):
 
 @cache
 def _body(path: Path) -> bytes:
-    """A file's content. The page itself preloads every module, so that browsers fetch them in parallel: those of the
-    start page first, which waits for nothing else.
+    """What is sent of a file. The page itself preloads every module, so that browsers fetch them in parallel: those of
+    the start page first, which waits for nothing else.
+
+    Comments are for those who read the file: their lines are sent empty, which keeps the numbers of the others.
     """
-    needed = _imported("main.js") if path.suffix == ".html" else []
+    if path.suffix == ".js":
+        return _COMMENT.sub(b"", path.read_bytes())
+    needed = _imported("main.js")
     others = sorted({module.name for module in _DIRECTORY.glob("*.js")} - set(needed))
     links = [f'<link rel="modulepreload" href="page/{name}">' for name in needed]
     links += [f'<link rel="modulepreload" href="page/{name}" fetchpriority="low">' for name in others]
