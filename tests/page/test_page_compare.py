@@ -102,7 +102,7 @@ def test_csv_keeps_its_column_names(open_page: OpenPage, files: Files) -> None:
 
 
 def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
-    page = open_page()
+    page = open_page(expected=("ERR_INTERNET_DISCONNECTED",))
     choose(page, files["left"], files["right"])
     estimate_id = start(page, "groupsort", Training_time="600")
     line = page.locator(".value-line")
@@ -110,7 +110,18 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     before = line.get_attribute("d") or ""
     expect(line).not_to_have_attribute("d", before, timeout=PATIENCE_MS)  # the curve grows
     expect(page.get_by_role("progressbar")).to_be_visible()
-    expect(page.locator(".live-line")).to_contain_text("on select rows")
+    expect(page.locator(".live-words")).to_have_text(
+        re.compile(r"Training critics: [\d,]+ of [\d,]+ steps\. About \d+ (minute|second)s? left\.")
+    )
+    expect(page.get_by_text("So far the best critic shows")).to_be_visible()
+    page.reload()  # what was known before is there again
+    expect(line).to_have_count(1, timeout=PATIENCE_MS)
+    page.context.set_offline(True)
+    gone = page.get_by_text("The server does not answer. The estimate goes on if the server does.")
+    expect(gone).to_be_visible(timeout=10_000)
+    page.context.set_offline(False)
+    expect(gone).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator(".live-words")).to_contain_text("Training critics")
     expect(page.get_by_text("uncertified", exact=True)).to_be_visible()
     expect(page.locator(".line-key.trivial")).to_contain_text("distance of the means")
     expect(page.locator(".trivial-line")).to_have_count(1)
@@ -184,7 +195,7 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(open_page: OpenPag
     button.click()
     expect(alert(page)).to_contain_text("Choose a file for source")
     choose(page, files["left"], files["narrow"])
-    expect(alert(page)).to_contain_text("Rows of the source are 4, rows of the target 3")
+    expect(alert(page)).to_contain_text("The source has 4 columns, the target 3")
     button.click()
     expect(page).not_to_have_url(re.compile("estimates"))
 
@@ -226,11 +237,12 @@ def test_file_that_cannot_be_used_is_refused_in_words(open_page: OpenPage, files
     expect(zone(page, "Source").get_by_text("Choose a file")).to_be_visible()  # the next action is at hand
 
 
-def test_refused_estimate_names_the_reason(open_page: OpenPage, files: Files) -> None:
-    page = open_page(expected=("422",))
+def test_too_few_rows_are_said_at_once(open_page: OpenPage, files: Files) -> None:
+    page = open_page()
     choose(page, files["short"], files["right"])
+    expect(zone(page, "Source").get_by_role("alert")).to_contain_text("60 rows: too few. At least 100 are needed")
     page.get_by_role("button", name="Estimate the distance").click()
-    expect(alert(page)).to_contain_text("at least 100 are needed", timeout=PATIENCE_MS)
+    expect(page).not_to_have_url(re.compile("estimates"))
 
 
 def test_option_out_of_range_is_marked(open_page: OpenPage, files: Files) -> None:

@@ -65,18 +65,80 @@ def test_a_refusal_offers_what_it_advises(open_page: OpenPage, server: ServerPro
     for side in (source, target):
         expect(side).to_contain_text(f"{ROWS} rows of 3 columns", timeout=PATIENCE_MS)
     expect(page.locator(".reading summary")).to_have_text("How the files are read (4 options set)")
-    source.get_by_text("3 columns", exact=True).click()
-    cells = source.locator("tbody tr").evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
-    fair = int((table(0)["cut"] == "Fair").sum())
-    assert [(cell[0], cell[1], cell[3]) for cell in cells] == [
-        ("carat", "number", "1"), ("cut", "category", "0"), ("sold", "time", "0"),
-    ]  # fmt: skip
-    assert f"Fair ({fair})" in cells[1][2]
-    assert "days since 1970-01-01" in cells[2][2]
+    cells = cells_of_both(page)
+    fair = [int((table(seed)["cut"] == "Fair").sum()) for seed in (0, 1)]
+    assert [cell[:2] for cell in cells] == [["carat", "number"], ["cut", "category"], ["sold", "time"]]
+    for side in (0, 1):
+        assert cells[0][2 + side].endswith("1 missing")
+        assert f"Fair ({fair[side]})" in cells[1][2 + side]
+        assert cells[2][2 + side] == "2026-01-01 to 2027-02-04"
     stored = next(each for each in sets_of(server) if each["name"] == "north.csv")
     assert stored["reading"] == {
         "categories": ["cut"], "dates": ["sold"], "time_unit": "days", "missing": "level"
     }  # fmt: skip
+
+
+def cells_of_both(page: Page) -> list[list[str]]:
+    """The table of both sets' columns."""
+    rows = page.get_by_role("region", name="Columns of both sets").locator("tbody tr")
+    expect(rows.first).to_be_visible(timeout=PATIENCE_MS)
+    found: list[list[str]] = rows.evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
+    return found
+
+
+def test_one_click_settles_every_column_of_text(open_page: OpenPage, tables: dict[str, Path], tmp_path: Path) -> None:
+    """Also where one file has columns of text that the other lacks."""
+    more = table(1).dropna().assign(note=[f"it's {k}" for k in range(ROWS - 1)], number=range(ROWS - 1))
+    more.to_csv(tmp_path / "more.csv", index=False)
+    page = open_page(expected=("422",))
+    give(page, "Source", tables["north whole"])
+    give(page, "Target", tmp_path / "more.csv")
+    target = zone(page, "Target").get_by_role("alert")
+    expect(target).to_contain_text("There is text in cut, note, and dates in sold.", timeout=PATIENCE_MS)
+    remedy(target, "Take text as categories, dates as dates").click()
+    expect(zone(page, "Source")).to_contain_text(f"{ROWS - 1} rows of 2 columns", timeout=PATIENCE_MS)
+    expect(zone(page, "Target")).to_contain_text(f"{ROWS - 1} rows of 5 columns", timeout=PATIENCE_MS)
+    clash = page.locator(".both").get_by_role("alert")
+    expect(clash).to_contain_text("only the target has sold, note, number")
+    assert [cell[2:4] for cell in cells_of_both(page)][2:] == [
+        ["not in it", "2026-01-01 to 2027-02-04"], ["not in it", f"{ROWS - 1} levels, such as it's 0 and it's 1"],
+        ["not in it", f"0 to {ROWS - 2}"],
+    ]  # fmt: skip
+    remedy(clash, "Compare what they share: carat, cut").click()
+    expect(page.locator(".pair-columns summary")).to_contain_text("399 rows of 2 columns", timeout=PATIENCE_MS)
+    expect(clash).to_have_count(0)
+    expect(page.get_by_text("The columns vary by similar amounts")).to_be_visible()
+    page.reload()
+    for side in ("Source", "Target"):
+        give(page, side, tmp_path / "more.csv")
+    remedy(zone(page, "Source"), "Leave these columns out").click(timeout=PATIENCE_MS)
+    advice = page.locator(".both").get_by_role("note")
+    leave = remedy(advice, "Leave out number")  # which only counts the rows
+    expect(leave).to_be_visible(timeout=PATIENCE_MS)
+    assert [cell[0] for cell in cells_of_both(page)] == ["carat", "number"]
+    expect(advice.last).to_contain_text("number would decide the distance almost alone")
+    remedy(advice, "Count each column in its standard deviations").click()
+    expect(page.get_by_label("Units of the distance")).to_have_value("standardize")
+    leave.click()
+    expect(advice).to_have_count(0, timeout=PATIENCE_MS)
+    assert [cell[0] for cell in cells_of_both(page)] == ["carat"]
+
+
+def test_names_are_given_to_an_array_with_one_click(open_page: OpenPage, server: ServerProcess, tmp_path: Path) -> None:
+    rows = table(0)[["carat"]].fillna(0).assign(depth=1.0)
+    rows.to_csv(tmp_path / "named.csv", index=False)
+    rows[["depth", "carat"]].to_csv(tmp_path / "turned.csv", index=False)
+    np.save(tmp_path / "bare array.npy", rows.to_numpy())
+    page = open_page()
+    choose(page, tmp_path / "named.csv", tmp_path / "bare array.npy")
+    remedy(page, "Yes, in this order").click()
+    expect(page.locator(".both").get_by_role("alert")).to_have_count(0, timeout=PATIENCE_MS)
+    assert next(each for each in sets_of(server) if each["name"] == "bare array.npy")["columns"] == ["carat", "depth"]
+    zone(page, "Target").get_by_role("button", name="Choose another").click()
+    give(page, "Target", tmp_path / "turned.csv")
+    remedy(page, "Take both in the order of the source").click(timeout=PATIENCE_MS)
+    expect(page.locator(".pair-columns summary")).to_contain_text("What is compared", timeout=PATIENCE_MS)
+    assert [cell[0] for cell in cells_of_both(page)] == ["carat", "depth"]
 
 
 def test_refusals_and_columns_can_be_used_by_everybody(open_page: OpenPage, tables: dict[str, Path]) -> None:
@@ -88,7 +150,7 @@ def test_refusals_and_columns_can_be_used_by_everybody(open_page: OpenPage, tabl
     assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     take.click()
-    zone(page, "Source").get_by_text("2 columns", exact=True).click(timeout=PATIENCE_MS)
+    expect(zone(page, "Source").get_by_text("2 columns", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
