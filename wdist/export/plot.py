@@ -5,12 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from wdist.definitions.figures import range_of
 from wdist.definitions.installing import pip_install
-=======
 from wdist.definitions.results.numbers import range_of
->>>>>>> words
 from wdist.errors import WdistError
 
 if TYPE_CHECKING:
