@@ -28,7 +28,7 @@ Indices = NDArray[np.int64]
 
 ROWS = 100_000  # rows a side for distances and histograms of columns
 LEAST_ROWS = 2_000  # of wide rows
-# Values of these rows together: the bounds of 64 columns then take 4 s of a processor, and 12 s with three times as many.
+# Values of these rows together. The bounds of 64 columns then take 4 s of a processor, with three times as many 12 s.
 VALUES = 1 << 21
 
 Coordinate = Callable[[Values], Values]
