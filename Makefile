@@ -89,7 +89,7 @@ images:
 	@$(or $(PYTHON),python3) tools/images.py $(IMAGES)
 
 test-images: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -s tests/release/test_images.py $(PYTEST)
+	$(BIN)/python -m pytest -s tests/release/test_container_images.py $(PYTEST)
 
 check: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
