@@ -127,7 +127,10 @@ def edges_of(low: float, high: float, *, is_whole: bool = False) -> Values:
 
     Whole numbers get a bin of their own each if there are few, around the number.
     """
-    if is_whole and high - low < BINS:
+    if not math.isfinite(high - low):  # numbers near the end of float64
+        edges_of_halves: Values = np.linspace(low / 2, high / 2, BINS + 1)
+        return 2 * edges_of_halves
+    if is_whole and high - low < BINS and max(abs(low), abs(high)) < 2.0**52:  # beyond, no half lies between two
         return np.arange(low, high + 2) - 0.5
     if low == high:
         half = max(0.5, 1e-6 * abs(low))
