@@ -28,9 +28,8 @@ Indices = NDArray[np.int64]
 
 ROWS = 100_000  # rows a side for distances and histograms of columns
 LEAST_ROWS = 2_000  # of wide rows
-VALUES = (
-    1 << 21
-)  # of these rows together: the bounds of 64 columns take 4 seconds then, and 12 with three times as many
+# Values of these rows together. The bounds of 64 columns then take 4 s of a processor, with three times as many 12 s.
+VALUES = 1 << 21
 
 Coordinate = Callable[[Values], Values]
 """A 1-Lipschitz function of rows, (n, D) -> (n,), that depends on one column of a table."""
