@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from wdist.training.selection import Candidate
 
 SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for comparison
-# `rows_needed` is for four of five estimates. They are planned for a little more, because it is asked for only where the
-# bound came out as 0: simulated for fixed critics, plans of .8 had .76, and those of .85 have what the figure says.
+# `rows_needed` is for four of five estimates. It is planned for a little more, because it is asked for only where the
+# bound came out as 0: simulated for normal scores of a fixed critic, plans of .8 had .75, those of .85 have .81.
 POWER = 0.85
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 

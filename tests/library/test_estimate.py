@@ -28,6 +28,8 @@ NAMES = [
     "p_value",
     "lipschitz_bound",
     "score_deviation",
+    "spread",
+    "rows_needed",
     "critic",
     "seed",
     "n",
@@ -44,6 +46,7 @@ NAMES = [
     "seconds",
     "device",
     "warnings",
+    "verdict",
     "meaning",
 ]
 QUICK: dict[str, Any] = {"steps": 150, "baseline_rows": 0}

@@ -15,8 +15,6 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic cannot read typing's before Python 3.12
 
-from wdist.definitions.results.numbers import rounded_down, rounded_up
-
 METHOD_VERSION = 2
 """The version of the statistics: what is computed from scores, and in which order. docs/stability.md says more."""
 
@@ -285,15 +283,6 @@ def short(number: float) -> str:
 def percent(share: float) -> str:
     """A confidence as an exact percentage: 0.99999999999 is not shown as 100 %."""
     return f"{(100 * Decimal(repr(float(share)))).normalize():f} %"
-
-
-def range_of(lower: float, upper: float | None) -> str:
-    """What is known of a distance, as the title of a picture says it."""
-    if upper is None:
-        return f"W1 is at least {rounded_down(lower)}"
-    if lower == 0:
-        return f"W1 is at most {rounded_up(upper)}"
-    return f"W1 is between {rounded_down(lower)} and {rounded_up(upper)}"
 
 
 @cache

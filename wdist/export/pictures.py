@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wdist.definitions.figures import range_of
+from wdist.definitions.results.numbers import range_of
 
 if TYPE_CHECKING:
     from wdist.result import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any, cast
 
-from wdist.definitions.figures import range_of
+from wdist.definitions.results.numbers import range_of
 from wdist.errors import WdistError
 from wdist.witness.plot import draw_scores, picture, shortened
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wdist.definitions.figures import percent
 from wdist.definitions.monitoring import UpdateFigures
+from wdist.definitions.results.numbers import rounded_down, rounded_up, three_digits
 from wdist.monitoring.state import MonitorState
 
 
@@ -19,27 +20,29 @@ def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
     alone = percent(state.options.confidence)
     if figures.series_lower_bound > 0:
         upper = figures.series_upper_bound
-        at_most = "" if upper is None else f" and at most {upper:.4g} (approximate)"
+        least = rounded_down(figures.series_lower_bound)
+        ends = f"at least {least}" if upper is None else f"between {least} and {rounded_up(upper)}, approximate"
         return (
-            f"The batch has moved away from the reference: their distance is at least {figures.series_lower_bound:.4g}"
-            f"{at_most} ({_together(state)}); "
-            f"held-out rows show {figures.value:.4g}.{_within(figures, state)}"
+            f"The batch has moved away from the reference. The distance is {ends} ({_together(state)}); "
+            f"{_shown(figures)}.{_within(figures, state)}"
         )
     if figures.lower_bound > 0:
         return (
-            f"By itself, the batch is at least {figures.lower_bound:.4g} away from the reference ({alone}), but among "
-            "all batches of the series this may be chance: the bound of the series is 0."
-            f"{_at_most(figures, state)}"
+            "Undecided: among all batches of the series, this may be chance, and the bound of the series "
+            f"is 0. By itself, the batch is at least {rounded_down(figures.lower_bound)} away from the reference "
+            f"({alone}).{_at_most(figures, state)}"
         )
-    return (
-        f"This batch alone shows no drift: its held-out rows show {figures.value:.4g}, which may be chance. This does "
-        f"not show that there is none.{_at_most(figures, state)}"
-    )
+    shown = _shown(figures)
+    return f"No evidence of drift in this batch alone. {shown[0].upper()}{shown[1:]}.{_at_most(figures, state)}"
 
 
 def _at_most(figures: UpdateFigures, state: MonitorState) -> str:
     upper = figures.series_upper_bound
-    return "" if upper is None else f" The distance is at most {upper:.4g} (approximate; {_together(state)})."
+    return "" if upper is None else f" The distance is at most {rounded_up(upper)} (approximate; {_together(state)})."
+
+
+def _shown(figures: UpdateFigures) -> str:
+    return f"the critic shows {three_digits(figures.value)}" if figures.value > 0 else "the critic shows none"
 
 
 def _together(state: MonitorState) -> str:

@@ -27,6 +27,15 @@ def two_digits(count: int) -> str:
     return f"{round(count / unit) * unit:,}"
 
 
+def range_of(lower: float, upper: float | None) -> str:
+    """What is known of a distance, as the title of a picture says it."""
+    if upper is None:
+        return f"W1 is at least {rounded_down(lower)}"
+    if lower == 0:
+        return f"W1 is at most {rounded_up(upper)}"
+    return f"W1 is between {rounded_down(lower)} and {rounded_up(upper)}"
+
+
 def _rounded(number: float, rounding: str) -> str:
     if number == 0 or not math.isfinite(number):
         return f"{number:g}"
