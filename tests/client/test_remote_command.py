@@ -19,6 +19,7 @@ from cyclopts import App
 from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
+import wdist_client
 from wdist.cli.main import app as wdist_app
 from wdist.cli.main import main as wdist
 from wdist.definitions.results.numbers import rounded_down, rounded_up
@@ -237,6 +238,7 @@ def test_status_and_the_way_through_wdist(capsys: pytest.CaptureFixture[str], se
     assert server.url in said
     assert "ready" in said
     assert json.loads(Ran(capsys, "status", "--json").out)["ready"] is True
+    assert Ran(capsys, "--version").out == f"wdist-remote {wdist_client.__version__}\n"
 
 
 HELP = "from wdist_client.command import main\nassert main(['estimate', '--help']) == 0"

@@ -68,6 +68,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
     if not given:
         app.help_print([], console=app.error_console)
         return 2
+    if given == ["--version"]:
+        from wdist_client import __version__
+
+        sys.stdout.write(f"{prog} {__version__}\n")
+        return 0
     try:
         given = _without_a_level(_shared_first(app, given))
         status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0

@@ -27,22 +27,26 @@ def witness_text(witness: Witness) -> str:
         lines += [f"  {line}" for line in _aligned([_HEAD, *_lines(witness.columns[:SHOWN_COLUMNS])])]
         more = len(witness.columns) - SHOWN_COLUMNS
         lines += [*([f"  and {more} more"] if more > 0 else []), ""]
-    lines += [f"{_UNUSUAL}, by score (in {witness.units})", ""]
-    for side, rows in witness.unusual(SHOWN_ROWS).items():
-        cells = [[f"  {side} row", *(str(entry.row) for entry in rows)]]
-        cells.append(["  score", *(f"{entry.score:.3g}" for entry in rows)])
-        lines += _aligned(cells)
+    lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
+    lines += [f"  {line}" for line in _aligned(_unusual_lines(witness))]
     return "\n".join(lines)
 
 
 def witness_html(witness: Witness) -> str:
     """The witness for a notebook."""
-    rows = []
-    for side, entries in witness.unusual(SHOWN_ROWS).items():
-        rows.append([f"{side} row", *(str(entry.row) for entry in entries)])
-        rows.append(["score", *(f"{entry.score:.3g}" for entry in entries)])
-    told = f"<p>{_UNUSUAL}, by score (in {html.escape(witness.units)}).</p>"
-    return columns_html(witness) + told + _as_table(rows)
+    told = f"<p>{_UNUSUAL}, and their scores (f / L).</p>"
+    return columns_html(witness) + told + _as_table(_unusual_lines(witness))
+
+
+def _unusual_lines(witness: Witness) -> list[list[str]]:
+    return [
+        line
+        for side, rows in witness.unusual(SHOWN_ROWS).items()
+        for line in (
+            [f"{side} row", *(str(entry.row) for entry in rows)],
+            ["score", *(f"{entry.score:.3g}" for entry in rows)],
+        )
+    ]
 
 
 def columns_html(witness: Witness) -> str:
