@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/install_torch.py .venv/bin/python -m pip install --no-input ...
 
-PyPI's torch for Linux brings CUDA: 2.7 GB to download instead of 0.2 GB. TORCH_INDEX_URL names another index, as for the
-Dockerfile; empty, it leaves the choice to pip.
+PyPI's torch for Linux brings CUDA: 2.7 GB to download instead of 0.2 GB. TORCH_INDEX_URL names another index, as for
+the Dockerfile; empty, it leaves the choice to pip.
 """
 
 from __future__ import annotations
