@@ -153,7 +153,7 @@ def assert_shown_figures_are_printed(page: Path, printed: str) -> None:
     for text in (text for _, text in blocks(page, "text") if text.startswith(("They differ", "No evidence"))):
         assert without_numbers(text.partition("\n\n")[0]) in without_numbers(printed), f"{name(page)} shows other words"
         for figure, shown in FIGURE.findall(text):
-            found = dict(FIGURE.findall(printed))
+            found = dict(reversed(FIGURE.findall(printed)))  # of what is printed first
             assert float(found[figure]) == pytest.approx(float(shown), rel=0.03), figure
 
 

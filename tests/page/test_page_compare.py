@@ -49,6 +49,7 @@ def test_page_reads_the_servers_result(open_page: OpenPage, server: ServerProces
     picture = card.get_by_role("img").get_attribute("aria-label") or ""
     assert f"The distance lies between {lower} and {upper}." in picture
     assert card.locator(".bound-text").all_text_contents() == [f"at least {lower}", f"at most {upper}"]
+    expect(page.get_by_role("heading", name="Which rows make the difference")).to_be_visible()
     order = page.locator("main h2:visible, main summary:visible").all_inner_texts()
     assert order[1:4] == ["Which columns make the difference", "Which rows make the difference", BESIDE]
 

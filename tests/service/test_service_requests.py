@@ -175,7 +175,10 @@ def test_the_page_is_not_sent_again_while_it_is_the_same(server: Server) -> None
         assert server.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
         head = server.client.head(path)
         assert (head.status_code, head.content) == (200, b"")
-        assert head.headers["content-length"] == first.headers["content-length"] == str(len(first.content))
+        assert head.headers["content-length"] == first.headers["content-length"] == str(first.num_bytes_downloaded)
+        assert first.headers["content-encoding"] == "gzip"
+        plain = server.client.get(path, headers={"Accept-Encoding": "identity"})
+        assert (plain.content, plain.headers["content-length"]) == (first.content, str(len(first.content)))
 
 
 @pytest.mark.parametrize(
