@@ -143,7 +143,7 @@ def test_commands_show_what_is_withdrawn(
     shown = json.loads(Ran(capsys, server, "show", old.grouped).out)
     assert shown["result"]["withdrawn"]["figures"] == ["lower_bound", "p_value"]
     assert "No answer: run this estimate again." in Ran(capsys, server, "result", old.grouped).out
-    assert "WITHDRAWN" in Ran(capsys, server, "watch", old.grouped).out
+    assert "No answer: run this estimate again." in Ran(capsys, server, "watch", old.grouped).out
     lines = [json.loads(line) for line in Ran(capsys, server, "results", old.batch).out.splitlines()]
     assert [line["result"]["withdrawn"] is not None for line in lines] == [True, True, False]
     file = Ran(capsys, server, "certificate", old.grouped, str(tmp_path / "old.cert"))
