@@ -23,7 +23,7 @@ from wdist.data.pair import SamplePair, Shared
 from wdist.data.samples import SampleSet, encode_together, open_samples
 from wdist.data.scaling import OF_THE_FIRST_SET, Scaling
 from wdist.data.sources.files import FileRows
-from wdist.data.sources.rows import labels_of
+from wdist.data.sources.rows import labels_of, refuse_absent
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.reading import Reading, Selection
@@ -220,6 +220,7 @@ def _open(
     device = chosen_device(options.device)
     one, other = told_apart(names)
     take = Selection.of(reading, groups=groups if isinstance(groups, str) else None)
+    refuse_absent((x, y), (one, other))
     source, target = encode_together(
         *(open_samples(data, name, options.layout, take=take) for name, data in ((one, x), (other, y)))
     )

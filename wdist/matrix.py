@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wdist.data.pair import Shared
 from wdist.data.sources.files import FileRows
-from wdist.data.sources.rows import coded, labels_of, partition_of, rows_of, split_rows
+from wdist.data.sources.rows import coded, labels_of, partition_of, refuse_absent, rows_of, split_rows
 from wdist.data.tables.by import reading_by
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
@@ -308,6 +308,7 @@ def open_sets(sets: Sequence[Any] | Mapping[str, Any], reading: Reading, groups:
     own = [_name(data, k) for k, data in enumerate(given, start=1)]
     names = list(map(str, sets)) if isinstance(sets, Mapping) else own
     take = Selection.of(reading, groups=groups)
+    refuse_absent(given, names)
     rows = [rows_of(data, name, take) for data, name in zip(given, names, strict=True)]
     first = Path(names[0]).name if names and names[0] == own[0] else ""  # of a path: its last part
     if groups is None:

@@ -13,13 +13,15 @@ random = np.random.default_rng(0)
 
 
 def sales(shift: float = 0.0) -> pd.DataFrame:
-    """A month: prices, quantities of which some are missing, a city and a day."""
+    """A month: prices, quantities of which some are missing, a city, and when the buyer was born."""
     table = pd.DataFrame(
         {
             "price": random.lognormal(3 + shift, 0.5, ROWS),
             "quantity": random.normal(4, 1, ROWS),
             "city": random.choice(["Bonn", "Kiel", "Ulm"], ROWS, p=[0.5 - shift, 0.3, 0.2 + shift]),
-            "sold": (pd.Timestamp("2026-01-01") + pd.to_timedelta(random.integers(0, 28, ROWS), unit="D")).astype(str),
+            "born": (pd.Timestamp("1950-01-01") + pd.to_timedelta(random.integers(0, 20_000, ROWS), unit="D")).astype(
+                str
+            ),
         }
     )
     table.loc[::25, "quantity"] = np.nan

@@ -25,7 +25,7 @@ WORDS_ONLY = {
     "check the factors",
     "but is constant in the select rows",
     "rows are distinct; if these are copies",
-    "test rows are copies of rows that the critic was fitted on",
+    "test rows are equal to rows that the critic was fitted on",
     "also occur in",
     "in common: if the levels are only spelled differently",
     "may only spell differently",

@@ -262,9 +262,9 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
             )
         else:
             warnings.append(
-                f"{samples.name}: {repeated:,} of {len(split.test):,} test rows are copies of rows that the critic was "
-                "fitted on; unless they are independent draws that happen to coincide, the bound and the p-value do "
-                "not hold: remove copies, or give rows of one origin a common group"
+                f"{samples.name}: {repeated:,} of {len(split.test):,} test rows are equal to rows that the critic was "
+                "fitted on. Rounded numbers coincide by chance, and then nothing is wrong. If rows were copied, the "
+                "bound and the p-value do not hold: remove copies, or give rows of one origin a common group"
             )
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:

@@ -197,3 +197,12 @@ def test_progress_is_shown_on_standard_error_only_if_asked(files: Path, capsys: 
     estimate_w1(files / "x.npy", files / "y.npy", progress=lambda now: seen.append(now.step), **training)
     assert seen[-1] == 20
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_path_that_leads_nowhere_is_named_before_another_file_is_read(tmp_path: Path) -> None:
+    """What is wrong with the first file can be told once the second one is there."""
+    (tmp_path / "text.csv").write_text("city\nBern\n")
+    there, nowhere = tmp_path / "text.csv", tmp_path / "nowhere.csv"
+    for compare in (lambda: estimate_w1(there, nowhere), lambda: matrix_w1([there, there, nowhere])):
+        with pytest.raises(SampleError, match=r"nowhere\.csv: No such file"):
+            compare()

@@ -50,6 +50,15 @@ def rows_of(data: Any, name: str, take: Selection) -> FileRows:
     return FileRows(name, array, found.columns, found.table, found.notes)
 
 
+def refuse_absent(sets: Sequence[Any], names: Sequence[str]) -> None:
+    """Raise SampleError for a path that leads nowhere. What another file lacks can be told after that is put right."""
+    for data, name in zip(sets, names, strict=True):
+        if isinstance(data, str | os.PathLike):
+            path = Path(_path(data))
+            if str(path) != "-" and ":" not in str(path) and not path.exists():  # FILE.npz:NAME names a member
+                rows_of(data, name, Selection())
+
+
 def _without_columns(data: Any, name: str, take: Selection) -> NDArray[Any]:
     """An array that is no table. Raises OptionError if columns are chosen by their names."""
     array = as_array(data, name, masked_is_missing=take.missing != "error")
