@@ -99,6 +99,8 @@ def test_the_result_and_its_meaning(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
     for words in ("12,082 rows of 7 columns", "lower bound", "value", "confidence", "p-value", "Lipschitz bound"):
         assert words in said
+    for words in ("They differ (p < 0.001)", f"kept in {tmp_path / 'data'}\n", "rm -r ", "WDIST_SERVER_DATA=/a/folder"):
+        assert words in said
     for words in ("mean difference", "exact OT", "3,000 stones"):
         assert words in said
     assert_free(port)
