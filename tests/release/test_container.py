@@ -78,6 +78,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if source.is_dir():
             shutil.copytree(source, context / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (context / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, context / name)
     venv.create(environment, symlinks=True)
     # A path in a .pth file brings the packages that lie there, but not its own .pth files: not the editable wdist.

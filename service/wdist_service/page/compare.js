@@ -69,7 +69,7 @@ export async function showCompare(main, signal) {
 function hero() {
   return h("section", { class: "hero" },
     h("div", { class: "stack" }, h("h1", null, "How far apart are two populations, when all you have is samples?"),
-      h("p", { class: "lead" }, "Drop two files. You get a number you can rely on: the ", h("span", { class: "unbroken" }, "Wasserstein-1"), " distance is ", h("strong", null, "at least"), " this, at the confidence you choose.")),
+      h("p", { class: "lead" }, "Drop two files. You get an answer you can rely on: do they differ, and ", h("strong", null, "between which bounds"), " does their ", h("span", { class: "unbroken" }, "Wasserstein-1"), " distance lie, at the confidence you choose?")),
     heroPicture());
 }
 
@@ -78,7 +78,7 @@ function howItWorks() {
   return h("section", { class: "stack" }, h("h2", null, "What the number means"), h("ol", { class: "steps" },
     step("The distance", "How far, on average, rows of one population must move to become the other. In your data’s own units; 0 only if the two are equal."),
     step("Learned on one part", "A network that cannot change faster than its input learns on half of the rows to tell the sets apart; 10 % choose the best one."),
-    step("Certified on the rest", "What it still finds on the 40 % it never saw, less a margin for chance, is the bound. For equal populations it stays at 0, except as often as the confidence allows.")));
+    step("Certified on the rest", "What it still finds on the 40 % it never saw, less a margin for chance, is the lower bound. For equal populations it stays at 0, except as often as the confidence allows. The upper bound is the cost of moving one set onto the other, plus a margin.")));
 }
 
 async function submit(button, message) {
