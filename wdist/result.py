@@ -35,7 +35,8 @@ class Later:
         """Compute the part. Raises WdistError after pickling."""
         if self._make is None:
             raise WdistError(
-                "a saved or pickled result keeps its certificate and witness only if they were asked for before that"
+                "a saved or pickled result keeps its certificate and witness only if they were asked for before that; "
+                "the witness in a file of the client is read by wdist_client.Result.load"
             )
         return self._make()
 

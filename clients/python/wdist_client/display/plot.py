@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from wdist_client.contract import CurvePoint
     from wdist_client.models import MonitorState, Result, Update
+
+
+_UNITS_WIDTH = 60  # characters of a line below the axis
 
 
 def picture(width: float, height: float) -> Figure:
@@ -103,7 +107,7 @@ def _draw_interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
     axes.set_xlim(0, furthest)
-    axes.set_xlabel(result.units or "")
+    axes.set_xlabel(textwrap.fill(result.units or "", _UNITS_WIDTH), fontsize="small")
     axes.set_title("\n".join(filter(None, [names_text(names), range_of(result)])), loc="left")
 
 

@@ -58,13 +58,14 @@ class JobBar(Generic[J]):
             return
         at = estimate.progress
         doing = f" {at.trying}" if at and at.trying and not estimate.ended else ""
-        if at and at.steps and (at.step or 0) >= at.steps and not estimate.ended:
+        is_proof = bool(at and at.steps and (at.step or 0) >= at.steps and not estimate.ended)
+        if is_proof:
             doing = " the proof"  # training is over: held-out scores, Lipschitz bound, exact transport beside it
         self._bar.set_description_str(f"{estimate.status}{doing}", refresh=False)
         if at is not None:
             self._bar.total, self._bar.n = at.steps, at.step or 0
-            notes = [] if at.value is None else [f"so far {at.value:.4g}, not certified"]
-            if at.eta_seconds is not None and not estimate.ended:
+            notes = [] if at.value is None or estimate.ended else [f"so far {at.value:.4g}, not certified"]
+            if at.eta_seconds is not None and not estimate.ended and not is_proof:
                 notes.append(f"{at.eta_seconds:.0f} s left")
             self._bar.set_postfix_str(", ".join(notes), refresh=False)
         if estimate.status == "succeeded":  # the last report may have come before the last step
