@@ -26,7 +26,7 @@ export OMP_WAIT_POLICY ?= passive
 PORT ?= 8000
 ONCE ?=
 PYTEST ?=
-# Two files of tests at a time. Tests wait for servers and browsers much of their time.
+# Two files of tests at a time: they wait for servers and browsers much of their time. Those of the page go one by one.
 SHARDS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
@@ -73,10 +73,10 @@ run: $(VENV)/.run-stamp
 	@$(BIN)/python examples/diamonds/run.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -n $(SHARDS) --dist loadfile -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist loadgroup -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -n $(SHARDS) --dist loadfile --stores=both $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist loadgroup --stores=both $(PYTEST)
 
 # Processes are killed and frozen at random moments while a queue of estimates drains; the seed is printed.
 ROUNDS ?= 100

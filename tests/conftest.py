@@ -53,6 +53,16 @@ def _note(nodeid: str, longrepr: Any) -> None:
         _unlisted.append(f"{nodeid}: {reason}")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests `--dist loadgroup` keeps in one process: those of a file, and all of the page, whose browsers and
+    trainers want a whole core.
+    """
+    for item in items:
+        group = "page" if "page" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Skips of whole modules, which pytest-xdist tells only the process that collected them."""
