@@ -119,7 +119,7 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     expect(line).to_have_count(1, timeout=PATIENCE_MS)
     page.context.set_offline(True)
     gone = page.get_by_text("The server does not answer. The estimate goes on if the server does.")
-    expect(gone).to_be_visible(timeout=10_000)
+    expect(gone).to_be_visible(timeout=20_000)
     page.context.set_offline(False)
     expect(gone).to_have_count(0, timeout=PATIENCE_MS)
     expect(page.locator(".live-words")).to_contain_text("Training critics")
@@ -153,7 +153,7 @@ def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: Serv
     assert [again[name] for name in ("source", "target", "options")] == [
         ended[name] for name in ("source", "target", "options")
     ]
-    page.get_by_role("button", name="Stop this estimate").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
 
 

@@ -23,6 +23,7 @@ from present import METHOD_VERSION, WDIST, Server, Stores, rows
 from sqlalchemy import create_engine, inspect
 
 import wdist
+from wdist.definitions.results.verdict import Verdict
 
 pytestmark = pytest.mark.both_stores  # the dump of PostgreSQL and the file of SQLite are two stories
 TUS = {"Tus-Resumable": "1.0.0"}
