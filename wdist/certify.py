@@ -89,9 +89,8 @@ def certify(
     sizes: Rows = {"source": pair.source_split.sizes(), "target": pair.target_split.sizes()}
     value, lower_bound = value_of(units) / bound, max(0.0, least)
     is_clipping = any(side.values.min() <= low or side.values.max() >= high for side in scores)
-    unclipped_scores = scores  # the test rows are scored again only if the clip changed a score
-    if is_clipping:
-        unclipped_scores = pair.test_scores(chosen.critic)
+    # The test rows are scored again only if the clip changed a score.
+    unclipped_scores = pair.test_scores(chosen.critic) if is_clipping else scores
     unclipped_units = _units_of_chance(pair, *unclipped_scores) if is_clipping else units
     unclipped = value_of(unclipped_units) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)

@@ -18,6 +18,7 @@ from wdist.data.sources.rows import coded, labels_of, partition_of, refuse_absen
 from wdist.data.tables.by import reading_by
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
+from wdist.definitions.installing import pip_install
 from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError, WdistError
@@ -104,11 +105,12 @@ class Matrix:
         try:
             pandas: Any = import_module("pandas")
         except ImportError as error:
-            raise WdistError("to_frame() needs pandas: pip install pandas") from error
-        reference = len(self.rows) == 1
-        pairs = places(len(self.columns) + reference, reference=reference)
-        named = {"source": [self.rows[i] for i, _ in pairs], "target": [self.columns[j] for _, j in pairs]}
-        figures = {name: [getattr(self, name)[pair] for pair in pairs] for name in (*FIGURES, ADJUSTED)}
+            raise WdistError(f"to_frame() needs pandas: {pip_install('pandas')}") from error
+        named = {
+            "source": [self.rows[i] for i, _ in self._places],
+            "target": [self.columns[j] for _, j in self._places],
+        }
+        figures = {name: [getattr(self, name)[place] for place in self._places] for name in (*FIGURES, ADJUSTED)}
         return pandas.DataFrame(named | figures)
 
     def __repr__(self) -> str:
@@ -142,8 +144,13 @@ class Matrix:
         if len(self.results) == 1:
             return self.results[0].verdict.headline
         said = kinds(*self._together, self.adjusted_p_value, self.confidence, self.split)
-        where = places(len(self.columns) + (len(self.rows) == 1), reference=len(self.rows) == 1)
-        return whole_answer([said[i][j] for i, j in where], self._sure)
+        return whole_answer([said[i][j] for i, j in self._places], self._sure)
+
+    @property
+    def _places(self) -> list[tuple[int, int]]:
+        """Row and column of each pair, in the order of the results."""
+        reference = len(self.rows) == 1
+        return places(len(self.columns) + reference, reference=reference)
 
     @property
     def _sure(self) -> str:

@@ -24,7 +24,7 @@ def draw_result(result: Result, ax: Axes | None, names: tuple[str, str]) -> Figu
     if ax is not None:
         _interval(ax, result, names)
         return cast("Figure", ax.get_figure(root=True))
-    witness = _witness_of(result)
+    witness = kept_witness(result)
     has_curve = len(result.curve) > 1  # critics in closed form have none
     count = 1 + has_curve + (witness is not None)
     figure = picture((4 * count, 3.2))
@@ -72,7 +72,7 @@ def _curve(axes: Any, result: Result) -> None:
     axes.set_title("while training (select rows, not certified)", loc="left", fontsize="medium")
 
 
-def _witness_of(result: Result) -> Witness | None:
+def kept_witness(result: Result) -> Witness | None:
     """The witness, unless a saved result did not keep it."""
     try:
         return result.witness

@@ -19,6 +19,7 @@ from wdist.definitions.figures import percent, summary_lines
 from wdist.definitions.results.numbers import rounded_down, three_digits
 from wdist.errors import WdistError
 from wdist.export.pictures import curve_picture, histogram_picture, interval_picture
+from wdist.export.plot import kept_witness
 
 if TYPE_CHECKING:
     from wdist.data.samples import SampleSet
@@ -49,7 +50,7 @@ def write_report(result: Result, path: str | Path, names: tuple[str, str], rows:
 def report_text(result: Result, names: tuple[str, str], rows: int = 0) -> str:
     """The report as HTML; everything that is not ours is escaped."""
     title = f"{names[0]} and {names[1]}"
-    witness = _witness(result)
+    witness = kept_witness(result)
     parts = [
         f"<h1>{_text(title)}</h1>",
         *_answer(result),
@@ -98,14 +99,6 @@ def _about_scores(result: Result, witness: Witness) -> str:
     return (
         f"{said} What the critic shows, {three_digits(result.value)}, has rare scores clipped, as the bound needs it."
     )
-
-
-def _witness(result: Result) -> Witness | None:
-    """The witness, unless it was not kept."""
-    try:
-        return result.witness
-    except WdistError:
-        return None
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wdist_client import contract, requests
 from wdist_client.base import in_a_line
 from wdist_client.display.text import percent, watched
-from wdist_client.errors import OptionError, WdistError
+from wdist_client.errors import OptionError, WdistError, pip_install
 from wdist_client.flows import Flow, Retries, send, until_ended
 from wdist_client.models import Batch, Comparison, Estimate, SampleSet
 from wdist_client.options import BatchOptions, given
@@ -94,7 +94,7 @@ class Matrix:
         try:
             pandas: Any = import_module("pandas")
         except ImportError as error:
-            raise WdistError("to_frame() needs pandas: pip install pandas") from error
+            raise WdistError(f"to_frame() needs pandas: {pip_install('pandas')}") from error
         is_row = len(self.rows) == 1
         pairs = [(0, j) for j in range(len(self.columns))] if is_row else [*combinations(range(len(self.rows)), 2)]
         named = {"source": [self.rows[i] for i, _ in pairs], "target": [self.columns[j] for _, j in pairs]}

@@ -113,7 +113,7 @@ function units([source, target], options) {
   if (high <= MUCH * low) return h("p", { class: "soft small" }, "The columns vary by similar amounts, so the data’s own units will do.");
   return advice(`${most} would decide the distance almost alone: in the data’s own units it varies by ${figure(high, 3)}, ${least} by ${figure(low, 3)} (standard deviations).`,
     button("Count each column in its standard deviations", () => {
-      scale.control.value = "standardize";
+      scale.set("standardize");
       scale.control.dispatchEvent(new Event("change", { bubbles: true }));
     }));
 }
