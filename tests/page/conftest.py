@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,6 +45,16 @@ def browser(playwright_session: Playwright, chromium_path: str) -> Iterator[Brow
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("browser") / "data") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(server: ServerProcess) -> Iterator[None]:
+    """What a failed test leaves running would hold up those that follow: the server has one worker."""
+    yield
+    with urllib.request.urlopen(f"{server.url}/v1/estimates?status=queued&status=running", timeout=60) as answer:
+        left = [each["id"] for each in json.load(answer)["data"]]
+    for each in reversed(left):
+        urllib.request.urlopen(f"{server.url}/v1/estimates/{each}/cancel", b"", timeout=60).close()
 
 
 @pytest.fixture(scope="session")

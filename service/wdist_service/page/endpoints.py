@@ -23,7 +23,8 @@ from wdist_service.errors import NotFoundError
 
 router = APIRouter(include_in_schema=False)
 _DIRECTORY = Path(__file__).resolve().parent
-_COMMENT = re.compile(rb"^ *(//.*|/\*\*.*\*/)$", re.MULTILINE)
+_COMMENT = re.compile(rb"^ *(//.*|/\*[^*]*(\*(?!/)[^*]*)*\*/)$|(?<=[;{]) +//.*$", re.MULTILINE)
+_INDENT = re.compile(rb"^ +|(`[^`]*`)", re.MULTILINE)
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # No inline scripts or styles, no other hosts, no framing, no HTML from strings.
 _HEADERS = {
@@ -74,10 +75,12 @@ def _body(path: Path) -> bytes:
     """What is sent of a file. The page itself preloads every module, so that browsers fetch them in parallel: those of
     the start page first, which waits for nothing else.
 
-    Comments are for those who read the file: their lines are sent empty, which keeps the numbers of the others.
+    Comments and indentation are for those who read the file. Their lines are sent empty, which keeps the numbers of the
+    others; what stands in a template is sent as it is.
     """
-    if path.suffix == ".js":
-        return _COMMENT.sub(b"", path.read_bytes())
+    if path.suffix in (".js", ".css"):
+        bare = _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), path.read_bytes())
+        return _INDENT.sub(lambda found: found[1] or b"", bare)
     needed = _imported("main.js") if path.suffix == ".html" else []
     others = sorted({module.name for module in _DIRECTORY.glob("*.js")} - set(needed))
     links = [f'<link rel="modulepreload" href="page/{name}">' for name in needed]

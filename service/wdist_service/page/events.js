@@ -70,12 +70,14 @@ async function listen(id, position, { onRecord, onPoint, signal }) {
   const both = AbortSignal.any([signal, stop.signal]);
   let lost = null;
   let timer = null;
+  const ask = () => isThere(id, both).then((record) => (onRecord(record), heard()), (error) => ((lost = error), stop.abort()));
   const heard = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => isThere(id, both).then((record) => (onRecord(record), heard()), (error) => ((lost = error), stop.abort())), 1000 * SILENT_SECONDS);
+    timer = setTimeout(ask, 1000 * SILENT_SECONDS);
   };
   try {
     heard();
+    addEventListener("offline", ask, { signal: both }); // what has arrived may still be read for a while
     const headers = position.last === null ? {} : { "Last-Event-ID": position.last };
     const response = await api.send("GET", `/v1/estimates/${encodeURIComponent(id)}/events`, { headers, signal: both });
     for await (const event of parse(response)) {

@@ -33,6 +33,7 @@ export async function showJobs(main, signal) {
     compare.setAttribute("aria-disabled", String(!isReady()));
     compare.textContent = isReady() ? `Compare the ${ticked.size} ticked runs` : "Compare runs: tick two to four";
   }
+  count();
   async function act(words, work) {
     message.replaceChildren();
     try {
