@@ -247,7 +247,7 @@ def matrix_of(
     """`matrix_w1` of open sets."""
     names, rows = sets.names, sets.rows
     if len(rows) < 2:
-        raise OptionError("give at least two sets")
+        raise OptionError("give at least two sets, or one table with by='column' to compare its levels")
     pairs = places(len(rows), reference=reference)
     options = options.model_copy(update={"statements": max(options.statements, len(pairs))})
     results, axis = [], names[1:] if reference else names

@@ -23,7 +23,7 @@ def interval_picture(result: Result) -> str:
     if result.null_baseline is not None:
         rows = f"{int(result.null_baseline['rows']):,}"
         points.append((f"exact OT, {rows} rows", result.null_baseline["between"]))
-        points.append(("the same, no difference", result.null_baseline["within"]))
+        points.append(("exact OT, equal sets", result.null_baseline["within"]))
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in points), 1e-9])
     x = _axis(0.0, furthest, _LEFT, _WIDTH - _RIGHT)
     end = _WIDTH - _RIGHT if result.upper_bound is None else x(result.upper_bound)

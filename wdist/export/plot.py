@@ -44,7 +44,7 @@ def _interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     if result.null_baseline is not None:
         rows = int(result.null_baseline["rows"])
         points.append((f"exact OT, {rows:,} rows", result.null_baseline["between"]))
-        points.append(("the same, no difference", result.null_baseline["within"]))
+        points.append(("exact OT, equal sets", result.null_baseline["within"]))
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in points), 1e-9])
     end = furthest if result.upper_bound is None else result.upper_bound
     axes.barh(0, end - result.lower_bound, left=result.lower_bound, color="tab:blue", alpha=0.35)

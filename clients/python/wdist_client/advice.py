@@ -12,6 +12,7 @@ from functools import cache
 from urllib.parse import quote, unquote
 
 _BY = {"labels": "str", "by": "str", "reference": "str", "levels": "Collection[str]"}  # not of a reading itself
+_ADVISED = {"critic": "str", "scale": "str", "upper": "str"}  # by warnings of estimates
 _TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _OF_FORMATS = (  # what a client knows by the name of a file
     (
@@ -46,7 +47,7 @@ def options() -> dict[str, type]:
 
     kinds: dict[str, type] = {"Collection": list, "bool": bool}
     found = {}
-    for name, kind in (contract.Reading.__annotations__ | _BY).items():
+    for name, kind in (contract.Reading.__annotations__ | _BY | _ADVISED).items():
         written = str(getattr(kind, "__forward_arg__", kind))
         found[name] = next((each for word, each in kinds.items() if written.startswith(word)), str)
     return found

@@ -44,16 +44,16 @@ function table(contract, runs) {
   const names = (maps) => [...new Set(maps.flatMap((map) => [...map.keys()]))];
   const options = names(asked).map((name) => [asked[0].get(name).label, asked.map((map) => map.get(name).text)]);
   const differs = ([, texts]) => new Set(texts).size > 1;
-  const line = (row) => h("tr", { class: differs(row) ? "differs" : null }, h("th", { scope: "row" }, row[0], differs(row) && h("span", { class: "tag" }, "differs")), row[1].map((text) => h("td", null, text)));
+  const line = (row, isMarked = differs(row)) => h("tr", { class: isMarked ? "differs" : null }, h("th", { scope: "row" }, row[0], isMarked && h("span", { class: "tag" }, "differs")), row[1].map((text) => h("td", null, text)));
   const each = (label, of) => [label, runs.map(of)];
   const end = (name, round) => ({ result }) => (Number.isFinite(result?.[name]) ? round(result[name]) : "–");
   const heading = (words) => h("tr", null, h("th", { scope: "colgroup", colspan: runs.length + 1, class: "part" }, words));
   const same = options.filter((row) => !differs(row));
   return [h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Runs side by side" }, h("table", { class: "runs" }, h("thead", null, h("tr", null, h("td"), runs.map((run) => h("th", { scope: "col" }, h("a", { href: `#/estimates/${run.id}` }, titleOf(run)))))),
-    h("tbody", null, heading("Compared"), [each("Source", (run) => run.source_name ?? run.source), each("Target", (run) => run.target_name ?? run.target), each("Started", (run) => when(run.created_at))].map(line),
-      heading("Asked"), options.filter(differs).map(line), same.length === options.length && h("tr", null, h("th", { scope: "row" }, "All options"), h("td", { colspan: runs.length }, "the same")),
-      heading("Answer"), [each("In words", ({ result, status }) => (result ? unbroken(result.verdict.headline) : status)), each("At least", end("lower_bound", roundedDown)), each("At most", end("upper_bound", roundedUp)), each("Units", ({ result }) => result?.units ?? "–")].map(line),
-      names(figures).filter((name) => !NOT_SHOWN.has(name)).map((name) => line([name, figures.map((map) => map.get(name) ?? "–")]))))),
+    h("tbody", null, heading("Compared"), [each("Source", (run) => run.source_name ?? run.source), each("Target", (run) => run.target_name ?? run.target), each("Started", (run) => when(run.created_at))].map((row) => line(row)),
+      heading("Asked"), options.filter(differs).map((row) => line(row)), same.length === options.length && h("tr", null, h("th", { scope: "row" }, "All options"), h("td", { colspan: runs.length }, "the same")),
+      heading("Answer"), [each("In words", ({ result, status }) => (result ? unbroken(result.verdict.headline) : status)), each("At least", end("lower_bound", roundedDown)), each("At most", end("upper_bound", roundedUp)), each("Units", ({ result }) => result?.units ?? "–")].map((row) => line(row)),
+      names(figures).filter((name) => !NOT_SHOWN.has(name)).map((name) => line([name, figures.map((map) => map.get(name) ?? "–")], false))))), // two runs never measure quite the same
   h("details", null, h("summary", null, "Options that are the same"), h("ul", { class: "pairs" }, same.map(([label, [text]]) => h("li", null, `${label}: ${text}`))))];
 }
 

@@ -13,11 +13,12 @@ from urllib.parse import unquote
 from wdist.definitions.reading import Selection
 
 _BY = ("by", "levels", "reference")  # of matrices and comparisons of one table
+_ADVISED = ("critic", "scale", "upper")  # options of estimates that warnings advise
 _LISTS = frozenset(
     ["levels", *(name for name, field in Selection.model_fields.items() if "list" in str(field.annotation).lower())]
 )
 _FLAGS = frozenset(name for name, field in Selection.model_fields.items() if field.annotation in (bool, bool | None))
-_NAMES = "|".join([*Selection.model_fields, *_BY])
+_NAMES = "|".join([*Selection.model_fields, *_BY, *_ADVISED])
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
 _ARGUMENT = re.compile(rf"(?<![\w.-])({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")

@@ -45,7 +45,13 @@ def matrix(
             )  # fmt: skip
     else:
         refuse_levels(levels, reference)
-        stored = sent(session, names, (2, "give at least two sets"), reading, waiting)
+        stored = sent(
+            session,
+            names,
+            (2, "give at least two sets, or one table and --by COLUMN to compare its levels"),
+            reading,
+            waiting,
+        )
         batches = session.client.batches
         job = batches.reference(stored[0], stored[1:], **more) if reference else batches.matrix(stored, **more)
     if is_left(session, job, waiting):
