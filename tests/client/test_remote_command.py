@@ -496,4 +496,4 @@ def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> Non
     waited = {"id": "est_1", "status": "running", "source": "ss_1", "target": "ss_2"}
     with ScriptedServer([Answer(200, waited)]) as scripted:
         ran = Ran(capsys, "--url", scripted.url, "result", "est_1", "--timeout", "0.1")
-    assert (ran.status, "come back with `wdist-remote result est_1`" in ran.err) == (75, True)
+    assert (ran.status, f"come back with `wdist-remote --url {scripted.url} result est_1`" in ran.err) == (75, True)

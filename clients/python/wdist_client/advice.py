@@ -12,7 +12,7 @@ from functools import cache
 from urllib.parse import quote, unquote
 
 _BY = {"labels": "str", "by": "str", "reference": "str", "levels": "Collection[str]"}  # not of a reading itself
-_ADVISED = {"critic": "str", "scale": "str", "upper": "str"}  # by warnings of estimates
+_ADVISED = ("critic", "scale", "upper")  # by warnings of estimates
 _TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _OF_FORMATS = (  # what a client knows by the name of a file
     (
@@ -47,7 +47,7 @@ def options() -> dict[str, type]:
 
     kinds: dict[str, type] = {"Collection": list, "bool": bool}
     found = {}
-    for name, kind in (contract.Reading.__annotations__ | _BY | _ADVISED).items():
+    for name, kind in (contract.Reading.__annotations__ | _BY).items():
         written = str(getattr(kind, "__forward_arg__", kind))
         found[name] = next((each for word, each in kinds.items() if written.startswith(word)), str)
     return found
@@ -61,9 +61,8 @@ def _asked() -> re.Pattern[str]:
 
 @cache
 def _arguments() -> re.Pattern[str]:
-    return re.compile(
-        rf"(?<![\w.])({'|'.join(options())})=(\[(?:{_TEXT})(?:, ?(?:{_TEXT}))*\]|{_TEXT}|True|False)(?!\w)"
-    )
+    names = "|".join([*options(), *_ADVISED])
+    return re.compile(rf"(?<![\w.])({names})=(\[(?:{_TEXT})(?:, ?(?:{_TEXT}))*\]|{_TEXT}|True|False)(?!\w)")
 
 
 def _argument(option: str, value: str) -> str:

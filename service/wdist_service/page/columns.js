@@ -37,7 +37,7 @@ const share = (value) => percent(value >= 0.0995 || value === 0 ? Math.round(100
 /** One small picture of a column in both sets. */
 function histogram({ histogram: shares, name }, names) {
   const draw = shares.levels ? drawLevels : drawNumbers;
-  const text = (value) => (typeof value === "string" ? value.replace("T", " ") : figure(value, 3));
+  const text = (value) => (typeof value === "string" ? value.replace("T", " ") : figure(value, 3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, ""));
   const label = `${columnName(name)}: ${SIDES.map((side) => `${names[side]} ${shares.levels ? levelsInWords(shares, side) : middleInWords(shares, side, text)}`).join("; ")}.`;
   return responsive({ class: "plot" }, (width) => draw(width, shares, label, text));
 }
@@ -45,12 +45,15 @@ function histogram({ histogram: shares, name }, names) {
 const levelsInWords = ({ levels, ...shares }, side) => levels.map((level, i) => `${level} ${share(shares[side][i])}`).join(", ") + missingInWords(shares, side);
 const missingInWords = (shares, side) => (missingOf(shares) ? `, missing ${share(shares.missing[side])}` : "");
 
-/** "half of them below 3.1", by the bin in which the middle lies. */
+/** Whether bins are around whole numbers, one each. */
+const areWhole = (edges) => edges.every((edge) => Math.abs(edge % 1) === 0.5);
+
+/** "half below 3.1", or of whole numbers "half at most 3", by the bin in which the middle lies. */
 function middleInWords({ edges, ...shares }, side, text) {
   const all = shares[side].reduce((sum, each) => sum + each, 0);
   let below = 0;
   const bin = shares[side].findIndex((each) => (below += each) >= all / 2);
-  return (all > 0 ? `half below ${text(edges[bin + 1])}` : "none") + missingInWords(shares, side);
+  return (all > 0 ? (areWhole(edges) ? `half at most ${text(edges[bin + 1] - 0.5)}` : `half below ${text(edges[bin + 1])}`) : "none") + missingInWords(shares, side);
 }
 
 /** The shares of missing values; null if none is missing. */
@@ -64,7 +67,8 @@ function drawNumbers(width, shares, label, text) {
   const at = linear([edges[0], edges.at(-1)], [2, right]);
   const densities = SIDES.map((side) => shares[side].map((each, i) => each / (edges[i + 1] - edges[i] || 1)));
   const up = linear([0, Math.max(...densities.flat()) || 1], [base, 4]);
-  const ends = [[shares.edges[0], 0, "start"], [shares.edges.at(-1), right, "end"]];
+  const [first, last] = [shares.edges[0], shares.edges.at(-1)];
+  const ends = areWhole(shares.edges) ? [[first + 0.5, 0, "start"], [last - 0.5, right, "end"]] : [[first, 0, "start"], [last, right, "end"]];
   return picture(width, HEIGHT, label,
     SIDES.map((side, k) => s("path", { class: `hill ${side}`, d: `M${at(edges[0])} ${base}${densities[k].map((each, i) => `V${up(each).toFixed(1)}H${at(edges[i + 1]).toFixed(1)}`).join("")}V${base}Z` })),
     s("line", { class: "axis-line", x1: 0, x2: right, y1: base, y2: base }),

@@ -16,9 +16,11 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -31,6 +33,7 @@ from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
 from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
 from wdist_client.command.webhook import COMMANDS as WEBHOOK_COMMANDS
+from wdist_client.display.text import in_words
 from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -75,6 +78,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return 0
     try:
         given = _without_a_level(_shared_first(app, given))
+        in_words.set(partial(in_commands, prog=_same_server(prog, given)))
         status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
         sys.stdout.flush()
         return status
@@ -83,7 +87,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
         return 2
     except WdistError as error:
-        sys.stderr.write(f"{prog}: {in_commands(error, prog)}\n")
+        sys.stderr.write(f"{prog}: {in_commands(error, _same_server(prog, given))}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
     except UnicodeEncodeError:
         name = next((text for text in given if text != text.encode(errors="ignore").decode()), None)
@@ -102,6 +106,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
 
 
 _CALLS = (  # of the client, and the command that does the same
+    (
+        re.compile(r'client\.estimates\.get\("(\w+)"\)\.wait\(\)\nor stop it with \.cancel\(\)'),
+        r"{prog} watch \1\nor stop it with `{prog} cancel \1`",
+    ),
+    (
+        re.compile(r'client\.monitors\.get\("(\w+)"\)\.get_update\("(\w+)"\)\.wait\(\)\nor stop it with \.cancel\(\)'),
+        r"{prog} monitor updates \1\nor stop it with `{prog} monitor cancel \1 \2`",
+    ),
+    (
+        re.compile(r'call client\.estimates\.get\("(\w+)"\)\.delete_evaluation\("(\w+)"\)'),
+        r"use `{prog} evaluations \1 --delete \2`",
+    ),
     (re.compile(r'client\.estimates\.get\("(\w+)"\)'), r"`{prog} result \1`"),
     (re.compile(r'client\.batches\.get\("(\w+)"\)'), r"`{prog} results \1`"),
     (re.compile(r'client\.monitors\.get\("(\w+)"\)\.get_update\("\w+"\)'), r"`{prog} monitor updates \1`"),
@@ -112,8 +128,8 @@ _LISTS = {"ss_": "sets", "est_": "list", "batch_": "batches", "mon_": "monitor l
 """The command that shows the ids that begin so."""
 
 
-def in_commands(error: WdistError, prog: str) -> str:
-    """The message in the words of the command, with the command that helps."""
+def in_commands(error: WdistError | str, prog: str) -> str:
+    """A message in the words of the command, with the command that helps."""
     message = in_flags(str(error))
     for call, command in _CALLS:
         message = call.sub(command.replace("{prog}", prog), message)
@@ -194,6 +210,16 @@ def _shared_first(app: App, tokens: Sequence[str]) -> list[str]:
         first += left[:size]
         del left[:size]
     return [*first, *rest, *left]
+
+
+def _same_server(prog: str, given: Sequence[str]) -> str:
+    """The command with --url and --key-file as they were given, so that what a message advises asks the same server."""
+    words, left = [prog], list(given)
+    while left and (name := left[0].partition("=")[0]) in ("--url", "--key-file", "--json"):
+        size = 1 if name == "--json" or "=" in left[0] else 2
+        words += [] if name == "--json" else map(shlex.quote, left[:size])
+        del left[:size]
+    return " ".join(words)
 
 
 def _without_a_level(tokens: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import html
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from wdist_client.models import Estimate, Evaluation, MonitorUpdate, Result
 
 J = TypeVar("J", "Estimate", "MonitorUpdate")
+
+in_words: ContextVar[Callable[[str], str]] = ContextVar("in_words", default=str)
+"""Puts what is said after Ctrl-C, which names calls of Python, into other words: the command line's."""
 
 
 def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
@@ -83,11 +87,10 @@ class JobBar(Generic[J]):
         """After Ctrl-C: says that the job goes on, and how to come back to it."""
         self.close()
         kind, place = whereabouts(job)
-        print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
-            f"\n{kind.capitalize()} {job.id} goes on without you. Come back to it with\n"
+        _tell(
+            f"{kind.capitalize()} {job.id} goes on without you. Come back to it with\n"
             f"    {place}.wait()\n"
-            f"or stop it with .cancel().",
-            file=sys.stderr,
+            f"or stop it with .cancel()."
         )
 
     def close(self) -> None:
@@ -112,14 +115,18 @@ class EvaluationBar:
     def leave(self, job: Evaluation) -> None:
         """After Ctrl-C: says that the job goes on, and what can be done with it."""
         self.close()
-        print(  # noqa: T201 - the answer to the person who pressed Ctrl-C
-            f"\nEvaluation {job.id} goes on without you: evaluate the same set again to get its scores.\n"
-            f'To stop it, call .delete_evaluation("{job.id}") of the estimate.',
-            file=sys.stderr,
+        _tell(
+            f"Evaluation {job.id} goes on without you: evaluate the same set again to get its scores.\n"
+            f'To stop it, call client.estimates.get("{job.estimate}").delete_evaluation("{job.id}").'
         )
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _tell(text: str) -> None:
+    """The answer to the person who pressed Ctrl-C."""
+    sys.stderr.write(f"\n{in_words.get()(text)}\n")
 
 
 WITHDRAWN = "withdrawn: run again"
