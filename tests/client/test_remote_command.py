@@ -435,6 +435,12 @@ def test_the_list_has_names_dates_and_answers(
     assert re.search(told, line)
     assert Ran(capsys, "list", "--search", name).lines == [line]
     assert json.loads(Ran(capsys, "list", "--json", "--search", "room for").out)[0]["name"] == long
+    assert Ran(capsys, "result", long).out == Ran(capsys, "result", name).out
+    other = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--name", long).err.split()[0]
+    twice = Ran(capsys, "show", long)
+    assert (twice.status, f"2 estimates are called {long!r}" in twice.err, other in twice.err) == (2, True, True)
+    assert Ran(capsys, "show", "another name").status == 2
+    assert Ran(capsys, "delete", other).status == 0
     with monkeypatch.context() as shown:
         shown.setattr("wdist_client.command.listing.width", lambda: 80)
         narrow = Ran(capsys, "list").lines

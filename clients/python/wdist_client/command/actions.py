@@ -180,7 +180,7 @@ def show(ids: take.Ids, /, *, session: Here) -> int:
         elif is_batch(name):
             record = client.batches.get(name).batch
         else:
-            record = client.estimates.get(name).estimate
+            record = session.estimate(name).estimate
         session.say_json(record)
     return 0
 
@@ -215,12 +215,12 @@ def delete(ids: take.Ids, /, *, session: Here) -> int:
     return 0
 
 
-def watch(name: take.Id, /, *, session: Here) -> int:
+def watch(name: take.Estimate, /, *, session: Here) -> int:
     """Follow an estimate until it has ended: what it does on standard error, then the result.
 
     It goes on where it was if the server is restarted meanwhile. With --json, prints one event a line.
     """
-    job = session.client.estimates.get(name)
+    job = session.estimate(name)
     if session.as_json:
         for event in job.events():
             session.say_json(event, indent=None)
@@ -233,7 +233,7 @@ def watch(name: take.Id, /, *, session: Here) -> int:
 
 
 def result(
-    name: take.Id,
+    name: take.Estimate,
     /,
     *,
     fail_above: take.FailAbove = None,
@@ -242,26 +242,26 @@ def result(
     session: Here,
 ) -> int:
     """Print the result of an estimate, waiting for it where it has not ended."""
-    job = session.client.estimates.get(name)
+    job = session.estimate(name)
     if waiting.no_wait and not job.estimate.ended:
         session.remark(f"{job.id} is {job.status}")
         return 1
     return answer(session, job, waiting, files, fail_above)
 
 
-def curve(name: take.Id, /, *, session: Here) -> int:
+def curve(name: take.Estimate, /, *, session: Here) -> int:
     """Print the training curve: step, seconds, value (not certified)."""
-    points = session.client.estimates.get(name).curve()
+    points = session.estimate(name).curve()
     rows = ((p.step, f"{p.seconds:.2f}", f"{p.value:.6g}") for p in points)
     session.say(list(points), table([("step", "seconds", "value"), *rows]))
     return 0
 
 
-def certificate(name: take.Id, file: Annotated[str, Parameter(name="FILE")], /, *, session: Here) -> int:
+def certificate(name: take.Estimate, file: Annotated[str, Parameter(name="FILE")], /, *, session: Here) -> int:
     """Write the certificate of an estimate; prints its digest."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", WithdrawnWarning)
-        found = session.client.estimates.get(name).certificate()
+        found = session.estimate(name).certificate()
     for note in notes:
         session.remark(note.message)
     digest = found.save(file)
@@ -270,7 +270,7 @@ def certificate(name: take.Id, file: Annotated[str, Parameter(name="FILE")], /, 
 
 
 def evaluate(
-    name: take.Id,
+    name: take.Estimate,
     given: Annotated[take.Data, Parameter(name="ROWS")],
     /,
     *,
@@ -295,7 +295,7 @@ def evaluate(
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
                 raise OptionError(f"{found} is not an .npy file of numbers") from error
-        scores = session.client.estimates.get(name).evaluate(rows, progress=progress)
+        scores = session.estimate(name).evaluate(rows, progress=progress)
     if out:
         np.save(out, scores)
     else:
@@ -304,7 +304,7 @@ def evaluate(
 
 
 def evaluations(
-    name: take.Id,
+    name: take.Estimate,
     /,
     *,
     delete: Annotated[
@@ -316,7 +316,7 @@ def evaluations(
     session: Here,
 ) -> int:
     """List the evaluations of stored sets by an estimate's critic, newest first, or delete some."""
-    job = session.client.estimates.get(name)
+    job = session.estimate(name)
     for each in delete:
         job.delete_evaluation(each)
         session.remark(f"{each} is deleted")

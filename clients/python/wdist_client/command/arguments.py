@@ -46,6 +46,7 @@ Data = Annotated[str, Parameter(converter=data_name, allow_leading_hyphen=True, 
 AllData = Annotated[list[Data], Parameter(name="DATA", allow_leading_hyphen=True, help=DATA)]
 Id = Annotated[str, Parameter(name="ID")]
 Ids = Annotated[list[str], Parameter(name="ID")]
+Estimate = Annotated[str, Parameter(name="ID", help="of the estimate, or the name that you gave it")]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Finite = Annotated[float | None, Parameter(validator=finite)]
 FailAbove = Annotated[Finite, Parameter(metavar="W", help="exit with 1 when the lower bound exceeds W")]

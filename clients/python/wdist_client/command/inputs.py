@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cyclopts import Token
 
     from wdist_client.client import Client
+    from wdist_client.handles.synchronous import Job
     from wdist_client.models import SampleSet
 
 MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet", b"\x89HDF": ".h5ad"}
@@ -46,6 +47,18 @@ class Session:
     def say_json(self, record: Any, indent: int | None = 2) -> None:
         text = json.dumps(record, indent=indent, default=lambda model: model.model_dump(mode="json"))
         sys.stdout.write(f"{text}\n")
+
+    def estimate(self, text: str) -> Job:
+        """The estimate with this id, or the only one with this name.
+
+        Raises OptionError where several have the name, NotFound where none is found.
+        """
+        found = [] if text.startswith("est_") else self.client.estimates.list(search=text)
+        called = [each for each in found if each.name == text]
+        if len(called) > 1:
+            ids = ", ".join(each.id for each in called[:3])
+            raise OptionError(f"{len(called)} estimates are called {text!r}: give an id, such as {ids}")
+        return self.client.estimates.get(called[0].id if called else text)
 
     def name_of(self, identifier: str) -> str:
         """The name of a set, or its id if it has none or was deleted; asked for once."""
