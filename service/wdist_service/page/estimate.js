@@ -139,7 +139,7 @@ class EstimateView {
     const known = value !== null && h("p", null, "So far the best critic shows ", h("strong", null, figure(value)), ". The bound comes at the end, from rows that no critic has seen.");
     if (finishing || step >= steps) return [...said(finishing ? "Finishing: the bound is computed with the best critic so far …" : "Trained. Computing the bound on the rows that were kept back …"), known].filter(Boolean);
     return [h("progress", { max: steps || 1, value: step, "aria-label": `Step ${step} of ${steps}` }),
-      ...said(`Training critics: ${whole(step)} of ${whole(steps)} steps.`, left !== null && ` About ${spoken(left)} left.`), known,
+      ...said(`Training critics: ${whole(step)} of ${whole(steps)} steps.`, left >= 1 && ` About ${spoken(left)} left.`), known,
       h("p", { class: "small soft" }, `Finish now gives the bound with the best critic so far; Cancel gives none. ${STAYS}`)].filter(Boolean);
   }
 

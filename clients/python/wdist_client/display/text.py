@@ -69,7 +69,7 @@ class JobBar(Generic[J]):
         if at is not None:
             self._bar.total, self._bar.n = at.steps, at.step or 0
             notes = [] if at.value is None or estimate.ended else [f"so far {at.value:.4g}, not certified"]
-            if at.eta_seconds is not None and not estimate.ended and not is_proof:
+            if (at.eta_seconds or 0) >= 1 and not estimate.ended and not is_proof:
                 notes.append(f"{at.eta_seconds:.0f} s left")
             self._bar.set_postfix_str(", ".join(notes), refresh=False)
         if estimate.status == "succeeded":  # the last report may have come before the last step
