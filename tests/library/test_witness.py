@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from wdist import estimate_w1
+from wdist.definitions.results.numbers import rounded_down
 from wdist.errors import WdistError
 from wdist.result import Result
 from wdist.witness.histograms import edges_of
@@ -217,7 +218,7 @@ def test_picture(result: Result) -> None:
     assert [text.get_text().split(",")[0] for text in histogram.get_legend().get_texts()] == ["January", "February"]
     left, right = (line.get_xdata()[0] for line in histogram.lines)
     assert right - left == pytest.approx(result.unclipped)
-    assert f"{result.lower_bound:.4g}" in interval.get_title("left")
+    assert f"between {rounded_down(result.lower_bound)} and" in interval.get_title("left")
     assert len(curve.lines[0].get_xdata()) == len(result.curve)
     assert len(histogram.patches) == 2
 
@@ -227,7 +228,7 @@ def test_picture_in_axes_of_ones_own(result: Result) -> None:
     first, second = figure.subplots(1, 2)
     assert result.plot(ax=second) is figure
     assert len(figure.axes) == 2
-    assert f"{result.lower_bound:.4g}" in second.get_title("left")
+    assert f"between {rounded_down(result.lower_bound)} and" in second.get_title("left")
     assert not first.lines
     columns = result.witness.plot(("January", "February"))
     assert columns.axes[0].get_title("left").startswith("moved: carries 100%")

@@ -135,12 +135,14 @@ def story(client: httpx.Client) -> tuple[dict[str, str], set[tuple[str, str]]]:
     estimate = post("/v1/estimates", json=pair, headers={"Prefer": "wait=60"})
     assert estimate.json()["status"] == "succeeded", estimate.text
     ids["estimate_id"] = estimate.json()["id"]
+    post("/v1/estimates/{estimate_id}", method="PATCH", json={"name": "the first"})
     post("/v1/estimates/{estimate_id}/evaluate", content=npy(normal(3)), headers=NPY)
     post("/v1/estimates/{estimate_id}/evaluate", params={"sample_set": sets[1]})
     job = {"params": {"sample_set": sets[1]}, "headers": {"Prefer": "respond-async, wait=60"}}
     ids["evaluation_id"] = post("/v1/estimates/{estimate_id}/evaluate", **job).json()["id"]
     compared = {"reference": sets[1], "targets": sets[2:], "compare": True, **QUICK}
     ids["batch_id"] = post("/v1/batches", json=compared).json()["id"]
+    post("/v1/batches/{batch_id}", method="PATCH", json={"name": "all of them"})
     deadline = time.monotonic() + 90
     while client.get(f"/v1/batches/{ids['batch_id']}").json()["status"] != "finished":
         assert time.monotonic() < deadline

@@ -52,7 +52,7 @@ def test_drift_is_found_and_nothing_before_it() -> None:
     assert history[2].change.lower_bound > 0.1
     assert history[3].change is not None
     assert history[3].change.lower_bound == 0
-    assert history[-1].meaning.startswith("The batch has moved away from the reference. The distance is between ")
+    assert history[-1].meaning.startswith("The batch has moved away from the reference. The distance is at least 1.1")
     assert history[0].meaning.startswith("No evidence of drift in this batch alone. The critic shows ")
 
 
