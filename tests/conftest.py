@@ -55,11 +55,16 @@ def _note(nodeid: str, longrepr: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests `--dist loadgroup` keeps in one process: those of a file, and all of the page, whose browsers and
-    trainers want a whole core.
+    """Which tests `--dist loadgroup` keeps in one process: those of a file with the same stores, so that a process
+    starts the servers of each kind of store once; and all of the page, whose browsers and trainers want a whole core.
     """
     for item in items:
-        group = "page" if "page" in item.path.parts else str(item.path)
+        stores = (
+            item.callspec.params.get("stores", "")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else ""
+        )
+        group = "page" if "page" in item.path.parts else f"{item.path} {stores}"
         item.add_marker(pytest.mark.xdist_group(group))
 
 
