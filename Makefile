@@ -76,10 +76,10 @@ run: $(VENV)/.run-stamp
 test test-all: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -n $(SHARDS) --dist loadgroup -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist load -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -n $(SHARDS) --dist loadgroup --stores=both $(PYTEST)
+	$(BIN)/python -m pytest -n $(SHARDS) --dist load --stores=both $(PYTEST)
 
 # Processes are killed and frozen at random moments while a queue of estimates drains; the seed is printed.
 ROUNDS ?= 100

@@ -53,19 +53,25 @@ def _note(nodeid: str, longrepr: Any) -> None:
         _unlisted.append(f"{nodeid}: {reason}")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests `--dist loadgroup` keeps in one process: those of a file with the same stores, so that a process
-    starts the servers of each kind of store once; and all of the page, whose browsers and trainers want a whole core.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What `--dist load` keeps in one process: tests of a file with the same stores, so that a process starts the
+    servers of each kind of store once; and all of the page, whose browsers and trainers want a whole core.
+
+    Groups by marks (`--dist loadgroup`) have no effect in pytest 9.2 (pytest-dev/pytest-xdist#1386).
     """
-    for item in items:
-        stores = (
-            item.callspec.params.get("stores", "")
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else ""
-        )
-        group = "page" if "page" in item.path.parts else f"{item.path} {stores}"
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            stores = next((kind for kind in ("sqlite+files", "postgresql+s3") if f"[{kind}" in nodeid), "")
+            return "page" if "tests/page/" in file else f"{file} {stores}"
+
+    config.option.loadscopereorder = (
+        False  # the order of the collection, in which tests of the same stores are neighbours
+    )
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -85,7 +85,7 @@ def test_ctrl_c_leaves_it_and_it_is_stopped_by_its_id(
         _, said = asking.communicate(timeout=60)
     assert asking.returncode == 130
     assert f"Evaluation {record.id} goes on without you" in said
-    assert f"`wdist-remote evaluations {job.id} --delete {record.id}`" in said
+    assert f"`wdist-remote --url {server.url} evaluations {job.id} --delete {record.id}`" in said
     assert busy.refresh().status == "running"
     assert main(["--url", server.url, "evaluations", job.id]) == 0
     listed = next(line for line in capfd.readouterr().out.splitlines() if record.id in line)

@@ -7,6 +7,8 @@ import json
 import shutil
 import sys
 import sysconfig
+from collections.abc import Callable
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,6 +204,10 @@ class WaitTimeout(WdistError, TimeoutError):
             f"{kind} {job.id} is still {job.status} after {seconds:g} s; it goes on: "
             f"wait again, or come back with {place}"
         )
+
+
+in_words: ContextVar[Callable[[str], str]] = ContextVar("in_words", default=str)
+"""Puts what is said after Ctrl-C, which names calls of Python, into other words: those of the command line."""
 
 
 def whereabouts(job: Any) -> tuple[str, str]:

@@ -20,6 +20,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from contextvars import copy_context
 from functools import partial
 from typing import Annotated
 
@@ -33,7 +34,6 @@ from wdist_client.command.arguments import explained
 from wdist_client.command.inputs import Session
 from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
 from wdist_client.command.webhook import COMMANDS as WEBHOOK_COMMANDS
-from wdist_client.display.text import in_words
 from wdist_client.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -45,6 +45,7 @@ from wdist_client.errors import (
     UpdateFailed,
     WaitTimeout,
     WdistError,
+    in_words,
 )
 
 __all__ = ["main"]
@@ -78,8 +79,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return 0
     try:
         given = _without_a_level(_shared_first(app, given))
-        in_words.set(partial(in_commands, prog=_same_server(prog, given)))
-        status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
+        status = copy_context().run(_obey, app, prog, given)
         sys.stdout.flush()
         return status
     except CycloptsError as error:
@@ -103,6 +103,13 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _obey(app: App, prog: str, given: Sequence[str]) -> int:
+    """Run the command; in a context of its own, as whoever called `main` may go on with calls of Python."""
+    in_words.set(partial(in_commands, prog=_same_server(prog, given)))
+    status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
+    return status
 
 
 _CALLS = (  # of the client, and the command that does the same

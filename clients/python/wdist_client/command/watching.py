@@ -67,7 +67,7 @@ def line(estimate: Estimate) -> str:
         doing = "computes the bounds"
     steps = f", step {at.step:,}" + (f" of {at.steps:,}" if at.steps else "")
     shown = "" if at.value is None else f", so far {at.value:.3g} (not certified)"
-    left = f", about {_seconds(at.eta_seconds)} left" if (at.eta_seconds or 0) >= 1 else ""
+    left = f", about {_seconds(at.eta_seconds)} left" if at.eta_seconds and at.eta_seconds >= 1 else ""
     return f"running: {doing}{steps}{shown}{left}"
 
 

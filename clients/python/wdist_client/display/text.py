@@ -6,22 +6,18 @@ import html
 import math
 import sys
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wdist_client.advice import in_python
 from wdist_client.contract import SHOWN
-from wdist_client.errors import WdistError, whereabouts
+from wdist_client.errors import WdistError, in_words, whereabouts
 
 if TYPE_CHECKING:
     from wdist_client.contract import CurvePoint
     from wdist_client.models import Estimate, Evaluation, MonitorUpdate, Result
 
 J = TypeVar("J", "Estimate", "MonitorUpdate")
-
-in_words: ContextVar[Callable[[str], str]] = ContextVar("in_words", default=str)
-"""Puts what is said after Ctrl-C, which names calls of Python, into other words: the command line's."""
 
 
 def bytes_bar(label: str, total: int, progress: bool | None) -> Any:
