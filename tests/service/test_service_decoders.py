@@ -80,7 +80,7 @@ def test_a_decoder_that_needs_too_much_memory_ends_alone(server: Server, kind: s
     else:  # one row of 320 MB, which cannot be unpacked and converted; compressed it is a few bytes
         pa_parquet.write_table(pa.table({"x": pa.array([[0.0] * 40_000_000])}), body, compression="zstd")
     answer = post(server, body.getvalue(), kind)
-    assert answer.status_code == 422
+    assert answer.status_code == 422, server.log_end()  # which has the last words of the decoder
     assert kind == "parquet" or "more than the 512 MiB" in answer.json()["detail"]
     assert server.client.get("/livez").status_code == 200
 
