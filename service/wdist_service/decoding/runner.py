@@ -25,7 +25,8 @@ log = logging.getLogger("wdist.decoding")
 _MAX_REPORT_BYTES = 8 << 20
 _GRACE_SECONDS = 5.0  # the child ends itself; this is for one that does not
 _OUT_OF_TIME_OR_MEMORY = {-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL}
-_OUT_OF_MEMORY = (b"std::bad_alloc", b"MemoryError")  # the last words of C++, which then aborts, and of Python
+# The last words of Python, and of C++, which then aborts: of one thread, of two at once, of one without a stack.
+_OUT_OF_MEMORY = (b"MemoryError", b"std::bad_alloc", b"terminate called recursively", b"std::system_error")
 
 
 class NoRoomError(Exception):
