@@ -68,9 +68,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             stores = next((kind for kind in ("sqlite+files", "postgresql+s3") if f"[{kind}" in nodeid), "")
             return "page" if "tests/page/" in file else f"{file} {stores}"
 
-    config.option.loadscopereorder = (
-        False  # the order of the collection, in which tests of the same stores are neighbours
-    )
+    # In the order of the collection, in which tests of the same stores are neighbours.
+    config.option.loadscopereorder = False
     return ByFile(config, log)
 
 

@@ -119,7 +119,7 @@ def test_estimate_is_watched_and_stopped(open_page: OpenPage, server: ServerProc
     expect(line).to_have_count(1, timeout=PATIENCE_MS)
     page.context.set_offline(True)
     gone = page.get_by_text("The server does not answer. The estimate goes on if the server does.")
-    expect(gone).to_be_visible(timeout=20_000)
+    expect(gone).to_be_visible(timeout=10_000)
     page.context.set_offline(False)
     expect(gone).to_have_count(0, timeout=PATIENCE_MS)
     expect(page.locator(".live-words")).to_contain_text("Training critics")

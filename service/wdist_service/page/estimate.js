@@ -78,7 +78,7 @@ class EstimateView {
     const about = [source, target].map((each) => (each.shape ? describeSet(each) : "deleted since")).join(" against ");
     main.append(
       h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
-        estimate.name && h("p", { class: "run-name" }, h("strong", null, estimate.name)),
+        estimate.name && h("p", null, h("strong", null, estimate.name)),
         h("p", { class: "soft facts" }, [this.badge, about, `asked for ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen)].map((each) => h("span", null, each)))),
       this.lost, this.outcome,
       this.curveCard,

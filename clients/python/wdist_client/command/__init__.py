@@ -77,9 +77,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
 
         sys.stdout.write(f"{prog} {__version__}\n")
         return 0
+    asked = prog  # with the server, once it is known
     try:
         given = _without_a_level(_shared_first(app, given))
-        status = copy_context().run(_obey, app, prog, given)
+        asked = _same_server(prog, given)
+        status = copy_context().run(_obey, app, asked, given)
         sys.stdout.flush()
         return status
     except CycloptsError as error:
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
         return 2
     except WdistError as error:
-        sys.stderr.write(f"{prog}: {in_commands(error, _same_server(prog, given))}\n")
+        sys.stderr.write(f"{prog}: {in_commands(error, asked)}\n")
         return next((status for kind, status in _STATUS if isinstance(error, kind)), 2)
     except UnicodeEncodeError:
         name = next((text for text in given if text != text.encode(errors="ignore").decode()), None)
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
 
 def _obey(app: App, prog: str, given: Sequence[str]) -> int:
     """Run the command; in a context of its own, as whoever called `main` may go on with calls of Python."""
-    in_words.set(partial(in_commands, prog=_same_server(prog, given)))
+    in_words.set(partial(in_commands, prog=prog))
     status: int = app.meta(given, print_error=False, exit_on_error=False, result_action="return_value") or 0
     return status
 
