@@ -41,6 +41,7 @@ from wdist.transport.bracket import empirical_bracket
 from wdist.transport.exact import null_baseline, one_dimensional_w1, spread_of
 from wdist.transport.upper import UpperEnd, diameter_from_ranges, upper_end_of_groups, upper_end_of_rows
 from wdist.witness import Column, Witness, columns_of
+from wdist.witness.numbering import numbering_of
 
 if TYPE_CHECKING:
     from wdist.training.selection import Candidate
@@ -315,10 +316,11 @@ def _witness(
     seen: these scores, and the units of chance that they make.
     """
     bound, (fx, fy, units) = critic.lipschitz_bound, seen
-    rows = pair.source_split.test, pair.target_split.test
+    sets = pair.source, pair.target
+    rows = pair.source.numbers(pair.source_split.test), pair.target.numbers(pair.target_split.test)
     means = _sides(*(float(side.values.mean()) / bound for side in (units.fx, units.fy)))
     columns = _columns(pair, critic, options)
-    return Witness(*rows, fx.values / bound, fy.values / bound, columns, result.units, means)
+    return Witness(*rows, fx.values / bound, fy.values / bound, columns, result.units, means, numbering_of(*sets))
 
 
 def _columns(pair: SamplePair, critic: Critic, options: Options) -> list[Column]:
@@ -338,6 +340,9 @@ class Rescaled:
 
     def rows(self, index: NDArray[np.integer[Any]] | slice) -> NDArray[np.float64]:
         return self.scale.apply(self.samples.rows(index))
+
+    def numbers(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.samples.numbers(index)
 
 
 def rescaled(pair: SamplePair) -> tuple[Rescaled, Rescaled]:

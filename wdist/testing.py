@@ -233,7 +233,7 @@ def _where(result: Result) -> list[tuple[str, str]]:
     if (left := len(shown) - _COLUMNS) > 0:
         told.append(("", f"and {left:,} more columns"))
     rows = ", ".join(f"{row.row:,}" for row in witness.unusual(_ROWS)["target"])
-    return [*told, ("unusual rows", f"of y, by their numbers: {rows}")]
+    return [*told, ("unusual rows", f"of y, by their numbers: {rows}"), ("", witness.numbering)]
 
 
 def _repeat(result: Result, options: dict[str, Any]) -> str:

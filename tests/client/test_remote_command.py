@@ -460,6 +460,21 @@ def test_json_has_the_witness_on_request(capsys: pytest.CaptureFixture[str]) -> 
     assert "Held-out rows least like the other set" in Ran(capsys, "result", name, "--witness").out
 
 
+def test_scores_of_a_file_with_rows_left_out_say_how_many_they_are(
+    capsys: pytest.CaptureFixture[str], tables: Path
+) -> None:
+    frame = pd.read_csv("who.csv").drop(columns="who")
+    frame.to_csv("whole.csv", index=False)
+    frame.iloc[[0, 3], 0] = np.nan
+    frame.to_csv("holes.csv", index=False)
+    name = Ran(capsys, "estimate", "whole.csv", "holes.csv", "--missing", "drop", *QUICK).err.split()[0]
+    said = Ran(capsys, "evaluate", name, "holes.csv", "--missing", "drop")
+    assert len(said.lines) == len(frame) - 2
+    assert f"There are {len(frame) - 2} scores: one for each row that was kept, in their order." in said.err
+    assert "2 of 400 rows have missing values and were left out" in said.err
+    assert "There are" not in Ran(capsys, "evaluate", name, "whole.csv", "--missing", "drop").err
+
+
 @pytest.mark.slow
 def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files: Path) -> None:
     command, pipe = [sys.executable, "-m", "wdist_client"], subprocess.PIPE

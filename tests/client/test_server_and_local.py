@@ -484,3 +484,21 @@ def test_the_async_client_keeps_the_contract(address: str, tmp_path: Path) -> No
     source, result, status = asyncio.run(run())
     assert (source.columns, source.shape, status) == (["a", "b"], [400, 2], 404)
     assert result.lower_bound > 0
+
+
+def test_numbers_and_scores_are_of_the_rows_that_were_kept(client: Client, tmp_path: Path) -> None:
+    frame = table(2_001, shift=1.0)
+    frame.loc[[0, 3, 4], "a"] = np.nan
+    frame.loc[100:, "a"] = np.arange(100.0, 400.0)  # the price of row k is k, of which 3 rows before are left out
+    frame.to_csv(tmp_path / "march.csv", index=False)
+    source = client.sample_sets.create(table(2_000))
+    target = client.sample_sets.create(tmp_path / "march.csv", missing="drop")
+    assert target.rows == 397
+    job = client.estimates.create(source, target, upper="none", **QUICK)
+    witness = job.wait().witness
+    assert "count only the 397 rows of the target that were kept" in witness.numbering
+    assert str(witness).endswith(witness.numbering)
+    content = frame.dropna()["a"].to_numpy()
+    largest = [content[each.row] for each in witness.unusual(5)["target"]]
+    assert largest == [each.row + 3 for each in witness.unusual(5)["target"]]
+    assert job.evaluate(target).shape == (397,)

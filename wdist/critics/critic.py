@@ -178,28 +178,35 @@ class Critic:
 
         Tables are read as the sample sets were. Levels that neither set had are one point to the critic; so are those
         that it was not trained on. Rows of mixed tables may also be given encoded, as `wdist encode` writes them.
+        There is one score for each row, in their order: NaN for a row with a missing value, where the sample sets were
+        read with missing="drop".
 
         Raises:
             SampleError: when the rows have another shape or dtype than the critic's sample sets, columns of other
                 names or in another order, or values that are not finite.
         """
-        return self.scores(Scaling.from_json(self.takes.scale).apply(self._opened(rows).rows(slice(None))))
+        samples = self._opened(rows)
+        scores = self.scores(Scaling.from_json(self.takes.scale).apply(samples.rows(slice(None))))
+        return scores if samples.kept is None else samples.kept.spread(scores)
 
     def gradient(self, rows: ArrayLike) -> NDArray[np.float64]:
         """Gradient of f at rows as the user has them: (n, *row_shape), float64.
 
         For images it is taken with respect to pixels in [0, 1], as (n, c, h, w). Without a scale its norm is at most
-        `lipschitz_bound`. At a kink it is the gradient of one of the pieces.
+        `lipschitz_bound`. At a kink it is the gradient of one of the pieces. Rows without a score have NaN.
 
         Raises:
             SampleError: as in `evaluate`.
         """
-        scale = Scaling.from_json(self.takes.scale)
-        return self.slopes(scale.apply(self._opened(rows).rows(slice(None)))) / scale.divisor
+        scale, samples = Scaling.from_json(self.takes.scale), self._opened(rows)
+        slopes = self.slopes(scale.apply(samples.rows(slice(None)))) / scale.divisor
+        return slopes if samples.kept is None else samples.kept.spread(slopes)
 
     def _opened(self, rows: ArrayLike) -> SampleSet:
         shape = self.takes.row_shape
-        take = self.takes.take if isinstance(rows, str | Path) or hasattr(rows, "columns") else None
+        take: Selection | None = self.takes.take
+        if not isinstance(rows, str | Path) and not hasattr(rows, "columns"):  # there are no names to choose by
+            take = Selection(missing="drop") if self.takes.take.missing == "drop" else None
         try:
             samples = open_samples(rows, "rows", self.takes.layout, take=None if isinstance(rows, FileRows) else take)
         except OptionError:  # about a layout, which only rows of another kind leave open

@@ -330,11 +330,12 @@ def check_ranges(samples: SampleSet, ranges: list[float]) -> None:
 
 
 def _row_of(samples: SampleSet, column: int, value: float) -> int:
-    """The first row with this value in a column of the stored array."""
+    """The number, in the data as given, of the first row with this value in a column of the stored array."""
     start = 0
     for start in range(0, samples.n, SPREAD_ROWS):
         part = np.asarray(samples.array[start : start + SPREAD_ROWS])
         found = part.reshape(len(part), -1)[:, column].astype(np.float64) == value
         if found.any():
-            return start + int(found.argmax())
-    return start
+            start += int(found.argmax())
+            break
+    return int(samples.numbers(np.array([start]))[0])

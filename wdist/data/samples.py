@@ -16,6 +16,7 @@ from wdist.data.sources.files import FileRows
 from wdist.data.sources.rows import rows_of
 from wdist.data.tables.coder import LARGEST_WHOLE
 from wdist.data.tables.encoding import EncodedRows, Encoding
+from wdist.data.tables.kept import KeptRows
 from wdist.data.tables.schema import TableSchema
 from wdist.definitions.arguments import ReadingArguments
 from wdist.definitions.docstrings import shows_fields
@@ -51,7 +52,8 @@ class SampleSet:
     with channels; divisor: 255 for uint8 images, else 1; names: a table's column names, or None; table: what the
     columns mean if the array holds codes of a table with categories, dates, booleans or missing values; encoding: how
     codes became the rows of `array`, once sets are compared (`encode_together`); notes: what was left out of the data,
-    in sentences; take: the selection that they were read by.
+    in sentences; take: the selection that they were read by; kept: which rows of the data as given these are, if some
+    were left out and it is known.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class SampleSet:
         notes: Sequence[str] = (),
         take: Selection | None = None,
         file: FileRows | None = None,
+        kept: KeptRows | None = None,
     ) -> None:
         self.array = array
         self.names = names
-        self.table, self.notes, self.file = table, list(notes), file
+        self.table, self.notes, self.file, self.kept = table, list(notes), file, kept
         self.take = (None if file is None else file.take) or take or Selection()
         self.encoding: Encoding | None = array.encoding if isinstance(array, EncodedRows) else None
         self.name = name
@@ -113,8 +116,9 @@ class SampleSet:
         encoding.check(table, self.name)
         rows = EncodedRows(self.array, table, encoding)
         return SampleSet(
-            rows, self.name, None, encoding.names, table=table, notes=self.notes, take=self.take, file=self.file
-        )
+            rows, self.name, None, encoding.names, table=table, notes=self.notes, take=self.take, file=self.file,
+            kept=self.kept,
+        )  # fmt: skip
 
     def _as_table(self, encoding: Encoding) -> TableSchema:
         """The schema of a set of plain numbers that is compared with a table of other columns, too."""
@@ -151,6 +155,14 @@ class SampleSet:
         if self.layout == "nhwc":
             values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         return values.reshape(len(block), *self.row_shape)
+
+    def numbers(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers, in the data as given, of the rows at an index array: rows that were left out are counted."""
+        return index if self.kept is None else self.kept.numbers[index]
+
+    def places(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the rows with these numbers, as `numbers` gives them, are in this set."""
+        return numbers if self.kept is None else self.kept.places(numbers)
 
     def blocks(self, index: NDArray[np.integer[Any]] | None = None) -> Iterator[Rows]:
         """All rows, or those at `index` in its order, in blocks of bounded size; otherwise as `rows` returns them."""
@@ -208,11 +220,11 @@ class SampleSet:
         if not wrong.any():
             return
         row, column = np.argwhere(wrong)[0]
-        value = block[row, column]
+        value, number = block[row, column], int(self.numbers(start + np.array([row]))[0])
         problem = "beyond the range of float32; rescale the column" if np.isfinite(value) else "not finite"
         advice = "" if np.isfinite(value) else "; remove or impute such rows"
         raise SampleError(
-            f"{self.name}: the value {value} in row {start + row}, {self.column_name(int(column))} is {problem}{advice}"
+            f"{self.name}: the value {value} in row {number}, {self.column_name(int(column))} is {problem}{advice}"
         )
 
     def column_name(self, column: int) -> str:
@@ -267,7 +279,7 @@ def open_samples(
     file = rows if isinstance(data, FileRows | str | os.PathLike) else None
     return SampleSet(
         array, name, _resolve_layout(array, name, layout), names, take=take, file=file, table=rows.table,
-        notes=rows.notes,
+        notes=rows.notes, kept=rows.kept,
     )  # fmt: skip
 
 

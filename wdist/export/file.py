@@ -21,6 +21,7 @@ from wdist.durable import replace_file
 from wdist.errors import WdistError
 from wdist.verify.container import CertificateError, read_container
 from wdist.witness import Column, Witness
+from wdist.witness.numbering import AMONG_KEPT
 
 VERSION = 1
 _KEY = "wdist_result"  # the one entry of the header, whose order safetensors does not keep
@@ -72,7 +73,10 @@ def write_result(path: str | Path, result: StoredResult) -> None:
         tensors |= {f"witness.{name}": torch.from_numpy(getattr(result.witness, name)) for name in _WITNESS}
         columns = [asdict(column) for column in result.witness.columns]
         told = result.witness.to_dict()
-        document["witness"] = {name: told[name] for name in ("units", "means")} | {"columns": columns, "told": told}
+        document["witness"] = {name: told[name] for name in ("units", "means", "numbering")} | {
+            "columns": columns,
+            "told": told,
+        }
     header = {_KEY: json.dumps(document)}
     replace_file(Path(path), save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=header))
 
@@ -135,4 +139,6 @@ def _witness(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Witn
     if means is None and document["figures"]["groups"] is None:  # before the file had them, they were those of rows
         means = {"source": float(scores_x.mean()), "target": float(scores_y.mean())}
     columns = [Column(**each) for each in stored["columns"]]
-    return Witness(rows_x, rows_y, scores_x, scores_y, columns, stored["units"], means)
+    return Witness(
+        rows_x, rows_y, scores_x, scores_y, columns, stored["units"], means, stored.get("numbering", AMONG_KEPT)
+    )

@@ -148,10 +148,11 @@ def _unusual(result: Result, names: tuple[str, str], count: int) -> str:
     parts = []
     for name, samples, side in zip(names, sets, ("source", "target"), strict=True):
         found = unusual[side]
-        values = samples.rows(np.asarray([entry.row for entry in found], dtype=np.int64))
+        values = samples.rows(samples.places(np.asarray([entry.row for entry in found], dtype=np.int64)))
         shown = _images(found, values) if samples.is_image else _rows(found, values, samples.columns)
         parts.append(f"<h3>{_text(name)}</h3>\n{shown}")
-    return "<h2>The most unusual held-out rows</h2>\n" + "\n".join(parts)
+    note = f'<p class="soft">{_text(result.witness.numbering)}</p>'
+    return "<h2>The most unusual held-out rows</h2>\n" + "\n".join([*parts, note])
 
 
 def _rows(found: Sequence[UnusualRow], values: NDArray[np.float64], columns: Sequence[str]) -> str:

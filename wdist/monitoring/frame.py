@@ -153,5 +153,5 @@ def _with_others(samples: SampleSet, encoding: Encoding) -> SampleSet:
 def _of_schema(samples: SampleSet, table: TableSchema) -> SampleSet:
     return SampleSet(
         samples.array, samples.name, None, samples.names, table=table, notes=samples.notes, take=samples.take,
-        file=samples.file,
+        file=samples.file, kept=samples.kept,
     )  # fmt: skip

@@ -129,7 +129,7 @@ class Statements:
         scores = np.concatenate([self.chosen.scores(self.pair.scaling.apply(rows)) for rows in target.blocks(test)])
         middle = float(self.fx.values.mean())
         order = np.argsort(-scores, kind="stable")[:UNUSUAL]
-        rows = test[order]
+        rows = target.numbers(test[order])
         return [
             UnusualRow(row=int(row), score=float((score - middle) / self.bound))
             for row, score in zip(rows, scores[order], strict=True)

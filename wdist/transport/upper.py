@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,9 +183,15 @@ def diameter_from_ranges(low: NDArray[np.float64], high: NDArray[np.float64]) ->
     return float(np.linalg.norm(widths))
 
 
+class NumberedRows(RowSource, Protocol):
+    """Rows whose numbers in the data as given are known."""
+
+    def numbers(self, index: Rows) -> Rows: ...
+
+
 def check_diameter(
-    x: RowSource,
-    y: RowSource,
+    x: NumberedRows,
+    y: NumberedRows,
     diameter: float,
     names: tuple[str, str] = ("source", "target"),
     block: int = 4_096,
@@ -195,20 +201,23 @@ def check_diameter(
     Two sweeps find the row farthest from the first one, then the row farthest from that. Their distance is at least
     half of the data's diameter, and in practice nearly all of it.
     """
-    pivot, where = np.asarray(x.rows(slice(0, 1)), dtype=np.float64).reshape(-1), (names[0], 0)
+    pivot, where = np.asarray(x.rows(slice(0, 1)), dtype=np.float64).reshape(-1), (0, 0)
     for _ in range(2):
         farthest, candidate, there = -1.0, pivot, where
-        for name, rows in zip(names, (x, y), strict=True):
+        for side, rows in enumerate((x, y)):
             for start in range(0, rows.n, block):
                 part = np.asarray(rows.rows(slice(start, start + block)), dtype=np.float64)
                 gaps = np.linalg.norm(part.reshape(len(part), -1) - pivot, axis=1)
                 if gaps.max() > farthest:
                     worst = int(gaps.argmax())
-                    farthest, candidate, there = float(gaps[worst]), part[worst].reshape(-1), (name, start + worst)
+                    farthest, candidate, there = float(gaps[worst]), part[worst].reshape(-1), (side, start + worst)
         # values may have been rounded to float32 before, so that a distance equal to the diameter is slightly more
         if farthest > diameter * (1 + 1e-6):
+            one, other = (
+                f"row {(x, y)[side].numbers(np.array([place]))[0]} of {names[side]}" for side, place in (where, there)
+            )
             raise OptionError(
-                f"diameter {diameter:.6g} is smaller than the data: row {where[1]} of {where[0]} and row {there[1]} of "
-                f"{there[0]} are {farthest:.6g} apart; give the largest distance that is possible, not a typical one"
+                f"diameter {diameter:.6g} is smaller than the data: {one} and {other} are {farthest:.6g} apart; "
+                "give the largest distance that is possible, not a typical one"
             )
         pivot, where = candidate, there

@@ -14,6 +14,7 @@ from wdist.definitions.figures import short
 from wdist.definitions.results.numbers import rounded_down
 from wdist.definitions.results.reprs import in_a_line
 from wdist.witness.columns import Column
+from wdist.witness.numbering import AMONG_KEPT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ LONGEST_NAME = 28
 
 @dataclass(frozen=True)
 class UnusualRow:
-    """One row: its number in the sample set (from 0), and its score f / L."""
+    """One row: its number, from 0, as `Witness.numbering` says; and its score f / L."""
 
     row: int
     score: float
@@ -42,12 +43,14 @@ class Witness:
     """The critic's scores of the held-out rows, in units of the distance. f is large where the target has more mass.
 
     Attributes:
-        source_rows, target_rows: numbers of the test rows in their sample sets, (n_test,).
+        source_rows, target_rows: numbers of the test rows in the data as given, from 0, (n_test,). Rows that were left
+            out because of missing values have numbers, too.
         source_scores, target_scores: their scores f / L, float64, not clipped, (n_test,).
         columns: the columns by decreasing attribution, for tables with at most 200 columns; else empty.
         units: what a score of 1 means.
         means: mean score of each set; of groups, the mean of their means. Target less source is the result's
             `unclipped`. None for results of groups from a file of an earlier version, which does not have the groups.
+        numbering: what the numbers of rows count, a sentence.
     """
 
     source_rows: Indices
@@ -57,6 +60,7 @@ class Witness:
     columns: list[Column]
     units: str
     means: Sides | None = None
+    numbering: str = AMONG_KEPT
 
     def unusual(self, count: int = 10) -> dict[str, list[UnusualRow]]:
         """The held-out rows that are least like the other set: largest f in the target, smallest in the source."""
@@ -87,10 +91,11 @@ class Witness:
         return draw_witness(self, names)
 
     def to_dict(self, count: int = 10) -> dict[str, Any]:
-        """The witness as plain JSON types: units, means, unusual rows, histogram, columns. count: of unusual rows."""
+        """The witness as plain JSON types: attributes, unusual rows, histogram, columns. count: of unusual rows."""
         return {
             "units": self.units,
             "means": self.means,
+            "numbering": self.numbering,
             "unusual": {side: [asdict(row) for row in rows] for side, rows in self.unusual(count).items()},
             "histogram": self.histogram(),
             "columns": [asdict(column) for column in self.columns],
@@ -111,7 +116,7 @@ class Witness:
             lines += [*([f"  and {more} more"] if more > 0 else []), ""]
         lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
         lines += [f"  {line}" for line in _aligned(self._unusual_lines(), left=1)]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", self.numbering])
 
     def _unusual_lines(self) -> list[list[str]]:
         return [
@@ -136,6 +141,7 @@ class Witness:
             told = "What each column carries of the difference, and how far apart it is alone"
             parts += [f"<p>{told}; {self._note()}.</p>", _as_table(body)]
         parts += [f"<p>{_UNUSUAL}, and their scores (f / L).</p>", _as_table(self._unusual_lines())]
+        parts += [f"<p>{html.escape(self.numbering)}</p>"]
         return "".join(parts)
 
 

@@ -938,7 +938,7 @@ class WitnessRow(Model):
     """A held-out row that is least like the other set.
 
     Attributes:
-        row: Its number in the sample set, from 0.
+        row: Its number, from 0, as `numbering` says.
         score: The critic's score over its Lipschitz bound, not clipped.
     """
 
@@ -1012,12 +1012,15 @@ class WitnessFigures(Model):
         units: What a score of 1 means.
         means: Mean score of each set, of groups the mean of their means. Target less source is `unclipped` of the
             result.
+        numbering: What the numbers of unusual rows count. Rows of a stored set that were left out when it was read have
+            no number. Null in a witness of an earlier version, which counts the rows that were kept.
         histogram: The scores of all held-out rows.
         columns: By what they carry; empty for images and for tables of more than 200 columns.
     """
 
     units: str
     means: Sides | None = None
+    numbering: str | None = None
     unusual: WitnessRows
     histogram: ScoreHistogram
     columns: list[WitnessColumn]

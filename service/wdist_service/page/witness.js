@@ -73,7 +73,13 @@ async function rowsOf(unusual, side, sets, image, ranking) {
   const values = sets[side].deleted ? null : await fetchRows(sets[side], unusual.map(({ row }) => row));
   const entries = unusual.map(({ row, score }, i) => ({ index: row, score, values: values?.[i] }));
   if (values) return unusualRows(entries, side, sets, image, ranking);
-  return h("p", null, entries.map(({ index, score }) => `row ${whole(index)} (${figure(score, 3)})`).join(", "), ".");
+  return h("p", null, entries.map(({ index, score }) => `row ${whole(index)} (${figure(score, 3)})`).join(", "), ". ", numbering(sets[side]));
+}
+
+/** What the numbers of rows count. A set is stored without the rows that were left out when it was read. */
+function numbering(set) {
+  const kept = set.notes?.some((note) => note.includes("missing values and were left out"));
+  return `Row numbers are those of ${nameOf(set)}, from 0${kept ? `; they count only the ${whole(set.rows)} rows that were kept, not those left out` : ""}.`;
 }
 
 /** Rows {index, score, values} of one side, as images or as a table; `ranking` has names of columns to show first. */
@@ -106,7 +112,7 @@ function table(entries, side, sets, ranking) {
     h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", { class: "rows" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, columnName(heads[i]))))),
       h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
-    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", `Row numbers are those of ${nameOf(sets[side])}, from 0.`, other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
+    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", numbering(sets[side]), other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
 }
 
 /** Why a value is unusual in the other set, whose figures of the column are `far`; null if it is not. */

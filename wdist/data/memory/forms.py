@@ -14,6 +14,7 @@ from wdist.data.memory.sparse import is_sparse, read_sparse
 from wdist.data.tables.coder import left_out_note
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.kept import KeptRows
 from wdist.definitions.reading import Selection
 
 
@@ -71,7 +72,7 @@ def read_array(array: NDArray[Any], take: Selection) -> tuple[NDArray[Any], Foun
             return array, Found()
         if not kept.any():
             raise DecodeError("every row has a missing value, so that none is left")
-        return array[kept], Found(notes=[left_out_note(int(kept.sum()), len(array))])
+        return array[kept], Found(notes=[left_out_note(int(kept.sum()), len(array))], kept=KeptRows.where(kept))
     table = array.reshape(len(array), -1)
     kind = ColumnType.of_matrix(array.dtype, table.shape[1])
     return coded([kind], [lambda rows: Column(table[rows])], len(table), take, has_names=False)

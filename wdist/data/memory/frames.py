@@ -156,11 +156,11 @@ def _blocks(rows: int) -> Iterator[slice]:
 def _as_series(array: NDArray[Any], found: Found) -> tuple[NDArray[Any], Found]:
     """A Series has no name that a comparison looks at: two columns of one frame may be compared."""
     if found.table is None:
-        return (array[:, 0] if array.shape[1] == 1 else array), Found(notes=found.notes)
+        return (array[:, 0] if array.shape[1] == 1 else array), Found(notes=found.notes, kept=found.kept)
     columns = found.table.columns
     names = [_SINGLE] if len(columns) == 1 else [f"{_SINGLE}[{k}]" for k in range(len(columns))]
     renamed = tuple(replace(each, name=name) for each, name in zip(columns, names, strict=True))
-    return array, Found(names, table=replace(found.table, columns=renamed), notes=found.notes)
+    return array, replace(found, columns=names, table=replace(found.table, columns=renamed))
 
 
 def _columns(native: Any, count: int) -> list[nw.Series[Any]]:

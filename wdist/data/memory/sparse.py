@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from wdist.data.tables.coder import left_out_note
 from wdist.data.tables.columns import NUMERIC_KINDS
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.kept import KeptRows
 from wdist.data.tables.naming import asked
 from wdist.definitions.reading import Selection
 
@@ -45,17 +46,18 @@ class SparseRows:
         """The columns at these places."""
         return SparseRows(self._rows[:, places])
 
-    def without_missing(self) -> tuple[SparseRows, list[str]]:
-        """The rows without NaN, and the note that says how many were left out. Raises DecodeError if none is left."""
+    def without_missing(self) -> tuple[SparseRows, Found]:
+        """The rows without NaN, and what is said of those left out. Raises DecodeError if none is left."""
         owner = np.repeat(np.arange(len(self)), np.diff(self._rows.indptr))
         kept = np.ones(len(self), dtype=np.bool_)
         if self.dtype.kind == "f":
             kept[owner[np.isnan(self._rows.data)]] = False
         if kept.all():
-            return self, []
+            return self, Found()
         if not kept.any():
             raise DecodeError("every row has a missing value, so that none is left")
-        return SparseRows(self._rows[kept]), [left_out_note(int(kept.sum()), len(self))]
+        notes = [left_out_note(int(kept.sum()), len(self))]
+        return SparseRows(self._rows[kept]), Found(notes=notes, kept=KeptRows.where(kept))
 
 
 def is_sparse(data: Any) -> bool:
@@ -73,6 +75,5 @@ def read_sparse(data: Any, take: Selection) -> tuple[SparseRows, Found]:
             f"missing values of a sparse matrix are no level: give x.toarray(), or {asked('missing', 'drop')}"
         )
     if take.missing == "drop":
-        rows, notes = rows.without_missing()
-        return rows, Found(notes=notes)
+        return rows.without_missing()
     return rows, Found()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
         raise DecodeError(f"{odd[:100]!r} {NO_UNICODE}")
     if rows.ndim == 2:
         found = _table(samples, names, writer, take)
-        return Found(found.columns, name, found.table, found.notes)
+        return replace(found, name=name)
     if rows.dtype.kind not in "iuf":
         raise DecodeError(_WANTED)
     writer.begin(rows.shape[1:], np.dtype(np.float64))

@@ -28,6 +28,7 @@ from wdist.data.readers.registry import (
 )
 from wdist.data.sources.advice import in_python
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.kept import KeptRows
 from wdist.data.tables.schema import TableSchema
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
@@ -45,6 +46,7 @@ class FileRows:
     array: (n, ...), or what gives such rows at a slice or an index array. columns: their names, if they have some.
     table: what the columns of codes mean, unless the rows are plain numbers. notes: what was left out, in sentences.
     take: the selection by which it was read, if that is known. digest: computes `file_sha256`.
+    kept: which rows of the file or frame these are, if rows were left out and it is known.
     """
 
     given: str
@@ -54,6 +56,7 @@ class FileRows:
     notes: Sequence[str] = ()
     take: Selection | None = None
     digest: Callable[[], str | None] | None = None
+    kept: KeptRows | None = None
 
     @cached_property
     def file_sha256(self) -> str | None:
@@ -75,7 +78,7 @@ def open_file(given: str | Path, name: str, take: Selection, standard_input: IO[
             found = opened.write(ArrayWriter(output.fileno(), _NO_LIMIT))
             array = map_npy(output, str(given), "the converted file")
     notes = tuple(in_python(note) for note in found.notes)
-    return FileRows(str(given), array, found.columns, found.table, notes, take, digest)
+    return FileRows(str(given), array, found.columns, found.table, notes, take, digest, found.kept)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from wdist.data.sources.files import FileRows, open_file
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.data.tables.by import Partition, split_schema, without
 from wdist.data.tables.found import DecodeError
+from wdist.data.tables.kept import chosen_of
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, SampleError
@@ -47,7 +48,7 @@ def rows_of(data: Any, name: str, take: Selection) -> FileRows:
         if (read := read_memory(data, take)) is None:
             read = read_array(_without_columns(data, name, take), take)
     array, found = read
-    return FileRows(name, array, found.columns, found.table, found.notes)
+    return FileRows(name, array, found.columns, found.table, found.notes, kept=found.kept)
 
 
 def refuse_absent(sets: Sequence[Any], names: Sequence[str]) -> None:
@@ -142,4 +143,8 @@ def split_rows(rows: FileRows, by: str, partition: Partition) -> dict[str, FileR
         ordered = map_npy(output, rows.given, "the file in the order of its levels")
     names = [rows.table.names[k] for k in kept]
     take = None if rows.take is None else without(rows.take, by)  # it reads a file that holds one set
-    return {level: FileRows(level, part, names, table, take=take) for level, part in partition.parts(ordered).items()}
+    places = partition.parts(partition.order)
+    return {
+        level: FileRows(level, part, names, table, take=take, kept=chosen_of(rows.kept, places[level], len(rows.array)))
+        for level, part in partition.parts(ordered).items()
+    }

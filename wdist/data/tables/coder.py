@@ -17,6 +17,7 @@ from wdist.data.groups import codes_of
 from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
+from wdist.data.tables.kept import LEFT_OUT, KeptRows
 from wdist.data.tables.naming import NO_UNICODE, asked, is_unicode, others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
@@ -97,6 +98,7 @@ class TableCoder:
         self._dtype = np.dtype(np.result_type(*dtypes) if self._is_plain else np.float64)
         self._start = start_of(take.time_start)
         self._rows = self._kept = 0
+        self._left_out: list[NDArray[np.int64]] = []  # numbers of rows
         writer.begin(*self._written())
 
     def _written(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -120,6 +122,8 @@ class TableCoder:
                 for column, kind, levels in zip(columns, self._types, self._levels, strict=True)
             ]
             self._writer.append(np.concatenate(coded, axis=1)[kept])
+        if lost is not None:
+            self._left_out.append(self._rows + np.flatnonzero(lost))
         self._rows += rows
         self._kept += rows if lost is None else int(np.count_nonzero(~lost))
 
@@ -240,13 +244,16 @@ class TableCoder:
                 "the table holds no values" if not self._rows else "every row has a missing value, so that none is left"
             )
         self._writer.end()
-        notes = [left_out_note(self._kept, self._rows)] if self._kept < self._rows else []
+        notes, kept = [], None
+        if self._left_out:
+            notes.append(left_out_note(self._kept, self._rows))
+            kept = KeptRows.without(np.concatenate(self._left_out), self._rows)
         if self._labels is not None:
-            return Found([self._labels], notes=notes)
+            return Found([self._labels], notes=notes, kept=kept)
         notes += self._notes_of_counting()
         schema = None if self._is_plain else self._schema()
         names = [name for each in self._types for name in _names_of(each)]
-        return Found(names if self._has_names else None, table=schema, notes=notes)
+        return Found(names if self._has_names else None, table=schema, notes=notes, kept=kept)
 
     def _notes_of_counting(self) -> list[str]:
         """Columns with names of their own that number the rows are kept, as they may be data."""
@@ -277,10 +284,7 @@ class TableCoder:
 
 def left_out_note(kept: int, rows: int) -> str:
     """What is said of rows with missing values that were left out."""
-    return (
-        f"{rows - kept:,} of {rows:,} rows have missing values and were left out: the distance is between the "
-        "populations of complete rows"
-    )
+    return f"{rows - kept:,} of {rows:,} {LEFT_OUT}: the distance is between the populations of complete rows"
 
 
 def _names_of(kind: ColumnType) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wdist.data.tables.kept import KeptRows
 from wdist.data.tables.schema import TableSchema
 
 
@@ -21,9 +22,11 @@ class Found:
 
     columns: the columns' names, if they have some. name: that the file gives itself. table: the schema of the codes,
     unless the values are plain numbers. notes: what was left out, each a sentence without the name of the set.
+    kept: which rows the values are, if rows were left out.
     """
 
     columns: list[str] | None = None
     name: str | None = None
     table: TableSchema | None = None
     notes: list[str] = field(default_factory=list)
+    kept: KeptRows | None = None

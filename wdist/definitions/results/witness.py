@@ -54,7 +54,7 @@ class ScoreHistogram(TypedDict):
 class WitnessRow(BaseModel):
     """A held-out row that is least like the other set."""
 
-    row: int = Field(description="Its number in the sample set, from 0.")
+    row: int = Field(description="Its number, from 0, as `numbering` says.")
     score: float = Field(description="The critic's score over its Lipschitz bound, not clipped.")
 
 
@@ -85,6 +85,11 @@ class WitnessFigures(BaseModel):
     means: Sides | None = Field(
         description="Mean score of each set, of groups the mean of their means. Target less source is `unclipped` of "
         "the result."
+    )
+    numbering: str | None = Field(
+        default=None,
+        description="What the numbers of unusual rows count. Rows of a stored set that were left out when it was read "
+        "have no number. Null in a witness of an earlier version, which counts the rows that were kept.",
     )
     unusual: WitnessRows
     histogram: ScoreHistogram = Field(description="The scores of all held-out rows.")

@@ -296,6 +296,9 @@ def evaluate(
             except ValueError as error:
                 raise OptionError(f"{found} is not an .npy file of numbers") from error
         scores = session.estimate(name).evaluate(rows, progress=progress)
+        if any("were left out" in note for note in getattr(rows, "notes", ())):
+            session.remark_notes(rows)
+            session.remark(f"There are {len(scores):,} scores: one for each row that was kept, in their order.")
     if out:
         np.save(out, scores)
     else:

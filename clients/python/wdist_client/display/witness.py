@@ -29,13 +29,14 @@ def witness_text(witness: Witness) -> str:
         lines += [*([f"  and {more} more"] if more > 0 else []), ""]
     lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
     lines += [f"  {line}" for line in _aligned(_unusual_lines(witness))]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", witness.numbering])
 
 
 def witness_html(witness: Witness) -> str:
     """The witness for a notebook."""
     told = f"<p>{_UNUSUAL}, and their scores (f / L).</p>"
-    return columns_html(witness) + told + _as_table(_unusual_lines(witness))
+    numbering = f"<p>{html.escape(witness.numbering)}</p>"
+    return columns_html(witness) + told + _as_table(_unusual_lines(witness)) + numbering
 
 
 def _unusual_lines(witness: Witness) -> list[list[str]]:

@@ -158,7 +158,8 @@ class Job(JobRecord):
         get its scores.
 
         Args:
-            rows: an array, or a stored sample set of any size.
+            rows: an array, or a stored sample set of any size. Of a set from which rows were left out (`notes` of the
+                set say so), the scores are those of the rows that were kept, `rows.rows` of them, in their order.
             progress: shows a bar while the server works on a stored set; None: if standard error is a terminal.
         """
         return self._client._run(flows.evaluate(self.id, rows, self._client._retries, progress))

@@ -8,6 +8,9 @@ from typing import Any
 from wdist_client import contract
 from wdist_client.base import in_a_line
 
+AMONG_KEPT = "Rows are numbered from 0 among those that were kept."
+"""What is said of a witness of a server of an earlier version."""
+
 
 class Witness:
     """Where the sets differ: what each column carries, the most unusual rows, and a histogram of the scores.
@@ -19,6 +22,7 @@ class Witness:
             empty for images and tables of more than 200 columns.
         units: of scores.
         means: mean score of each set; they are the result's `unclipped` apart.
+        numbering: what the numbers of unusual rows count, a sentence.
     """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
@@ -28,6 +32,7 @@ class Witness:
         self.columns = self._record.columns
         self.units = self._record.units
         self.means = self._record.means
+        self.numbering = self._record.numbering or AMONG_KEPT
 
     def unusual(self, count: int = 10) -> dict[str, list[contract.WitnessRow]]:
         """The source rows with the lowest scores and the target rows with the highest, at most as many as are kept."""

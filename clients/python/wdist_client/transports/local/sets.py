@@ -68,7 +68,8 @@ class LocalSets:
     def _add(self, rows: FileRows, name: str | None, reading: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         from wdist.data.samples import open_samples
 
-        rows = replace(rows, columns=rows.columns and [kept_name(each) for each in rows.columns])
+        # A stored set is rows of its own, as on a server: the numbers of rows count those that were kept.
+        rows = replace(rows, columns=rows.columns and [kept_name(each) for each in rows.columns], kept=None)
         opened = open_samples(rows, "the data", "nhwc" if rows.array.ndim == 4 else None)
         found = statistics(opened)
         stored = payload(rows.array)
