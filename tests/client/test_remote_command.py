@@ -286,6 +286,22 @@ def test_rows_of_a_matrix_are_called_by_what_the_command_was_given(
     assert (row["rows"], row["columns"]) == (given[:1], [given[1], "x.npy"])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["estimate", "long.npy"], ["matrix", "long.npy"], ["compare", "long.npy", "y.npy"], ["upload", "long.npy"]],
+)
+def test_a_missing_file_is_told_before_anything_is_sent(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("long", "y"):
+        np.save(f"{name}.npy", np.random.default_rng(41).normal(size=(150, 2)))
+    before = Ran(capsys, "sets").out
+    found = Ran(capsys, *arguments, "lomg.npy")
+    assert found.err == "wdist-remote: cannot read lomg.npy: No such file or directory; did you mean long.npy?\n"
+    assert (found.status, Ran(capsys, "sets").out) == (2, before)
+
+
 def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) -> None:
     refused = Ran(capsys, "upload", "x.npy", "y.npy", "--name", "both")
     assert (refused.status, refused.out) == (2, "")

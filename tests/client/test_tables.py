@@ -172,6 +172,21 @@ def test_options_of_a_reading_are_refused_by_name(arguments: dict[str, Any], wor
         client.sample_sets.create(diamonds(), **arguments)
 
 
+def test_a_missing_file_is_told_before_another_is_sent(tmp_path: Path) -> None:
+    diamonds().to_csv(tmp_path / "january.csv")
+    first, other = str(tmp_path / "january.csv"), tmp_path / "januray.csv"
+    with Client(":local:") as client:
+        for call in (
+            lambda: client.estimate(first, other),
+            lambda: client.matrix({"a": first, "b": other}),
+            lambda: client.compare(first, [first, other]),
+            lambda: client.compare(first, {"a": first, "b": other}),
+        ):
+            with pytest.raises(SampleError, match=r"januray.csv: No such file .*; did you mean .*january.csv\?"):
+                call()
+        assert not list(client.sample_sets.list())
+
+
 def test_what_is_no_table_has_no_levels() -> None:
     with Client(":local:") as client:
         for call, words in (

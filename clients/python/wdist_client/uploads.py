@@ -25,7 +25,7 @@ from wdist_client.models import SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.columns import kept_names
 from wdist_client.rows.frames import level_of
-from wdist_client.rows.payload import payload
+from wdist_client.rows.payload import payload, refuse_absent
 
 if TYPE_CHECKING:
     from wdist_client.options import SetOptions
@@ -153,6 +153,7 @@ def create_all(
             "table name their column, by='cut'"
         )
     named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
+    yield Compute(lambda: refuse_absent(each for _, each in named))
     stored = []
     for name, each in named:
         made = yield from create_sample_set(each, name, part, progress, retries)
@@ -178,6 +179,10 @@ def create_compared(
         Levels.of(None, levels, reference is not None and reference)
         if candidates is None:
             raise OptionError("give a reference and at least two candidates")
+        others = candidates.values() if isinstance(candidates, Mapping) else candidates
+        yield Compute(
+            lambda: refuse_absent([data, *(others if isinstance(candidates, Mapping | list | tuple) else ())])
+        )
         first = yield from create_sample_set(data, None, part, progress, retries)
         return [first, *(yield from create_all(candidates, None, part, progress, retries))]
     if candidates is not None:

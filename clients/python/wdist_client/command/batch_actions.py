@@ -114,6 +114,7 @@ def sent(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < least[0]:
         raise OptionError(least[1])
+    session.refuse_absent(names)
     return labelled(names, [session.send(text, progress=waiting.progress, **reading.given()) for text in names])
 
 
