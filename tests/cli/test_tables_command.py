@@ -171,6 +171,31 @@ def test_a_missing_file_is_told_before_the_columns_of_another(
 
 
 @pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["estimate", "--drop", "cutt"], "; did you mean 'cut'?"),
+        (["estimate", "--drop", "Who"], "; did you mean 'who'?"),
+        (["estimate", "--categories", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--dates", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--columns", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--groups", "whom"], "; did you mean 'who'?"),
+        (["matrix", "--by", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--drop", "who,cut"], ". To leave out each of them, give --drop who --drop cut"),
+        (["estimate", "--categories", "who, cut"], ". To take as categories each of them, give --categories who "),
+        (["estimate", "--columns", "x,y"], ". To take each of them, give --columns x --columns y"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else None,
+)
+def test_a_column_that_is_not_there_is_told_with_one_of_a_near_name(
+    command: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["t.csv"] if command[0] == "matrix" else ["t.csv", "t.parquet"]
+    said = refused(capsys, command[0], *files, *command[1:])
+    assert f"; there are x, y, cut, who{words}" in said
+    assert "another file" not in said
+
+
+@pytest.mark.parametrize(
     ("missing", "near"),
     [("May.csv", "may.csv"), ("may.parquet", "may.csv"), ("mai/may.csv", ""), ("w.csv", ""), ("mayy.npz:x", "may.csv")],
 )
