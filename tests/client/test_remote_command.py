@@ -505,11 +505,19 @@ def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files:
     assert json.loads(lines[-1])["type"] == "completed"
 
 
+BY_NAME = ("show", "result", "watch", "curve", "evaluations", "delete", "cancel", "finish", "rename")
+
+
 def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, advice in (
         (["show", "est_none"], "`wdist-remote list` shows what there is"),
         (["show", "ss_none"], "`wdist-remote sets` shows what there is"),
         (["results", "batch_none"], "`wdist-remote batches` shows what there is"),
+        *(([command, "week-99"], "`wdist-remote list` shows what there is") for command in BY_NAME),
+        (["result", "week 99"], "`wdist-remote list` shows what there is"),
+        (["certificate", "week-99", "c.cert"], "`wdist-remote list` shows what there is"),
+        (["results", "week-99"], "`wdist-remote batches` shows what there is"),
+        (["monitor", "show", "week-99"], "`wdist-remote monitor list` shows what there is"),
     ):
         ran = Ran(capsys, *arguments)
         assert (ran.status, len(ran.err.splitlines()), ran.err.rstrip().endswith(advice)) == (2, 1, True), ran.err
