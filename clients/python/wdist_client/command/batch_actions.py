@@ -85,7 +85,8 @@ def compare(
             )  # fmt: skip
     else:
         refuse_levels(levels, reference or False)
-        stored = sent(session, names, (3, "give a reference and at least two candidates"), reading, waiting)
+        least = "give a reference and at least two candidates, or one table, --by COLUMN and --reference LEVEL"
+        stored = sent(session, names, (3, least), reading, waiting)
         job = session.client.batches.compare(stored[0], stored[1:], **options.given())
     if is_left(session, job, waiting):
         return 0
