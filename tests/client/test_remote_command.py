@@ -353,11 +353,26 @@ def test_what_is_said_of_a_file_names_the_clients_arguments_and_the_commands_fla
             said = Ran(capsys, *where, "upload", file)
             assert (said.status, said.out) == (2, "")
             assert flag in said.err
+            assert said.err.startswith(f"wdist-remote: {file}: ") or url == ":local:"
+            assert str(caught.value).startswith(f"{file}: ") or url == ":local:"
+            assert "the body" not in str(caught.value) + said.err
             assert "?" not in str(caught.value) + said.err
     if url is None:
         said = Ran(capsys, "upload", "rows.data")
         assert "ends in none of" in said.err
         assert "?format" not in said.err
+
+
+def test_what_the_server_refuses_is_called_by_its_name(server: ServerProcess, tables: Path) -> None:
+    with Client(server.url) as client:
+        for call, name in (
+            (lambda: client.matrix(tables / "who.csv", by="whom"), "who.csv"),
+            (lambda: client.sample_sets.create(pd.DataFrame({"a": ["x", "y"] * 60}), name="january"), "january"),
+            (lambda: client.sample_sets.create(pd.DataFrame({"a": ["x", "y"] * 60})), "the data"),
+        ):
+            with pytest.raises(InvalidRequest) as refused:
+                call()
+            assert str(refused.value).startswith(f"{name}: "), refused.value
 
 
 def test_each_command_that_reads_tables_leaves_columns_out(
