@@ -17,6 +17,7 @@ from wdist.result import Result
 
 _COLUMNS = 5  # in the message of a failure
 _ROWS = 5
+_LONGEST = 200  # characters of a list in the call that repeats an estimate
 
 
 class DistributionError(AssertionError):
@@ -67,7 +68,7 @@ def assert_same_distribution(
     if tolerance == 0:
         found = "the two sets come from different populations, and no tolerance= is set"
     advice = "If this much does not matter, set tolerance= to the largest distance that does not, once and for all."
-    raise _failure(message, found, advice, result, options, report)
+    raise _failure(message, found, advice, result, (x, y), options, report)
 
 
 def assert_close(
@@ -117,7 +118,7 @@ def assert_close(
     else:
         found = f"it is not shown that W1 is at most {at_most:g}: the upper bound is {upper:.6g}"
         advice = "This shows no large difference either: more rows bring the upper bound down."
-    raise _failure(message, found, advice, result, options, report)
+    raise _failure(message, found, advice, result, (x, y), options, report)
 
 
 def assert_differ(
@@ -158,7 +159,7 @@ def assert_differ(
     if at_least > 0:
         found = f"it is not shown that W1 is at least {at_least:g}: the lower bound is {result.lower_bound:.6g}"
     advice = "More rows, and a longer training (max_seconds=), find smaller differences."
-    raise _failure(message, found, advice, result, options, report)
+    raise _failure(message, found, advice, result, (x, y), options, report)
 
 
 def _check(name: str, value: float, *, above: bool = False) -> None:
@@ -189,18 +190,24 @@ def _least(result: Result) -> str:
 
 
 def _failure(
-    message: str, found: str, advice: str, result: Result, options: dict[str, Any], report: str | Path | None
+    message: str,
+    found: str,
+    advice: str,
+    result: Result,
+    sets: tuple[Any, Any],
+    options: dict[str, Any],
+    report: str | Path | None,
 ) -> DistributionError:
     """What a reader of a CI log needs, most important first."""
     lines = [f"{message}: {found}" if message else found, "", result.verdict.text, ""]
-    lines += [f"  {name:<12} {text}" for name, text in _details(result, options)]
+    lines += [f"  {name:<12} {text}" for name, text in _details(result, sets, options)]
     lines += ["", advice]
     if report is not None:
         lines.append(_written(result, report))
     return DistributionError("\n".join(lines), result)
 
 
-def _details(result: Result, options: dict[str, Any]) -> list[tuple[str, str]]:
+def _details(result: Result, sets: tuple[Any, Any], options: dict[str, Any]) -> list[tuple[str, str]]:
     upper = "none" if result.upper_bound is None else f"{result.upper_bound:.6g} ({result.upper_kind})"
     parts = cast("list[dict[str, int]]", list(result.n.values()))
     sizes = [f"{sum(each.values()):,}" for each in parts]
@@ -216,7 +223,7 @@ def _details(result: Result, options: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     told += _where(result)
     told += [("warning", warning) for warning in result.warnings]
-    return [*told, ("repeat it", _repeat(result, options))]
+    return [*told, ("repeat it", _repeat(*sets, result, options))]
 
 
 def _where(result: Result) -> list[tuple[str, str]]:
@@ -236,15 +243,34 @@ def _where(result: Result) -> list[tuple[str, str]]:
     return [*told, ("unusual rows", f"of y, by their numbers: {rows}"), ("", witness.numbering)]
 
 
-def _repeat(result: Result, options: dict[str, Any]) -> str:
+def _repeat(x: Any, y: Any, result: Result, options: dict[str, Any]) -> str:
     """The call that trains as this one did. Where a clock ended training, its steps do instead."""
-    given = {name: value for name, value in options.items() if isinstance(value, (str, int, float, bool))}
+    given = dict(options)
     if given.pop("max_seconds", None) is not None and result.steps:
         given["steps"] = result.steps
     given |= {"confidence": result.confidence, "seed": result.seed}
-    call = ", ".join(["x", "y", *(f"{name}={value!r}" for name, value in given.items())])
-    left = [name for name in options if name not in given and name != "max_seconds"]
-    return f"estimate_w1({call}{''.join(f', {name}=...' for name in left)})"
+    texts = {name: _written_out(value) for name, value in given.items()}
+    sets = [repr(str(data)) if isinstance(data, str | Path) else name for name, data in (("x", x), ("y", y))]
+    shown = [f"{name}={text}" for name, text in texts.items() if text is not None]
+    left = [f"{name}=..." for name, text in texts.items() if text is None]
+    return f"estimate_w1({', '.join([*sets, *shown, *left])})"
+
+
+def _written_out(value: Any) -> str | None:
+    """A value as one would write it into a call; None for one that is too long for a line, or cannot be written."""
+    if hasattr(value, "tolist") and getattr(value, "size", _LONGEST) < _LONGEST:
+        value = value.tolist()
+    if not _is_plain(value):
+        return None
+    text = repr(value)
+    return text if len(text) <= _LONGEST or isinstance(value, str) else None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether what `repr` writes of a value makes it again; not of lists that are too long in any case."""
+    if isinstance(value, list | tuple | set):
+        return len(value) <= _LONGEST and all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _written(result: Result, path: str | Path) -> str:

@@ -58,7 +58,7 @@ def test_groups_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "give margin or detect"),
+        ([], "give --margin 0.1, or --detect"),
         (["--margin", ".1", "--detect"], "not both"),
         (["--margin", "0"], "margin is 0.0"),
         (["--margin", "9"], "give a smaller margin"),

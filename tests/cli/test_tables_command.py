@@ -14,7 +14,9 @@ import pytest
 
 from wdist import compare_w1, estimate_w1, matrix_w1
 from wdist.cli.main import main
+from wdist.data.sources.rows import refuse_absent
 from wdist.definitions.reading import Reading
+from wdist.errors import SampleError
 
 QUICK = ["--critic", "affine", "--steps", "5", "--baseline-rows", "0"]
 GIVEN: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -144,12 +146,68 @@ def test_a_reference_before_the_files_is_the_first_of_them(before: bool, capsys:
         (["matrix", "t.csv", "t.csv", "--reference=Fair"], "with by a level"),
         (["matrix", "t.csv", "--by", "size"], "no column is named 'size'"),
         (["compare", "t.csv", "--by", "cut"], "--reference LEVEL"),
+        (["matrix", "t.csv"], "there is text in 'who', too; or compare the levels of 'cut' with --by cut\n"),
+        (["compare", "t.csv", "--drop", "who"], "; or compare the levels of 'cut' with --by cut\n"),
+        (["matrix", "t.parquet"], "; or compare the levels of 'cut' with --by cut\n"),
         (["estimate", "t.csv", "t.csv", "--missing", "droop"], "--missing"),
         (["estimate", "t.csv", "t.csv", "--decimals", ","], "did you mean --decimal?"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert words in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["estimate", "june.csv"], ["matrix", "june.csv", "july.csv"], ["compare", "june.csv", "june.csv"],
+        ["plan", "june.csv"], ["encode", "june.csv", "-o", "out"], ["monitor", "create", "watched"],
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_a_missing_file_is_told_before_the_columns_of_another(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "jully.csv"]) == 2
+    said = capsys.readouterr().err
+    assert said == "wdist: jully.csv: No such file or directory; did you mean july.csv?\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["estimate", "--drop", "cutt"], "; did you mean 'cut'?"),
+        (["estimate", "--drop", "Who"], "; did you mean 'who'?"),
+        (["estimate", "--categories", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--dates", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--columns", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--groups", "whom"], "; did you mean 'who'?"),
+        (["matrix", "--by", "cuts"], "; did you mean 'cut'?"),
+        (["estimate", "--drop", "who,cut"], ". To leave out each of them, give --drop who --drop cut"),
+        (["estimate", "--categories", "who, cut"], ". To take as categories each of them, give --categories who "),
+        (["estimate", "--columns", "x,y"], ". To take each of them, give --columns x --columns y"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else None,
+)
+def test_a_column_that_is_not_there_is_told_with_one_of_a_near_name(
+    command: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["t.csv"] if command[0] == "matrix" else ["t.csv", "t.parquet"]
+    said = refused(capsys, command[0], *files, *command[1:])
+    assert f"; there are x, y, cut, who{words}" in said
+    assert "another file" not in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "near"),
+    [("May.csv", "may.csv"), ("may.parquet", "may.csv"), ("mai/may.csv", ""), ("w.csv", ""), ("mayy.npz:x", "may.csv")],
+)
+def test_a_name_is_near_by_what_stands_before_its_ending(missing: str, near: str, tmp_path: Path) -> None:
+    for name in ("may.csv", "x.csv"):
+        (tmp_path / name).write_text("a\n1\n")
+    with pytest.raises(SampleError) as refused:
+        refuse_absent([str(tmp_path / missing)], ["x"])
+    assert str(refused.value).endswith(f"directory; did you mean {tmp_path / near}?" if near else "directory")
 
 
 def test_levels_that_are_too_small_are_left_out_as_advised(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,8 +87,26 @@ def test_equal_names_and_none_give_the_librarys_scores(client: Client, pair: tup
         (FRAME.assign(b="x"), "text, dates or other columns than numbers: send them first"),
         (FRAME.to_numpy()[0], r"shape \(1,\)"),
         (None, "the data is None"),
+        (np.array(3.0), "the data is one value, 3.0, and no set of rows"),
+        (np.array("march.csv"), "the data is one value, march.csv, and no set of rows"),
+        ("march.csv", r"send the file first, read as .* the set: sample_sets.create\('march.csv', ...\)"),
+        (Path("march.csv"), r"send the file first, .*sample_sets.create\('march.csv', ...\)"),
+        ("ss_1", r"give evaluate the set, sample_sets.get\('ss_1'\)"),
     ],
-    ids=["nan", "infinity", "beyond float32", "no rows", "text", "a vector", "nothing"],
+    ids=[
+        "nan",
+        "infinity",
+        "beyond float32",
+        "no rows",
+        "text",
+        "a vector",
+        "nothing",
+        "a number",
+        "a word",
+        "a name",
+        "a path",
+        "an id",
+    ],
 )
 def test_rows_that_no_critic_takes(
     client: Client, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, rows: Any, words: str

@@ -116,6 +116,8 @@ def test_missing_values_of_numbers_are_nan_where_an_array_is_asked_for() -> None
         (np.array([[1j]]), "complex numbers are not real numbers: give their parts as columns"),
         ([[1.0, 2.0], [3.0]], "give every row the same number of columns"),
         (3.0, "one value, 3.0"),
+        (np.array("march.csv"), "one value, march.csv, and no set of rows"),
+        (np.ma.masked_array(3.0, mask=True), "one value, --, and no set of rows"),
         (np.ma.masked_equal(np.arange(6.0).reshape(3, 2), 3.0), "row 1, column 1 is masked"),
         (np.ma.masked_equal(np.arange(3.0), 2.0), "row 2 is masked"),
         (np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 5), r"row 1, at \(0, 1\) is masked"),

@@ -286,6 +286,22 @@ def test_rows_of_a_matrix_are_called_by_what_the_command_was_given(
     assert (row["rows"], row["columns"]) == (given[:1], [given[1], "x.npy"])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["estimate", "long.npy"], ["matrix", "long.npy"], ["compare", "long.npy", "y.npy"], ["upload", "long.npy"]],
+)
+def test_a_missing_file_is_told_before_anything_is_sent(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("long", "y"):
+        np.save(f"{name}.npy", np.random.default_rng(41).normal(size=(150, 2)))
+    before = Ran(capsys, "sets").out
+    found = Ran(capsys, *arguments, "lomg.npy")
+    assert found.err == "wdist-remote: cannot read lomg.npy: No such file or directory; did you mean long.npy?\n"
+    assert (found.status, Ran(capsys, "sets").out) == (2, before)
+
+
 def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) -> None:
     refused = Ran(capsys, "upload", "x.npy", "y.npy", "--name", "both")
     assert (refused.status, refused.out) == (2, "")
@@ -337,11 +353,26 @@ def test_what_is_said_of_a_file_names_the_clients_arguments_and_the_commands_fla
             said = Ran(capsys, *where, "upload", file)
             assert (said.status, said.out) == (2, "")
             assert flag in said.err
+            assert said.err.startswith(f"wdist-remote: {file}: ") or url == ":local:"
+            assert str(caught.value).startswith(f"{file}: ") or url == ":local:"
+            assert "the body" not in str(caught.value) + said.err
             assert "?" not in str(caught.value) + said.err
     if url is None:
         said = Ran(capsys, "upload", "rows.data")
         assert "ends in none of" in said.err
         assert "?format" not in said.err
+
+
+def test_what_the_server_refuses_is_called_by_its_name(server: ServerProcess, tables: Path) -> None:
+    with Client(server.url) as client:
+        for call, name in (
+            (lambda: client.matrix(tables / "who.csv", by="whom"), "who.csv"),
+            (lambda: client.sample_sets.create(pd.DataFrame({"a": ["x", "y"] * 60}), name="january"), "january"),
+            (lambda: client.sample_sets.create(pd.DataFrame({"a": ["x", "y"] * 60})), "the data"),
+        ):
+            with pytest.raises(InvalidRequest) as refused:
+                call()
+            assert str(refused.value).startswith(f"{name}: "), refused.value
 
 
 def test_each_command_that_reads_tables_leaves_columns_out(
@@ -504,11 +535,19 @@ def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files:
     assert json.loads(lines[-1])["type"] == "completed"
 
 
+BY_NAME = ("show", "result", "watch", "curve", "evaluations", "delete", "cancel", "finish", "rename")
+
+
 def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, advice in (
         (["show", "est_none"], "`wdist-remote list` shows what there is"),
         (["show", "ss_none"], "`wdist-remote sets` shows what there is"),
         (["results", "batch_none"], "`wdist-remote batches` shows what there is"),
+        *(([command, "week-99"], "`wdist-remote list` shows what there is") for command in BY_NAME),
+        (["result", "week 99"], "`wdist-remote list` shows what there is"),
+        (["certificate", "week-99", "c.cert"], "`wdist-remote list` shows what there is"),
+        (["results", "week-99"], "`wdist-remote batches` shows what there is"),
+        (["monitor", "show", "week-99"], "`wdist-remote monitor list` shows what there is"),
     ):
         ran = Ran(capsys, *arguments)
         assert (ran.status, len(ran.err.splitlines()), ran.err.rstrip().endswith(advice)) == (2, 1, True), ran.err

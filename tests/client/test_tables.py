@@ -172,6 +172,38 @@ def test_options_of_a_reading_are_refused_by_name(arguments: dict[str, Any], wor
         client.sample_sets.create(diamonds(), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        ({"drop": ["Cuts"]}, r"pair; did you mean 'cut'\?"),
+        ({"categories": ["clarty"]}, r"pair; did you mean 'clarity'\?"),
+        ({"labels": "cutt"}, r"pair; did you mean 'cut'\?"),
+        ({"drop": "cut,day"}, r"pair\. To leave out each of them, give drop=\['cut', 'day'\]"),
+        ({"dates": "cut, day"}, r"pair\. To read as dates each of them, give dates=\['cut', 'day'\]"),
+    ],
+)
+def test_a_column_that_is_not_there_is_told_with_one_of_a_near_name(reading: dict[str, Any], words: str) -> None:
+    frame = diamonds()
+    for read in (lambda: payload(frame, None, **reading), lambda: rows_of(frame, "x", Selection(**reading))):
+        with pytest.raises(ValueError, match=words):
+            read()
+
+
+def test_a_missing_file_is_told_before_another_is_sent(tmp_path: Path) -> None:
+    diamonds().to_csv(tmp_path / "january.csv")
+    first, other = str(tmp_path / "january.csv"), tmp_path / "januray.csv"
+    with Client(":local:") as client:
+        for call in (
+            lambda: client.estimate(first, other),
+            lambda: client.matrix({"a": first, "b": other}),
+            lambda: client.compare(first, [first, other]),
+            lambda: client.compare(first, {"a": first, "b": other}),
+        ):
+            with pytest.raises(SampleError, match=r"januray.csv: No such file .*; did you mean .*january.csv\?"):
+                call()
+        assert not list(client.sample_sets.list())
+
+
 def test_what_is_no_table_has_no_levels() -> None:
     with Client(":local:") as client:
         for call, words in (

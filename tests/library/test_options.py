@@ -145,3 +145,21 @@ def test_output_that_cannot_be_written_is_no_fault_of_wdist() -> None:
             text=True,
         )
     assert (ran.returncode, ran.stderr) == (73, "wdist: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"confidence": 95}, "confidence is 95; it must be below 1: give 0.95"),
+        ({"confidence": 99.5}, "confidence is 99.5; it must be below 1: give 0.995"),
+        ({"confidence": 2}, "confidence is 2; it must be below 1"),
+        ({"scale": "standardise"}, "or a number or a list; did you mean 'standardize'?"),
+        ({"critic": "GroupSort"}, "; did you mean 'groupsort'?"),
+        ({"split": "blokcs"}, "it must be 'random' or 'blocks'; did you mean 'blocks'?"),
+        ({"scale": "wide"}, "or a number or a list"),
+    ],
+)
+def test_what_was_meant_is_named_where_it_is_plain(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        Options.checked(**given)
+    assert str(refused.value).endswith(words)

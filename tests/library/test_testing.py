@@ -102,6 +102,24 @@ def test_the_call_in_the_message_repeats_the_estimate(tmp_path: Path) -> None:
     assert (again.value, again.lower_bound) == (failed.value.result.value, failed.value.result.lower_bound)
 
 
+def test_the_call_in_the_message_can_be_copied(tmp_path: Path) -> None:
+    for name, shift in (("old", 0.0), ("new", 3.0)):
+        rows = pd.DataFrame(normal(int(shift), shift=shift, count=400)[:, :2], columns=["a", "b"])
+        rows.assign(city="x", born="y").to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(DistributionError) as failed:
+        assert_same_distribution(
+            str(tmp_path / "old.csv"), tmp_path / "new.csv", drop=["city", "born"], scale=np.array([1.0, 2.0]), **QUICK
+        )
+    (call,) = (line.split(maxsplit=2)[2] for line in str(failed.value).splitlines() if line.startswith("  repeat it"))
+    assert f"estimate_w1({str(tmp_path / 'old.csv')!r}, {str(tmp_path / 'new.csv')!r}, drop=['city', 'born']" in call
+    again = eval(call, {"estimate_w1": estimate_w1})
+    assert again.lower_bound == failed.value.result.lower_bound
+    x, y = normal(1, count=400), normal(2, shift=3.0, count=400)
+    labels = list(range(400)), list(range(400, 800))
+    with pytest.raises(DistributionError, match=r"repeat it +estimate_w1\(x, y, .*, groups=\.\.\.\)"):
+        assert_same_distribution(x, y, groups=labels, **QUICK)
+
+
 def test_what_pytest_prints(tmp_path: Path) -> None:
     (tmp_path / "test_gate.py").write_text(
         "import numpy as np\n"

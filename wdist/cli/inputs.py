@@ -44,7 +44,7 @@ def open_inputs(texts: Sequence[str], reading: Reading, groups: str | None = Non
     """
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
-    inputs = [_open(text, reading, groups) for text in texts]
+    inputs = _open_all(texts, reading, groups)
     _check_columns((each.given, each.rows.columns) for each in inputs)
     return inputs
 
@@ -76,7 +76,7 @@ def write_inputs(
     from wdist.data.samples import encode_together, open_samples
     from wdist.data.sources.advice import in_flags
 
-    inputs = [_open(text, reading, None) for text in texts]
+    inputs = _open_all(texts, reading, None)
     for each in inputs:
         for note in each.rows.notes:
             remark(f"wdist: {each.given}: {in_flags(note)}")
@@ -117,6 +117,14 @@ def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
     first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
     for given, columns in names:
         check_names(first[1], columns, first[0], given)
+
+
+def _open_all(texts: Sequence[str], reading: Reading, groups: str | None) -> list[Input]:
+    """Open the sets, once all files are there: a missing one is told before what is wrong with the rows of another."""
+    from wdist.data.sources.rows import refuse_absent
+
+    refuse_absent(texts, texts)
+    return [_open(text, reading, groups) for text in texts]
 
 
 def _open(text: str, reading: Reading, groups: str | None) -> Input:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from ast import literal_eval
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,7 +108,7 @@ def _sets(
 ) -> Sets:
     """Open the files of a matrix or of a comparison, or one table whose levels are compared."""
     from wdist.data.tables.by import reading_by
-    from wdist.errors import OptionError
+    from wdist.errors import OptionError, SampleError
     from wdist.matrix import Sets, refuse_levels, sets_by
 
     if by is not None:
@@ -115,7 +117,14 @@ def _sets(
         (table,) = open_inputs(names, reading_by(reading, by), groups)
         return sets_by(table.rows, by, levels or None, reference, table.labels)
     refuse_levels(levels or None, reference)
-    inputs = open_inputs(names, reading, groups)
+    try:
+        inputs = open_inputs(names, reading, groups)
+    except SampleError as error:  # of a column of text, which may be what the sets are to be told by
+        found = re.search(r"categories=(\[('|\").*?\2\])", str(error))
+        if len(names) != 1 or found is None:
+            raise
+        (column,) = literal_eval(found[1])
+        raise SampleError(f"{error}; or compare the levels of {column!r} with by={column!r}") from error
     labels = [each.labels for each in inputs if each.labels is not None] or None
     first = Path(names[0]).name if names else ""
     return Sets([each.given for each in inputs], [each.rows for each in inputs], labels, first)

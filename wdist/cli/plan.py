@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from wdist.cli.arguments import AsJson, Groups, Progress, SetName
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import refuse, say_result
+from wdist.cli.output import fail, refuse, say_result
 
 
 @readings_as_flags()
@@ -40,6 +40,8 @@ def plan(
     from wdist.planning.plan import plan_w1
 
     shown = sys.stderr.isatty() if progress is None else progress
+    if margin is None and (detect is None or detect is False):
+        return fail("say what the rows are for: give --margin 0.1, or --detect")
     try:
         _, reading = options_and_reading(arguments)
         first, second = open_inputs([source, target], reading, groups)

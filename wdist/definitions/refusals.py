@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -108,7 +109,21 @@ def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str])
     required = " or ".join(dict.fromkeys(text for text, _ in said))
     shown = "null" if first["input"] is None and not field else _repr(first["input"])
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
-    return f"{field or 'this'} is {shown}; it must be {required}"
+    return f"{field or 'this'} is {shown}; it must be {required}{_meant(errors)}"
+
+
+def _meant(errors: list[Mapping[str, Any]]) -> str:
+    """The choice of a near name, or the share that was given in percent; "" where neither is plain."""
+    given = errors[0]["input"]
+    for error in errors:
+        if error["type"] == "literal_error" and isinstance(given, str):
+            choices = {name.lower(): name for name in re.findall(r"'([^']+)'", error["ctx"]["expected"])}
+            near = difflib.get_close_matches(given.lower(), choices, 1)
+            return f"; did you mean {choices[near[0]]!r}?" if near else ""
+        is_share = error["type"] == "less_than" and error["ctx"]["lt"] == 1
+        if is_share and isinstance(given, int | float) and 50 <= given < 100:
+            return f": give {given / 100:g}"
+    return ""
 
 
 def _repr(value: Any) -> str:

@@ -158,7 +158,8 @@ def plan_w1(
 def _check(margin: float | None, detect: float | bool | None, power: float, ratio: float) -> None:
     """Raise OptionError for arguments out of range."""
     if (margin is None) == (detect is None):
-        raise OptionError("give margin or detect, not both" if margin is not None else "give margin or detect")
+        way = ", such as margin=0.1 or detect=True" if margin is None else ", not both"
+        raise OptionError(f"give margin or detect{way}")
     for name, number in (("margin", margin), ("detect", None if detect is True else detect)):
         if number is not None and not (_is_number(number) and 0 < number < math.inf):
             others = ", or True for the pilot's distance" if name == "detect" else ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import sysconfig
@@ -77,6 +78,11 @@ class APIStatusError(WdistError):
             message = f"{message.rstrip('.')}: {'; '.join(fields)}"
         reference = f", request {self.request_id}" if self.request_id else ""
         return f"{message} (HTTP {self.status}{reference})"
+
+    def call_the_body(self, name: str) -> None:
+        """Have the text of a refused body begin with the name of the data, which the server does not know."""
+        text = re.sub(r"^the body(?: \(\w+\))?(?=[: ])", lambda _: name, str(self.args[0]))
+        self.args = (text, *self.args[1:])
 
 
 class BadRequest(APIStatusError):

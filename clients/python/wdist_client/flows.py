@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import random
 import warnings
 from collections.abc import Callable, Generator
@@ -270,8 +271,8 @@ def wait(
 def evaluate(identifier: str, rows: Any, retries: Retries, progress: bool | None = False) -> Flow[Scores]:
     """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows.
 
-    Raises SampleError for a frame whose columns are not those of the critic, for no rows, and for a value that is not
-    finite.
+    Raises SampleError for a path, for a frame whose columns are not those of the critic, for no rows, and for a value
+    that is not finite.
     """
     import io
 
@@ -281,6 +282,8 @@ def evaluate(identifier: str, rows: Any, retries: Retries, progress: bool | None
         content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries, progress)
         stored: Scores = np.load(io.BytesIO(content), allow_pickle=False)
         return stored
+    if isinstance(rows, str | os.PathLike):
+        raise SampleError(_no_rows(rows))
     if (names := names_of(rows)) is not None:
         answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/critic", {"part": "config"}), retries)
         columns = json.loads(answer.body).get("columns")
@@ -302,6 +305,17 @@ def evaluate(identifier: str, rows: Any, retries: Retries, progress: bool | None
         answer = yield from send(request, retries)
         parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
     return np.concatenate(parts)
+
+
+def _no_rows(given: str | os.PathLike[Any]) -> str:
+    """What to give a critic instead of a path, or of the id of a stored set."""
+    text = os.fsdecode(given)
+    if text.startswith("ss_") and "." not in text:
+        return f"{text!r} is text and no rows: give evaluate the set, sample_sets.get({text!r})"
+    return (
+        f"{text[:60]!r} is text and no rows: send the file first, read as the critic's sets were, and give evaluate "
+        f"the set: sample_sets.create({text[:60]!r}, ...)"
+    )
 
 
 def _evaluate_stored(path: str, rows: SampleSet, retries: Retries, progress: bool | None) -> Flow[bytes]:

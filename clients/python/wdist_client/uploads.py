@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wdist_client import requests
@@ -25,7 +27,7 @@ from wdist_client.models import SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.columns import kept_names
 from wdist_client.rows.frames import level_of
-from wdist_client.rows.payload import payload
+from wdist_client.rows.payload import payload, refuse_absent
 
 if TYPE_CHECKING:
     from wdist_client.options import SetOptions
@@ -55,7 +57,7 @@ def create_sample_set(
         if known and body.columns is not None:  # the same values under other names: an array would become that set
             body = yield Compute(lambda: payload(data, name, with_names=True, **part))
             digest = yield Compute(body.sha256)
-    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+    with called(data, name), bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         resumed = None
         if body.length >= RESUMABLE_BYTES:
             resumed = yield from send_resumably(body, name, bar, retries)
@@ -68,6 +70,16 @@ def create_sample_set(
     if body.file_name is None and not body.reading and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
     return (yield from described(stored, name, body, retries))
+
+
+@contextmanager
+def called(data: Any, name: str | None) -> Iterator[None]:
+    """Has a refusal of what is sent begin with the name of its file, or of the set."""
+    try:
+        yield
+    except APIStatusError as error:
+        error.call_the_body(Path(data).name if isinstance(data, str | os.PathLike) else name or "the data")
+        raise
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ def create_by(
     body: Payload = yield Compute(lambda: payload(data, None, by=levels.by, **part))
     tell(body.notes)
     digest: bytes = yield Compute(body.sha256)
-    with bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
+    with called(data, None), bytes_bar(f"{body.label}: sending", body.length, progress) as bar:
         request = requests.create_sample_set(body, digest, None, requests.BY, levels.params)
         answer = yield from send(requests.watched(request, bar.reset, bar.update), retries)
     return levels.in_order(answer.read(requests.SetsByLevel).data)
@@ -153,6 +165,7 @@ def create_all(
             "table name their column, by='cut'"
         )
     named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
+    yield Compute(lambda: refuse_absent(each for _, each in named))
     stored = []
     for name, each in named:
         made = yield from create_sample_set(each, name, part, progress, retries)
@@ -178,6 +191,10 @@ def create_compared(
         Levels.of(None, levels, reference is not None and reference)
         if candidates is None:
             raise OptionError("give a reference and at least two candidates")
+        others = candidates.values() if isinstance(candidates, Mapping) else candidates
+        yield Compute(
+            lambda: refuse_absent([data, *(others if isinstance(candidates, Mapping | list | tuple) else ())])
+        )
         first = yield from create_sample_set(data, None, part, progress, retries)
         return [first, *(yield from create_all(candidates, None, part, progress, retries))]
     if candidates is not None:

@@ -121,7 +121,7 @@ def test_groups_are_counted() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "give margin or detect"),
+        ({}, "give margin or detect, such as margin=0.1 or detect=True"),
         ({"detect": False}, "give margin or detect"),
         ({"margin": 0.1, "detect": True}, "give margin or detect, not both"),
         ({"margin": 0}, "margin is 0; it must be a distance above 0"),

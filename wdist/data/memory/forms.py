@@ -15,6 +15,7 @@ from wdist.data.tables.coder import left_out_note
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import KeptRows
+from wdist.data.tables.naming import instead
 from wdist.definitions.reading import Selection
 
 
@@ -42,7 +43,8 @@ def labels_in_memory(data: Any, column: str, name: str, take: Selection) -> Code
         return None
     names = [str(each) for each in getattr(frame, "column_names", None) or frame.columns]
     if column not in names:
-        raise DecodeError(f"no column is named {column[:100]!r}; there are {', '.join(names)[:300]}")
+        there = ", ".join(names)[:300]
+        raise DecodeError(f"no column is named {column[:100]!r}; there are {there}{instead(column, names)}")
     labels = frame.iloc[:, names.index(column)] if hasattr(frame, "iloc") else frame[column]
     if take.missing == "drop":
         take = take.model_copy(update={"labels": None, "drop": [*take.drop, column]})

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +38,7 @@ from wdist.errors import SampleError
 
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _NO_LIMIT = 1 << 62  # the files are the user's own
+_LOOKED_AT = 10_000  # names in a folder, among which one like that of a missing file is sought
 _SAME_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
@@ -147,7 +150,19 @@ def _reading(given: str, take: Selection, standard_input: IO[bytes] | None) -> I
     except DecodeError as error:
         raise SampleError(f"{given}: {in_python(str(error))}") from error
     except OSError as error:
-        raise SampleError(f"{given}: {error.strerror or error}") from error
+        near = near_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise SampleError(f"{given}: {error.strerror or error}{near}") from error
+
+
+def near_file(path: Path) -> str:
+    """What to say of a file that is not there, where its folder has one of a name like it."""
+    try:
+        files = sorted(islice(path.parent.iterdir(), _LOOKED_AT), key=lambda each: each.suffix == path.suffix)
+    except OSError:
+        return ""
+    names = {each.stem.lower(): each.name for each in files}  # of equal stems the one with the same suffix
+    near = get_close_matches(path.stem.lower(), names, 1, 0.75)
+    return f"; did you mean {path.with_name(names[near[0]])}?" if near else ""
 
 
 def is_pipe(path: Path) -> bool:

@@ -56,8 +56,10 @@ def refuse_absent(sets: Sequence[Any], names: Sequence[str]) -> None:
     for data, name in zip(sets, names, strict=True):
         if isinstance(data, str | os.PathLike):
             path = Path(_path(data))
-            if str(path) != "-" and ":" not in str(path) and not path.exists():  # FILE.npz:NAME names a member
-                rows_of(data, name, Selection())
+            if not path.exists() and ".npz:" in str(path):  # FILE.npz:NAME names an array
+                path = Path(str(path).rpartition(":")[0])
+            if str(path) != "-" and not path.exists():
+                open_file(path, name, Selection())
 
 
 def _without_columns(data: Any, name: str, take: Selection) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_UNICODE, asked, is_unicode, others_with_text
+from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of, others_with_text
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.writer import RowWriter
@@ -311,7 +311,9 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
         if name not in place:
-            way = _instead_of_dropping(names, take) if name in take.drop else ""
+            way = instead(name, names, option_of(name, take))
+            if not way and name in take.drop:
+                way = _instead_of_dropping(names, take)
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from urllib.parse import quote
 
+from wdist.definitions.reading import Selection
+
 _NAMED = 10  # columns in a message
+_LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
 
@@ -15,6 +19,27 @@ NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the 
 def asked(option: str, value: str) -> str:
     """How a reader's message names an option; each surface puts it into its own words (`wdist.data.sources.advice`)."""
     return f"?{option}={quote(value, safe='')}"
+
+
+_EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
+
+
+def instead(name: str, names: Sequence[str], option: str | None = None) -> str:
+    """What to say of a column that is not there: the one that is called alike, or several that were given as one.
+
+    option: the list in which the name was given. "" where nothing is near.
+    """
+    parts = [part.strip() for part in name.split(",")]
+    if option is not None and len(parts) > 1 and set(parts) <= set(names):
+        return f". To {_EACH[option]} each of them, give {option}={parts!r}"
+    lower = {each.lower(): each for each in names[:_LOOKED_AT]}
+    near = get_close_matches(name.lower(), lower, 1)
+    return f"; did you mean {lower[near[0]]!r}?" if near else ""
+
+
+def option_of(name: str, take: Selection) -> str | None:
+    """The list of a reading in which a column is named."""
+    return next((option for option in _EACH if name in (getattr(take, option) or ())), None)
 
 
 def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:

@@ -135,6 +135,7 @@ _CALLS = (  # of the client, and the command that does the same
 )
 _LISTS = {"ss_": "sets", "est_": "list", "batch_": "batches", "mon_": "monitor list", "wh_": "webhook list"}
 """The command that shows the ids that begin so."""
+_LISTS_OF = dict(zip(("sample set", "estimate", "batch", "monitor", "webhook"), _LISTS.values(), strict=True))
 
 
 def in_commands(error: WdistError | str, prog: str) -> str:
@@ -142,8 +143,10 @@ def in_commands(error: WdistError | str, prog: str) -> str:
     message = in_flags(str(error))
     for call, command in _CALLS:
         message = call.sub(command.replace("{prog}", prog), message)
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) or "is not an id (" in message:
+        noun = re.search(rf"there is no ({'|'.join(_LISTS_OF)}) '", message)  # of a name, which tells no kind
         shown = next((command for prefix, command in _LISTS.items() if prefix in message), None)
+        shown = shown or (noun and _LISTS_OF[noun[1]])
         message += f"; `{prog} {shown}` shows what there is" if shown else ""
     return message
 

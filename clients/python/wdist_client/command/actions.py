@@ -47,6 +47,7 @@ def upload(
     """Send sample sets; prints their ids."""
     if name is not None and len(names) > 1:
         raise OptionError("--name is for one set; leave it out and each set is called by its file's name")
+    session.refuse_absent(names)
     for text in names:
         stored = session.send(text, name=name, progress=progress, **reading.given(), labels=labels)
         session.say(stored, stored.id)
@@ -91,6 +92,7 @@ def estimate(
     """Compare two sample sets; prints the result."""
     if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
+    session.refuse_absent((source, target, *(groups or ())))
     first, second = (session.send(text, progress=waiting.progress, **reading.given()) for text in (source, target))
     more = options.given()
     if groups:

@@ -85,7 +85,8 @@ def compare(
             )  # fmt: skip
     else:
         refuse_levels(levels, reference or False)
-        stored = sent(session, names, (3, "give a reference and at least two candidates"), reading, waiting)
+        least = "give a reference and at least two candidates, or one table, --by COLUMN and --reference LEVEL"
+        stored = sent(session, names, (3, least), reading, waiting)
         job = session.client.batches.compare(stored[0], stored[1:], **options.given())
     if is_left(session, job, waiting):
         return 0
@@ -114,6 +115,7 @@ def sent(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < least[0]:
         raise OptionError(least[1])
+    session.refuse_absent(names)
     return labelled(names, [session.send(text, progress=waiting.progress, **reading.given()) for text in names])
 
 

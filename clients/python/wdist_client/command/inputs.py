@@ -105,6 +105,14 @@ class Session:
             return self.client.sample_sets.get(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
+    @staticmethod
+    def refuse_absent(texts: Iterable[str]) -> None:
+        """Raise SampleError for a path that leads nowhere, before anything is sent."""
+        from wdist_client.rows.payload import refuse_absent
+
+        files = (archive_member(text)[0] for text in texts if text != "-")
+        refuse_absent(file for file in files if not file.startswith("ss_"))
+
     @contextmanager
     def one_table(self, names: Sequence[str]) -> Iterator[Path]:
         """The file whose rows --by divides into sets."""

@@ -34,6 +34,8 @@ def as_array(data: Any, *, masked_is_missing: bool = False) -> Array:
     else:
         _refuse_kind(data)
         array = _of_torch(data) if _is_torch(data) else _of_others(data)
+    if array.ndim == 0:
+        raise SampleError(f"the data is one value, {str(array)[:60]}, and no set of rows: {_FORMS}")
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if masked_is_missing else _unmasked(array)
     if array.dtype.kind == "V" and array.dtype.names is None and array.dtype.name.startswith(_SHORT_FLOATS):

@@ -7,9 +7,10 @@ import io
 import os
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
 _TEXT = (".txt", ".dat", ".tab")  # CSV, to the server
+_LOOKED_AT = 10_000  # names in a folder, among which one like that of a missing file is sought
 _OTHERS = {
     **dict.fromkeys((".xls", ".xlsb", ".ods"), "save it as .xlsx or .csv"),
     **dict.fromkeys((".feather", ".arrow"), "write it as .parquet"),
@@ -178,6 +180,24 @@ def _path(given: str | os.PathLike[Any]) -> Path:
     return Path(text)
 
 
+def refuse_absent(sets: Iterable[Any]) -> None:
+    """Raise SampleError for a path that leads nowhere, before anything is read or sent."""
+    for data in sets:
+        if isinstance(data, str | os.PathLike) and not (path := _path(data)).exists():
+            _from_path(path, None, {})
+
+
+def _near_file(path: Path) -> str:
+    """What to say of a file that is not there, where its folder has one of a name like it."""
+    try:
+        files = sorted(islice(path.parent.iterdir(), _LOOKED_AT), key=lambda each: each.suffix == path.suffix)
+    except OSError:
+        return ""
+    names = {each.stem.lower(): each.name for each in files}  # of equal stems the one with the same suffix
+    near = get_close_matches(path.stem.lower(), names, 1, 0.75)
+    return f"; did you mean {path.with_name(names[near[0]])}?" if near else ""
+
+
 def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload:
     if path.is_dir():
         if (parts := Parts.of(path)) is not None:
@@ -188,7 +208,8 @@ def _from_path(path: Path, name: str | None, take: Mapping[str, Any]) -> Payload
         with path.open("rb") as file:
             magic = file.read(len(NPY_MAGIC))
     except OSError as error:
-        raise SampleError(f"cannot read {path}: {error.strerror or error}") from error
+        near = _near_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise SampleError(f"cannot read {path}: {error.strerror or error}{near}") from error
     if path.suffix.lower() == ".npy" and magic != NPY_MAGIC:
         raise SampleError(f"{path} is not an .npy file: load it and pass the array, or write one with numpy.save(...)")
 

@@ -11,6 +11,8 @@ from wdist_client.advice import options
 from wdist_client.errors import OptionError, SampleError
 
 _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
+_EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
+_LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _UNNAMED = re.compile(r"(Unnamed: 0(\.\d+)*)?|__index_level_\d+__")  # what pandas and polars call an index in a file
 
 
@@ -69,7 +71,8 @@ def chosen(names: Sequence[str], take: Mapping[str, Any], *, has_names: bool) ->
         if not has_names:
             raise SampleError(f"the columns have no names by which to choose {name[:100]!r}")
         if name not in names:
-            raise SampleError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}")
+            there, way = ", ".join(names)[:300], _instead(name, names, take)
+            raise SampleError(f"no column is named {name[:100]!r}; there are {there}{way}")
     if labels is not None and take.get("missing") != "drop":  # missing values of other columns do not matter
         return [names.index(labels)], {"labels": labels}
     if columns is None and not drop:
@@ -79,6 +82,17 @@ def chosen(names: Sequence[str], take: Mapping[str, Any], *, has_names: bool) ->
     if not [name for name in kept if name not in (labels, by)]:
         raise SampleError("no column is left; drop fewer")
     return [names.index(name) for name in kept], left
+
+
+def _instead(name: str, names: Sequence[str], take: Mapping[str, Any]) -> str:
+    """What to say of a column that is not there: the one that is called alike, or several that were given as one."""
+    parts = [part.strip() for part in name.split(",")]
+    option = next((each for each in _EACH if name in take.get(each, ())), None)
+    if option is not None and len(parts) > 1 and set(parts) <= set(names):
+        return f". To {_EACH[option]} each of them, give {option}={parts!r}"
+    lower = {each.lower(): each for each in names[:_LOOKED_AT]}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[near[0]]!r}?" if near else ""
 
 
 def as_params(take: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from wdist.data.readers.tables import BLOCK_BYTES, check_width
 from wdist.data.tables.coder import TableCoder, level_of
 from wdist.data.tables.columns import Column, ColumnType
 from wdist.data.tables.found import DecodeError, Found, TooLargeError
+from wdist.data.tables.naming import instead, option_of
 from wdist.data.tables.writer import ArrayWriter
 from wdist.definitions.reading import Selection
 
@@ -105,7 +106,9 @@ class _File:
         take, places = self.take, {name: k for k, name in enumerate(names)}
         for name in sorted(self._named() | set(take.drop)):
             if name not in places and name not in obs:
-                raise DecodeError(f"no column is named {name[:100]!r}; obs has {', '.join(obs)[:300] or 'none'}")
+                there = ", ".join(obs)[:300] or "none"
+                way = instead(name, [*obs, *names], option_of(name, take))
+                raise DecodeError(f"no column is named {name[:100]!r}; obs has {there}{way}")
             if name in places and name in obs:
                 raise DecodeError(f"{name[:100]!r} is the name of a variable and of a column of obs; rename one")
             if name in places and (name in take.categories or name in take.dates):
