@@ -39,7 +39,9 @@ def interval_picture(result: Result) -> str:
         parts.append(f'<text x="0" y="{y}">{html.escape(name)}</text>')
         parts.append(f'<circle cx="{x(max(value, 0.0)):.1f}" cy="{y - 5}" r="5" fill="currentColor"/>')
         parts.append(f'<text x="{x(max(value, 0.0)) + 9:.1f}" y="{y}">{value:.4g}</text>')
-    return _svg(f"{label}; the critic shows {result.value:.4g}", height, [*parts, *_ticks(x, furthest, height - 20)])
+    return _svg(
+        f"{label}; the critic shows {max(0.0, result.value):.4g}", height, [*parts, *_ticks(x, furthest, height - 20)]
+    )
 
 
 def curve_picture(result: Result, height: int = 200) -> str:
