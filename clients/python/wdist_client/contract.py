@@ -167,7 +167,11 @@ class Trivial(Model):
 
 
 class Empirical(Model):
-    """A bracket of the W1 between the given rows themselves, as discrete measures."""
+    """A bracket of the W1 between the given rows themselves, as discrete measures.
+
+    Attributes:
+        exact: The W1 itself, if it was found.
+    """
 
     lower: float | None = None
     upper: float | None = None
@@ -1272,7 +1276,12 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         ".5g",
         "a simple estimate on the same held-out {unit}: compare with value",
     ),
-    (("null_baseline", "between"), "exact OT", ".5g", "empirical distance of {rows}"),
-    (("null_baseline", "within"), "null baseline", ".5g", "the same between two parts of one set: bias"),
+    (("empirical", "exact"), "exact OT", ".5g", "of {all_rows}"),
+    (
+        ("null_baseline", "between"),
+        "small-sample OT",
+        ".5g",
+        "between {rows}; within one set {within}: the bias of so few rows",
+    ),
 )
 """Path in a result, name, format and meaning of each figure of the printed summary, in order."""
