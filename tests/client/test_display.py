@@ -144,6 +144,8 @@ def test_exact_transport_is_of_all_rows_and_that_of_few_says_what_it_is_for() ->
     few = f"between 90 rows of each set; within one set {within}: the bias of so few rows"
     assert told["small-sample OT"] == (f"{made.null_baseline['between']:.5g}", few)
     assert {line.split("  ")[1] for line in str(made).splitlines() if "OT" in line} == {"exact OT", "small-sample OT"}
+    for text in (str(made), str(read)):
+        assert "  192 and 180 rows, 96 and 90 of them held out" in text.splitlines()
     names = ["value, held out", "mean difference", "exact OT, all rows"]
     names += ["OT, 90 rows of each set", "OT, 90 rows of one set"]
     for axes in (made.plot().axes[0], read.plot(ax=Figure().subplots()).axes[0]):

@@ -309,10 +309,22 @@ def _shown(
 
 def _all_rows(parts: Mapping[str, Mapping[str, int]]) -> str:
     """The rows of both sets: "all 192 rows of each set". parts: `Figures.n`."""
-    source, target = (
-        sum(each[part] for part in ("train", "select", "test")) for each in (parts["source"], parts["target"])
-    )
+    source, target = (_size(parts[side]) for side in ("source", "target"))
     return f"all {source:,} rows of each set" if source == target else f"all {source:,} and {target:,} rows"
+
+
+def rows_in_words(parts: Mapping[str, Any]) -> str:
+    """The numbers of rows: "192 and 180 rows, 96 and 90 of them held out". parts: `Figures.n`."""
+    sizes, held_out = ([f"{count(parts[side]):,}" for side in ("source", "target")] for count in (_size, _tested))
+    return f"{' and '.join(sizes)} rows, {' and '.join(held_out)} of them held out"
+
+
+def _size(parts: Mapping[str, int]) -> int:
+    return parts["train"] + parts["select"] + parts["test"]
+
+
+def _tested(parts: Mapping[str, int]) -> int:
+    return parts["test"]
 
 
 def summary_lines(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:

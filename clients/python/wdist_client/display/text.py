@@ -15,7 +15,7 @@ from wdist_client.display.numbers import short
 from wdist_client.errors import WdistError, in_words, whereabouts
 
 if TYPE_CHECKING:
-    from wdist_client.contract import CurvePoint
+    from wdist_client.contract import CurvePoint, Parts
     from wdist_client.models import Estimate, Evaluation, MonitorUpdate, Result
 
 J = TypeVar("J", "Estimate", "MonitorUpdate")
@@ -160,7 +160,7 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
 
 def _all_rows(result: Result) -> str:
     """The rows of both sets: "all 192 rows of each set"."""
-    source, target = (each.train + each.select + each.test for each in (result.n.source, result.n.target))
+    source, target = _size(result.n.source), _size(result.n.target)
     return f"all {source:,} rows of each set" if source == target else f"all {source:,} and {target:,} rows"
 
 
@@ -208,6 +208,7 @@ def result_text(result: Result) -> str:
     lines = [*filter(None, [withdrawn_text(result), names_text(result.names)]), *sentences(result), ""]
     lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in figures(result)]
     lines += [f"  {trained_text(result)}"] if result.seconds is not None else []
+    lines += [f"  {rows_text(result)}"]
     lines += [f"  {note}" for note in no_upper_text(result)]
     lines += [f"  warning: {in_python(warning)}" for warning in result.warnings]
     return "\n".join(lines)
@@ -217,6 +218,17 @@ def trained_text(result: Result) -> str:
     """Which critic was trained, for how long, and where."""
     trained = f"{result.steps} steps" if result.steps else "closed form"
     return f"critic {result.critic.family}, {trained}, {result.seconds:.1f} s on {result.device}"
+
+
+def rows_text(result: Result) -> str:
+    """The numbers of rows, as the library prints them."""
+    source, target = result.n.source, result.n.target
+    sizes = f"{_size(source):,} and {_size(target):,} rows"
+    return f"{sizes}, {source.test:,} and {target.test:,} of them held out"
+
+
+def _size(parts: Parts) -> int:
+    return parts.train + parts.select + parts.test
 
 
 def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:
