@@ -48,6 +48,7 @@ REQUIRED = {
     "NullBaseline": "rows between within",
     "Withdrawn": "figures reason action",
     "MatrixWithdrawn": "cells reason action",
+    "MatrixWarning": "row column warning",
     "Alarm": "kind since",
     "Change": "value lower_bound",
     "Monitor": "id name status confidence tolerance epoch updates",

@@ -50,6 +50,7 @@ SLICED_ROWS = 4_000  # rows a side for the max-sliced distance shown for compari
 # `rows_needed` is for four of five estimates. It is planned for a little more, because it is asked for only where the
 # bound came out as 0: simulated for normal scores of a fixed critic, plans of .8 had .75, those of .85 have .81.
 POWER = 0.85
+CLIPPED_SHARE = 0.05  # what clipping takes of the mean difference without a word: `unclipped` shows it
 EMPIRICAL_ROWS = 1_500  # up to this many rows a side, exact transport takes about a second and is done by default
 
 
@@ -95,7 +96,10 @@ def certify(
     unclipped_units = _units_of_chance(pair, *unclipped_scores) if is_clipping else units
     unclipped = value_of(unclipped_units) / bound
     mean_difference = value_of(affine_units) / max(affine.lipschitz_bound, 1.0)
-    warnings = [*warnings, *_below(value, unclipped, mean_difference, margin=value - least)]
+    warnings = [
+        *warnings,
+        *_below(value, unclipped, mean_difference, margin=value - least, is_auto=options.critic == "auto"),
+    ]
     p_value = None if options.split == "blocks" else p_value_of(units, low, high, options.alpha, prior, pair.seed)
     result = Result(
         value=value,
@@ -166,17 +170,27 @@ def _units_of_chance(pair: SamplePair, fx: SeededScores, fy: SeededScores) -> Un
     return units_of_groups(fx, fy, *test, layout_of(codes_x, codes_y))
 
 
-def _below(value: float, unclipped: float, mean_difference: float, *, margin: float) -> list[str]:
-    """Says why `value` is below the mean difference, if it is. margin: that of the lower bound."""
+def _below(value: float, unclipped: float, mean_difference: float, *, margin: float, is_auto: bool) -> list[str]:
+    """Says why `value` is below the mean difference, if it is.
+
+    margin: that of the lower bound. is_auto: whether all kinds of critics competed. The mean difference was then one
+    of them, and longer training would not have changed what few select rows prefer.
+    """
     if mean_difference <= value or f"{mean_difference:.4g}" == f"{value:.4g}":
         return []
     said = f"value, {value:.4g}, is below the mean difference, {mean_difference:.4g}"
     if mean_difference <= unclipped + 1e-9 * abs(unclipped):  # the mean difference itself is rounded
+        if value >= (1 - CLIPPED_SHARE) * mean_difference:
+            return []
         return [f"{said}, because rare scores are clipped for the bound; without clipping it is {unclipped:.4g}"]
+    if is_auto and value <= margin:
+        return [f"{said}: these rows are too few for the critic to find more than chance"]
     if mean_difference <= value + margin:
         return [
             f"{said}, by less than the margin of the bound: the critic found no more than a difference of the means"
         ]
+    if is_auto:
+        return [f"{said}: train the critic for longer"]
     return [f"{said}: train the critic for longer, or let critic='auto' choose"]
 
 

@@ -176,11 +176,12 @@ class Matrix:
         """A set is not compared with itself, so its cell is "-"; 0 would mean a pair that shows no difference."""
         if not cells:
             return []
-        width = max(10, *map(len, [*self.rows, *self.columns, *(text for row in cells for text in row)]))
+        is_square = len(self.rows) > 1
+        shown = [["-" if i == j and is_square else text for j, text in enumerate(row)] for i, row in enumerate(cells)]
+        width = max(10, *map(len, [*self.rows, *self.columns, *(text for row in shown for text in row)]))
         lines = [" " * width + "".join(f"  {name:>{width}}" for name in self.columns)]
-        for i, (name, row) in enumerate(zip(self.rows, cells, strict=True)):
-            shown = ["-" if i == j and len(self.rows) > 1 else text for j, text in enumerate(row)]
-            lines.append(f"{name:<{width}}" + "".join(f"  {text:>{width}}" for text in shown))
+        for name, row in zip(self.rows, shown, strict=True):
+            lines.append(f"{name:<{width}}" + "".join(f"  {text:>{width}}" for text in row))
         return lines
 
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 
 from wdist.critics.critic import Critic
 from wdist.definitions.docstrings import entries
-from wdist.definitions.figures import Figures, summary_lines
+from wdist.definitions.figures import Figures, rows_in_words, summary_lines
 from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.errors import WdistError
@@ -209,6 +209,7 @@ class Result(Figures):
         lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in summary_lines(self.to_dict())]
         trained = f"{self.steps} steps" if self.steps else "closed form"
         lines += [f"  critic {self.critic.family}, {trained}, {self.seconds:.1f} s on {self.device}"]
+        lines += [f"  {rows_in_words(self.n)}"]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

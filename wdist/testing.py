@@ -236,7 +236,7 @@ def _where(result: Result) -> list[tuple[str, str]]:
     shown = sorted(witness.columns, key=lambda column: (column.lower_bound or 0.0, column.value), reverse=True)
     for column in shown[:_COLUMNS]:
         bound = "" if column.lower_bound is None else f", at least {column.lower_bound:.3g}"
-        told.append(("column", f"{column.name}: W1 of it alone {column.value:.3g}{bound}"))
+        told.append(("column", f"{column.name}: W1 of it alone {max(0.0, column.value):.3g}{bound}"))
     if (left := len(shown) - _COLUMNS) > 0:
         told.append(("", f"and {left:,} more columns"))
     rows = ", ".join(f"{row.row:,}" for row in witness.unusual(_ROWS)["target"])

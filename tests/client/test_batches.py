@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist_client import AsyncClient, Client, Conflict, InvalidRequest, Matrix, NotFound
 
 pytestmark = pytest.mark.timeout(120)
@@ -34,13 +35,14 @@ def test_a_matrix_is_labelled_mirrored_and_below_the_truth(client: Client) -> No
         assert "week 2" in text
         assert "W1 lies between, each pair by itself, each end with 95 % confidence, upper ends approximate" in text
         assert "all pairs together" not in text
-        assert "p-value, adjusted for all 3 pairs together (Holm)" in text
-    assert str(matrix).splitlines()[3].split() == [
+        assert "adjusted so that all 3 pairs together may be judged by it (Holm)" in text
+        assert "All of the 3 pairs differ, all judged together with 95 % confidence." in text
+    assert str(matrix).splitlines()[5].split() == [
         "week",
         "1",
-        *(f"{matrix.lower_bound[1, 0]:.4g}", "..", f"{matrix.upper_bound[1, 0]:.4g}"),
+        *(rounded_down(matrix.lower_bound[1, 0]), "..", rounded_up(matrix.upper_bound[1, 0])),
         "-",
-        *(f"{matrix.lower_bound[1, 2]:.4g}", "..", f"{matrix.upper_bound[1, 2]:.4g}"),
+        *(rounded_down(matrix.lower_bound[1, 2]), "..", rounded_up(matrix.upper_bound[1, 2])),
     ]
     assert (matrix.upper_bound >= truth).all()
     assert np.isnan(matrix.simultaneous_lower_bound[0, 1])
@@ -60,7 +62,7 @@ def test_one_reference_against_many(client: Client) -> None:
     assert (matrix.simultaneous_lower_bound < matrix.lower_bound).all()
     assert (matrix.simultaneous_lower_bound > 0).all()
     assert (matrix.simultaneous_upper_bound > matrix.upper_bound).all()
-    assert "W1 lies between, all pairs together, each end with 95 % confidence" in str(matrix)
+    assert "W1 lies between, all 2 pairs together, each end with 95 % confidence" in str(matrix)
 
 
 def test_a_diameter_gives_upper_bounds_of_pairs(client: Client) -> None:
@@ -75,7 +77,7 @@ def test_a_diameter_gives_upper_bounds_of_pairs(client: Client) -> None:
     np.testing.assert_array_equal(np.diag(matrix.upper_bound), 0)
     assert "W1 lies between, each pair by itself, each end with 95 % confidence" in str(matrix)
     for text in (str(matrix), matrix._repr_html_()):
-        assert f"{matrix.lower_bound[0, 1]:.4g} .. {matrix.upper_bound[0, 1]:.4g}" in text
+        assert f"{rounded_down(matrix.lower_bound[0, 1])} .. {rounded_up(matrix.upper_bound[0, 1])}" in text
     assert matrix.simultaneous_upper_bound is not None
     np.testing.assert_array_equal(matrix.simultaneous_upper_bound, matrix.upper_bound)
 

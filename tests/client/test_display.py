@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from wdist import estimate_w1
 from wdist.definitions.figures import summary_lines
@@ -61,7 +62,15 @@ def test_records_of_older_and_newer_servers_are_read() -> None:
 def test_text_names_every_figure() -> None:
     text = str(result(upper_bound=0.9))
     assert text.startswith("At least 0.63 & more.")
-    for word in ("lower_bound", "upper_bound", "value", "p_value", "lipschitz_bound", "mean difference", "exact OT"):
+    for word in (
+        "lower_bound",
+        "upper_bound",
+        "value",
+        "p_value",
+        "lipschitz_bound",
+        "mean difference",
+        "small-sample OT",
+    ):
         assert word in text
     assert "warning: few <rows>" in text
 
@@ -120,6 +129,29 @@ def test_lines_are_those_of_the_library(options: dict[str, Any]) -> None:
     read = Result.model_validate_json(json.dumps(made))
     assert figures(read) == summary_lines(made)
     assert len(figures(read)) > 4
+
+
+def test_exact_transport_is_of_all_rows_and_that_of_few_says_what_it_is_for() -> None:
+    rng = np.random.default_rng(3)
+    sides = rng.normal(size=(192, 8)), rng.normal(size=(180, 8)) + 1
+    made = estimate_w1(*sides, critic="affine", baseline_rows=90)
+    assert made.empirical is not None
+    assert made.null_baseline is not None
+    read = Result.model_validate_json(json.dumps(made.to_dict()))
+    told = {name: (figure, meaning) for name, figure, meaning in figures(read)}
+    assert told["exact OT"] == (f"{made.empirical['exact']:.5g}", "of all 192 and 180 rows")
+    within = f"{made.null_baseline['within']:.3g}"
+    few = f"between 90 rows of each set; within one set {within}: the bias of so few rows"
+    assert told["small-sample OT"] == (f"{made.null_baseline['between']:.5g}", few)
+    assert {line.split("  ")[1] for line in str(made).splitlines() if "OT" in line} == {"exact OT", "small-sample OT"}
+    for text in (str(made), str(read)):
+        assert "  192 and 180 rows, 96 and 90 of them held out" in text.splitlines()
+    names = ["value, held out", "mean difference", "exact OT, all rows"]
+    names += ["OT, 90 rows of each set", "OT, 90 rows of one set"]
+    for axes in (made.plot().axes[0], read.plot(ax=Figure().subplots()).axes[0]):
+        assert [label.get_text() for label in axes.get_yticklabels()][1:] == names
+    equal = estimate_w1(sides[0][:180], sides[1], critic="affine", groups=(np.arange(180), np.arange(180)))
+    assert "of all 180 rows of each set, not by group" in str(equal)
 
 
 def test_a_record_is_read_by_attribute_and_by_item() -> None:

@@ -145,7 +145,7 @@ def run_program(page: Path, server: str, folder: Path, environment: dict[str, st
     assert_shown_figures_are_printed(page, printed)
 
 
-FIGURE = re.compile(r"^  (lower_bound|value|exact OT|mean difference) +(\d\.\d+)", re.MULTILINE)
+FIGURE = re.compile(r"^  (lower_bound|value|small-sample OT|mean difference) +(\d\.\d+)", re.MULTILINE)
 
 
 def assert_shown_figures_are_printed(page: Path, printed: str) -> None:

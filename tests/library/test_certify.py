@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wdist import OptionError, SampleError, WdistError, estimate_w1, verify_certificate
+from wdist import OptionError, SampleError, WdistError, certify, estimate_w1, verify_certificate
 
 QUICK: dict[str, Any] = {"steps": 40, "baseline_rows": 0}
 
@@ -168,9 +168,34 @@ def test_value_is_never_quietly_below_the_mean_difference(seed: int, critic: str
     result = estimate_w1(x, y, critic=critic, steps=10, seed=seed, baseline_rows=0)
     mean_difference = result.trivial["mean_difference"]
     assert mean_difference is not None
+    assert result.unclipped is not None
     is_told = any("below the mean difference" in warning for warning in result.warnings)
     is_shown = f"{result.value:.4g}" != f"{mean_difference:.4g}"
-    assert is_told == (is_shown and result.value < mean_difference)
+    is_clipped_a_little = mean_difference <= result.unclipped * (1 + 1e-9) and result.value >= 0.95 * mean_difference
+    assert is_told == (is_shown and result.value < mean_difference and not is_clipped_a_little)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_auto", "said"),
+    [
+        ((0.025, 0.026, 0.85, 0.5), True, "these rows are too few for the critic to find more than chance"),
+        ((0.025, 0.026, 0.85, 0.5), False, "train the critic for longer, or let critic='auto' choose"),
+        ((0.6, 0.61, 0.85, 0.1), True, ": train the critic for longer"),
+        ((0.6, 0.61, 0.65, 0.1), True, "by less than the margin of the bound"),
+        ((0.6, 0.61, 0.65, 0.7), True, "these rows are too few"),
+        ((0.6, 0.86, 0.85, 0.1), True, "because rare scores are clipped for the bound; without clipping it is 0.86"),
+        ((0.82, 0.86, 0.85, 0.1), True, None),
+        ((0.9, 0.9, 0.85, 0.1), True, None),
+    ],
+)
+def test_what_is_advised_where_value_is_below_the_mean_difference(
+    figures: tuple[float, float, float, float], is_auto: bool, said: str | None
+) -> None:
+    value, unclipped, mean_difference, margin = figures
+    told = certify._below(value, unclipped, mean_difference, margin=margin, is_auto=is_auto)
+    assert len(told) == (said is not None)
+    assert all(str(said) in each for each in told)
+    assert not (is_auto and any("auto" in each for each in told))
 
 
 def test_groups_have_an_unclipped_value_of_groups() -> None:

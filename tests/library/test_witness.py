@@ -1,17 +1,21 @@
 """The witness of a result: scores, unusual rows, columns; and the picture."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from wdist import estimate_w1
+from wdist import estimate_w1, testing
 from wdist.definitions.results.numbers import rounded_down
 from wdist.errors import WdistError
 from wdist.result import Result
 from wdist.witness.histograms import edges_of
+from wdist_client.results.witness import Witness as WitnessOfServer
 
 QUICK = {"baseline_rows": 0, "upper": "none"}
 
@@ -239,3 +243,21 @@ def test_result_made_elsewhere_has_no_witness(result: Result) -> None:
     bare = Result(**{name: getattr(result, name) for name in Result.model_fields})
     with pytest.raises(WdistError, match="no witness"):
         _ = bare.witness
+
+
+def test_a_column_that_shows_less_than_nothing_is_0_for_people_and_as_measured_in_json(
+    result: Result, tmp_path: Path
+) -> None:
+    shown = result.model_copy()
+    less = replace(result.witness.columns[0], name="less", value=-0.0998, lower_bound=0.0)
+    witness = replace(result.witness, columns=[less])
+    shown.__dict__["witness"] = witness
+    shown.report(tmp_path / "r.html")
+    report = (tmp_path / "r.html").read_text()
+    told = "\n".join(text for _, text in testing._details(shown, {}))
+    at_server = WitnessOfServer(witness.to_dict())
+    assert "less: W1 of it alone 0, at least 0" in told
+    assert re.search(r"<td>less</td>(<td[^>]*>[^<]*</td>)<td[^>]*>0</td><td[^>]*>0</td>", report)
+    assert (str(at_server), at_server._repr_html_()) == (str(witness), witness._repr_html_())
+    assert not any("0.0998" in text for text in (told, report, str(at_server), at_server._repr_html_()))
+    assert witness.to_dict()["columns"][0]["value"] == -0.0998

@@ -35,8 +35,9 @@ def _figure(
     """A figure.
 
     shown: (rank, meaning), if a line of the printed summary shows it: lines are sorted by rank, and the meaning stands
-    beside the number; {confidence}, {about}, {unit}, {rows} and {statements} in it are replaced. name: of that line,
-    where it is not the field's own. digits: significant ones; decimals: if given, that many behind the point instead.
+    beside the number; {confidence}, {about}, {unit}, {rows}, {within}, {all_rows} and {statements} in it are replaced.
+    name: of that line, where it is not the field's own. digits: significant ones; decimals: if given, that many behind
+    the point instead.
     reported: whether a certificate lists it among what it reports without proof.
     """
     extra: dict[str, Any] = {}
@@ -152,7 +153,10 @@ class Empirical(TypedDict):
 
     lower: float | None
     upper: float | None
-    exact: float | None
+    exact: Annotated[
+        float | None,
+        _figure("The W1 itself, if it was found.", shown=(80, "of {all_rows}"), name="exact OT"),
+    ]
 
 
 @with_config(_AS_GIVEN)
@@ -162,15 +166,15 @@ class NullBaseline(TypedDict):
     rows: int
     between: Annotated[
         float,
-        _figure("Between the two sets.", shown=(80, "empirical distance of {rows}"), name="exact OT"),
+        _figure(
+            "Between the two sets.",
+            shown=(90, "between {rows}; within one set {within}: the bias of so few rows"),
+            name="small-sample OT",
+        ),
     ]
     within: Annotated[
         float,
-        _figure(
-            "Between two disjoint parts of one set, where the truth is 0: the bias of the empirical distance.",
-            shown=(90, "the same between two parts of one set: bias"),
-            name="null baseline",
-        ),
+        _figure("Between two disjoint parts of one set, where the truth is 0: the bias of the empirical distance."),
     ]
 
 
@@ -303,16 +307,39 @@ def _shown(
                 yield from _shown(schema, schema["$defs"][reference.split("/")[-1]]["properties"], (*path, name))
 
 
+def _all_rows(parts: Mapping[str, Mapping[str, int]]) -> str:
+    """The rows of both sets: "all 192 rows of each set". parts: `Figures.n`."""
+    source, target = (_size(parts[side]) for side in ("source", "target"))
+    return f"all {source:,} rows of each set" if source == target else f"all {source:,} and {target:,} rows"
+
+
+def rows_in_words(parts: Mapping[str, Any]) -> str:
+    """The numbers of rows: "192 and 180 rows, 96 and 90 of them held out". parts: `Figures.n`."""
+    sizes, held_out = ([f"{count(parts[side]):,}" for side in ("source", "target")] for count in (_size, _tested))
+    return f"{' and '.join(sizes)} rows, {' and '.join(held_out)} of them held out"
+
+
+def _size(parts: Mapping[str, int]) -> int:
+    return parts["train"] + parts["select"] + parts["test"]
+
+
+def _tested(parts: Mapping[str, int]) -> int:
+    return parts["test"]
+
+
 def summary_lines(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(name, figure, meaning) of each line of the printed summary. result: the figures as plain JSON types."""
     unit = "rows" if result["groups"] is None else "groups"
+    few: Mapping[str, Any] = result["null_baseline"] or {}
+    not_by_group = "" if unit == "rows" else ", not by group"
     words = {
         "confidence": percent(result["confidence"]),
         "about": "approximately " if result["split"] == "blocks" else "",
         "upper_about": "approximately " if result.get("upper_kind") == "approximate" else "",
         "unit": unit,
-        "rows": f"{int((result['null_baseline'] or {}).get('rows', 0)):,} rows of each set"
-        + ("" if unit == "rows" else ", not by group"),
+        "rows": f"{int(few.get('rows', 0)):,} rows of each set{not_by_group}",
+        "within": short(few.get("within", 0.0)),
+        "all_rows": f"{_all_rows(result['n'])}{not_by_group}",
         "statements": f"{int((result['simultaneous'] or {}).get('statements', 1)):,}",
     }
     lines = []

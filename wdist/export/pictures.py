@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 _WIDTH, _LEFT, _RIGHT = 860, 190, 20
 
 
-def interval_picture(result: Result) -> str:
-    """The certified part of a line from 0, and below it the figures to compare it with."""
+def compared_points(result: Result) -> list[tuple[str, float]]:
+    """The value, and the figures to compare it with, each with what it is called."""
     points = [("value, held out", result.value)]
     if (mean_difference := result.trivial.get("mean_difference")) is not None:
         points.append(("mean difference", mean_difference))
+    if result.empirical is not None and (exact := result.empirical.get("exact")) is not None:
+        points.append(("exact OT, all rows", exact))
     if result.null_baseline is not None:
         rows = f"{int(result.null_baseline['rows']):,}"
-        points.append((f"exact OT, {rows} rows", result.null_baseline["between"]))
-        points.append(("exact OT, equal sets", result.null_baseline["within"]))
+        points.append((f"OT, {rows} rows of each set", result.null_baseline["between"]))
+        points.append((f"OT, {rows} rows of one set", result.null_baseline["within"]))
+    return points
+
+
+def interval_picture(result: Result) -> str:
+    """The certified part of a line from 0, and below it the figures to compare it with."""
+    points = compared_points(result)
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in points), 1e-9])
     x = _axis(0.0, furthest, _LEFT, _WIDTH - _RIGHT)
     end = _WIDTH - _RIGHT if result.upper_bound is None else x(result.upper_bound)
@@ -39,7 +47,9 @@ def interval_picture(result: Result) -> str:
         parts.append(f'<text x="0" y="{y}">{html.escape(name)}</text>')
         parts.append(f'<circle cx="{x(max(value, 0.0)):.1f}" cy="{y - 5}" r="5" fill="currentColor"/>')
         parts.append(f'<text x="{x(max(value, 0.0)) + 9:.1f}" y="{y}">{value:.4g}</text>')
-    return _svg(f"{label}; the critic shows {result.value:.4g}", height, [*parts, *_ticks(x, furthest, height - 20)])
+    return _svg(
+        f"{label}; the critic shows {max(0.0, result.value):.4g}", height, [*parts, *_ticks(x, furthest, height - 20)]
+    )
 
 
 def curve_picture(result: Result, height: int = 200) -> str:

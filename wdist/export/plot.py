@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wdist.definitions.results.numbers import range_of
 from wdist.errors import WdistError
+from wdist.export.pictures import compared_points
 from wdist.witness.plot import draw_scores, picture, shortened
 
 if TYPE_CHECKING:
@@ -38,13 +39,7 @@ def draw_result(result: Result, ax: Axes | None, names: tuple[str, str]) -> Figu
 
 
 def _interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
-    points = [("value, held out", result.value)]
-    if (mean_difference := result.trivial.get("mean_difference")) is not None:
-        points.append(("mean difference", mean_difference))
-    if result.null_baseline is not None:
-        rows = int(result.null_baseline["rows"])
-        points.append((f"exact OT, {rows:,} rows", result.null_baseline["between"]))
-        points.append(("exact OT, equal sets", result.null_baseline["within"]))
+    points = compared_points(result)
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in points), 1e-9])
     end = furthest if result.upper_bound is None else result.upper_bound
     axes.barh(0, end - result.lower_bound, left=result.lower_bound, color="tab:blue", alpha=0.35)

@@ -132,7 +132,7 @@ def _columns(witness: Witness) -> str:
     lines = []
     for column in witness.columns[:_COLUMNS]:
         bound = "-" if column.lower_bound is None else rounded_down(column.lower_bound)
-        lines.append((_text(column.name), f"{column.attribution:.0%}", three_digits(column.value), bound))
+        lines.append((_text(column.name), f"{column.attribution:.0%}", three_digits(max(0.0, column.value)), bound))
     more = len(witness.columns) - _COLUMNS
     note = f'<p class="soft">and {more} more columns</p>' if more > 0 else ""
     head = ("column", "carries", "W1 of the column alone", "at least, all at once")

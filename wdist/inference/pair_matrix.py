@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wdist.definitions.figures import percent
 from wdist.definitions.results.numbers import rounded_down, rounded_up
-from wdist.definitions.results.verdict import Ends, Kind, error_of, kind_of
+from wdist.definitions.results.verdict import Ends, Kind, error_of, kind_of, verdict
 from wdist.inference.simultaneous import adjusted_matrix
 
 Values = NDArray[np.float64]
@@ -81,6 +82,42 @@ def common_kind(results: Iterable[Mapping[str, Any]]) -> UpperKind | None:
     if "approximate" in kinds:
         return "approximate"
     return "finite-sample" if "finite-sample" in kinds else None
+
+
+def words_of(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    results: Sequence[tuple[int, Mapping[str, Any] | None]],
+    figures: Mapping[str, Values],
+) -> dict[str, Any]:
+    """What is said of a matrix beside its figures: split, answer, and warnings by row and column.
+
+    results: as in `pair_matrix`, which made the figures. The answer is None where nothing is known of all pairs
+    together: of groups and blocks of time without simultaneous bounds.
+    """
+    known = [(position, result) for position, result in results if result is not None]
+    if not known:
+        return {"split": None, "answer": None, "warnings": []}
+    reference = len(rows) == 1
+    where = places(len(columns) + reference, reference=reference)
+    first = known[0][1]
+    confidence, split = first["confidence"], first.get("split", "random")
+    lower, upper = (figures[f"{TOGETHER}{end}"] for end in ("lower_bound", "upper_bound"))
+    if np.isnan(lower).any() and split == "random":  # rows are judged by their p-values
+        lower, upper = figures["lower_bound"], figures["upper_bound"]
+    answer = None
+    if len(where) == 1:
+        answer = verdict(first).headline
+    elif not all(np.isnan(lower[where[position]]) for position, _ in known):
+        said = kinds(lower, upper, figures[ADJUSTED], confidence, split)
+        about = "approximately " if split == "blocks" else ""
+        answer = whole_answer([said[i][j] for i, j in where], f"{about}{percent(confidence)}")
+    warnings = [
+        {"row": rows[where[position][0]], "column": columns[where[position][1]], "warning": warning}
+        for position, result in known
+        for warning in result.get("warnings", ())
+    ]
+    return {"split": split, "answer": answer, "warnings": warnings}
 
 
 def claim(upper: Values, kind: UpperKind | None, who: str, confidence: str) -> str:

@@ -162,5 +162,5 @@ def _columns(update: UpdateFigures) -> list[str]:
     width = max(len(column.name) for column in named)
     return [
         "  columns that differ most, each by itself:",
-        *(f"    {each.name:<{width}}  {each.value:.4g}, at least {each.lower_bound:.4g}" for each in named),
+        *(f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {each.lower_bound:.4g}" for each in named),
     ]

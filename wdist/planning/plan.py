@@ -27,6 +27,9 @@ RATIOS = 1e-3, 1e3
 # Figures beside the lower bound, which no plan needs.
 NOT_USED: OptionArguments = {"baseline_rows": 0, "empirical": False, "upper": "none"}
 
+NEXT = "Take a larger pilot, or name a distance that matters, such as detect=0.3"
+NO_DIFFERENCE = f"the pilot shows no difference. {NEXT}"
+
 # 363 rows planned and about 680 needed for power 0.8: normal rows, 0.25 apart, of two columns (benchmarks/row_plan.py)
 TRAINED = (
     "the critic is taken to show the whole distance; one that trains on few rows shows less of a small one, so that up "
@@ -87,7 +90,7 @@ class RowPlan:
         )
         pilot = (
             f"The pilot held out {tested[0]:,} and {tested[1]:,} {self.unit}; its critic shows "
-            f"{self.pilot.value:.4g} ({low:.4g} to {high:.4g}), {self.pilot.units}."
+            f"{max(0.0, self.pilot.value):.4g} ({low:.4g} to {high:.4g}), {self.pilot.units}."
         )
         return "\n".join([self.sentence, "", f"  {pilot}", *(f"  note: {caveat}" for caveat in self.caveats)])
 
@@ -190,8 +193,8 @@ def _plan(
     if margin is not None:
         if margin >= pilot.value:
             raise OptionError(
-                f"margin {margin:g} is not below what the pilot shows, {pilot.value:.4g}, so that the bound would be "
-                "0: give a smaller margin, or ask with detect how many rows show a difference"
+                f"margin {margin:g} is not below what the pilot shows, {max(0.0, pilot.value):.4g}, so that the bound "
+                "would be 0: give a smaller margin, or ask with detect how many rows show a difference"
             )
         aim, counts = f"a margin of {margin:g}", design.for_margin(pilot, margin, options.alpha)
     elif detect is True:
@@ -203,7 +206,9 @@ def _plan(
     if rows is not None:
         sentence = f"{'For' if margin is not None else 'To detect'} {aim}: {_in_words(rows, design, unit)}."
     else:
-        reason = _why_unknown(counts, pilot, design, unit, shown[1])
+        reason = (
+            NO_DIFFERENCE if detect is True and shown[1] == 0 else _why_unknown(counts, pilot, design, unit, shown[1])
+        )
         sentence = f"How many {unit} {'give' if margin is not None else 'detect'} {aim} is unknown: {reason}."
     caveats = _caveats(pilot, design, rows, unit, is_margin=margin is not None)
     if isinstance(detect, float) and options.critic != "affine":
@@ -243,7 +248,7 @@ def _why_unknown(counts: Counts, pilot: Pilot, design: Design, unit: str, most: 
     )
     return (
         "the pilot's lower bound is 0, so that its critic may show nothing with any number of them. If it shows the "
-        f"most that the pilot leaves open, {most:.4g}, about {each} are needed: a larger pilot tells more"
+        f"most that the pilot leaves open, {most:.4g}, about {each} are needed. {NEXT}"
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from wdist_client import contract, requests
 from wdist_client.base import in_a_line
+from wdist_client.display.matrix import NO_RESULT, interval_cells, table_lines, warning_lines
 from wdist_client.display.text import percent, watched
 from wdist_client.errors import OptionError, WdistError, pip_install
 from wdist_client.flows import Flow, Retries, send, until_ended
@@ -46,6 +47,9 @@ class Matrix:
             "standardize", or if there is no result.
         adjusted_p_value: Holm's adjustment for all pairs together: those at most alpha all differ, with error alpha.
         complete: no estimate of the batch is waiting or running.
+        split: as in each result; None of an older server.
+        answer: how many pairs differ, in a sentence; None if no figures say so of all pairs together.
+        warnings: (row, column, warning) of each pair.
         withdrawn: which cells the server has withdrawn (`cells`: names of figures by row and column), why, and what to
             do; None if all stand. Withdrawn figures are nan, because an array has no room for a mark; the record of
             each estimate still has them.
@@ -65,6 +69,9 @@ class Matrix:
     simultaneous_upper_bound: Figures | None = None
     upper_kind: str | None = None
     units: str | None = None
+    split: str | None = None
+    answer: str | None = None
+    warnings: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Figures:
         """Makes numpy.asarray(matrix) return `value`."""
@@ -78,7 +85,8 @@ class Matrix:
 
         record: dict[str, Any] = {
             "rows": self.rows, "columns": self.columns, "confidence": self.confidence, "units": self.units,
-            "upper_kind": self.upper_kind, "pairs": self._count,
+            "split": self.split, "upper_kind": self.upper_kind, "pairs": self._count, "answer": self.answer,
+            "warnings": [dict(zip(("row", "column", "warning"), each, strict=True)) for each in self.warnings],
         }  # fmt: skip
         for name in FIGURES:
             values = getattr(self, name)
@@ -107,30 +115,22 @@ class Matrix:
         return in_a_line(f"<Matrix{state}: {self._count:,} pairs of {names}>")
 
     def __str__(self) -> str:
-        tables = [(title, self._cells(*names)) for title, *names in self._shown()]
-        texts = (cell for _, table in tables for row in table for cell in row)
-        width = max(10, *map(len, [*self.rows, *self.columns, *texts]))
-        head = " " * width + "".join(f"  {name:>{width}}" for name in self.columns)
-        parts = [self._notice] if self._notice else []
-        for title, table in tables:
-            lines = [
-                f"{name:<{width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
-                for name, cells in zip(self.rows, table, strict=True)
-            ]
-            note = " (nan: no result)" if any("nan" in cell for row in table for cell in row) else ""
-            parts.append("\n".join([f"{title}{note}", head, *lines]))
-        return "\n\n".join(parts)
+        parts = list(filter(None, (self._notice, self.answer)))
+        for title, table in self._tables():
+            parts.append("\n".join([title, *table_lines(self.rows, self.columns, table)]))
+        return "\n".join(["\n\n".join(parts), *warning_lines(self.warnings)])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         parts = [f"<p><b>{html.escape(self._notice)}</b></p>"] if self._notice else []
-        for title, *names in self._shown():
+        parts += [f"<p><b>{html.escape(self.answer)}</b></p>"] if self.answer else []
+        for title, table in self._tables():
             body = "".join(
-                f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-                for name, cells in zip(self.rows, self._cells(*names), strict=True)
+                f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
+                for name, cells in zip(self.rows, table, strict=True)
             )
             parts.append(f"<table><caption>{html.escape(title)}</caption><tr><th></th>{head}</tr>{body}</table>")
-        return "".join(parts)
+        return "".join([*parts, *(f"<p>{html.escape(line)}</p>" for line in warning_lines(self.warnings))])
 
     @property
     def _pairs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -148,15 +148,14 @@ class Matrix:
         return "" if self.withdrawn is None else f"WITHDRAWN. {self.withdrawn.reason} {self.withdrawn.action}"
 
     def _cells(self, figure: str, upper: str | None = None) -> list[list[str]]:
-        """A figure as text, or an interval; "-" on the diagonal, because 0 means a pair without a detected difference.
-
-        An interval without an upper end is ">= 0.69".
-        """
-        texts = [[f"{number:.4g}" for number in numbers] for numbers in getattr(self, figure).tolist()]
-        for i, row in enumerate(() if upper is None else getattr(self, upper).tolist()):
-            for j, number in enumerate(row):
-                if texts[i][j] != "nan":
-                    texts[i][j] = f">= {texts[i][j]}" if number != number else f"{texts[i][j]} .. {number:.4g}"
+        """A figure as text, or an interval; "-" on the diagonal, because 0 means a pair that shows no difference."""
+        values = getattr(self, figure).tolist()
+        if figure == "adjusted_p_value":
+            texts = [[f"{number:.4g}" for number in row] for row in values]
+        else:
+            judged = self.p_value if figure == "lower_bound" else self.adjusted_p_value
+            ends = None if upper is None else getattr(self, upper).tolist()
+            texts = interval_cells(values, ends, judged.tolist(), self.confidence, self.split)
         for name in (figure, upper):
             for i, j in self._withdrawn(name):
                 texts[i][j] = "withdrawn"
@@ -164,6 +163,13 @@ class Matrix:
             [text if is_pair else "-" for text, is_pair in zip(row, pairs, strict=True)]
             for row, pairs in zip(texts, self._pairs.tolist(), strict=True)
         ]
+
+    def _tables(self) -> Iterator[tuple[str, list[list[str]]]]:
+        """Title and cells of each table to show."""
+        for title, *names in self._shown():
+            cells = self._cells(*names)
+            has_none = any(cell == NO_RESULT for row in cells for cell in row)
+            yield f"{title}{' (nan: no result)' if has_none else ''}", cells
 
     def _withdrawn(self, figure: str | None) -> list[tuple[int, int]]:
         """Row and column of each cell where a figure is withdrawn."""
@@ -178,11 +184,12 @@ class Matrix:
         units = "" if self.units is None else f" ({self.units})"
         shown = [(f"{self._claim('each pair by itself', 'upper_bound')}{units}", *self._ends(""))]
         if self._count > 1 and self._is_known("simultaneous_lower_bound"):  # of a single pair: its own
-            title = self._claim("all pairs together", "simultaneous_upper_bound")
+            title = self._claim(f"all {self._count:,} pairs together", "simultaneous_upper_bound")
             shown.append((title, *self._ends("simultaneous_")))
         if self._is_known("adjusted_p_value"):
-            several = f", adjusted for all {self._count:,} pairs together (Holm)" if self._count > 1 else ""
-            shown.append((f"p-value{several}", "adjusted_p_value"))
+            together = f", adjusted so that all {self._count:,} pairs together may be judged by it (Holm)"
+            title = f"p-value: how often equal populations would show this much{together if self._count > 1 else ''}"
+            shown.append((title, "adjusted_p_value"))
         return shown
 
     def _ends(self, of: str) -> list[str]:
@@ -190,7 +197,8 @@ class Matrix:
 
     def _claim(self, who: str, upper: str) -> str:
         """What the cells of a table of bounds say."""
-        sure = "" if self.confidence is None else f" with {percent(self.confidence)} confidence"
+        about = "approximately " if self.split == "blocks" else ""
+        sure = "" if self.confidence is None else f" with {about}{percent(self.confidence)} confidence"
         if not self._is_known(upper):
             return f"W1 is at least, {who}{sure}"
         caveat = ", upper ends approximate" if self.upper_kind == "approximate" else ""
@@ -239,7 +247,10 @@ class BatchRecord:
                 values[np.array([[name in names for names in row] for row in record.withdrawn.cells])] = np.nan
             return values
 
-        rows, columns = ([self._names.get(name, name) for name in names] for names in (record.rows, record.columns))
+        def named(name: str) -> str:
+            return self._names.get(name, name)
+
+        rows, columns = ([named(name) for name in names] for names in (record.rows, record.columns))
         return Matrix(
             rows,
             columns,
@@ -255,6 +266,9 @@ class BatchRecord:
             withdrawn=record.withdrawn,
             upper_kind=record.upper_kind,
             units=record.units,
+            split=record.split,
+            answer=record.answer,
+            warnings=[(named(each.row), named(each.column), each.warning) for each in record.warnings],
         )
 
 

@@ -167,7 +167,11 @@ class Trivial(Model):
 
 
 class Empirical(Model):
-    """A bracket of the W1 between the given rows themselves, as discrete measures."""
+    """A bracket of the W1 between the given rows themselves, as discrete measures.
+
+    Attributes:
+        exact: The W1 itself, if it was found.
+    """
 
     lower: float | None = None
     upper: float | None = None
@@ -407,6 +411,14 @@ class Batch(Model):
     canceled_at: datetime | None = None
 
 
+class MatrixWarning(Model):
+    """What to mind about one pair of a matrix."""
+
+    row: str
+    column: str
+    warning: str
+
+
 class MatrixWithdrawn(Model):
     """Which cells of a matrix are withdrawn, why, and what to do.
 
@@ -434,6 +446,10 @@ class Matrix(Model):
         simultaneous_upper_bound: All hold together; null where there is no simultaneous bound or no upper bound.
         upper_kind: Of the upper bounds: approximate if that of any pair is; null if there are none.
         units: The units of all cells; null if pairs have other units, or none has a result.
+        split: What is independent, as in each result; null if there is none.
+        answer: How many pairs differ, in a sentence; null if no figures say so of all pairs together: of groups and
+            blocks of time without simultaneous bounds.
+        warnings: Caveats of the pairs.
         p_value: Of each pair by itself.
         adjusted_p_value: Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all.
         estimates: Ids of the estimates; null on the diagonal, and where one was deleted.
@@ -453,6 +469,9 @@ class Matrix(Model):
     simultaneous_upper_bound: list[list[float | None]] = Field(default_factory=list)
     upper_kind: str | None = None
     units: str | None = None
+    split: str | None = None
+    answer: str | None = None
+    warnings: list[MatrixWarning] = Field(default_factory=list)
     p_value: list[list[float | None]]
     adjusted_p_value: list[list[float | None]] = Field(default_factory=list)
     estimates: list[list[str | None]] | None = None
@@ -1275,7 +1294,12 @@ SHOWN: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
         ".5g",
         "a simple estimate on the same held-out {unit}: compare with value",
     ),
-    (("null_baseline", "between"), "exact OT", ".5g", "empirical distance of {rows}"),
-    (("null_baseline", "within"), "null baseline", ".5g", "the same between two parts of one set: bias"),
+    (("empirical", "exact"), "exact OT", ".5g", "of {all_rows}"),
+    (
+        ("null_baseline", "between"),
+        "small-sample OT",
+        ".5g",
+        "between {rows}; within one set {within}: the bias of so few rows",
+    ),
 )
 """Path in a result, name, format and meaning of each figure of the printed summary, in order."""

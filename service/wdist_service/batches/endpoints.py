@@ -24,6 +24,7 @@ from wdist_service.batches.schemas import (
     BatchView,
     Figure,
     MatrixView,
+    MatrixWarningView,
     MatrixWithdrawnView,
     batch_view,
 )
@@ -189,10 +190,12 @@ def get_batch_matrix(
         return Response(buffer.getvalue(), media_type="application/octet-stream", headers=headers)
     figures = {name: as_lists(values) for name, values in matrix.figures.items()}
     marks = None if matrix.withdrawn is None else MatrixWithdrawnView.model_validate(asdict(matrix.withdrawn))
+    warnings = [MatrixWarningView(**warning) for warning in matrix.words["warnings"]]
     return MatrixView(
         batch=batch.id, complete=matrix.is_complete, rows=matrix.rows, columns=matrix.columns,
         confidence=batch.options["confidence"], units=matrix.units, upper_kind=matrix.upper_kind, withdrawn=marks,
-        estimates=matrix.estimates, statuses=matrix.statuses, **figures,
+        estimates=matrix.estimates, statuses=matrix.statuses, split=matrix.words["split"],
+        answer=matrix.words["answer"], warnings=warnings, **figures,
     )  # fmt: skip
 
 

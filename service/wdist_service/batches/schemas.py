@@ -176,6 +176,14 @@ class MatrixWithdrawnView(BaseModel):
     action: str = Field(description="What to do, in plain words.")
 
 
+class MatrixWarningView(BaseModel):
+    """What to mind about one pair of a matrix."""
+
+    row: str
+    column: str
+    warning: str
+
+
 class MatrixView(BaseModel):
     """Figures by row and column: null where there is no result (yet); a set against itself is 0 with p-value 1."""
 
@@ -201,6 +209,15 @@ class MatrixView(BaseModel):
     units: str | None = Field(
         default=None, description="The units of all cells; null if pairs have other units, or none has a result."
     )
+    split: Literal["random", "groups", "blocks"] | None = Field(
+        default=None, description="What is independent, as in each result; null if there is none."
+    )
+    answer: str | None = Field(
+        default=None,
+        description="How many pairs differ, in a sentence; null if no figures say so of all pairs together: of groups "
+        "and blocks of time without simultaneous bounds.",
+    )
+    warnings: list[MatrixWarningView] = Field(default_factory=list, description="Caveats of the pairs.")
     p_value: list[list[float | None]] = Field(description="Of each pair by itself.")
     adjusted_p_value: list[list[float | None]] = Field(
         description="Holm's adjustment: all pairs at most alpha differ, with an error of at most alpha in all."

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from wdist.definitions.results.withdrawn import withdrawn
 from wdist.inference.comparison import statements_needed
-from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places
+from wdist.inference.pair_matrix import TOGETHER, UpperKind, common_kind, common_units, pair_matrix, places, words_of
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
 from wdist_service.errors import ConflictError, InvalidError, NotFoundError
@@ -91,6 +91,7 @@ class Matrix:
     withdrawn: MatrixWithdrawn | None = None
     estimates: list[list[str | None]] = field(default_factory=list)  # ids; None where there is no estimate
     statuses: list[list[Any]] = field(default_factory=list)  # of `Status`
+    words: dict[str, Any] = field(default_factory=dict)  # as `words_of` returns them
 
 
 class Batches:
@@ -226,9 +227,12 @@ class Batches:
         statuses = _in_cells(batch, {position: status for position, status, _, _ in found})
         marks = _withdrawn_cells(batch, results)
         known = [result for _, result in results if result is not None]
+        words = words_of(rows, columns, results, figures)
+        if marks is not None:
+            words["answer"] = None
         return Matrix(
             list(rows), list(columns), figures, finished == batch.size, common_units(known), common_kind(known), marks,
-            estimates, statuses,
+            estimates, statuses, words,
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import { shownFigures } from "./contract.js";
 import { h } from "./dom.js";
-import { duration, figure, percent, whole } from "./format.js";
+import { duration, figure, percent, short, whole } from "./format.js";
 import { isWithdrawn, RUN_AGAIN, struck } from "./withdrawn.js";
 
 /** The table. */
@@ -31,13 +31,17 @@ export function printed({ value, digits, decimals }) {
 }
 
 /** What the contract's sentences leave open: "W1 is at least this, with {about}{confidence} confidence". */
-function wordsOf({ confidence, split, upper_kind: kind, groups, null_baseline: baseline, simultaneous }) {
+function wordsOf({ confidence, split, upper_kind: kind, n, groups, null_baseline: baseline, simultaneous }) {
+  const [source, target] = [n.source, n.target].map(({ train, select, test }) => train + select + test);
+  const notByGroup = groups ? ", not by group" : "";
   return {
     confidence: percent(confidence),
     about: split === "blocks" ? "approximately " : "",
     upper_about: kind === "approximate" ? "approximately " : "",
     unit: groups ? "groups" : "rows",
-    rows: baseline && `${whole(baseline.rows)} rows of each set${groups ? ", not by group" : ""}`,
+    rows: baseline && `${whole(baseline.rows)} rows of each set${notByGroup}`,
+    within: baseline && short(baseline.within),
+    all_rows: `all ${source === target ? `${whole(source)} rows of each set` : `${whole(source)} and ${whole(target)} rows`}${notByGroup}`,
     statements: simultaneous && whole(simultaneous.statements),
   };
 }

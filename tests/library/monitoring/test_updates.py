@@ -18,6 +18,9 @@ from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, RepeatedBatchError, SampleError, Stopped
 from wdist.monitoring.state import MonitorState
 from wdist.monitoring.update import PAUSED, begin, update
+from wdist.monitoring.words import update_text
+from wdist_client import Update as UpdateOfClient
+from wdist_client.display.monitor import update_text as update_of_client
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4, 2.0])
@@ -238,6 +241,16 @@ def test_columns_name_what_moved_and_raise_alarms_of_their_own() -> None:
     unusual = figures.unusual[0]
     assert unusual.row in split_rows(1_000, 0, 1).test
     assert unusual.score > 2
+
+
+def test_a_column_that_shows_less_than_nothing_is_0_for_people() -> None:
+    reference, state = opened(pd.DataFrame(normal(300, 1), columns=["a", "b"]))
+    _, (figures,) = run(reference, state, [pd.DataFrame(normal(200, 2), columns=["a", "b"])])
+    less = figures.columns[0].model_copy(update={"value": -0.1722, "lower_bound": 0.0})
+    figures = figures.model_copy(update={"columns": [less]})
+    at_client = UpdateOfClient.model_validate(figures.model_dump())
+    for text in (update_text(figures), update_of_client(at_client)):
+        assert f"{less.name}  0, at least 0" in text
 
 
 def test_a_tolerated_distance_raises_no_alarm() -> None:

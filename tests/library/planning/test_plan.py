@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wdist import OptionError, RowPlan, SampleError, plan_w1
+from wdist.data.sources.advice import in_flags
 from wdist.data.splits import part_sizes
 from wdist.inference.sample_size.design import held_out_groups
 
@@ -84,7 +85,18 @@ def test_the_number_is_unknown_where_the_pilot_shows_nothing() -> None:
     assert found.reason.startswith("the pilot's lower bound is 0")
     assert found.reason in found.sentence
     assert json.loads(json.dumps(found.to_dict()))["rows"] is None
+    assert found.sentence.endswith("Take a larger pilot, or name a distance that matters, such as detect=0.3.")
     assert plan(shift=0.1, n=150, detect=0.3).rows is not None
+
+
+def test_a_pilot_that_shows_less_than_nothing_says_so_and_what_to_do() -> None:
+    found = plan(shift=0.0, n=120, detect=True, seed=38)
+    assert found.pilot.value < 0
+    assert "is unknown: the pilot shows no difference. Take a larger pilot, or name a distance" in found.sentence
+    assert "its critic shows 0 (0 to 0)," in str(found)
+    assert "such as --detect 0.3." in in_flags(str(found))
+    with pytest.raises(OptionError, match="not below what the pilot shows, 0, so"):
+        plan(shift=0.0, n=120, margin=0.1, seed=38)
 
 
 def test_fewer_rows_than_a_split_takes_are_never_planned() -> None:

@@ -22,6 +22,7 @@ _NAMES = "|".join([*Selection.model_fields, *_BY, *_ADVISED])
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
 _ARGUMENT = re.compile(rf"(?<![\w.-])({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
+_DETECT = re.compile(r"(?<![\w.-])detect=(\d+(?:\.\d+)?)")  # of plans
 _FORMAT = "say with ?format= what it is"
 _ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
 
@@ -34,6 +35,7 @@ def in_python(message: str) -> str:
 def in_flags(message: str) -> str:
     """A message, of a reader or as `in_python` puts it, with its options as flags of a command: `--drop cut`."""
     message = _ASKED.sub(lambda found: _flag(found[1], unquote(found[2])), message)
+    message = _DETECT.sub(r"--detect \1", message)
     return _ARGUMENT.sub(_flag_of_argument, message).replace(_FORMAT, _ENDING)
 
 

@@ -82,7 +82,7 @@ def columns(update: Update) -> list[str]:
     if not named:
         return []
     width = max(len(each.name) for each in named)
-    lines = (f"    {each.name:<{width}}  {each.value:.4g}, at least {each.lower_bound:.4g}" for each in named)
+    lines = (f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {each.lower_bound:.4g}" for each in named)
     return ["  columns that differ most, each by itself:", *lines]
 
 

@@ -91,9 +91,11 @@ def _draw_interval(axes: Any, result: Result, names: tuple[str, str]) -> None:
     lines = [("value, held out", result.value)]
     if result.trivial.mean_difference is not None:
         lines.append(("mean difference", result.trivial.mean_difference))
+    if result.empirical is not None and result.empirical.exact is not None:
+        lines.append(("exact OT, all rows", result.empirical.exact))
     if result.null_baseline is not None:
-        lines.append((f"exact OT, {result.null_baseline.rows:,} rows", result.null_baseline.between))
-        lines.append(("exact OT, equal sets", result.null_baseline.within))
+        lines.append((f"OT, {result.null_baseline.rows:,} rows of each set", result.null_baseline.between))
+        lines.append((f"OT, {result.null_baseline.rows:,} rows of one set", result.null_baseline.within))
     furthest = 1.1 * max([result.lower_bound, result.upper_bound or 0.0, *(value for _, value in lines), 1e-9])
     end = furthest if result.upper_bound is None else result.upper_bound
     is_withdrawn = result.is_withdrawn("lower_bound")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wdist_client.advice import in_python
 from wdist_client.contract import SHOWN
+from wdist_client.display.numbers import short
 from wdist_client.errors import WdistError, in_words, whereabouts
 
 if TYPE_CHECKING:
-    from wdist_client.contract import CurvePoint
+    from wdist_client.contract import CurvePoint, Parts
     from wdist_client.models import Estimate, Evaluation, MonitorUpdate, Result
 
 J = TypeVar("J", "Estimate", "MonitorUpdate")
@@ -134,13 +135,16 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
     The meaning of a withdrawn figure is that it is withdrawn.
     """
     unit = "rows" if result.groups is None else "groups"
-    rows = f"{result.null_baseline.rows if result.null_baseline else 0:,} rows of each set"
+    few = result.null_baseline
+    not_by_group = "" if unit == "rows" else ", not by group"
     words = {
         "confidence": percent(result.confidence),
         "about": "approximately " if result.split == "blocks" else "",
         "upper_about": "approximately " if result.upper_kind == "approximate" else "",
         "unit": unit,
-        "rows": rows if unit == "rows" else f"{rows}, not by group",
+        "rows": f"{few.rows if few else 0:,} rows of each set{not_by_group}",
+        "within": short(few.within if few else 0.0),
+        "all_rows": f"{_all_rows(result)}{not_by_group}",
         "statements": f"{result.simultaneous.statements if result.simultaneous else 1:,}",
     }
     lines = []
@@ -152,6 +156,12 @@ def figures(result: Result) -> list[tuple[str, str, str]]:
             is_withdrawn = result.is_withdrawn("simultaneous_lower_bound" if path[0] == "simultaneous" else path[0])
             lines.append((name, format(figure, form), WITHDRAWN if is_withdrawn else meaning.format(**words)))
     return lines
+
+
+def _all_rows(result: Result) -> str:
+    """The rows of both sets: "all 192 rows of each set"."""
+    source, target = _size(result.n.source), _size(result.n.target)
+    return f"all {source:,} rows of each set" if source == target else f"all {source:,} and {target:,} rows"
 
 
 def range_of(result: Result) -> str:
@@ -198,6 +208,7 @@ def result_text(result: Result) -> str:
     lines = [*filter(None, [withdrawn_text(result), names_text(result.names)]), *sentences(result), ""]
     lines += [f"  {name:<16} {figure:>11}   {meaning}" for name, figure, meaning in figures(result)]
     lines += [f"  {trained_text(result)}"] if result.seconds is not None else []
+    lines += [f"  {rows_text(result)}"]
     lines += [f"  {note}" for note in no_upper_text(result)]
     lines += [f"  warning: {in_python(warning)}" for warning in result.warnings]
     return "\n".join(lines)
@@ -207,6 +218,17 @@ def trained_text(result: Result) -> str:
     """Which critic was trained, for how long, and where."""
     trained = f"{result.steps} steps" if result.steps else "closed form"
     return f"critic {result.critic.family}, {trained}, {result.seconds:.1f} s on {result.device}"
+
+
+def rows_text(result: Result) -> str:
+    """The numbers of rows, as the library prints them."""
+    source, target = result.n.source, result.n.target
+    sizes = f"{_size(source):,} and {_size(target):,} rows"
+    return f"{sizes}, {source.test:,} and {target.test:,} of them held out"
+
+
+def _size(parts: Parts) -> int:
+    return parts.train + parts.select + parts.test
 
 
 def result_html(result: Result, curve: Sequence[CurvePoint] | None = None) -> str:

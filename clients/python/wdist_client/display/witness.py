@@ -71,7 +71,7 @@ def _lines(columns: Sequence[WitnessColumn]) -> list[list[str]]:
         [
             column.name if len(column.name) <= LONGEST_NAME else f"{column.name[: LONGEST_NAME - 1]}…",
             f"{100 * column.attribution:.0f} %",
-            short(column.value),
+            short(max(0.0, column.value)),  # below 0: the column alone shows nothing
             "no bound" if column.lower_bound is None else rounded_down(column.lower_bound),
         ]
         for column in columns

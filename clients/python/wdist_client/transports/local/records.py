@@ -95,7 +95,7 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
     """Figures by row and column: mirrored, a set against itself 0 with p-value 1, null where there is no result."""
     if batch.record["sets"] is None:
         raise RefusalError(409, "Conflict", f"{batch.record['id']} is a batch of explicit pairs; it has results")
-    from wdist.inference.pair_matrix import as_lists, common_kind, common_units, pair_matrix
+    from wdist.inference.pair_matrix import as_lists, common_kind, common_units, pair_matrix, words_of
 
     sets, is_reference = batch.record["sets"], batch.record["kind"] == "reference"
     results = [job.record["result"] for job in batch.jobs]
@@ -106,6 +106,7 @@ def matrix_answer(batch: StoredBatch) -> dict[str, Any]:
     confidence = batch.record["options"].get("confidence", 0.95)
     named = {"batch": batch.record["id"], "complete": complete, "rows": rows, "columns": columns}
     named |= {"units": common_units(known), "upper_kind": common_kind(known)}
+    named |= words_of(rows, columns, list(enumerate(results)), figures)
     return {**named, "confidence": confidence, **{name: as_lists(values) for name, values in figures.items()}}
 
 
