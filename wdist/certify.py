@@ -403,10 +403,10 @@ def _max_sliced(pair: SamplePair) -> float:
 def unit_in_words(source: SampleSet, scale: Scaling) -> str:
     """The unit of the distance, in words."""
     of_columns = {
-        "standardize": "standard deviations of each column (of the select rows)",
-        "robust": "quartile distances / 1.349 of each column (of the select rows)",
-        "reference": f"standard deviations of each column of {scale.fitted_on} (of its select rows)",
-        "robust_reference": f"quartile distances / 1.349 of each column of {scale.fitted_on} (of its select rows)",
+        "standardize": "standard deviations of each column",
+        "robust": "quartile distances / 1.349 of each column",
+        "reference": f"standard deviations of each column of {scale.fitted_on}",
+        "robust_reference": f"quartile distances / 1.349 of each column of {scale.fitted_on}",
     }
     match scale.kind:
         case "none" if source.divisor != 1:

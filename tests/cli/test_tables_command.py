@@ -161,7 +161,7 @@ def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.
     "command",
     [
         ["estimate", "june.csv"], ["matrix", "june.csv", "july.csv"], ["compare", "june.csv", "june.csv"],
-        ["plan", "june.csv"], ["encode", "june.csv", "-o", "out"], ["monitor", "create", "watched"],
+        ["plan", "--margin", "0.1", "june.csv"], ["encode", "june.csv", "-o", "out"], ["monitor", "create", "watched"],
     ],
     ids=lambda command: command[0],
 )  # fmt: skip

@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[list[str | bytes], int, str]] = {  # arguments, exit s
     "an option": (["estimate", GERMAN, CHINESE, "--größe", "1"], 2, "unknown option"),
     "a value": (["estimate", GERMAN, CHINESE, "--steps", "größe"], 2, "steps"),
     "a critic": (["estimate", GERMAN, CHINESE, "--critic", b"\xff"], 2, "critic"),
-    "matrix": (["matrix", GERMAN, CHINESE, BYTES, *QUICK, "--progress"], 0, "bound"),
+    "matrix": (["matrix", GERMAN, CHINESE, BYTES, *QUICK, "--progress"], 0, "between"),
     "compare": (["compare", GERMAN, CHINESE, BYTES, *QUICK, "--progress"], 0, "closer"),
     "plan": (["plan", GERMAN, BYTES, "--detect", "1", "--critic", "affine", "--steps", "1", "--progress"], 0, "rows"),
     "verify": (["verify", "c.cert", GERMAN, CHINESE], 0, "VERIFIED"),

@@ -257,7 +257,7 @@ def test_the_command_takes_tables(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*address, "sets"]) == 0
     assert "carat, cut (category)" in capsys.readouterr().out
     assert main([*address, "matrix", str(path), "--by", "cut", "--reference", "Ideal", *quick]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["Fair", "Good"]
+    assert ["Fair", "Good"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     assert main([*address, "compare", str(path), "--by", "cut", "--reference", "Ideal", *quick]) == 0
     assert "Distance from Ideal" in capsys.readouterr().out
     assert main([*address, "list", "--limit", "1"]) == 0

@@ -246,7 +246,7 @@ def test_result_made_elsewhere_has_no_witness(result: Result) -> None:
 
 
 def test_a_column_that_shows_less_than_nothing_is_0_for_people_and_as_measured_in_json(
-    result: Result, tmp_path: Path
+    result: Result, table: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
     shown = result.model_copy()
     less = replace(result.witness.columns[0], name="less", value=-0.0998, lower_bound=0.0)
@@ -254,7 +254,7 @@ def test_a_column_that_shows_less_than_nothing_is_0_for_people_and_as_measured_i
     shown.__dict__["witness"] = witness
     shown.report(tmp_path / "r.html")
     report = (tmp_path / "r.html").read_text()
-    told = "\n".join(text for _, text in testing._details(shown, {}))
+    told = "\n".join(text for _, text in testing._details(shown, table, {}))
     at_server = WitnessOfServer(witness.to_dict())
     assert "less: W1 of it alone 0, at least 0" in told
     assert re.search(r"<td>less</td>(<td[^>]*>[^<]*</td>)<td[^>]*>0</td><td[^>]*>0</td>", report)

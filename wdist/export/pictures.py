@@ -93,7 +93,7 @@ def histogram_picture(shares: Mapping[str, Sequence[float]], names: tuple[str, s
     for at in (edges[0], edges[-1]):
         anchor = "start" if at == edges[0] else "end"
         parts.append(f'<text x="{x(at):.1f}" y="{height - 6}" text-anchor="{anchor}">{at:.4g}</text>')
-    return _svg("Histograms of the scores f / L of held-out rows of both sets", height, parts)
+    return _svg("Histograms of the critic's scores of held-out rows of both sets", height, parts)
 
 
 def _axis(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:

@@ -89,7 +89,7 @@ def _about_scores(result: Result, witness: Witness) -> str:
     """What the histogram shows, and how the means of its scores go with the figures of the result."""
     apart = float(witness.target_scores.mean() - witness.source_scores.mean())
     said = (
-        f"Scores f / L, not clipped. Where the sets differ, their scores do: the means are {three_digits(apart)} apart."
+        f"The critic's scores, not clipped. Where the sets differ, their scores do: the means are {three_digits(apart)} apart."
     )
     if result.groups is not None:
         said += " These are means of rows; the figures count groups equally."
@@ -157,7 +157,7 @@ def _unusual(result: Result, names: tuple[str, str], count: int) -> str:
 
 def _rows(found: Sequence[UnusualRow], values: NDArray[np.float64], columns: Sequence[str]) -> str:
     more = [f"and {len(columns) - _VALUES} more"] if len(columns) > _VALUES else []
-    head = ["row", "f / L", *map(_text, columns[:_VALUES]), *more]
+    head = ["row", "score", *map(_text, columns[:_VALUES]), *more]
     lines = [
         [f"{entry.row:,}", f"{entry.score:.4g}", *(f"{value:.6g}" for value in row[:_VALUES]), *("" for _ in more)]
         for entry, row in zip(found, values, strict=True)
@@ -167,7 +167,7 @@ def _rows(found: Sequence[UnusualRow], values: NDArray[np.float64], columns: Seq
 
 def _images(found: Sequence[UnusualRow], values: NDArray[np.float64]) -> str:
     return "".join(
-        f'<img alt="row {entry.row}" title="row {entry.row:,}, f / L {entry.score:.4g}" src="{_png(image)}">'
+        f'<img alt="row {entry.row}" title="row {entry.row:,}, score {entry.score:.4g}" src="{_png(image)}">'
         for entry, image in zip(found, values, strict=True)
     )
 

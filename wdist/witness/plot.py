@@ -72,7 +72,7 @@ def draw_scores(axes: Any, witness: Witness, names: tuple[str, str]) -> None:
         axes.stairs(shares[side], shares["edges"], fill=True, alpha=_ALPHA, color=colour, label=label)
         if mean is not None:
             axes.axvline(mean, ymax=1 / _HEADROOM, color=colour, linestyle="dashed", linewidth=1.5)
-    axes.set_xlabel("f / L")
+    axes.set_xlabel("score of the critic")
     axes.set_yticks([])
     axes.set_ylim(0, _HEADROOM * max(*shares["source"], *shares["target"]))
     axes.legend(frameon=False, loc="upper left")

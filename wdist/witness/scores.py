@@ -114,7 +114,7 @@ class Witness:
             lines += [f"  {line}" for line in _aligned([_HEAD, *_lines(self.columns[:SHOWN_COLUMNS])], left=1)]
             more = len(self.columns) - SHOWN_COLUMNS
             lines += [*([f"  and {more} more"] if more > 0 else []), ""]
-        lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
+        lines += [f"{_UNUSUAL}, and the critic's scores", ""]
         lines += [f"  {line}" for line in _aligned(self._unusual_lines(), left=1)]
         return "\n".join([*lines, "", self.numbering])
 
@@ -140,7 +140,7 @@ class Witness:
             body = [_HEAD, *_lines(self.columns[:SHOWN_COLUMNS]), *([[f"and {more} more"]] if more > 0 else [])]
             told = "What each column carries of the difference, and how far apart it is alone"
             parts += [f"<p>{told}; {self._note()}.</p>", _as_table(body)]
-        parts += [f"<p>{_UNUSUAL}, and their scores (f / L).</p>", _as_table(self._unusual_lines())]
+        parts += [f"<p>{_UNUSUAL}, and the critic's scores.</p>", _as_table(self._unusual_lines())]
         parts += [f"<p>{html.escape(self.numbering)}</p>"]
         return "".join(parts)
 

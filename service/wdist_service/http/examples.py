@@ -158,7 +158,7 @@ _delivery_detail: dict[str, Any] = _delivery | {
 }  # fmt: skip
 
 _witness: dict[str, Any] = {
-    "units": "Euclidean distance in standard deviations of each column (of the select rows)",
+    "units": "Euclidean distance in standard deviations of each column",
     "means": {"source": -0.21, "target": 0.27},
     "numbering": "Rows are numbered from 0, in the order of the data as given.",
     "unusual": {"source": [{"row": 812, "score": -2.9}], "target": [{"row": 4127, "score": 3.31}]},

@@ -190,8 +190,8 @@ export async function showBatch(main, signal, id) {
     entitle({ ...batch, name });
   }, trouble))));
   while (!signal.aborted) {
-    const batch = await api.batch(id, signal);
     const matrix = await api.matrix(id, signal);
+    const batch = await api.batch(id, signal);  // after the matrix, so that the counts of a complete one are the last
     names ??= await namesOf([...matrix.rows, ...matrix.columns]);
     if (signal.aborted) return;
     if (!map) entitle(batch);

@@ -26,7 +26,7 @@ def result(**changed: Any) -> dict[str, Any]:
         "p_value": 0.0001,
         "spread": 1.9281,
         "scale": {"kind": "standardize"},
-        "units": "Euclidean distance in standard deviations of each column (of the select rows)",
+        "units": "Euclidean distance in standard deviations of each column",
         "split": "random",
         "method_version": 2,
     }

@@ -278,5 +278,5 @@ def unit_noun(result: Mapping[str, Any]) -> str:
     if kind in ("number", "vector"):
         return " in units of the given scale"
     if "pixels" in str(result.get("units", "")):
-        return " with pixels from 0 to 1"
+        return ", with pixels from 0 to 1"
     return " in the data's own units"

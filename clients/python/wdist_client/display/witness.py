@@ -27,14 +27,14 @@ def witness_text(witness: Witness) -> str:
         lines += [f"  {line}" for line in _aligned([_HEAD, *_lines(witness.columns[:SHOWN_COLUMNS])])]
         more = len(witness.columns) - SHOWN_COLUMNS
         lines += [*([f"  and {more} more"] if more > 0 else []), ""]
-    lines += [f"{_UNUSUAL}, and their scores (f / L)", ""]
+    lines += [f"{_UNUSUAL}, and the critic's scores", ""]
     lines += [f"  {line}" for line in _aligned(_unusual_lines(witness))]
     return "\n".join([*lines, "", witness.numbering])
 
 
 def witness_html(witness: Witness) -> str:
     """The witness for a notebook."""
-    told = f"<p>{_UNUSUAL}, and their scores (f / L).</p>"
+    told = f"<p>{_UNUSUAL}, and the critic's scores.</p>"
     numbering = f"<p>{html.escape(witness.numbering)}</p>"
     return columns_html(witness) + told + _as_table(_unusual_lines(witness)) + numbering
 
