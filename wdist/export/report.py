@@ -88,9 +88,7 @@ def _answer(result: Result) -> list[str]:
 def _about_scores(result: Result, witness: Witness) -> str:
     """What the histogram shows, and how the means of its scores go with the figures of the result."""
     apart = float(witness.target_scores.mean() - witness.source_scores.mean())
-    said = (
-        f"The critic's scores, not clipped. Where the sets differ, their scores do: the means are {three_digits(apart)} apart."
-    )
+    said = f"The critic's scores, not clipped. Where sets differ, scores do: the means are {three_digits(apart)} apart."
     if result.groups is not None:
         said += " These are means of rows; the figures count groups equally."
         apart = apart if result.unclipped is None else result.unclipped
