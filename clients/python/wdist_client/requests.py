@@ -28,7 +28,7 @@ from wdist_client.errors import (
 )
 from wdist_client.models import Batch, Estimate, Evaluation, Page, SampleSet
 from wdist_client.options import given
-from wdist_client.rows.columns import check_names
+from wdist_client.rows.columns import check_kinds, check_names
 from wdist_client.rows.reading import as_lines, as_params
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     if isinstance(source, SampleSet) and isinstance(target, SampleSet):  # of an id only the server knows the columns
+        check_kinds(source.shape, target.shape, *_called(source, target))
         check_names(source.columns, target.columns, *_called(source, target))
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
