@@ -156,43 +156,6 @@ def test_a_number_that_an_option_cannot_be_is_refused_in_the_library_s_words(
     assert len(said.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["estimate", "x.npy"], "wdist estimate: B requires an argument; see wdist estimate --help"),
-        (["estimate", "x.npy", "y.npy", "more"], "unexpected more"),
-        (["estimate", "x.npy", "y.npy", "--seed"], "--seed requires an argument"),
-        (
-            ["estimate", "x.npy", "y.npy", "--split", "blokcs"],
-            'choose from: "random", "blocks" (did you mean "blocks"?)',
-        ),
-        (["estimate", "x.npy", "--spilt", "blocks", "y.npy"], "unknown option: --spilt (did you mean --split?)"),
-        (["estimate", "--layuot", "nchw", "x.npy", "y.npy"], "unknown option: --layuot (did you mean --layout?)"),
-        (["estimate", "x.npy", "y.npy", "--fail-above", "nan"], '"nan" for --fail-above; give a finite number'),
-        (["matrix", "x.npy", "y.npy", "--fail-above", "inf"], '"inf" for --fail-above; give a finite number'),
-        (["matrix", "x.npy", "y.npy", "--fail-above", "high"], "--fail-above: unable to convert"),
-        (["matrix", "x.npy", "y.npy", "--refrence"], "unknown option: --refrence (did you mean --reference?)"),
-        (["remote", "estimate", "x.npy", "y.npy", "--fail-above", "nan"], "see wdist remote estimate --help"),
-        (["remote", "result", "est_1", "--fail-above", "nan"], '"nan" for --fail-above; give a finite number'),
-        (["remote", "result", "est_1", "--timeout", "nan"], '"nan" for --timeout; give a finite number'),
-        (["remote", "list", "--metadata", "night"], "--metadata: 'night' is not like NAME=TEXT"),
-        (["remote", "upload"], "wdist remote upload: DATA requires an argument"),
-        (["remote", "upload", "--nmae", "x"], "unknown option: --nmae (did you mean --name?)"),
-        (["verify", "x.cert"], "see wdist verify --help"),
-        (["keys", "list", "--dada", "x"], "unknown option: --dada (did you mean --data?); see wdist keys list --help"),
-        (["keys"], "wdist keys: say which command: create, list, revoke; see wdist keys --help"),
-        (["esitmate"], "wdist: unknown command: esitmate (did you mean estimate?); see wdist --help"),
-        (["--vresion"], "unknown option: --vresion (did you mean --version?)"),
-    ],
-)
-def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
-    assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert words in said.err
-    assert len(said.err.splitlines()) == 1
-
-
 def test_a_bound_above_what_is_tolerated_is_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "1"]) == 0
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1"]) == 1

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cyclopts import App
+from remote_command import QUICK, Ran, at_the_server, files
 from scripted_server import Answer, ScriptedServer
 from server_process import ServerProcess, free_port
 
@@ -25,39 +26,13 @@ from wdist.cli.main import main as wdist
 from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.result import Result as LibraryResult
 from wdist_client import Client, Result
-from wdist_client.command import commands, main
+from wdist_client.command import commands
 from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import EstimateOptions
 from wdist_client.contract import Options
 from wdist_client.errors import InvalidRequest
 
-QUICK = ("--critic", "affine", "--steps", "1", "--baseline-rows", "0")
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    for k, name in enumerate("xyz"):
-        np.save(folder / f"{name}.npy", np.random.default_rng(k).normal(size=(400, 2)) + k)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def at_the_server(server: ServerProcess, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WDIST_BASE_URL", server.url)
-    monkeypatch.chdir(files)
-
-
-class Ran:
-    """One command: what it printed, and its exit status."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        self.status = main(arguments)
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
+__all__ = ["at_the_server", "files"]  # fixtures
 
 
 def test_a_result_is_kept_and_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -148,7 +123,7 @@ def test_many_pairs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert batch in Ran(capsys, "batches").out
     assert len(Ran(capsys, "results", batch).lines) == 3
     assert json.loads(Ran(capsys, "show", batch).out)["kind"] == "matrix"
-    assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 7
+    assert len(Ran(capsys, "matrix", "x.npy", "y.npy", "z.npy", *QUICK, "--reference").lines) == 9
     ranged = Ran(capsys, "matrix", "x.npy", "y.npy", *QUICK, "--ranges", "-30,30", "--json")  # no flag called -30,30
     assert json.loads(ranged.out)["upper_kind"] == "finite-sample"
     bounded = Ran(capsys, "matrix", "x.npy", "y.npy", *QUICK, "--diameter", "30", "--json")
@@ -262,50 +237,6 @@ def imported_by(statement: str) -> set[str]:
 
 def test_options_are_those_of_the_client() -> None:
     assert {field.name for field in fields(EstimateOptions)} == set(Options.__annotations__)
-
-
-def test_rows_of_a_matrix_are_called_by_what_the_command_was_given(
-    capsys: pytest.CaptureFixture[str], files: Path
-) -> None:
-    for k, place in enumerate(("january", "february")):
-        (files / place).mkdir()
-        np.save(files / place / "rows.npy", np.random.default_rng(20 + k).normal(size=(200, 2)) + k)
-    given = ["january/rows.npy", "february/rows.npy"]
-    assert [Ran(capsys, "upload", text, "--name", "same").status for text in given] == [0, 0]
-    ids = Ran(capsys, "upload", *given).lines
-    np.save(files / "named.npy", np.random.default_rng(22).normal(size=(200, 2)))
-    (named,) = Ran(capsys, "upload", "named.npy", "--name", "March").lines
-    for data, expected in (
-        ([*given, "x.npy"], [*given, "x.npy"]),
-        ([*ids, "x.npy"], [*ids, "x.npy"]),
-        ([given[0], ids[1], named], [given[0], "rows.npy", "March"]),
-    ):
-        matrix = json.loads(Ran(capsys, "matrix", *data, *QUICK, "--json").out)
-        assert matrix["rows"] == matrix["columns"] == expected
-    row = json.loads(Ran(capsys, "matrix", *given, "x.npy", *QUICK, "--reference", "--json").out)
-    assert (row["rows"], row["columns"]) == (given[:1], [given[1], "x.npy"])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["estimate", "long.npy"], ["matrix", "long.npy"], ["compare", "long.npy", "y.npy"], ["upload", "long.npy"]],
-)
-def test_a_missing_file_is_told_before_anything_is_sent(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("long", "y"):
-        np.save(f"{name}.npy", np.random.default_rng(41).normal(size=(150, 2)))
-    before = Ran(capsys, "sets").out
-    found = Ran(capsys, *arguments, "lomg.npy")
-    assert found.err == "wdist-remote: cannot read lomg.npy: No such file or directory; did you mean long.npy?\n"
-    assert (found.status, Ran(capsys, "sets").out) == (2, before)
-
-
-def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) -> None:
-    refused = Ran(capsys, "upload", "x.npy", "y.npy", "--name", "both")
-    assert (refused.status, refused.out) == (2, "")
-    assert "--name is for one set" in refused.err
 
 
 @pytest.fixture
@@ -422,7 +353,7 @@ def test_a_shared_flag_may_stand_anywhere(capsys: pytest.CaptureFixture[str], co
 
 def test_a_shared_flag_without_its_value_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     ran = Ran(capsys, "matrix", "x.npy", "y.npy", "--url")
-    assert (ran.status, ran.err) == (2, "wdist-remote: --url requires an argument; see wdist-remote --help\n")
+    assert (ran.status, ran.err) == (2, "wdist-remote: --url needs a value: --url URL; see wdist-remote --help\n")
 
 
 def flags_of(app: App, command: str) -> set[str]:
@@ -453,33 +384,6 @@ def test_flags_of_an_estimate_are_called_alike_with_and_without_a_server() -> No
     here, there = (flags_of(app, "estimate") for app in (wdist_app, commands("wdist-remote")))
     assert there - here == {"--no-wait", "--timeout", "--priority", "--metadata", "--name"}
     assert here - there == {"--save-critic", "--certificate", "--json"}  # of which the last stands before the command
-
-
-def test_the_list_has_names_dates_and_answers(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = "a long name of what was compared that no terminal has room for beside all the rest"
-    name = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK).err.split()[0]
-    assert Ran(capsys, "rename", name, long).out == f"{name} is called {long}\n"
-    (line,) = Ran(capsys, "list", "--search", "ROOM FOR").lines
-    told = r"succeeded  20\d\d-\d\d-\d\d \d\d:\d\d  a long name of what.*x\.npy and y\.npy  They differ"
-    assert re.search(told, line)
-    assert Ran(capsys, "list", "--search", name).lines == [line]
-    assert json.loads(Ran(capsys, "list", "--json", "--search", "room for").out)[0]["name"] == long
-    assert Ran(capsys, "result", long).out == Ran(capsys, "result", name).out
-    other = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--name", long).err.split()[0]
-    twice = Ran(capsys, "show", long)
-    assert (twice.status, f"2 estimates are called {long!r}" in twice.err, other in twice.err) == (2, True, True)
-    assert Ran(capsys, "show", "another name").status == 2
-    assert Ran(capsys, "delete", other).status == 0
-    with monkeypatch.context() as shown:
-        shown.setattr("wdist_client.command.listing.width", lambda: 80)
-        narrow = Ran(capsys, "list").lines
-        assert max(map(len, narrow)) <= 80
-        assert narrow[0].split()[0] == name
-        assert narrow[1].split("  ")[2:][0] == "x.npy and y.npy"
-    assert Ran(capsys, "rename", name).out == f"{name} has no name\n"
-    assert Ran(capsys, "list", "--search", "room for").out == ""
 
 
 def test_json_has_the_witness_on_request(capsys: pytest.CaptureFixture[str]) -> None:
@@ -533,27 +437,3 @@ def test_watching_survives_a_restart_of_the_server(server: ServerProcess, files:
     assert len(err.splitlines()) <= time.monotonic() - began + 1
     assert all(re.match(r"queued|running|the server does not answer", line) for line in [before[0], *err.splitlines()])
     assert json.loads(lines[-1])["type"] == "completed"
-
-
-BY_NAME = ("show", "result", "watch", "curve", "evaluations", "delete", "cancel", "finish", "rename")
-
-
-def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, advice in (
-        (["show", "est_none"], "`wdist-remote list` shows what there is"),
-        (["show", "ss_none"], "`wdist-remote sets` shows what there is"),
-        (["results", "batch_none"], "`wdist-remote batches` shows what there is"),
-        *(([command, "week-99"], "`wdist-remote list` shows what there is") for command in BY_NAME),
-        (["result", "week 99"], "`wdist-remote list` shows what there is"),
-        (["certificate", "week-99", "c.cert"], "`wdist-remote list` shows what there is"),
-        (["results", "week-99"], "`wdist-remote batches` shows what there is"),
-        (["monitor", "show", "week-99"], "`wdist-remote monitor list` shows what there is"),
-    ):
-        ran = Ran(capsys, *arguments)
-        assert (ran.status, len(ran.err.splitlines()), ran.err.rstrip().endswith(advice)) == (2, 1, True), ran.err
-    with ScriptedServer([Answer(401, {"title": "No key"})]) as scripted:
-        assert "give --key-file FILE" in Ran(capsys, "--url", scripted.url, "list").err
-    waited = {"id": "est_1", "status": "running", "source": "ss_1", "target": "ss_2"}
-    with ScriptedServer([Answer(200, waited)]) as scripted:
-        ran = Ran(capsys, "--url", scripted.url, "result", "est_1", "--timeout", "0.1")
-    assert (ran.status, f"come back with `wdist-remote --url {scripted.url} result est_1`" in ran.err) == (75, True)

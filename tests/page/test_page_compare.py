@@ -157,7 +157,7 @@ def test_estimate_is_finished_with_what_it_has(open_page: OpenPage, server: Serv
     expect(page.get_by_text("was stopped before it was finished")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files: Files) -> None:
+def test_code_on_the_page_runs_where_there_are_no_files(open_page: OpenPage, files: Files, tmp_path: Path) -> None:
     page = open_page()
     choose(page, files["left"], files["right"])
     page.get_by_label("Confidence").select_option("0.99")
@@ -169,13 +169,13 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
     assert page.evaluate("navigator.clipboard.readText()") == code.inner_text()
     done = subprocess.run(
         [sys.executable, "-c", code.inner_text()],
-        cwd=files["left"].parent, capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert "(99 %, approximate)" in done.stdout
     page.get_by_role("tab", name="Command line").click()
     done = subprocess.run(
         ["bash", "-c", code.inner_text()],
-        cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
+        cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
     assert "(99 %, approximate)" in done.stdout
@@ -185,7 +185,7 @@ def test_code_on_the_page_runs(open_page: OpenPage, server: ServerProcess, files
     page.get_by_role("tab", name="curl").click()
     done = subprocess.run(
         ["bash", "-c", code.inner_text()],
-        cwd=files["left"].parent, capture_output=True, text=True, timeout=90, check=True,
+        cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True,
     )  # fmt: skip
     assert "(99 %, approximate)" in json.loads(done.stdout)["result"]["meaning"]
 

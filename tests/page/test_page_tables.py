@@ -192,7 +192,7 @@ def test_an_estimate_of_categories_shows_levels(open_page: OpenPage, tables: dic
     for level in LEVELS:
         expect(picture).to_have_attribute("aria-label", re.compile(rf"{level} \d+"))
     code = page.get_by_role("tabpanel").inner_text()
-    assert 'create("north whole.csv", categories=["cut"])' in code
+    assert 'client.estimate("A", "B", categories=["cut"], ' in code
     page.get_by_role("tab", name="Command line").click()
     assert "--categories 'cut'" in page.get_by_role("tabpanel").inner_text()
 

@@ -100,7 +100,7 @@ def test_thresholds_of_columns_are_for_tables_that_have_figures_of_columns(idle:
 def test_refusals_speak_of_the_batch_and_of_the_reference(idle: Server) -> None:
     made = create(idle, idle.upload(normal(900, rows=600)))
     refused = send(idle, made, normal(1, rows=200)[:, :, None], 1).json()
-    assert refused["detail"].startswith("reference has rows of shape (3,) and batch of")
+    assert refused["detail"].startswith("the reference holds a table of 3 columns and ss_")
     assert refused["errors"][0]["field"] == "batch"
 
 

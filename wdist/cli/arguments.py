@@ -6,10 +6,10 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import App, ArgumentCollection, Parameter, Token, exceptions
+from cyclopts import App, Argument, ArgumentCollection, Parameter, Token, exceptions
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
@@ -68,7 +68,8 @@ def run(app: App, tokens: Sequence[str]) -> int:
             names = ", ".join(name for name in app[tokens[0]] if not name.startswith("-"))
             return _wrong(f"wdist {tokens[0]}", f"say which command: {names}")
     except exceptions.CycloptsError as error:
-        return _wrong(" ".join(("wdist", *(error.command_chain or ()))), _explained(error))
+        prog = " ".join(("wdist", *(error.command_chain or ())))
+        return _wrong(prog, _explained(error, prog))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
 
@@ -88,8 +89,10 @@ def _wrong(prog: str, text: str) -> int:
     return EX_USAGE
 
 
-def _explained(error: exceptions.CycloptsError) -> str:
+def _explained(error: exceptions.CycloptsError, prog: str) -> str:
     """What is wrong, as a part of a line."""
+    if isinstance(error, exceptions.MissingArgumentError):
+        return _missing(error, prog)
     if isinstance(error, exceptions.UnusedCliTokensError):
         return f"unexpected {' '.join(error.unused_tokens or ())}"
     if (
@@ -101,7 +104,66 @@ def _explained(error: exceptions.CycloptsError) -> str:
         return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
     if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
         error.argument_collection = error.app.assemble_argument_collection()
+        if (meant := _flag_of_value(error)) is not None:
+            return f"unknown option: {error.token.keyword or error.token.value} (did you mean {meant}?)"
     text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def _missing(error: exceptions.MissingArgumentError, prog: str) -> str:
+    """What a command lacks, what that is, and how the command is written; or the flag that lacks its value."""
+    argument = error.argument
+    flags = [error.keyword, *(token.keyword for token in argument.tokens)] if argument else []
+    if argument is None or (flag := next(filter(None, flags), None)) is not None:
+        values = "|".join(dict(_spelled_out()).get(flag or "", ()))
+        value = (argument.parameter.metavar if argument else None) or values or "VALUE"
+        return f"{flag} needs a value: {flag} {value}"
+    what = re.split(r"[:;({]", argument.parameter.help or "")[0].strip()
+    said = f"{argument.name} is missing" + (f" ({what})" if what else "")
+    return f"{said}: {prog} {_usage(error.app.assemble_argument_collection() if error.app else [argument])}"
+
+
+def _usage(arguments: Iterable[Argument]) -> str:
+    """What a command must be given, in order."""
+    words = []
+    for each in arguments:
+        if each.field_info.is_positional and each.index is not None and each.parameter.parse is not False:
+            several = each.token_count()[1]
+            words.append(f"{each.name}..." if several else each.name if each.required else f"[{each.name}]")
+        elif each.required and each.parameter.parse is not False:
+            words.append(f"{each.name} {each.parameter.metavar or 'VALUE'}")
+    return " ".join(words)
+
+
+def _flag_of_value(error: exceptions.UnknownOptionError) -> str | None:
+    """What was meant where the value of an option was given as an option: --standardize for --scale standardize."""
+    given = (error.token.keyword or error.token.value).partition("=")[0].lstrip("-")
+    taken = {name for each in error.argument_collection for name in each.names}
+    spelled = {each.names[0]: each.get_choices() or () for each in error.argument_collection} | dict(_spelled_out())
+    found = [(value, flag) for flag, values in spelled.items() for value in values if flag in taken and len(value) > 1]
+    if any(name.startswith(f"--{given}") for name in taken):
+        return None
+    meant = [(value, flag) for value, flag in found if value.replace("_", "-") == given.replace("_", "-")]
+    if not meant and not difflib.get_close_matches(f"--{given}", taken, n=1):
+        near = difflib.get_close_matches(given, [value for value, _ in found], n=1, cutoff=0.8)
+        meant = [(value, flag) for value, flag in found if value in near]
+    return " or ".join(f"{flag} {value}" for value, flag in meant) or None
+
+
+def _spelled_out() -> Iterator[tuple[str, list[str]]]:
+    """The flags whose values are written out, and these."""
+    from wdist.definitions.reading import Reading
+    from wdist.monitoring.options import MonitorOptions
+    from wdist.options import Options
+
+    fields = {**MonitorOptions.model_fields, **Options.model_fields, **Reading.model_fields}
+    for name, field in fields.items():
+        yield f"--{name.replace('_', '-')}", [text for text in _literals(field.annotation) if isinstance(text, str)]
+
+
+def _literals(kind: Any) -> list[Any]:
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [text for part in get_args(kind) for text in _literals(part)]

@@ -6,14 +6,14 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from wdist.cli.output import remark
-from wdist.data.columns import check_names
+from wdist.data.columns import check_kinds, check_names
 from wdist.data.readers.registry import HELP as FILES
 from wdist.definitions.reading import Reading, Selection
 from wdist.errors import SampleError
@@ -45,7 +45,7 @@ def open_inputs(texts: Sequence[str], reading: Reading, groups: str | None = Non
     if texts.count("-") > 1:
         raise SampleError("only one of the sets can come from standard input")
     inputs = _open_all(texts, reading, groups)
-    _check_columns((each.given, each.rows.columns) for each in inputs)
+    _check_columns(inputs)
     return inputs
 
 
@@ -81,7 +81,7 @@ def write_inputs(
         for note in each.rows.notes:
             remark(f"wdist: {each.given}: {in_flags(note)}")
     if same_columns:
-        _check_columns((each.given, each.rows.columns) for each in inputs)
+        _check_columns(inputs)
     if encoding is None and not any(each.rows.table for each in inputs):
         arrays = [each.rows.array for each in inputs]
     else:
@@ -111,12 +111,14 @@ def _require_space(needed: int, folder: Path) -> None:
         raise SampleError(f"the rows take {needed:,} bytes as .npy files, and {folder} has {free:,} left")
 
 
-def _check_columns(sets: Iterable[tuple[str, list[str] | None]]) -> None:
-    """Raise SampleError if sets, each what the user wrote and its columns, have columns of other names or order."""
-    names = list(sets)
-    first = next(((given, columns) for given, columns in names if columns is not None), ("", None))
-    for given, columns in names:
-        check_names(first[1], columns, first[0], given)
+def _check_columns(sets: Sequence[Input]) -> None:
+    """Raise SampleError if sets are of different kinds, or have columns of other names or order."""
+    for each in sets:
+        check_kinds(sets[0].rows.array.shape, each.rows.array.shape, sets[0].given, each.given)
+    if (first := next((each for each in sets if each.rows.columns is not None), None)) is None:
+        return
+    for each in sets:
+        check_names(first.rows.columns, each.rows.columns, first.given, each.given)
 
 
 def _open_all(texts: Sequence[str], reading: Reading, groups: str | None) -> list[Input]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import check_names
+from wdist.data.columns import check_kinds, check_names
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
 from wdist.data.splits import MINIMUM_ROWS, Split
@@ -31,6 +31,7 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
     message names the set, the row and the column.
     """
+    check_kinds(source.array.shape, target.array.shape, source.name, target.name)
     check_names(source.names, target.names, source.name, target.name)
     both = f"{source.name} and {target.name}"
     if source.row_shape != target.row_shape:
@@ -104,8 +105,10 @@ def _shape_message(source: SampleSet, target: SampleSet) -> str:
             f"{source.name} has {source.row_shape[0]} columns and {target.name} has {target.row_shape[0]}; "
             "give both the same columns in the same order"
         )
+    sizes = [" x ".join(map(str, each.array.shape[1:])) for each in (source, target)]
     return (
-        f"{source.name} has rows of shape {source.row_shape} and {target.name} of {target.row_shape}; make them equal"
+        f"{source.name} holds images of {sizes[0]} and {target.name} of {sizes[1]}: bring both to one size and one "
+        "number of channels"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from wdist.data.columns import check_names, names_for
+from wdist.data.columns import check_kinds, check_names, names_for
 from wdist.data.moments import RunningMoments
 from wdist.data.sources.files import FileRows
 from wdist.data.sources.rows import rows_of
@@ -297,6 +297,7 @@ def encode_together(*sets: SampleSet) -> list[SampleSet]:
     first = Encoding.of([each.table for each in coded if each.table is not None], [each.name for each in coded])
     named = next((each.names for each in sets if each.names is not None), None)
     for each in sets:
+        check_kinds(sets[0].array.shape, each.array.shape, sets[0].name, each.name)
         check_names(named, each.names, sets[0].name, each.name)
     tables = [each.table or each._as_table(first) for each in sets]
     encoding = Encoding.of(tables, [each.name for each in sets])

@@ -19,7 +19,7 @@ from wdist.data.checks import (
     reading_warnings,
     scale_warnings,
 )
-from wdist.data.columns import check_names
+from wdist.data.columns import check_kinds, check_names
 from wdist.data.content import Content, content_of
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, encode_together
@@ -240,6 +240,7 @@ def _pair(
 ) -> tuple[SamplePair, list[str]]:
     """Reference and batch as one pair to train on, and what to mind about them."""
     options, frame = state.options, state.frame
+    check_kinds(reference.samples.array.shape, opened.array.shape, "the reference", opened.name)
     check_names(reference.samples.names, opened.names, "the reference", opened.name, is_fixed=True)
     source = frame.framed(reference.samples)
     encode_together(reference.samples, opened)  # raises for columns of other names and kinds

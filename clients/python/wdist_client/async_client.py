@@ -183,9 +183,9 @@ class AsyncSampleSets:
         path = f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"
         return (await self._client._send(Request("GET", path))).read(SampleSet)
 
-    def list(self, *, sha256: str | None = None) -> AsyncIterator[SampleSet]:
+    def list(self, *, sha256: str | None = None, name: str | None = None) -> AsyncIterator[SampleSet]:
         """As `SampleSets.list`, for `async for`."""
-        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256)
+        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256, name=name)
 
     async def delete(self, sample_set: SampleSet | str) -> None:
         """As `SampleSets.delete`."""

@@ -235,9 +235,9 @@ class SampleSets:
         path = f"/v1/sample-sets/{requests.identifier(sample_set, 'ss_')}"
         return self._client._send(Request("GET", path)).read(SampleSet)
 
-    def list(self, *, sha256: str | None = None) -> Iterator[SampleSet]:
-        """All sets, newest first, fetched page by page as they are asked for."""
-        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256)
+    def list(self, *, sha256: str | None = None, name: str | None = None) -> Iterator[SampleSet]:
+        """All sets, or those with this content or of this name; newest first, fetched page by page."""
+        return self._client._pages("/v1/sample-sets", requests.SampleSetPage, sha256=sha256, name=name)
 
     def delete(self, sample_set: SampleSet | str) -> None:
         """Deletes a set; raises Conflict while a queued or running estimate uses it."""

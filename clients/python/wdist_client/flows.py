@@ -7,54 +7,39 @@ thrown into it. `Client` and `AsyncClient` differ only in how they run a step.
 from __future__ import annotations
 
 import html
-import json
-import os
 import random
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from wdist_client import requests
 from wdist_client.base import Model
 from wdist_client.contract import Progress
-from wdist_client.display.text import EvaluationBar, JobBar
+from wdist_client.display.text import JobBar
 from wdist_client.errors import (
     APIConnectionError,
     APIStatusError,
     EstimateCanceled,
     EstimateFailed,
-    SampleError,
     ServerError,
     UnexpectedAnswerError,
     WaitTimeout,
-    WdistError,
     WithdrawnWarning,
     whereabouts,
 )
-from wdist_client.models import Batch, Estimate, Evaluation, MonitorUpdate, Result, SampleSet, in_short
+from wdist_client.models import Batch, Estimate, MonitorUpdate, Result, in_short
 from wdist_client.requests import Request, Response
 from wdist_client.results.certificate import Certificate
 from wdist_client.results.file import critic_of
 from wdist_client.results.result import StoredCritic
 from wdist_client.results.witness import Witness
-from wdist_client.rows.arrays import as_array, check_values
-from wdist_client.rows.columns import check_names, names_of
-from wdist_client.rows.frames import frame_of
-from wdist_client.rows.payload import payload
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Scores = np.ndarray[Any, np.dtype[np.float64]]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 J = TypeVar("J", Estimate, Batch, MonitorUpdate)
 PATIENCE_SECONDS = 60.0  # how long a server may be silent before waiting is given up
-EVALUATION_SECONDS = 0.5  # between polls of a running evaluation
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,6 @@ class Compute:
     work: Callable[[], Any]
 
 
-MAX_EVALUATED_ROWS = 10_000
 Step = Request | Sleep | Compute
 Flow = Generator[Step, Any, T]
 ShowProgress = bool | Callable[[Estimate], object] | None
@@ -266,83 +250,6 @@ def wait(
     finally:
         bar.close()
     return outcome(job.estimate)
-
-
-def evaluate(identifier: str, rows: Any, retries: Retries, progress: bool | None = False) -> Flow[Scores]:
-    """f of the rows in order. The server reads a stored set; an array is sent in parts of up to 10,000 rows.
-
-    Raises SampleError for a path, for a frame whose columns are not those of the critic, for no rows, and for a value
-    that is not finite.
-    """
-    import io
-
-    import numpy as np
-
-    if isinstance(rows, SampleSet):
-        content = yield from _evaluate_stored(f"/v1/estimates/{identifier}/evaluate", rows, retries, progress)
-        stored: Scores = np.load(io.BytesIO(content), allow_pickle=False)
-        return stored
-    if isinstance(rows, str | os.PathLike):
-        raise SampleError(_no_rows(rows))
-    if (names := names_of(rows)) is not None:
-        answer = yield from send(Request("GET", f"/v1/estimates/{identifier}/critic", {"part": "config"}), retries)
-        columns = json.loads(answer.body).get("columns")
-        check_names(columns, names, "the critic", "the rows", by_position=True)
-    frame = frame_of(rows)
-    array = as_array(rows) if frame is None else frame.numbers(missing=True)
-    if array is None:
-        raise SampleError(
-            "the rows have text, dates or other columns than numbers: send them first, read as the critic's sets were, "
-            "and give evaluate the set: sample_sets.create(rows, ...)"
-        )
-    if not array.size:
-        raise SampleError(f"an array of shape {array.shape} holds no values; give it rows and columns")
-    parts = []
-    for start in range(0, len(array), MAX_EVALUATED_ROWS):
-        part = array[start : start + MAX_EVALUATED_ROWS]
-        check_values(part, start, names)
-        request = requests.evaluate(f"/v1/estimates/{identifier}/evaluate", payload(part))
-        answer = yield from send(request, retries)
-        parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
-    return np.concatenate(parts)
-
-
-def _no_rows(given: str | os.PathLike[Any]) -> str:
-    """What to give a critic instead of a path, or of the id of a stored set."""
-    text = os.fsdecode(given)
-    if text.startswith("ss_") and "." not in text:
-        return f"{text!r} is text and no rows: give evaluate the set, sample_sets.get({text!r})"
-    return (
-        f"{text[:60]!r} is text and no rows: send the file first, read as the critic's sets were, and give evaluate "
-        f"the set: sample_sets.create({text[:60]!r}, ...)"
-    )
-
-
-def _evaluate_stored(path: str, rows: SampleSet, retries: Retries, progress: bool | None) -> Flow[bytes]:
-    """The scores as .npy, at once or, for a large set, from the job that the server starts.
-
-    KeyboardInterrupt leaves the job running and says so.
-    """
-    answer = yield from send(requests.evaluate_stored(path, rows), retries)
-    if answer.status == 200:
-        return answer.body
-    place = requests.place_of(answer.headers["location"])
-    job = answer.read(Evaluation)
-    bar = EvaluationBar(job, progress)
-    try:
-        while not job.ended:
-            yield Sleep(EVALUATION_SECONDS)
-            job = (yield from send(Request("GET", place), retries)).read(Evaluation)
-            bar.show(job)
-    except KeyboardInterrupt:
-        bar.leave(job)
-        raise
-    finally:
-        bar.close()
-    if job.status != "succeeded":
-        reason = job.error.message if job.error else f"{job.id} is {job.status}"
-        raise WdistError(f"the rows could not be scored: {reason}")
-    return (yield from send(Request("GET", f"{place}/content"), retries)).body
 
 
 def outcome(estimate: Estimate) -> Result:

@@ -6,6 +6,7 @@ Nothing here depends on an HTTP library, so the sync and the async client share 
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from wdist_client.errors import (
 )
 from wdist_client.models import Batch, Estimate, Evaluation, Page, SampleSet
 from wdist_client.options import given
-from wdist_client.rows.columns import check_names
+from wdist_client.rows.columns import check_kinds, check_names
 from wdist_client.rows.reading import as_lines, as_params
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def create_estimate(source: SampleSet | str, target: SampleSet | str, options: E
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     if isinstance(source, SampleSet) and isinstance(target, SampleSet):  # of an id only the server knows the columns
+        check_kinds(source.shape, target.shape, *_called(source, target))
         check_names(source.columns, target.columns, *_called(source, target))
     body = given(options)
     if "groups" in body and not isinstance(body["groups"], Mapping):
@@ -306,14 +308,32 @@ def filters_of_estimates(
     return {"status": status, "metadata": labels(metadata), "search": search}
 
 
+_FOUND_BY = {  # what an id is of, and the call that finds the one with a name
+    "ss_": ("an uploaded set", "client.sample_sets.list(name={0})"),
+    "est_": ("an estimate", "client.estimates.list(search={0})"),
+    "batch_": ("a batch", "client.batches.list(search={0})"),
+    "mon_": ("a monitor", "client.monitors.list(name={0})"),
+    "mu_": ("an update", "updates() of its monitor"),
+    "ev_": ("an evaluation", "evaluations() of its estimate"),
+    "wh_": ("a webhook", "client.webhooks.list()"),
+}
+
+
 def identifier(thing: Any, prefix: str) -> str:
-    """The id of a record or a string that already is one."""
+    """The id of a record or a string that already is one. Raises OptionError, which says where ids are found."""
     found = getattr(thing, "id", thing)
+    if isinstance(thing, os.PathLike):
+        found = os.fsdecode(thing)
     if not isinstance(found, str):
         hint = ": send the data first, with sample_sets.create(...)" if prefix == "ss_" else ""
         raise OptionError(f"expected a record or an id ({prefix}...), got {type(thing).__name__}{hint}")
-    if not found or not all(c.isalnum() or c in "_-" for c in found):
-        raise OptionError(f"{found!r} is not an id ({prefix}...)")
+    if not found.startswith(prefix) or not all(c.isalnum() or c in "_-" for c in found):
+        kind, way = _FOUND_BY[prefix]
+        files = "client.estimate(...) takes files, sample_sets.create(...) sends one, and " if prefix == "ss_" else ""
+        raise OptionError(
+            f"{found!r:.100} is not an id ({prefix}...), and this takes {kind} or its id; {files}"
+            f"{way.format(repr(found[:100]))} finds ids"
+        )
     return found
 
 

@@ -22,7 +22,7 @@ from wdist_client.errors import (
     OptionError,
     UnexpectedAnswerError,
 )
-from wdist_client.flows import Compute, Flow, Retries, Sleep, send
+from wdist_client.flows import Compute, Flow, Retries, Sleep, fetched, send
 from wdist_client.models import SampleSet
 from wdist_client.requests import Request, Response
 from wdist_client.rows.columns import kept_names
@@ -45,6 +45,8 @@ def create_sample_set(
     """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet."""
     if isinstance(data, SampleSet):
         return data
+    if is_id(data):
+        return (yield from fetched(f"/v1/sample-sets/{requests.identifier(data, 'ss_')}", SampleSet, retries))
     body: Payload = yield Compute(lambda: payload(data, name, **part))
     tell(body.notes)
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
@@ -70,6 +72,11 @@ def create_sample_set(
     if body.file_name is None and not body.reading and stored.sha256 != digest.hex():
         raise UnexpectedAnswerError(f"{body.label} was changed while it was sent: {stored.id} holds something else")
     return (yield from described(stored, name, body, retries))
+
+
+def is_id(data: Any) -> bool:
+    """Whether this names a stored set, and no file."""
+    return isinstance(data, str) and data.startswith("ss_") and not Path(data).exists()
 
 
 @contextmanager
@@ -165,7 +172,7 @@ def create_all(
             "table name their column, by='cut'"
         )
     named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
-    yield Compute(lambda: refuse_absent(each for _, each in named))
+    yield Compute(lambda: refuse_absent(each for _, each in named if not is_id(each)))
     stored = []
     for name, each in named:
         made = yield from create_sample_set(each, name, part, progress, retries)
@@ -192,9 +199,8 @@ def create_compared(
         if candidates is None:
             raise OptionError("give a reference and at least two candidates")
         others = candidates.values() if isinstance(candidates, Mapping) else candidates
-        yield Compute(
-            lambda: refuse_absent([data, *(others if isinstance(candidates, Mapping | list | tuple) else ())])
-        )
+        listed = others if isinstance(candidates, Mapping | list | tuple) else ()
+        yield Compute(lambda: refuse_absent(each for each in [data, *listed] if not is_id(each)))
         first = yield from create_sample_set(data, None, part, progress, retries)
         return [first, *(yield from create_all(candidates, None, part, progress, retries))]
     if candidates is not None:

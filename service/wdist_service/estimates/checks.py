@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wdist.critics.registry import FAMILIES
-from wdist.data.columns import check_names
+from wdist.data.columns import check_kinds, check_names
 from wdist.data.samples import SampleSet as OpenedSet
 from wdist.data.samples import open_samples
 from wdist.data.splits import MINIMUM_ROWS
@@ -27,6 +27,7 @@ def encoding_of(source: SampleSet, target: SampleSet) -> Encoding | None:
     Raises SampleError, which names the sets and the columns, if their columns differ in name, kind or unit.
     """
     bare = source if names_of(source) is None else target
+    check_kinds(source.shape, target.shape, called(source), called(target))
     check_names(
         names_of(source), names_of(target), called(source), called(target),
         naming=f"by PUT /v1/sample-sets/{bare.id}/columns",

@@ -57,6 +57,9 @@ def _cursor(prefix: str) -> Any:
     )  # fmt: skip
 
 
+NameQuery = Annotated[
+    str | None, Query(max_length=MAX_LINE, pattern=LINE, description="Only those with exactly this name.")
+]
 SearchQuery = Annotated[
     str | None,
     Query(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from wdist_service.estimates.endpoints import MetadataFilter
-from wdist_service.http.dependencies import AfterMonitor, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterMonitor, IdPath, LimitQuery, NameQuery, ServicesDep, require_json
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, page_of
@@ -60,10 +60,11 @@ def list_monitors(
     metadata: Annotated[
         list[MetadataFilter] | None, Query(max_length=10, description="Only with this label, as key:value; repeatable.")
     ] = None,
+    name: NameQuery = None,
 ) -> Response:
     """The caller's monitors, newest first."""
     pairs = [(key, value) for key, _, value in (label.partition(":") for label in metadata or ())]
-    found, following = services[Monitors].page(caller.tenant_id, pairs, alarm, limit, after)
+    found, following = services[Monitors].page(caller.tenant_id, pairs, alarm, limit, after, name)
     known = {each.row.id: each for each in found}
     return page_of([each.row for each in found], lambda row: monitor_json(known[row.id]), following)
 

@@ -96,12 +96,20 @@ class Monitors:
             return _found(session, tenant_id, [row])[0]
 
     def page(
-        self, tenant_id: str, labels: Sequence[tuple[str, str]], alarm: bool | None, limit: int, after: str | None
+        self,
+        tenant_id: str,
+        labels: Sequence[tuple[str, str]],
+        alarm: bool | None,
+        limit: int,
+        after: str | None,
+        name: str | None = None,
     ) -> tuple[list[Found], str | None]:
         """A page of a tenant's monitors with all of these labels, newest first, and the cursor of the next page."""
         query = tenancy.owned(Monitor, tenant_id)
         if alarm is not None:
             query = query.where(Monitor.alarms_on > 0 if alarm else Monitor.alarms_on == 0)
+        if name is not None:
+            query = query.where(Monitor.name == name)
         for key, value in dict.fromkeys(labels):
             has = MonitorLabel.label == digest_of(tenant_id, key, value), MonitorLabel.monitor_id == Monitor.id
             query = query.where(exists().where(*has))

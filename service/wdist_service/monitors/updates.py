@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wdist.critics.cost import warm_steps
-from wdist.data.columns import check_names
+from wdist.data.columns import check_kinds, check_names
 from wdist.data.splits import TRAIN_SHARE
 from wdist.definitions.times import checked_time
 from wdist.errors import OptionError, SampleError
@@ -132,6 +132,7 @@ class Updates:
             raise InvalidError(f"{called(batch)} has {batch.rows} rows; a batch needs {LEAST_ROWS}", field="batch")
         naming = f"by PUT /v1/sample-sets/{batch.id}/columns"
         try:
+            check_kinds(reference.shape, batch.shape, "the reference", called(batch))
             check_names(
                 names_of(reference), names_of(batch), "the reference", called(batch), is_fixed=True, naming=naming
             )

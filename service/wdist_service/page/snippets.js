@@ -2,6 +2,7 @@
 
 import { copy, announce, h, uniqueId } from "./dom.js";
 import { hasKey, server } from "./api.js";
+import { nameOf } from "./sets.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (value) => (value === null ? "None" : value === true ? "True" : value === false ? "False" : JSON.stringify(value));
@@ -11,44 +12,40 @@ export function estimateSnippets(source, target, options) {
   return tabs([["Python", pythonEstimate(source, target, options)], ["Command line", commandEstimate(source, target, options)], ["curl", curlEstimate(source, target, options)]]);
 }
 
-/** How the file was read, as parameters of an address. */
-const parameters = (set) => new URLSearchParams(Object.entries({ filename: fileOf(set), ...set.reading }).flatMap(([name, value]) => [value].flat().map((each) => [name, each])));
+const flag = (name) => `--${name.replaceAll("_", "-")}`;
 
-/** How the file was read, as keyword arguments. */
-const keywords = (set) => Object.entries(set.reading ?? {}).map(([name, value]) => `, ${name}=${python(value)}`).join("");
+/** How the file was read; what tells which level of a table the set is says nothing of other files. */
+const reading = (set) => Object.entries(set.reading ?? {}).filter(([name]) => !["by", "level"].includes(name));
 
-/** How the files were read, as flags. */
-const flags = (set) => Object.entries(set.reading ?? {}).flatMap(([name, value]) => [value].flat().map((each) => (each === true ? ` --${flag(name)}` : each === false ? ` --no-${flag(name)}` : ` --${flag(name)} ${shell(String(each))}`))).join("");
+const keywords = (entries) => entries.map(([name, value]) => `, ${name}=${python(value)}`).join("");
 
-const flag = (name) => name.replaceAll("_", "-");
+/** A list of numbers is one value, of names a flag each. */
+const flags = (entries) => entries.flatMap(([name, value]) => (typeof value === "object" && typeof value?.[0] !== "string" ? [String(value)] : [value].flat()).map((each) => (each === true ? ` ${flag(name)}` : each === false ? ` ${flag(name).replace("--", "--no-")}` : ` ${flag(name)} ${shell(String(each))}`))).join("");
 
-const fileOf = (set) => set.name ?? `${set.id}.npy`;
+const about = (source, target, how) => `# ${nameOf(source)} and ${nameOf(target)}, which the server has; for files: ${how}${hasKey() ? "; the key comes from WDIST_API_KEY" : ""}`;
 
 function pythonEstimate(source, target, options) {
-  const given = Object.entries(options).map(([name, value]) => `, ${name}=${python(value)}`).join("");
+  const given = keywords(Object.entries(options));
   return `from wdist_client import Client
 
-with Client(${python(server)}) as client:${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}
-    source = client.sample_sets.create(${python(fileOf(source))}${keywords(source)})
-    target = client.sample_sets.create(${python(fileOf(target))}${keywords(target)})
-    job = client.estimates.create(source, target${given})
+${about(source, target, `client.estimate("A", "B"${keywords(reading(source))}${given})`)}
+with Client(${python(server)}) as client:
+    job = client.estimates.create(${python(source.id)}, ${python(target.id)}${given})
     result = job.wait(progress=True)
     print(result.lower_bound, result.meaning)`;
 }
 
-/** The `wdist remote` command, without the options it does not support (lists, labels). */
+/** The `wdist remote` command, without the labels of groups. */
 function commandEstimate(source, target, options) {
-  const given = Object.entries(options).filter(([, value]) => ["string", "number"].includes(typeof value)).map(([name, value]) => ` --${flag(name)} ${value}`).join("");
-  return `wdist remote --url ${server} estimate ${shell(fileOf(source))} ${shell(fileOf(target))}${flags(source)}${given}${hasKey() ? "  # the key comes from WDIST_API_KEY" : ""}`;
+  const given = flags(Object.entries(options).filter(([, value]) => typeof value !== "object" || Array.isArray(value)));
+  return `${about(source, target, `estimate A B${flags(reading(source))}`)}
+wdist remote --url ${server} estimate ${source.id} ${target.id}${given}`;
 }
 
 function curlEstimate(source, target, options) {
   const key = hasKey() ? ' -H "Authorization: Bearer $WDIST_API_KEY"' : "";
-  const upload = (name, set) => `${name}=$(curl -s${key} -H 'Content-Type: application/octet-stream' --data-binary @${shell(fileOf(set))} "${server}/v1/sample-sets?${parameters(set)}" | jq -r .id)`;
-  const body = JSON.stringify({ source: "SOURCE", target: "TARGET", ...options }).replaceAll('"', '\\"').replace("SOURCE", "$SOURCE").replace("TARGET", "$TARGET");
-  return `${upload("SOURCE", source)}
-${upload("TARGET", target)}
-curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d "${body}" ${server}/v1/estimates`;
+  const body = shell(JSON.stringify({ source: source.id, target: target.id, ...options }));
+  return `curl -s${key} -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d ${body} ${server}/v1/estimates`;
 }
 
 /** Tabs of code to copy, by the WAI-ARIA tabs pattern: arrow keys switch tabs. */

@@ -17,7 +17,7 @@ from wdist_service.decoding.formats import Format, check_selection
 from wdist_service.decoding.runner import LevelsOf
 from wdist_service.errors import InvalidError
 from wdist_service.http.bodies import incoming, pump
-from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, ServicesDep, require_json
+from wdist_service.http.dependencies import AfterSampleSet, IdPath, LimitQuery, NameQuery, ServicesDep, require_json
 from wdist_service.http.files import FILE, stored_file
 from wdist_service.http.problems import responses
 from wdist_service.http.routes import BoundedRoute, runs_in
@@ -143,6 +143,7 @@ def list_sample_sets(
     limit: LimitQuery = 20,
     after: AfterSampleSet = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="Find sets by their content.")] = None,
+    name: NameQuery = None,
 ) -> Response:
     """The caller's sets, newest first.
 
@@ -152,6 +153,8 @@ def list_sample_sets(
     query = tenancy.owned(SampleSet, caller.tenant_id)
     if sha256 is not None:
         query = query.where(SampleSet.sha256 == sha256)
+    if name is not None:
+        query = query.where(SampleSet.name == name)
     with services.database.read() as session:
         rows, following = tenancy.page(session, query, SampleSet, limit, after)
     if sha256 is not None and rows and not services.storage.has(sha256):

@@ -45,9 +45,12 @@ def _origin(row: SampleSet) -> list[Any]:
 
 
 def complete(stored: SampleSet, row: SampleSet) -> None:
-    """Note of a stored set that it was sent again: a use, and it names the file if another version did not."""
+    """Note of a stored set that it was sent again: a use, and the file and the reading by which it came last.
+
+    Plain numbers are the same set however they were read, and what is scored later is read as they were.
+    """
     stored.used_at = max(stored.used_at or 0.0, time.time())
-    if stored.file_sha256 is None:
+    if row.file_sha256 is not None and (stored.file_sha256 is None or row.table_schema is None):
         stored.file_sha256, stored.reading = row.file_sha256, row.reading
 
 

@@ -145,8 +145,10 @@ def test_each_pixel_has_its_own_divisor() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(SampleError, match="source has 3 columns and target has 4"):
         pair(table(), table(d=4))
-    with pytest.raises(SampleError, match="rows of shape"):
+    with pytest.raises(SampleError, match="source holds a table of 16 columns and target images of 4 x 4, which"):
         pair(table(d=16), np.zeros((100, 4, 4), dtype=np.float32))
+    with pytest.raises(SampleError, match="images of 4 x 5 and target of 4 x 4: bring both to one size"):
+        pair(np.zeros((100, 4, 5), dtype=np.float32), np.zeros((100, 4, 4), dtype=np.float32))
 
 
 def test_uint8_against_float_images() -> None:

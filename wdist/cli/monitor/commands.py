@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OWN = ("name", "thresholds")  # options that have flags of their own
 
-Folder = Annotated[Path, Parameter(name="FOLDER", help="of the monitor")]
+Folder = Annotated[Path, Parameter(name="FOLDER", help="folder of the monitor")]
 Reference = Annotated[SetName, Parameter(name="REFERENCE", help=f"rows to compare with: {HELP}")]
 Name = Annotated[str | None, Parameter(metavar="NAME", help="of the monitor (default: that of the folder)")]
 AlarmAbove = Annotated[

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return status
     except CycloptsError as error:
         prog = " ".join((prog, *(error.command_chain or ())))
-        sys.stderr.write(f"{prog}: {explained(error)}; see {prog} --help\n")
+        sys.stderr.write(f"{prog}: {explained(error, prog)}; see {prog} --help\n")
         return 2
     except WdistError as error:
         sys.stderr.write(f"{prog}: {in_commands(error, asked)}\n")
@@ -115,6 +115,7 @@ def _obey(app: App, prog: str, given: Sequence[str]) -> int:
 
 
 _CALLS = (  # of the client, and the command that does the same
+    (re.compile(r"( is not an id \(\w+\.\.\.\)), and this takes .* finds ids$"), r"\1"),
     (
         re.compile(r'client\.estimates\.get\("(\w+)"\)\.wait\(\)\nor stop it with \.cancel\(\)'),
         r"{prog} watch \1\nor stop it with `{prog} cancel \1`",
@@ -143,8 +144,8 @@ def in_commands(error: WdistError | str, prog: str) -> str:
     message = in_flags(str(error))
     for call, command in _CALLS:
         message = call.sub(command.replace("{prog}", prog), message)
-    if isinstance(error, NotFound) or "is not an id (" in message:
-        noun = re.search(rf"there is no ({'|'.join(_LISTS_OF)}) '", message)  # of a name, which tells no kind
+    noun = re.search(rf"there is no ({'|'.join(_LISTS_OF)}) (?:called )?['\"]", message)  # a name tells no kind
+    if isinstance(error, NotFound) or noun or "is not an id (" in message:
         shown = next((command for prefix, command in _LISTS.items() if prefix in message), None)
         shown = shown or (noun and _LISTS_OF[noun[1]])
         message += f"; `{prog} {shown}` shows what there is" if shown else ""

@@ -47,8 +47,7 @@ def upload(
     """Send sample sets; prints their ids."""
     if name is not None and len(names) > 1:
         raise OptionError("--name is for one set; leave it out and each set is called by its file's name")
-    session.refuse_absent(names)
-    for text in names:
+    for text in session.located(names):
         stored = session.send(text, name=name, progress=progress, **reading.given(), labels=labels)
         session.say(stored, stored.id)
         session.remark(stored)
@@ -77,8 +76,8 @@ def columns_of(stored: SampleSet) -> str:
 
 
 def estimate(
-    source: Annotated[take.Data, Parameter(name="A")],
-    target: Annotated[take.Data, Parameter(name="B", help="the same")],
+    source: Annotated[take.Data, Parameter(name="A", help=f"the first set: {take.DATA}")],
+    target: Annotated[take.Data, Parameter(name="B", help="the second set: as the first")],
     /,
     *,
     options: take.EstimateOptions = take.OPTIONS,
@@ -92,11 +91,12 @@ def estimate(
     """Compare two sample sets; prints the result."""
     if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
-    session.refuse_absent((source, target, *(groups or ())))
-    first, second = (session.send(text, progress=waiting.progress, **reading.given()) for text in (source, target))
+    (*pair,) = session.located((source, target))
+    labels = session.located(groups or ())
+    first, second = (session.send(text, progress=waiting.progress, **reading.given()) for text in pair)
     more = options.given()
-    if groups:
-        more["groups"] = [session.send(text, progress=waiting.progress) for text in groups]
+    if labels:
+        more["groups"] = [session.send(text, progress=waiting.progress) for text in labels]
     job = session.client.estimates.create(first, second, **more)
     session.remark(f"{job.id} is {job.status}")
     if waiting.no_wait:
@@ -167,7 +167,7 @@ def rename(
     if is_batch(identifier):
         record = client.batches.rename(identifier, name).batch
     else:
-        record = client.estimates.rename(identifier, name).estimate
+        record = client.estimates.rename(session.estimate(identifier).id, name).estimate
     session.say(record, f"{record.id} is called {name}" if name else f"{record.id} has no name")
     return 0
 
@@ -192,7 +192,9 @@ def cancel(ids: take.Ids, /, *, session: Here) -> int:
     client = session.client
 
     def canceled(name: str) -> Model:
-        return client.batches.get(name).cancel().batch if is_batch(name) else client.estimates.cancel(name).estimate
+        if is_batch(name):
+            return client.batches.get(name).cancel().batch
+        return session.estimate(name).cancel().estimate
 
     return session.change(ids, canceled)
 
@@ -203,7 +205,7 @@ def is_batch(name: str) -> bool:
 
 def finish(ids: take.Ids, /, *, session: Here) -> int:
     """Have estimates end training now, and state what they have."""
-    return session.change(ids, lambda name: session.client.estimates.finish(name).estimate)
+    return session.change(ids, lambda name: session.estimate(name).finish().estimate)
 
 
 def delete(ids: take.Ids, /, *, session: Here) -> int:
@@ -212,7 +214,7 @@ def delete(ids: take.Ids, /, *, session: Here) -> int:
         if name.startswith("ss_"):
             session.client.sample_sets.delete(name)
         else:
-            session.client.estimates.delete(name)
+            session.client.estimates.delete(session.estimate(name).id)
         session.remark(f"{name} is deleted")
     return 0
 
@@ -259,7 +261,13 @@ def curve(name: take.Estimate, /, *, session: Here) -> int:
     return 0
 
 
-def certificate(name: take.Estimate, file: Annotated[str, Parameter(name="FILE")], /, *, session: Here) -> int:
+def certificate(
+    name: take.Estimate,
+    file: Annotated[str, Parameter(name="FILE", help="where it is written to")],
+    /,
+    *,
+    session: Here,
+) -> int:
     """Write the certificate of an estimate; prints its digest."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", WithdrawnWarning)
@@ -273,7 +281,7 @@ def certificate(name: take.Estimate, file: Annotated[str, Parameter(name="FILE")
 
 def evaluate(
     name: take.Estimate,
-    given: Annotated[take.Data, Parameter(name="ROWS")],
+    given: Annotated[take.Data, Parameter(name="ROWS", help=f"rows to score: {take.DATA}")],
     /,
     *,
     reading: take.Reading = take.READING,
@@ -281,23 +289,27 @@ def evaluate(
     progress: take.Progress = None,
     session: Here,
 ) -> int:
-    """Score rows with the critic: high where they look like the target.
+    """Score rows with the critic: high where they look like the target. Files are read as the estimate's sets were.
 
-    A stored set of more than 10,000 rows is a job of the server, which goes on after Ctrl-C; see `evaluations`.
+    Options that say how to read change only what they name. A stored set of more than 10,000 rows is a job of the
+    server, which goes on after Ctrl-C; see `evaluations`.
     """
     import numpy as np
 
+    job = session.estimate(name)
+    (given,) = session.located([given])
     with data(given) as found:
         rows: Any
         if isinstance(found, str) or found.suffix != ".npy" or reading.given():
             # The server converts other formats, and keeps the set.
-            rows = session.send(str(found) if given == "-" else given, **reading.given())
+            how = session.read_alike((job.estimate.source, job.estimate.target), reading.given(), given)
+            rows = session.send(str(found) if given == "-" else given, **how)
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
                 raise OptionError(f"{found} is not an .npy file of numbers") from error
-        scores = session.estimate(name).evaluate(rows, progress=progress)
+        scores = job.evaluate(rows, progress=progress)
         if any("were left out" in note for note in getattr(rows, "notes", ())):
             session.remark_notes(rows)
             session.remark(f"There are {len(scores):,} scores: one for each row that was kept, in their order.")

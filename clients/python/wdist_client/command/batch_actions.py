@@ -94,10 +94,10 @@ def compare(
 
 
 def comparison(
-    name: take.Id, /, *, delta: take.Delta = None, waiting: take.Waiting = take.WAITING, session: Here
+    name: take.Batch, /, *, delta: take.Delta = None, waiting: take.Waiting = take.WAITING, session: Here
 ) -> int:
     """Print the comparison of a batch that `compare` submitted."""
-    return told(session, session.client.batches.get(name), delta, waiting)
+    return told(session, session.batch(name), delta, waiting)
 
 
 def told(session: Session, job: BatchJob, delta: float | None, waiting: take.Waiting) -> int:
@@ -115,8 +115,8 @@ def sent(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < least[0]:
         raise OptionError(least[1])
-    session.refuse_absent(names)
-    return labelled(names, [session.send(text, progress=waiting.progress, **reading.given()) for text in names])
+    found = session.located(names)
+    return labelled(found, [session.send(text, progress=waiting.progress, **reading.given()) for text in found])
 
 
 def refuse_levels(levels: Sequence[str], reference: str | bool) -> None:
@@ -188,6 +188,6 @@ def batches(*, search: take.Search = None, session: Here) -> int:
     return 0
 
 
-def results(name: take.Id, /, *, waiting: take.Waiting = take.WAITING, session: Here) -> int:
+def results(name: take.Batch, /, *, waiting: take.Waiting = take.WAITING, session: Here) -> int:
     """Print all estimates of a batch, one JSON object a line."""
-    return lines_of(session, session.client.batches.get(name), waiting)
+    return lines_of(session, session.batch(name), waiting)

@@ -1,4 +1,4 @@
-"""What commands read and print. Data is a path, - for standard input, or the id of a stored set."""
+"""What commands read and print. Data is a path, - for standard input, or the id or the name of a stored set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from cyclopts import Parameter
 
 from wdist_client.advice import in_flags
-from wdist_client.errors import NotFound, OptionError
+from wdist_client.command import names
+from wdist_client.errors import NotFound, OptionError, SampleError
 
 if TYPE_CHECKING:
     from cyclopts import Token
 
     from wdist_client.client import Client
-    from wdist_client.handles.synchronous import Job
+    from wdist_client.handles.synchronous import BatchJob, Job
     from wdist_client.models import SampleSet
+    from wdist_client.monitors.synchronous import Monitor
 
 MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet", b"\x89HDF": ".h5ad"}
 
@@ -35,7 +37,7 @@ class Session:
     client: Client
     files: ExitStack
     as_json: bool
-    names: dict[str, str] = field(default_factory=dict)
+    names_of_sets: dict[str, str] = field(default_factory=dict)
 
     def say(self, record: Any, text: object, indent: int | None = 2) -> None:
         """Print what a command found: the record with --json, else the text."""
@@ -49,40 +51,44 @@ class Session:
         sys.stdout.write(f"{text}\n")
 
     def estimate(self, text: str) -> Job:
-        """The estimate with this id, or the only one with this name.
+        """The estimate with this id, or the only one with this name."""
+        return names.estimate(self.client, text)
 
-        Raises OptionError where several have the name, NotFound where none is found.
-        """
-        found = [] if text.startswith("est_") else self.client.estimates.list(search=text)
-        called = [each for each in found if each.name == text]
-        if len(called) > 1:
-            ids = ", ".join(each.id for each in called[:3])
-            raise OptionError(f"{len(called)} estimates are called {text!r}: give an id, such as {ids}")
-        return self.client.estimates.get(called[0].id if called else text)
+    def batch(self, text: str) -> BatchJob:
+        """The batch with this id, or the only one with this name."""
+        return names.batch(self.client, text)
+
+    def monitor(self, text: str) -> Monitor:
+        """The monitor with this id, or the only one with this name."""
+        return names.monitor(self.client, text)
 
     def name_of(self, identifier: str) -> str:
         """The name of a set, or its id if it has none or was deleted; asked for once."""
-        if identifier not in self.names:
+        if identifier not in self.names_of_sets:
             try:
                 found = self.client.sample_sets.get(identifier).name
             except NotFound:
                 found = None
-            self.names[identifier] = found or identifier
-        return self.names[identifier]
+            self.names_of_sets[identifier] = found or identifier
+        return self.names_of_sets[identifier]
 
-    def change(self, names: Sequence[str], changed: Callable[[str], Any]) -> int:
+    def change(self, given: Sequence[str], changed: Callable[[str], Any]) -> int:
         """Change one thing after the other, and tell the status of each record. Returns the exit status."""
-        for name in names:
+        for name in given:
             record = changed(name)
             self.say(record, f"{record.id} is {record.status}")
         return 0
 
-    def read_as(self, identifier: str | None) -> dict[str, Any]:
-        """How the file of a stored set was read."""
-        from wdist_client.options import told_apart  # pydantic, for which --help does not wait
+    def read_alike(self, identifiers: Iterable[str | None], given: Mapping[str, Any], file: str) -> dict[str, Any]:
+        """How a file is read that belongs to stored sets: as the first that is still there, but for what is given."""
+        from wdist_client.rows.reading import read_alike  # pydantic, for which --help does not wait
 
-        stored = None if identifier is None else self.client.sample_sets.get(identifier)
-        return dict(told_apart((stored and stored.reading) or {})[0])
+        stored: Mapping[str, Any] = {}
+        for each in identifiers:
+            with suppress(NotFound):
+                stored = {} if each is None else self.client.sample_sets.get(each).reading or {}
+                break
+        return read_alike(stored, {"member": archive_member(file)[1], **given}, file)
 
     def remark_notes(self, stored: SampleSet) -> None:
         """Tell what was left out when a set was read."""
@@ -105,20 +111,36 @@ class Session:
             return self.client.sample_sets.get(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
-    @staticmethod
-    def refuse_absent(texts: Iterable[str]) -> None:
-        """Raise SampleError for a path that leads nowhere, before anything is sent."""
+    def located(self, texts: Iterable[str]) -> list[str]:
+        """The data with ids in place of names of stored sets; a file that is here goes before a name.
+
+        Raises SampleError for what is neither, before anything is sent, and OptionError for a name of several sets.
+        """
         from wdist_client.rows.payload import refuse_absent
 
-        files = (archive_member(text)[0] for text in texts if text != "-")
-        refuse_absent(file for file in files if not file.startswith("ss_"))
+        found = []
+        for text in texts:
+            file, _ = archive_member(text)
+            if text != "-" and not file.startswith("ss_") and not Path(file).exists():
+                if (named := names.sample_set(self.client, text)) is None:
+                    try:
+                        refuse_absent([file])
+                    except SampleError as error:
+                        if str(error).endswith("?"):  # it knows a file that is called alike
+                            raise
+                        raise SampleError(
+                            f"there is no file {file}, and there is no sample set called {text!r}"
+                        ) from error
+                text = named or text
+            found.append(text)
+        return found
 
     @contextmanager
-    def one_table(self, names: Sequence[str]) -> Iterator[Path]:
+    def one_table(self, given: Sequence[str]) -> Iterator[Path]:
         """The file whose rows --by divides into sets."""
-        if len(names) != 1:
-            raise OptionError(f"--by takes one table, not {len(names)} files")
-        with data(names[0]) as found:
+        if len(given) != 1:
+            raise OptionError(f"--by takes one table, not {len(given)} files")
+        with data(given[0]) as found:
             if isinstance(found, str):
                 raise OptionError("--by takes a file: a stored set has no column by which to divide it")
             yield found

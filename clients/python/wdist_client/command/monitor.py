@@ -37,7 +37,8 @@ ColumnAbove = Annotated[
     ),
 ]
 Reference = Annotated[take.Data, Parameter(name="REFERENCE", help=f"rows to compare with: {take.DATA}")]
-Which = Annotated[str, Parameter(name="MONITOR", help="its id (mon_...)")]
+Which = Annotated[str, Parameter(name="MONITOR", help="id or name of the monitor")]
+Monitors = Annotated[list[str], Parameter(name="MONITOR", help="ids or names of monitors")]
 
 
 @Parameter(name="*")
@@ -67,6 +68,7 @@ def create(
     session: Here,
 ) -> int:
     """Begin to compare batches with a reference; prints the monitor's id."""
+    (reference,) = session.located([reference])
     stored = session.send(reference, progress=progress, **reading.given())
     wanted = thresholds_of(alarm_above, column_above)
     made = session.client.monitors.create(stored, name=name, thresholds=wanted, **options.given())
@@ -91,8 +93,9 @@ def update(
     session: Here,
 ) -> int:
     """Compare one more batch; exits with 3 while an alarm is on. Files are read as the reference was."""
-    monitor = session.client.monitors.get(name)
-    how = reading.given() or session.read_as(monitor.record.reference_set)
+    monitor = session.monitor(name)
+    (batch,) = session.located([batch])
+    how = session.read_alike([monitor.record.reference_set], reading.given(), batch)
     stored = session.send(batch, name=batch_name, progress=waiting.progress, **how)
     try:
         job = monitor.update(stored, at=None if at is None else number_or_text(at), wait=False)
@@ -120,7 +123,7 @@ def is_repeated(error: Conflict | UpdateFailed) -> bool:
 
 def show(name: Which, /, *, session: Here) -> int:
     """Print a monitor and its last updates; exits with 3 while an alarm is on."""
-    monitor = session.client.monitors.get(name)
+    monitor = session.monitor(name)
     if not session.as_json:
         monitor.recent()
     session.say(monitor.record, monitor)
@@ -153,7 +156,7 @@ def bound(monitor: Monitor) -> str:
 
 def updates(name: Which, /, *, limit: Annotated[int, Parameter(help="at most so many")] = 20, session: Here) -> int:
     """List the updates of a monitor, newest first, also those that wait or failed."""
-    found = [each.record for each in itertools.islice(session.client.monitors.get(name).updates(), limit)]
+    found = [each.record for each in itertools.islice(session.monitor(name).updates(), limit)]
     rows = []
     for each in found:
         said = "" if each.error is None else each.error.message
@@ -164,9 +167,15 @@ def updates(name: Which, /, *, limit: Annotated[int, Parameter(help="at most so 
     return 0
 
 
-def cancel(name: Which, ids: Annotated[list[str], Parameter(name="UPDATE")], /, *, session: Here) -> int:
+def cancel(
+    name: Which,
+    ids: Annotated[list[str], Parameter(name="UPDATE", help="ids of updates (mu_...)")],
+    /,
+    *,
+    session: Here,
+) -> int:
     """Stop updates of a monitor; its series is as if they had never been."""
-    monitor = session.client.monitors.get(name)
+    monitor = session.monitor(name)
     for each in ids:
         job = monitor.get_update(each).cancel()
         session.say(job.record, f"{job.id} is {job.status}")
@@ -185,7 +194,7 @@ def export(
     session: Here,
 ) -> int:
     """Print all updates that succeeded, or write them into a file."""
-    text = session.client.monitors.get(name).export(output, format=format)
+    text = session.monitor(name).export(output, format=format)
     if output is None:
         sys.stdout.write(text)
     return 0
@@ -204,7 +213,7 @@ def thresholds(
 
     Exits with 3 while an alarm is on.
     """
-    monitor = session.client.monitors.get(name)
+    monitor = session.monitor(name)
     wanted = thresholds_of(alarm_above, column_above)
     if wanted is not None and reset:
         raise OptionError("give thresholds or --reset, not both")
@@ -214,14 +223,14 @@ def thresholds(
     return alarm_status(session, monitor, is_told=False)
 
 
-def pause(names: take.Ids, /, *, session: Here) -> int:
+def pause(names: Monitors, /, *, session: Here) -> int:
     """Take no updates of these monitors until `resume`. Do not let results decide it: the bounds would not hold."""
-    return session.change(names, lambda name: session.client.monitors.get(name).pause().record)
+    return session.change(names, lambda name: session.monitor(name).pause().record)
 
 
-def resume(names: take.Ids, /, *, session: Here) -> int:
+def resume(names: Monitors, /, *, session: Here) -> int:
     """Take updates of these monitors again."""
-    return session.change(names, lambda name: session.client.monitors.get(name).resume().record)
+    return session.change(names, lambda name: session.monitor(name).resume().record)
 
 
 def epoch(
@@ -237,8 +246,9 @@ def epoch(
     session: Here,
 ) -> int:
     """Begin a new epoch with a new reference, after a drift that is there to stay; the rest stays as it was."""
-    monitor = session.client.monitors.get(name)
-    how = reading.given() or session.read_as(monitor.record.reference_set)
+    monitor = session.monitor(name)
+    (reference,) = session.located([reference])
+    how = session.read_alike([monitor.record.reference_set], reading.given(), reference)
     stored = session.send(reference, progress=progress, **how)
     wanted = thresholds_of(alarm_above, column_above)
     monitor.new_epoch(stored, tolerance=tolerance, thresholds=wanted)
@@ -246,10 +256,10 @@ def epoch(
     return 0
 
 
-def delete(names: take.Ids, /, *, session: Here) -> int:
+def delete(names: Monitors, /, *, session: Here) -> int:
     """Forget monitors and their updates; sample sets stay."""
     for name in names:
-        session.client.monitors.delete(name)
+        session.monitor(name).delete()
         session.remark(f"{name} is deleted")
     return 0
 

@@ -23,7 +23,7 @@ EX_TEMPFAIL = 75
 _POLL = 0.3  # seconds
 _ENDED = ("succeeded", "failed", "canceled")
 
-Which = Annotated[str, Parameter(name="WEBHOOK", help="its id (wh_...)")]
+Which = Annotated[str, Parameter(name="WEBHOOK", help="id of the webhook (wh_...)")]
 Events = Annotated[
     tuple[str, ...],
     Parameter(
@@ -144,7 +144,11 @@ def deliveries(
 
 
 def delivery(
-    name: Which, sent: Annotated[str, Parameter(name="DELIVERY", help="its id (dlv_...)")], /, *, session: Here
+    name: Which,
+    sent: Annotated[str, Parameter(name="DELIVERY", help="id of the delivery (dlv_...)")],
+    /,
+    *,
+    session: Here,
 ) -> int:
     """Print one delivery: its payload, all requests, and the last answer."""
     session.say_json(session.client.webhooks.delivery(name, sent))

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.contract import Curve, CurvePoint
+from wdist_client.contract import Curve, CurvePoint, Reading
 from wdist_client.errors import NotFound
 from wdist_client.flows import JobRecord, ShowProgress
+from wdist_client.handles.evaluation import Scores, evaluate
 from wdist_client.handles.events import EventStream, followed_async
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from wdist_client.async_client import AsyncClient
-    from wdist_client.flows import Scores
 
 
 class AsyncBatchJob(BatchRecord):
@@ -123,9 +123,9 @@ class AsyncJob(JobRecord):
             self.estimate = stream.completed or self.estimate
             yield event
 
-    async def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
+    async def evaluate(self, rows: Any, *, progress: bool | None = False, **reading: Unpack[Reading]) -> Scores:
         """As `Job.evaluate`; cancelling the task leaves the evaluation running."""
-        return await self._client._run(flows.evaluate(self.id, rows, self._client._retries, progress))
+        return await self._client._run(evaluate(self.estimate, rows, reading, self._client._retries, progress))
 
     async def evaluations(self) -> list[Evaluation]:
         """As `Job.evaluations`."""

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from wdist_client import batches, flows, requests
 from wdist_client.batches import BatchRecord, Matrix
-from wdist_client.contract import Curve, CurvePoint
+from wdist_client.contract import Curve, CurvePoint, Reading
 from wdist_client.errors import NotFound
 from wdist_client.flows import JobRecord, ShowProgress
+from wdist_client.handles.evaluation import Scores, evaluate
 from wdist_client.handles.events import EventStream, followed
 from wdist_client.models import Batch, Comparison, Estimate, Evaluation, Event, Result
 from wdist_client.requests import Request
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from wdist_client.client import Client
-    from wdist_client.flows import Scores
 
 
 class BatchJob(BatchRecord):
@@ -151,18 +151,21 @@ class Job(JobRecord):
             self.estimate = stream.completed or self.estimate
             yield event
 
-    def evaluate(self, rows: Any, *, progress: bool | None = False) -> Scores:
+    def evaluate(self, rows: Any, *, progress: bool | None = False, **reading: Unpack[Reading]) -> Scores:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.
 
         A stored set of more than 10,000 rows is a job of the server; KeyboardInterrupt leaves it running. Ask again to
         get its scores.
 
         Args:
-            rows: an array, or a stored sample set of any size. Of a set from which rows were left out (`notes` of the
-                set say so), the scores are those of the rows that were kept, `rows.rows` of them, in their order.
+            rows: an array, a frame, the path of a file, or a stored sample set or its id. A file or a frame is read
+                as the sets of the estimate were; the server keeps it as a set, unless it is of plain numbers. Rows
+                that are left out, as for a missing value, have no score: a warning tells of them, and `notes` of a
+                set. Their scores are those of the rows that were kept, in their order.
             progress: shows a bar while the server works on a stored set; None: if standard error is a terminal.
+            reading: options of `sample_sets.create`, where a file is read in another way than the sets were.
         """
-        return self._client._run(flows.evaluate(self.id, rows, self._client._retries, progress))
+        return self._client._run(evaluate(self.estimate, rows, reading, self._client._retries, progress))
 
     def evaluations(self) -> list[Evaluation]:
         """The jobs that evaluate stored sets with this critic, newest first."""

@@ -48,10 +48,10 @@ class AsyncMonitors:
         return AsyncMonitor(self._client, await self._client._run(flows.get(monitor, self._client._retries)))
 
     async def list(
-        self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None
+        self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None, name: str | None = None
     ) -> AsyncIterator[AsyncMonitor]:
         """As `Monitors.list`, for `async for`."""
-        filters = flows.filters(alarm, metadata)
+        filters = flows.filters(alarm, metadata, name)
         async for record in self._client._pages(flows.ROOT, flows.MonitorPage, **filters):
             yield AsyncMonitor(self._client, record)
 

@@ -16,7 +16,9 @@ from wdist_client.flows import Flow, Retries, fetched, send, until_ended
 from wdist_client.models import MonitorState, MonitorUpdate, Page, SampleSet, Update
 from wdist_client.options import given, told_apart
 from wdist_client.requests import Request
-from wdist_client.uploads import create_sample_set
+from wdist_client.rows.columns import names_of
+from wdist_client.rows.reading import read_alike
+from wdist_client.uploads import create_sample_set, is_id
 
 if TYPE_CHECKING:
     from wdist_client.contract import Alarm
@@ -122,9 +124,8 @@ def update_path(monitor: str, update: Any) -> str:
     return f"{ROOT}/{monitor}/updates/{requests.identifier(update, 'mu_')}"
 
 
-def is_id(data: Any) -> bool:
-    """Whether this names a stored set, and no file."""
-    return isinstance(data, str) and data.startswith("ss_") and not Path(data).exists()
+def is_file(data: Any) -> bool:
+    return isinstance(data, str | os.PathLike) and not is_id(data)
 
 
 def set_id(data: Any, name: str | None, part: Any, progress: bool | None, retries: Retries) -> Flow[str]:
@@ -182,20 +183,22 @@ def submit(
 def as_the_reference(
     monitor: MonitorState, data: Any, arguments: Mapping[str, Any], retries: Retries
 ) -> Flow[tuple[SetOptions, str | None]]:
-    """How data is read, which is a file as the reference was unless the arguments say how; and the idempotency key."""
+    """How data is read, which is as the reference was but for what the arguments say; and the idempotency key."""
     part, rest = told_apart(arguments)
     key = rest.pop("idempotency_key", None)
     if rest:
         raise OptionError(f"{', '.join(rest)}: options are those of the monitor; make another, or give data")
-    if not part and isinstance(data, str | os.PathLike) and not is_id(data) and monitor.reference_set is not None:
+    is_read = is_file(data) or (not isinstance(data, SampleSet) and names_of(data) is not None)
+    if is_read and monitor.reference_set is not None:
         stored = yield from fetched(f"/v1/sample-sets/{monitor.reference_set}", SampleSet, retries)
-        part, _ = told_apart(stored.reading or {})
+        return read_alike(stored.reading, part, data), key  # type: ignore[return-value]  # the options of a reading
     return part, key
 
 
-def filters(alarm: bool | None, metadata: Mapping[str, str] | None) -> dict[str, requests.Filter]:
+def filters(alarm: bool | None, metadata: Mapping[str, str] | None, name: str | None) -> dict[str, requests.Filter]:
     """Parameters of the list of monitors."""
-    return {"alarm": None if alarm is None else str(alarm).lower(), "metadata": requests.labels(metadata)}
+    on = None if alarm is None else str(alarm).lower()
+    return {"alarm": on, "metadata": requests.labels(metadata), "name": name}
 
 
 def when(at: Any) -> When | None:

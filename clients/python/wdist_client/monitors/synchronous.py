@@ -66,9 +66,11 @@ class Monitors:
         """The monitor with this id; raises NotFound."""
         return Monitor(self._client, self._client._run(flows.get(monitor, self._client._retries)))
 
-    def list(self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None) -> Iterator[Monitor]:
-        """All monitors, or those with an alarm on (or off) or with these labels; newest first, page by page."""
-        filters = flows.filters(alarm, metadata)
+    def list(
+        self, *, alarm: bool | None = None, metadata: Mapping[str, str] | None = None, name: str | None = None
+    ) -> Iterator[Monitor]:
+        """All monitors, or those with an alarm on (or off), with these labels or of this name; newest first."""
+        filters = flows.filters(alarm, metadata, name)
         for record in self._client._pages(flows.ROOT, flows.MonitorPage, **filters):
             yield Monitor(self._client, record)
 

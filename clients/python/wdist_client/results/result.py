@@ -51,7 +51,8 @@ class Critic(contract.Critic):
     def evaluate(self, rows: Any) -> Any:
         """The certified critic f of each row, float64 (n,): high where a row looks like the target.
 
-        Asks the server; await it with an `AsyncClient`. Raises WdistError for a result not obtained from a job.
+        rows: as for `Job.evaluate`; a file is read as the sets were. Asks the server; await it with an `AsyncClient`.
+        Raises WdistError for a result not obtained from a job.
         """
         if self._evaluate is None:
             raise WdistError("this result has lost its job: ask client.estimates.get(id).evaluate(rows)")

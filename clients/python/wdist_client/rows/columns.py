@@ -83,6 +83,23 @@ def check_names(
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
 
+def check_kinds(source: Sequence[int], target: Sequence[int], one: str, other: str) -> None:
+    """Raise SampleError if one set is images and the other a table. Shapes are those of the arrays, (n, ...)."""
+    if (len(source) > 2) == (len(target) > 2):
+        return
+    raise SampleError(
+        f"{one} holds {_kind(source)} and {other} {_kind(target)}, which cannot be compared with each other: give two "
+        "sets of images of one size, or two tables of the same columns, such as features computed from the images"
+    )
+
+
+def _kind(shape: Sequence[int]) -> str:
+    if len(shape) > 2:
+        return f"images of {' x '.join(map(str, shape[1:]))}"
+    columns = shape[1] if len(shape) == 2 else 1
+    return f"a table of {columns} column{'' if columns == 1 else 's'}"
+
+
 def _chosen(names: Sequence[str]) -> str:
     """The option that takes these columns in this order, written out if it is not too long and names can be chosen by.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ from wdist_client.advice import options
 from wdist_client.errors import OptionError, SampleError
 
 _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
+_OF_FILES = frozenset(
+    ("member", "decimal", "separator", "thousands", "header", "encoding", "sheet", "embedding", "subfolders")
+)  # which say nothing of a frame
 _EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
 _LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _UNNAMED = re.compile(r"(Unnamed: 0(\.\d+)*)?|__index_level_\d+__")  # what pandas and polars call an index in a file
@@ -93,6 +97,25 @@ def _instead(name: str, names: Sequence[str], take: Mapping[str, Any]) -> str:
     lower = {each.lower(): each for each in names[:_LOOKED_AT]}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
+
+
+def read_alike(stored: Mapping[str, Any] | None, given: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    """How data is read that belongs to a stored set: as the set was, but for the options that are given.
+
+    stored: `reading` of the set. A file or a frame that goes with one level of a table is taken to hold that level.
+    """
+    kept = dict(stored or {})
+    by = kept.pop("by", None)
+    take = {name: kept[name] for name in fields() if name in kept and name != "labels"}
+    if by is not None:
+        for name in ("columns", "categories"):
+            if name in take:
+                take[name] = [each for each in take[name] if each != by]
+    if not isinstance(data, str | os.PathLike):
+        take = {name: value for name, value in take.items() if name not in _OF_FILES}
+        names = [str(each) for each in getattr(data, "column_names", getattr(data, "columns", ()))]
+        take["drop"] = [each for each in take.get("drop", ()) if each in names]  # it may be left out already
+    return {**checked(take), **checked(given)}
 
 
 def as_params(take: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class LocalMonitors:
     def _listed(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         views = [each.view() for each in self._stored.values() if has_labels(each.record, params)]
         wanted = params.get("alarm")
+        views = [each for each in views if params.get("name") in (None, each["name"])]
         return [each for each in views if wanted is None or bool(each["alarms"]) == (wanted == "true")]
 
     def _create(self, request: Request) -> StoredMonitor:

@@ -24,8 +24,9 @@ class LocalSets:
     def __init__(self) -> None:
         self._stored: dict[str, StoredSet] = {}
 
-    def records(self, sha256: str | None = None) -> list[dict[str, Any]]:
-        return [s.record for s in self._stored.values() if sha256 in (None, s.record["sha256"])]
+    def records(self, sha256: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
+        found = [s.record for s in self._stored.values() if sha256 in (None, s.record["sha256"])]
+        return [each for each in found if name in (None, each["name"])]
 
     def find(self, name: str) -> StoredSet:
         """Raises RefusalError 404."""
@@ -41,9 +42,11 @@ class LocalSets:
 
         Raises RefusalError for what the library refuses.
         """
+        from wdist.definitions.reading import Selection
+
         with _refused():
             rows = _rows(_payload(request), request.params)
-            how = {name: value for name, value in request.params.items() if name not in ("name", "filename")}
+            how = _reading(Selection, request.params).model_dump(exclude_defaults=True)
             return self._add(rows, request.params.get("name"), how or None)
 
     def create_by(self, request: Request) -> tuple[int, dict[str, Any]]:
@@ -84,6 +87,8 @@ class LocalSets:
             if all(known.record[each] == record[each] for each in ("sha256", "columns", "table", "notes")) and (
                 name is None or known.record["name"] == name
             ):
+                if rows.table is None:  # the same numbers, however they were read: as they were read last
+                    known.record["reading"] = reading or known.record["reading"]
                 return 200, known.record
         self._stored[record["id"]] = StoredSet(record, rows)
         return 201, record

@@ -106,7 +106,9 @@ class LocalTransport:
     def _of_sets(self, request: Request, rest: list[str]) -> tuple[int, Any]:
         match request.method, rest:
             case "GET", []:
-                return 200, page_answer(self._sets.records(request.params.get("sha256")), request.params)
+                return 200, page_answer(
+                    self._sets.records(request.params.get("sha256"), request.params.get("name")), request.params
+                )
             case "POST", []:
                 return self._sets.create(request)
             case "POST", ["by"]:
