@@ -325,6 +325,13 @@ KINDS = [
         error="there is text in 'k', too",
     ),
     Case(
+        "text, dates and missing values",
+        text("a,n,d,b\n1,x,2026-01-31,\n2,y,2026-02-01,7\n"),
+        error="1 of 2 rows has missing values, in 'b'",
+        advice=[("categories", "n"), ("dates", "d"), ("time_unit", "days"), ("missing", "level")],
+        together=True,
+    ),
+    Case(
         "dates that are not ISO",
         text("a,t\n1,31.1.2026\n"),
         {"dates": ["t"], "time_unit": "days"},
