@@ -396,7 +396,7 @@ def test_a_certificate_of_tables_is_verified_with_the_same_files(
     assert main(["verify", "c.cert", "a.csv", "b.csv"]) == 0
     assert "VERIFIED" in capsys.readouterr().out
     assert main(["verify", "c.cert", "b.csv", "a.csv"]) == 1
-    assert "the two files are swapped" in capsys.readouterr().out
+    assert "the two sets are exchanged: the first set is the second set of this certificate" in capsys.readouterr().out
     Path("text.npy").write_text("no array")
     for given, words in (
         (["c.cert", "a.csv", "missing.csv"], "missing.csv"),
