@@ -185,22 +185,22 @@ def _check_data(certificate: Certificate, arrays: list[Array], files: Files | No
     digests = [rows_digest(array) for array in arrays]
     certified = [certificate["data"][side] for side in SIDES]
     said = other_than_certified("set", digests, [stored["sha256"] for stored in certified])
-    if said is None:
-        return "both sets are the certified ones, by their digests", arrays
-    if None not in (read := files or (None, None)) and list(read) == _stated_files(certificate):
-        raise CheckFailed(
+    if said is not None and None not in (read := files or (None, None)) and list(read) == _stated_files(certificate):
+        said = (
             "the files are the certified ones, but were read with other options: leave these out, as the certificate "
             "says how its files are read"
         )
+    wrong = [] if said is None else [said]
     for place, array, digest, stored in zip(PLACES, arrays, digests, certified, strict=True):
         dtype = np.dtype(stored["dtype"])
         if list(array.shape) != stored["shape"]:
-            said += f"; the {place} has shape {array.shape}, certified was {tuple(stored['shape'])}"
+            wrong.append(f"the {place} has shape {array.shape}, certified was {tuple(stored['shape'])}")
         elif array.dtype.newbyteorder("=") != dtype.newbyteorder("="):
-            said += f"; the {place} has type {array.dtype}, certified was {dtype}"
+            wrong.append(f"the {place} has type {array.dtype}, certified was {dtype}")
         elif digest != stored["sha256"]:
-            said += f"; the digest of the {place} is {digest}, certified was {stored['sha256']}"
-    raise CheckFailed(said)
+            wrong.append(f"the digest of the {place} is {digest}, certified was {stored['sha256']}")
+    require(not wrong, "; ".join(wrong))
+    return "both sets are the certified ones, by their digests", arrays
 
 
 def _open_fresh(given: tuple[Any, Any]) -> list[Array]:

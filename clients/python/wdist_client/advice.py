@@ -21,6 +21,10 @@ _OF_FORMATS = (  # what a client knows by the name of a file
     ),
     (re.compile(r"FILE\.npz:([\w-]+)"), r"member='\1'"),
 )
+_OF_MONITORS = (  # what a message says to do with one, and the call that does it
+    (re.compile(r"begin a new epoch(?! with)"), "begin a new epoch with monitor.new_epoch(reference)"),
+    (re.compile(r"is paused: resume it(?! with)"), "is paused: resume it with monitor.resume()"),
+)
 
 
 def asked(option: str, value: str) -> str:
@@ -31,6 +35,8 @@ def asked(option: str, value: str) -> str:
 def in_python(message: str) -> str:
     """The message with options as keyword arguments."""
     for said, here in _OF_FORMATS:
+        message = said.sub(here, message)
+    for said, here in _OF_MONITORS:
         message = said.sub(here, message)
     return _asked().sub(_given, message) if "?" in message else message
 

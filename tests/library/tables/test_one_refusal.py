@@ -40,8 +40,9 @@ def test_everything_is_told_at_once_and_settled_at_once(form: str, tmp_path: Pat
     assert "there are dates in 'born'" in said
     assert f"{LOST} of {ROWS} rows have missing values, in 'quantity'" in said
     assert advised(said) == {**COLUMNS, "time_unit": "days", "missing": "level"}
-    result = estimate_w1(table, table, **advised(said), **GIVEN)
+    result = estimate_w1(table, table, category_cost=0.25, **advised(said), **GIVEN)
     assert result.lower_bound == 0
+    assert str(result.verdict.size).endswith("; another level of a category counts 0.25.")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -41,6 +41,15 @@ def in_flags(message: str) -> str:
     return _ARGUMENTS.sub(_flags_of_arguments, message).replace(_FORMAT, _ENDING)
 
 
+def without_advice(message: str) -> tuple[str, str]:
+    """What is wrong, by a reader's message as `in_python` puts it, and the options that it advises, or ""."""
+    said, _, together = message.partition(". All at once: ")
+    if (first := _ARGUMENTS.search(said)) is None:
+        return message, ""
+    wrong = said[: first.start()]
+    return wrong[: wrong.rfind(": ")] if ": " in wrong else wrong.rstrip(" :,;"), together or first[0]
+
+
 def _options(query: str) -> list[tuple[str, str]]:
     """Names and values of options that are asked for together: categories=a&missing=level."""
     return [(name, unquote(value)) for name, _, value in (each.partition("=") for each in query.split("&"))]
